@@ -1,0 +1,3 @@
+//! Floor 3: how it is sent.
+
+pub mod dialect;

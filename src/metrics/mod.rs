@@ -1,0 +1,3 @@
+//! Floor 2: records → numbers and verdicts.
+
+pub mod summary;

@@ -1,0 +1,93 @@
+//! The names that thresholds, summaries, sinks and reports use, with unit, direction and definition.
+//!
+//! It stands on the plan's floor so that a threshold's names are checked before any load; how each
+//! number is taken from records is `metrics/catalogue.rs`.
+
+/// One row of the catalogue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Metric {
+    /// Its name in plans, summaries and reports.
+    pub name: &'static str,
+    /// `ms`, `tokens`, `tokens/s`, `requests/s`, `share` (0 to 1) or `verdict`.
+    pub unit: &'static str,
+    /// True when a distribution stands behind it, so that a threshold must name an aggregate.
+    pub distribution: bool,
+    /// Whether less is better (`None`: neither).
+    pub lower_is_better: Option<bool>,
+    /// What it is, in one line.
+    pub definition: &'static str,
+}
+
+const fn time(name: &'static str, definition: &'static str) -> Metric {
+    Metric { name, unit: "ms", distribution: true, lower_is_better: Some(true), definition }
+}
+
+const fn count(name: &'static str, definition: &'static str) -> Metric {
+    Metric { name, unit: "tokens", distribution: true, lower_is_better: None, definition }
+}
+
+const fn rate(name: &'static str, unit: &'static str, definition: &'static str) -> Metric {
+    Metric { name, unit, distribution: false, lower_is_better: Some(false), definition }
+}
+
+/// Every metric, in the order in which reports show them.
+pub const METRICS: &[Metric] = &[
+    time("ttft", "time to first token: first content, reasoning or tool-call delta, from sent"),
+    time("ttft_due", "time to first token, from when the request was due"),
+    time("ttfo", "time to first output: first non-reasoning delta, from sent"),
+    time("e2e", "last token, from sent"),
+    time("e2e_due", "last token, from when the request was due"),
+    time("response_end", "end of the response, from sent"),
+    time("tpot", "time per output token: (last_token - first_token) / (output_tokens - 1)"),
+    time("itl", "inter-token latency: gaps between token-bearing events, pooled over requests"),
+    time("connect", "a new connection ready, from sent; requests on open connections have none"),
+    time("schedule_lag", "sent, from when the request was due"),
+    Metric {
+        name: "tokens_per_second",
+        unit: "tokens/s",
+        distribution: true,
+        lower_is_better: Some(false),
+        definition: "output_tokens / e2e of each request",
+    },
+    count("input_tokens", "prompt tokens of each request, by the best source known"),
+    count("output_tokens", "generated tokens of each request, by the best source known"),
+    count("cached_tokens", "prompt tokens served from the cache, where the server says so"),
+    rate("success_rate", "share", "ok / (ok + errors)"),
+    Metric {
+        name: "error_rate",
+        unit: "share",
+        distribution: false,
+        lower_is_better: Some(true),
+        definition: "errors / (ok + errors)",
+    },
+    rate("requests_per_second", "requests/s", "ok requests over the stage's wall time"),
+    rate(
+        "output_tokens_per_second",
+        "tokens/s",
+        "generated tokens of ok requests over the stage's wall time",
+    ),
+    rate(
+        "input_tokens_per_second",
+        "tokens/s",
+        "prompt tokens of ok requests over the stage's wall time",
+    ),
+    Metric {
+        name: "cached_share",
+        unit: "share",
+        distribution: false,
+        lower_is_better: None,
+        definition: "cached / prompt tokens, summed over the requests for which both are known",
+    },
+    Metric {
+        name: "cache",
+        unit: "verdict",
+        distribution: false,
+        lower_is_better: None,
+        definition: "the stage's cache verdict: cold, warm, mixed or unknown",
+    },
+];
+
+/// The metric of that name.
+pub fn find(name: &str) -> Option<&'static Metric> {
+    METRICS.iter().find(|metric| metric.name == name)
+}

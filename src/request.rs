@@ -1,0 +1,50 @@
+//! What is asked, free of any API's spelling: a workload makes a [`Request`], a dialect encodes it.
+
+use sha2::{Digest, Sha256};
+
+/// One message of a chat.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// `system`, `user`, `assistant` or any role the endpoint knows.
+    pub role: String,
+    /// The text, templates already rendered.
+    pub content: String,
+}
+
+/// One generation to ask of an endpoint.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Request {
+    /// Its number within the stage, from 0. The same index of the same plan and seed is the same
+    /// request, whoever asks.
+    pub index: u64,
+    /// The conversation so far; a plain prompt is one `user` message.
+    pub messages: Vec<Message>,
+    /// Upper bound of generated tokens; the server's default when `None`.
+    pub max_tokens: Option<u64>,
+    /// Sampling temperature; the server's default when `None`.
+    pub temperature: Option<f64>,
+    /// Whether the answer is to be streamed.
+    pub stream: bool,
+    /// Further top-level fields of the request body, passed through as they are.
+    pub body: serde_json::Map<String, serde_json::Value>,
+}
+
+impl Request {
+    /// A short fingerprint of the messages (16 hex digits of a SHA-256), to prove that two stages
+    /// or two runs asked the same.
+    pub fn prompt_hash(&self) -> String {
+        let mut hash = Sha256::new();
+        for message in &self.messages {
+            for part in [&message.role, &message.content] {
+                hash.update((part.len() as u64).to_le_bytes());
+                hash.update(part.as_bytes());
+            }
+        }
+        hash.finalize()[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// Characters over all messages, the base of the 4-characters-per-token estimate.
+    pub fn chars(&self) -> usize {
+        self.messages.iter().map(|message| message.content.chars().count()).sum()
+    }
+}
