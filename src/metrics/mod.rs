@@ -1,3 +1,30 @@
 //! Floor 2: records → numbers and verdicts.
+//!
+//! In: the lines of the record log, live or read back. Out: a [`summary::Summary`]. Invariant: the
+//! same lines always give the same summary, so anything but the log can be rebuilt from the log.
+//!
+//! | file | what it turns into what |
+//! |---|---|
+//! | [`record_log`] | [`Line`](crate::record::Line) ↔ bytes of `records-*.jsonl` |
+//! | [`catalogue`] | record → samples of each metric |
+//! | [`distribution`] | samples → exact statistics |
+//! | [`histogram`] | samples → live quantiles in constant memory |
+//! | [`cache_verdict`] | token counts → cold, warm, mixed, unknown |
+//! | [`tally`], [`aggregator`] | lines → [`summary::StageSummary`], [`summary::Summary`] |
+//! | [`gate`] | threshold + numbers → [`summary::ThresholdResult`] |
+//! | [`verdict`] | summary → validity and exit code |
+//! | [`quantity`] | number + unit → text for people |
+//! | [`schema`] | types → `schemas/record.v1.json`, `schemas/summary.v1.json` |
 
+pub mod aggregator;
+pub mod cache_verdict;
+pub mod catalogue;
+pub mod distribution;
+pub mod gate;
+pub mod histogram;
+pub mod quantity;
+pub mod record_log;
+pub mod schema;
 pub mod summary;
+pub mod tally;
+pub mod verdict;

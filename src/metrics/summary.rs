@@ -30,8 +30,8 @@ pub struct RunSummary {
     pub id: String,
     /// The plan's name.
     pub plan: String,
-    /// `finished`, `aborted` (failed on the way) or `interrupted` (by a signal).
-    pub state: String,
+    /// How far it came.
+    pub state: RunState,
     /// False when numbers must not be trusted: requests unaccounted for, or a saturated generator.
     pub valid: bool,
     /// True when the embedded simulator answered.
@@ -43,6 +43,52 @@ pub struct RunSummary {
     /// Why `valid` is false, or what else a reader must know.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+}
+
+/// How far a run came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RunState {
+    /// It has begun, and nobody has said yet how it ended.
+    Running,
+    /// Every stage had its turn.
+    Finished,
+    /// It could not go on.
+    Aborted,
+    /// A signal ended it.
+    Interrupted,
+}
+
+/// What the record log can't know about a run's end; the manifest keeps it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct RunEnd {
+    /// How far it came.
+    pub state: RunState,
+    /// The exit code that a signal asks for (130, 143); it stands above every other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signal_exit_code: Option<i32>,
+    /// Why its numbers must not be trusted, such as records that could not be written.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub invalid: Vec<String>,
+    /// What is missing though the numbers stand, such as a required sink.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub incomplete: Vec<String>,
+    /// What else a reader must know.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+}
+
+impl RunEnd {
+    /// An end in this state with nothing to remark.
+    pub fn new(state: RunState) -> Self {
+        Self {
+            state,
+            signal_exit_code: None,
+            invalid: Vec::new(),
+            incomplete: Vec::new(),
+            notes: Vec::new(),
+        }
+    }
 }
 
 /// The end result.
@@ -90,6 +136,9 @@ pub struct StageSummary {
     pub cache: CacheSummary,
     /// Failed requests by class.
     pub errors: BTreeMap<String, u64>,
+    /// The first message of each class of error.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub error_samples: BTreeMap<String, String>,
     /// The checks on this stage.
     pub thresholds: Vec<ThresholdResult>,
     /// The evidence of a flush stage.
@@ -118,7 +167,29 @@ pub struct Counts {
     pub never_started: u64,
 }
 
-/// Exact statistics of a distribution.
+impl Counts {
+    /// Every request by how it ended; equal to `planned` or the run is invalid.
+    pub fn accounted(&self) -> u64 {
+        self.ok
+            + self.errors
+            + self.cancelled
+            + self.dropped_late
+            + self.lost_in_flight
+            + self.never_started
+    }
+}
+
+impl StageSummary {
+    /// Its id with cell and rung, for people: `ladder[model=a]@8`.
+    pub fn label(&self) -> String {
+        let cell = self.cell.as_ref().map(|cell| format!("[{cell}]")).unwrap_or_default();
+        let rung = self.rung.map(|rung| format!("@{rung}")).unwrap_or_default();
+        format!("{}{cell}{rung}", self.id)
+    }
+}
+
+/// Exact statistics of a distribution. Percentiles interpolate linearly between the closest ranks
+/// (Hyndman and Fan's type 7, numpy's default).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Distribution {
     /// Unit of every figure but `count`.

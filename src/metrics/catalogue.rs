@@ -1,0 +1,216 @@
+//! How each metric of [`plan::metric`](crate::plan::metric) is taken from the evidence.
+//!
+//! In: a metric's name. Out: the function that takes its samples from a [`Record`], or its figure
+//! from a [`StageSummary`]. Invariants: a failed request never gives a sample of the answer's
+//! timing, and impossible times (a first token that did not come after the request) give none.
+//! To add a metric: a row of `METRICS` and a line here.
+
+use super::cache_verdict::cached_tokens;
+use super::summary::StageSummary;
+use crate::record::{OutcomeKind, Record};
+
+/// Where a metric's numbers come from.
+#[derive(Debug, Clone, Copy)]
+pub enum Source {
+    /// At most one sample of each request.
+    Request(fn(&Record) -> Option<f64>),
+    /// Any number of samples of each request, appended to the list.
+    Pooled(fn(&Record, &mut Vec<f64>)),
+    /// One figure of a whole stage.
+    Stage(fn(&StageSummary) -> Option<f64>),
+    /// The stage's cache verdict, which is a word.
+    Verdict,
+}
+
+/// The source of the metric of that name, in the unit that `METRICS` states.
+pub fn source(metric: &str) -> Option<Source> {
+    use Source::{Pooled, Request, Stage, Verdict};
+    Some(match metric {
+        "ttft" => Request(ttft),
+        "ttft_due" => {
+            Request(|record| ttft(record).and(since(record.due_ns, record.first_token_ns)))
+        }
+        "ttfo" => Request(|record| since(answered(record)?.sent_ns, record.first_content_ns)),
+        "e2e" => Request(e2e),
+        "e2e_due" => Request(|record| e2e(record).and(since(record.due_ns, record.last_token_ns))),
+        "response_end" => Request(|record| since(answered(record)?.sent_ns, record.end_ns)),
+        "tpot" => Request(tpot),
+        "itl" => Pooled(token_gaps),
+        "connect" => Request(|record| since(answered(record)?.sent_ns, record.connected_ns)),
+        "schedule_lag" => Request(schedule_lag),
+        "tokens_per_second" => Request(tokens_per_second),
+        "input_tokens" => Request(|record| tokens(answered(record)?.input_tokens.best()?.0)),
+        "output_tokens" => Request(|record| tokens(output_tokens(record)?)),
+        "cached_tokens" => Request(|record| tokens(cached_tokens(answered(record)?)?)),
+        "success_rate" => Stage(|stage| stage.success_rate),
+        "error_rate" => Stage(error_rate),
+        "requests_per_second" => Stage(|stage| stage.throughput.requests_per_second),
+        "output_tokens_per_second" => Stage(|stage| stage.throughput.output_tokens_per_second),
+        "input_tokens_per_second" => Stage(|stage| stage.throughput.input_tokens_per_second),
+        "cached_share" => Stage(cached_share),
+        "cache" => Verdict,
+        _ => return None,
+    })
+}
+
+const NS_PER_MS: f64 = 1e6;
+
+/// The record, if it holds a complete answer.
+fn answered(record: &Record) -> Option<&Record> {
+    (record.outcome == OutcomeKind::Ok).then_some(record)
+}
+
+/// Milliseconds from one stamp to a later one; nothing when either is missing or no time passed.
+fn since(from: Option<u64>, to: Option<u64>) -> Option<f64> {
+    let elapsed = to?.checked_sub(from?)?;
+    (elapsed > 0).then_some(elapsed as f64 / NS_PER_MS)
+}
+
+fn ttft(record: &Record) -> Option<f64> {
+    since(answered(record)?.sent_ns, record.first_token_ns)
+}
+
+fn e2e(record: &Record) -> Option<f64> {
+    since(answered(record)?.sent_ns, record.last_token_ns)
+}
+
+fn output_tokens(record: &Record) -> Option<u64> {
+    answered(record)?.output_tokens.best().map(|(count, _)| count)
+}
+
+fn tpot(record: &Record) -> Option<f64> {
+    let gaps = output_tokens(record)?.checked_sub(1).filter(|gaps| *gaps > 0)?;
+    Some(since(record.first_token_ns, record.last_token_ns)? / gaps as f64)
+}
+
+/// Gaps of nothing stay: events that share a network read did arrive together, and leaving them out
+/// would make the rest look slower than the answer was.
+fn token_gaps(record: &Record, samples: &mut Vec<f64>) {
+    if answered(record).is_some() {
+        let gaps = record.token_ns.windows(2).filter_map(|pair| pair[1].checked_sub(pair[0]));
+        samples.extend(gaps.map(|ns| ns as f64 / NS_PER_MS));
+    }
+}
+
+/// Of every request that was sent, however it ended: it tells about us, not about the server.
+fn schedule_lag(record: &Record) -> Option<f64> {
+    let (due, sent) = (record.due_ns?, record.sent_ns?);
+    Some((sent as f64 - due as f64) / NS_PER_MS)
+}
+
+fn tokens_per_second(record: &Record) -> Option<f64> {
+    Some(output_tokens(record)? as f64 / (e2e(record)? / 1000.0))
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "closes every chain of the match above")]
+fn tokens(count: u64) -> Option<f64> {
+    Some(count as f64)
+}
+
+fn error_rate(stage: &StageSummary) -> Option<f64> {
+    let finished = stage.counts.ok + stage.counts.errors;
+    (finished > 0).then(|| stage.counts.errors as f64 / finished as f64)
+}
+
+fn cached_share(stage: &StageSummary) -> Option<f64> {
+    let (cached, prompt) = (stage.cache.cached_tokens?, stage.cache.prompt_tokens?);
+    (prompt > 0).then(|| cached as f64 / prompt as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::tally::fixture::{ms, record};
+    use crate::plan::metric::METRICS;
+    use crate::record::TokenCounts;
+
+    fn samples(metric: &str, record: &Record) -> Vec<f64> {
+        match source(metric) {
+            Some(Source::Request(take)) => take(record).into_iter().collect(),
+            Some(Source::Pooled(take)) => {
+                let mut samples = Vec::new();
+                take(record, &mut samples);
+                samples
+            }
+            other => panic!("{metric} has {other:?}"),
+        }
+    }
+
+    #[test]
+    fn every_metric_has_a_source_of_its_shape() {
+        for metric in METRICS {
+            let source = source(metric.name).unwrap_or_else(|| panic!("{} has none", metric.name));
+            let distribution = matches!(source, Source::Request(_) | Source::Pooled(_));
+            assert_eq!(distribution, metric.distribution, "{}", metric.name);
+            assert_eq!(matches!(source, Source::Verdict), metric.unit == "verdict");
+        }
+        assert!(source("latency").is_none());
+    }
+
+    /// due 100, sent 110, connected 111, first token 310 (reasoning), first content 350, tokens at
+    /// 310, 350, 350, 410, last token 410, end 430; 7 output tokens.
+    #[test]
+    fn every_extractor_follows_its_definition() {
+        let record = record();
+        for (metric, expected) in [
+            ("ttft", vec![200.0]),
+            ("ttft_due", vec![210.0]),
+            ("ttfo", vec![240.0]),
+            ("e2e", vec![300.0]),
+            ("e2e_due", vec![310.0]),
+            ("response_end", vec![320.0]),
+            ("tpot", vec![100.0 / 6.0]),
+            ("itl", vec![40.0, 0.0, 60.0]),
+            ("connect", vec![1.0]),
+            ("schedule_lag", vec![10.0]),
+            ("tokens_per_second", vec![7.0 / 0.3]),
+            ("input_tokens", vec![2100.0]),
+            ("output_tokens", vec![7.0]),
+            ("cached_tokens", vec![24.0]),
+        ] {
+            let samples = samples(metric, &record);
+            assert_eq!(samples.len(), expected.len(), "{metric}");
+            for (sample, expected) in samples.iter().zip(&expected) {
+                assert!((sample - expected).abs() < 1e-9, "{metric}: {sample} is not {expected}");
+            }
+        }
+    }
+
+    #[test]
+    fn failed_requests_never_give_samples_but_of_our_own_lag() {
+        let failed = Record { outcome: OutcomeKind::Stream, ..record() };
+        for metric in METRICS.iter().filter(|metric| metric.distribution) {
+            let expected = usize::from(metric.name == "schedule_lag");
+            assert_eq!(samples(metric.name, &failed).len(), expected, "{}", metric.name);
+        }
+    }
+
+    #[test]
+    fn a_first_token_at_the_moment_of_sending_is_no_sample() {
+        let impossible = Record { first_token_ns: record().sent_ns, ..record() };
+        assert!(samples("ttft", &impossible).is_empty());
+        assert!(samples("ttft_due", &impossible).is_empty());
+        let backwards = Record { first_token_ns: Some(ms(5)), ..record() };
+        assert!(samples("ttft", &backwards).is_empty());
+    }
+
+    #[test]
+    fn one_token_has_no_time_per_output_token() {
+        let count = |server| TokenCounts { server: Some(server), ..TokenCounts::default() };
+        for few in [0, 1] {
+            let record = Record { output_tokens: count(few), ..record() };
+            assert!(samples("tpot", &record).is_empty());
+        }
+        let unknown = Record { output_tokens: TokenCounts::default(), ..record() };
+        assert!(samples("tpot", &unknown).is_empty());
+        // Many tokens in one chunk: no time passed that could be divided.
+        let one_chunk = Record { last_token_ns: record().first_token_ns, ..record() };
+        assert!(samples("tpot", &one_chunk).is_empty());
+    }
+
+    #[test]
+    fn absent_cached_tokens_are_not_zero() {
+        let silent = Record { cached_tokens: None, ..record() };
+        assert!(samples("cached_tokens", &silent).is_empty());
+    }
+}

@@ -1,0 +1,441 @@
+//! Thresholds → verdicts, each with a sentence.
+//!
+//! In: a [`Threshold`], the stage it stands on, the stages measured before. Out:
+//! [`ThresholdResult`]. Invariant: no data is a failure, never a silent pass. (The one check nobody
+//! wrote, that a cold stage is cold, passes when the server gives no sign at all, and says so.)
+
+use std::fmt::Write;
+
+use serde_json::Value;
+
+use super::catalogue::{self, Source};
+use super::distribution;
+use super::quantity::{show, show_apart};
+use super::summary::{StageSummary, ThresholdResult};
+use super::tally::Measured;
+use crate::plan::metric::{self, METRICS};
+use crate::plan::{Aggregate, CacheWord, Limit, MetricRef, Op, Threshold};
+use crate::record::CacheState;
+
+/// Judges `threshold` on `own`, with references to `earlier` stages resolved.
+pub fn judge(threshold: &Threshold, own: &Measured, earlier: &[&Measured]) -> ThresholdResult {
+    let judged = match &threshold.right {
+        Limit::Cache(word) => judge_cache(threshold, *word, own, earlier),
+        Limit::Value(limit) => judge_number(threshold, own, earlier, |_| Ok((*limit, None))),
+        Limit::Times { factor, of } => judge_number(threshold, own, earlier, |unit| {
+            let base = figure(of, own, earlier)?.value;
+            let product = format!("{factor} × {} ({})", name(of), show(base, unit));
+            Ok((factor * base, Some(product)))
+        }),
+    };
+    ThresholdResult {
+        check: threshold.check.clone(),
+        level: threshold.level,
+        actual: judged.actual,
+        limit: judged.limit,
+        unit: unit_of(&threshold.left).to_owned(),
+        samples: judged.samples,
+        pass: judged.pass,
+        reason: judged.reason,
+        location: threshold.location.to_string(),
+    }
+}
+
+/// What a judgement found, before it is put beside the check.
+struct Judged {
+    actual: Option<Value>,
+    limit: Option<Value>,
+    samples: u64,
+    pass: bool,
+    reason: String,
+}
+
+impl Judged {
+    fn no_data(reason: impl std::fmt::Display) -> Self {
+        let reason = format!("no data: {reason}");
+        Self { actual: None, limit: None, samples: 0, pass: false, reason }
+    }
+}
+
+/// A number and how many samples stand behind it.
+struct Figure {
+    value: f64,
+    samples: u64,
+}
+
+/// The right side: its value and how it came about, when it was not simply written.
+type RightSide = (f64, Option<String>);
+
+fn judge_number(
+    threshold: &Threshold,
+    own: &Measured,
+    earlier: &[&Measured],
+    right: impl FnOnce(&str) -> Result<RightSide, String>,
+) -> Judged {
+    let unit = unit_of(&threshold.left);
+    let left = match figure(&threshold.left, own, earlier) {
+        Ok(figure) => figure,
+        Err(why) => return Judged::no_data(why),
+    };
+    let mut judged = Judged {
+        actual: number(left.value),
+        limit: None,
+        samples: left.samples,
+        pass: false,
+        reason: String::new(),
+    };
+    let (limit, product) = match right(unit) {
+        Ok(right) => right,
+        Err(why) => return Judged { reason: format!("no data: {why}"), ..judged },
+    };
+    judged.limit = number(limit);
+    let (actual, shown_limit) = show_apart(left.value, limit, unit);
+    if left.samples < threshold.min_samples {
+        let (have, want) = (plural(left.samples, "sample"), threshold.min_samples);
+        judged.reason =
+            format!("too little data: {have}, at least {want} needed ({actual} so far)");
+        return judged;
+    }
+    judged.pass = holds(left.value, threshold.op, limit);
+    let relation = if judged.pass { symbol(threshold.op) } else { opposite(threshold.op) };
+    judged.reason = format!("{actual} {relation} {shown_limit}");
+    if let Some(product) = product {
+        let _infallible = write!(judged.reason, " = {product}");
+    }
+    let _infallible = write!(judged.reason, "; {}", plural(left.samples, "sample"));
+    judged
+}
+
+fn judge_cache(
+    threshold: &Threshold,
+    word: CacheWord,
+    own: &Measured,
+    earlier: &[&Measured],
+) -> Judged {
+    let stage = match resolve(&threshold.left, own, earlier) {
+        Ok(stage) => &stage.summary,
+        Err(why) => return Judged::no_data(why),
+    };
+    let wanted = match word {
+        CacheWord::Cold => CacheState::Cold,
+        CacheWord::Warm => CacheState::Warm,
+    };
+    let verdict = stage.cache.verdict;
+    let mut judged = Judged {
+        actual: Some(Value::String(verdict.to_string())),
+        limit: Some(Value::String(wanted.to_string())),
+        samples: stage.counts.ok,
+        pass: verdict == wanted,
+        reason: String::new(),
+    };
+    judged.reason = match verdict {
+        _ if stage.counts.ok == 0 => "no data: no request succeeded".to_owned(),
+        _ if stage.counts.ok < threshold.min_samples => {
+            judged.pass = false;
+            let (have, want) = (stage.counts.ok, threshold.min_samples);
+            format!("too little data: {}, at least {want} needed", plural(have, "request"))
+        }
+        CacheState::Unknown if threshold.implicit => {
+            judged.pass = true;
+            "not checked: the server does not report cached tokens".to_owned()
+        }
+        CacheState::Unknown => "no data: the server does not report cached tokens".to_owned(),
+        known => format!("{known}{}; {}", shares(stage), plural(stage.counts.ok, "request")),
+    };
+    judged
+}
+
+/// `: 98.4 % of the prompt tokens came from the cache`, where known.
+fn shares(stage: &StageSummary) -> String {
+    match (stage.cache.cached_tokens, stage.cache.prompt_tokens) {
+        (Some(cached), Some(prompt)) if prompt > 0 => {
+            let share = show(cached as f64 / prompt as f64, "share");
+            format!(": {share} of the prompt tokens came from the cache")
+        }
+        _ => String::new(),
+    }
+}
+
+fn figure(of: &MetricRef, own: &Measured, earlier: &[&Measured]) -> Result<Figure, String> {
+    let stage = resolve(of, own, earlier)?;
+    let counts = &stage.summary.counts;
+    let empty = || match (counts.ok, counts.planned) {
+        (_, 0) => format!("stage {} sends no requests", stage.summary.label()),
+        (0, _) => format!("no request of stage {} succeeded", stage.summary.label()),
+        _ => format!("{} has no samples in stage {}", of.metric, stage.summary.label()),
+    };
+    match catalogue::source(&of.metric) {
+        Some(Source::Request(_) | Source::Pooled(_)) => {
+            let samples = stage.samples(&of.metric);
+            let aggregate =
+                of.aggregate.ok_or_else(|| format!("{} needs an aggregate", of.metric))?;
+            let value = distribution::aggregate(samples, aggregate).ok_or_else(empty)?;
+            Ok(Figure { value, samples: samples.len() as u64 })
+        }
+        Some(Source::Stage(take)) => {
+            let value = take(&stage.summary).ok_or_else(empty)?;
+            Ok(Figure { value, samples: counts.ok + counts.errors })
+        }
+        Some(Source::Verdict) => Err(format!("{} is a word, not a number", of.metric)),
+        None => Err(format!("{} is not a metric", of.metric)),
+    }
+}
+
+/// The stage that a reference means: its own, or an earlier one of the same cell and rung if there
+/// are several.
+fn resolve<'a>(
+    of: &MetricRef,
+    own: &'a Measured,
+    earlier: &[&'a Measured],
+) -> Result<&'a Measured, String> {
+    let Some(id) = of.stage.as_deref().filter(|id| *id != own.summary.id) else { return Ok(own) };
+    let named: Vec<&Measured> =
+        earlier.iter().copied().filter(|stage| stage.summary.id == id).collect();
+    let same_cell = |stage: &&&Measured| stage.summary.cell == own.summary.cell;
+    let same_rung = |stage: &&&Measured| same_cell(stage) && stage.summary.rung == own.summary.rung;
+    let in_cell = named.iter().filter(same_cell).count();
+    match named.as_slice() {
+        [] => Err(format!("stage {id} has not been measured")),
+        [only] => Ok(only),
+        _ if in_cell == 1 => Ok(named.iter().find(same_cell).copied().unwrap_or(own)),
+        several => several.iter().find(same_rung).copied().ok_or_else(|| {
+            format!("stage {id} has {} results and none is of this cell and rung", several.len())
+        }),
+    }
+}
+
+fn holds(left: f64, op: Op, right: f64) -> bool {
+    match op {
+        Op::Lt => left < right,
+        Op::Le => left <= right,
+        Op::Gt => left > right,
+        Op::Ge => left >= right,
+        Op::Eq => left.eq(&right),
+    }
+}
+
+fn symbol(op: Op) -> &'static str {
+    match op {
+        Op::Lt => "<",
+        Op::Le => "<=",
+        Op::Gt => ">",
+        Op::Ge => ">=",
+        Op::Eq => "==",
+    }
+}
+
+/// What is true when the comparison does not hold.
+fn opposite(op: Op) -> &'static str {
+    match op {
+        Op::Lt => ">=",
+        Op::Le => ">",
+        Op::Gt => "<=",
+        Op::Ge => "<",
+        Op::Eq => "!=",
+    }
+}
+
+/// `cold.ttft.p50`.
+fn name(of: &MetricRef) -> String {
+    let stage = of.stage.as_ref().map(|stage| format!("{stage}.")).unwrap_or_default();
+    let aggregate = match of.aggregate {
+        None => String::new(),
+        Some(Aggregate::Mean) => ".mean".to_owned(),
+        Some(Aggregate::Std) => ".std".to_owned(),
+        Some(Aggregate::Min) => ".min".to_owned(),
+        Some(Aggregate::Max) => ".max".to_owned(),
+        Some(Aggregate::Count) => ".count".to_owned(),
+        Some(Aggregate::Percentile(percent)) => format!(".p{percent}"),
+    };
+    format!("{stage}{}{aggregate}", of.metric)
+}
+
+fn unit_of(of: &MetricRef) -> &'static str {
+    if of.aggregate == Some(Aggregate::Count) {
+        return "samples";
+    }
+    metric::find(&of.metric).map_or(METRICS[0].unit, |metric| metric.unit)
+}
+
+fn plural(count: u64, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+fn number(value: f64) -> Option<Value> {
+    serde_json::Number::from_f64(value).map(Value::Number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::tally::StageTally;
+    use crate::metrics::tally::fixture::{ms, record, stage_end, stage_start};
+    use crate::plan::{Level, Location};
+    use crate::record::{OutcomeKind, Record, StageStart, StageState};
+
+    /// A stage whose requests took these TTFTs in milliseconds, each with this cache state.
+    fn measured(id: &str, ttfts: &[u64], cache: CacheState) -> Measured {
+        let start = StageStart { stage: id.into(), ..stage_start(ttfts.len() as u64) };
+        let mut tally = StageTally::new(start);
+        for (index, ttft) in ttfts.iter().enumerate() {
+            let first_token_ns = Some(ms(110 + ttft));
+            let index = index as u64;
+            let record = Record { stage: id.into(), index, first_token_ns, cache, ..record() };
+            tally.ended(&record);
+        }
+        tally.close(Some(&stage_end(StageState::Completed))).0
+    }
+
+    fn failed(id: &str) -> Measured {
+        let mut tally = StageTally::new(StageStart { stage: id.into(), ..stage_start(1) });
+        tally.ended(&Record { outcome: OutcomeKind::Http, ..record() });
+        tally.close(Some(&stage_end(StageState::Completed))).0
+    }
+
+    fn metric(stage: Option<&str>, metric: &str, aggregate: Option<Aggregate>) -> MetricRef {
+        MetricRef { stage: stage.map(Into::into), metric: metric.into(), aggregate }
+    }
+
+    fn p50(stage: Option<&str>) -> MetricRef {
+        metric(stage, "ttft", Some(Aggregate::Percentile(50.0)))
+    }
+
+    fn threshold(left: MetricRef, op: Op, right: Limit) -> Threshold {
+        Threshold {
+            check: "as written".into(),
+            left,
+            op,
+            right,
+            level: Level::Fail,
+            min_samples: 1,
+            implicit: false,
+            location: Location { file: "plan.yaml".into(), line: 3, column: 9, start: 0, end: 1 },
+        }
+    }
+
+    fn cache(word: CacheWord, implicit: bool) -> Threshold {
+        let left = metric(None, "cache", None);
+        Threshold { implicit, ..threshold(left, Op::Eq, Limit::Cache(word)) }
+    }
+
+    #[test]
+    fn a_sentence_says_actual_limit_and_samples() {
+        let own = measured("warm", &[400, 412, 500], CacheState::Warm);
+        let result = judge(&threshold(p50(None), Op::Le, Limit::Value(800.0)), &own, &[]);
+        assert!(result.pass);
+        assert_eq!(result.reason, "412 ms <= 800 ms; 3 samples");
+        assert_eq!((result.samples, result.unit.as_str()), (3, "ms"));
+        assert_eq!(result.location, "plan.yaml:3:9");
+
+        let result = judge(&threshold(p50(None), Op::Lt, Limit::Value(100.0)), &own, &[]);
+        assert!(!result.pass);
+        assert_eq!(result.reason, "412 ms >= 100 ms; 3 samples");
+        assert_eq!(result.actual, Some(412.0.into()));
+        assert_eq!(result.limit, Some(100.0.into()));
+    }
+
+    #[test]
+    fn a_limit_taken_from_another_stage_is_spelt_out() {
+        let cold = measured("cold", &[1600], CacheState::Cold);
+        let own = measured("warm", &[412], CacheState::Warm);
+        let right = Limit::Times { factor: 0.5, of: p50(Some("cold")) };
+        let result = judge(&threshold(p50(None), Op::Le, right), &own, &[&cold]);
+        assert!(result.pass);
+        assert_eq!(result.reason, "412 ms <= 800 ms = 0.5 × cold.ttft.p50 (1.6 s); 1 sample");
+    }
+
+    #[test]
+    fn no_data_fails_with_the_reason() {
+        let own = measured("warm", &[412], CacheState::Warm);
+        let limit = Limit::Value(800.0);
+        for (left, earlier, reason) in [
+            (p50(Some("cold")), vec![], "no data: stage cold has not been measured"),
+            (
+                p50(Some("cold")),
+                vec![failed("cold")],
+                "no data: no request of stage cold succeeded",
+            ),
+            (metric(None, "e2e", None), vec![], "no data: e2e needs an aggregate"),
+        ] {
+            let earlier: Vec<&Measured> = earlier.iter().collect();
+            let result = judge(&threshold(left, Op::Le, limit.clone()), &own, &earlier);
+            assert!(!result.pass);
+            assert_eq!(result.reason, reason);
+            assert_eq!(result.actual, None);
+        }
+        let right = Limit::Times { factor: 2.0, of: p50(Some("cold")) };
+        let result = judge(&threshold(p50(None), Op::Le, right), &own, &[&failed("cold")]);
+        assert!(!result.pass);
+        assert_eq!(result.reason, "no data: no request of stage cold succeeded");
+        assert_eq!((result.actual, result.limit), (Some(412.0.into()), None));
+    }
+
+    #[test]
+    fn too_few_samples_fail() {
+        let own = measured("warm", &[412], CacheState::Warm);
+        let check = threshold(p50(None), Op::Le, Limit::Value(800.0));
+        let result = judge(&Threshold { min_samples: 20, ..check }, &own, &[]);
+        assert!(!result.pass);
+        assert_eq!(result.reason, "too little data: 1 sample, at least 20 needed (412 ms so far)");
+    }
+
+    #[test]
+    fn a_cold_stage_that_hit_the_cache_fails() {
+        for (state, implicit, pass, reason) in [
+            (
+                CacheState::Cold,
+                true,
+                true,
+                "cold: 1.14 % of the prompt tokens came from the cache; 1 request",
+            ),
+            (
+                CacheState::Warm,
+                true,
+                false,
+                "warm: 1.14 % of the prompt tokens came from the cache; 1 request",
+            ),
+            (
+                CacheState::Mixed,
+                true,
+                false,
+                "mixed: 1.14 % of the prompt tokens came from the cache; 1 request",
+            ),
+            (
+                CacheState::Unknown,
+                true,
+                true,
+                "not checked: the server does not report cached tokens",
+            ),
+            (
+                CacheState::Unknown,
+                false,
+                false,
+                "no data: the server does not report cached tokens",
+            ),
+        ] {
+            let own = measured("cold", &[412], state);
+            let result = judge(&cache(CacheWord::Cold, implicit), &own, &[]);
+            assert_eq!((result.pass, result.reason.as_str()), (pass, reason));
+            assert_eq!(result.actual, Some(state.to_string().into()));
+        }
+        let result = judge(&cache(CacheWord::Cold, true), &failed("cold"), &[]);
+        assert!(!result.pass);
+        assert_eq!(result.reason, "no data: no request succeeded");
+    }
+
+    #[test]
+    fn rates_are_judged_over_finished_requests() {
+        let left = metric(None, "error_rate", None);
+        let result = judge(&threshold(left, Op::Le, Limit::Value(0.01)), &failed("cold"), &[]);
+        assert!(!result.pass);
+        assert_eq!(result.reason, "100 % > 1 %; 1 sample");
+    }
+
+    #[test]
+    fn any_percentile_can_be_asked_for() {
+        let own = measured("warm", &[100, 200], CacheState::Warm);
+        let left = metric(None, "ttft", Some(Aggregate::Percentile(99.9)));
+        let result = judge(&threshold(left, Op::Lt, Limit::Value(200.0)), &own, &[]);
+        assert_eq!(result.reason, "199.9 ms < 200 ms; 2 samples");
+    }
+}

@@ -1,0 +1,287 @@
+//! The record log's bytes: `records-000001.jsonl`, `records-000002.jsonl`, …
+//!
+//! In: [`Line`]s to encode, or a run directory to read. Out: whole lines
+//! `{"type":…,"seq":N,…}\n`, or the [`Line`]s with what was lost. Invariants: a line counts only if
+//! it ends in a newline and parses; a bad end of the last file is a torn tail (the process died
+//! while it wrote), a bad line with good ones behind it is data loss, and so is a gap in `seq`.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader};
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::record::{Line, Record};
+
+/// The name of segment `number` (from 1).
+pub fn segment_name(number: u32) -> String {
+    format!("records-{number:06}.jsonl")
+}
+
+/// Appends `line` as it stands in the log: `type` first, then `seq`, and a newline at its end.
+pub fn encode(line: &Line, seq: u64, out: &mut Vec<u8>) -> serde_json::Result<()> {
+    let start = out.len();
+    serde_json::to_writer(&mut *out, line)?;
+    // An internally tagged enum writes its tag first, and every line has a field behind it.
+    if let Some(comma) = out[start..].iter().position(|byte| *byte == b',') {
+        let at = start + comma;
+        out.splice(at..at, format!(",\"seq\":{seq}").into_bytes());
+    }
+    out.push(b'\n');
+    Ok(())
+}
+
+/// Reads one line without its newline.
+pub fn decode(line: &[u8]) -> serde_json::Result<(u64, Line)> {
+    // The bulk of a log are ends; going straight to the record avoids buffering every value once
+    // more, as serde does to find an enum's tag.
+    if line.starts_with(b"{\"type\":\"end\"") {
+        let record: Box<Record> = serde_json::from_slice(line)?;
+        return Ok((seq_of(line)?, Line::End(record)));
+    }
+    Ok((seq_of(line)?, serde_json::from_slice(line)?))
+}
+
+/// What reading a log found beside its lines.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LogLosses {
+    /// Good lines.
+    pub lines: u64,
+    /// Lines at the log's end that were cut short.
+    pub torn_lines: u64,
+    /// Lines that are no lines of a record log, with good ones behind them.
+    pub bad_lines: u64,
+    /// Sequence numbers that never came.
+    pub missing_lines: u64,
+    /// Where the first bad line is and what is wrong with it.
+    pub first_bad: Option<String>,
+}
+
+impl LogLosses {
+    /// Why the numbers must not be trusted, if so.
+    pub fn data_loss(&self) -> Option<String> {
+        let mut parts = Vec::new();
+        if self.bad_lines > 0 {
+            let first = self.first_bad.as_deref().unwrap_or("unknown");
+            parts.push(format!("{} unreadable lines (first: {first})", self.bad_lines));
+        }
+        if self.missing_lines > 0 {
+            parts.push(format!("{} missing lines", self.missing_lines));
+        }
+        (!parts.is_empty()).then(|| format!("data loss in the record log: {}", parts.join(", ")))
+    }
+
+    /// What a reader should know though it does no harm.
+    pub fn note(&self) -> Option<String> {
+        (self.torn_lines > 0)
+            .then(|| "the record log's last line was cut short and is not counted".to_owned())
+    }
+}
+
+/// Why a log can't be read at all.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadLogError {
+    /// There is no record log.
+    #[error("{0}: no {first} in it, so it is not a run directory", first = segment_name(1))]
+    Absent(PathBuf),
+    /// The disk says no.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What happened.
+        source: io::Error,
+    },
+}
+
+/// Reads every line of the run in `dir`, in order.
+pub fn read(dir: &Path, mut each: impl FnMut(u64, Line)) -> Result<LogLosses, ReadLogError> {
+    let mut losses = LogLosses::default();
+    let mut next_seq = 0;
+    // Bad lines wait here until it is known whether good ones follow.
+    let mut pending = 0;
+    for path in segments(dir)? {
+        let failed = |source| ReadLogError::Io { path: path.clone(), source };
+        let mut reader = BufReader::with_capacity(1 << 18, File::open(&path).map_err(failed)?);
+        let mut bytes = Vec::new();
+        for number in 1.. {
+            bytes.clear();
+            if reader.read_until(b'\n', &mut bytes).map_err(failed)? == 0 {
+                break;
+            }
+            match whole(&bytes) {
+                Ok((seq, line)) => {
+                    losses.bad_lines += std::mem::take(&mut pending);
+                    losses.missing_lines += seq.saturating_sub(next_seq);
+                    losses.lines += 1;
+                    next_seq = seq + 1;
+                    each(seq, line);
+                }
+                Err(why) => {
+                    pending += 1;
+                    losses
+                        .first_bad
+                        .get_or_insert_with(|| format!("{}:{number}: {why}", path.display()));
+                }
+            }
+        }
+    }
+    losses.torn_lines = pending;
+    // A bad line in the middle is one of the missing numbers; it is not lost twice.
+    losses.missing_lines = losses.missing_lines.saturating_sub(losses.bad_lines);
+    Ok(losses)
+}
+
+fn segments(dir: &Path) -> Result<Vec<PathBuf>, ReadLogError> {
+    let failed = |source| ReadLogError::Io { path: dir.to_owned(), source };
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(dir).map_err(failed)? {
+        let name = entry.map_err(failed)?.file_name();
+        if name.to_str().is_some_and(is_segment) {
+            found.push(dir.join(name));
+        }
+    }
+    if found.is_empty() {
+        return Err(ReadLogError::Absent(dir.to_owned()));
+    }
+    found.sort();
+    Ok(found)
+}
+
+fn is_segment(name: &str) -> bool {
+    let number = name.strip_prefix("records-").and_then(|rest| rest.strip_suffix(".jsonl"));
+    number.is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+fn whole(bytes: &[u8]) -> Result<(u64, Line), String> {
+    let line = bytes.strip_suffix(b"\n").ok_or("cut short")?;
+    decode(line).map_err(|error| error.to_string())
+}
+
+/// The sequence number, without reading the rest where the line is in the form we write.
+fn seq_of(line: &[u8]) -> serde_json::Result<u64> {
+    #[derive(Deserialize)]
+    struct Numbered {
+        seq: u64,
+    }
+    match written_seq(line) {
+        Some(seq) => Ok(seq),
+        None => serde_json::from_slice::<Numbered>(line).map(|numbered| numbered.seq),
+    }
+}
+
+fn written_seq(line: &[u8]) -> Option<u64> {
+    let rest = line.strip_prefix(b"{\"type\":\"")?;
+    let tag = rest.iter().position(|byte| *byte == b'"')?;
+    let digits = rest[tag..].strip_prefix(b"\",\"seq\":")?;
+    let end = digits.iter().position(|byte| !byte.is_ascii_digit())?;
+    str::from_utf8(&digits[..end]).ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::tally::fixture::{record, stage_end, stage_start, start_line};
+    use crate::record::{Record, StageState};
+
+    fn lines() -> Vec<Line> {
+        vec![
+            Line::StageStart(stage_start(1)),
+            Line::Start(start_line(0)),
+            Line::End(Box::new(Record { flags: vec!["no_done".into()], ..record() })),
+            Line::StageEnd(stage_end(StageState::Completed)),
+        ]
+    }
+
+    fn encoded(lines: &[Line]) -> Vec<Vec<u8>> {
+        let encode_one = |(seq, line): (usize, &Line)| {
+            let mut bytes = Vec::new();
+            encode(line, seq as u64, &mut bytes).expect("plain data");
+            bytes
+        };
+        lines.iter().enumerate().map(encode_one).collect()
+    }
+
+    fn read_back(files: &[Vec<u8>]) -> (Vec<Line>, LogLosses) {
+        let dir = tempfile::tempdir().expect("a folder");
+        for (number, bytes) in (1..).zip(files) {
+            std::fs::write(dir.path().join(segment_name(number)), bytes).expect("written");
+        }
+        let mut lines = Vec::new();
+        let losses = read(dir.path(), |_, line| lines.push(line)).expect("a log");
+        (lines, losses)
+    }
+
+    #[test]
+    fn type_and_seq_stand_first_in_each_line() {
+        let encoded = encoded(&lines());
+        assert!(encoded[2].starts_with(b"{\"type\":\"end\",\"seq\":2,\"stage\":\"cold\","));
+        assert!(encoded[3].starts_with(b"{\"type\":\"stage_end\",\"seq\":3,"));
+    }
+
+    #[test]
+    fn what_was_written_is_read_back_over_all_segments() {
+        let bytes = encoded(&lines());
+        let (read, losses) = read_back(&[bytes[..2].concat(), bytes[2..].concat()]);
+        assert_eq!(read, lines());
+        assert_eq!(losses, LogLosses { lines: 4, ..LogLosses::default() });
+        assert_eq!((losses.data_loss(), losses.note()), (None, None));
+    }
+
+    #[test]
+    fn keys_in_another_order_are_read_too() {
+        let line = b"{\"index\":0,\"seq\":7,\"due_ns\":1,\"sent_ns\":2,\"stage\":\"a\",\"type\":\"start\"}";
+        let (seq, line) = decode(line).expect("a line");
+        assert_eq!(seq, 7);
+        assert!(matches!(line, Line::Start(start) if start.stage == "a"));
+    }
+
+    #[test]
+    fn a_torn_tail_is_noted_wherever_it_is_cut() {
+        let all = encoded(&lines());
+        let good = all[..3].concat();
+        for cut in 1..all[3].len() {
+            let (read, losses) = read_back(&[[good.as_slice(), &all[3][..cut]].concat()]);
+            assert_eq!((read.len(), losses.torn_lines), (3, 1), "cut at {cut}");
+            assert_eq!(losses.data_loss(), None);
+            assert!(losses.note().is_some());
+        }
+    }
+
+    #[test]
+    fn a_bad_line_in_the_middle_is_data_loss() {
+        let mut all = encoded(&lines());
+        all[1] = b"{\"type\":\"start\",\"se\n".to_vec();
+        let (read, losses) = read_back(&[all.concat()]);
+        assert_eq!((read.len(), losses.bad_lines, losses.missing_lines), (3, 1, 0));
+        let why = losses.data_loss().expect("data loss");
+        assert!(why.contains("1 unreadable lines") && why.contains(":2: "), "{why}");
+    }
+
+    #[test]
+    fn a_fused_line_is_data_loss() {
+        // A torn line that somebody appended to: both are gone.
+        let mut all = encoded(&lines());
+        all[1].truncate(20);
+        let (read, losses) = read_back(&[all.concat()]);
+        assert_eq!((read.len(), losses.bad_lines, losses.missing_lines), (2, 1, 1));
+    }
+
+    #[test]
+    fn a_gap_in_the_numbers_is_data_loss() {
+        let all = encoded(&lines());
+        let (_, losses) = read_back(&[[all[0].as_slice(), &all[3]].concat()]);
+        assert_eq!(losses.missing_lines, 2);
+        assert_eq!(
+            losses.data_loss().as_deref(),
+            Some("data loss in the record log: 2 missing lines")
+        );
+    }
+
+    #[test]
+    fn a_folder_without_a_log_is_no_run() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let error = read(dir.path(), |_, _| {}).expect_err("nothing there");
+        assert!(error.to_string().contains("not a run directory"), "{error}");
+    }
+}

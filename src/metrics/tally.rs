@@ -1,0 +1,353 @@
+//! One stage (or rung) while its lines come in, and its numbers once it is over.
+//!
+//! In: the lines of one stage, in order. Out: [`Measured`]. Invariants: every planned request is
+//! counted exactly once or the stage says so in `faults`; no figure is computed without samples.
+
+use std::collections::{BTreeMap, HashSet};
+
+use super::cache_verdict::{cached_tokens, combine};
+use super::catalogue::{self, Source};
+use super::distribution::distribution;
+use super::summary::{CacheSummary, Counts, StageSummary, Throughput};
+use crate::plan::metric::{METRICS, Metric};
+use crate::record::{
+    CacheState, FlushLine, OutcomeKind, Record, StageEnd, StageStart, StageState, StartLine,
+};
+
+/// Longest error message kept as a sample, in characters.
+const SAMPLE_CHARS: usize = 200;
+
+/// The numbers of a stage that is over, with the samples that thresholds may still ask for.
+#[derive(Debug, Clone)]
+pub struct Measured {
+    /// What `summary.json` says of it.
+    pub summary: StageSummary,
+    samples: Vec<(&'static str, Vec<f64>)>,
+}
+
+impl Measured {
+    /// The sorted samples of a metric; empty for a metric without any.
+    pub fn samples(&self, metric: &str) -> &[f64] {
+        let found = self.samples.iter().find(|(name, _)| *name == metric);
+        found.map_or(&[], |(_, samples)| samples)
+    }
+}
+
+/// A stage whose end has not come yet.
+#[derive(Debug)]
+pub struct StageTally {
+    start: StageStart,
+    counts: Counts,
+    in_flight: HashSet<u64>,
+    ended: Bits,
+    columns: Vec<Column>,
+    verdict: CacheState,
+    cached: Option<(u64, u64)>,
+    ok_tokens: (Option<u64>, Option<u64>),
+    errors: BTreeMap<String, u64>,
+    error_samples: BTreeMap<String, String>,
+    flush: Option<FlushLine>,
+    last_ns: u64,
+    faults: Vec<String>,
+}
+
+#[derive(Debug)]
+struct Column {
+    metric: &'static Metric,
+    source: Source,
+    samples: Vec<f64>,
+}
+
+impl StageTally {
+    /// A stage that has just begun.
+    pub fn new(start: StageStart) -> Self {
+        let columns = METRICS.iter().filter(|metric| metric.distribution).filter_map(|metric| {
+            let source = catalogue::source(metric.name)?;
+            Some(Column { metric, source, samples: Vec::new() })
+        });
+        Self {
+            counts: Counts { planned: start.planned, ..Counts::default() },
+            last_ns: start.at_ns,
+            columns: columns.collect(),
+            start,
+            in_flight: HashSet::new(),
+            ended: Bits::default(),
+            verdict: CacheState::Unknown,
+            cached: None,
+            ok_tokens: (None, None),
+            errors: BTreeMap::new(),
+            error_samples: BTreeMap::new(),
+            flush: None,
+            faults: Vec::new(),
+        }
+    }
+
+    /// Whether lines with this stage, cell and rung belong here.
+    pub fn holds(&self, stage: &str, cell: Option<&str>, rung: Option<f64>) -> bool {
+        let rungs = (self.start.rung.map(f64::to_bits), rung.map(f64::to_bits));
+        self.start.stage == stage && self.start.cell.as_deref() == cell && rungs.0 == rungs.1
+    }
+
+    /// What the stage was to do.
+    pub fn start(&self) -> &StageStart {
+        &self.start
+    }
+
+    /// A request is about to be sent.
+    pub fn started(&mut self, line: &StartLine) {
+        self.last_ns = self.last_ns.max(line.sent_ns);
+        self.in_flight.insert(line.index);
+    }
+
+    /// A request ended.
+    pub fn ended(&mut self, record: &Record) {
+        if !self.ended.insert(record.index) {
+            self.faults.push(format!("request {} ended more than once", record.index));
+        }
+        self.in_flight.remove(&record.index);
+        self.last_ns = self.last_ns.max(record.end_ns.or(record.due_ns).unwrap_or(0));
+        match record.outcome {
+            OutcomeKind::Ok => self.succeeded(record),
+            OutcomeKind::Cancelled => self.counts.cancelled += 1,
+            OutcomeKind::DroppedLate => self.counts.dropped_late += 1,
+            OutcomeKind::NeverStarted => self.counts.never_started += 1,
+            OutcomeKind::Http
+            | OutcomeKind::Timeout
+            | OutcomeKind::Connect
+            | OutcomeKind::Stream
+            | OutcomeKind::Protocol => self.failed(record),
+        }
+        for column in &mut self.columns {
+            match column.source {
+                Source::Request(take) => column.samples.extend(take(record)),
+                Source::Pooled(take) => take(record, &mut column.samples),
+                Source::Stage(_) | Source::Verdict => {}
+            }
+        }
+    }
+
+    /// The evidence of a flush.
+    pub fn flushed(&mut self, line: &FlushLine) {
+        self.last_ns = self.last_ns.max(line.at_ns);
+        self.flush = Some(line.clone());
+    }
+
+    /// Its numbers, and why they must not be trusted if so. Without an `end` the log broke off:
+    /// what had started is lost in flight, and what had not never started.
+    pub fn close(mut self, end: Option<&StageEnd>) -> (Measured, Vec<String>) {
+        self.settle(end);
+        let state = end.map_or(StageState::Interrupted, |end| end.state);
+        let reason = match end {
+            Some(end) => end.reason.clone(),
+            None => Some("the record log ends before the stage did".to_owned()),
+        };
+        let end_ns = end.map_or(self.last_ns, |end| end.at_ns.max(self.last_ns));
+        let duration_s = end_ns.saturating_sub(self.start.at_ns) as f64 / 1e9;
+        let finished = self.counts.ok + self.counts.errors;
+        let throughput = self.throughput(duration_s);
+        let samples: Vec<_> = self.columns.into_iter().map(Column::sorted).collect();
+        let metrics = samples.iter().filter_map(|(metric, samples)| {
+            Some((metric.name.to_owned(), distribution(samples, metric.unit)?))
+        });
+        let summary = StageSummary {
+            metrics: metrics.collect(),
+            id: self.start.stage,
+            kind: self.start.kind,
+            cell: self.start.cell,
+            rung: self.start.rung,
+            endpoint: self.start.endpoint,
+            model: self.start.model,
+            state,
+            reason,
+            reported: self.start.reported,
+            success_rate: (finished > 0).then(|| self.counts.ok as f64 / finished as f64),
+            counts: self.counts,
+            duration_s,
+            throughput,
+            cache: CacheSummary {
+                verdict: self.verdict,
+                expected: self.start.expects,
+                cached_tokens: self.cached.map(|(cached, _)| cached),
+                prompt_tokens: self.cached.map(|(_, prompt)| prompt),
+            },
+            errors: self.errors,
+            error_samples: self.error_samples,
+            thresholds: Vec::new(),
+            flush: self.flush,
+        };
+        let samples = samples.into_iter().map(|(metric, list)| (metric.name, list)).collect();
+        (Measured { summary, samples }, self.faults)
+    }
+
+    /// Fills in what a broken log left open and checks the identity.
+    fn settle(&mut self, end: Option<&StageEnd>) {
+        self.counts.lost_in_flight = self.in_flight.len() as u64;
+        // Nothing of a skipped stage was ever due, whether or not each request says so itself.
+        let open_ended = end.is_none_or(|end| end.state == StageState::Skipped);
+        if open_ended {
+            self.counts.never_started +=
+                self.counts.planned.saturating_sub(self.counts.accounted());
+        } else if self.counts.lost_in_flight > 0 {
+            let lost = self.counts.lost_in_flight;
+            self.faults.push(format!("{lost} started requests have no end"));
+        }
+        let (planned, accounted) = (self.counts.planned, self.counts.accounted());
+        if planned != accounted {
+            self.faults.push(format!("{planned} requests planned, {accounted} accounted for"));
+        }
+    }
+
+    fn succeeded(&mut self, record: &Record) {
+        self.counts.ok += 1;
+        self.verdict = combine(self.verdict, record.cache);
+        let input = record.input_tokens.best().map(|(count, _)| count);
+        let output = record.output_tokens.best().map(|(count, _)| count);
+        add(&mut self.ok_tokens.0, input);
+        add(&mut self.ok_tokens.1, output);
+        if let Some((cached, prompt)) = cached_tokens(record).zip(input) {
+            let (all_cached, all_prompt) = self.cached.unwrap_or_default();
+            self.cached = Some((all_cached + cached, all_prompt + prompt));
+        }
+    }
+
+    fn failed(&mut self, record: &Record) {
+        self.counts.errors += 1;
+        let class = record.error.as_ref().map_or("unknown", |error| error.class.as_str());
+        *self.errors.entry(class.to_owned()).or_default() += 1;
+        if let Some(error) = &record.error
+            && !self.error_samples.contains_key(class)
+        {
+            let sample = error.message.chars().take(SAMPLE_CHARS).collect();
+            self.error_samples.insert(class.to_owned(), sample);
+        }
+    }
+
+    fn throughput(&self, duration_s: f64) -> Throughput {
+        let per_second = |count: u64| (duration_s > 0.0).then(|| count as f64 / duration_s);
+        Throughput {
+            requests_per_second: (self.counts.planned > 0)
+                .then(|| per_second(self.counts.ok))
+                .flatten(),
+            input_tokens_per_second: self.ok_tokens.0.and_then(per_second),
+            output_tokens_per_second: self.ok_tokens.1.and_then(per_second),
+        }
+    }
+}
+
+impl Column {
+    fn sorted(mut self) -> (&'static Metric, Vec<f64>) {
+        self.samples.sort_unstable_by(f64::total_cmp);
+        (self.metric, self.samples)
+    }
+}
+
+fn add(sum: &mut Option<u64>, count: Option<u64>) {
+    if let Some(count) = count {
+        *sum = Some(sum.unwrap_or(0) + count);
+    }
+}
+
+/// Which indexes were seen: one bit each, so that a million requests cost 125 kB.
+#[derive(Debug, Default)]
+struct Bits {
+    words: Vec<u64>,
+    far: HashSet<u64>,
+}
+
+impl Bits {
+    /// Beyond this, an index is not one of a dense series (a foreign or broken log).
+    const DENSE: u64 = 1 << 28;
+
+    /// Marks `index`; false when it was marked already.
+    fn insert(&mut self, index: u64) -> bool {
+        let Some(word) = usize::try_from(index / 64).ok().filter(|_| index < Self::DENSE) else {
+            return self.far.insert(index);
+        };
+        if word >= self.words.len() {
+            self.words.resize(word + 1, 0);
+        }
+        let bit = 1 << (index % 64);
+        let new = self.words[word] & bit == 0;
+        self.words[word] |= bit;
+        new
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod fixture {
+    //! One typical record and its stage, for the tests of this folder.
+
+    use super::*;
+    use crate::record::{Connection, TokenCounts};
+
+    /// Milliseconds of the run's clock.
+    pub fn ms(ms: u64) -> u64 {
+        ms * 1_000_000
+    }
+
+    /// A cold request on a new connection that reasons before it answers.
+    pub fn record() -> Record {
+        let count = |server| TokenCounts { server: Some(server), ..TokenCounts::default() };
+        Record {
+            stage: "cold".into(),
+            cell: None,
+            rung: None,
+            index: 0,
+            request_id: "r-0".into(),
+            prompt_hash: None,
+            due_ns: Some(ms(100)),
+            sent_ns: Some(ms(110)),
+            connected_ns: Some(ms(111)),
+            headers_ns: Some(ms(300)),
+            first_event_ns: Some(ms(305)),
+            first_token_ns: Some(ms(310)),
+            first_content_ns: Some(ms(350)),
+            last_token_ns: Some(ms(410)),
+            usage_ns: Some(ms(420)),
+            end_ns: Some(ms(430)),
+            token_ns: [310, 350, 350, 410].map(ms).to_vec(),
+            outcome: OutcomeKind::Ok,
+            http_status: Some(200),
+            error: None,
+            input_tokens: count(2100),
+            output_tokens: count(7),
+            reasoning_tokens: None,
+            cached_tokens: Some(24),
+            cache: CacheState::Cold,
+            finish_reason: Some("stop".into()),
+            timings: None,
+            connection: Connection { reused: false },
+            bytes_in: 1000,
+            flags: Vec::new(),
+        }
+    }
+
+    /// The start of a cold stage.
+    pub fn stage_start(planned: u64) -> StageStart {
+        StageStart {
+            stage: "cold".into(),
+            kind: "cold".into(),
+            cell: None,
+            rung: None,
+            endpoint: "simulated".into(),
+            model: Some("simulated-8b".into()),
+            planned,
+            expects: Some(CacheState::Cold),
+            reported: true,
+            thresholds: Vec::new(),
+            at_ns: ms(100),
+        }
+    }
+
+    /// The end of that stage, two seconds later.
+    pub fn stage_end(state: StageState) -> StageEnd {
+        let reason = (state != StageState::Completed).then(|| "because".to_owned());
+        StageEnd { stage: "cold".into(), cell: None, rung: None, state, reason, at_ns: ms(2100) }
+    }
+
+    /// A start line of that stage.
+    pub fn start_line(index: u64) -> StartLine {
+        let (due_ns, sent_ns) = (ms(100), ms(110));
+        StartLine { stage: "cold".into(), cell: None, rung: None, index, due_ns, sent_ns }
+    }
+}
