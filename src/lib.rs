@@ -18,6 +18,7 @@
 //! only (`tests/it/tidy.rs` reads the `use crate::` lines). ARCHITECTURE.md says where to add what.
 
 pub mod client;
+pub mod executor;
 pub mod metrics;
 pub mod plan;
 pub mod record;

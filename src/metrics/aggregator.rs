@@ -71,30 +71,41 @@ impl Aggregator {
         self.invalid.push(why.into());
     }
 
-    /// The run is over, or the log is: closes what is open and sums up.
-    pub fn finish(mut self, end: &RunEnd) -> Summary {
+    /// The run is over, or the log is: closes what is open and sums up. May be asked again with
+    /// another end.
+    pub fn finish(&mut self, end: &RunEnd) -> Summary {
         for slot in 0..self.slots.len() {
             if matches!(self.slots[slot], Slot::Open(_)) {
                 self.close(slot, None);
             }
         }
-        if self.strays > 0 {
-            self.invalid.push(format!("{} lines belong to no open stage", self.strays));
-        }
-        if self.run.is_none() {
-            self.invalid.push("the record log does not begin with a run line".to_owned());
-        }
-        self.invalid.extend(end.invalid.iter().cloned());
-        let stages: Vec<StageSummary> = self.slots.into_iter().filter_map(Slot::summary).collect();
-        let mut notes: Vec<String> =
-            self.invalid.iter().map(|why| format!("INVALID: {why}")).collect();
+        let stages: Vec<StageSummary> = self.slots.iter().filter_map(Slot::summary).collect();
+        let invalid = self.invalid(end);
+        let mut notes: Vec<String> = invalid.iter().map(|why| format!("INVALID: {why}")).collect();
         notes.extend(end.incomplete.iter().map(|what| format!("incomplete: {what}")));
         notes.extend(stages.iter().filter_map(lag_note));
         notes.extend(stages.iter().filter_map(loss_note));
         notes.extend(end.notes.iter().cloned());
-        let run = run_summary(self.run, end, self.invalid.is_empty(), notes);
+        let run = run_summary(self.run.clone(), end, invalid.is_empty(), notes);
         let verdict = verdict::verdict(&run, &stages, end);
         Summary { schema_version: SUMMARY_VERSION, run, stages, verdict }
+    }
+
+    /// Every reason not to trust the numbers.
+    fn invalid(&self, end: &RunEnd) -> Vec<String> {
+        let strays = (self.strays > 0).then(|| {
+            let lines = quantity::plural(self.strays, "line");
+            format!("{lines} of the record log outside of any stage")
+        });
+        let headless = (self.run.is_none())
+            .then(|| "the record log does not begin with a run line".to_owned());
+        self.invalid
+            .iter()
+            .cloned()
+            .chain(strays)
+            .chain(headless)
+            .chain(end.invalid.clone())
+            .collect()
     }
 
     fn begin(&mut self, run: &RunLine) {
@@ -163,11 +174,8 @@ impl Slot {
         }
     }
 
-    fn summary(self) -> Option<StageSummary> {
-        match self {
-            Self::Done(measured) => Some(measured.summary),
-            Self::Open(_) => None,
-        }
+    fn summary(&self) -> Option<StageSummary> {
+        self.measured().map(|measured| measured.summary.clone())
     }
 }
 
@@ -378,7 +386,7 @@ mod tests {
     fn lines_of_no_stage_make_the_run_invalid() {
         let summary = summarise(&[run_line(), end(0, OutcomeKind::Ok)], RunState::Finished);
         assert!(!summary.run.valid);
-        assert!(summary.run.notes[0].contains("1 lines belong to no open stage"));
+        assert!(summary.run.notes[0].contains("1 line of the record log outside of any stage"));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::catalogue::{self, Source};
 use super::distribution;
-use super::quantity::{show, show_apart};
+use super::quantity::{plural, show, show_apart};
 use super::summary::{StageSummary, ThresholdResult};
 use super::tally::Measured;
 use crate::plan::metric::{self, METRICS};
@@ -255,10 +255,6 @@ fn unit_of(of: &MetricRef) -> &'static str {
         return "samples";
     }
     metric::find(&of.metric).map_or(METRICS[0].unit, |metric| metric.unit)
-}
-
-fn plural(count: u64, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 fn number(value: f64) -> Option<Value> {

@@ -18,6 +18,11 @@ pub fn show_apart(left: f64, right: f64, unit: &str) -> (String, String) {
         .unwrap_or_else(|| (format!("{left} {unit}"), format!("{right} {unit}")))
 }
 
+/// `1 sample`, `2 samples`.
+pub fn plural(count: u64, what: &str) -> String {
+    format!("{} {what}{}", grouped(count), if count == 1 { "" } else { "s" })
+}
+
 /// A whole number with a comma every three digits.
 pub fn grouped(value: u64) -> String {
     let digits = value.to_string();

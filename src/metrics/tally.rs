@@ -34,7 +34,7 @@ impl Measured {
 }
 
 /// A stage whose end has not come yet.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct StageTally {
     start: StageStart,
     counts: Counts,
@@ -51,7 +51,7 @@ pub struct StageTally {
     faults: Vec<String>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Column {
     metric: &'static Metric,
     source: Source,
@@ -248,7 +248,7 @@ fn add(sum: &mut Option<u64>, count: Option<u64>) {
 }
 
 /// Which indexes were seen: one bit each, so that a million requests cost 125 kB.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Bits {
     words: Vec<u64>,
     far: HashSet<u64>,

@@ -4,7 +4,18 @@
 //! one that fails changes the exit code. To add one: a file here, a variant of
 //! [`SinkKind`](crate::plan::SinkKind), a line in `build`.
 
+pub mod atomic_file;
+mod csv;
+mod jsonl;
+pub mod stage_rows;
+pub mod summary;
+mod target;
+mod text_cell;
+
+use std::path::Path;
+
 use crate::metrics::summary::{StageSummary, Summary};
+use crate::plan::{SinkConfig, SinkKind};
 use crate::record::Line;
 
 /// Why a sink could not go on.
@@ -17,10 +28,16 @@ pub struct SinkError {
     pub message: String,
 }
 
+impl SinkError {
+    fn new(sink: &str, message: impl std::fmt::Display) -> Self {
+        Self { sink: sink.to_owned(), message: message.to_string() }
+    }
+}
+
 /// Something that turns evidence into a file.
 pub trait Sink: Send {
-    /// One line of the record log, in order.
-    fn line(&mut self, _line: &Line) -> Result<(), SinkError> {
+    /// One line of the record log with its number, in order.
+    fn line(&mut self, _seq: u64, _line: &Line) -> Result<(), SinkError> {
         Ok(())
     }
     /// A stage (or rung) is over.
@@ -29,4 +46,70 @@ pub trait Sink: Send {
     }
     /// The run is over; nothing follows.
     fn finish(self: Box<Self>, summary: &Summary) -> Result<(), SinkError>;
+}
+
+/// A sink with what the recorder must know of it.
+pub struct OpenSink {
+    /// `kind:target`, as reports name it.
+    pub name: String,
+    /// Whether its failure changes the exit code.
+    pub required: bool,
+    /// The sink.
+    pub sink: Box<dyn Sink>,
+}
+
+/// Opens one sink before the run; relative targets start at `base`. A file that can't be written is
+/// an error now and not after an hour of load. Files of earlier runs are overwritten: lines and rows
+/// from the start of this run, summaries as a whole at its end.
+pub fn build(config: &SinkConfig, base: &Path) -> Result<Box<dyn Sink>, SinkError> {
+    let name = name(config);
+    Ok(match config.kind {
+        SinkKind::Jsonl => Box::new(jsonl::Jsonl::open(name, &config.target, base)?),
+        SinkKind::Csv => Box::new(csv::Csv::open(name, &config.target, base)?),
+        SinkKind::Summary => Box::new(summary::SummaryFile::open(name, &config.target, base)?),
+    })
+}
+
+/// Opens all sinks of a plan, or says which can't be.
+pub fn open_all(configs: &[SinkConfig], base: &Path) -> Result<Vec<OpenSink>, SinkError> {
+    let open = |config: &SinkConfig| {
+        let sink = build(config, base)?;
+        Ok(OpenSink { name: name(config), required: config.required, sink })
+    };
+    configs.iter().map(open).collect()
+}
+
+fn name(config: &SinkConfig) -> String {
+    let kind = match config.kind {
+        SinkKind::Jsonl => "jsonl",
+        SinkKind::Csv => "csv",
+        SinkKind::Summary => "summary",
+    };
+    format!("{kind}:{}", config.target)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bad_path_fails_before_the_run_and_is_named() {
+        let dir = tempfile::tempdir().expect("a folder");
+        std::fs::write(dir.path().join("file"), "").expect("written");
+        for kind in [SinkKind::Jsonl, SinkKind::Csv, SinkKind::Summary] {
+            let target = "file/below.out".to_owned();
+            let config = SinkConfig { kind, target, required: true };
+            let error = open_all(&[config], dir.path()).err().expect("a file is no folder");
+            assert!(error.sink.ends_with(":file/below.out"), "{error}");
+        }
+    }
+
+    #[test]
+    fn missing_folders_are_made() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let target = "new/deep/records.jsonl".to_owned();
+        let config = SinkConfig { kind: SinkKind::Jsonl, target, required: false };
+        assert!(build(&config, dir.path()).is_ok());
+        assert!(dir.path().join("new/deep/records.jsonl").is_file());
+    }
 }

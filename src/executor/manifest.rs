@@ -1,0 +1,113 @@
+//! `manifest.json`: what a run was and how it ended.
+//!
+//! In: the checked plan's facts, the machine, the end. Out: a document that is replaced as a whole.
+//! Invariants: while the run goes on it says `running`, so a run that was killed is known by its
+//! manifest; secrets are redacted before they come here.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::metrics::summary::{RunEnd, RunState};
+
+/// Version of `manifest.json`.
+pub const MANIFEST_VERSION: u32 = 1;
+
+/// The whole of `manifest.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// [`MANIFEST_VERSION`].
+    pub schema_version: u32,
+    /// The run's id.
+    pub run_id: String,
+    /// How far it came.
+    pub state: RunState,
+    /// The plan.
+    pub plan: ManifestPlan,
+    /// True when any endpoint is the embedded simulator.
+    pub simulated: bool,
+    /// The seed in force.
+    pub seed: u64,
+    /// Declared params by name, secret ones redacted.
+    pub params: BTreeMap<String, serde_json::Value>,
+    /// The plan's free labels.
+    pub tags: BTreeMap<String, String>,
+    /// Where requests went.
+    pub endpoints: Vec<ManifestEndpoint>,
+    /// The command line, secrets redacted.
+    pub arguments: Vec<String>,
+    /// The tool's version.
+    pub runner_version: String,
+    /// The machine that ran it.
+    pub host: Host,
+    /// Wall clock at the start, RFC 3339.
+    pub started_at: String,
+    /// Wall clock at the end, RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<String>,
+    /// The exit code, once it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i32>,
+    /// What the record log can't know about the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end: Option<RunEnd>,
+}
+
+/// The plan of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ManifestPlan {
+    /// Its name.
+    pub name: String,
+    /// The file it was read from.
+    pub path: String,
+    /// SHA-256 of its text.
+    pub hash: String,
+}
+
+/// An endpoint of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ManifestEndpoint {
+    /// The profile's name.
+    pub name: String,
+    /// Its URL without user or password, or `simulator`.
+    pub url: String,
+    /// The model asked for.
+    pub model: Option<String>,
+    /// What the server is, such as `vllm` or `llama.cpp`, where it could be told.
+    pub server: Option<String>,
+    /// Its version, where it says so.
+    pub server_version: Option<String>,
+}
+
+/// The machine that ran it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Host {
+    /// `linux`, `macos`, …
+    pub os: String,
+    /// `x86_64`, `aarch64`, …
+    pub arch: String,
+    /// Cores this process may use.
+    pub cores: usize,
+    /// Its name, where it could be told.
+    pub hostname: Option<String>,
+}
+
+impl Host {
+    /// This machine.
+    pub fn this() -> Self {
+        Self {
+            os: std::env::consts::OS.to_owned(),
+            arch: std::env::consts::ARCH.to_owned(),
+            cores: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            hostname: hostname(),
+        }
+    }
+}
+
+fn hostname() -> Option<String> {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .or_else(|_| std::fs::read_to_string("/etc/hostname"))
+        .ok()
+        .or_else(|| std::env::var("HOSTNAME").ok())?;
+    Some(name.trim().to_owned()).filter(|name| !name.is_empty())
+}

@@ -1,0 +1,60 @@
+//! A run directory → the summary of its records.
+//!
+//! In: the directory of a run that finished, was interrupted or killed, or still goes on. Out: the
+//! same summary that the run itself made (or would have made). Invariant: nothing is written.
+
+use std::path::Path;
+
+use super::manifest::Manifest;
+use super::run_dir::{self, RunDirError};
+use crate::metrics::aggregator::Aggregator;
+use crate::metrics::record_log::{self, LogLosses, ReadLogError};
+use crate::metrics::summary::{RunEnd, RunState, Summary};
+
+/// A summary made from a record log.
+#[derive(Debug)]
+pub struct Rebuilt {
+    /// The numbers.
+    pub summary: Summary,
+    /// The run's manifest, if it has one.
+    pub manifest: Option<Manifest>,
+    /// What the log lacks.
+    pub losses: LogLosses,
+}
+
+/// Why a summary can't be rebuilt.
+#[derive(Debug, thiserror::Error)]
+pub enum RebuildError {
+    /// The record log.
+    #[error(transparent)]
+    Log(#[from] ReadLogError),
+    /// The manifest.
+    #[error(transparent)]
+    RunDir(#[from] RunDirError),
+}
+
+/// Reads the records of the run in `run` and sums them up.
+pub fn rebuild(run: &Path) -> Result<Rebuilt, RebuildError> {
+    let manifest = run_dir::read_manifest(run)?;
+    let mut aggregator = Aggregator::new();
+    let losses = record_log::read(run, |_, line| {
+        aggregator.line(&line);
+    })?;
+    if let Some(why) = losses.data_loss() {
+        aggregator.distrust(why);
+    }
+    let mut end =
+        manifest.as_ref().and_then(|manifest| manifest.end.clone()).unwrap_or_else(|| {
+            if run_dir::is_locked(run) {
+                RunEnd {
+                    notes: vec!["the run still goes on".into()],
+                    ..RunEnd::new(RunState::Running)
+                }
+            } else {
+                let died = "the run never came to its end: its process died".to_owned();
+                RunEnd { notes: vec![died], ..RunEnd::new(RunState::Aborted) }
+            }
+        });
+    end.notes.extend(losses.note());
+    Ok(Rebuilt { summary: aggregator.finish(&end), manifest, losses })
+}
