@@ -1,0 +1,140 @@
+//! The written form of `endpoint:` and `endpoints:`.
+//!
+//! In: a bound tree. Out: overlays, each key present or not.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::scalar::{Count, Ratio, Span};
+use crate::plan::bind::{Named, Spanned};
+
+/// An endpoint: a profile's name, a URL, or a map.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename = "by shape", rename_all = "lowercase")]
+#[schemars(rename = "Endpoint", untagged)]
+pub(crate) enum EndpointFile {
+    /// A profile's name or a URL.
+    Text(Spanned<String>),
+    /// An endpoint in detail.
+    Map(Box<EndpointKeys>),
+}
+
+/// An endpoint in detail.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct EndpointKeys {
+    /// Name of the profile under `endpoints` that these keys are laid over, or a URL.
+    pub(crate) profile: Option<Spanned<String>>,
+    /// Base URL including `/v1`, such as `http://127.0.0.1:8000/v1`.
+    pub(crate) url: Option<Spanned<String>>,
+    /// The embedded simulator instead of a URL; `{}` takes every default.
+    pub(crate) simulator: Option<Spanned<SimulatorKeys>>,
+    /// The API spoken there; `openai-chat` unless given.
+    pub(crate) api: Option<ApiWord>,
+    /// The model to ask for; the first of `/models` when empty.
+    pub(crate) model: Option<Spanned<String>>,
+    /// Key sent as `Authorization: Bearer`, as `${secret:NAME}` from the environment variable
+    /// NAME.
+    pub(crate) api_key: Option<Spanned<String>>,
+    /// Further headers of every request; credentials as `${secret:NAME}`.
+    pub(crate) headers: Option<Named<Spanned<String>>>,
+    /// How long to wait for each part of a request.
+    pub(crate) timeouts: Option<TimeoutKeys>,
+    /// PEM file of an extra certificate authority; relative to the plan's file.
+    pub(crate) ca_file: Option<Spanned<String>>,
+    /// Accept any certificate; said in every report.
+    pub(crate) insecure: Option<bool>,
+    /// Proxy URL; proxy variables of the environment are ignored.
+    pub(crate) proxy: Option<Spanned<String>>,
+    /// How tokens are counted on our side: `auto` (the server's `/tokenize`, else the estimate),
+    /// `server`, `estimate` (four characters per token), or the path of a `tokenizer.json`.
+    pub(crate) tokenizer: Option<Spanned<String>>,
+}
+
+/// The APIs of endpoints.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum ApiWord {
+    /// OpenAI chat completions.
+    OpenaiChat,
+}
+
+/// How long to wait for each part of a request.
+#[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TimeoutKeys {
+    /// TCP and TLS; 5s unless given.
+    pub(crate) connect: Option<Spanned<Span>>,
+    /// From sent to response headers; 300s unless given.
+    pub(crate) headers: Option<Spanned<Span>>,
+    /// From sent to the first token; 300s unless given.
+    pub(crate) first_token: Option<Spanned<Span>>,
+    /// Between two reads; 60s unless given.
+    pub(crate) idle: Option<Spanned<Span>>,
+    /// The whole exchange; 600s unless given.
+    pub(crate) total: Option<Spanned<Span>>,
+}
+
+/// The embedded simulator: an OpenAI-style server with a real prefix cache.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SimulatorKeys {
+    /// Model name it serves.
+    pub(crate) model: Option<String>,
+    /// Longest prompt plus answer, in tokens; 131072 unless given.
+    pub(crate) max_model_len: Option<Spanned<Count>>,
+    /// Capacity of the prefix cache in tokens, 0 for none; 200k unless given.
+    pub(crate) cache_tokens: Option<Spanned<Count>>,
+    /// Tokens per cache block; 16 unless given.
+    pub(crate) block_tokens: Option<Spanned<Count>>,
+    /// Prompt tokens computed per second, shared by all in prefill; 8k unless given.
+    pub(crate) prefill_rate: Option<Spanned<Ratio>>,
+    /// Tokens generated per second by one sequence alone; 100 unless given.
+    pub(crate) decode_rate: Option<Spanned<Ratio>>,
+    /// Relative slow-down of decoding per further running sequence; 0.02 unless given.
+    pub(crate) batch_cost: Option<Spanned<Ratio>>,
+    /// Sequences running at once; 64 unless given.
+    pub(crate) max_num_seqs: Option<Spanned<Count>>,
+    /// Waiting sequences before it answers 503; 1024 unless given.
+    pub(crate) max_queue: Option<Spanned<Count>>,
+    /// Fixed time before prefill starts; 5ms unless given.
+    pub(crate) overhead: Option<Spanned<Span>>,
+    /// Relative spread of its times, 0 for none; 0.05 unless given.
+    pub(crate) jitter: Option<Spanned<Ratio>>,
+    /// Seed of jitter and of the generated text; the plan's seed unless given.
+    pub(crate) seed: Option<Spanned<Count>>,
+    /// Key it asks for; anyone may come in unless given.
+    pub(crate) api_key: Option<Spanned<String>>,
+    /// Whether it has `/reset_prefix_cache`; true unless given.
+    pub(crate) reset_prefix_cache: Option<bool>,
+    /// Whether usage reports cached tokens; true unless given.
+    pub(crate) report_cached_tokens: Option<bool>,
+    /// Scripted faults.
+    #[serde(default)]
+    pub(crate) faults: Vec<Spanned<FaultKeys>>,
+}
+
+/// One scripted fault: which requests, and exactly one of `status`, `truncate`, `disconnect`,
+/// `stall`, `error_event`, `malformed` and `crash`.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct FaultKeys {
+    /// First generation request it applies to, from 0; 0 unless given.
+    pub(crate) from: Option<Spanned<Count>>,
+    /// How many requests in a row; 1 unless given.
+    pub(crate) count: Option<Spanned<Count>>,
+    /// Answer with this HTTP status.
+    pub(crate) status: Option<Spanned<Count>>,
+    /// Close the connection cleanly after this many tokens.
+    pub(crate) truncate: Option<Spanned<Count>>,
+    /// Cut the body after this many tokens.
+    pub(crate) disconnect: Option<Spanned<Count>>,
+    /// Go silent after this many tokens.
+    pub(crate) stall: Option<Spanned<Count>>,
+    /// Send an error event inside the stream after this many tokens.
+    pub(crate) error_event: Option<Spanned<Count>>,
+    /// Send half a JSON object after this many tokens.
+    pub(crate) malformed: Option<Spanned<Count>>,
+    /// The whole server goes away.
+    pub(crate) crash: Option<bool>,
+}

@@ -1,0 +1,166 @@
+//! The written plan: its keys as people write them.
+//!
+//! In: a bound tree. Out: values with places, defaults not yet filled in. Invariant: each key's doc
+//! comment is what an editor shows on hover, and these types are the only list of keys.
+
+mod endpoint;
+mod param;
+mod scalar;
+mod stage;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use super::bind::{Named, Spanned};
+
+pub(crate) use endpoint::{
+    ApiWord, EndpointFile, EndpointKeys, FaultKeys, SimulatorKeys, TimeoutKeys,
+};
+pub(crate) use param::{ParamFile, ParamType};
+pub(crate) use scalar::{Count, Ratio, Span as TimeSpan};
+pub(crate) use stage::{
+    Common, FlushKeys, FlushWord, LevelWord, StageFile, ThresholdFile, ThresholdKeys,
+
+};
+
+/// A scenario: what to ask of an endpoint, in which order, and what must come out.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Plan")]
+pub(crate) struct PlanFile {
+    /// Version of the plan language: 1.
+    #[schemars(required, range(min = 1, max = 1))]
+    pub(crate) version: Option<Spanned<Count>>,
+    /// Name of the plan and of its folder under `results`; the file's name unless given.
+    pub(crate) name: Option<Spanned<String>>,
+    /// What the plan is for, in a sentence.
+    pub(crate) description: Option<String>,
+    /// Values that may be set from outside: by `--param name=value`, by `RUNNER_PARAM_NAME`, or by
+    /// the environment variables a param lists. Used as `${name}`.
+    #[expect(dead_code, reason = "params are bound by themselves, before anything refers to them")]
+    #[schemars(with = "Option<Named<ParamFile>>")]
+    pub(crate) params: Option<IgnoredAny>,
+    /// Endpoint profiles by name, for `endpoint:` and `--endpoint`.
+    pub(crate) endpoints: Option<Named<Spanned<EndpointKeys>>>,
+    /// Where requests go: a profile's name, a URL, or a map.
+    pub(crate) endpoint: Option<Spanned<EndpointFile>>,
+    /// Seed of every random choice; 0 unless given.
+    pub(crate) seed: Option<Spanned<Count>>,
+    /// What opens every cold prompt, so that no cache can know it: `run` (new in each run, the
+    /// default) or a fixed text.
+    pub(crate) nonce: Option<Spanned<String>>,
+    /// What is asked, unless a stage has its own prompt: a text, or a map.
+    pub(crate) prompt: Option<Spanned<PromptFile>>,
+    /// What happens, in this order.
+    #[schemars(required)]
+    pub(crate) stages: Option<Spanned<Vec<Spanned<StageFile>>>>,
+    /// Checks that name their stage: `warm.ttft.p50 <= 0.5 * cold.ttft.p50`.
+    #[serde(default)]
+    pub(crate) thresholds: Vec<Spanned<ThresholdFile>>,
+    /// Extra outputs: `jsonl:PATH`, `csv:PATH`, `summary:PATH`; `-` is standard output, an empty
+    /// target turns one off.
+    #[serde(default)]
+    pub(crate) sinks: Vec<Spanned<SinkFile>>,
+    /// Folder for run directories, relative to the current directory; `results` unless given.
+    pub(crate) results: Option<Spanned<String>>,
+    /// Free labels, copied into the run's manifest.
+    #[serde(default)]
+    pub(crate) tags: Named<String>,
+}
+
+/// A prompt: a text, or a map.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename = "by shape", rename_all = "lowercase")]
+#[schemars(rename = "Prompt", untagged)]
+pub(crate) enum PromptFile {
+    /// The text of one user message; a template.
+    Text(Spanned<String>),
+    /// A prompt in detail.
+    Map(Box<PromptKeys>),
+}
+
+/// A prompt in detail.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PromptKeys {
+    /// The text of one user message; a template in which `{{ row.… }}`, `{{ i }}`, `{{ stage }}`,
+    /// `{{ params.… }}` and `{{ context }}` may stand.
+    pub(crate) text: Option<Spanned<String>>,
+    /// The messages of the chat; their contents are templates.
+    pub(crate) messages: Option<Spanned<Vec<Spanned<MessageKeys>>>>,
+    /// A long document in front of the first user message.
+    pub(crate) context: Option<Spanned<ContextKeys>>,
+    /// JSONL file whose rows are `row` in templates; relative to the plan's file.
+    pub(crate) dataset: Option<Spanned<String>>,
+    /// Most tokens to generate; the server's default unless given.
+    pub(crate) max_tokens: Option<Spanned<Count>>,
+    /// Sampling temperature; the server's default unless given.
+    pub(crate) temperature: Option<Spanned<Ratio>>,
+    /// Ask for a stream, without which there is no time to first token; true unless given.
+    pub(crate) stream: Option<bool>,
+    /// Further fields of the request's body, passed through as they are; texts are templates.
+    pub(crate) body: Option<serde_json::Map<String, serde_json::Value>>,
+}
+
+/// One message of a chat.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct MessageKeys {
+    /// `system`, `user`, `assistant`, …
+    #[schemars(required)]
+    pub(crate) role: Option<String>,
+    /// The message; a template.
+    #[schemars(required)]
+    pub(crate) content: Option<Spanned<String>>,
+}
+
+/// A long document in front of the question.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ContextKeys {
+    /// `filler` (words, different for each request; the default), `bundled` (a document that
+    /// ships with runner), or the path of a text file.
+    pub(crate) from: Option<Spanned<String>>,
+    /// Its length in tokens; the whole document unless given.
+    pub(crate) tokens: Option<Spanned<Count>>,
+    /// The model's context length; the document is cut so that it fits, with 2,048 tokens to
+    /// spare.
+    pub(crate) max_ctx_tokens: Option<Spanned<Count>>,
+}
+
+/// An extra output: `kind:target`, or a map.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename = "by shape", rename_all = "lowercase")]
+#[schemars(rename = "Sink", untagged)]
+pub(crate) enum SinkFile {
+    /// `kind:target`, such as `csv:rows.csv`.
+    Text(Spanned<String>),
+    /// An output in detail.
+    Map(SinkKeys),
+}
+
+/// An output in detail.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SinkKeys {
+    /// `jsonl` (a line per record), `csv` (a row per request) or `summary` (JSON).
+    pub(crate) kind: SinkWord,
+    /// A file, relative to the current directory; `-` for standard output; empty for off.
+    pub(crate) target: Spanned<String>,
+    /// Whether its failure changes the exit code; false unless given.
+    #[serde(default)]
+    pub(crate) required: bool,
+}
+
+/// The kinds of sinks.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum SinkWord {
+    /// One line per record.
+    Jsonl,
+    /// One row per request.
+    Csv,
+    /// The summary as JSON.
+    Summary,
+}

@@ -1,0 +1,153 @@
+//! Quantities of the written plan.
+//!
+//! In: a number, or a text with a unit. Out: a number. Invariant: the units are those of
+//! `plan::units`, and each type's schema accepts what it reads.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::time::Duration;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::{Deserialize, Deserializer, Error, Visitor};
+
+use crate::plan::units;
+
+/// A whole number from 0: `12`, `10k`, `2M`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Count(pub(crate) u64);
+
+/// A number from 0: `0.5`, `8k`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Ratio(pub(crate) f64);
+
+/// A duration with its unit: `250ms`, `30s`, `1m30s`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Span(pub(crate) Duration);
+
+impl<'de> Deserialize<'de> for Count {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct CountVisitor;
+        impl Visitor<'_> for CountVisitor {
+            type Value = Count;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a whole number such as `12` or `10k`")
+            }
+            fn visit_u64<E: Error>(self, value: u64) -> Result<Count, E> {
+                Ok(Count(value))
+            }
+            fn visit_i64<E: Error>(self, value: i64) -> Result<Count, E> {
+                u64::try_from(value).map(Count).map_err(|_| E::custom("must not be negative"))
+            }
+            fn visit_f64<E: Error>(self, value: f64) -> Result<Count, E> {
+                self.visit_str(&value.to_string())
+            }
+            fn visit_str<E: Error>(self, text: &str) -> Result<Count, E> {
+                if let Ok(value) = text.trim().parse() {
+                    return Ok(Count(value));
+                }
+                units::count(text).map_err(E::custom).and_then(|value| self.visit_i64(value))
+            }
+        }
+        deserializer.deserialize_any(CountVisitor)
+    }
+}
+
+impl<'de> Deserialize<'de> for Ratio {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct RatioVisitor;
+        impl Visitor<'_> for RatioVisitor {
+            type Value = Ratio;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a number such as `0.5` or `8k`")
+            }
+            fn visit_u64<E: Error>(self, value: u64) -> Result<Ratio, E> {
+                Ok(Ratio(value as f64))
+            }
+            fn visit_i64<E: Error>(self, value: i64) -> Result<Ratio, E> {
+                self.visit_f64(value as f64)
+            }
+            fn visit_f64<E: Error>(self, value: f64) -> Result<Ratio, E> {
+                if value.is_finite() && value >= 0.0 {
+                    Ok(Ratio(value))
+                } else {
+                    Err(E::custom("must be a finite number that is not negative"))
+                }
+            }
+            fn visit_str<E: Error>(self, text: &str) -> Result<Ratio, E> {
+                units::number(text).map_err(E::custom).and_then(|value| self.visit_f64(value))
+            }
+        }
+        deserializer.deserialize_any(RatioVisitor)
+    }
+}
+
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct SpanVisitor;
+        impl Visitor<'_> for SpanVisitor {
+            type Value = Span;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a duration such as `250ms`, `30s` or `1m30s`")
+            }
+            fn visit_u64<E: Error>(self, value: u64) -> Result<Span, E> {
+                self.visit_str(&value.to_string())
+            }
+            fn visit_i64<E: Error>(self, value: i64) -> Result<Span, E> {
+                self.visit_str(&value.to_string())
+            }
+            fn visit_f64<E: Error>(self, value: f64) -> Result<Span, E> {
+                self.visit_str(&value.to_string())
+            }
+            fn visit_str<E: Error>(self, text: &str) -> Result<Span, E> {
+                units::duration(text).map(Span).map_err(E::custom)
+            }
+        }
+        deserializer.deserialize_any(SpanVisitor)
+    }
+}
+
+impl JsonSchema for Count {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> Cow<'static, str> {
+        "Count".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "anyOf": [
+            { "type": "integer", "minimum": 0 },
+            { "type": "string", "pattern": r"^\d[\d_]*(\.\d+)?[kKMG]?$" },
+        ]})
+    }
+}
+
+impl JsonSchema for Ratio {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> Cow<'static, str> {
+        "Number".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "anyOf": [
+            { "type": "number", "minimum": 0 },
+            { "type": "string", "pattern": r"^\d*(\.\d+)?([eE][+-]?\d+)?[kKMG]?$" },
+        ]})
+    }
+}
+
+impl JsonSchema for Span {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> Cow<'static, str> {
+        "Duration".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": ["string", "integer"],
+            "pattern": r"^\s*(0|(\d+(\.\d+)?(ns|us|µs|μs|ms|s|min|m|h|d)\s*)+)$|\$\{.+\}",
+            "maximum": 0,
+        })
+    }
+}

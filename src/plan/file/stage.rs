@@ -1,0 +1,214 @@
+//! The written form of `stages:` and `thresholds:`.
+//!
+//! In: a bound tree. Out: one value per stage. To add a kind: a struct through [`stage_keys`], a
+//! variant of [`StageFile`], its name in `bind::described`, and its lowering.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::scalar::{Count, Span};
+use super::{EndpointFile, PromptFile};
+use crate::plan::bind::Spanned;
+
+/// The keys that every stage has.
+#[derive(Debug, Default)]
+pub(crate) struct Common {
+    pub(crate) id: Option<Spanned<String>>,
+    pub(crate) needs: Option<Vec<Spanned<String>>>,
+    pub(crate) always: bool,
+    pub(crate) parallel: bool,
+    pub(crate) record: Option<bool>,
+    pub(crate) tags: Vec<String>,
+    pub(crate) endpoint: Option<Spanned<EndpointFile>>,
+    pub(crate) thresholds: Vec<Spanned<ThresholdFile>>,
+}
+
+/// A stage's struct: its own keys after the common ones. Serde's `flatten` would do the same and
+/// lose every place on the way.
+macro_rules! stage_keys {
+    ($(#[$doc:meta])* $name:ident { $($(#[$key_doc:meta])* $key:ident: $type:ty,)* }) => {
+        $(#[$doc])*
+        #[derive(Debug, Deserialize, JsonSchema)]
+        #[serde(deny_unknown_fields)]
+        pub(crate) struct $name {
+            /// Unique name of the stage; its kind unless given.
+            pub(crate) id: Option<Spanned<String>>,
+            $($(#[$key_doc])* pub(crate) $key: $type,)*
+            /// Stages that must be done before; the one before it unless given, none with `[]`.
+            pub(crate) needs: Option<Vec<Spanned<String>>>,
+            /// Run even when a stage it needs has failed.
+            #[serde(default)]
+            pub(crate) always: bool,
+            /// May overlap with stages on other endpoints.
+            #[serde(default)]
+            pub(crate) parallel: bool,
+            /// False leaves its requests out of the summary.
+            pub(crate) record: Option<bool>,
+            /// Labels to select stages by.
+            #[serde(default)]
+            pub(crate) tags: Vec<String>,
+            /// Another endpoint for this stage.
+            pub(crate) endpoint: Option<Spanned<EndpointFile>>,
+            /// What its numbers must be: `ttft.p99 < 800ms`, `error_rate <= 1%`,
+            /// `ttft.p50 <= 0.5 * cold.ttft.p50`, `cache == warm`.
+            #[serde(default)]
+            pub(crate) thresholds: Vec<Spanned<ThresholdFile>>,
+        }
+
+        impl $name {
+            /// Moves the common keys out.
+            pub(crate) fn common(&mut self) -> Common {
+                Common {
+                    id: self.id.take(),
+                    needs: self.needs.take(),
+                    always: self.always,
+                    parallel: self.parallel,
+                    record: self.record,
+                    tags: std::mem::take(&mut self.tags),
+                    endpoint: self.endpoint.take(),
+                    thresholds: std::mem::take(&mut self.thresholds),
+                }
+            }
+        }
+    };
+}
+
+stage_keys! {
+    /// Sends prompts that no cache can hold.
+    ColdKeys {
+        /// Repeat this earlier stage: its prompts, requests, concurrency and nonces.
+        like: Option<Spanned<String>>,
+        /// How many requests; the dataset's rows, else 10, unless given.
+        requests: Option<Spanned<Count>>,
+        /// How many at a time; 1 unless given.
+        concurrency: Option<Spanned<Count>>,
+        /// What is asked; the plan's prompt unless given.
+        prompt: Option<Spanned<PromptFile>>,
+    }
+}
+
+stage_keys! {
+    /// Sends prompts that a cache should hold.
+    WarmKeys {
+        /// Repeat this earlier stage: its prompts, requests, concurrency and nonces; the nearest
+        /// cold stage before it unless given.
+        like: Option<Spanned<String>>,
+        /// How many requests; as the stage it repeats unless given.
+        requests: Option<Spanned<Count>>,
+        /// How many at a time; as the stage it repeats unless given.
+        concurrency: Option<Spanned<Count>>,
+        /// What is asked; as the stage it repeats unless given.
+        prompt: Option<Spanned<PromptFile>>,
+    }
+}
+
+stage_keys! {
+    /// Empties the server's prefix cache and proves it.
+    FlushKeys {
+        /// By which means: `auto` (the server's own endpoint if it has one, else traffic; the
+        /// default), `http` or `traffic`.
+        with: Option<FlushWord>,
+        /// Foreign tokens to send when flushing by traffic; ten requests of 100,000 characters
+        /// unless given.
+        tokens: Option<Spanned<Count>>,
+        /// Attempts before giving up; 3 unless given.
+        retries: Option<Spanned<Count>>,
+    }
+}
+
+stage_keys! {
+    /// Waits.
+    PauseKeys {
+        /// How long.
+        duration: Spanned<Span>,
+    }
+}
+
+/// One stage; `kind` says which keys it has.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum StageFile {
+    Cold(Box<ColdKeys>),
+    Warm(Box<WarmKeys>),
+    Flush(Box<FlushKeys>),
+    Pause(Box<PauseKeys>),
+}
+
+/// The means of a flush.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum FlushWord {
+    /// The server's own endpoint if it has one, else traffic.
+    Auto,
+    /// The server's own endpoint.
+    Http,
+    /// Foreign prompts that push the old ones out.
+    Traffic,
+}
+
+/// A check: a text such as `ttft.p99 < 800ms`, or a map.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename = "by shape", rename_all = "lowercase")]
+#[schemars(rename = "Threshold", untagged)]
+pub(crate) enum ThresholdFile {
+    /// The check.
+    Text(Spanned<String>),
+    /// A check in detail.
+    Map(ThresholdKeys),
+}
+
+/// A check in detail.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ThresholdKeys {
+    /// The check, such as `ttft.p99 < 800ms`.
+    pub(crate) check: Spanned<String>,
+    /// Whether failing it fails the run (`fail`, the default) or is only reported (`warn`).
+    pub(crate) level: Option<LevelWord>,
+    /// Fewer samples than this fail the check for want of data; 1 unless given.
+    pub(crate) min_samples: Option<Spanned<Count>>,
+}
+
+/// What failing a check means.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LevelWord {
+    /// The run fails.
+    Fail,
+    /// Reported only.
+    Warn,
+}
+
+/// The stages of a schema: `kind` chooses the keys, by `if`/`then`, so that an editor's error is
+/// about the right kind.
+impl JsonSchema for StageFile {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Stage".into()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let kinds = [
+            ("cold", generator.subschema_for::<ColdKeys>()),
+            ("warm", generator.subschema_for::<WarmKeys>()),
+            ("flush", generator.subschema_for::<FlushKeys>()),
+            ("pause", generator.subschema_for::<PauseKeys>()),
+        ];
+        let words: Vec<_> = kinds.iter().map(|(kind, _)| *kind).collect();
+        let cases: Vec<_> = kinds
+            .iter()
+            .map(|(kind, keys)| {
+                serde_json::json!({
+                    "if": { "properties": { "kind": { "const": kind } }, "required": ["kind"] },
+                    "then": keys,
+                })
+            })
+            .collect();
+        schemars::json_schema!({
+            "description": "One stage; `kind` says which keys it has.",
+            "type": "object",
+            "required": ["kind"],
+            "properties": { "kind": { "enum": words, "description": "What the stage does." } },
+            "allOf": cases,
+        })
+    }
+}

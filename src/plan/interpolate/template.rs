@@ -1,0 +1,130 @@
+//! Where `{{ … }}` runs, and what it reads of the params.
+//!
+//! In: the path of keys to a text, and the text. Out: what may stand there. Templates themselves
+//! are compiled by the workload; here they are only kept to their place.
+
+use super::Reference;
+use crate::plan::Location;
+use crate::plan::diagnostic::{Code, Diagnostic};
+
+/// What may stand at a place of the plan.
+pub(super) struct Place {
+    /// The text is rendered for each request.
+    pub(super) runs_templates: bool,
+    /// The text is for people only.
+    pub(super) is_prose: bool,
+    /// A credential belongs here.
+    pub(super) takes_secrets: bool,
+}
+
+impl Place {
+    /// Judges by the keys from the root to the text (list items are empty).
+    pub(super) fn of(path: &[String]) -> Self {
+        let keys: Vec<&str> = path.iter().map(String::as_str).collect();
+        let prompt = match keys.as_slice() {
+            ["prompt", below @ ..] | ["stages", "", "prompt", below @ ..] => Some(below),
+            _ => None,
+        };
+        let runs_templates = matches!(
+            prompt,
+            Some([] | ["text"] | ["messages", "", "content"] | ["body", ..])
+        );
+        let is_endpoint = matches!(
+            keys.as_slice(),
+            ["endpoint" | "endpoints", ..] | ["stages", "", "endpoint", ..]
+        );
+        let takes_secrets = is_endpoint
+            && matches!(keys.as_slice(), [.., "api_key"] | [.., "headers", _]);
+        Self { runs_templates, is_prose: keys == ["description"], takes_secrets }
+    }
+}
+
+/// Whether a text holds template syntax.
+pub(super) fn is_template(text: &str) -> bool {
+    ["{{", "{%", "{#"].iter().any(|open| text.contains(open))
+}
+
+/// A template where none runs.
+pub(super) fn misplaced(location: Location) -> Diagnostic {
+    Diagnostic::error(Code::Template, "templates run only in `prompt`")
+        .at(location)
+        .help("`${name}` inserts a param anywhere, when the plan is read")
+}
+
+/// A value from outside that would run as a template.
+pub(super) fn injected(reference: &Reference, location: Location) -> Diagnostic {
+    let (what, help) = match reference {
+        Reference::Param(name) => (
+            format!("the value of param `{name}`"),
+            format!("insert it as data: `{{{{ params.{name} }}}}`"),
+        ),
+        Reference::Environment(name, _) | Reference::Secret(name, _) => (
+            format!("the value of {name}"),
+            format!("declare a param with `env: {name}` and insert it as data: `{{{{ params.… }}}}`"),
+        ),
+        Reference::Plan(_) => ("the plan's name".into(), "rename the plan".into()),
+    };
+    Diagnostic::error(
+        Code::Template,
+        format!("{what} holds template syntax, which would run in this prompt"),
+    )
+    .at(location)
+    .help(help)
+}
+
+/// The names that `{{ params.NAME }}` reads, with their first byte.
+pub(super) fn params_read(text: &str) -> Vec<(usize, &str)> {
+    const WORD: &str = "params.";
+    let mut found = Vec::new();
+    if !is_template(text) {
+        return found;
+    }
+    for (at, _) in text.match_indices(WORD) {
+        let before = text[..at].chars().next_back();
+        let is_within = text[..at].rfind("{{").or_else(|| text[..at].rfind("{%")).is_some_and(
+            |open| !text[open..at].contains("}}") && !text[open..at].contains("%}"),
+        );
+        let is_word = before.is_none_or(|it| !(it.is_alphanumeric() || it == '_' || it == '.'));
+        let rest = &text[at + WORD.len()..];
+        let len = rest
+            .find(|letter: char| !(letter.is_ascii_alphanumeric() || letter == '_'))
+            .unwrap_or(rest.len());
+        if is_within && is_word && len > 0 {
+            found.push((at + WORD.len(), &rest[..len]));
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(path: &[&str]) -> Place {
+        Place::of(&path.iter().map(|key| (*key).to_owned()).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn templates_run_in_prompts_only() {
+        assert!(place(&["prompt"]).runs_templates);
+        assert!(place(&["stages", "", "prompt", "messages", "", "content"]).runs_templates);
+        assert!(place(&["prompt", "body", "a", "b"]).runs_templates);
+        assert!(!place(&["prompt", "dataset"]).runs_templates);
+        assert!(!place(&["endpoint", "url"]).runs_templates);
+    }
+
+    #[test]
+    fn secrets_go_to_endpoints_only() {
+        assert!(place(&["endpoint", "api_key"]).takes_secrets);
+        assert!(place(&["endpoints", "a", "headers", "X"]).takes_secrets);
+        assert!(!place(&["prompt", "body", "headers", "X"]).takes_secrets);
+        assert!(!place(&["endpoint", "url"]).takes_secrets);
+    }
+
+    #[test]
+    fn params_are_seen_inside_templates_only() {
+        let names = |text| params_read(text).iter().map(|(_, name)| *name).collect::<Vec<_>>();
+        assert_eq!(names("{{ params.a + params.b_1 }} params.c"), ["a", "b_1"]);
+        assert_eq!(names("{% if my.params.x %}"), Vec::<&str>::new());
+    }
+}

@@ -1,0 +1,378 @@
+//! `endpoint:`, `endpoints:` and `--endpoint` → [`Endpoint`].
+//!
+//! In: keys in layers. Out: one endpoint. Invariant: its URL carries no credentials, every
+//! credential is registered with the redactor.
+
+mod simulator;
+
+use std::time::Duration;
+
+use super::Lowering;
+use super::merge::{filled, over};
+use crate::plan::bind::{Named, Spanned};
+use crate::plan::diagnostic::{Code, Diagnostic};
+use crate::plan::file::{ApiWord, EndpointFile, EndpointKeys, TimeoutKeys, TimeSpan};
+use crate::plan::source::{At, Span};
+use crate::plan::{
+    Api, Endpoint, Location, Secret, Target, Timeouts, TokenizerConfig, suggest,
+};
+
+/// The file that the place of `--endpoint` is in: none.
+const COMMAND_LINE: &str = "--endpoint";
+
+/// Keys in one layer, and what they are called.
+#[derive(Debug, Clone)]
+pub(super) struct Layered {
+    keys: EndpointKeys,
+    /// The profile's name, if one was chosen.
+    name: Option<String>,
+    /// Where the endpoint is written.
+    at: At,
+}
+
+/// The profiles of the plan.
+pub(super) type Profiles = Named<Spanned<EndpointKeys>>;
+
+impl Lowering<'_> {
+    /// Refuses profiles that lie over other profiles.
+    pub(super) fn profiles(&mut self, profiles: &Profiles) {
+        for (name, keys) in &profiles.0 {
+            if let Some(profile) = &keys.value.profile {
+                let message = format!("the profile `{}` names another profile", name.value);
+                let help = "give it a `url:` or a `simulator:` of its own";
+                self.error(Code::Conflict, profile.at.span, message, help);
+            }
+            if name.value.contains("://") {
+                let help = "write `NAME: { url: … }`";
+                self.error(Code::Value, name.at.span, "a profile's name is not a URL", help);
+            }
+        }
+    }
+
+    /// What `endpoint:` and `--endpoint` say, laid over `below` when they name no target.
+    pub(super) fn layered(
+        &mut self,
+        written: Option<&Spanned<EndpointFile>>,
+        below: Option<&Layered>,
+        profiles: &Profiles,
+    ) -> Option<Layered> {
+        let at = written.map_or(At::default(), |written| written.at);
+        let mut keys = match written.map(|written| &written.value) {
+            None => EndpointKeys::default(),
+            Some(EndpointFile::Text(text)) => {
+                EndpointKeys { profile: Some(text.clone()), ..EndpointKeys::default() }
+            }
+            Some(EndpointFile::Map(keys)) => (**keys).clone(),
+        };
+        let names_target =
+            keys.profile.is_some() || keys.url.is_some() || keys.simulator.is_some();
+        if let Some(target) = self.options.endpoint.clone() {
+            if names_target || below.is_none() {
+                (keys.url, keys.simulator) = (None, None);
+                keys.profile = Some(Spanned { value: target, at: At::default() });
+            }
+        } else if let (Some(url), Some(simulator)) = (&keys.url, &keys.simulator) {
+            let diagnostic =
+                Diagnostic::error(Code::Conflict, "`url` and `simulator` can't stand together")
+                    .label(self.location(simulator.at.span), "")
+                    .label(self.location(url.at.span), "")
+                    .help("keep one of the two");
+            self.push(diagnostic);
+        }
+        let Some(chosen) = keys.profile.take() else {
+            return Some(match below {
+                Some(below) if !names_target => Layered {
+                    keys: over(below.keys.clone(), keys),
+                    name: below.name.clone(),
+                    at,
+                },
+                _ => Layered { keys, name: None, at },
+            });
+        };
+        let text = chosen.value.trim().to_owned();
+        if text.contains("://") {
+            let url = Spanned { value: text, at: chosen.at };
+            let base = EndpointKeys { url: Some(url), ..EndpointKeys::default() };
+            return Some(Layered { keys: over(base, keys), name: None, at });
+        }
+        let found = profiles.0.iter().find(|(name, _)| name.value == text);
+        let Some((name, base)) = found else {
+            self.unknown_profile(&text, chosen.at, profiles);
+            return None;
+        };
+        let base = EndpointKeys { profile: None, ..base.value.clone() };
+        Some(Layered { keys: over(base, keys), name: Some(name.value.clone()), at })
+    }
+
+    fn unknown_profile(&mut self, text: &str, at: At, profiles: &Profiles) {
+        // A profile whose declaration was refused exists all the same.
+        if self.tree.get("endpoints").is_some_and(|section| section.get(text).is_some()) {
+            return;
+        }
+        let names = || profiles.0.iter().map(|(name, _)| name.value.as_str());
+        let from_outside = at == At::default();
+        let message = if text.is_empty() {
+            "the endpoint is empty".to_owned()
+        } else if from_outside {
+            format!("--endpoint {text}: no endpoint profile is called `{text}`")
+        } else {
+            format!("no endpoint profile is called `{text}`")
+        };
+        let mut diagnostic = Diagnostic::error(Code::Profile, message);
+        let near = suggest::did_you_mean(text, names());
+        if !from_outside {
+            diagnostic = diagnostic.label(self.location(at.span), near);
+        } else if !near.is_empty() {
+            diagnostic = diagnostic.help(near);
+        }
+        diagnostic = match suggest::list(names()) {
+            none if none.is_empty() => diagnostic.help("the plan has no profiles under `endpoints`"),
+            known => diagnostic.help(format!("profiles: {known}")),
+        };
+        let is_like_a_url = text.contains([':', '/', '.']) || text == "localhost";
+        let host = if is_like_a_url { text } else { "127.0.0.1:8000/v1" };
+        self.push(diagnostic.help(format!("a URL begins with its scheme: `http://{host}`")));
+    }
+
+    /// One endpoint out of its keys.
+    pub(super) fn endpoint(&mut self, layered: &Layered, seed: u64) -> Option<Endpoint> {
+        let Layered { keys, name, at } = layered;
+        let target = match (&keys.simulator, &keys.url) {
+            (Some(simulator), _) => {
+                Some(Target::Simulator(Box::new(self.simulator(simulator, seed))))
+            }
+            (None, Some(url)) => self.url("url", url).map(Target::Url),
+            (None, None) => {
+                if !self.has_bad(*at) && !self.endpoints_have_bad() {
+                    let message = match name {
+                        Some(name) => format!("the profile `{name}` has no target"),
+                        None => "the endpoint has no target".to_owned(),
+                    };
+                    let help = "add `url:`, `simulator:` or `profile:`";
+                    self.error(Code::Incomplete, at.span, message, help);
+                }
+                None
+            }
+        };
+        let api_key = filled(keys.api_key.clone()).map(|key| self.api_key(&key));
+        let headers = self.headers(keys, api_key.is_some());
+        let timeouts = self.timeouts(keys.timeouts.as_ref());
+        let ca_file = filled(keys.ca_file.clone()).map(|path| self.file("ca_file", &path));
+        let proxy = filled(keys.proxy.clone()).map(|url| self.url("proxy", &url));
+        let tokenizer = self.tokenizer(keys.tokenizer.as_ref());
+        let target = target?;
+        Some(Endpoint {
+            name: name.clone().unwrap_or_else(|| match &target {
+                Target::Simulator(_) => "simulator".into(),
+                Target::Url(url) => authority(url),
+            }),
+            target,
+            api: match keys.api {
+                Some(ApiWord::OpenaiChat) | None => Api::OpenaiChat,
+            },
+            model: filled(keys.model.clone()).map(|model| model.value.trim().to_owned()),
+            api_key,
+            headers,
+            timeouts,
+            ca_file: match ca_file {
+                Some(path) => Some(path?),
+                None => None,
+            },
+            insecure: keys.insecure.unwrap_or(false),
+            proxy: match proxy {
+                Some(url) => Some(url?.to_string()),
+                None => None,
+            },
+            tokenizer: tokenizer?,
+            location: if *at == At::default() {
+                Location { file: COMMAND_LINE.into(), ..Location::default() }
+            } else {
+                self.location(at.span)
+            },
+        })
+    }
+
+    fn endpoints_have_bad(&self) -> bool {
+        self.tree.get("endpoints").is_some_and(|section| self.has_bad(section.at))
+    }
+
+    /// A URL without credentials, query or trailing slash.
+    fn url(&mut self, key: &str, written: &Spanned<String>) -> Option<url::Url> {
+        let text = written.value.trim();
+        let from_outside = written.at == At::default();
+        let mut refuse = |code, message: String, help: &str| {
+            let diagnostic = if from_outside {
+                Diagnostic::error(code, format!("--endpoint: {message}"))
+            } else {
+                Diagnostic::error(code, message).at(self.sources.location(written.at.span))
+            };
+            let diagnostic =
+                if help.is_empty() { diagnostic } else { diagnostic.help(help.to_owned()) };
+            if !self.found.contains(&diagnostic) {
+                self.found.push(diagnostic);
+            }
+            None
+        };
+        let mut url = match url::Url::parse(text) {
+            Ok(url) => url,
+            Err(url::ParseError::RelativeUrlWithoutBase) => {
+                let message = format!("`{key}`: `{text}` has no scheme");
+                return refuse(Code::Url, message, &format!("write `http://{text}`"));
+            }
+            Err(error) => {
+                let message = format!("`{key}`: `{text}` is not a URL: {error}");
+                return refuse(Code::Url, message, "write it like `http://127.0.0.1:8000/v1`");
+            }
+        };
+        if !url.username().is_empty() || url.password().is_some() {
+            self.redactor.register(url.password().unwrap_or(url.username()));
+            let message = format!("`{key}` carries credentials, which would show up everywhere");
+            return refuse(
+                Code::Credential,
+                message,
+                "use `api_key: ${secret:NAME}` or a header with `${secret:NAME}`",
+            );
+        }
+        if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
+            let message = format!("`{key}`: `{text}` is not an http or https URL");
+            // `localhost:8000` parses, with `localhost` for a scheme.
+            let help = if text.contains("://") { String::new() } else { format!("write `http://{text}`") };
+            return refuse(Code::Url, message, &help);
+        }
+        if url.fragment().is_some() {
+            let message = format!("`{key}`: a base URL has no `#` part");
+            return refuse(Code::Url, message, "remove it");
+        }
+        let path = url.path().trim_end_matches('/').to_owned();
+        url.set_path(&path);
+        Some(url)
+    }
+
+    fn api_key(&mut self, key: &Spanned<String>) -> Secret {
+        self.redactor.register(&key.value);
+        self.warn_of_literal("api_key", key);
+        Secret::new(key.value.trim())
+    }
+
+    /// A credential that is written out in a file which people commit.
+    fn warn_of_literal(&mut self, key: &str, value: &Spanned<String>) {
+        let is_literal = !self.sources.slice(value.at.span).contains("${");
+        if is_literal && value.value.trim() != "EMPTY" {
+            self.push(
+                Diagnostic::warning(Code::Credential, format!("`{key}` is written into the plan"))
+                    .at(self.location(value.at.span))
+                    .help("take it from the environment: `${secret:NAME}`"),
+            );
+        }
+    }
+
+    fn headers(&mut self, keys: &EndpointKeys, has_api_key: bool) -> Vec<(String, Secret)> {
+        const CREDENTIALS: [&str; 5] =
+            ["authorization", "proxy-authorization", "api-key", "x-api-key", "cookie"];
+        // What the client itself must say for a request to be well-formed.
+        const OURS: [&str; 6] = [
+            "content-length",
+            "content-type",
+            "transfer-encoding",
+            "connection",
+            "accept-encoding",
+            "host",
+        ];
+        let mut headers = Vec::new();
+        for (name, value) in keys.headers.iter().flat_map(|headers| &headers.0) {
+            let lower = name.value.to_ascii_lowercase();
+            if CREDENTIALS.contains(&lower.as_str()) {
+                // Without the scheme: `Bearer` alone is no secret.
+                let secret = value.value.rsplit(' ').next().unwrap_or(&value.value);
+                self.redactor.register(secret);
+                self.warn_of_literal(&name.value, value);
+            }
+            if lower == "authorization" && has_api_key {
+                let message = "`api_key` and an `Authorization` header can't stand together";
+                self.error(Code::Conflict, name.at.span, message, "keep one of the two");
+            }
+            if OURS.contains(&lower.as_str()) {
+                let message = format!("the header `{}` is set by runner itself", name.value);
+                self.error(Code::Header, name.at.span, message, "remove it");
+            }
+            let is_token = !name.value.is_empty()
+                && name.value.bytes().all(|byte| {
+                    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+                });
+            if !is_token {
+                let message = format!("`{}` can't be the name of a header", name.value);
+                let help = "letters, digits and `-`";
+                self.error(Code::Header, name.at.span, message, help);
+            }
+            let text = value.value.trim();
+            if text.chars().any(|letter| letter.is_control() && letter != '\t') {
+                let message = format!("the header `{}` holds a line break or control character", name.value);
+                self.error(Code::Header, value.at.span, message, "a header is one line of text");
+            }
+            headers.push((name.value.clone(), Secret::new(text)));
+        }
+        headers
+    }
+
+    fn timeouts(&mut self, keys: Option<&TimeoutKeys>) -> Timeouts {
+        let keys = keys.copied().unwrap_or_default();
+        let mut limit = |key: &str, written: Option<Spanned<TimeSpan>>, default: u64| {
+            let Some(written) = written else { return Duration::from_secs(default) };
+            if written.value.0.is_zero() {
+                let message = format!("the timeout `{key}` must be more than zero");
+                self.error(Code::Value, written.at.span, message, "");
+            }
+            written.value.0
+        };
+        Timeouts {
+            connect: limit("connect", keys.connect, 5),
+            headers: limit("headers", keys.headers, 300),
+            first_token: limit("first_token", keys.first_token, 300),
+            idle: limit("idle", keys.idle, 60),
+            total: limit("total", keys.total, 600),
+        }
+    }
+
+    fn tokenizer(&mut self, written: Option<&Spanned<String>>) -> Option<TokenizerConfig> {
+        const WORDS: [&str; 3] = ["auto", "server", "estimate"];
+        let Some(written) = written else { return Some(TokenizerConfig::Auto) };
+        match written.value.trim() {
+            "" | "auto" => Some(TokenizerConfig::Auto),
+            "server" => Some(TokenizerConfig::Server),
+            "estimate" => Some(TokenizerConfig::Estimate),
+            word if !word.contains(['.', '/', '\\']) => {
+                let message = format!("`tokenizer` can't be `{word}`");
+                self.push(
+                    Diagnostic::error(Code::Choice, message)
+                        .label(
+                            self.location(written.at.span),
+                            suggest::did_you_mean(word, WORDS),
+                        )
+                        .help("allowed here: auto, server, estimate, or the path of a tokenizer.json"),
+                );
+                None
+            }
+            _ => self.file("tokenizer", written).map(TokenizerConfig::File),
+        }
+    }
+
+    /// Reports that the plan has no endpoint.
+    pub(super) fn no_endpoint(&mut self, profiles: &Profiles, span: Span) {
+        if self.tree.get("endpoint").is_some() {
+            return;
+        }
+        let names = suggest::list(profiles.0.iter().map(|(name, _)| name.value.as_str()));
+        let help = if names.is_empty() {
+            "add `endpoint: http://127.0.0.1:8000/v1`, or `endpoint: { simulator: {} }`".to_owned()
+        } else {
+            format!("add `endpoint: NAME`; profiles: {names}")
+        };
+        self.error(Code::Incomplete, span, "the plan has no endpoint", &help);
+    }
+}
+
+/// Host and port as written.
+fn authority(url: &url::Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+}

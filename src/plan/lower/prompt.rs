@@ -1,0 +1,194 @@
+//! `prompt:` → [`Prompt`].
+
+use std::io::{BufRead, BufReader};
+
+use super::Lowering;
+use crate::plan::bind::Spanned;
+use crate::plan::diagnostic::Code;
+use crate::plan::file::{ContextKeys, MessageKeys, PromptFile, PromptKeys};
+use crate::plan::source::Span;
+use crate::plan::{Context, ContextSource, MessageTemplate, Prompt};
+
+impl Lowering<'_> {
+    /// A prompt; `None` when it can't be used, which has been reported.
+    pub(super) fn prompt(&mut self, written: &Spanned<PromptFile>) -> Option<Prompt> {
+        match &written.value {
+            PromptFile::Text(text) => Some(Prompt {
+                messages: vec![self.user(text)],
+                context: None,
+                dataset: None,
+                max_tokens: None,
+                temperature: None,
+                stream: true,
+                body: serde_json::Map::new(),
+            }),
+            PromptFile::Map(keys) => {
+                let messages = self.messages(written, keys);
+                let context = keys.context.as_ref().map(|context| self.context(context));
+                let dataset = keys.dataset.as_ref().map(|path| self.data_file("dataset", path));
+                let max_tokens = self.positive("max_tokens", keys.max_tokens);
+                Some(Prompt {
+                    messages: messages?,
+                    context: match context {
+                        Some(context) => Some(context?),
+                        None => None,
+                    },
+                    dataset: match dataset {
+                        Some(path) => Some(path?),
+                        None => None,
+                    },
+                    max_tokens,
+                    temperature: keys.temperature.map(|temperature| temperature.value.0),
+                    stream: keys.stream.unwrap_or(true),
+                    body: self.body(keys),
+                })
+            }
+        }
+    }
+
+    /// Fields of the body that the plan has keys for would be sent twice.
+    fn body(&mut self, keys: &PromptKeys) -> serde_json::Map<String, serde_json::Value> {
+        const OURS: [(&str, &str); 6] = [
+            ("messages", "`prompt.messages`"),
+            ("model", "`endpoint.model`"),
+            ("stream", "`prompt.stream`"),
+            ("max_tokens", "`prompt.max_tokens`"),
+            ("temperature", "`prompt.temperature`"),
+            ("prompt", "`prompt.text`"),
+        ];
+        let body = keys.body.clone().unwrap_or_default();
+        for (field, key) in OURS {
+            if body.contains_key(field) {
+                let span = self.key_span("body", field);
+                let message = format!("`body.{field}` has a key of its own");
+                self.error(Code::Conflict, span, message, &format!("set {key} instead"));
+            }
+        }
+        body
+    }
+
+    /// Where `field` stands under some prompt's `parent`.
+    fn key_span(&self, parent: &str, field: &str) -> Span {
+        let plan = self.tree.get("prompt");
+        let stages = self.tree.get("stages").map_or(&[][..], |stages| match &stages.value {
+            crate::plan::source::Value::List(items) => items,
+            _ => &[],
+        });
+        plan.into_iter()
+            .chain(stages.iter().filter_map(|stage| stage.get("prompt")))
+            .filter_map(|prompt| prompt.get(parent))
+            .flat_map(crate::plan::source::Node::entries)
+            .find(|entry| entry.key == field)
+            .map_or(self.tree.at.span, |entry| entry.key_span)
+    }
+
+    fn user(&mut self, text: &Spanned<String>) -> MessageTemplate {
+        if text.value.trim().is_empty() {
+            self.error(Code::Value, text.at.span, "the prompt is empty", "");
+        }
+        MessageTemplate {
+            role: "user".into(),
+            content: text.value.clone(),
+            location: self.location(text.at.span),
+        }
+    }
+
+    fn messages(
+        &mut self,
+        written: &Spanned<PromptFile>,
+        keys: &PromptKeys,
+    ) -> Option<Vec<MessageTemplate>> {
+        match (&keys.text, &keys.messages) {
+            (Some(text), None) => Some(vec![self.user(text)]),
+            (None, Some(messages)) => {
+                if messages.value.is_empty() && !self.has_bad(messages.at) {
+                    let help = "add `- { role: user, content: … }`";
+                    self.error(Code::Value, messages.at.span, "`messages` is empty", help);
+                }
+                messages.value.iter().map(|message| self.message(message)).collect()
+            }
+            (Some(text), Some(_)) => {
+                let message = "`text` and `messages` can't stand together";
+                let help = "keep `messages`, or make `text` the only message";
+                self.error(Code::Conflict, text.at.span, message, help);
+                None
+            }
+            (None, None) => {
+                if !self.has_bad(written.at) {
+                    let help = "add `text:` or `messages:`";
+                    self.error(Code::Incomplete, written.at.span, "the prompt says nothing", help);
+                }
+                None
+            }
+        }
+    }
+
+    fn message(&mut self, written: &Spanned<MessageKeys>) -> Option<MessageTemplate> {
+        let MessageKeys { role, content } = &written.value;
+        for (key, missing) in [("role", role.is_none()), ("content", content.is_none())] {
+            if missing && !self.has_bad(written.at) {
+                let message = format!("a message needs `{key}`");
+                self.error(Code::MissingKey, written.at.span, message, "");
+            }
+        }
+        let content = content.as_ref()?;
+        Some(MessageTemplate {
+            role: role.clone()?,
+            content: content.value.clone(),
+            location: self.location(content.at.span),
+        })
+    }
+
+    fn context(&mut self, written: &Spanned<ContextKeys>) -> Option<Context> {
+        let keys = &written.value;
+        let from = match &keys.from {
+            None => Some(ContextSource::Filler),
+            Some(text) if text.value == "filler" => Some(ContextSource::Filler),
+            Some(text) if text.value == "bundled" => Some(ContextSource::Bundled),
+            Some(path) => self.data_file("context.from", path).map(ContextSource::File),
+        };
+        let tokens = self.positive("tokens", keys.tokens);
+        let max_ctx_tokens = keys.max_ctx_tokens.map(|most| {
+            if most.value.0 <= Context::SAFETY_MARGIN {
+                let message = format!(
+                    "`max_ctx_tokens` must be more than the {} tokens kept free",
+                    Context::SAFETY_MARGIN
+                );
+                self.error(Code::Value, most.at.span, message, "give the model's context length");
+            }
+            most.value.0
+        });
+        if from == Some(ContextSource::Filler) && tokens.is_none() && max_ctx_tokens.is_none()
+            && !self.has_bad(written.at)
+        {
+            let help = "add `tokens:` or `max_ctx_tokens:`";
+            self.error(Code::Incomplete, written.at.span, "filler has no length of its own", help);
+        }
+        Some(Context { from: from?, tokens, max_ctx_tokens })
+    }
+
+    /// How many rows a prompt's dataset has; `None` without one.
+    pub(super) fn rows(&mut self, prompt: &Prompt, span: Span) -> Option<u64> {
+        let path = prompt.dataset.as_ref()?;
+        let counted = std::fs::File::open(path).and_then(|file| {
+            let mut rows = 0;
+            for line in BufReader::new(file).split(b'\n') {
+                rows += u64::from(!line?.iter().all(u8::is_ascii_whitespace));
+            }
+            Ok(rows)
+        });
+        match counted {
+            Ok(0) => {
+                let message = format!("the dataset `{}` has no rows", path.display());
+                self.error(Code::Path, span, message, "");
+                None
+            }
+            Ok(rows) => Some(rows),
+            Err(error) => {
+                let message = format!("can't read the dataset `{}`: {error}", path.display());
+                self.error(Code::Path, span, message, "");
+                None
+            }
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! `sinks:` → [`SinkConfig`].
+
+use super::Lowering;
+use crate::plan::bind::Spanned;
+use crate::plan::diagnostic::{Code, Diagnostic};
+use crate::plan::file::{SinkFile, SinkWord};
+use crate::plan::{SinkConfig, SinkKind, suggest};
+
+const KINDS: [(&str, SinkKind); 3] =
+    [("jsonl", SinkKind::Jsonl), ("csv", SinkKind::Csv), ("summary", SinkKind::Summary)];
+
+impl Lowering<'_> {
+    /// Every sink that is on.
+    pub(super) fn sinks(&mut self, written: &[Spanned<SinkFile>]) -> Vec<SinkConfig> {
+        let mut sinks: Vec<SinkConfig> = Vec::new();
+        for sink in written {
+            let lowered = match &sink.value {
+                SinkFile::Text(text) => self.short(text),
+                SinkFile::Map(keys) => Some(SinkConfig {
+                    kind: match keys.kind {
+                        SinkWord::Jsonl => SinkKind::Jsonl,
+                        SinkWord::Csv => SinkKind::Csv,
+                        SinkWord::Summary => SinkKind::Summary,
+                    },
+                    target: keys.target.value.trim().to_owned(),
+                    required: keys.required,
+                }),
+            };
+            // An empty target comes from a variable that is not set: the sink is off.
+            let Some(lowered) = lowered.filter(|sink| !sink.target.is_empty()) else { continue };
+            if lowered.target != "-" && sinks.iter().any(|other| other.target == lowered.target) {
+                let message = format!("two sinks write to `{}`", lowered.target);
+                self.error(Code::Sink, sink.at.span, message, "give each its own target");
+            }
+            sinks.push(lowered);
+        }
+        sinks
+    }
+
+    /// `kind:target`.
+    fn short(&mut self, written: &Spanned<String>) -> Option<SinkConfig> {
+        let kinds = || KINDS.iter().map(|(name, _)| *name);
+        let (word, target) = written.value.split_once(':').unwrap_or((&written.value, ""));
+        let Some((_, kind)) = KINDS.iter().find(|(name, _)| *name == word.trim()) else {
+            self.push(
+                Diagnostic::error(Code::Sink, format!("no sink is called `{}`", word.trim()))
+                    .label(
+                        self.location(written.at.span),
+                        suggest::did_you_mean(word.trim(), kinds()),
+                    )
+                    .help(format!("write `kind:target`; kinds: {}", suggest::list(kinds()))),
+            );
+            return None;
+        };
+        if !written.value.contains(':') {
+            let message = format!("the sink `{word}` has no target");
+            let help = format!("write `{word}:PATH`, or `{word}:-` for standard output");
+            self.error(Code::Sink, written.at.span, message, &help);
+            return None;
+        }
+        Some(SinkConfig { kind: *kind, target: target.trim().to_owned(), required: false })
+    }
+}

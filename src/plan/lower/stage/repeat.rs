@@ -1,0 +1,136 @@
+//! `cold` and `warm` stages: what they send, and which stage they repeat.
+
+use super::{Draft, Lowering, Shared};
+use crate::plan::bind::Spanned;
+use crate::plan::diagnostic::{Code, Diagnostic};
+use crate::plan::file::{Count, PromptFile};
+use crate::plan::{Action, Repeat, Stage, suggest};
+
+/// Requests of a stage that neither says how many nor has a dataset.
+const REQUESTS: u64 = 10;
+
+/// The keys of a cold or warm stage.
+pub(super) struct Keys<'k> {
+    pub(super) like: Option<&'k Spanned<String>>,
+    pub(super) requests: Option<Spanned<Count>>,
+    pub(super) concurrency: Option<Spanned<Count>>,
+    pub(super) prompt: Option<&'k Spanned<PromptFile>>,
+}
+
+/// The stage to repeat.
+enum Model<'s> {
+    /// None: the stage stands for itself.
+    Own,
+    /// That one.
+    Like(&'s Repeat),
+    /// One that can't be used, which has been reported.
+    Refused,
+}
+
+impl Lowering<'_> {
+    pub(super) fn repeat(
+        &mut self,
+        draft: &Draft,
+        keys: &Keys<'_>,
+        shared: &Shared,
+        ids: &[String],
+        earlier: &[Option<Stage>],
+    ) -> Option<Repeat> {
+        let requests = self.positive("requests", keys.requests);
+        let concurrency = self.positive("concurrency", keys.concurrency);
+        let own = keys.prompt.map(|prompt| self.prompt(prompt));
+        let model = match keys.like {
+            Some(like) => self.like(draft, like, ids, earlier),
+            None if draft.kind == "warm" && keys.prompt.is_none() => nearest_cold(draft, ids, earlier),
+            None => Model::Own,
+        };
+        let prompt = match (own, &model) {
+            (Some(own), _) => own?,
+            (None, Model::Like(repeat)) => repeat.prompt.clone(),
+            (None, Model::Refused) => return None,
+            (None, Model::Own) => {
+                if !shared.has_prompt {
+                    let message = format!("the stage `{}` has nothing to ask", draft.id);
+                    let help = "add `prompt:` to the plan or to the stage";
+                    self.error(Code::Incomplete, draft.span, message, help);
+                }
+                shared.prompt.clone()?
+            }
+        };
+        // Counted even when `requests` is given: an empty dataset has no first row either.
+        let rows = self.rows(&prompt, keys.prompt.map_or(draft.span, |prompt| prompt.at.span));
+        if prompt.dataset.is_some() && rows.is_none() {
+            return None;
+        }
+        let (like_requests, like_concurrency, nonce_key) = match &model {
+            Model::Like(repeat) => {
+                (Some(repeat.requests), Some(repeat.concurrency), Some(repeat.nonce_key.clone()))
+            }
+            Model::Own | Model::Refused => (None, None, None),
+        };
+        Some(Repeat {
+            requests: requests.or(like_requests).or(rows).unwrap_or(REQUESTS),
+            concurrency: concurrency.or(like_concurrency).unwrap_or(1),
+            prompt,
+            nonce_key: nonce_key.unwrap_or_else(|| draft.id.clone()),
+        })
+    }
+
+    /// The stage that `like` names.
+    fn like<'s>(
+        &mut self,
+        draft: &Draft,
+        like: &Spanned<String>,
+        ids: &[String],
+        earlier: &'s [Option<Stage>],
+    ) -> Model<'s> {
+        let before = &ids[..earlier.len()];
+        let place = self.location(like.at.span);
+        if let Some(index) = before.iter().position(|id| *id == like.value) {
+            return match earlier[index].as_ref().map(|stage| &stage.action) {
+                Some(Action::Cold(repeat) | Action::Warm(repeat)) => Model::Like(repeat),
+                None => Model::Refused,
+                Some(other) => {
+                    let message = format!("`{}` is a {} stage", like.value, other.kind());
+                    self.push(
+                        Diagnostic::error(Code::Like, message)
+                            .label(place, "sends no prompts to repeat")
+                            .help("`like` names an earlier cold or warm stage"),
+                    );
+                    Model::Refused
+                }
+            };
+        }
+        let diagnostic = if like.value == draft.id {
+            Diagnostic::error(Code::Like, format!("`{}` can't be like itself", draft.id)).at(place)
+        } else if ids.contains(&like.value) {
+            let message = format!("`{}` comes after this stage", like.value);
+            Diagnostic::error(Code::Like, message).at(place)
+        } else if self.may_be_refused(&like.value) {
+            return Model::Refused;
+        } else {
+            let near = suggest::did_you_mean(&like.value, before.iter().map(String::as_str));
+            Diagnostic::error(Code::Like, format!("no stage is called `{}`", like.value))
+                .label(place, near)
+        };
+        self.push(diagnostic.help(match suggest::list(before.iter().map(String::as_str)) {
+            none if none.is_empty() => "no stage comes before this one".to_owned(),
+            known => format!("earlier stages: {known}"),
+        }));
+        Model::Refused
+    }
+}
+
+/// What a warm stage repeats when it does not say.
+fn nearest_cold<'s>(draft: &Draft, ids: &[String], earlier: &'s [Option<Stage>]) -> Model<'s> {
+    debug_assert!(!ids[..earlier.len()].contains(&draft.id), "ids are unique");
+    for stage in earlier.iter().rev() {
+        match stage.as_ref().map(|stage| &stage.action) {
+            Some(Action::Cold(repeat)) => return Model::Like(repeat),
+            // It may have been the one.
+            None => return Model::Refused,
+            Some(_) => {}
+        }
+    }
+    Model::Own
+}

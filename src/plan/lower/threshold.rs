@@ -1,0 +1,255 @@
+//! `thresholds:` → [`Threshold`]s on their stages.
+//!
+//! In: checks as written. Out: checks attached to the stage they judge. Invariant: a cold stage is
+//! judged to be cold even when nobody says so.
+
+use std::collections::BTreeMap;
+
+use super::Lowering;
+use super::stage::Draft;
+use crate::plan::bind::Spanned;
+use crate::plan::diagnostic::{Code, Diagnostic};
+use crate::plan::file::{LevelWord, ThresholdFile, ThresholdKeys};
+use crate::plan::source::Span;
+use crate::plan::threshold::{self, Check};
+use crate::plan::{
+    CacheWord, Level, Limit, MetricRef, Op, Stage, Threshold,
+};
+
+/// The stage a check is written in.
+pub(super) struct Judged<'j> {
+    pub(super) id: &'j str,
+    pub(super) kind: &'static str,
+    pub(super) span: Span,
+}
+
+/// Which stage runs when, as far as the text tells.
+pub(super) struct Ranks {
+    ids: Vec<String>,
+    kinds: Vec<&'static str>,
+    needs: BTreeMap<String, Vec<String>>,
+}
+
+impl Ranks {
+    pub(super) fn new(drafts: &[Draft]) -> Self {
+        let ids: Vec<String> = drafts.iter().map(|draft| draft.id().to_owned()).collect();
+        let needs = drafts.iter().enumerate().map(|(index, draft)| {
+            let needs = match draft.own_needs() {
+                Some(needs) => needs.into_iter().map(str::to_owned).collect(),
+                None => index.checked_sub(1).map(|it| ids[it].clone()).into_iter().collect(),
+            };
+            (draft.id().to_owned(), needs)
+        });
+        let needs = needs.collect();
+        Self { kinds: drafts.iter().map(Draft::kind).collect(), needs, ids }
+    }
+
+    fn words(&self) -> Vec<&str> {
+        self.ids.iter().map(String::as_str).collect()
+    }
+
+    fn kind(&self, id: &str) -> Option<&'static str> {
+        let index = self.ids.iter().position(|it| it == id)?;
+        self.kinds.get(index).copied()
+    }
+
+    /// Whether `first` is done when `later` is judged: it stands before it, or `later` waits for it.
+    fn is_before(&self, first: &str, later: &str) -> bool {
+        let index = |id: &str| self.ids.iter().position(|it| it == id);
+        if index(first) < index(later) {
+            return true;
+        }
+        let mut waiting = vec![later];
+        let mut seen: Vec<&str> = Vec::new();
+        while let Some(id) = waiting.pop() {
+            if seen.contains(&id) {
+                continue;
+            }
+            seen.push(id);
+            let needs = self.needs.get(id).map_or(&[][..], Vec::as_slice);
+            if needs.iter().any(|need| need == first) {
+                return true;
+            }
+            waiting.extend(needs.iter().map(String::as_str));
+        }
+        false
+    }
+}
+
+fn sends(kind: &str) -> bool {
+    matches!(kind, "cold" | "warm")
+}
+
+impl Lowering<'_> {
+    /// The checks of one stage, the one that its kind brings along last.
+    pub(super) fn thresholds(
+        &mut self,
+        judged: &Judged<'_>,
+        written: &[Spanned<ThresholdFile>],
+        ranks: &Ranks,
+    ) -> Vec<Threshold> {
+        if let (Some(first), false) = (written.first(), sends(judged.kind)) {
+            let message = format!("a {} stage has no numbers to judge", judged.kind);
+            let help = "put the check on a cold or warm stage";
+            self.error(Code::ThresholdStage, first.at.span, message, help);
+            return Vec::new();
+        }
+        let mut thresholds: Vec<Threshold> = written
+            .iter()
+            .filter_map(|written| {
+                let (mut threshold, span) = self.threshold(written, ranks)?;
+                // Its own id is no other stage.
+                if threshold.left.stage.as_deref() == Some(judged.id) {
+                    threshold.left.stage = None;
+                }
+                self.refers_back(&threshold, judged.id, span, ranks).then_some(threshold)
+            })
+            .collect();
+        let says = |it: &Threshold| it.left.stage.is_none() && it.left.metric == "cache";
+        if judged.kind == "cold" && !thresholds.iter().any(says) {
+            thresholds.push(Threshold {
+                check: "cache == cold".into(),
+                left: MetricRef { stage: None, metric: "cache".into(), aggregate: None },
+                op: Op::Eq,
+                right: Limit::Cache(CacheWord::Cold),
+                level: Level::Fail,
+                min_samples: 1,
+                implicit: true,
+                location: self.location(judged.span),
+            });
+        }
+        thresholds
+    }
+
+    /// The plan's own checks, each put on the stage that it names.
+    pub(super) fn plan_thresholds(
+        &mut self,
+        written: &[Spanned<ThresholdFile>],
+        ranks: &Ranks,
+        stages: &mut [Option<Stage>],
+    ) {
+        for written in written {
+            let Some((mut threshold, span)) = self.threshold(written, ranks) else { continue };
+            let Some(id) = threshold.left.stage.take() else {
+                let example = ranks.ids.first().map_or("cold", String::as_str);
+                let help = format!(
+                    "write `{example}.{}`, or move it to `thresholds` of a stage",
+                    threshold.check
+                );
+                let message = "a threshold of the plan begins with a stage's id";
+                self.error(Code::ThresholdStage, span, message, &help);
+                continue;
+            };
+            let kind = ranks.kind(&id).unwrap_or("cold");
+            if !sends(kind) {
+                let message = format!("`{id}` is a {kind} stage and has no numbers to judge");
+                self.error(Code::ThresholdStage, span, message, "name a cold or warm stage");
+                continue;
+            }
+            if !self.refers_back(&threshold, &id, span, ranks) {
+                continue;
+            }
+            let stage = stages.iter_mut().flatten().find(|stage| stage.id == id);
+            if let Some(stage) = stage {
+                if threshold.left.metric == "cache" {
+                    stage.thresholds.retain(|other| !other.implicit);
+                }
+                stage.thresholds.push(threshold);
+            }
+        }
+    }
+
+    /// Whether what a check compares with is known by the time it is judged.
+    fn refers_back(
+        &mut self,
+        threshold: &Threshold,
+        judged: &str,
+        span: Span,
+        ranks: &Ranks,
+    ) -> bool {
+        let right = match &threshold.right {
+            Limit::Times { of, .. } => of.stage.as_deref(),
+            Limit::Value(_) | Limit::Cache(_) => None,
+        };
+        let mut fine = true;
+        for other in [threshold.left.stage.as_deref(), right].into_iter().flatten() {
+            let kind = ranks.kind(other).unwrap_or("cold");
+            let (message, help) = if !sends(kind) {
+                let message = format!("`{other}` is a {kind} stage and has no numbers");
+                (message, "name a cold or warm stage".to_owned())
+            } else if other == judged || ranks.is_before(other, judged) {
+                continue;
+            } else {
+                let message = format!("`{other}` has not run when `{judged}` is judged");
+                let help = format!("move the check to `{other}`, or let `{judged}` need `{other}`");
+                (message, help)
+            };
+            self.error(Code::ThresholdStage, span, message, &help);
+            fine = false;
+        }
+        fine
+    }
+
+    fn threshold(
+        &mut self,
+        written: &Spanned<ThresholdFile>,
+        ranks: &Ranks,
+    ) -> Option<(Threshold, Span)> {
+        let (check, level, min_samples) = match &written.value {
+            ThresholdFile::Text(text) => (text, None, None),
+            ThresholdFile::Map(ThresholdKeys { check, level, min_samples }) => {
+                (check, *level, *min_samples)
+            }
+        };
+        let span = check.at.span;
+        let min_samples = self.positive("min_samples", min_samples);
+        let parsed = match threshold::parse(&check.value, &ranks.words()) {
+            Ok(parsed) => parsed,
+            Err(problem) => {
+                self.refused(&check.value, span, problem);
+                return None;
+            }
+        };
+        let Check { left, op, right } = parsed;
+        let threshold = Threshold {
+            check: check.value.trim().to_owned(),
+            left,
+            op,
+            right,
+            level: match level {
+                None | Some(LevelWord::Fail) => Level::Fail,
+                Some(LevelWord::Warn) => Level::Warn,
+            },
+            min_samples: min_samples.unwrap_or(1),
+            implicit: false,
+            location: self.location(span),
+        };
+        Some((threshold, span))
+    }
+
+    fn refused(&mut self, check: &str, span: Span, problem: threshold::Problem) {
+        // A name that may belong to a stage which binding refused.
+        if problem.code == Code::ThresholdStage {
+            let (from, len) = problem.at;
+            if self.may_be_refused(check.get(from..from + len).unwrap_or_default()) {
+                return;
+            }
+        }
+        let shown = self.sources.slice(span);
+        let place = match shown.find(check) {
+            Some(at) => span.part(at + problem.at.0, problem.at.1),
+            // The check came out of references: there is no place for its parts.
+            None => span,
+        };
+        let mut diagnostic = Diagnostic::error(problem.code, problem.message)
+            .label(self.location(place), problem.label);
+        if !shown.contains(check) {
+            diagnostic = diagnostic.help(format!("the check reads `{check}`"));
+        }
+        self.push(if problem.help.is_empty() {
+            diagnostic
+        } else {
+            diagnostic.help(problem.help)
+        });
+    }
+}

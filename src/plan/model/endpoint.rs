@@ -1,0 +1,105 @@
+//! Where requests go: the checked form of `endpoint:`.
+//!
+//! In: a profile, its overlays and `--endpoint`, merged. Out: one [`Endpoint`]. Invariant: a URL
+//! holds no credentials, and a [`Secret`] never prints.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::{Location, SimulatorConfig};
+
+/// Where requests go.
+#[derive(Debug, Clone)]
+pub struct Endpoint {
+    /// The profile's name, or the URL's host and port.
+    pub name: String,
+    /// A URL, or the embedded simulator.
+    pub target: Target,
+    /// The API spoken there.
+    pub api: Api,
+    /// The model to ask for; the first of `/models` when `None`.
+    pub model: Option<String>,
+    /// Key for `Authorization: Bearer`; `EMPTY` when none is given.
+    pub api_key: Option<Secret>,
+    /// Further headers of every request.
+    pub headers: Vec<(String, Secret)>,
+    /// The five limits.
+    pub timeouts: Timeouts,
+    /// PEM file of an extra certificate authority.
+    pub ca_file: Option<PathBuf>,
+    /// Accept any certificate; said in every report.
+    pub insecure: bool,
+    /// Proxy URL; proxy variables of the environment are ignored.
+    pub proxy: Option<String>,
+    /// How tokens are counted on our side.
+    pub tokenizer: TokenizerConfig,
+    /// Where it stands in the plan (or the command line's stand-in).
+    pub location: Location,
+}
+
+/// A URL, or the embedded simulator.
+#[derive(Debug, Clone)]
+pub enum Target {
+    /// Base URL including `/v1`.
+    Url(url::Url),
+    /// Started in process for this run.
+    Simulator(Box<SimulatorConfig>),
+}
+
+/// The API an endpoint speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Api {
+    /// OpenAI chat completions.
+    OpenaiChat,
+}
+
+/// How tokens are counted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TokenizerConfig {
+    /// The server's `/tokenize` if it has one, else the estimate.
+    Auto,
+    /// A `tokenizer.json`.
+    File(PathBuf),
+    /// The server's `/tokenize`.
+    Server,
+    /// Four characters per token.
+    Estimate,
+}
+
+/// The five limits of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timeouts {
+    /// TCP and TLS.
+    pub connect: Duration,
+    /// From sent to response headers.
+    pub headers: Duration,
+    /// From sent to the first token.
+    pub first_token: Duration,
+    /// Between two reads.
+    pub idle: Duration,
+    /// The whole exchange.
+    pub total: Duration,
+}
+
+/// Text that must never be printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps a value.
+    pub fn new(value: impl Into<String>) -> Self {
+        Self(value.into())
+    }
+
+    /// The value, for the one place that sends it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("\"***\"")
+    }
+}

@@ -1,0 +1,273 @@
+//! The checked plan: what the floors above read.
+//!
+//! In: what lowering made of the written plan. Out: plain values. Invariant: every param is
+//! resolved, every default filled in, every name known to exist; nothing is left to parse.
+
+mod endpoint;
+mod simulator;
+mod threshold;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+pub use endpoint::{Api, Endpoint, Secret, Target, Timeouts, TokenizerConfig};
+pub use simulator::{Fault, FaultKind, SimulatorConfig};
+pub use threshold::{Aggregate, CacheWord, Level, Limit, MetricRef, Op, Threshold};
+
+/// A checked plan: every param resolved, every default filled in, every name known to exist.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// Its `name`, or the file's stem.
+    pub name: String,
+    /// What it is for.
+    pub description: Option<String>,
+    /// The file it was read from (`-` for none).
+    pub path: PathBuf,
+    /// The folder that relative paths start from and that files may not leave.
+    pub root: PathBuf,
+    /// SHA-256 of the plan's text, in hex.
+    pub hash: String,
+    /// Seed of every random choice.
+    pub seed: u64,
+    /// What makes this run's prompts unlike those of earlier runs.
+    pub nonce: Nonce,
+    /// Every declared param with its value and where it came from.
+    pub params: Vec<Param>,
+    /// The stages in file order.
+    pub stages: Vec<Stage>,
+    /// Extra outputs beside the run directory's own files.
+    pub sinks: Vec<SinkConfig>,
+    /// Folder under which `<plan>/<run-id>/` is made.
+    pub results: PathBuf,
+    /// Free labels, copied into the manifest.
+    pub tags: BTreeMap<String, String>,
+}
+
+/// How the nonce that opens every cold prompt is chosen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Nonce {
+    /// New in each run (from the seed alone on the embedded simulator, which starts empty).
+    Run,
+    /// As given: prompts repeat exactly from run to run.
+    Fixed(String),
+}
+
+/// A declared param, resolved.
+#[derive(Debug, Clone, Serialize)]
+pub struct Param {
+    /// Its name.
+    pub name: String,
+    /// `string`, `int`, `duration`, …
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Its value as written (redacted when `secret`).
+    pub value: serde_json::Value,
+    /// Where the value came from, such as `--param`, `env BENCH_URL` or `default`.
+    pub source: String,
+    /// What it is for.
+    pub description: Option<String>,
+    /// Whether its value is hidden.
+    pub secret: bool,
+}
+
+/// One node of the graph.
+#[derive(Debug, Clone)]
+pub struct Stage {
+    /// Unique id.
+    pub id: String,
+    /// Stages that must have completed before, by id; the previous stage unless said otherwise.
+    pub needs: Vec<Need>,
+    /// Run even when a needed stage failed.
+    pub always: bool,
+    /// May overlap with other stages on other endpoints.
+    pub parallel: bool,
+    /// False leaves its requests out of the summary.
+    pub record: bool,
+    /// Labels for selection.
+    pub tags: Vec<String>,
+    /// Where its requests go.
+    pub endpoint: Endpoint,
+    /// What the stage does.
+    pub action: Action,
+    /// What is judged at its end.
+    pub thresholds: Vec<Threshold>,
+    /// Where its `id` (or its first key) stands in the plan.
+    pub location: Location,
+}
+
+/// One entry of `needs`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Need {
+    /// The needed stage's id.
+    pub id: String,
+    /// Where it is written; the stage's own location when implied by order.
+    pub location: Location,
+}
+
+/// A place in a plan file, 1-based; `file` is as the person wrote it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Location {
+    /// The file.
+    pub file: String,
+    /// Line, from 1.
+    pub line: usize,
+    /// Column in characters, from 1.
+    pub column: usize,
+    /// First byte within the file.
+    pub start: usize,
+    /// One past the last byte.
+    pub end: usize,
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.file, self.line, self.column)
+    }
+}
+
+/// What a stage does.
+#[derive(Debug, Clone)]
+pub enum Action {
+    /// Sends prompts that no cache can hold, one at a time unless `concurrency` says otherwise.
+    Cold(Repeat),
+    /// Sends prompts that a cache should hold.
+    Warm(Repeat),
+    /// Empties the server's prefix cache and proves it.
+    Flush(Flush),
+    /// Waits.
+    Pause(Duration),
+}
+
+impl Action {
+    /// The plan's word for it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Cold(_) => "cold",
+            Self::Warm(_) => "warm",
+            Self::Flush(_) => "flush",
+            Self::Pause(_) => "pause",
+        }
+    }
+}
+
+/// A list of prompts sent in order: the body of cold and warm stages.
+#[derive(Debug, Clone)]
+pub struct Repeat {
+    /// How many requests.
+    pub requests: u64,
+    /// How many at a time.
+    pub concurrency: u64,
+    /// What is asked.
+    pub prompt: Prompt,
+    /// The stage whose nonces its prompts carry: its own id, or that of the stage at the end of
+    /// its `like:` chain. Equal keys and equal prompts mean equal requests.
+    pub nonce_key: String,
+}
+
+/// What a request says, before rendering.
+#[derive(Debug, Clone)]
+pub struct Prompt {
+    /// Messages whose contents are templates (`row`, `i`, `stage`, `params`, `context`).
+    pub messages: Vec<MessageTemplate>,
+    /// A document put before the first user message, unless a template places `context` itself.
+    pub context: Option<Context>,
+    /// Rows for `row` in templates.
+    pub dataset: Option<PathBuf>,
+    /// Upper bound of generated tokens.
+    pub max_tokens: Option<u64>,
+    /// Sampling temperature.
+    pub temperature: Option<f64>,
+    /// Ask for a stream (needed for TTFT).
+    pub stream: bool,
+    /// Further top-level fields of the request body, passed through as they are; string values
+    /// are templates.
+    pub body: serde_json::Map<String, serde_json::Value>,
+}
+
+/// A role and a template.
+#[derive(Debug, Clone)]
+pub struct MessageTemplate {
+    /// `system`, `user`, `assistant`, …
+    pub role: String,
+    /// A minijinja template.
+    pub content: String,
+    /// Where the template's text stands in the plan.
+    pub location: Location,
+}
+
+/// A long document in front of the question.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// Where its text comes from.
+    pub from: ContextSource,
+    /// Its length in tokens; the whole document (or, for filler, all that fits) when `None`.
+    pub tokens: Option<u64>,
+    /// The model's context length: document plus [`Context::SAFETY_MARGIN`] must fit into it.
+    pub max_ctx_tokens: Option<u64>,
+}
+
+impl Context {
+    /// Tokens kept free below `max_ctx_tokens` for template, question, answer and tokenizer
+    /// quirks (the first seed's `SAFETY_MARGIN`).
+    pub const SAFETY_MARGIN: u64 = 2048;
+}
+
+/// The text of a [`Context`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ContextSource {
+    /// Deterministic words, different for every request index.
+    Filler,
+    /// The document that ships inside the binary.
+    Bundled,
+    /// A text file.
+    File(PathBuf),
+}
+
+/// How to empty a cache.
+#[derive(Debug, Clone)]
+pub struct Flush {
+    /// By which means.
+    pub with: FlushMethod,
+    /// Foreign tokens to send in all when flushing by traffic; ten requests of 100,000 characters
+    /// when `None` (the first seed's way).
+    pub tokens: Option<u64>,
+    /// Attempts before giving up.
+    pub retries: u32,
+}
+
+/// The means of a [`Flush`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FlushMethod {
+    /// The server's own endpoint if it has one, else traffic.
+    Auto,
+    /// The server's own endpoint.
+    Http,
+    /// Foreign prompts that push the old ones out.
+    Traffic,
+}
+
+/// An extra output.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SinkConfig {
+    /// Its format.
+    pub kind: SinkKind,
+    /// Where it goes: a file, or `-` for standard output.
+    pub target: String,
+    /// Whether its failure changes the exit code.
+    pub required: bool,
+}
+
+/// The formats of sinks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SinkKind {
+    /// One line per record.
+    Jsonl,
+    /// One row per request.
+    Csv,
+    /// The summary as JSON.
+    Summary,
+}

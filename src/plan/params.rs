@@ -1,0 +1,278 @@
+//! Params: the only door through which a plan's values come from outside.
+//!
+//! In: the `params:` section, `--param`, the environment. Out: typed values with their sources.
+//! Invariant: nothing enters undeclared, and all that is missing or bad is reported together, each
+//! with where it was looked for.
+
+mod render;
+mod value;
+
+use std::collections::BTreeMap;
+
+use super::bind::{self, Named, Spanned};
+use super::diagnostic::{Code, Diagnostic};
+use super::file::{ParamFile, ParamType};
+use super::source::{Node, Sources, Span, Value};
+use super::{LoadOptions, Param, Redactor, suggest};
+
+pub use render::{render_json, render_text};
+use value::Typed;
+
+/// Prefix of the variables that set a param by its name.
+const PREFIX: &str = "RUNNER_PARAM_";
+
+/// A declared param and what it came to.
+#[derive(Debug)]
+pub(crate) struct Resolved {
+    /// For people and artefacts: redacted.
+    pub(crate) shown: Param,
+    /// For the tree; `None` when it is missing or bad, which has been reported.
+    pub(crate) value: Option<Value>,
+    /// Whether the value was written in the plan itself.
+    pub(crate) from_plan: bool,
+    /// Where its name stands.
+    pub(crate) span: Span,
+}
+
+/// Where values come from and where findings go.
+pub(crate) struct Resolver<'r> {
+    pub(crate) sources: &'r Sources,
+    pub(crate) options: &'r LoadOptions,
+    pub(crate) redactor: &'r mut Redactor,
+    pub(crate) found: &'r mut Vec<Diagnostic>,
+}
+
+impl Resolver<'_> {
+    /// Resolves the `params:` section of a tree.
+    pub(crate) fn resolve(&mut self, root: &Node) -> Vec<Resolved> {
+        let declared = match root.get("params").filter(|node| !matches!(node.value, Value::Null)) {
+            None => Named::default(),
+            Some(section) => {
+                let mut bound = bind::bind::<Named<Spanned<ParamFile>>>(section, self.sources);
+                self.found.append(&mut bound.diagnostics);
+                bound.value.unwrap_or_default()
+            }
+        };
+        let names: Vec<String> = declared.0.iter().map(|(name, _)| name.value.clone()).collect();
+        // Also those whose declaration is bad: they are declared.
+        let written: Vec<String> = root.get("params").map_or_else(Vec::new, |section| {
+            section.entries().iter().map(|entry| entry.key.clone()).collect()
+        });
+        self.undeclared(&written);
+        let mut resolved: Vec<Resolved> = declared
+            .0
+            .iter()
+            .map(|(name, file)| self.one(root, name, &file.value))
+            .collect();
+        for entry in root.get("params").map_or(&[][..], Node::entries) {
+            if !names.contains(&entry.key) {
+                resolved.push(broken(&entry.key, entry.key_span));
+            }
+        }
+        self.clashes(&resolved);
+        resolved
+    }
+
+    /// `--param` and `RUNNER_PARAM_*` for params that the plan does not declare.
+    fn undeclared(&mut self, declared: &[String]) {
+        let names = || declared.iter().map(String::as_str);
+        let known = |names: &mut dyn Iterator<Item = &str>| match suggest::list(names) {
+            none if none.is_empty() => "the plan declares no params".to_owned(),
+            names => format!("params of this plan: {names}"),
+        };
+        for (name, _) in &self.options.params {
+            if !declared.contains(name) {
+                let near = suggest::nearest(name, names());
+                let mut diagnostic = Diagnostic::error(
+                    Code::ParamUndeclared,
+                    format!("--param {name}: the plan declares no param `{name}`"),
+                );
+                if let Some(near) = near {
+                    diagnostic = diagnostic.help(format!("did you mean `--param {near}=…`?"));
+                }
+                self.found.push(diagnostic.help(known(&mut names())));
+            }
+        }
+        for (variable, value) in &self.options.environment {
+            let Some(suffix) = variable.strip_prefix(PREFIX) else { continue };
+            if value.is_empty() || declared.iter().any(|name| name.eq_ignore_ascii_case(suffix)) {
+                continue;
+            }
+            let mut diagnostic = Diagnostic::error(
+                Code::ParamUndeclared,
+                format!("{variable} is set, but the plan declares no such param"),
+            );
+            if let Some(near) = suggest::nearest(suffix, names()) {
+                diagnostic = diagnostic.help(format!("did you mean `{}`?", variable_of(near)));
+            }
+            self.found.push(diagnostic.help(known(&mut names())).help("unset it otherwise"));
+        }
+    }
+
+    /// Names that one `RUNNER_PARAM_X` would set both.
+    fn clashes(&mut self, resolved: &[Resolved]) {
+        let mut seen: BTreeMap<String, &Resolved> = BTreeMap::new();
+        for param in resolved {
+            let variable = variable_of(&param.shown.name);
+            if let Some(first) = seen.get(&variable) {
+                self.found.push(
+                    Diagnostic::error(
+                        Code::ParamDeclaration,
+                        format!("two params would both be set by {variable}"),
+                    )
+                    .label(self.sources.location(param.span), "this one")
+                    .label(self.sources.location(first.span), "and this one")
+                    .help("rename one of them"),
+                );
+            }
+            seen.insert(variable, param);
+        }
+    }
+
+    fn one(&mut self, root: &Node, name: &Spanned<String>, file: &ParamFile) -> Resolved {
+        let span = name.at.span;
+        let mut result = broken(&name.value, span);
+        result.shown.kind = file.kind.value.name().to_owned();
+        result.shown.description.clone_from(&file.description);
+        result.shown.secret = file.secret;
+        if !is_name(&name.value) {
+            self.found.push(
+                Diagnostic::error(
+                    Code::ParamDeclaration,
+                    format!("`{}` can't be the name of a param", name.value),
+                )
+                .at(self.sources.location(span))
+                .help("letters, digits and `_`, not beginning with a digit"),
+            );
+            return result;
+        }
+        let Some(rules) = value::Rules::read(self, root, file) else { return result };
+        let candidate = self.candidate(root, name, file, &rules);
+        let (typed, source, from_plan) = match candidate {
+            Candidate::Given(typed, source) => (typed, source, false),
+            Candidate::Default(typed) => (typed, "default".to_owned(), true),
+            Candidate::Bad => return result,
+        };
+        if file.secret {
+            typed.texts().iter().for_each(|text| self.redactor.register(text));
+        }
+        result.shown.value =
+            if file.secret { serde_json::Value::from("***") } else { typed.json() };
+        result.shown.source = source;
+        result.value = Some(typed.node(span));
+        result.from_plan = from_plan;
+        result
+    }
+
+    /// The first value in order of precedence, checked.
+    fn candidate(
+        &mut self,
+        root: &Node,
+        name: &Spanned<String>,
+        file: &ParamFile,
+        rules: &value::Rules,
+    ) -> Candidate {
+        let kind = file.kind.value;
+        if let Some((text, source)) = self.outside(name, file) {
+            if file.secret {
+                self.redactor.register(&text);
+            }
+            return match Typed::parse(kind, &text).and_then(|typed| rules.check(typed)) {
+                Ok(typed) => Candidate::Given(typed, source),
+                Err(reason) => {
+                    let message = format!("param `{}` from {source}: {reason}", name.value);
+                    self.found.push(
+                        Diagnostic::error(Code::ParamValue, message)
+                            .label(self.sources.location(name.at.span), "declared here")
+                            .help(format!("it takes {}", rules.describe(kind))),
+                    );
+                    Candidate::Bad
+                }
+            };
+        }
+        let Some(default) = &file.default else {
+            let mut places = vec![format!("--param {}=…", name.value), variable_of(&name.value)];
+            places.extend(file.env.iter().flat_map(|env| env.texts()).map(|it| it.value.clone()));
+            self.found.push(
+                Diagnostic::error(
+                    Code::ParamMissing,
+                    format!("param `{}` has no value and no default", name.value),
+                )
+                .label(
+                    self.sources.location(name.at.span),
+                    file.description.clone().unwrap_or_default(),
+                )
+                .help(format!("looked for, in this order: {}", places.join(", ")))
+                .help(format!("it takes {}", rules.describe(kind))),
+            );
+            return Candidate::Bad;
+        };
+        let parsed = default
+            .value
+            .of(root)
+            .map_or_else(|| Err("no value".to_owned()), |node| Typed::of_node(kind, node));
+        match parsed.and_then(|typed| rules.check(typed)) {
+            Ok(typed) => Candidate::Default(typed),
+            Err(reason) => {
+                self.found.push(
+                    Diagnostic::error(
+                        Code::ParamValue,
+                        format!("the default of param `{}`: {reason}", name.value),
+                    )
+                    .at(self.sources.location(default.at.span))
+                    .help(format!("it takes {}", rules.describe(kind))),
+                );
+                Candidate::Bad
+            }
+        }
+    }
+
+    /// The text given from outside, and by what.
+    fn outside(&self, name: &Spanned<String>, file: &ParamFile) -> Option<(String, String)> {
+        let given = self.options.params.iter().rev().find(|(given, _)| *given == name.value);
+        if let Some((_, text)) = given {
+            return Some((text.clone(), "--param".into()));
+        }
+        let set = |variable: &str| {
+            // A CI system hands over what is not set as an empty text.
+            let text = self.options.environment.get(variable).filter(|text| !text.is_empty())?;
+            Some((text.clone(), format!("env {variable}")))
+        };
+        set(&variable_of(&name.value)).or_else(|| {
+            file.env.iter().flat_map(|env| env.texts()).find_map(|variable| set(&variable.value))
+        })
+    }
+}
+
+enum Candidate {
+    Given(Typed, String),
+    Default(Typed),
+    Bad,
+}
+
+fn broken(name: &str, span: Span) -> Resolved {
+    Resolved {
+        shown: Param {
+            name: name.to_owned(),
+            kind: ParamType::String.name().to_owned(),
+            value: serde_json::Value::Null,
+            source: "none".into(),
+            description: None,
+            secret: false,
+        },
+        value: None,
+        from_plan: false,
+        span,
+    }
+}
+
+/// The variable that sets a param by its name.
+fn variable_of(name: &str) -> String {
+    format!("{PREFIX}{}", name.to_ascii_uppercase())
+}
+
+/// Whether a text can be the name of a param.
+pub(crate) fn is_name(text: &str) -> bool {
+    text.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
+        && text.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_')
+}

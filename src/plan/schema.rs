@@ -1,0 +1,79 @@
+//! The JSON Schema of plans, for editors.
+//!
+//! In: the written types. Out: draft-07, which editors read. Invariant: it accepts every plan that
+//! the reader accepts; it is for completion and hover text, and makes none of our errors.
+
+use schemars::generate::SchemaSettings;
+use schemars::transform::{Transform, transform_subschemas};
+use schemars::{Schema, json_schema};
+use serde_json::{Map, Value, json};
+
+use super::file::PlanFile;
+
+/// Where the schema lives in the repository.
+pub const PATH: &str = "schemas/plan.v1.json";
+
+/// The schema as a value.
+pub fn plan() -> Value {
+    let mut settings = SchemaSettings::draft07();
+    settings.inline_subschemas = false;
+    let mut schema = settings.into_generator().into_root_schema_for::<PlanFile>();
+    References.transform(&mut schema);
+    if let Some(root) = schema.as_object_mut() {
+        root.insert("title".into(), json!("runner plan, version 1"));
+        root.insert("patternProperties".into(), json!({ "^x-": true }));
+        kinds(root);
+    }
+    schema.to_value()
+}
+
+/// The schema as the text of its file.
+pub fn plan_text() -> String {
+    format!("{:#}\n", plan())
+}
+
+/// A stage's keys stand beside its `kind`, which each kind's own schema must let pass.
+fn kinds(root: &mut Map<String, Value>) {
+    let Some(Value::Object(definitions)) = root.get_mut("definitions") else { return };
+    for name in ["ColdKeys", "WarmKeys", "FlushKeys", "PauseKeys"] {
+        if let Some(properties) = definitions.get_mut(name).and_then(|it| it.get_mut("properties")) {
+            properties["kind"] = json!(true);
+        }
+    }
+}
+
+/// Lets `${…}` stand wherever a value of another type is due.
+struct References;
+
+impl Transform for References {
+    fn transform(&mut self, schema: &mut Schema) {
+        transform_subschemas(self, schema);
+        let Some(object) = schema.as_object_mut() else { return };
+        if !takes_reference(object) {
+            return;
+        }
+        let mut inner = std::mem::take(object);
+        // Words for people stay on the outside, where editors look for them.
+        let outside: Map<String, Value> = ["description", "default", "title"]
+            .into_iter()
+            .filter_map(|key| inner.remove(key).map(|value| (key.to_owned(), value)))
+            .collect();
+        let reference = json!({ "type": "string", "pattern": r"\$\{.+\}" });
+        let mut either = json_schema!({ "anyOf": [inner, reference] });
+        if let Some(object) = either.as_object_mut() {
+            object.extend(outside);
+        }
+        *schema = either;
+    }
+}
+
+/// Whether a schema is of a scalar that is not any text: a boolean, a number, one of some words.
+fn takes_reference(schema: &Map<String, Value>) -> bool {
+    let is_word = schema.contains_key("enum") || schema.contains_key("const");
+    let is_number = match schema.get("type") {
+        Some(Value::String(name)) => matches!(name.as_str(), "boolean" | "integer" | "number"),
+        Some(Value::Array(names)) => names.iter().any(|name| name == "boolean"),
+        _ => false,
+    };
+    is_word || is_number
+}

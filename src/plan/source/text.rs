@@ -1,0 +1,127 @@
+//! The texts that spans point into.
+//!
+//! In: names and texts. Out: byte spans as line and column. Invariant: a span always lies within
+//! its text and on character borders, so that showing it can't fail.
+
+use std::ops::Range;
+
+use crate::plan::Location;
+
+/// Bytes of one text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Span {
+    /// Which text.
+    pub(crate) source: u16,
+    /// First byte.
+    pub(crate) start: u32,
+    /// One past the last byte.
+    pub(crate) end: u32,
+}
+
+impl Span {
+    /// A span; offsets past 4 GiB can't occur since texts are at most 1 MiB.
+    pub(crate) fn new(source: u16, start: usize, end: usize) -> Self {
+        let narrow = |offset: usize| u32::try_from(offset).unwrap_or(u32::MAX);
+        Self { source, start: narrow(start), end: narrow(end.max(start)) }
+    }
+
+    /// Its bytes.
+    pub(crate) fn range(self) -> Range<usize> {
+        self.start as usize..self.end as usize
+    }
+
+    /// The part of it that begins `from` bytes in and is `len` bytes long.
+    pub(crate) fn part(self, from: usize, len: usize) -> Self {
+        let start = (self.start as usize + from).min(self.end as usize);
+        let end = (start + len).min(self.end as usize);
+        Self::new(self.source, start, end)
+    }
+}
+
+/// A named text.
+#[derive(Debug, Clone)]
+pub(crate) struct Source {
+    /// As the person wrote it.
+    pub(crate) name: String,
+    /// Without a byte order mark.
+    pub(crate) text: String,
+}
+
+/// Every text that a plan was read from, in order of reading; diagnostics point into them.
+#[derive(Debug, Clone, Default)]
+pub struct Sources {
+    texts: Vec<Source>,
+}
+
+impl Sources {
+    /// Adds a text and returns its number.
+    pub(crate) fn add(&mut self, name: &str, text: &str) -> u16 {
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text).to_owned();
+        self.texts.push(Source { name: name.to_owned(), text });
+        u16::try_from(self.texts.len() - 1).unwrap_or(u16::MAX)
+    }
+
+    /// The text of that number, empty when there is none.
+    pub(crate) fn text(&self, source: u16) -> &str {
+        self.texts.get(usize::from(source)).map_or("", |source| &source.text)
+    }
+
+    /// The bytes of a span.
+    pub(crate) fn slice(&self, span: Span) -> &str {
+        self.text(span.source).get(span.range()).unwrap_or("")
+    }
+
+    /// The text of the source called `name`.
+    pub fn named(&self, name: &str) -> Option<&str> {
+        self.texts.iter().find(|source| source.name == name).map(|source| source.text.as_str())
+    }
+
+    /// A span as file, line and column.
+    pub(crate) fn location(&self, span: Span) -> Location {
+        let text = self.text(span.source);
+        let start = floor_border(text, span.start as usize);
+        let end = floor_border(text, span.end as usize).max(start);
+        let before = &text[..start];
+        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        Location {
+            file: self
+                .texts
+                .get(usize::from(span.source))
+                .map_or_else(String::new, |source| source.name.clone()),
+            line: before.bytes().filter(|&byte| byte == b'\n').count() + 1,
+            column: before[line_start..].chars().count() + 1,
+            start,
+            end,
+        }
+    }
+}
+
+/// The nearest character border at or before `offset`.
+fn floor_border(text: &str, offset: usize) -> usize {
+    let mut offset = offset.min(text.len());
+    while !text.is_char_boundary(offset) {
+        offset -= 1;
+    }
+    offset
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_count_characters_not_bytes() {
+        let mut sources = Sources::default();
+        let source = sources.add("a.yaml", "é: 1\nnaïve: x\n");
+        let location = sources.location(Span::new(source, 14, 15));
+        assert_eq!((location.line, location.column), (2, 8));
+    }
+
+    #[test]
+    fn a_span_past_the_end_is_clamped() {
+        let mut sources = Sources::default();
+        let source = sources.add("a.yaml", "é");
+        let location = sources.location(Span::new(source, 1, 90));
+        assert_eq!((location.start, location.end), (0, 2));
+    }
+}

@@ -1,0 +1,140 @@
+//! TOML → tree.
+//!
+//! In: TOML text. Out: a tree in file order, or every syntax error the parser recovers from.
+//! Invariant: the only file that names the TOML crate.
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::{Entry, Node, Sources, Span, Value};
+use crate::plan::diagnostic::{Code, Diagnostic};
+
+/// Parses one text of `sources`.
+pub(super) fn parse(sources: &Sources, source: u16) -> Result<Node, Vec<Diagnostic>> {
+    let text = sources.text(source);
+    let (root, errors) = DeTable::parse_recoverable(text);
+    if !errors.is_empty() {
+        return Err(errors.iter().map(|error| syntax(sources, source, error)).collect());
+    }
+    let reader = Reader { text, source };
+    let span = Span::new(source, 0, 0);
+    Ok(match root.get_ref() {
+        table if table.is_empty() => Node::new(Value::Null, span),
+        table => Node::new(reader.map(table), span),
+    })
+}
+
+/// One of the parser's errors as a diagnostic.
+fn syntax(sources: &Sources, source: u16, error: &toml::de::Error) -> Diagnostic {
+    let range = error.span().unwrap_or(0..0);
+    let mut message = error.message().trim().to_owned();
+    let duplicate = message.contains("duplicate key");
+    if duplicate {
+        message = format!("key `{}` is written twice", &sources.slice(Span::new(source, range.start, range.end)));
+    }
+    let code = match () {
+        () if duplicate => Code::DuplicateKey,
+        () if message.contains("recursion limit") => Code::Limit,
+        () => Code::Syntax,
+    };
+    let diagnostic = Diagnostic::error(
+        code,
+        match code {
+            Code::Syntax => format!("this is not TOML: {message}"),
+            Code::Limit => "the plan is nested too deeply".into(),
+            _ => message,
+        },
+    )
+    .at(sources.location(Span::new(source, range.start, range.end)));
+    let line = line_around(sources.text(source), range.start);
+    if code == Code::DuplicateKey {
+        diagnostic.help("keep one of the two")
+    } else if let Some(reference) = unquoted_reference(line) {
+        diagnostic.help(format!("quote it: \"{reference}\""))
+    } else {
+        diagnostic
+    }
+}
+
+/// The line that holds byte `offset`.
+fn line_around(text: &str, offset: usize) -> &str {
+    let bytes = text.as_bytes();
+    let offset = offset.min(bytes.len());
+    let start = bytes[..offset].iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
+    let end = bytes[offset..].iter().position(|&byte| byte == b'\n').map_or(bytes.len(), |at| offset + at);
+    text.get(start..end).unwrap_or("")
+}
+
+/// The first `${…}` of a line that stands outside quotes.
+fn unquoted_reference(line: &str) -> Option<&str> {
+    let mut quote = None;
+    for (at, letter) in line.char_indices() {
+        match quote {
+            Some(open) if letter == open => quote = None,
+            Some(_) => {}
+            None if letter == '"' || letter == '\'' => quote = Some(letter),
+            None if line[at..].starts_with("${") => {
+                let end = line[at..].find('}')?;
+                return Some(&line[at..=at + end]);
+            }
+            None => {}
+        }
+    }
+    None
+}
+
+/// Turns the parser's values into nodes.
+struct Reader<'t> {
+    text: &'t str,
+    source: u16,
+}
+
+impl Reader<'_> {
+    fn span(&self, range: std::ops::Range<usize>) -> Span {
+        Span::new(self.source, range.start, range.end)
+    }
+
+    fn node(&self, value: &Spanned<DeValue<'_>>) -> Node {
+        let span = self.span(value.span());
+        let raw = || self.text.get(value.span()).map(str::to_owned);
+        match value.get_ref() {
+            DeValue::String(text) => Node::new(Value::Text(text.to_string()), span),
+            DeValue::Boolean(value) => Node { raw: raw(), ..Node::new(Value::Bool(*value), span) },
+            DeValue::Integer(digits) => {
+                let value = match i128::from_str_radix(digits.as_str(), digits.radix()) {
+                    Ok(value) => Value::Int(value),
+                    // Longer than any number a plan takes: left as text, refused by its reader.
+                    Err(_) => Value::Text(digits.to_string()),
+                };
+                Node { raw: raw(), ..Node::new(value, span) }
+            }
+            DeValue::Float(digits) => {
+                let value = match digits.as_str().parse::<f64>() {
+                    Ok(value) => Value::Float(value),
+                    Err(_) => Value::Text(digits.as_str().to_owned()),
+                };
+                Node { raw: raw(), ..Node::new(value, span) }
+            }
+            DeValue::Datetime(stamp) => Node::new(Value::Text(stamp.to_string()), span),
+            DeValue::Array(items) => {
+                let nodes: Vec<_> = items.iter().map(|item| self.node(item)).collect();
+                Node::new(Value::List(nodes), span)
+            }
+            DeValue::Table(table) => Node::new(self.map(table), span),
+        }
+    }
+
+    /// The crate keeps tables sorted by key; the file's order is the plan's.
+    fn map(&self, table: &DeTable<'_>) -> Value {
+        let mut entries: Vec<_> = table
+            .iter()
+            .map(|(key, value)| Entry {
+                key: key.get_ref().to_string(),
+                key_span: self.span(key.span()),
+                node: self.node(value),
+            })
+            .collect();
+        entries.sort_by_key(|entry| entry.key_span.start);
+        Value::Map(entries)
+    }
+}
