@@ -60,7 +60,8 @@ impl Dial {
     /// The connection used, given the local address of the one that carried the request.
     pub fn used(&self, local: Option<SocketAddr>) -> Used {
         if self.begun.load(Ordering::Relaxed) == 0 {
-            return Used { connected: None, reused: true, resent: false };
+            let reused = self.under_way.load(Ordering::Relaxed);
+            return Used { connected: None, reused, resent: false };
         }
         let made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         // Without an address the last one made is the best guess; with one, a connection that

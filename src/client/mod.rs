@@ -11,8 +11,10 @@
 mod credentials;
 mod dial;
 pub mod dialect;
+mod ending;
 mod exchange;
 pub mod flush;
+mod limits;
 pub mod probe;
 mod side_door;
 pub mod sse;

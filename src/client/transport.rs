@@ -103,11 +103,11 @@ impl Transport {
     }
 
     /// Sends it and waits for the response's headers. Dropping the future closes the connection.
-    pub async fn send(&self, post: &Post) -> Result<Reply, Fault> {
+    /// `dial` is new for each request.
+    pub async fn send(&self, post: &Post, dial: &Arc<Dial>) -> Result<Reply, Fault> {
         let mut request = reqwest::Request::new(post.method.clone(), post.url.clone());
         request.headers_mut().clone_from(&post.headers);
         *request.body_mut() = Some(post.body.clone().into());
-        let dial = Arc::new(Dial::default());
         match dial.watch(self.http.execute(request)).await {
             Ok(response) => {
                 let local = response.extensions().get::<HttpInfo>().map(HttpInfo::local_addr);

@@ -109,3 +109,19 @@ pub fn error_text(error: &Value) -> String {
         format!("{message} ({})", details.join(", "))
     }
 }
+
+/// What a body says went wrong, in one line: its JSON `error`, `message` or `detail`, else the
+/// first words of its text. `None` when it is empty.
+pub fn body_message(body: &[u8]) -> Option<String> {
+    const WORDS: usize = 30;
+    let json: Option<Value> = serde_json::from_slice(body).ok();
+    let said = json.as_ref().and_then(|json| {
+        let part = ["error", "message", "detail"].iter().find_map(|key| json.get(key))?;
+        (!part.is_null()).then(|| error_text(part))
+    });
+    let said = said.unwrap_or_else(|| {
+        let text = String::from_utf8_lossy(body);
+        text.split_whitespace().take(WORDS).collect::<Vec<_>>().join(" ")
+    });
+    (!said.is_empty()).then_some(said)
+}
