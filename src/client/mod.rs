@@ -8,6 +8,7 @@
 //! [`dialect`] (deltas) → `exchange` (stamps and outcome). Beside them stand the server's side
 //! doors: [`probe`], [`flush`], [`tokenize`].
 
+mod coding;
 mod credentials;
 mod dial;
 pub mod dialect;
