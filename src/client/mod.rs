@@ -1,3 +1,173 @@
 //! Floor 3: how it is sent.
+//!
+//! In: an endpoint and [`Request`]s. Out: one [`Exchange`] for each request, however it ended; a
+//! failed request is data, never an `Err`. Invariant: every stamp is taken when bytes arrive,
+//! before they are parsed, and every exchange ends within its limits.
+//!
+//! Layers, each knowing the one below: `transport` (bytes over HTTP) → [`sse`] (events) →
+//! [`dialect`] (deltas) → `exchange` (stamps and outcome). Beside them stand the server's side
+//! doors: [`probe`], [`flush`], [`tokenize`].
 
+mod coding;
+mod credentials;
+mod dial;
 pub mod dialect;
+mod ending;
+mod exchange;
+pub mod flush;
+mod limits;
+pub mod probe;
+mod side_door;
+pub mod sse;
+pub mod tokenize;
+mod transport;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+use crate::plan::{Endpoint, Timeouts};
+use crate::record::{Exchange, RunClock};
+use crate::request::Request;
+
+use credentials::Credentials;
+pub use credentials::Redactor;
+use dialect::Dialect;
+use transport::{Method, Post, Transport};
+
+/// The endpoint's settings cannot be used; found before anything is sent.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// No HTTP URL.
+    #[error("the endpoint's url: {0}")]
+    Url(String),
+    /// A header that HTTP does not allow.
+    #[error("header `{name}`: {reason}")]
+    Header {
+        /// Its name, escaped.
+        name: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// The extra certificate authority cannot be read.
+    #[error("ca_file {}: {reason}", path.display())]
+    CaFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The proxy is no URL.
+    #[error("the endpoint's proxy: {0}")]
+    Proxy(String),
+    /// TLS cannot be set up.
+    #[error("cannot set up TLS: {0} (install the system's CA certificates, or set `ca_file`)")]
+    Tls(String),
+}
+
+/// One endpoint's client: a pool of connections, its limits and its dialect. Clones share the pool.
+#[derive(Clone)]
+pub struct Client {
+    transport: Transport,
+    dialect: &'static dyn Dialect,
+    base: Url,
+    timeouts: Timeouts,
+    redactor: Arc<Redactor>,
+    clock: RunClock,
+}
+
+/// A request with all its bytes, made before it is due.
+#[derive(Debug)]
+pub struct Prepared {
+    post: Post,
+    stream: bool,
+    max_tokens: Option<u64>,
+}
+
+impl Client {
+    /// A client for `endpoint` at `base_url` (the endpoint's own URL, or the embedded simulator's),
+    /// stamping with `clock`. Sends nothing.
+    pub fn new(endpoint: &Endpoint, base_url: Url, clock: RunClock) -> Result<Self, ClientError> {
+        let Credentials { headers, base, redactor } = Credentials::of(endpoint, &base_url)?;
+        Ok(Self {
+            transport: Transport::new(endpoint, &base, headers)?,
+            dialect: dialect::of(endpoint.api),
+            base,
+            timeouts: endpoint.timeouts,
+            redactor: Arc::new(redactor),
+            clock,
+        })
+    }
+
+    /// Encodes `request`, to be sent as often as wanted. `request_id` goes out as `X-Request-Id`.
+    pub fn prepare(&self, request: &Request, model: &str, request_id: &str) -> Prepared {
+        let encoded = self.dialect.encode(request, model);
+        let url = self.url(encoded.path);
+        Prepared {
+            post: Transport::prepare(Method::Post, url, encoded.body, Some(request_id)),
+            stream: dialect::streams(request),
+            max_tokens: request.max_tokens,
+        }
+    }
+
+    /// Sends a request now and reads its answer to the end. Returns soon after `cancel` fires, with
+    /// the stamps so far.
+    pub async fn send(&self, prepared: &Prepared, cancel: &CancellationToken) -> Exchange {
+        exchange::run(self, prepared, cancel).await
+    }
+
+    /// TCP connections made so far.
+    pub fn connections(&self) -> u64 {
+        self.transport.connections()
+    }
+
+    /// The base URL, without user and password.
+    pub fn base_url(&self) -> &Url {
+        &self.base
+    }
+
+    /// Hides the endpoint's secrets in text.
+    pub fn redactor(&self) -> &Redactor {
+        &self.redactor
+    }
+
+    /// `path` below the base URL.
+    fn url(&self, path: &str) -> Url {
+        join(&self.base, path)
+    }
+
+    /// `path` at the server's root, where the doors beside the API are: the base URL without its
+    /// trailing `/v1`.
+    fn root_url(&self, path: &str) -> Url {
+        let mut root = self.base.clone();
+        let stem = self.base.path().trim_end_matches('/');
+        root.set_path(stem.strip_suffix("/v1").unwrap_or(stem));
+        join(&root, path)
+    }
+}
+
+/// `base` and `path` with exactly one slash between them; the base's query stays.
+fn join(base: &Url, path: &str) -> Url {
+    let mut url = base.clone();
+    url.set_path(&format!("{}/{path}", base.path().trim_end_matches('/')));
+    url
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_join_with_one_slash() {
+        for (base, joined) in [
+            ("http://h:1/v1", "http://h:1/v1/chat/completions"),
+            ("http://h:1/v1/", "http://h:1/v1/chat/completions"),
+            ("http://h:1", "http://h:1/chat/completions"),
+            ("http://h:1/a%20b/v1/?api-version=2", "http://h:1/a%20b/v1/chat/completions?api-version=2"),
+        ] {
+            assert_eq!(join(&Url::parse(base).unwrap(), "chat/completions").as_str(), joined);
+        }
+    }
+}

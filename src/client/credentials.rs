@@ -1,0 +1,148 @@
+//! What every request carries, and what no message may show.
+//!
+//! In: an endpoint's key, headers and URL. Out: the headers of its requests, its URL without user
+//! and password, and a [`Redactor`] of their values. Invariant: a secret is hidden by its value, so
+//! it stays hidden when a server echoes it under another name.
+
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use url::Url;
+
+use super::ClientError;
+use crate::plan::Endpoint;
+
+/// Replaces secret values in text.
+#[derive(Debug, Clone, Default)]
+pub struct Redactor {
+    /// Longest first, so that a secret inside another leaves no remains.
+    values: Vec<String>,
+}
+
+impl Redactor {
+    /// Values shorter than this hide nothing and would only garble messages.
+    const SHORTEST: usize = 4;
+
+    fn add(&mut self, value: &str) {
+        if value.len() >= Self::SHORTEST && !self.values.iter().any(|known| known == value) {
+            self.values.push(value.to_owned());
+            self.values.sort_by_key(|value| std::cmp::Reverse(value.len()));
+        }
+    }
+
+    /// `text` with every secret value replaced by `***`.
+    pub fn redact(&self, text: &str) -> String {
+        self.values.iter().fold(text.to_owned(), |text, value| {
+            if text.contains(value.as_str()) { text.replace(value.as_str(), "***") } else { text }
+        })
+    }
+
+    /// The longest secret in bytes: how far a cut through the text must look ahead.
+    pub fn longest(&self) -> usize {
+        self.values.first().map_or(0, String::len)
+    }
+}
+
+/// The parts of an endpoint that say who is asking.
+#[derive(Debug)]
+pub(super) struct Credentials {
+    pub headers: HeaderMap,
+    /// The base URL without user, password and fragment.
+    pub base: Url,
+    pub redactor: Redactor,
+}
+
+impl Credentials {
+    /// Fails on a URL that is no HTTP URL and on headers that HTTP does not allow, such as values
+    /// with line ends.
+    pub fn of(endpoint: &Endpoint, base_url: &Url) -> Result<Self, ClientError> {
+        let mut redactor = Redactor::default();
+        let mut headers = HeaderMap::new();
+        headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+
+        let base = strip_login(base_url)?;
+        let key = endpoint.api_key.as_ref().map(crate::plan::Secret::expose);
+        let authorization = match key {
+            None if base != *base_url && !base_url.username().is_empty() => {
+                let password = base_url.password().unwrap_or_default();
+                let login = base64(format!("{}:{password}", base_url.username()).as_bytes());
+                redactor.add(password);
+                redactor.add(&login);
+                format!("Basic {login}")
+            }
+            _ => {
+                redactor.add(key.unwrap_or_default());
+                format!("Bearer {}", key.unwrap_or("EMPTY"))
+            }
+        };
+        insert(&mut headers, "authorization", &authorization)?;
+        for (name, value) in &endpoint.headers {
+            redactor.add(value.expose());
+            // `Authorization: Bearer KEY` hides the key as well as the whole value.
+            redactor.add(value.expose().rsplit(' ').next().unwrap_or_default());
+            insert(&mut headers, name, value.expose())?;
+        }
+        Ok(Self { headers, base, redactor })
+    }
+}
+
+fn insert(headers: &mut HeaderMap, name: &str, value: &str) -> Result<(), ClientError> {
+    let bad = |reason| ClientError::Header { name: name.escape_debug().to_string(), reason };
+    let key = HeaderName::from_bytes(name.as_bytes())
+        .map_err(|_| bad("its name holds characters that HTTP does not allow"))?;
+    let mut value = HeaderValue::from_str(value)
+        .map_err(|_| bad("its value holds line ends or other characters that HTTP does not allow"))?;
+    value.set_sensitive(true);
+    headers.insert(key, value);
+    Ok(())
+}
+
+fn strip_login(base_url: &Url) -> Result<Url, ClientError> {
+    let mut base = base_url.clone();
+    if !matches!(base.scheme(), "http" | "https") || base.host_str().is_none() {
+        return Err(ClientError::Url(format!(
+            "`{}:` is no HTTP URL; write http://HOST:PORT/v1",
+            base.scheme()
+        )));
+    }
+    let stripped = base.set_username("").and_then(|()| base.set_password(None));
+    base.set_fragment(None);
+    stripped.map(|()| base).map_err(|()| ClientError::Url("user and password have no host".into()))
+}
+
+/// Standard base64 with padding, for `Authorization: Basic`.
+fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut out = String::new();
+    for chunk in bytes.chunks(3) {
+        let byte = |i: usize| u32::from(chunk.get(i).copied().unwrap_or(0));
+        let group = byte(0) << 16 | byte(1) << 8 | byte(2);
+        for digit in 0..4 {
+            let index = (group >> (18 - 6 * digit)) as usize & 63;
+            out.push(if digit <= chunk.len() { char::from(DIGITS[index]) } else { '=' });
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base64_is_padded() {
+        for (plain, coded) in
+            [("", ""), ("a", "YQ=="), ("ab", "YWI="), ("abc", "YWJj"), ("Aladdin:open sesame", "QWxhZGRpbjpvcGVuIHNlc2FtZQ==")]
+        {
+            assert_eq!(base64(plain.as_bytes()), coded);
+        }
+    }
+
+    #[test]
+    fn secrets_are_replaced_longest_first_and_short_ones_left() {
+        let mut redactor = Redactor::default();
+        for value in ["sk-abc", "sk-abcdef", "a"] {
+            redactor.add(value);
+        }
+        assert_eq!(redactor.redact("a sk-abcdef and sk-abc"), "a *** and ***");
+        assert_eq!(redactor.longest(), 9);
+    }
+}

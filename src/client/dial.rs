@@ -1,0 +1,147 @@
+//! Which connection a request went over, and when it was made.
+//!
+//! In: the connector's calls, seen through a tower layer. Out: [`Used`] for each request.
+//! Invariant: no request silently pays for a connection. The HTTP crate hides its pool, so the
+//! layer notes every connection made on a request's behalf (found by a task-local), and the
+//! address of the connection that carried the answer says whether it was one of those.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use hyper_util::client::legacy::connect::{Connection, HttpInfo};
+use tower_layer::Layer;
+use tower_service::Service;
+
+tokio::task_local! {
+    static CURRENT: Arc<Dial>;
+}
+
+/// What was done to connect on behalf of one request.
+#[derive(Debug, Default)]
+pub(super) struct Dial {
+    /// Connections begun.
+    begun: AtomicU32,
+    /// The request's future was polled once: an idle connection, if there was one, has been taken.
+    under_way: AtomicBool,
+    /// A connection was begun after that, so the request had been given a dead one before.
+    resent: AtomicBool,
+    /// Connections made; locked only when one is made and once when it is asked which was used.
+    made: Mutex<Vec<(SocketAddr, Instant)>>,
+}
+
+/// The connection a request used.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Used {
+    /// When it was ready, if it was made for this request.
+    pub connected: Option<Instant>,
+    /// Whether it was open before.
+    pub reused: bool,
+    /// Whether the request was first handed to a dead connection and then sent again.
+    pub resent: bool,
+}
+
+impl Dial {
+    /// Runs a request so that connections made for it are noted here.
+    pub async fn watch<T>(self: &Arc<Self>, request: impl Future<Output = T>) -> T {
+        let mut request = pin!(CURRENT.scope(Arc::clone(self), request));
+        std::future::poll_fn(|cx| {
+            let poll = request.as_mut().poll(cx);
+            self.under_way.store(true, Ordering::Relaxed);
+            poll
+        })
+        .await
+    }
+
+    /// The connection used, given the local address of the one that carried the request.
+    pub fn used(&self, local: Option<SocketAddr>) -> Used {
+        if self.begun.load(Ordering::Relaxed) == 0 {
+            let reused = self.under_way.load(Ordering::Relaxed);
+            return Used { connected: None, reused, resent: false };
+        }
+        let made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        // Without an address the last one made is the best guess; with one, a connection that
+        // another request gave back in the meantime is told from our own.
+        let connected = match local {
+            Some(local) => made.iter().find(|(address, _)| *address == local),
+            None => made.last(),
+        };
+        Used {
+            connected: connected.map(|(_, at)| *at),
+            reused: local.is_some() && connected.is_none(),
+            resent: self.resent.load(Ordering::Relaxed),
+        }
+    }
+}
+
+/// Wraps the connector; counts all connections of a client.
+#[derive(Debug, Clone, Default)]
+pub(super) struct DialLayer {
+    made: Arc<AtomicU64>,
+}
+
+impl DialLayer {
+    /// Connections made so far.
+    pub fn connections(&self) -> u64 {
+        self.made.load(Ordering::Relaxed)
+    }
+}
+
+impl<S> Layer<S> for DialLayer {
+    type Service = DialService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        DialService { inner, made: Arc::clone(&self.made) }
+    }
+}
+
+/// The connector with a look at each connection.
+#[derive(Debug, Clone)]
+pub(super) struct DialService<S> {
+    inner: S,
+    made: Arc<AtomicU64>,
+}
+
+impl<S, R> Service<R> for DialService<S>
+where
+    S: Service<R>,
+    S::Response: Connection,
+    S::Future: Send + 'static,
+    S::Error: 'static,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<S::Response, S::Error>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, target: R) -> Self::Future {
+        let dial = CURRENT.try_with(Arc::clone).ok();
+        if let Some(dial) = &dial {
+            dial.begun.fetch_add(1, Ordering::Relaxed);
+            if dial.under_way.load(Ordering::Relaxed) {
+                dial.resent.store(true, Ordering::Relaxed);
+            }
+        }
+        let total = Arc::clone(&self.made);
+        let connecting = self.inner.call(target);
+        Box::pin(async move {
+            let connection = connecting.await?;
+            let at = Instant::now();
+            total.fetch_add(1, Ordering::Relaxed);
+            let mut extras = http::Extensions::new();
+            connection.connected().get_extras(&mut extras);
+            if let (Some(dial), Some(info)) = (dial, extras.get::<HttpInfo>()) {
+                let mut made = dial.made.lock().unwrap_or_else(PoisonError::into_inner);
+                made.push((info.local_addr(), at));
+            }
+            Ok(connection)
+        })
+    }
+}

@@ -1,0 +1,541 @@
+//! OpenAI chat completions, as the API documents them and as servers really send them.
+//!
+//! In: a [`Request`], or the bytes of an event or a body. Out: the JSON to POST, or [`Deltas`].
+//! Invariant: a field that is missing, null or new, or a text or number of an unexpected type, never
+//! fails an event and never counts as something.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{self, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
+
+use super::{DecodeError, Deltas, Dialect, HttpRequest, Usage};
+use crate::record::ServerTimings;
+use crate::request::{Message, Request};
+
+/// The dialect of `POST chat/completions`.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct OpenaiChat;
+
+impl Dialect for OpenaiChat {
+    fn encode(&self, request: &Request, model: &str) -> HttpRequest {
+        // Writing strings, numbers and JSON values into memory has no way to fail.
+        let body = serde_json::to_vec(&Body { request, model }).unwrap_or_default();
+        HttpRequest { path: "chat/completions", body: body.into() }
+    }
+
+    fn decode(&self, event: &[u8], out: &mut Deltas) -> Result<(), DecodeError> {
+        out.clear();
+        let event = event.trim_ascii();
+        if event == b"[DONE]" {
+            out.done = true;
+            return Ok(());
+        }
+        // Keep-alives that some gateways put into data lines (`data: : PROCESSING`).
+        if event.is_empty() || event.starts_with(b":") {
+            return Ok(());
+        }
+        let chunk: Chunk<'_> = parse(event)?;
+        chunk.read(out, |choice| choice.delta);
+        Ok(())
+    }
+
+    fn decode_body(&self, body: &[u8], out: &mut Deltas) -> Result<(), DecodeError> {
+        out.clear();
+        let chunk: Chunk<'_> = parse(body.trim_ascii())?;
+        chunk.read(out, |choice| choice.message);
+        out.done = true;
+        Ok(())
+    }
+}
+
+fn parse(bytes: &[u8]) -> Result<Chunk<'_>, DecodeError> {
+    // Serde would also take a list for a struct.
+    if bytes.first().is_some_and(|first| *first != b'{') {
+        return Err(DecodeError("it is no JSON object".into()));
+    }
+    serde_json::from_slice(bytes).map_err(|error| DecodeError(error.to_string()))
+}
+
+/// The request's JSON, written without copying the messages.
+struct Body<'a> {
+    request: &'a Request,
+    model: &'a str,
+}
+
+impl Serialize for Body<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self { request, model } = self;
+        let extra = &request.body;
+        let ours = |key: &str| !extra.contains_key(key);
+        let mut map = serializer.serialize_map(None)?;
+        if ours("model") {
+            map.serialize_entry("model", model)?;
+        }
+        if ours("messages") {
+            let messages: Vec<_> = request.messages.iter().map(WireMessage::from).collect();
+            map.serialize_entry("messages", &messages)?;
+        }
+        if let Some(max_tokens) = request.max_tokens.filter(|_| ours("max_tokens")) {
+            map.serialize_entry("max_tokens", &max_tokens)?;
+        }
+        if let Some(temperature) = request.temperature.filter(|_| ours("temperature")) {
+            map.serialize_entry("temperature", &temperature)?;
+        }
+        if ours("stream") {
+            map.serialize_entry("stream", &request.stream)?;
+        }
+        if super::streams(request) && ours("stream_options") {
+            map.serialize_entry("stream_options", &StreamOptions { include_usage: true })?;
+        }
+        for (key, value) in extra {
+            map.serialize_entry(key, value)?;
+        }
+        map.end()
+    }
+}
+
+#[derive(Serialize)]
+struct WireMessage<'a> {
+    role: &'a str,
+    content: &'a str,
+}
+
+impl<'a> From<&'a Message> for WireMessage<'a> {
+    fn from(message: &'a Message) -> Self {
+        Self { role: &message.role, content: &message.content }
+    }
+}
+
+#[derive(Serialize)]
+struct StreamOptions {
+    include_usage: bool,
+}
+
+/// A stream event or a whole answer; they differ in `delta` and `message`.
+#[derive(Deserialize)]
+struct Chunk<'a> {
+    #[serde(default, borrow)]
+    choices: List<Choice<'a>>,
+    #[serde(default)]
+    usage: Lenient<WireUsage>,
+    #[serde(default)]
+    timings: Lenient<ServerTimings>,
+    #[serde(default, borrow)]
+    model: Text<'a>,
+    #[serde(default)]
+    error: Option<Value>,
+    #[serde(default, borrow)]
+    object: Text<'a>,
+    #[serde(default)]
+    message: Option<Value>,
+}
+
+#[derive(Deserialize)]
+struct Choice<'a> {
+    #[serde(default, borrow)]
+    delta: Option<Delta<'a>>,
+    #[serde(default, borrow)]
+    message: Option<Delta<'a>>,
+    #[serde(default, borrow)]
+    finish_reason: Text<'a>,
+}
+
+#[derive(Deserialize)]
+struct Delta<'a> {
+    #[serde(default, borrow)]
+    content: Text<'a>,
+    #[serde(default, borrow)]
+    refusal: Text<'a>,
+    #[serde(default, borrow)]
+    reasoning_content: Text<'a>,
+    #[serde(default, borrow)]
+    reasoning: Text<'a>,
+    #[serde(default, borrow)]
+    reasoning_details: Text<'a>,
+    #[serde(default, borrow)]
+    tool_calls: List<ToolCall<'a>>,
+    #[serde(default, borrow)]
+    function_call: Option<Function<'a>>,
+}
+
+#[derive(Deserialize)]
+struct ToolCall<'a> {
+    #[serde(default, borrow)]
+    function: Option<Function<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Function<'a> {
+    #[serde(default, borrow)]
+    name: Text<'a>,
+    #[serde(default, borrow)]
+    arguments: Text<'a>,
+}
+
+impl Function<'_> {
+    fn read(&self, out: &mut Deltas) {
+        out.content.push_str(&self.name.0);
+        out.content.push_str(&self.arguments.0);
+    }
+}
+
+impl<'a> Chunk<'a> {
+    fn read(self, out: &mut Deltas, part: impl Fn(Choice<'a>) -> Option<Delta<'a>>) {
+        out.error = self.error_message();
+        if !self.model.0.is_empty() {
+            out.model = Some(self.model.0.into_owned());
+        }
+        out.usage = self.usage.0.as_ref().and_then(WireUsage::read);
+        out.timings = self.timings.0;
+        for mut choice in self.choices.0 {
+            if !choice.finish_reason.0.is_empty() {
+                out.finish_reason = Some(std::mem::take(&mut choice.finish_reason.0).into_owned());
+            }
+            if let Some(delta) = part(choice) {
+                delta.read(out);
+            }
+        }
+    }
+
+    /// `{"error": …}` as nearly all servers spell it, or `{"object": "error", "message": …}`.
+    fn error_message(&self) -> Option<String> {
+        match &self.error {
+            Some(Value::Null | Value::Bool(false)) | None => {}
+            Some(Value::String(text)) if text.is_empty() => {}
+            Some(error) => return Some(super::error_text(error)),
+        }
+        let message = self.message.as_ref()?;
+        (self.object.0 == "error").then(|| super::error_text(message))
+    }
+}
+
+impl Delta<'_> {
+    fn read(&self, out: &mut Deltas) {
+        out.content.push_str(&self.content.0);
+        out.content.push_str(&self.refusal.0);
+        // Some servers send the same reasoning under two names; the first that says something wins.
+        let names = [&self.reasoning_content, &self.reasoning, &self.reasoning_details];
+        if let Some(text) = names.into_iter().find(|text| !text.0.is_empty()) {
+            out.reasoning.push_str(&text.0);
+        }
+        let calls = self.tool_calls.0.iter().filter_map(|call| call.function.as_ref());
+        for function in calls.chain(self.function_call.as_ref()) {
+            function.read(out);
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct WireUsage {
+    #[serde(default)]
+    prompt_tokens: Lenient<u64>,
+    #[serde(default)]
+    completion_tokens: Lenient<u64>,
+    #[serde(default)]
+    prompt_tokens_details: Lenient<PromptDetails>,
+    #[serde(default)]
+    completion_tokens_details: Lenient<CompletionDetails>,
+    /// `DeepSeek`'s name for cached tokens.
+    #[serde(default)]
+    prompt_cache_hit_tokens: Lenient<u64>,
+    /// Where some servers put what others put into the details.
+    #[serde(default)]
+    cached_tokens: Lenient<u64>,
+    #[serde(default)]
+    reasoning_tokens: Lenient<u64>,
+}
+
+#[derive(Deserialize)]
+struct PromptDetails {
+    #[serde(default)]
+    cached_tokens: Lenient<u64>,
+}
+
+#[derive(Deserialize)]
+struct CompletionDetails {
+    #[serde(default)]
+    reasoning_tokens: Lenient<u64>,
+}
+
+impl WireUsage {
+    /// The counts that are there; `None` when none is, as in `"usage": {}`.
+    fn read(&self) -> Option<Usage> {
+        let prompt_details = self.prompt_tokens_details.0.as_ref();
+        let completion_details = self.completion_tokens_details.0.as_ref();
+        let usage = Usage {
+            input_tokens: self.prompt_tokens.0,
+            output_tokens: self.completion_tokens.0,
+            cached_tokens: prompt_details
+                .and_then(|details| details.cached_tokens.0)
+                .or(self.prompt_cache_hit_tokens.0)
+                .or(self.cached_tokens.0),
+            reasoning_tokens: completion_details
+                .and_then(|details| details.reasoning_tokens.0)
+                .or(self.reasoning_tokens.0),
+        };
+        (usage != Usage::default()).then_some(usage)
+    }
+}
+
+/// A value that is `None` when it is null or not of the expected type.
+struct Lenient<T>(Option<T>);
+
+impl<T> Default for Lenient<T> {
+    fn default() -> Self {
+        Self(None)
+    }
+}
+
+impl<'de, T: de::DeserializeOwned> Deserialize<'de> for Lenient<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = Value::deserialize(deserializer)?;
+        Ok(Self(if value.is_null() { None } else { T::deserialize(value).ok() }))
+    }
+}
+
+/// A list that is empty when it is null.
+struct List<T>(Vec<T>);
+
+impl<T> Default for List<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for List<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self(Option::deserialize(deserializer)?.unwrap_or_default()))
+    }
+}
+
+/// A string, borrowed from the event where it has no escapes; a list of parts with `text`,
+/// `summary` or `thinking` is their concatenation; anything else is empty.
+#[derive(Default)]
+struct Text<'a>(Cow<'a, str>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(TextVisitor).map(Self)
+    }
+}
+
+struct TextVisitor;
+
+impl<'de> Visitor<'de> for TextVisitor {
+    type Value = Cow<'de, str>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("text")
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+        Ok(Cow::Borrowed(text))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(Cow::Owned(text.to_owned()))
+    }
+
+    fn visit_string<E>(self, text: String) -> Result<Self::Value, E> {
+        Ok(Cow::Owned(text))
+    }
+
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(Cow::Borrowed(""))
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
+        Ok(Cow::Borrowed(""))
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
+        Ok(Cow::Borrowed(""))
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
+        Ok(Cow::Borrowed(""))
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
+        Ok(Cow::Borrowed(""))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut parts: A) -> Result<Self::Value, A::Error> {
+        let mut all = String::new();
+        while let Some(part) = parts.next_element::<Text<'de>>()? {
+            all.push_str(&part.0);
+        }
+        Ok(Cow::Owned(all))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Self::Value, A::Error> {
+        let mut text = Cow::Borrowed("");
+        while let Some(Text(name)) = fields.next_key()? {
+            if matches!(&*name, "text" | "summary" | "thinking") {
+                let value: Text<'de> = fields.next_value()?;
+                if text.is_empty() {
+                    text = value.0;
+                }
+            } else {
+                fields.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decode(event: &str) -> Deltas {
+        let mut out = Deltas { content: "left over".into(), ..Deltas::default() };
+        OpenaiChat.decode(event.as_bytes(), &mut out).unwrap();
+        out
+    }
+
+    fn request(stream: bool, body: &Value) -> Request {
+        Request {
+            index: 0,
+            messages: vec![Message { role: "user".into(), content: "Say \"hi\"".into() }],
+            max_tokens: Some(16),
+            temperature: Some(0.0),
+            stream,
+            body: body.as_object().unwrap().clone(),
+        }
+    }
+
+    fn encoded(stream: bool, body: &Value) -> Value {
+        let http = OpenaiChat.encode(&request(stream, body), "m");
+        assert_eq!(http.path, "chat/completions");
+        serde_json::from_slice(&http.body).unwrap()
+    }
+
+    #[test]
+    fn a_streamed_request_asks_for_usage() {
+        assert_eq!(
+            encoded(true, &serde_json::json!({})),
+            serde_json::json!({
+                "model": "m",
+                "messages": [{"role": "user", "content": "Say \"hi\""}],
+                "max_tokens": 16,
+                "temperature": 0.0,
+                "stream": true,
+                "stream_options": {"include_usage": true},
+            })
+        );
+        assert!(encoded(false, &serde_json::json!({})).get("stream_options").is_none());
+    }
+
+    #[test]
+    fn extra_body_fields_pass_through_and_win() {
+        let extra = serde_json::json!({
+            "ignore_eos": true, "max_tokens": 3, "model": "other", "stream_options": null,
+            "stream": false,
+        });
+        let body = encoded(true, &extra);
+        for (key, value) in extra.as_object().unwrap() {
+            assert_eq!(&body[key], value, "{key}");
+        }
+        let text = OpenaiChat.encode(&request(true, &extra), "m").body;
+        let text = String::from_utf8(text.to_vec()).unwrap();
+        assert_eq!(text.matches("max_tokens").count(), 1, "{text}");
+        assert!(!super::super::streams(&request(true, &extra)));
+    }
+
+    #[test]
+    fn role_null_content_and_empty_choices_are_no_tokens() {
+        for event in [
+            r#"{"choices":[{"delta":{"role":"assistant","content":null},"finish_reason":null}]}"#,
+            r#"{"choices":[{"delta":{"role":"assistant","content":""}}],"usage":null}"#,
+            r#"{"choices":[]}"#,
+            r#"{"choices":null}"#,
+            r#"{"choices":[{"delta":{}}],"usage":{}}"#,
+            r#"{"choices":[{"delta":null}],"error":null}"#,
+            r#"{"choices":[{"delta":{"tool_calls":null,"content":17,"reasoning":{}}}]}"#,
+            r#"{"anything":"else"}"#,
+            "",
+            ": PROCESSING",
+        ] {
+            assert_eq!(decode(event), Deltas::default(), "{event}");
+        }
+    }
+
+    #[test]
+    fn reasoning_is_read_under_each_of_its_names_and_once() {
+        for delta in [
+            r#"{"reasoning_content":"so"}"#,
+            r#"{"reasoning":"so"}"#,
+            r#"{"reasoning":"so","reasoning_content":"so"}"#,
+            r#"{"reasoning_details":[{"type":"reasoning.text","text":"so"}]}"#,
+            r#"{"reasoning_details":[{"type":"reasoning.summary","summary":"so"}],"content":""}"#,
+        ] {
+            let out = decode(&format!(r#"{{"choices":[{{"delta":{delta}}}]}}"#));
+            assert_eq!((out.reasoning.as_str(), out.content.as_str()), ("so", ""), "{delta}");
+        }
+    }
+
+    #[test]
+    fn tool_calls_and_refusals_are_content() {
+        let call = r#"[{"index":0,"id":"c","type":"function","function":{"name":"f","arguments":"{\"a\""}}]"#;
+        let out = decode(&format!(r#"{{"choices":[{{"delta":{{"tool_calls":{call}}}}}]}}"#));
+        assert_eq!(out.content, r#"f{"a""#);
+        assert_eq!(decode(r#"{"choices":[{"delta":{"refusal":"No."}}]}"#).content, "No.");
+        let parts = r#"{"choices":[{"delta":{"content":[{"type":"text","text":"a"},{"text":"b"}]}}]}"#;
+        assert_eq!(decode(parts).content, "ab");
+    }
+
+    #[test]
+    fn cached_tokens_are_read_under_each_name_and_absent_is_not_zero() {
+        for (usage, cached) in [
+            (r#"{"prompt_tokens":9,"prompt_tokens_details":{"cached_tokens":8}}"#, Some(8)),
+            (r#"{"prompt_tokens":9,"prompt_tokens_details":{"cached_tokens":0}}"#, Some(0)),
+            (r#"{"prompt_tokens":9,"prompt_cache_hit_tokens":7,"prompt_cache_miss_tokens":2}"#, Some(7)),
+            (r#"{"prompt_tokens":9,"prompt_tokens_details":null}"#, None),
+            (r#"{"prompt_tokens":9,"prompt_tokens_details":{}}"#, None),
+            (r#"{"prompt_tokens":9,"cached_tokens":-1}"#, None),
+        ] {
+            let out = decode(&format!(r#"{{"choices":[],"usage":{usage}}}"#));
+            let usage = out.usage.unwrap();
+            assert_eq!((usage.input_tokens, usage.cached_tokens), (Some(9), cached));
+            assert_eq!(usage.output_tokens, None);
+        }
+    }
+
+    #[test]
+    fn errors_inside_a_stream_keep_message_type_and_code() {
+        let vllm = r#"{"error":{"message":"The engine is busy","type":"Busy","code":503}}"#;
+        assert_eq!(decode(vllm).error.unwrap(), "The engine is busy (Busy, 503)");
+        assert_eq!(decode(r#"{"error":"out of memory"}"#).error.unwrap(), "out of memory");
+        let old = r#"{"object":"error","message":"too long","code":400}"#;
+        assert_eq!(decode(old).error.unwrap(), "too long");
+        assert_eq!(decode(r#"{"error":{"detail":[1]}}"#).error.unwrap(), r#"{"detail":[1]}"#);
+    }
+
+    #[test]
+    fn bytes_that_are_no_json_object_are_an_error() {
+        for event in [r#"{"choices":[{"delta":{"#, "[DONE", "hello", "[]", "17", "{}{}"] {
+            let mut out = Deltas::default();
+            assert!(OpenaiChat.decode(event.as_bytes(), &mut out).is_err(), "{event}");
+        }
+    }
+
+    #[test]
+    fn a_whole_body_is_read_from_its_message() {
+        let body = r#"{"model":"m","choices":[{"message":{"role":"assistant","content":"hi",
+            "reasoning_content":"hm"},"finish_reason":"stop"}],
+            "usage":{"prompt_tokens":3,"completion_tokens":2,
+            "completion_tokens_details":{"reasoning_tokens":1}},"timings":{"cache_n":1,"prompt_n":2}}"#;
+        let mut out = Deltas::default();
+        OpenaiChat.decode_body(body.as_bytes(), &mut out).unwrap();
+        assert_eq!((out.content.as_str(), out.reasoning.as_str()), ("hi", "hm"));
+        assert_eq!(out.finish_reason.as_deref(), Some("stop"));
+        assert_eq!(out.usage.unwrap().reasoning_tokens, Some(1));
+        assert_eq!(out.timings.unwrap().cache_n, Some(1));
+        assert!(out.done);
+    }
+}

@@ -1,0 +1,219 @@
+//! The servers' own ways to empty the prefix cache, and to tell whether they are idle.
+//!
+//! In: a probed [`Server`]. Out: what was called and what it answered. Invariant: only calls; what
+//! they prove is for the flush stage to find out (llama.cpp takes an erase and stays warm).
+
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::Client;
+use super::probe::{Server, ServerKind};
+use super::side_door::Answer;
+
+/// Longest single call; a reset may wait for a large cache.
+const CALL: Duration = Duration::from_secs(10);
+/// How long `SGLang` is asked again while it is busy.
+const BUSY: Duration = Duration::from_secs(10);
+/// Pause between two looks at a busy server.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// One way to empty the cache and what came of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResetReply {
+    /// What was called, such as `vLLM POST /reset_prefix_cache`.
+    pub method: String,
+    /// Whether the server says that it did it.
+    pub accepted: bool,
+    /// What it answered, in one line, and what to do when it has no such call.
+    pub detail: String,
+}
+
+/// Asks the server to drop its prefix cache, by the call its kind has; an unknown server is tried
+/// with vLLM's and `SGLang`'s until one is accepted.
+pub async fn reset(client: &Client, server: &Server) -> Vec<ResetReply> {
+    match server.kind {
+        ServerKind::Vllm | ServerKind::Simulator => vec![vllm(client, server.kind.name()).await],
+        ServerKind::Sglang => vec![sglang(client, server.kind.name()).await],
+        ServerKind::LlamaCpp => vec![llama_cpp(client, server.slots).await],
+        ServerKind::Other => {
+            let mut replies = vec![vllm(client, "vLLM-style").await];
+            if !replies[0].accepted {
+                replies.push(sglang(client, "SGLang-style").await);
+            }
+            replies
+        }
+    }
+}
+
+async fn vllm(client: &Client, name: &str) -> ResetReply {
+    let answer = client.post(client.root_url("reset_prefix_cache"), None, CALL).await;
+    let (accepted, detail) = match answer {
+        Err(error) => (false, error.to_string()),
+        Ok(answer) if matches!(answer.status, 404 | 405) => (
+            false,
+            format!(
+                "not supported ({}): vLLM needs VLLM_SERVER_DEV_MODE=1 in its environment",
+                answer.line()
+            ),
+        ),
+        // Older versions answer with nothing, newer ones say whether it worked: requests that are
+        // running keep their blocks.
+        Ok(answer) => match answer.json().and_then(|json| json.get("success")?.as_bool()) {
+            Some(false) => (false, "the server could not: requests still hold blocks".to_owned()),
+            _ => (answer.ok(), answer.line()),
+        },
+    };
+    ResetReply { method: format!("{name} POST /reset_prefix_cache"), accepted, detail }
+}
+
+async fn sglang(client: &Client, name: &str) -> ResetReply {
+    let method = format!("{name} POST /flush_cache");
+    let until = Instant::now() + BUSY;
+    loop {
+        let answer = client.post(client.root_url("flush_cache"), None, CALL).await;
+        let (accepted, detail) = match answer {
+            Err(error) => (false, error.to_string()),
+            Ok(answer) if answer.status == 400 && Instant::now() < until => {
+                tokio::time::sleep(LOOK).await;
+                continue;
+            }
+            Ok(answer) if answer.status == 400 => {
+                (false, format!("still busy after {} s ({})", BUSY.as_secs(), answer.line()))
+            }
+            Ok(answer) if matches!(answer.status, 404 | 405) => {
+                (false, format!("not supported ({})", answer.line()))
+            }
+            Ok(answer) => (answer.ok(), answer.line()),
+        };
+        return ResetReply { method, accepted, detail };
+    }
+}
+
+async fn llama_cpp(client: &Client, slots: Option<u64>) -> ResetReply {
+    // Slots are numbered from 0; without /props one is sure to be there.
+    let slots = slots.unwrap_or(1).max(1);
+    let method = format!("llama.cpp POST /slots/0..{slots}?action=erase");
+    let mut erased = 0;
+    for slot in 0..slots {
+        let mut url = client.root_url(&format!("slots/{slot}"));
+        url.set_query(Some("action=erase"));
+        let detail = match client.post(url, None, CALL).await {
+            Ok(answer) if answer.ok() => {
+                erased += erased_tokens(&answer);
+                continue;
+            }
+            Ok(answer) if answer.status == 501 => {
+                format!("{}: start llama-server with --slot-save-path DIR", answer.line())
+            }
+            Ok(answer) if answer.status == 404 => {
+                format!("not supported ({}): is this llama-server?", answer.line())
+            }
+            Ok(answer) => answer.line(),
+            Err(error) => error.to_string(),
+        };
+        return ResetReply { method, accepted: false, detail: format!("slot {slot}: {detail}") };
+    }
+    let detail = format!("{slots} slots, {erased} tokens erased");
+    ResetReply { method, accepted: true, detail }
+}
+
+fn erased_tokens(answer: &Answer) -> u64 {
+    answer.json().and_then(|json| json.get("n_erased")?.as_u64()).unwrap_or(0)
+}
+
+/// Whether a server has work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Idle {
+    /// It says that nothing runs or waits.
+    Idle,
+    /// It still had work when the limit passed.
+    Busy,
+    /// It does not say.
+    Unknown,
+}
+
+/// Waits until the server has no work, at most `limit`. llama.cpp goes on processing a prompt whose
+/// client has left, which would spoil what is measured next.
+pub async fn wait_until_idle(client: &Client, server: &Server, limit: Duration) -> Idle {
+    let until = Instant::now() + limit;
+    let mut idle_before = false;
+    loop {
+        let look = async {
+            if server.kind == ServerKind::LlamaCpp
+                && let Some(busy) = busy_slots(client, limit).await
+            {
+                return Some(busy);
+            }
+            busy_requests(client, limit).await
+        };
+        match tokio::time::timeout_at(until.into(), look).await {
+            Ok(None) => return Idle::Unknown,
+            // Twice, since gauges lag behind the requests they count.
+            Ok(Some(0)) if idle_before => return Idle::Idle,
+            Ok(Some(busy)) => idle_before = busy == 0,
+            Err(_) => return Idle::Busy,
+        }
+        if Instant::now() + LOOK >= until {
+            return if idle_before { Idle::Idle } else { Idle::Busy };
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+async fn busy_slots(client: &Client, limit: Duration) -> Option<u64> {
+    let answer = client.get(client.root_url("slots"), limit.min(CALL)).await.ok()?;
+    let slots = answer.json().filter(|_| answer.ok())?;
+    let busy = |slot: &&Value| slot.get("is_processing").and_then(Value::as_bool) == Some(true);
+    Some(slots.as_array()?.iter().filter(busy).count() as u64)
+}
+
+/// Requests running or waiting, from `/metrics`.
+async fn busy_requests(client: &Client, limit: Duration) -> Option<u64> {
+    const GAUGES: [[&str; 2]; 3] = [
+        ["vllm:num_requests_running", "vllm:num_requests_waiting"],
+        ["sglang:num_running_reqs", "sglang:num_queue_reqs"],
+        ["llamacpp:requests_processing", "llamacpp:requests_deferred"],
+    ];
+    let answer = client.get(client.root_url("metrics"), limit.min(CALL)).await.ok()?;
+    let text = String::from_utf8_lossy(&answer.body).into_owned();
+    let sums = GAUGES.map(|names| names.map(|name| sum(&text, name)));
+    let [running, waiting] = sums.into_iter().find(|[running, _]| running.is_some())?;
+    let total = running.unwrap_or(0.0) + waiting.unwrap_or(0.0);
+    // A gauge counts requests; anything that is not 0 is busy.
+    Some(u64::from(answer.ok() && total > 0.0))
+}
+
+/// The sum of one metric over all its label sets; `None` when it is not there.
+fn sum(text: &str, name: &str) -> Option<f64> {
+    let mut total = None;
+    for line in text.lines() {
+        let Some(rest) = line.strip_prefix(name) else { continue };
+        let value = match rest.as_bytes().first() {
+            Some(b' ' | b'\t') => rest,
+            // Label values may hold braces and spaces; the last brace ends them.
+            Some(b'{') => rest.rsplit_once('}').map_or("", |(_, value)| value),
+            _ => continue,
+        };
+        if let Some(Ok(value)) = value.split_whitespace().next().map(str::parse::<f64>) {
+            *total.get_or_insert(0.0) += value;
+        }
+    }
+    total
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_metric_is_summed_over_its_labels() {
+        let text = "# TYPE vllm:num_requests_running gauge\n\
+            vllm:num_requests_running{engine=\"0\",model_name=\"a } b\"} 2.0\n\
+            vllm:num_requests_running{engine=\"1\"} 1 1700000000\n\
+            vllm:num_requests_running_total 9\nplain 4\n";
+        assert_eq!(sum(text, "vllm:num_requests_running"), Some(3.0));
+        assert_eq!(sum(text, "plain"), Some(4.0));
+        assert_eq!(sum(text, "vllm:num_requests_waiting"), None);
+    }
+}

@@ -1,0 +1,133 @@
+//! Short calls beside the measured ones: `/models`, `/metrics`, `/tokenize` and the like.
+//!
+//! In: a URL and maybe a JSON body. Out: an [`Answer`] of any status, or why there is none.
+//! Invariant: every call ends within its limit and never holds more than [`MAX_BYTES`].
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+use url::Url;
+
+use super::Client;
+use super::dial::Dial;
+use super::dialect;
+use super::ending::{connect_help, seconds};
+use super::transport::{Fault, FaultKind, Method, Transport};
+
+/// The most that is read of an answer; a large vLLM's metrics are a few hundred kilobytes.
+const MAX_BYTES: usize = 8 * 1024 * 1024;
+
+/// What a server answered.
+#[derive(Debug, Clone)]
+pub(super) struct Answer {
+    pub status: u16,
+    /// The `Server` header.
+    pub server: Option<String>,
+    /// The `Location` header.
+    pub location: Option<String>,
+    pub body: Vec<u8>,
+    redacted_message: Option<String>,
+}
+
+impl Answer {
+    pub fn ok(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+
+    /// The body, if it is JSON.
+    pub fn json(&self) -> Option<Value> {
+        serde_json::from_slice(&self.body).ok()
+    }
+
+    /// `HTTP 503: Loading model`, with secrets hidden.
+    pub fn line(&self) -> String {
+        match &self.redacted_message {
+            Some(said) => format!("HTTP {}: {said}", self.status),
+            None => format!("HTTP {}", self.status),
+        }
+    }
+}
+
+/// No answer.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{message}")]
+pub(super) struct NoAnswer {
+    pub cause: Cause,
+    /// One line, with secrets hidden.
+    pub message: String,
+}
+
+/// Why there is no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// As in [`crate::record::Outcome::Connect`].
+    Connect(&'static str),
+    Timeout,
+    Broken,
+}
+
+impl Client {
+    /// GET.
+    pub(super) async fn get(&self, url: Url, limit: Duration) -> Result<Answer, NoAnswer> {
+        self.call(Method::Get, url, bytes::Bytes::new(), limit).await
+    }
+
+    /// POST with a JSON body, or with none.
+    pub(super) async fn post(
+        &self,
+        url: Url,
+        body: Option<&Value>,
+        limit: Duration,
+    ) -> Result<Answer, NoAnswer> {
+        let body = body.map(Value::to_string).unwrap_or_default();
+        self.call(Method::Post, url, body.into(), limit).await
+    }
+
+    async fn call(
+        &self,
+        method: Method,
+        url: Url,
+        body: bytes::Bytes,
+        limit: Duration,
+    ) -> Result<Answer, NoAnswer> {
+        let post = Transport::prepare(method, url, body, None);
+        let dial = Arc::new(Dial::default());
+        let answering = async {
+            let mut reply = self.transport.send(&post, &dial).await?;
+            let mut body = Vec::new();
+            while let Some(chunk) = reply.chunk().await? {
+                body.extend_from_slice(&chunk);
+                if body.len() > MAX_BYTES {
+                    break;
+                }
+            }
+            let text = |name| reply.header(name).map(str::to_owned);
+            Ok(Answer {
+                status: reply.status(),
+                server: text("server"),
+                location: text("location"),
+                redacted_message: dialect::body_message(&body).map(|it| self.redactor.redact(&it)),
+                body,
+            })
+        };
+        match tokio::time::timeout(limit, answering).await {
+            Ok(result) => result.map_err(|fault| self.no_answer(&fault)),
+            Err(_) => Err(NoAnswer {
+                cause: Cause::Timeout,
+                message: format!("no answer within {}", seconds(limit)),
+            }),
+        }
+    }
+
+    fn no_answer(&self, fault: &Fault) -> NoAnswer {
+        let (cause, message) = match fault.kind {
+            FaultKind::Connect(kind) => {
+                (Cause::Connect(kind), format!("{} ({})", connect_help(kind), fault.message))
+            }
+            FaultKind::ConnectTimeout => (Cause::Timeout, "no connection in time".to_owned()),
+            _ => (Cause::Broken, format!("the answer broke off ({})", fault.message)),
+        };
+        NoAnswer { cause, message: self.redactor.redact(&message) }
+    }
+}

@@ -1,0 +1,282 @@
+//! Bytes over HTTP; the only file that knows the HTTP crate.
+//!
+//! In: an endpoint's settings, then requests. Out: a [`Reply`] whose chunks are read as they
+//! arrive, or a [`Fault`] of a stable kind. Invariant: what is sent is sent once, to the host in
+//! the plan: no retries, no redirects, no proxy that nobody asked for, no compression.
+
+use std::error::Error as _;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper_util::client::legacy::connect::HttpInfo;
+use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};
+use url::Url;
+
+use super::ClientError;
+use super::dial::{Dial, DialLayer, Used};
+use crate::plan::Endpoint;
+
+/// llama.cpp and vLLM close a connection that was idle for 5 s; ours is gone before.
+const POOL_IDLE: Duration = Duration::from_secs(4);
+
+/// One pool of connections to one endpoint.
+#[derive(Debug, Clone)]
+pub(super) struct Transport {
+    http: reqwest::Client,
+    dials: DialLayer,
+}
+
+/// A request with all its bytes, ready to be sent any number of times.
+#[derive(Debug)]
+pub(super) struct Post {
+    method: reqwest::Method,
+    url: Url,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+impl Transport {
+    /// Sets up the pool; nothing is sent. `base` says whether TLS is needed at all.
+    pub fn new(endpoint: &Endpoint, base: &Url, headers: HeaderMap) -> Result<Self, ClientError> {
+        // Fails only when a provider is installed already, which is just as well.
+        let _installed = rustls::crypto::ring::default_provider().install_default();
+        let dials = DialLayer::default();
+        let mut builder = reqwest::Client::builder()
+            .user_agent(concat!("runner/", env!("CARGO_PKG_VERSION")))
+            .default_headers(headers)
+            .http1_only()
+            .tcp_nodelay(true)
+            .retry(reqwest::retry::never())
+            .redirect(reqwest::redirect::Policy::none())
+            .referer(false)
+            .no_proxy()
+            .pool_idle_timeout(POOL_IDLE)
+            .connect_timeout(endpoint.timeouts.connect)
+            .connector_layer(dials.clone())
+            .tls_danger_accept_invalid_certs(endpoint.insecure);
+        let mut tls = base.scheme() == "https";
+        if let Some(proxy) = &endpoint.proxy {
+            let parsed = reqwest::Proxy::all(proxy)
+                .map_err(|error| ClientError::Proxy(one_line(&deepest(&error))))?;
+            tls |= proxy.starts_with("https:");
+            builder = builder.proxy(parsed);
+        }
+        if let Some(path) = &endpoint.ca_file {
+            let fail = |reason: String| ClientError::CaFile { path: path.clone(), reason };
+            let pem = std::fs::read(path).map_err(|error| fail(error.to_string()))?;
+            let certificates = reqwest::Certificate::from_pem_bundle(&pem)
+                .map_err(|error| fail(deepest(&error)))?;
+            if certificates.is_empty() {
+                return Err(fail("it holds no certificate in PEM form".into()));
+            }
+            builder = builder.tls_certs_merge(certificates);
+        }
+        if !tls {
+            // Without TLS no certificates are needed, and images without any must work.
+            builder = builder.tls_certs_only([]);
+        }
+        let http = builder.build().map_err(|error| ClientError::Tls(one_line(&deepest(&error))))?;
+        Ok(Self { http, dials })
+    }
+
+    /// Connections made so far.
+    pub fn connections(&self) -> u64 {
+        self.dials.connections()
+    }
+
+    /// A request that is complete before it is due.
+    pub fn prepare(method: Method, url: Url, body: Bytes, request_id: Option<&str>) -> Post {
+        let mut headers = HeaderMap::new();
+        if !body.is_empty() {
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
+        if let Some(id) = request_id.and_then(|id| HeaderValue::from_str(id).ok()) {
+            headers.insert(HeaderName::from_static("x-request-id"), id);
+        }
+        let method = match method {
+            Method::Get => reqwest::Method::GET,
+            Method::Post => reqwest::Method::POST,
+        };
+        Post { method, url, headers, body }
+    }
+
+    /// Sends it and waits for the response's headers. Dropping the future closes the connection.
+    /// `dial` is new for each request.
+    pub async fn send(&self, post: &Post, dial: &Arc<Dial>) -> Result<Reply, Fault> {
+        let mut request = reqwest::Request::new(post.method.clone(), post.url.clone());
+        request.headers_mut().clone_from(&post.headers);
+        *request.body_mut() = Some(post.body.clone().into());
+        match dial.watch(self.http.execute(request)).await {
+            Ok(response) => {
+                let local = response.extensions().get::<HttpInfo>().map(HttpInfo::local_addr);
+                Ok(Reply { used: dial.used(local), response })
+            }
+            Err(error) => Err(Fault::of(&error, |local| dial.used(local))),
+        }
+    }
+}
+
+/// The methods in use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Method {
+    Get,
+    Post,
+}
+
+/// A response whose headers are here and whose body is still to come.
+#[derive(Debug)]
+pub(super) struct Reply {
+    response: reqwest::Response,
+    /// The connection it came over.
+    pub used: Used,
+}
+
+impl Reply {
+    /// The status code.
+    pub fn status(&self) -> u16 {
+        self.response.status().as_u16()
+    }
+
+    /// A header as text; `None` when it is missing or not text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.response.headers().get(name)?.to_str().ok()
+    }
+
+    /// The next piece of the body as it arrives; `None` at its proper end. Cancel-safe.
+    pub async fn chunk(&mut self) -> Result<Option<Bytes>, Fault> {
+        let used = self.used;
+        self.response.chunk().await.map_err(|error| Fault::of(&error, |_| used))
+    }
+}
+
+/// What broke below HTTP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum FaultKind {
+    /// No connection: `refused`, `dns`, `tls`, `reset`, `fd_limit`, `no_local_port`, `other`.
+    Connect(&'static str),
+    /// No connection within the limit.
+    ConnectTimeout,
+    /// The peer closed in the middle.
+    Closed,
+    /// The connection was reset.
+    Reset,
+    /// The bytes were no HTTP.
+    Http,
+}
+
+/// A failed request or body.
+#[derive(Debug, Clone)]
+pub(super) struct Fault {
+    pub kind: FaultKind,
+    /// One line; secrets are not redacted yet.
+    pub message: String,
+    pub used: Used,
+}
+
+impl Fault {
+    fn of(error: &reqwest::Error, used: impl Fn(Option<SocketAddr>) -> Used) -> Self {
+        let mut facts = Facts::default();
+        let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+        while let Some(inner) = cause {
+            facts.note(inner);
+            cause = inner.source();
+        }
+        let kind = if error.is_connect() || facts.connect {
+            if error.is_timeout() {
+                FaultKind::ConnectTimeout
+            } else {
+                FaultKind::Connect(facts.connect_kind())
+            }
+        } else if facts.reset {
+            FaultKind::Reset
+        } else if facts.closed {
+            FaultKind::Closed
+        } else {
+            FaultKind::Http
+        };
+        Self { kind, message: one_line(&facts.deepest), used: used(facts.local) }
+    }
+}
+
+/// What a chain of causes says.
+#[derive(Debug, Default)]
+struct Facts {
+    connect: bool,
+    dns: bool,
+    tls: bool,
+    reset: bool,
+    closed: bool,
+    refused: bool,
+    os: Option<i32>,
+    local: Option<SocketAddr>,
+    deepest: String,
+}
+
+impl Facts {
+    fn note(&mut self, error: &(dyn std::error::Error + 'static)) {
+        self.deepest = error.to_string();
+        // The resolver's error type is private; its text is all there is.
+        self.dns |= self.deepest.starts_with("dns error");
+        self.tls |= error.is::<rustls::Error>();
+        if let Some(legacy) = error.downcast_ref::<hyper_util::client::legacy::Error>() {
+            self.connect |= legacy.is_connect();
+            if let Some(connected) = legacy.connect_info() {
+                let mut extras = http::Extensions::new();
+                connected.get_extras(&mut extras);
+                self.local = extras.get::<HttpInfo>().map(HttpInfo::local_addr);
+            }
+        }
+        if let Some(hyper) = error.downcast_ref::<hyper::Error>() {
+            self.closed |= hyper.is_incomplete_message() || hyper.is_canceled();
+        }
+        if let Some(io) = error.downcast_ref::<std::io::Error>() {
+            self.note_io(io);
+        }
+    }
+
+    fn note_io(&mut self, io: &std::io::Error) {
+        use std::io::ErrorKind as Kind;
+        self.os = self.os.or(io.raw_os_error());
+        match io.kind() {
+            Kind::ConnectionRefused => self.refused = true,
+            Kind::ConnectionReset | Kind::ConnectionAborted | Kind::BrokenPipe => self.reset = true,
+            Kind::UnexpectedEof => self.closed = true,
+            _ => {}
+        }
+        // An io::Error hides what it wraps from its chain of sources.
+        if let Some(inner) = io.get_ref() {
+            self.note(inner);
+        }
+    }
+
+    fn connect_kind(&self) -> &'static str {
+        // EMFILE and ENFILE, then EADDRNOTAVAIL, as Linux and the BSDs number them.
+        match self.os {
+            Some(23 | 24) => "fd_limit",
+            Some(49 | 99) => "no_local_port",
+            _ if self.dns => "dns",
+            _ if self.refused => "refused",
+            _ if self.tls => "tls",
+            _ if self.reset || self.closed => "reset",
+            _ => "other",
+        }
+    }
+}
+
+/// The innermost cause, which says most.
+fn deepest(error: &reqwest::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text = inner.to_string();
+        cause = inner.source();
+    }
+    text
+}
+
+/// `text` without line ends.
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}

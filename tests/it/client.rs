@@ -1,0 +1,112 @@
+//! The client over real sockets, against a server that misbehaves by script.
+//!
+//! One row of the fault catalogue is one test: it asserts the outcome's class, the stamps and bytes
+//! so far, and that the end comes in bounded time.
+
+mod connections;
+mod faults;
+mod process;
+mod recorded;
+mod side_doors;
+mod tls;
+
+use std::time::{Duration, Instant};
+
+use runner::client::Client;
+use runner::plan::{Api, Endpoint, Location, Secret, Target, Timeouts, TokenizerConfig};
+use runner::record::{Exchange, RunClock};
+use runner::request::{Message, Request};
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+/// Longer than any test takes unless something hangs.
+pub const LONG: Duration = Duration::from_secs(20);
+/// A limit that is meant to be hit.
+pub const SHORT: Duration = Duration::from_millis(200);
+
+/// An endpoint with generous limits.
+pub fn endpoint(url: &Url) -> Endpoint {
+    Endpoint {
+        name: "test".into(),
+        target: Target::Url(url.clone()),
+        api: Api::OpenaiChat,
+        model: None,
+        api_key: None,
+        headers: Vec::new(),
+        timeouts: Timeouts {
+            connect: LONG,
+            headers: LONG,
+            first_token: LONG,
+            idle: LONG,
+            total: LONG,
+        },
+        ca_file: None,
+        insecure: false,
+        proxy: None,
+        tokenizer: TokenizerConfig::Estimate,
+        location: Location::default(),
+    }
+}
+
+/// An endpoint with one limit made short.
+pub fn limited(url: &Url, set: impl Fn(&mut Timeouts)) -> Endpoint {
+    let mut endpoint = endpoint(url);
+    set(&mut endpoint.timeouts);
+    endpoint
+}
+
+pub fn client(endpoint: &Endpoint) -> Client {
+    let Target::Url(url) = endpoint.target.clone() else { panic!("no url") };
+    Client::new(endpoint, url, RunClock::start_now()).unwrap()
+}
+
+pub fn request(stream: bool) -> Request {
+    Request {
+        index: 0,
+        messages: vec![Message { role: "user".into(), content: "Say hello.".into() }],
+        max_tokens: Some(16),
+        temperature: None,
+        stream,
+        body: serde_json::Map::new(),
+    }
+}
+
+pub async fn send(client: &Client) -> Exchange {
+    let prepared = client.prepare(&request(true), "m", "test-1");
+    client.send(&prepared, &CancellationToken::new()).await
+}
+
+/// Sends one streamed request to an endpoint; fails when that takes longer than any limit allows.
+pub async fn exchange(endpoint: &Endpoint) -> Exchange {
+    let start = Instant::now();
+    let exchange = send(&client(endpoint)).await;
+    assert!(start.elapsed() < LONG, "took {:?}", start.elapsed());
+    assert!(exchange.end_ns >= exchange.sent_ns);
+    exchange
+}
+
+/// The error's class, or `ok`, or `cancelled`.
+pub fn class(exchange: &Exchange) -> String {
+    exchange.outcome.class().unwrap_or_else(|| format!("{:?}", exchange.outcome.kind()).to_lowercase())
+}
+
+pub fn secret(value: &str) -> Secret {
+    Secret::new(value)
+}
+
+/// A chat event with one content delta.
+pub fn delta(text: &str) -> String {
+    let text = serde_json::Value::from(text);
+    format!("data: {{\"choices\":[{{\"index\":0,\"delta\":{{\"content\":{text}}}}}]}}\n\n")
+}
+
+/// The finish event.
+pub const FINISH: &str =
+    "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
+/// The end mark.
+pub const DONE: &str = "data: [DONE]\n\n";
+
+/// A whole answer of two tokens.
+pub fn hello() -> String {
+    [&delta("Hel"), &delta("lo"), FINISH, DONE].concat()
+}
