@@ -18,9 +18,11 @@
 //! only (`tests/it/tidy.rs` reads the `use crate::` lines). ARCHITECTURE.md says where to add what.
 
 pub mod client;
+pub mod commands;
 pub mod metrics;
 pub mod plan;
 pub mod record;
 pub mod request;
+pub mod simulator;
 pub mod sink;
 pub mod workload;

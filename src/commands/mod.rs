@@ -1,0 +1,3 @@
+//! Floor 6: one short file per subcommand.
+
+pub mod simulate;
