@@ -17,11 +17,17 @@
 //! [`simulator`] is the embedded endpoint; it sees floor 1 at most. A file imports lower floors
 //! only (`tests/it/tidy.rs` reads the `use crate::` lines). ARCHITECTURE.md says where to add what.
 
+pub mod cli;
 pub mod client;
+pub mod commands;
 pub mod executor;
+pub mod graph;
 pub mod metrics;
 pub mod plan;
 pub mod record;
+pub mod report;
 pub mod request;
+pub mod simulator;
 pub mod sink;
+pub mod stage;
 pub mod workload;

@@ -1,2 +1,30 @@
-//! The `runner` binary.
-fn main() {}
+//! The `runner` binary: arguments in, exit code out.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use runner::cli::{Cli, Command};
+use runner::commands;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    commands::set_up_terminal(cli.color);
+    commands::set_up_logging(cli.verbose);
+    let result = match cli.command {
+        Command::Run(args) => commands::run::run(&args),
+        Command::Validate(args) => commands::validate::run(&args),
+        Command::Plan(args) => commands::plan::run(&args),
+        Command::Params(args) => commands::params::run(&args),
+        Command::Simulate(args) => commands::simulate::run(&args),
+        Command::Report(args) => commands::report::run(&args),
+        Command::Schema(args) => commands::schema::run(&args),
+        Command::Completions(args) => commands::completions::run(&args),
+    };
+    match result {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(commands::BUG)
+        }
+    }
+}

@@ -43,9 +43,7 @@ impl Coding {
     pub fn of(header: Option<&str>) -> Result<Self, String> {
         match header.map(|name| name.trim().to_ascii_lowercase()).as_deref() {
             None | Some("" | "identity") => Ok(Self::Identity),
-            Some("gzip" | "x-gzip") => {
-                Ok(Self::Gzip(Box::new(GzDecoder::new(Capped::default()))))
-            }
+            Some("gzip" | "x-gzip") => Ok(Self::Gzip(Box::new(GzDecoder::new(Capped::default())))),
             Some(other) => Err(other.to_owned()),
         }
     }

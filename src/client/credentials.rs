@@ -88,8 +88,9 @@ fn insert(headers: &mut HeaderMap, name: &str, value: &str) -> Result<(), Client
     let bad = |reason| ClientError::Header { name: name.escape_debug().to_string(), reason };
     let key = HeaderName::from_bytes(name.as_bytes())
         .map_err(|_| bad("its name holds characters that HTTP does not allow"))?;
-    let mut value = HeaderValue::from_str(value)
-        .map_err(|_| bad("its value holds line ends or other characters that HTTP does not allow"))?;
+    let mut value = HeaderValue::from_str(value).map_err(|_| {
+        bad("its value holds line ends or other characters that HTTP does not allow")
+    })?;
     value.set_sensitive(true);
     headers.insert(key, value);
     Ok(())
@@ -129,9 +130,13 @@ mod tests {
 
     #[test]
     fn base64_is_padded() {
-        for (plain, coded) in
-            [("", ""), ("a", "YQ=="), ("ab", "YWI="), ("abc", "YWJj"), ("Aladdin:open sesame", "QWxhZGRpbjpvcGVuIHNlc2FtZQ==")]
-        {
+        for (plain, coded) in [
+            ("", ""),
+            ("a", "YQ=="),
+            ("ab", "YWI="),
+            ("abc", "YWJj"),
+            ("Aladdin:open sesame", "QWxhZGRpbjpvcGVuIHNlc2FtZQ=="),
+        ] {
             assert_eq!(base64(plain.as_bytes()), coded);
         }
     }

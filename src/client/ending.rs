@@ -132,10 +132,14 @@ pub(super) fn connect_help(kind: &str) -> &'static str {
             "the TLS handshake failed: set ca_file for a private certificate authority, or correct \
              the host name or scheme of the url"
         }
-        "reset" => "the connection was closed while it was being made: does the port speak the \
-                    url's scheme (http, https)?",
-        "fd_limit" => "out of file descriptors on this machine: raise `ulimit -n`, or lower the \
-                       concurrency",
+        "reset" => {
+            "the connection was closed while it was being made: does the port speak the \
+                    url's scheme (http, https)?"
+        }
+        "fd_limit" => {
+            "out of file descriptors on this machine: raise `ulimit -n`, or lower the \
+                       concurrency"
+        }
         "no_local_port" => {
             "out of local ports on this machine: lower the rate, or widen ip_local_port_range"
         }

@@ -234,11 +234,7 @@ impl<'a> Reading<'a> {
         self.check_generated()
     }
 
-    async fn read_whole(
-        &mut self,
-        reply: &mut Reply,
-        guard: &mut Guard<'_>,
-    ) -> Result<(), Ending> {
+    async fn read_whole(&mut self, reply: &mut Reply, guard: &mut Guard<'_>) -> Result<(), Ending> {
         self.flag_if(true, "not_streamed");
         let mut body = Vec::new();
         while let Some((chunk, arrived)) = self.chunk(reply, guard).await? {

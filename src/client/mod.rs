@@ -165,7 +165,10 @@ mod tests {
             ("http://h:1/v1", "http://h:1/v1/chat/completions"),
             ("http://h:1/v1/", "http://h:1/v1/chat/completions"),
             ("http://h:1", "http://h:1/chat/completions"),
-            ("http://h:1/a%20b/v1/?api-version=2", "http://h:1/a%20b/v1/chat/completions?api-version=2"),
+            (
+                "http://h:1/a%20b/v1/?api-version=2",
+                "http://h:1/a%20b/v1/chat/completions?api-version=2",
+            ),
         ] {
             assert_eq!(join(&Url::parse(base).unwrap(), "chat/completions").as_str(), joined);
         }

@@ -124,6 +124,14 @@ pub async fn probe(
     }
 }
 
+/// Whether the server still answers at all: any HTTP answer counts.
+pub async fn is_alive(client: &Client) -> Result<(), String> {
+    match client.get(join(client.base_url(), "models"), EXTRA).await {
+        Ok(_) => Ok(()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
 async fn ask(client: &Client, model: Option<&str>) -> Result<Server, PreflightError> {
     let mut warnings = Vec::new();
     let listing = listing(client, model, &mut warnings).await?;
@@ -346,7 +354,11 @@ fn unreachable(client: &Client, error: &NoAnswer) -> PreflightError {
 mod tests {
     use super::*;
 
-    fn pick(asked: Option<&str>, models: &[&str], kind: ServerKind) -> Result<String, PreflightError> {
+    fn pick(
+        asked: Option<&str>,
+        models: &[&str],
+        kind: ServerKind,
+    ) -> Result<String, PreflightError> {
         let models: Vec<String> = models.iter().map(|&model| model.into()).collect();
         choose(asked, &models, kind, &mut Vec::new())
     }

@@ -125,11 +125,7 @@ impl Decoder {
 
     /// Ends the stream and says whether an event was left unfinished.
     pub fn finish(self) -> Tail {
-        if self.line.is_empty() && !self.fields.has_data {
-            Tail::Clean
-        } else {
-            Tail::Unterminated
-        }
+        if self.line.is_empty() && !self.fields.has_data { Tail::Clean } else { Tail::Unterminated }
     }
 
     /// Whether any event so far held invalid UTF-8, now replaced by U+FFFD.
@@ -413,9 +409,26 @@ mod tests {
     /// Pieces that make hard streams: line ends, field names, broken and whole characters.
     fn piece() -> impl Strategy<Value = Vec<u8>> {
         prop::sample::select(vec![
-            &b"\n"[..], b"\r", b"\r\n", b"data", b"data:", b"data: x", b":", b": ping", b"event: e",
-            b"id: 1", b"retry: 5", b" ", b"\xEF\xBB\xBF", b"\xFF", "é".as_bytes(), "漢".as_bytes(),
-            b"\xF0\x9F", b"\x98\x80", b"\0", b"{\"a\":1}",
+            &b"\n"[..],
+            b"\r",
+            b"\r\n",
+            b"data",
+            b"data:",
+            b"data: x",
+            b":",
+            b": ping",
+            b"event: e",
+            b"id: 1",
+            b"retry: 5",
+            b" ",
+            b"\xEF\xBB\xBF",
+            b"\xFF",
+            "é".as_bytes(),
+            "漢".as_bytes(),
+            b"\xF0\x9F",
+            b"\x98\x80",
+            b"\0",
+            b"{\"a\":1}",
         ])
         .prop_map(<[u8]>::to_vec)
     }

@@ -1,6 +1,218 @@
 //! Floor 5: walks the graph, records, shows progress.
+//!
+//! In: a checked plan and its graph. Out: a run directory and a [`Finished`] run. Order of events:
+//! the run directory and the sinks are opened, then every endpoint is reached (preflight), and only
+//! then is the first request sent. Invariant: nothing is sent when any of these fails, and the
+//! directory is finished whatever happens after.
 
+mod connect;
 pub mod manifest;
+pub mod progress;
 pub mod rebuild;
 pub mod recorder;
 pub mod run_dir;
+mod signals;
+mod walk;
+
+use std::path::{Path, PathBuf};
+
+use crate::client::probe::PreflightError;
+use crate::graph::Graph;
+use crate::metrics::summary::{RunEnd, RunState, Summary};
+use crate::plan::{Nonce, Plan, Target};
+use crate::record::{RECORD_VERSION, RunClock, RunLine};
+use crate::sink::{self, OpenSink, SinkError};
+use crate::stage::Stop;
+use connect::Connections;
+use manifest::{Host, MANIFEST_VERSION, Manifest, ManifestPlan};
+use progress::{Progress, ProgressMode};
+use recorder::{Event, Recorder, RecorderError};
+use run_dir::{RunDir, RunDirError};
+use signals::Signals;
+use walk::Walk;
+
+/// What the command line adds to the plan.
+#[derive(Debug, Clone)]
+pub struct RunOptions {
+    /// The command line, redacted, for the manifest.
+    pub arguments: Vec<String>,
+    /// How progress is shown on standard error.
+    pub progress: ProgressMode,
+}
+
+/// A run that got past preflight.
+#[derive(Debug)]
+pub struct Finished {
+    /// Everything that was measured and judged.
+    pub summary: Summary,
+    /// Where the evidence lies.
+    pub directory: PathBuf,
+}
+
+/// Why nothing was sent.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The run directory could not be made or written.
+    #[error(transparent)]
+    Directory(#[from] RunDirError),
+    /// A sink could not be opened.
+    #[error("sink {0}")]
+    Sink(#[from] SinkError),
+    /// The record log could not be opened.
+    #[error(transparent)]
+    Recorder(#[from] RecorderError),
+    /// An endpoint is not what the plan needs.
+    #[error("endpoint `{endpoint}`: {error}")]
+    Preflight {
+        /// Its name in the plan.
+        endpoint: String,
+        /// What is wrong and how to mend it.
+        error: PreflightError,
+    },
+    /// The embedded simulator did not start.
+    #[error("the embedded simulator did not start: {0}")]
+    Simulator(String),
+    /// A signal came before the first request; holds the exit code.
+    #[error("interrupted before the first request")]
+    Interrupted(i32),
+}
+
+/// Runs a plan to its end.
+pub async fn run(plan: &Plan, graph: &Graph, options: RunOptions) -> Result<Finished, RunError> {
+    let stop = Stop::default();
+    let signals = Signals::listen(stop.clone());
+    let clock = RunClock::start_now();
+
+    let directory = RunDir::create(&plan.results, &plan.name)?;
+    let (sinks, connections) = match open(plan, clock, &stop).await {
+        Ok(opened) if !stop.drain.is_cancelled() => opened,
+        result => {
+            // An empty directory would look like a run that was lost.
+            directory.discard()?;
+            let interrupted = signals.exit_code().map(RunError::Interrupted);
+            return Err(interrupted
+                .or(result.err())
+                .unwrap_or(RunError::Interrupted(signals::INTERRUPTED)));
+        }
+    };
+
+    let run_line = run_line(plan, &directory);
+    let mut manifest = manifest(plan, &run_line, &connections, options.arguments);
+    directory.write_manifest(&manifest)?;
+    let mut progress = Progress::new(plan, options.progress);
+    let run_nonce = run_nonce(plan, &run_line.run_id);
+    let (records, recorder) = Recorder::start(directory.path(), run_line, sinks, move |event| {
+        if let Event::Line(line) = event {
+            progress.observe(line);
+        }
+    })?;
+
+    let log_failed = recorder.log_failed();
+    let walk = Walk {
+        plan,
+        graph,
+        connections: &connections,
+        run_nonce: &run_nonce,
+        records: &records,
+        clock,
+        stop: &stop,
+    };
+    tokio::select! {
+        () = walk.run() => {}
+        () = stop_when(&log_failed, &stop) => {}
+    }
+    drop(records);
+
+    let mut end = RunEnd::new(match signals.exit_code() {
+        Some(_) => RunState::Interrupted,
+        None if log_failed.is_cancelled() => RunState::Aborted,
+        None => RunState::Finished,
+    });
+    end.signal_exit_code = signals.exit_code();
+    let recorded = recorder.finish(end)?;
+    manifest.state = recorded.end.state;
+    manifest.ended_at = Some(jiff::Timestamp::now().to_string());
+    manifest.exit_code = Some(recorded.summary.verdict.exit_code);
+    manifest.end = Some(recorded.end);
+    let path = directory.path().to_owned();
+    directory.finish(&manifest, &recorded.summary)?;
+    Ok(Finished { summary: recorded.summary, directory: path })
+}
+
+/// Opens what a run needs, in the order in which it costs the world something.
+async fn open(
+    plan: &Plan,
+    clock: RunClock,
+    stop: &Stop,
+) -> Result<(Vec<OpenSink>, Connections), RunError> {
+    let sinks = sink::open_all(&plan.sinks, Path::new("."))?;
+    let connections = Connections::open(plan, clock, &stop.drain).await?;
+    Ok((sinks, connections))
+}
+
+/// Ends the run when nothing of it is kept any more: what is in flight is cut, and the walk gets no
+/// further than its current stages.
+async fn stop_when(log_failed: &tokio_util::sync::CancellationToken, stop: &Stop) {
+    log_failed.cancelled().await;
+    stop.drain.cancel();
+    stop.cut.cancel();
+}
+
+fn run_line(plan: &Plan, directory: &RunDir) -> RunLine {
+    RunLine {
+        record_version: RECORD_VERSION,
+        run_id: directory.id().to_owned(),
+        plan: plan.name.clone(),
+        plan_hash: plan.hash.clone(),
+        started_at: jiff::Timestamp::now().to_string(),
+        seed: plan.seed,
+        simulated: is_simulated(plan),
+        runner_version: env!("CARGO_PKG_VERSION").into(),
+    }
+}
+
+fn is_simulated(plan: &Plan) -> bool {
+    plan.stages.iter().any(|stage| matches!(stage.endpoint.target, Target::Simulator(_)))
+}
+
+/// What makes this run's prompts unlike those of other runs. The embedded simulator is born empty,
+/// so there the seed alone decides and a run can be repeated byte for byte.
+fn run_nonce(plan: &Plan, run_id: &str) -> String {
+    let all_simulated =
+        plan.stages.iter().all(|stage| matches!(stage.endpoint.target, Target::Simulator(_)));
+    match &plan.nonce {
+        Nonce::Fixed(text) => text.clone(),
+        Nonce::Run if all_simulated => format!("seed-{}", plan.seed),
+        Nonce::Run => run_id.to_owned(),
+    }
+}
+
+fn manifest(
+    plan: &Plan,
+    run: &RunLine,
+    connections: &Connections,
+    arguments: Vec<String>,
+) -> Manifest {
+    Manifest {
+        schema_version: MANIFEST_VERSION,
+        run_id: run.run_id.clone(),
+        state: RunState::Running,
+        plan: ManifestPlan {
+            name: plan.name.clone(),
+            path: plan.path.display().to_string(),
+            hash: plan.hash.clone(),
+        },
+        simulated: run.simulated,
+        seed: run.seed,
+        params: plan.params.iter().map(|param| (param.name.clone(), param.value.clone())).collect(),
+        tags: plan.tags.clone(),
+        endpoints: connections.described(),
+        arguments,
+        runner_version: run.runner_version.clone(),
+        host: Host::this(),
+        started_at: run.started_at.clone(),
+        ended_at: None,
+        exit_code: None,
+        end: None,
+    }
+}

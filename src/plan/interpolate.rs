@@ -273,9 +273,7 @@ impl Scope<'_> {
                 self.found.push(
                     Diagnostic::error(Code::Environment, message)
                         .at(self.sources.location(span))
-                        .help(format!(
-                            "set it, or give a fallback: `${{env:{name}:-fallback}}`"
-                        )),
+                        .help(format!("set it, or give a fallback: `${{env:{name}:-fallback}}`")),
                 );
                 Looked::Broken
             }

@@ -33,6 +33,8 @@ pub struct LoadOptions {
     pub seed: Option<u64>,
     /// Let data files lie outside the plan's root.
     pub allow_outside_root: bool,
+    /// `--sink KIND:TARGET`, beside the plan's own.
+    pub sinks: Vec<String>,
 }
 
 /// A plan that may run.
@@ -62,7 +64,9 @@ pub struct LoadError {
 
 impl LoadError {
     fn first(&self) -> String {
-        self.diagnostics.first().map_or_else(|| "the plan can't be used".into(), ToString::to_string)
+        self.diagnostics
+            .first()
+            .map_or_else(|| "the plan can't be used".into(), ToString::to_string)
     }
 }
 

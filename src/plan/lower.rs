@@ -61,7 +61,8 @@ impl Lowering<'_> {
         };
         let sinks = self.sinks(&file.sinks);
         let tags = std::mem::take(&mut file.tags.0);
-        let tags: BTreeMap<_, _> = tags.into_iter().map(|(name, text)| (name.value, text)).collect();
+        let tags: BTreeMap<_, _> =
+            tags.into_iter().map(|(name, text)| (name.value, text)).collect();
         let description = file.description.take();
         let stages = self.stages(file, seed);
         Some(Plan {
@@ -85,7 +86,12 @@ impl Lowering<'_> {
             Some(version) if version.value.0 == 1 => {}
             Some(version) => {
                 let message = format!("plan version {} is not known", version.value.0);
-                self.error(Code::Version, version.at.span, message, "this runner reads `version: 1`");
+                self.error(
+                    Code::Version,
+                    version.at.span,
+                    message,
+                    "this runner reads `version: 1`",
+                );
             }
             None if self.tree.get("version").is_some() => {}
             None => {

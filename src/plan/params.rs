@@ -59,11 +59,8 @@ impl Resolver<'_> {
             section.entries().iter().map(|entry| entry.key.clone()).collect()
         });
         self.undeclared(&written);
-        let mut resolved: Vec<Resolved> = declared
-            .0
-            .iter()
-            .map(|(name, file)| self.one(root, name, &file.value))
-            .collect();
+        let mut resolved: Vec<Resolved> =
+            declared.0.iter().map(|(name, file)| self.one(root, name, &file.value)).collect();
         for entry in root.get("params").map_or(&[][..], Node::entries) {
             if !names.contains(&entry.key) {
                 resolved.push(broken(&entry.key, entry.key_span));

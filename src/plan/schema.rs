@@ -36,7 +36,8 @@ pub fn plan_text() -> String {
 fn kinds(root: &mut Map<String, Value>) {
     let Some(Value::Object(definitions)) = root.get_mut("definitions") else { return };
     for name in ["ColdKeys", "WarmKeys", "FlushKeys", "PauseKeys"] {
-        if let Some(properties) = definitions.get_mut(name).and_then(|it| it.get_mut("properties")) {
+        if let Some(properties) = definitions.get_mut(name).and_then(|it| it.get_mut("properties"))
+        {
             properties["kind"] = json!(true);
         }
     }

@@ -18,10 +18,7 @@ pub(crate) fn nearest<'w>(
 }
 
 /// `did you mean `x`?`, or nothing.
-pub(crate) fn did_you_mean<'w>(
-    word: &str,
-    allowed: impl IntoIterator<Item = &'w str>,
-) -> String {
+pub(crate) fn did_you_mean<'w>(word: &str, allowed: impl IntoIterator<Item = &'w str>) -> String {
     nearest(word, allowed).map_or_else(String::new, |near| format!("did you mean `{near}`?"))
 }
 

@@ -81,9 +81,8 @@ pub(crate) fn parse(text: &str, stages: &[&str]) -> Result<Check, Problem> {
     if right.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_') {
         return times(left, op, 1.0, (right, from), stages);
     }
-    let value = value(right, unit, &left).map_err(|message| {
-        Problem::new(Code::Unit, place, message)
-    })?;
+    let value =
+        value(right, unit, &left).map_err(|message| Problem::new(Code::Unit, place, message))?;
     Ok(Check { left, op, right: Limit::Value(value) })
 }
 
@@ -199,11 +198,15 @@ fn value(text: &str, unit: &str, metric: &MetricRef) -> Result<f64, String> {
         }
         "share" => units::share(text)
             .map_err(|_| format!("`{name}` is a share: write `1%` or a number from 0 to 1")),
-        "tokens" | "count" => units::number(text)
-            .map_err(|_| format!("`{name}` is a number of {}: write `12` or `10k`", match unit {
-                "tokens" => "tokens",
-                _ => "samples",
-            })),
+        "tokens" | "count" => units::number(text).map_err(|_| {
+            format!(
+                "`{name}` is a number of {}: write `12` or `10k`",
+                match unit {
+                    "tokens" => "tokens",
+                    _ => "samples",
+                }
+            )
+        }),
         _ => units::rate(text)
             .map_err(|_| format!("`{name}` is in {unit}: write `8`, `8/s` or `30/min`")),
     }
@@ -219,9 +222,9 @@ fn side(text: &str, from: usize, stages: &[&str]) -> Result<Side, Problem> {
     let (first, rest) = text.split_once('.').map_or((text, None), |(a, b)| (a, Some(b)));
     // A stage may be called like a metric; then what follows tells.
     let second = rest.map(|rest| rest.split('.').next().unwrap_or(rest));
-    let names_stage =
-        stages.contains(&first) && second.is_some_and(|word| metric::find(word).is_some())
-            || metric::find(first).is_none() && second.is_some_and(|word| metric::find(word).is_some());
+    let names_stage = stages.contains(&first)
+        && second.is_some_and(|word| metric::find(word).is_some())
+        || metric::find(first).is_none() && second.is_some_and(|word| metric::find(word).is_some());
     let (stage, metric_from, metric_text) = match (names_stage, rest) {
         (true, Some(rest)) => (Some(first), from + first.len() + 1, rest),
         _ => (None, from, text),
@@ -257,17 +260,11 @@ fn side(text: &str, from: usize, stages: &[&str]) -> Result<Side, Problem> {
         None => None,
         Some(word) => Some(one_aggregate(found, word, metric_from + name.len() + 1)?),
     };
-    let metric =
-        MetricRef { stage: stage.map(str::to_owned), metric: name.to_owned(), aggregate };
+    let metric = MetricRef { stage: stage.map(str::to_owned), metric: name.to_owned(), aggregate };
     Ok(Side { metric, at: whole })
 }
 
-fn unknown_metric(
-    name: &str,
-    at: (usize, usize),
-    stages: &[&str],
-    rest: Option<&str>,
-) -> Problem {
+fn unknown_metric(name: &str, at: (usize, usize), stages: &[&str], rest: Option<&str>) -> Problem {
     let names = METRICS.iter().map(|metric| metric.name);
     if stages.contains(&name) {
         let problem = Problem::new(Code::Metric, at, format!("`{name}` is a stage, not a metric"));

@@ -189,9 +189,8 @@ pub fn series(text: &str) -> Result<Vec<f64>, String> {
 
 /// The number at the front and what follows it.
 fn split_number(text: &str) -> (&str, &str) {
-    let end = text
-        .find(|letter: char| !letter.is_ascii_digit() && letter != '.')
-        .unwrap_or(text.len());
+    let end =
+        text.find(|letter: char| !letter.is_ascii_digit() && letter != '.').unwrap_or(text.len());
     text.split_at(end)
 }
 

@@ -87,7 +87,10 @@ pub async fn exchange(endpoint: &Endpoint) -> Exchange {
 
 /// The error's class, or `ok`, or `cancelled`.
 pub fn class(exchange: &Exchange) -> String {
-    exchange.outcome.class().unwrap_or_else(|| format!("{:?}", exchange.outcome.kind()).to_lowercase())
+    exchange
+        .outcome
+        .class()
+        .unwrap_or_else(|| format!("{:?}", exchange.outcome.kind()).to_lowercase())
 }
 
 pub fn secret(value: &str) -> Secret {

@@ -1,4 +1,7 @@
-//! The one integration test binary: everything that needs sockets, files or processes.
+//! The one integration binary: everything here drives the library or the `runner` binary from
+//! outside, over real files and real sockets.
 
 mod client;
 mod faulty_server;
+mod run;
+mod tidy;

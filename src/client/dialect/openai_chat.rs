@@ -485,7 +485,8 @@ mod tests {
         let out = decode(&format!(r#"{{"choices":[{{"delta":{{"tool_calls":{call}}}}}]}}"#));
         assert_eq!(out.content, r#"f{"a""#);
         assert_eq!(decode(r#"{"choices":[{"delta":{"refusal":"No."}}]}"#).content, "No.");
-        let parts = r#"{"choices":[{"delta":{"content":[{"type":"text","text":"a"},{"text":"b"}]}}]}"#;
+        let parts =
+            r#"{"choices":[{"delta":{"content":[{"type":"text","text":"a"},{"text":"b"}]}}]}"#;
         assert_eq!(decode(parts).content, "ab");
     }
 
@@ -494,7 +495,10 @@ mod tests {
         for (usage, cached) in [
             (r#"{"prompt_tokens":9,"prompt_tokens_details":{"cached_tokens":8}}"#, Some(8)),
             (r#"{"prompt_tokens":9,"prompt_tokens_details":{"cached_tokens":0}}"#, Some(0)),
-            (r#"{"prompt_tokens":9,"prompt_cache_hit_tokens":7,"prompt_cache_miss_tokens":2}"#, Some(7)),
+            (
+                r#"{"prompt_tokens":9,"prompt_cache_hit_tokens":7,"prompt_cache_miss_tokens":2}"#,
+                Some(7),
+            ),
             (r#"{"prompt_tokens":9,"prompt_tokens_details":null}"#, None),
             (r#"{"prompt_tokens":9,"prompt_tokens_details":{}}"#, None),
             (r#"{"prompt_tokens":9,"cached_tokens":-1}"#, None),

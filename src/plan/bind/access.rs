@@ -6,9 +6,7 @@
 use std::slice::Iter;
 
 use serde::de::value::{StrDeserializer, U32Deserializer};
-use serde::de::{
-    DeserializeSeed, Deserializer, IntoDeserializer, MapAccess, SeqAccess, Visitor,
-};
+use serde::de::{DeserializeSeed, Deserializer, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 
 use super::deserializer::De;
 use super::error::BindError;
@@ -110,10 +108,7 @@ impl<'n> MapAccess<'n> for Keys<'n> {
         }
     }
 
-    fn next_value_seed<S: DeserializeSeed<'n>>(
-        &mut self,
-        seed: S,
-    ) -> Result<S::Value, BindError> {
+    fn next_value_seed<S: DeserializeSeed<'n>>(&mut self, seed: S) -> Result<S::Value, BindError> {
         match self.next.take() {
             Some(entry) => seed.deserialize(self.de.below(&entry.node, Some(&entry.key))),
             None => Err(BindError::Value("a value without a key".into())),

@@ -4,7 +4,9 @@
 //! that could not be read.
 
 use serde::de::value::StrDeserializer;
-use serde::de::{DeserializeSeed, Deserializer, EnumAccess, IntoDeserializer, VariantAccess, Visitor};
+use serde::de::{
+    DeserializeSeed, Deserializer, EnumAccess, IntoDeserializer, VariantAccess, Visitor,
+};
 
 use super::access::{Items, Keys, Place};
 use super::error::{BindError, report};
@@ -182,7 +184,9 @@ impl<'n> Deserializer<'n> for De<'n> {
                 let de = Self { tagged: true, ..self };
                 visitor.visit_enum(Variant { de, name: chosen })
             }
-            Value::Text(text) => self.done("", visitor.visit_enum(Variant { de: self, name: text })),
+            Value::Text(text) => {
+                self.done("", visitor.visit_enum(Variant { de: self, name: text }))
+            }
             _ => {
                 let expected = if self.key.is_none() { "a map" } else { "a word" };
                 self.done("", Err(BindError::Type(expected.into())))

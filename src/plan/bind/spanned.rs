@@ -43,7 +43,8 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for SpannedVisitor<T> {
         let mut number = || -> Result<u32, A::Error> {
             parts.next_element()?.ok_or_else(|| A::Error::custom("no place"))
         };
-        let [source, start, end, id, last] = [number()?, number()?, number()?, number()?, number()?];
+        let [source, start, end, id, last] =
+            [number()?, number()?, number()?, number()?, number()?];
         let source = u16::try_from(source).unwrap_or(u16::MAX);
         let at = At { span: Span { source, start, end }, id, end: last };
         let value = parts.next_element()?.ok_or_else(|| A::Error::custom("no value"))?;

@@ -75,8 +75,7 @@ fn one(
             if label.location.file != file {
                 continue;
             }
-            let kind =
-                if index == 0 { AnnotationKind::Primary } else { AnnotationKind::Context };
+            let kind = if index == 0 { AnnotationKind::Primary } else { AnnotationKind::Context };
             let annotation = kind.span(one_line(&text, &label.location));
             snippet = snippet.annotation(if label.text.is_empty() {
                 annotation

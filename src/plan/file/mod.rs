@@ -21,7 +21,6 @@ pub(crate) use param::{ParamFile, ParamType};
 pub(crate) use scalar::{Count, Ratio, Span as TimeSpan};
 pub(crate) use stage::{
     Common, FlushKeys, FlushWord, LevelWord, StageFile, ThresholdFile, ThresholdKeys,
-
 };
 
 /// A scenario: what to ask of an endpoint, in which order, and what must come out.

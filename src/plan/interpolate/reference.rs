@@ -164,7 +164,8 @@ mod tests {
 
     #[test]
     fn malformed_references_say_where() {
-        for (text, at) in [("ab ${", 3), ("${}", 0), ("é ${1x}", 3), ("${env:}", 0), ("${a b}", 0)] {
+        for (text, at) in [("ab ${", 3), ("${}", 0), ("é ${1x}", 3), ("${env:}", 0), ("${a b}", 0)]
+        {
             assert_eq!(parts(text).map_err(|problem| problem.at), Err(at), "{text}");
         }
     }

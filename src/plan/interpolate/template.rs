@@ -25,16 +25,14 @@ impl Place {
             ["prompt", below @ ..] | ["stages", "", "prompt", below @ ..] => Some(below),
             _ => None,
         };
-        let runs_templates = matches!(
-            prompt,
-            Some([] | ["text"] | ["messages", "", "content"] | ["body", ..])
-        );
+        let runs_templates =
+            matches!(prompt, Some([] | ["text"] | ["messages", "", "content"] | ["body", ..]));
         let is_endpoint = matches!(
             keys.as_slice(),
             ["endpoint" | "endpoints", ..] | ["stages", "", "endpoint", ..]
         );
-        let takes_secrets = is_endpoint
-            && matches!(keys.as_slice(), [.., "api_key"] | [.., "headers", _]);
+        let takes_secrets =
+            is_endpoint && matches!(keys.as_slice(), [.., "api_key"] | [.., "headers", _]);
         Self { runs_templates, is_prose: keys == ["description"], takes_secrets }
     }
 }
@@ -60,7 +58,9 @@ pub(super) fn injected(reference: &Reference, location: Location) -> Diagnostic 
         ),
         Reference::Environment(name, _) | Reference::Secret(name, _) => (
             format!("the value of {name}"),
-            format!("declare a param with `env: {name}` and insert it as data: `{{{{ params.… }}}}`"),
+            format!(
+                "declare a param with `env: {name}` and insert it as data: `{{{{ params.… }}}}`"
+            ),
         ),
         Reference::Plan(_) => ("the plan's name".into(), "rename the plan".into()),
     };
@@ -81,9 +81,10 @@ pub(super) fn params_read(text: &str) -> Vec<(usize, &str)> {
     }
     for (at, _) in text.match_indices(WORD) {
         let before = text[..at].chars().next_back();
-        let is_within = text[..at].rfind("{{").or_else(|| text[..at].rfind("{%")).is_some_and(
-            |open| !text[open..at].contains("}}") && !text[open..at].contains("%}"),
-        );
+        let is_within = text[..at]
+            .rfind("{{")
+            .or_else(|| text[..at].rfind("{%"))
+            .is_some_and(|open| !text[open..at].contains("}}") && !text[open..at].contains("%}"));
         let is_word = before.is_none_or(|it| !(it.is_alphanumeric() || it == '_' || it == '.'));
         let rest = &text[at + WORD.len()..];
         let len = rest

@@ -11,11 +11,9 @@ use super::Lowering;
 use super::merge::{filled, over};
 use crate::plan::bind::{Named, Spanned};
 use crate::plan::diagnostic::{Code, Diagnostic};
-use crate::plan::file::{ApiWord, EndpointFile, EndpointKeys, TimeoutKeys, TimeSpan};
+use crate::plan::file::{ApiWord, EndpointFile, EndpointKeys, TimeSpan, TimeoutKeys};
 use crate::plan::source::{At, Span};
-use crate::plan::{
-    Api, Endpoint, Location, Secret, Target, Timeouts, TokenizerConfig, suggest,
-};
+use crate::plan::{Api, Endpoint, Location, Secret, Target, Timeouts, TokenizerConfig, suggest};
 
 /// The file that the place of `--endpoint` is in: none.
 const COMMAND_LINE: &str = "--endpoint";
@@ -64,8 +62,7 @@ impl Lowering<'_> {
             }
             Some(EndpointFile::Map(keys)) => (**keys).clone(),
         };
-        let names_target =
-            keys.profile.is_some() || keys.url.is_some() || keys.simulator.is_some();
+        let names_target = keys.profile.is_some() || keys.url.is_some() || keys.simulator.is_some();
         if let Some(target) = self.options.endpoint.clone() {
             if names_target || below.is_none() {
                 (keys.url, keys.simulator) = (None, None);
@@ -81,11 +78,9 @@ impl Lowering<'_> {
         }
         let Some(chosen) = keys.profile.take() else {
             return Some(match below {
-                Some(below) if !names_target => Layered {
-                    keys: over(below.keys.clone(), keys),
-                    name: below.name.clone(),
-                    at,
-                },
+                Some(below) if !names_target => {
+                    Layered { keys: over(below.keys.clone(), keys), name: below.name.clone(), at }
+                }
                 _ => Layered { keys, name: None, at },
             });
         };
@@ -126,7 +121,9 @@ impl Lowering<'_> {
             diagnostic = diagnostic.help(near);
         }
         diagnostic = match suggest::list(names()) {
-            none if none.is_empty() => diagnostic.help("the plan has no profiles under `endpoints`"),
+            none if none.is_empty() => {
+                diagnostic.help("the plan has no profiles under `endpoints`")
+            }
             known => diagnostic.help(format!("profiles: {known}")),
         };
         let is_like_a_url = text.contains([':', '/', '.']) || text == "localhost";
@@ -236,7 +233,8 @@ impl Lowering<'_> {
         if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
             let message = format!("`{key}`: `{text}` is not an http or https URL");
             // `localhost:8000` parses, with `localhost` for a scheme.
-            let help = if text.contains("://") { String::new() } else { format!("write `http://{text}`") };
+            let help =
+                if text.contains("://") { String::new() } else { format!("write `http://{text}`") };
             return refuse(Code::Url, message, &help);
         }
         if url.fragment().is_some() {
@@ -296,9 +294,10 @@ impl Lowering<'_> {
                 self.error(Code::Header, name.at.span, message, "remove it");
             }
             let is_token = !name.value.is_empty()
-                && name.value.bytes().all(|byte| {
-                    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
-                });
+                && name
+                    .value
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte));
             if !is_token {
                 let message = format!("`{}` can't be the name of a header", name.value);
                 let help = "letters, digits and `-`";
@@ -306,7 +305,8 @@ impl Lowering<'_> {
             }
             let text = value.value.trim();
             if text.chars().any(|letter| letter.is_control() && letter != '\t') {
-                let message = format!("the header `{}` holds a line break or control character", name.value);
+                let message =
+                    format!("the header `{}` holds a line break or control character", name.value);
                 self.error(Code::Header, value.at.span, message, "a header is one line of text");
             }
             headers.push((name.value.clone(), Secret::new(text)));
@@ -344,11 +344,10 @@ impl Lowering<'_> {
                 let message = format!("`tokenizer` can't be `{word}`");
                 self.push(
                     Diagnostic::error(Code::Choice, message)
-                        .label(
-                            self.location(written.at.span),
-                            suggest::did_you_mean(word, WORDS),
-                        )
-                        .help("allowed here: auto, server, estimate, or the path of a tokenizer.json"),
+                        .label(self.location(written.at.span), suggest::did_you_mean(word, WORDS))
+                        .help(
+                            "allowed here: auto, server, estimate, or the path of a tokenizer.json",
+                        ),
                 );
                 None
             }

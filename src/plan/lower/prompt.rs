@@ -158,7 +158,9 @@ impl Lowering<'_> {
             }
             most.value.0
         });
-        if from == Some(ContextSource::Filler) && tokens.is_none() && max_ctx_tokens.is_none()
+        if from == Some(ContextSource::Filler)
+            && tokens.is_none()
+            && max_ctx_tokens.is_none()
             && !self.has_bad(written.at)
         {
             let help = "add `tokens:` or `max_ctx_tokens:`";

@@ -4,7 +4,7 @@ use super::Lowering;
 use crate::plan::bind::Spanned;
 use crate::plan::diagnostic::{Code, Diagnostic};
 use crate::plan::file::{SinkFile, SinkWord};
-use crate::plan::{SinkConfig, SinkKind, suggest};
+use crate::plan::{Location, SinkConfig, SinkKind, suggest};
 
 const KINDS: [(&str, SinkKind); 3] =
     [("jsonl", SinkKind::Jsonl), ("csv", SinkKind::Csv), ("summary", SinkKind::Summary)];
@@ -13,9 +13,16 @@ impl Lowering<'_> {
     /// Every sink that is on.
     pub(super) fn sinks(&mut self, written: &[Spanned<SinkFile>]) -> Vec<SinkConfig> {
         let mut sinks: Vec<SinkConfig> = Vec::new();
+        for text in &self.options.sinks {
+            let sink = self.short(text, None);
+            sinks.extend(sink.filter(|sink| !sink.target.is_empty()));
+        }
         for sink in written {
             let lowered = match &sink.value {
-                SinkFile::Text(text) => self.short(text),
+                SinkFile::Text(text) => {
+                    let at = self.location(text.at.span);
+                    self.short(&text.value, Some(at))
+                }
                 SinkFile::Map(keys) => Some(SinkConfig {
                     kind: match keys.kind {
                         SinkWord::Jsonl => SinkKind::Jsonl,
@@ -37,25 +44,27 @@ impl Lowering<'_> {
         sinks
     }
 
-    /// `kind:target`.
-    fn short(&mut self, written: &Spanned<String>) -> Option<SinkConfig> {
+    /// `kind:target`, as the plan (then `at` says where) or `--sink` writes it.
+    fn short(&mut self, text: &str, at: Option<Location>) -> Option<SinkConfig> {
         let kinds = || KINDS.iter().map(|(name, _)| *name);
-        let (word, target) = written.value.split_once(':').unwrap_or((&written.value, ""));
+        let place = |diagnostic: Diagnostic, words: String| match at.clone() {
+            Some(at) => diagnostic.label(at, words),
+            None => diagnostic.help(format!("it comes from `--sink {text}`")),
+        };
+        let (word, target) = text.split_once(':').unwrap_or((text, ""));
         let Some((_, kind)) = KINDS.iter().find(|(name, _)| *name == word.trim()) else {
+            let problem =
+                Diagnostic::error(Code::Sink, format!("no sink is called `{}`", word.trim()));
+            let problem = place(problem, suggest::did_you_mean(word.trim(), kinds()));
             self.push(
-                Diagnostic::error(Code::Sink, format!("no sink is called `{}`", word.trim()))
-                    .label(
-                        self.location(written.at.span),
-                        suggest::did_you_mean(word.trim(), kinds()),
-                    )
-                    .help(format!("write `kind:target`; kinds: {}", suggest::list(kinds()))),
+                problem.help(format!("write `kind:target`; kinds: {}", suggest::list(kinds()))),
             );
             return None;
         };
-        if !written.value.contains(':') {
-            let message = format!("the sink `{word}` has no target");
+        if !text.contains(':') {
+            let problem = Diagnostic::error(Code::Sink, format!("the sink `{word}` has no target"));
             let help = format!("write `{word}:PATH`, or `{word}:-` for standard output");
-            self.error(Code::Sink, written.at.span, message, &help);
+            self.push(place(problem, String::new()).help(help));
             return None;
         }
         Some(SinkConfig { kind: *kind, target: target.trim().to_owned(), required: false })

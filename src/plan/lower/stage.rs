@@ -136,7 +136,9 @@ impl Lowering<'_> {
             if draft.common.id.is_none() {
                 continue;
             }
-            let fine = draft.id.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
+            let fine = draft
+                .id
+                .starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
                 && draft.id.len() <= 64
                 && draft.id.chars().all(|it| it.is_ascii_alphanumeric() || it == '_' || it == '-');
             if !fine {
@@ -193,9 +195,9 @@ impl Lowering<'_> {
             return true;
         }
         match self.tree.get("stages").map(|stages| &stages.value) {
-            Some(Value::List(items)) => {
-                items.iter().any(|stage| stage.get("id").is_none() && self.bad.contains(&stage.at.id))
-            }
+            Some(Value::List(items)) => items
+                .iter()
+                .any(|stage| stage.get("id").is_none() && self.bad.contains(&stage.at.id)),
             _ => false,
         }
     }
@@ -280,7 +282,12 @@ impl Lowering<'_> {
         };
         if let (FlushMethod::Http, Some(tokens)) = (with, keys.tokens) {
             let message = "`tokens` means nothing to a flush `with: http`";
-            self.error(Code::Conflict, tokens.at.span, message, "remove it, or flush `with: traffic`");
+            self.error(
+                Code::Conflict,
+                tokens.at.span,
+                message,
+                "remove it, or flush `with: traffic`",
+            );
         }
         let retries = self.positive("retries", keys.retries);
         Flush {

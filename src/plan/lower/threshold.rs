@@ -12,9 +12,7 @@ use crate::plan::diagnostic::{Code, Diagnostic};
 use crate::plan::file::{LevelWord, ThresholdFile, ThresholdKeys};
 use crate::plan::source::Span;
 use crate::plan::threshold::{self, Check};
-use crate::plan::{
-    CacheWord, Level, Limit, MetricRef, Op, Stage, Threshold,
-};
+use crate::plan::{CacheWord, Level, Limit, MetricRef, Op, Stage, Threshold};
 
 /// The stage a check is written in.
 pub(super) struct Judged<'j> {
@@ -246,10 +244,6 @@ impl Lowering<'_> {
         if !shown.contains(check) {
             diagnostic = diagnostic.help(format!("the check reads `{check}`"));
         }
-        self.push(if problem.help.is_empty() {
-            diagnostic
-        } else {
-            diagnostic.help(problem.help)
-        });
+        self.push(if problem.help.is_empty() { diagnostic } else { diagnostic.help(problem.help) });
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::{Location, SimulatorConfig};
 
 /// Where requests go.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Endpoint {
     /// The profile's name, or the URL's host and port.
     pub name: String,
@@ -38,8 +38,16 @@ pub struct Endpoint {
     pub location: Location,
 }
 
+impl Endpoint {
+    /// Whether both mean the same service, asked in the same way, wherever they are written.
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        Self { location: Location::default(), ..self.clone() }
+            == Self { location: Location::default(), ..other.clone() }
+    }
+}
+
 /// A URL, or the embedded simulator.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Target {
     /// Base URL including `/v1`.
     Url(url::Url),

@@ -152,6 +152,14 @@ impl Action {
             Self::Pause(_) => "pause",
         }
     }
+
+    /// Requests that will each have a record.
+    pub fn planned(&self) -> u64 {
+        match self {
+            Self::Cold(repeat) | Self::Warm(repeat) => repeat.requests,
+            Self::Flush(_) | Self::Pause(_) => 0,
+        }
+    }
 }
 
 /// A list of prompts sent in order: the body of cold and warm stages.
@@ -159,6 +167,8 @@ impl Action {
 pub struct Repeat {
     /// How many requests.
     pub requests: u64,
+    /// How many different prompts: request `i` asks prompt `i % distinct`.
+    pub distinct: u64,
     /// How many at a time.
     pub concurrency: u64,
     /// What is asked.

@@ -41,9 +41,7 @@ impl Typed {
                 let seconds = units::duration(trimmed)?.as_secs_f64();
                 Self::Text(trimmed.to_owned(), Some(seconds))
             }
-            ParamType::Size => {
-                Self::Text(trimmed.to_owned(), Some(units::size(trimmed)? as f64))
-            }
+            ParamType::Size => Self::Text(trimmed.to_owned(), Some(units::size(trimmed)? as f64)),
             ParamType::Url => {
                 let url = url::Url::parse(trimmed)
                     .map_err(|error| format!("`{trimmed}` is not a URL: {error}"))?;
@@ -80,9 +78,7 @@ impl Typed {
         }
         match (&node.value, kind) {
             (Value::List(items), ParamType::List) => texts(items).map(Self::List),
-            (Value::List(items), ParamType::Series) => {
-                Self::parse(kind, &texts(items)?.join(","))
-            }
+            (Value::List(items), ParamType::Series) => Self::parse(kind, &texts(items)?.join(",")),
             _ => match node.text() {
                 Some(text) => Self::parse(kind, &text),
                 None => Err(format!("can't be {}", node.describe())),
@@ -148,11 +144,7 @@ pub(super) struct Rules {
 
 impl Rules {
     /// Reads a declaration; `None` when it contradicts itself, which is reported.
-    pub(super) fn read(
-        resolver: &mut Resolver<'_>,
-        root: &Node,
-        file: &ParamFile,
-    ) -> Option<Self> {
+    pub(super) fn read(resolver: &mut Resolver<'_>, root: &Node, file: &ParamFile) -> Option<Self> {
         let kind = file.kind.value;
         let mut problems = Vec::new();
         let mut typed = |key: &str, written: &Spanned<NodeRef>| {

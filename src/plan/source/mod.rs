@@ -13,8 +13,8 @@ use std::fs;
 use std::io::Read;
 use std::path::Path;
 
-pub(crate) use text::Span;
 pub use text::Sources;
+pub(crate) use text::Span;
 pub(crate) use tree::{At, Entry, Node, Value};
 
 use super::diagnostic::{Code, Diagnostic};
@@ -60,8 +60,9 @@ pub(crate) fn read_file(path: &Path) -> Result<String, Diagnostic> {
     })?;
     if !meta.is_file() {
         let kind = if meta.is_dir() { "a directory" } else { "not a regular file" };
-        return Err(problem(format!("the plan `{shown}` is {kind}"))
-            .help("give the path of one plan file"));
+        return Err(
+            problem(format!("the plan `{shown}` is {kind}")).help("give the path of one plan file")
+        );
     }
     let mut bytes = Vec::new();
     fs::File::open(path)

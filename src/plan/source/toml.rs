@@ -30,7 +30,10 @@ fn syntax(sources: &Sources, source: u16, error: &toml::de::Error) -> Diagnostic
     let mut message = error.message().trim().to_owned();
     let duplicate = message.contains("duplicate key");
     if duplicate {
-        message = format!("key `{}` is written twice", &sources.slice(Span::new(source, range.start, range.end)));
+        message = format!(
+            "key `{}` is written twice",
+            &sources.slice(Span::new(source, range.start, range.end))
+        );
     }
     let code = match () {
         () if duplicate => Code::DuplicateKey,
@@ -61,7 +64,10 @@ fn line_around(text: &str, offset: usize) -> &str {
     let bytes = text.as_bytes();
     let offset = offset.min(bytes.len());
     let start = bytes[..offset].iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
-    let end = bytes[offset..].iter().position(|&byte| byte == b'\n').map_or(bytes.len(), |at| offset + at);
+    let end = bytes[offset..]
+        .iter()
+        .position(|&byte| byte == b'\n')
+        .map_or(bytes.len(), |at| offset + at);
     text.get(start..end).unwrap_or("")
 }
 

@@ -272,7 +272,8 @@ fn strip_place(text: &str) -> &str {
 /// YAML takes its braces for a map.
 fn unquoted(text: &str, offset: usize) -> Option<&str> {
     let offset = offset.min(text.len());
-    let start = text.as_bytes()[..offset].iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
+    let start =
+        text.as_bytes()[..offset].iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
     let line = text.get(start..)?.lines().next()?;
     let from = line.find("${").or_else(|| line.find("{{"))?;
     let before = &line[..from];

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::{LONG, SHORT, class, client, endpoint, exchange, hello, limited, request, secret, send};
+use super::{
+    LONG, SHORT, class, client, endpoint, exchange, hello, limited, request, secret, send,
+};
 use crate::faulty_server::{FaultyServer, Step, answer, read_request, stream};
 use runner::client::{Client, ClientError};
 use runner::record::RunClock;
@@ -127,10 +129,11 @@ async fn a_port_where_nothing_listens_is_refused() {
 async fn a_connection_that_is_never_made_is_timeout_connect() {
     let server = FaultyServer::script(vec![Step::Stall]);
     let url = url::Url::parse(&format!("https://{}/v1", server.address())).unwrap();
-    for set in [
-        (|limits: &mut runner::plan::Timeouts| limits.connect = SHORT) as fn(&mut _),
-        |limits| limits.headers = SHORT,
-    ] {
+    for set in
+        [(|limits: &mut runner::plan::Timeouts| limits.connect = SHORT) as fn(&mut _), |limits| {
+            limits.headers = SHORT
+        }]
+    {
         let it = exchange(&limited(&url, set)).await;
         assert_eq!((class(&it).as_str(), it.connected_ns), ("timeout.connect", None));
     }

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::{DONE, FINISH, SHORT, class, client, delta, endpoint, exchange, hello, limited, request};
+use super::{
+    DONE, FINISH, SHORT, class, client, delta, endpoint, exchange, hello, limited, request,
+};
 use crate::faulty_server::{
     FaultyServer, LAST_CHUNK, Step, answer, chunk, json, stream, stream_head,
 };
@@ -123,7 +125,8 @@ async fn a_body_cut_inside_its_framing_is_incomplete() {
     assert!(it.raw.is_some() && it.bytes_in > 0);
     let in_chunk = answered([cut, b"ff\r\ndata: {\"cho".to_vec()].concat()).await;
     assert_eq!(class(&in_chunk), "stream.incomplete_body");
-    let short = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 999\r\n\r\n";
+    let short =
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 999\r\n\r\n";
     let it = answered([&short[..], delta("Hi").as_bytes()].concat()).await;
     assert_eq!((class(&it).as_str(), it.text.as_str()), ("stream.incomplete_body", "Hi"));
 }
@@ -275,7 +278,8 @@ async fn an_answer_gzipped_unasked_is_read_and_flagged() {
     use std::io::Write;
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     gzip.write_all(hello().as_bytes()).unwrap();
-    let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Encoding: gzip\r\n\r\n";
+    let head =
+        "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Encoding: gzip\r\n\r\n";
     let it = answered([head.as_bytes(), &gzip.finish().unwrap()].concat()).await;
     assert_eq!((class(&it).as_str(), it.text.as_str()), ("ok", "Hello"));
     assert_eq!(it.flags, ["compressed_timing_suspect"]);
@@ -375,9 +379,15 @@ async fn an_answer_that_was_not_streamed_has_no_token_stamps() {
         \"usage\":{\"prompt_tokens\":3,\"completion_tokens\":1}}";
     let error = "{\"error\":{\"message\":\"engine died\"}}";
     let server = FaultyServer::scripts(
-        [json(200, body), json(200, error), json(200, "{}"), stream(&hello()), json(200, "{\"a\":")]
-            .map(|bytes| vec![Step::Read, Step::Send(bytes)])
-            .to_vec(),
+        [
+            json(200, body),
+            json(200, error),
+            json(200, "{}"),
+            stream(&hello()),
+            json(200, "{\"a\":"),
+        ]
+        .map(|bytes| vec![Step::Read, Step::Send(bytes)])
+        .to_vec(),
     );
     let client = client(&endpoint(&server.url()));
     let prepared = client.prepare(&request(false), "m", "r");

@@ -14,7 +14,8 @@ fn in_child(test: &str, limit: &str, environment: &[(&str, &str)]) -> bool {
     if std::env::var_os(CHILD).is_some() {
         return true;
     }
-    let run = format!("ulimit -n {limit} && exec \"$0\" --exact client::process::{test} --nocapture");
+    let run =
+        format!("ulimit -n {limit} && exec \"$0\" --exact client::process::{test} --nocapture");
     let output = Command::new("sh")
         .args(["-c", &run])
         .arg(std::env::current_exe().unwrap())

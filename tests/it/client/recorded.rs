@@ -154,9 +154,10 @@ fn check(expected: &Expected, it: &Exchange) {
     assert!(it.text.starts_with(expected.text), "{file}: {:?}", it.text);
     assert_eq!([it.input_tokens, it.output_tokens, it.cached_tokens], expected.usage, "{file}");
     assert_eq!(it.finish_reason.as_deref(), expected.finish, "{file}");
-    let timings = it.timings.map_or(NONE, |ServerTimings { cache_n, prompt_n, predicted_n, .. }| {
-        [cache_n, prompt_n, predicted_n]
-    });
+    let timings =
+        it.timings.map_or(NONE, |ServerTimings { cache_n, prompt_n, predicted_n, .. }| {
+            [cache_n, prompt_n, predicted_n]
+        });
     assert_eq!(timings, expected.timings, "{file}");
     assert!(it.flags.is_empty(), "{file}: {:?}", it.flags);
     assert!(it.model.is_some() && it.first_event_ns <= it.first_token_ns, "{file}");

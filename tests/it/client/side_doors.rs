@@ -58,30 +58,47 @@ async fn vllm_is_recognised_with_version_context_and_tokenizer() {
     let client = client(&endpoint(&server.url()));
     assert_eq!(tokenize(&client, &found, "hello world").await, Some(2));
     let asked = server.requests().pop().unwrap();
-    assert!(asked.contains("\"prompt\":\"hello world\"") && asked.contains("\"model\":\"llama-8b\""));
+    assert!(
+        asked.contains("\"prompt\":\"hello world\"") && asked.contains("\"model\":\"llama-8b\"")
+    );
     assert_eq!(check(&asking(&server, "qwen")).await.unwrap().context_tokens, None);
 }
 
 #[tokio::test]
 async fn llama_cpp_is_recognised_with_slots_and_takes_any_model_with_a_warning() {
     let server = routes(&[
-        ("GET /v1/models", 200, "{\"data\":[{\"id\":\"smol\",\"owned_by\":\"llamacpp\",\"meta\":{\"n_ctx\":16384}}]}"),
-        ("GET /props", 200, "{\"total_slots\":4,\"build_info\":\"b10434\",\"default_generation_settings\":{\"n_ctx\":4096}}"),
+        (
+            "GET /v1/models",
+            200,
+            "{\"data\":[{\"id\":\"smol\",\"owned_by\":\"llamacpp\",\"meta\":{\"n_ctx\":16384}}]}",
+        ),
+        (
+            "GET /props",
+            200,
+            "{\"total_slots\":4,\"build_info\":\"b10434\",\"default_generation_settings\":{\"n_ctx\":4096}}",
+        ),
         ("POST /tokenize", 200, "{\"tokens\":[28120,905]}"),
     ]);
     let found = check(&asking(&server, "other")).await.unwrap();
     assert_eq!((found.kind, found.model.as_str()), (ServerKind::LlamaCpp, "other"));
-    assert_eq!((found.context_tokens, found.slots, found.has_tokenize), (Some(4096), Some(4), true));
+    assert_eq!(
+        (found.context_tokens, found.slots, found.has_tokenize),
+        (Some(4096), Some(4), true)
+    );
     assert_eq!(found.version.as_deref(), Some("b10434"));
     assert!(found.warnings[0].contains("smol"), "{:?}", found.warnings);
 }
 
 #[tokio::test]
 async fn sglang_and_the_simulator_are_recognised() {
-    let server = routes(&[("GET /v1/models", 200, "{\"data\":[{\"id\":\"m\",\"owned_by\":\"sglang\"}]}")]);
-    assert_eq!(check(&endpoint(&server.url())).await.unwrap().kind, ServerKind::Sglang);
     let server =
-        routes(&[("GET /v1/models", 200, "{\"data\":[{\"id\":\"m\",\"owned_by\":\"runner-simulator\"}]}")]);
+        routes(&[("GET /v1/models", 200, "{\"data\":[{\"id\":\"m\",\"owned_by\":\"sglang\"}]}")]);
+    assert_eq!(check(&endpoint(&server.url())).await.unwrap().kind, ServerKind::Sglang);
+    let server = routes(&[(
+        "GET /v1/models",
+        200,
+        "{\"data\":[{\"id\":\"m\",\"owned_by\":\"runner-simulator\"}]}",
+    )]);
     let found = check(&endpoint(&server.url())).await.unwrap();
     assert_eq!((found.kind, found.has_tokenize), (ServerKind::Simulator, false));
 }
@@ -213,10 +230,22 @@ async fn idleness_is_known_from_slots_or_metrics_or_not_at_all() {
     let metrics = |text: &'static str| routes(&[("GET /metrics", 200, text)]);
     for (server, kind, expected) in [
         (slots("[{\"is_processing\":false}]"), ServerKind::LlamaCpp, Idle::Idle),
-        (slots("[{\"is_processing\":false},{\"is_processing\":true}]"), ServerKind::LlamaCpp, Idle::Busy),
+        (
+            slots("[{\"is_processing\":false},{\"is_processing\":true}]"),
+            ServerKind::LlamaCpp,
+            Idle::Busy,
+        ),
         (metrics("llamacpp:requests_processing 0\n"), ServerKind::LlamaCpp, Idle::Idle),
-        (metrics("vllm:num_requests_running{a=\"b\"} 0.0\nvllm:num_requests_waiting 0\n"), ServerKind::Vllm, Idle::Idle),
-        (metrics("vllm:num_requests_running 0\nvllm:num_requests_waiting 2\n"), ServerKind::Vllm, Idle::Busy),
+        (
+            metrics("vllm:num_requests_running{a=\"b\"} 0.0\nvllm:num_requests_waiting 0\n"),
+            ServerKind::Vllm,
+            Idle::Idle,
+        ),
+        (
+            metrics("vllm:num_requests_running 0\nvllm:num_requests_waiting 2\n"),
+            ServerKind::Vllm,
+            Idle::Busy,
+        ),
         (metrics("sglang:num_running_reqs 1\n"), ServerKind::Sglang, Idle::Busy),
         (metrics("other 1\n"), ServerKind::Vllm, Idle::Unknown),
         (routes(&[]), ServerKind::Other, Idle::Unknown),

@@ -41,7 +41,9 @@ impl Lowering<'_> {
         let own = keys.prompt.map(|prompt| self.prompt(prompt));
         let model = match keys.like {
             Some(like) => self.like(draft, like, ids, earlier),
-            None if draft.kind == "warm" && keys.prompt.is_none() => nearest_cold(draft, ids, earlier),
+            None if draft.kind == "warm" && keys.prompt.is_none() => {
+                nearest_cold(draft, ids, earlier)
+            }
             None => Model::Own,
         };
         let prompt = match (own, &model) {
@@ -62,17 +64,20 @@ impl Lowering<'_> {
         if prompt.dataset.is_some() && rows.is_none() {
             return None;
         }
-        let (like_requests, like_concurrency, nonce_key) = match &model {
-            Model::Like(repeat) => {
-                (Some(repeat.requests), Some(repeat.concurrency), Some(repeat.nonce_key.clone()))
-            }
-            Model::Own | Model::Refused => (None, None, None),
+        let like = match &model {
+            Model::Like(repeat) => Some(*repeat),
+            Model::Own | Model::Refused => None,
         };
+        let requests = requests.or(like.map(|it| it.requests)).or(rows).unwrap_or(REQUESTS);
+        // A cold stage never asks the same twice; a warm one on its own goes round its rows, so
+        // that the second round meets what the first left in the cache.
+        let own_distinct = if draft.kind == "cold" { requests } else { rows.unwrap_or(1) };
         Some(Repeat {
-            requests: requests.or(like_requests).or(rows).unwrap_or(REQUESTS),
-            concurrency: concurrency.or(like_concurrency).unwrap_or(1),
+            requests,
+            distinct: like.map_or(own_distinct, |it| it.distinct),
+            concurrency: concurrency.or(like.map(|it| it.concurrency)).unwrap_or(1),
             prompt,
-            nonce_key: nonce_key.unwrap_or_else(|| draft.id.clone()),
+            nonce_key: like.map_or_else(|| draft.id.clone(), |it| it.nonce_key.clone()),
         })
     }
 

@@ -1,0 +1,254 @@
+//! The command line: clap types only.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    passed
+  1    internal bug
+  2    wrong usage
+  3    plan or params invalid
+  4    preflight failed, nothing was sent
+  5    run incomplete or invalid
+  10   thresholds failed on a complete run
+  11   selection matched nothing
+  130  interrupted, 143 terminated; results are saved";
+
+/// A declarative scenario runner for LLM inference endpoints.
+#[derive(Debug, Parser)]
+#[command(version, about, after_help = EXIT_CODES, propagate_version = true)]
+pub struct Cli {
+    /// When to colour: on a terminal, always or never.
+    #[arg(long, global = true, value_enum, default_value_t = When::Auto)]
+    pub color: When,
+    /// Log more on standard error; twice for debug.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a plan and judge it.
+    Run(RunArgs),
+    /// Check plans without sending anything.
+    Validate(ValidateArgs),
+    /// Show a plan resolved: stages, params, graph, estimated requests and tokens.
+    Plan(PlanArgs),
+    /// Show a plan's params: value, source, type, description.
+    Params(ParamsArgs),
+    /// Serve the simulated endpoint until interrupted.
+    Simulate(SimulateArgs),
+    /// Rebuild the report of a run from its records.
+    Report(ReportArgs),
+    /// Print a JSON Schema.
+    Schema(SchemaArgs),
+    /// Print a shell completion script.
+    Completions(CompletionsArgs),
+}
+
+/// What changes a plan from outside.
+#[derive(Debug, Clone, Default, Args)]
+pub struct PlanInputs {
+    /// Set a param; may be given several times.
+    #[arg(short, long = "param", value_name = "NAME=VALUE", value_parser = key_value)]
+    pub params: Vec<(String, String)>,
+    /// Use this endpoint instead of the plan's: a profile's name or a URL.
+    #[arg(long, value_name = "NAME|URL")]
+    pub endpoint: Option<String>,
+    /// Use this seed instead of the plan's.
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// Let the plan read files outside its own folder.
+    #[arg(long)]
+    pub allow_outside_root: bool,
+}
+
+/// Arguments of `run`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// The plan file (YAML or TOML).
+    pub plan: PathBuf,
+    /// What changes the plan.
+    #[command(flatten)]
+    pub inputs: PlanInputs,
+    /// Write results under this folder instead of the plan's.
+    #[arg(long, value_name = "DIR")]
+    pub results: Option<PathBuf>,
+    /// A further output, such as csv:requests.csv; may be given several times.
+    #[arg(long = "sink", value_name = "KIND:TARGET")]
+    pub sinks: Vec<String>,
+    /// What to print on standard output.
+    #[arg(long, value_enum, default_value_t = OutputFormat::Text)]
+    pub output_format: OutputFormat,
+    /// How to show progress on standard error.
+    #[arg(long, value_enum, default_value_t = ProgressArg::Auto)]
+    pub progress: ProgressArg,
+}
+
+/// Arguments of `validate`.
+#[derive(Debug, Args)]
+pub struct ValidateArgs {
+    /// The plan files.
+    #[arg(required = true)]
+    pub plans: Vec<PathBuf>,
+    /// What changes the plans.
+    #[command(flatten)]
+    pub inputs: PlanInputs,
+    /// How to print problems.
+    #[arg(long, value_enum, default_value_t = DiagnosticFormat::Text)]
+    pub format: DiagnosticFormat,
+    /// Treat warnings as errors.
+    #[arg(long)]
+    pub deny_warnings: bool,
+}
+
+/// Arguments of `plan`.
+#[derive(Debug, Args)]
+pub struct PlanArgs {
+    /// The plan file (YAML or TOML).
+    pub plan: PathBuf,
+    /// What changes the plan.
+    #[command(flatten)]
+    pub inputs: PlanInputs,
+    /// How to print it.
+    #[arg(long, value_enum, default_value_t = PlanFormat::Text)]
+    pub format: PlanFormat,
+}
+
+/// Arguments of `params`.
+#[derive(Debug, Args)]
+pub struct ParamsArgs {
+    /// The plan file (YAML or TOML).
+    pub plan: PathBuf,
+    /// What changes the plan.
+    #[command(flatten)]
+    pub inputs: PlanInputs,
+    /// How to print them.
+    #[arg(long, value_enum, default_value_t = DiagnosticFormat::Text)]
+    pub format: DiagnosticFormat,
+}
+
+/// Arguments of `simulate`.
+#[derive(Debug, Args)]
+pub struct SimulateArgs {
+    /// Port on the loopback address; 0 takes a free one.
+    #[arg(long, default_value_t = 8000)]
+    pub port: u16,
+    /// Take the simulator's settings from this plan's first simulated endpoint.
+    #[arg(long, value_name = "PLAN")]
+    pub plan: Option<PathBuf>,
+    /// Write what was sent and when to this file.
+    #[arg(long, value_name = "FILE")]
+    pub truth: Option<PathBuf>,
+}
+
+/// Arguments of `report`.
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// The run directory.
+    pub run: PathBuf,
+    /// What to print on standard output.
+    #[arg(long, value_enum, default_value_t = OutputFormat::Text)]
+    pub format: OutputFormat,
+    /// Replace the run's summary.json and summary.csv by what its records say.
+    #[arg(long)]
+    pub write: bool,
+}
+
+/// Arguments of `schema`.
+#[derive(Debug, Args)]
+pub struct SchemaArgs {
+    /// Which one.
+    #[arg(value_enum)]
+    pub which: SchemaName,
+}
+
+/// Arguments of `completions`.
+#[derive(Debug, Args)]
+pub struct CompletionsArgs {
+    /// The shell.
+    #[arg(value_enum)]
+    pub shell: clap_complete::Shell,
+}
+
+/// When to colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum When {
+    /// On a terminal, unless `NO_COLOR` is set.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// What `run` and `report` print on standard output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OutputFormat {
+    /// Tables for people.
+    Text,
+    /// The summary as JSON.
+    Json,
+    /// Nothing.
+    None,
+}
+
+/// How progress is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ProgressArg {
+    /// A moving line on a terminal, plain lines elsewhere.
+    Auto,
+    /// A moving line.
+    Bar,
+    /// A line per stage.
+    Plain,
+    /// Nothing.
+    None,
+}
+
+/// How problems of a plan are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DiagnosticFormat {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// How a plan is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PlanFormat {
+    /// For people.
+    Text,
+    /// A Mermaid flowchart.
+    Mermaid,
+    /// A Graphviz graph.
+    Dot,
+    /// For programs.
+    Json,
+}
+
+/// The schemas that ship with the binary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SchemaName {
+    /// Plan files.
+    Plan,
+    /// Lines of the record log.
+    Record,
+    /// summary.json.
+    Summary,
+}
+
+/// Splits at the first `=` only, so that values may hold commas and further `=`.
+fn key_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("expected NAME=VALUE".into()),
+    }
+}

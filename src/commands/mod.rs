@@ -1,0 +1,146 @@
+//! Floor 6: one short file per subcommand.
+//!
+//! In: parsed arguments. Out: an exit code. What a person or the world did wrong becomes a message
+//! and a documented code here; an `Err` that reaches `main` is a bug. Standard output carries the one
+//! report that was asked for, everything else goes to standard error.
+
+pub mod completions;
+pub mod params;
+pub mod plan;
+pub mod report;
+pub mod run;
+pub mod schema;
+pub mod simulate;
+pub mod validate;
+
+use std::collections::BTreeMap;
+use std::io::{self, IsTerminal, Write};
+use std::path::Path;
+use std::sync::OnceLock;
+
+use crate::cli::{OutputFormat, PlanInputs, When};
+use crate::graph::Graph;
+use crate::metrics::summary::Summary;
+use crate::plan::diagnostic::{Diagnostic, render};
+use crate::plan::{LoadOptions, Loaded, Redactor, Sources};
+use crate::report::console;
+use crate::report::look::Look;
+use crate::sink;
+
+/// Everything is well.
+pub const PASS: u8 = 0;
+/// Wrong usage.
+pub const USAGE: u8 = 2;
+/// An internal bug.
+pub const BUG: u8 = 1;
+/// The plan or its params are invalid.
+pub const PLAN_INVALID: u8 = 3;
+/// Preflight failed; nothing was sent.
+pub const PREFLIGHT: u8 = 4;
+
+/// A plan that can be run.
+pub(crate) struct Ready {
+    pub loaded: Loaded,
+    pub graph: Graph,
+}
+
+/// `--color`, for the whole process.
+static COLOR: OnceLock<When> = OnceLock::new();
+
+/// Remembers `--color`.
+pub fn set_up_terminal(color: When) {
+    let _set_before = COLOR.set(color);
+}
+
+/// Whether a stream is coloured: `--color`, else `CLICOLOR_FORCE`, `NO_COLOR`, and whether it is a
+/// terminal.
+fn is_coloured(is_terminal: bool) -> bool {
+    match COLOR.get() {
+        Some(When::Always) => true,
+        Some(When::Never) => false,
+        Some(When::Auto) | None => {
+            let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+            is_set("CLICOLOR_FORCE") || (is_terminal && !is_set("NO_COLOR"))
+        }
+    }
+}
+
+/// Sends log lines to standard error: warnings, or more with `-v` and `RUST_LOG`.
+pub fn set_up_logging(verbose: u8) {
+    let level = ["warn", "runner=info", "runner=debug"][usize::from(verbose.min(2))];
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(is_coloured(io::stderr().is_terminal()))
+        .without_time()
+        .init();
+}
+
+/// Reads a plan and builds its graph; prints every problem and warning to standard error.
+/// `Err` holds the exit code.
+pub(crate) fn load(path: &Path, options: &LoadOptions) -> Result<Ready, u8> {
+    let loaded = match crate::plan::load(path, options) {
+        Ok(loaded) => loaded,
+        Err(error) => {
+            eprint!("{}", show(&error.diagnostics, &error.sources, &error.redactor));
+            return Err(PLAN_INVALID);
+        }
+    };
+    eprint!("{}", show(&loaded.warnings, &loaded.sources, &loaded.redactor));
+    match Graph::build(&loaded.plan) {
+        Ok(graph) => Ok(Ready { loaded, graph }),
+        Err(diagnostics) => {
+            eprint!("{}", show(&diagnostics, &loaded.sources, &loaded.redactor));
+            Err(PLAN_INVALID)
+        }
+    }
+}
+
+/// Diagnostics as text for standard error.
+pub(crate) fn show(diagnostics: &[Diagnostic], sources: &Sources, redactor: &Redactor) -> String {
+    render(diagnostics, sources, redactor, is_coloured(io::stderr().is_terminal()))
+}
+
+/// What the command line and the environment say.
+pub(crate) fn load_options(inputs: &PlanInputs) -> LoadOptions {
+    LoadOptions {
+        params: inputs.params.clone(),
+        environment: environment(),
+        endpoint: inputs.endpoint.clone(),
+        seed: inputs.seed,
+        allow_outside_root: inputs.allow_outside_root,
+        sinks: Vec::new(),
+    }
+}
+
+/// The process's environment, as far as it is text.
+fn environment() -> BTreeMap<String, String> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
+}
+
+/// Prints the one report that was asked for. A reader that went away (`| head`) is no error.
+pub(crate) fn print(text: &str) {
+    let _closed = io::stdout().lock().write_all(text.as_bytes());
+}
+
+/// Prints a summary as asked.
+pub(crate) fn print_summary(summary: &Summary, format: OutputFormat) -> anyhow::Result<()> {
+    match format {
+        OutputFormat::Text => {
+            let colour = is_coloured(io::stdout().is_terminal());
+            print(&console::render(summary, Look { colour, ..Look::of_stdout() }));
+        }
+        OutputFormat::Json => print(&String::from_utf8_lossy(&sink::summary::document(summary)?)),
+        OutputFormat::None => {}
+    }
+    Ok(())
+}
+
+/// The process's exit code for a run.
+pub(crate) fn exit_code(summary: &Summary) -> u8 {
+    u8::try_from(summary.verdict.exit_code).unwrap_or(BUG)
+}

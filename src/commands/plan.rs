@@ -1,0 +1,197 @@
+//! `runner plan PLAN`: the plan as it will run, with nothing sent.
+
+use std::fmt::Write as _;
+
+use serde_json::json;
+
+use crate::cli::{PlanArgs, PlanFormat};
+use crate::graph::{Graph, describe};
+use crate::plan::{Action, Endpoint, Limit, Plan, Repeat, Stage, Target, params};
+
+/// Prints the resolved plan.
+pub fn run(args: &PlanArgs) -> anyhow::Result<u8> {
+    let ready = match super::load(&args.plan, &super::load_options(&args.inputs)) {
+        Ok(ready) => ready,
+        Err(code) => return Ok(code),
+    };
+    let (plan, graph) = (&ready.loaded.plan, &ready.graph);
+    super::print(&match args.format {
+        PlanFormat::Text => text(plan, graph),
+        PlanFormat::Mermaid => graph.to_mermaid(plan),
+        PlanFormat::Dot => graph.to_dot(plan),
+        PlanFormat::Json => format!("{}\n", serde_json::to_string_pretty(&document(plan))?),
+    });
+    Ok(super::PASS)
+}
+
+/// What a stage will cost: requests, prompt tokens and at most so many generated ones.
+#[derive(Debug, Clone, Copy, Default)]
+struct Estimate {
+    requests: u64,
+    input_tokens: u64,
+    /// `None` when the server decides.
+    output_tokens: Option<u64>,
+}
+
+impl Estimate {
+    fn of(stage: &Stage) -> Self {
+        match &stage.action {
+            Action::Cold(repeat) | Action::Warm(repeat) => Self {
+                requests: repeat.requests,
+                input_tokens: repeat.requests.saturating_mul(prompt_tokens(repeat)),
+                output_tokens: repeat
+                    .prompt
+                    .max_tokens
+                    .map(|tokens| tokens.saturating_mul(repeat.requests)),
+            },
+            Action::Flush(_) | Action::Pause(_) => {
+                Self { output_tokens: Some(0), ..Self::default() }
+            }
+        }
+    }
+
+    fn plus(self, other: Self) -> Self {
+        Self {
+            requests: self.requests + other.requests,
+            input_tokens: self.input_tokens + other.input_tokens,
+            output_tokens: self.output_tokens.zip(other.output_tokens).map(|(a, b)| a + b),
+        }
+    }
+
+    fn in_words(self) -> String {
+        let output = match self.output_tokens {
+            Some(tokens) => format!("at most {} generated", grouped(tokens)),
+            None => "generated tokens up to the server".into(),
+        };
+        format!(
+            "{} requests, about {} prompt tokens, {output}",
+            grouped(self.requests),
+            grouped(self.input_tokens)
+        )
+    }
+}
+
+/// Prompt tokens of one request: the document's length plus a quarter of the other characters.
+fn prompt_tokens(repeat: &Repeat) -> u64 {
+    let prompt = &repeat.prompt;
+    let chars: usize = prompt.messages.iter().map(|message| message.content.chars().count()).sum();
+    let context = prompt
+        .context
+        .as_ref()
+        .map_or(0, |context| context.tokens.or(context.max_ctx_tokens).unwrap_or_default());
+    context + chars.div_ceil(4) as u64
+}
+
+fn text(plan: &Plan, graph: &Graph) -> String {
+    let mut out = String::new();
+    let _ = writeln!(out, "{}", plan.name);
+    if let Some(description) = &plan.description {
+        let _ = writeln!(out, "  {description}");
+    }
+    let _ = writeln!(
+        out,
+        "  {} · sha256 {} · seed {}",
+        plan.path.display(),
+        &plan.hash[..12],
+        plan.seed
+    );
+
+    if !plan.params.is_empty() {
+        let _ = write!(out, "\nparams\n{}", indented(&params::render_text(&plan.params)));
+    }
+
+    let _ = writeln!(out, "\nstages");
+    let width = plan.stages.iter().map(|stage| stage.id.chars().count()).max().unwrap_or(0);
+    let mut total = Estimate { output_tokens: Some(0), ..Estimate::default() };
+    for (node, stage) in plan.stages.iter().enumerate() {
+        let estimate = Estimate::of(stage);
+        total = total.plus(estimate);
+        let needs: Vec<&str> =
+            graph.needs(node).iter().map(|&need| plan.stages[need].id.as_str()).collect();
+        let after =
+            if needs.is_empty() { String::new() } else { format!("after {}", needs.join(", ")) };
+        let _ = writeln!(out, "  {:<width$}  {:<32}  {after}", stage.id, describe(stage));
+        let _ = writeln!(out, "  {:<width$}    on {}", "", endpoint(&stage.endpoint));
+        if estimate.requests > 0 {
+            let _ = writeln!(out, "  {:<width$}    {}", "", estimate.in_words());
+        }
+        for threshold in &stage.thresholds {
+            let implied = if threshold.implicit { "  (implied by the kind)" } else { "" };
+            let _ = writeln!(out, "  {:<width$}    must hold: {}{implied}", "", threshold.check);
+        }
+    }
+    let _ = writeln!(out, "\nestimate\n  {}", total.in_words());
+    let flushes = plan.stages.iter().any(|stage| matches!(stage.action, Action::Flush(_)));
+    if flushes {
+        let _ =
+            writeln!(out, "  flush stages send canary prompts (and foreign traffic) of their own");
+    }
+    out
+}
+
+fn document(plan: &Plan) -> serde_json::Value {
+    let stages: Vec<_> = plan
+        .stages
+        .iter()
+        .map(|stage| {
+            let estimate = Estimate::of(stage);
+            json!({
+                "id": stage.id,
+                "kind": stage.action.kind(),
+                "needs": stage.needs.iter().map(|need| &need.id).collect::<Vec<_>>(),
+                "always": stage.always,
+                "parallel": stage.parallel,
+                "record": stage.record,
+                "tags": stage.tags,
+                "endpoint": endpoint(&stage.endpoint),
+                "model": stage.endpoint.model,
+                "requests": estimate.requests,
+                "estimated_input_tokens": estimate.input_tokens,
+                "estimated_output_tokens": estimate.output_tokens,
+                "thresholds": stage.thresholds.iter().map(|threshold| json!({
+                    "check": threshold.check,
+                    "level": threshold.level,
+                    "implicit": threshold.implicit,
+                    "is_relative": matches!(threshold.right, Limit::Times { .. }),
+                    "location": threshold.location.to_string(),
+                })).collect::<Vec<_>>(),
+            })
+        })
+        .collect();
+    json!({
+        "name": plan.name,
+        "description": plan.description,
+        "path": plan.path,
+        "hash": plan.hash,
+        "seed": plan.seed,
+        "params": plan.params,
+        "stages": stages,
+        "tags": plan.tags,
+    })
+}
+
+fn endpoint(endpoint: &Endpoint) -> String {
+    match &endpoint.target {
+        Target::Url(url) => format!("{} ({url})", endpoint.name),
+        Target::Simulator(config) => {
+            format!("{} (embedded simulator, {})", endpoint.name, config.model)
+        }
+    }
+}
+
+fn indented(text: &str) -> String {
+    text.lines().map(|line| format!("  {line}\n")).collect()
+}
+
+/// `12,345`
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::new();
+    for (position, digit) in digits.chars().enumerate() {
+        if position > 0 && (digits.len() - position).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}

@@ -1,0 +1,113 @@
+//! Preflight: starts embedded simulators, reaches every endpoint once, and keeps the connections.
+//!
+//! In: the plan's endpoints. Out: one [`Connection`] per distinct endpoint, or the first reason why
+//! the run must not begin. Nothing but `GET`s is sent here.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+use super::RunError;
+use super::manifest::ManifestEndpoint;
+use crate::client::Client;
+use crate::client::probe::{self, Server};
+use crate::plan::{Endpoint, Plan, Target};
+use crate::record::RunClock;
+use crate::simulator::Simulator;
+
+/// A reached endpoint.
+pub(super) struct Connection {
+    /// The way there.
+    pub client: Client,
+    /// What preflight learnt.
+    pub server: Server,
+    endpoint: Endpoint,
+    url: Url,
+    simulator: Option<Simulator>,
+}
+
+/// The reached endpoints of a plan, and which stage uses which.
+pub(super) struct Connections {
+    reached: Vec<Connection>,
+    of_stage: Vec<usize>,
+}
+
+impl Connections {
+    /// Reaches every endpoint that a stage uses; stages with equal endpoints share one.
+    pub(super) async fn open(
+        plan: &Plan,
+        clock: RunClock,
+        cancel: &CancellationToken,
+    ) -> Result<Self, RunError> {
+        let mut connections = Self { reached: Vec::new(), of_stage: Vec::new() };
+        for stage in &plan.stages {
+            let known =
+                connections.reached.iter().position(|c| c.endpoint.is_same_as(&stage.endpoint));
+            let position = match known {
+                Some(position) => position,
+                None => {
+                    let connection = Connection::open(&stage.endpoint, clock, cancel).await?;
+                    connections.reached.push(connection);
+                    connections.reached.len() - 1
+                }
+            };
+            connections.of_stage.push(position);
+        }
+        Ok(connections)
+    }
+
+    /// Which endpoint a stage uses, as a number to compare.
+    pub(super) fn of(&self, stage: usize) -> usize {
+        self.of_stage[stage]
+    }
+
+    /// The endpoint of a stage.
+    pub(super) fn get(&self, stage: usize) -> &Connection {
+        &self.reached[self.of_stage[stage]]
+    }
+
+    /// The endpoints for the manifest.
+    pub(super) fn described(&self) -> Vec<ManifestEndpoint> {
+        self.reached.iter().map(Connection::described).collect()
+    }
+}
+
+impl Connection {
+    async fn open(
+        endpoint: &Endpoint,
+        clock: RunClock,
+        cancel: &CancellationToken,
+    ) -> Result<Self, RunError> {
+        let (url, simulator) = match &endpoint.target {
+            Target::Url(url) => (url.clone(), None),
+            Target::Simulator(config) => {
+                let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+                let started = Simulator::start(config.as_ref().clone(), anywhere)
+                    .map_err(|error| RunError::Simulator(error.to_string()))?;
+                let url = Url::parse(&started.base_url())
+                    .map_err(|error| RunError::Simulator(error.to_string()))?;
+                (url, Some(started))
+            }
+        };
+        let preflight = |error| RunError::Preflight { endpoint: endpoint.name.clone(), error };
+        let client =
+            Client::new(endpoint, url.clone(), clock).map_err(|error| preflight(error.into()))?;
+        let server =
+            probe::probe(&client, endpoint.model.as_deref(), cancel).await.map_err(preflight)?;
+        Ok(Self { client, server, endpoint: endpoint.clone(), url, simulator })
+    }
+
+    fn described(&self) -> ManifestEndpoint {
+        ManifestEndpoint {
+            name: self.endpoint.name.clone(),
+            url: match self.simulator {
+                Some(_) => "simulator".into(),
+                None => self.url.to_string(),
+            },
+            model: Some(self.server.model.clone()),
+            server: Some(self.server.kind.name().to_owned()),
+            server_version: self.server.version.clone(),
+        }
+    }
+}

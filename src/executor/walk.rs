@@ -1,0 +1,113 @@
+//! The walk over the graph: which stage runs when, and what a failure skips.
+//!
+//! Stages run one at a time in file order as their needs are met; stages marked `parallel` overlap
+//! when they use different endpoints, since load on one would falsify the numbers of another.
+
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+
+use super::connect::Connections;
+use crate::graph::Graph;
+use crate::plan::Plan;
+use crate::record::{RecordSender, RunClock, StageState};
+use crate::stage::{self, StageContext, Stop};
+
+/// Everything the walk hands on to stages.
+pub(super) struct Walk<'a> {
+    pub plan: &'a Plan,
+    pub graph: &'a Graph,
+    pub connections: &'a Connections,
+    pub run_nonce: &'a str,
+    pub records: &'a RecordSender,
+    pub clock: RunClock,
+    pub stop: &'a Stop,
+}
+
+impl Walk<'_> {
+    /// Runs every stage that can run; the others get lines that say why not.
+    pub(super) async fn run(&self) {
+        let stages = &self.plan.stages;
+        let params = params(self.plan);
+        let mut is_settled = vec![false; stages.len()];
+        let mut is_running = vec![false; stages.len()];
+        let mut running = FuturesUnordered::new();
+        loop {
+            for node in self.graph.ready(&is_settled, &is_running) {
+                if self.may_join(node, &is_running) && !self.stop.drain.is_cancelled() {
+                    is_running[node] = true;
+                    let params = &params;
+                    running.push(async move { (node, self.stage(node, params).await) });
+                }
+            }
+            let Some((node, outcome)) = running.next().await else { break };
+            is_running[node] = false;
+            is_settled[node] = true;
+            if outcome.state != StageState::Completed {
+                for skipped in self.graph.skipped_by(node) {
+                    if !is_settled[skipped] && !stages[skipped].always {
+                        is_settled[skipped] = true;
+                        let reason = format!("`{}` did not complete", stages[node].id);
+                        self.skip(skipped, &reason, StageState::Skipped).await;
+                    }
+                }
+            }
+        }
+        for node in (0..stages.len()).filter(|&node| !is_settled[node]) {
+            self.skip(node, "interrupted by a signal before it began", StageState::Interrupted)
+                .await;
+        }
+    }
+
+    /// Whether a ready stage may start beside those that run.
+    fn may_join(&self, node: usize, is_running: &[bool]) -> bool {
+        let stages = &self.plan.stages;
+        (0..stages.len()).filter(|&other| is_running[other]).all(|other| {
+            stages[node].parallel
+                && stages[other].parallel
+                && self.connections.of(node) != self.connections.of(other)
+        })
+    }
+
+    async fn stage(&self, node: usize, params: &serde_json::Value) -> stage::StageOutcome {
+        let connection = self.connections.get(node);
+        stage::run(StageContext {
+            stage: &self.plan.stages[node],
+            seed: self.plan.seed,
+            run_nonce: self.run_nonce,
+            params,
+            client: &connection.client,
+            server: &connection.server,
+            records: self.records,
+            clock: self.clock,
+            stop: self.stop,
+        })
+        .await
+    }
+
+    /// Leaves the lines of a stage that will not run: all it planned never started.
+    async fn skip(&self, node: usize, reason: &str, state: StageState) {
+        let connection = self.connections.get(node);
+        stage::skip(
+            StageContext {
+                stage: &self.plan.stages[node],
+                seed: self.plan.seed,
+                run_nonce: self.run_nonce,
+                params: &serde_json::Value::Null,
+                client: &connection.client,
+                server: &connection.server,
+                records: self.records,
+                clock: self.clock,
+                stop: self.stop,
+            },
+            state,
+            reason,
+        )
+        .await;
+    }
+}
+
+/// The params as templates see them. Secrets stay out: a prompt is no place for them.
+fn params(plan: &Plan) -> serde_json::Value {
+    let visible = plan.params.iter().filter(|param| !param.secret);
+    visible.map(|param| (param.name.clone(), param.value.clone())).collect()
+}

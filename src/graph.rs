@@ -1,0 +1,178 @@
+//! Floor 2: plan → graph of stages.
+//!
+//! In: a checked [`Plan`]. Out: a [`Graph`]: nodes in file order, edges from `needs`, or a
+//! diagnostic that names every stage of a cycle. It knows nothing of running; the executor asks it
+//! what is [`ready`](Graph::ready) and what a failure [`skips`](Graph::skipped_by).
+
+use std::fmt::Write as _;
+
+use crate::plan::diagnostic::{Code, Diagnostic};
+use crate::plan::{Action, FlushMethod, Plan, Stage};
+
+/// The stages and what they wait for. Nodes are indices into [`Plan::stages`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Graph {
+    needs: Vec<Vec<usize>>,
+}
+
+impl Graph {
+    /// Builds the graph of a plan. Errors: one diagnostic per cycle, with a label on every edge.
+    pub fn build(plan: &Plan) -> Result<Self, Vec<Diagnostic>> {
+        let position = |id: &str| plan.stages.iter().position(|stage| stage.id == id).into_iter();
+        let needs: Vec<Vec<usize>> = plan
+            .stages
+            .iter()
+            .map(|stage| stage.needs.iter().flat_map(|need| position(&need.id)).collect())
+            .collect();
+        let graph = Self { needs };
+        match graph.cycle() {
+            None => Ok(graph),
+            Some(cycle) => Err(vec![cycle_diagnostic(&plan.stages, &cycle)]),
+        }
+    }
+
+    /// The stages that `node` waits for.
+    pub fn needs(&self, node: usize) -> &[usize] {
+        &self.needs[node]
+    }
+
+    /// Number of stages.
+    pub fn len(&self) -> usize {
+        self.needs.len()
+    }
+
+    /// Whether there are no stages.
+    pub fn is_empty(&self) -> bool {
+        self.needs.is_empty()
+    }
+
+    /// The stages, in file order, whose needs are all settled and which are not settled or
+    /// running themselves.
+    pub fn ready(&self, is_settled: &[bool], is_running: &[bool]) -> Vec<usize> {
+        (0..self.len())
+            .filter(|&node| !is_settled[node] && !is_running[node])
+            .filter(|&node| self.needs[node].iter().all(|&need| is_settled[need]))
+            .collect()
+    }
+
+    /// Every stage that can't run once `failed` has failed: its dependents and theirs.
+    pub fn skipped_by(&self, failed: usize) -> Vec<usize> {
+        let mut reached = vec![false; self.len()];
+        let mut open = vec![failed];
+        while let Some(node) = open.pop() {
+            for dependent in 0..self.len() {
+                if !reached[dependent] && self.needs[dependent].contains(&node) {
+                    reached[dependent] = true;
+                    open.push(dependent);
+                }
+            }
+        }
+        (0..self.len()).filter(|&node| reached[node]).collect()
+    }
+
+    /// One cycle as a list of nodes in which each needs the next and the last needs the first.
+    fn cycle(&self) -> Option<Vec<usize>> {
+        #[derive(Clone, Copy, PartialEq)]
+        enum Mark {
+            New,
+            Open,
+            Done,
+        }
+        // Iterative, so that a chain of 10,000 stages needs no deep stack.
+        let mut mark = vec![Mark::New; self.len()];
+        for root in 0..self.len() {
+            if mark[root] != Mark::New {
+                continue;
+            }
+            let mut path = vec![(root, 0)];
+            mark[root] = Mark::Open;
+            while let Some((node, next)) = path.last_mut() {
+                let Some(&need) = self.needs[*node].get(*next) else {
+                    mark[*node] = Mark::Done;
+                    path.pop();
+                    continue;
+                };
+                *next += 1;
+                match mark[need] {
+                    Mark::Done => {}
+                    Mark::New => {
+                        mark[need] = Mark::Open;
+                        path.push((need, 0));
+                    }
+                    Mark::Open => {
+                        let from = path.iter().position(|(node, _)| *node == need)?;
+                        return Some(path[from..].iter().map(|(node, _)| *node).collect());
+                    }
+                }
+            }
+        }
+        None
+    }
+
+    /// The graph in Mermaid's flowchart language.
+    pub fn to_mermaid(&self, plan: &Plan) -> String {
+        let mut text = String::from("flowchart TD\n");
+        for (node, stage) in plan.stages.iter().enumerate() {
+            let _ = writeln!(text, "  s{node}[\"{}<br/>{}\"]", stage.id, describe(stage));
+        }
+        for node in 0..self.len() {
+            for need in &self.needs[node] {
+                let _ = writeln!(text, "  s{need} --> s{node}");
+            }
+        }
+        text
+    }
+
+    /// The graph in Graphviz's dot language.
+    pub fn to_dot(&self, plan: &Plan) -> String {
+        let mut text = String::from("digraph plan {\n  rankdir=TB;\n  node [shape=box];\n");
+        for (node, stage) in plan.stages.iter().enumerate() {
+            let _ = writeln!(text, "  s{node} [label=\"{}\\n{}\"];", stage.id, describe(stage));
+        }
+        for node in 0..self.len() {
+            for need in &self.needs[node] {
+                let _ = writeln!(text, "  s{need} -> s{node};");
+            }
+        }
+        text.push_str("}\n");
+        text
+    }
+}
+
+/// What a stage will do, in a few words: `cold, 8 requests`.
+pub fn describe(stage: &Stage) -> String {
+    match &stage.action {
+        Action::Cold(repeat) | Action::Warm(repeat) => {
+            let kind = stage.action.kind();
+            let plural = if repeat.requests == 1 { "" } else { "s" };
+            match repeat.concurrency {
+                1 => format!("{kind}, {} request{plural}", repeat.requests),
+                n => format!("{kind}, {} request{plural}, {n} at a time", repeat.requests),
+            }
+        }
+        Action::Flush(flush) => match flush.with {
+            FlushMethod::Auto => "flush, however the server can".into(),
+            FlushMethod::Http => "flush by the server's own endpoint".into(),
+            FlushMethod::Traffic => "flush by foreign traffic".into(),
+        },
+        Action::Pause(length) => format!("pause {length:?}"),
+    }
+}
+
+fn cycle_diagnostic(stages: &[Stage], cycle: &[usize]) -> Diagnostic {
+    let mut path: Vec<&str> = cycle.iter().map(|&node| stages[node].id.as_str()).collect();
+    path.push(path[0]);
+    let mut diagnostic = Diagnostic::error(
+        Code::Cycle,
+        format!("these stages wait for each other: {}", path.join(" → ")),
+    )
+    .help("take one of these out of `needs`");
+    for (step, &node) in cycle.iter().enumerate() {
+        let next = &stages[cycle[(step + 1) % cycle.len()]].id;
+        let need = stages[node].needs.iter().find(|need| &need.id == next);
+        let location = need.map_or(&stages[node].location, |need| &need.location);
+        diagnostic =
+            diagnostic.label(location.clone(), format!("`{}` needs `{next}`", stages[node].id));
+    }
+    diagnostic
+}

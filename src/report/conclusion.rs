@@ -1,0 +1,132 @@
+//! The run in plain words: what the cache bought, and whether the run passed.
+//!
+//! In: a summary. Out: sentences. Invariant: a comparison is only made between figures that exist,
+//! and says so when the cache was not in the state that it would need.
+
+use super::escape::printable;
+use super::look::Look;
+use crate::metrics::quantity::{plural, show, significant};
+use crate::metrics::summary::{RunState, StageSummary, Summary};
+use crate::metrics::verdict;
+use crate::record::{CacheState, FlushState};
+
+/// A ratio of TTFTs closer to 1 than this is not worth a claim.
+const TELLING_RATIO: f64 = 1.1;
+
+/// What the cache did to the time to first token, stage against stage.
+pub(super) fn story(stages: &[&StageSummary]) -> Vec<String> {
+    let mut sentences = Vec::new();
+    let mut cold: Option<&StageSummary> = None;
+    let mut warm: Option<&StageSummary> = None;
+    let mut flush: Option<&StageSummary> = None;
+    for &stage in stages {
+        match stage.cache.expected {
+            Some(CacheState::Warm) => {
+                sentences.extend(cold.and_then(|cold| warm_against_cold(stage, cold)));
+                (warm, flush) = (Some(stage), None);
+            }
+            Some(CacheState::Cold) => {
+                let after = flush.zip(warm);
+                sentences.extend(after.and_then(|(flush, warm)| after_flush(stage, flush, warm)));
+                cold = Some(stage);
+            }
+            _ if stage.flush.is_some() => flush = Some(stage),
+            _ => {}
+        }
+    }
+    sentences
+}
+
+/// One line that says how the run ended.
+pub(super) fn headline(summary: &Summary, look: Look) -> String {
+    let checks: Vec<_> = summary.stages.iter().flat_map(|stage| &stage.thresholds).collect();
+    let failed = checks.iter().filter(|result| verdict::fails(result)).count() as u64;
+    let all = plural(checks.len() as u64, "check");
+    let code = summary.verdict.exit_code;
+    match (summary.run.state, summary.run.valid) {
+        (RunState::Running, _) => look.doubtful("RUNNING: these are the numbers so far."),
+        (RunState::Interrupted, _) => {
+            look.doubtful("INTERRUPTED: these are partial results; everything recorded is kept.")
+        }
+        (_, false) => look.bad("INVALID: these numbers must not be trusted; the notes say why."),
+        _ if code == verdict::PASS && checks.is_empty() => {
+            look.good("DONE: the run is complete; the plan states no thresholds to judge it by.")
+        }
+        _ if code == verdict::PASS => look.good(&format!("PASS: {all}, none failed.")),
+        _ if code == verdict::THRESHOLDS_FAILED => {
+            look.bad(&format!("FAIL: {failed} of {all} failed."))
+        }
+        _ => look
+            .bad(&format!("INCOMPLETE: not everything in the plan was done (exit code {code}).")),
+    }
+}
+
+fn warm_against_cold(warm: &StageSummary, cold: &StageSummary) -> Option<String> {
+    let (fast, slow) = (ttft(warm)?, ttft(cold)?);
+    let (warm_name, cold_name) = (label(warm), label(cold));
+    let figures = format!(
+        "TTFT p50 {} in {warm_name}, {} in {cold_name}",
+        show(fast, "ms"),
+        show(slow, "ms")
+    );
+    let ratio = slow / fast;
+    let claim = if ratio >= TELLING_RATIO {
+        let saved = show(slow - fast, "ms");
+        format!(
+            "The cache makes the first token come {} × sooner and saves {saved}",
+            significant(ratio, 2)
+        )
+    } else {
+        "The cache buys no measurable time to first token".to_owned()
+    };
+    let doubt = doubt(warm, CacheState::Warm).or_else(|| doubt(cold, CacheState::Cold));
+    Some(format!("{claim}: {figures}.{}", doubt.unwrap_or_default()))
+}
+
+fn after_flush(cold: &StageSummary, flush: &StageSummary, warm: &StageSummary) -> Option<String> {
+    let (now, warm_ttft) = (ttft(cold)?, ttft(warm)?);
+    let state = flush.flush.as_ref()?.state;
+    let (cold_name, figures) =
+        (label(cold), format!("TTFT p50 {}, {} before it", show(now, "ms"), show(warm_ttft, "ms")));
+    let slow_again = now / warm_ttft >= TELLING_RATIO;
+    Some(match (cold.cache.verdict, state) {
+        (CacheState::Cold, _) => {
+            format!("After the flush the cache was empty: {cold_name} was cold again ({figures}).")
+        }
+        (CacheState::Warm | CacheState::Mixed, _) => format!(
+            "The flush did not empty the cache: {cold_name} was {} ({figures}).",
+            cold.cache.verdict
+        ),
+        (CacheState::Unknown, FlushState::Failed) => {
+            format!("The flush failed, so {cold_name} proves nothing ({figures}).")
+        }
+        (CacheState::Unknown, _) if slow_again => format!(
+            "The server does not say what it cached; after the flush {cold_name} took longer again, \
+             as it would from an empty cache ({figures})."
+        ),
+        (CacheState::Unknown, _) => format!(
+            "The server does not say what it cached, and after the flush {cold_name} was no slower, \
+             so the flush may have done nothing ({figures})."
+        ),
+    })
+}
+
+/// Why a stage is no good witness, if so.
+fn doubt(stage: &StageSummary, wanted: CacheState) -> Option<String> {
+    let name = label(stage);
+    match stage.cache.verdict {
+        verdict if verdict == wanted => None,
+        CacheState::Unknown => {
+            Some(" The server does not say what it cached, so only the times speak.".to_owned())
+        }
+        verdict => Some(format!(" But {name} was {verdict}, not {wanted}: take this with care.")),
+    }
+}
+
+fn ttft(stage: &StageSummary) -> Option<f64> {
+    stage.metrics.get("ttft").map(|ttft| ttft.p50).filter(|p50| *p50 > 0.0)
+}
+
+fn label(stage: &StageSummary) -> String {
+    printable(&stage.label()).into_owned()
+}

@@ -1,0 +1,92 @@
+//! What lies behind the table: flushes, errors, stages that did not complete.
+//!
+//! In: stages. Out: lines of text. Invariant: whatever a server said is quoted, never obeyed.
+
+use super::escape::printable;
+use super::look::Look;
+use super::table::flush_word;
+use crate::metrics::quantity::{grouped, show};
+use crate::metrics::summary::StageSummary;
+use crate::record::{FlushAttempt, FlushLine, FlushState, StageState};
+
+/// What was done to empty the cache, and what it did.
+pub(super) fn flushes(stages: &[&StageSummary], look: Look) -> Vec<String> {
+    let flushed = stages.iter().filter_map(|stage| Some((stage, stage.flush.as_ref()?)));
+    flushed.flat_map(|(stage, flush)| one_flush(&stage.label(), flush, look)).collect()
+}
+
+fn one_flush(stage: &str, flush: &FlushLine, look: Look) -> Vec<String> {
+    let word = flush_word(flush.state);
+    let word = match flush.state {
+        FlushState::Proven => look.good(word),
+        FlushState::Unproven => look.doubtful(word),
+        FlushState::Failed => look.bad(word),
+    };
+    let mut lines = vec![format!("  {}: {word}: {}", printable(stage), printable(&flush.summary))];
+    lines.push(format!("      before: canary {}{}", flush.before, canary_before(flush)));
+    lines.extend(flush.attempts.iter().enumerate().map(|(number, attempt)| {
+        let FlushAttempt { method, accepted, detail, after, .. } = attempt;
+        let accepted = if *accepted { "accepted" } else { "refused" };
+        let detail =
+            if detail.is_empty() { String::new() } else { format!(" ({})", printable(detail)) };
+        let (method, number) = (printable(method), number + 1);
+        format!(
+            "      try {number}: {method}: {accepted}{detail}; canary {after}{}",
+            canary_after(attempt)
+        )
+    }));
+    lines
+}
+
+fn canary_before(flush: &FlushLine) -> String {
+    let cached = match (flush.cached_tokens, flush.prompt_tokens) {
+        (Some(cached), Some(prompt)) => {
+            format!(", {} of {} tokens cached", grouped(cached), grouped(prompt))
+        }
+        _ => String::new(),
+    };
+    let ttft = match (flush.ttft_cold_ms, flush.ttft_warm_ms) {
+        (Some(cold), Some(warm)) => {
+            format!(", TTFT {} new, {} repeated", show(cold, "ms"), show(warm, "ms"))
+        }
+        _ => String::new(),
+    };
+    format!("{cached}{ttft}")
+}
+
+fn canary_after(attempt: &FlushAttempt) -> String {
+    let cached = attempt.cached_tokens.map(|n| format!(", {} tokens cached", grouped(n)));
+    let ttft = attempt.ttft_ms.map(|ms| format!(", TTFT {}", show(ms, "ms")));
+    format!("{}{}", cached.unwrap_or_default(), ttft.unwrap_or_default())
+}
+
+/// Failed requests by class, with the first message of each.
+pub(super) fn errors(stages: &[&StageSummary]) -> Vec<String> {
+    let found: Vec<_> = stages
+        .iter()
+        .flat_map(|stage| stage.errors.iter().map(move |(class, count)| (stage, class, count)))
+        .collect();
+    let width = found.iter().map(|(stage, ..)| stage.label().chars().count()).max().unwrap_or(0);
+    let line = |(stage, class, count): &(&&StageSummary, &String, &u64)| {
+        let sample = stage.error_samples.get(*class).map(|text| format!("  {}", printable(text)));
+        let (label, class) = (stage.label(), printable(class));
+        let label = printable(&label);
+        format!("  {label:width$}  {} × {class}{}", grouped(**count), sample.unwrap_or_default())
+    };
+    found.iter().map(line).collect()
+}
+
+/// Stages that did not complete, and why.
+pub(super) fn incomplete(stages: &[&StageSummary], look: Look) -> Vec<String> {
+    let line = |stage: &&&StageSummary| {
+        let state = match stage.state {
+            StageState::Completed => return None,
+            StageState::Failed => look.bad("failed"),
+            StageState::Interrupted => look.doubtful("interrupted"),
+            StageState::Skipped => look.doubtful("skipped"),
+        };
+        let reason = stage.reason.as_deref().unwrap_or("no reason was recorded");
+        Some(format!("  {} {state}: {}", printable(&stage.label()), printable(reason)))
+    };
+    stages.iter().filter_map(|stage| line(&stage)).collect()
+}

@@ -1,0 +1,220 @@
+//! The table of stages.
+//!
+//! In: the reported stages. Out: lines of text. Invariants: one unit per column, stated in its
+//! head, so that figures can be compared by looking down; where the terminal is too narrow, the
+//! least telling columns go first and nothing is cut.
+
+use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
+
+use super::escape::printable;
+use super::look::Look;
+use crate::metrics::quantity::{grouped, show};
+use crate::metrics::summary::{Counts, Distribution, StageSummary};
+use crate::record::{CacheState, FlushState};
+
+/// What stands where there is nothing to say.
+const NOTHING: &str = "–";
+
+/// One column; those with the highest `goes` are left out first.
+struct Column {
+    head: String,
+    unit: String,
+    right: bool,
+    goes: u8,
+    cells: Vec<String>,
+}
+
+/// A figure taken of a distribution.
+type Figure = fn(&Distribution) -> f64;
+
+/// The table, at most as wide as the terminal if that can be had.
+pub(super) fn render(stages: &[&StageSummary], look: Look) -> Vec<String> {
+    let mut columns = columns(stages);
+    loop {
+        let lines = draw(&columns, stages.len());
+        let widest = lines.iter().map(|line| line.chars().count()).max().unwrap_or(0);
+        let last = columns.iter().map(|column| column.goes).max().filter(|goes| *goes > 0);
+        match (look.width, last) {
+            (Some(width), Some(goes)) if widest > width => {
+                columns.retain(|column| column.goes < goes);
+            }
+            _ => return with_head(lines, look),
+        }
+    }
+}
+
+fn columns(stages: &[&StageSummary]) -> Vec<Column> {
+    let text = |head: &str, goes, cell: fn(&StageSummary) -> String| Column {
+        head: head.to_owned(),
+        unit: String::new(),
+        right: false,
+        goes,
+        cells: stages.iter().map(|stage| cell(stage)).collect(),
+    };
+    let mut columns = vec![
+        text("stage", 0, |stage| printable(&stage.label()).into_owned()),
+        text("kind", 7, |stage| printable(&stage.kind).into_owned()),
+        text("requests", 0, |stage| requests(&stage.counts)),
+    ];
+    columns.extend(times(
+        stages,
+        "TTFT",
+        "ttft",
+        &[("p50", 0, |d| d.p50), ("p95", 3, |d| d.p95), ("p99", 5, |d| d.p99)],
+    ));
+    columns.extend(times(stages, "TPOT", "tpot", &[("p50", 2, |d| d.p50)]));
+    columns.extend(times(stages, "E2E", "e2e", &[("p50", 1, |d| d.p50), ("p95", 4, |d| d.p95)]));
+    columns.push(throughput(stages));
+    columns.push(text("cache", 0, cache));
+    columns.push(took(stages));
+    let is_empty = |column: &Column| column.cells.iter().all(|cell| cell == NOTHING);
+    columns.retain(|column| !is_empty(column));
+    columns
+}
+
+/// Columns of one metric in one unit; only the first head carries the metric's name.
+fn times(
+    stages: &[&StageSummary],
+    head: &str,
+    metric: &str,
+    figures: &[(&str, u8, Figure)],
+) -> Vec<Column> {
+    let found: Vec<_> = stages.iter().map(|stage| stage.metrics.get(metric)).collect();
+    let shown = |figure: Figure| found.iter().flatten().map(move |d| figure(d));
+    let all = || figures.iter().flat_map(|(_, _, figure)| shown(*figure));
+    let (unit, factor) = time_unit(all().fold(0.0, f64::max));
+    let decimals = decimals(all().map(|ms| ms * factor));
+    let column = |(position, (name, goes, figure)): (usize, &(&str, u8, Figure))| Column {
+        head: if position == 0 { format!("{head} {name}") } else { (*name).to_owned() },
+        unit: unit.to_owned(),
+        right: true,
+        goes: *goes,
+        cells: found.iter().map(|d| number(d.map(|d| figure(d) * factor), decimals)).collect(),
+    };
+    figures.iter().enumerate().map(column).collect()
+}
+
+/// The unit for a column whose largest time is `largest` milliseconds, and what to multiply with.
+fn time_unit(largest: f64) -> (&'static str, f64) {
+    if largest >= 10_000.0 {
+        ("s", 1e-3)
+    } else if largest > 0.0 && largest < 0.5 {
+        ("µs", 1e3)
+    } else {
+        ("ms", 1.0)
+    }
+}
+
+fn throughput(stages: &[&StageSummary]) -> Column {
+    let rates: Vec<_> =
+        stages.iter().map(|stage| stage.throughput.output_tokens_per_second).collect();
+    let decimals = decimals(rates.iter().copied().flatten());
+    Column {
+        head: "output".to_owned(),
+        unit: "tok/s".to_owned(),
+        right: true,
+        goes: 4,
+        cells: rates.iter().map(|rate| number(*rate, decimals)).collect(),
+    }
+}
+
+fn took(stages: &[&StageSummary]) -> Column {
+    Column {
+        head: "took".to_owned(),
+        unit: "s".to_owned(),
+        right: true,
+        goes: 6,
+        cells: stages.iter().map(|stage| format!("{:.1}", stage.duration_s)).collect(),
+    }
+}
+
+/// `8 ok`, or `5 ok, 2 failed, 1 cancelled`.
+fn requests(counts: &Counts) -> String {
+    if counts.planned == 0 {
+        return NOTHING.to_owned();
+    }
+    let rest = [
+        (counts.errors, "failed"),
+        (counts.cancelled, "cancelled"),
+        (counts.dropped_late, "dropped late"),
+        (counts.lost_in_flight, "lost"),
+        (counts.never_started, "never sent"),
+    ];
+    let mut parts = vec![format!("{} ok", grouped(counts.ok))];
+    parts.extend(
+        rest.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{} {what}", grouped(*n))),
+    );
+    parts.join(", ")
+}
+
+/// `warm 98.4 %`, with the expectation when it was not met: `mixed 40 % (wanted cold)`.
+fn cache(stage: &StageSummary) -> String {
+    if let Some(flush) = &stage.flush {
+        return format!("flush {}", flush_word(flush.state));
+    }
+    if stage.counts.ok == 0 {
+        return NOTHING.to_owned();
+    }
+    let verdict = stage.cache.verdict;
+    let share = match (stage.cache.cached_tokens, stage.cache.prompt_tokens) {
+        (Some(cached), Some(prompt)) if prompt > 0 && verdict != CacheState::Unknown => {
+            format!(" {}", show(cached as f64 / prompt as f64, "share"))
+        }
+        _ => String::new(),
+    };
+    let missed = stage.cache.expected.filter(|expected| *expected != verdict);
+    let wanted = missed.map(|expected| format!(" (wanted {expected})")).unwrap_or_default();
+    format!("{verdict}{share}{wanted}")
+}
+
+/// How a flush ended, as the table and the evidence say it.
+pub(super) fn flush_word(state: FlushState) -> &'static str {
+    match state {
+        FlushState::Proven => "proven",
+        FlushState::Unproven => "unproven",
+        FlushState::Failed => "FAILED",
+    }
+}
+
+fn number(value: Option<f64>, decimals: usize) -> String {
+    value.map_or_else(|| NOTHING.to_owned(), |value| format!("{value:.decimals$}"))
+}
+
+/// How many decimals give the smallest figure of a column three digits; the others get as many, so
+/// that the points stand below one another.
+fn decimals(figures: impl Iterator<Item = f64>) -> usize {
+    match figures.filter(|figure| *figure > 0.0).fold(f64::INFINITY, f64::min) {
+        smallest if smallest < 1.0 => 3,
+        smallest if smallest < 10.0 => 2,
+        smallest if smallest < 100.0 => 1,
+        _ => 0,
+    }
+}
+
+fn draw(columns: &[Column], rows: usize) -> Vec<String> {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    let aligned = |column: &Column, text: &str| {
+        let alignment = if column.right { CellAlignment::Right } else { CellAlignment::Left };
+        Cell::new(text).set_alignment(alignment)
+    };
+    table.set_header(
+        columns
+            .iter()
+            .map(|column| aligned(column, &format!("{}\n{}", column.head, column.unit)))
+            .collect::<Vec<Cell>>(),
+    );
+    for row in 0..rows {
+        table.add_row(columns.iter().map(|c| aligned(c, &c.cells[row])).collect::<Vec<Cell>>());
+    }
+    table.lines().map(|line| format!(" {}", line.trim_end())).collect()
+}
+
+/// Sets the two lines of names and units off from the figures.
+fn with_head(mut lines: Vec<String>, look: Look) -> Vec<String> {
+    let widest = lines.iter().map(|line| line.chars().count()).max().unwrap_or(0);
+    let figures = lines.split_off(lines.len().min(2));
+    let rule = format!("  {}", "─".repeat(widest.saturating_sub(2)));
+    lines.push(rule);
+    lines.iter().map(|line| look.dim(line)).chain(figures).collect()
+}

@@ -1,0 +1,197 @@
+//! The embedded endpoint: an OpenAI-style server with a real prefix cache and known times.
+//!
+//! In: a [`SimulatorConfig`]. Out: a server on a loopback port, with a thread and a runtime of its
+//! own, and a log of what it really did and when ([`Truth`]). Invariant: what it says and when it
+//! is *due* are functions of configuration, requests and their arrival times alone; when a byte
+//! really *left* is in the truth log.
+//!
+//! `http` bytes ↔ requests · `server` connections and faults of the whole server · `routes` one
+//! answer per path · `chat` what is asked · `reply` what is written · `engine` which token is due when · `cache` and
+//! `tokens` what is warm · `alarm` waking up on time · `truth` the log. It speaks vLLM's way where
+//! servers differ.
+
+mod alarm;
+mod cache;
+mod chat;
+mod engine;
+mod http;
+mod reply;
+mod routes;
+mod server;
+mod tokens;
+mod truth;
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use tokio::net::{TcpListener, TcpSocket};
+use tokio_util::sync::CancellationToken;
+
+use crate::plan::SimulatorConfig;
+use crate::record::RunClock;
+use server::Shared;
+pub use truth::{Truth, TruthOutcome};
+
+/// Connections the kernel may hold before they are accepted: room for an opening burst.
+const BACKLOG: u32 = 4096;
+
+/// A running simulator. Dropping it stops it, within milliseconds.
+#[derive(Debug)]
+pub struct Simulator {
+    shared: Arc<Shared>,
+    address: SocketAddr,
+    stop: CancellationToken,
+    down: CancellationToken,
+    thread: Option<JoinHandle<()>>,
+    writer: Option<JoinHandle<()>>,
+}
+
+/// Why a simulator can't start.
+#[derive(Debug, thiserror::Error)]
+pub enum SimulatorError {
+    /// The address is taken, or not ours.
+    #[error("the simulator can't listen on {address}: {source}")]
+    Bind {
+        /// The address asked for.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The file of the truth log can't be made.
+    #[error("the truth log {} can't be written: {source}", path.display())]
+    Truth {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// No thread or no event queue to be had.
+    #[error("the simulator can't start: {0}")]
+    System(#[from] io::Error),
+}
+
+impl Simulator {
+    /// Starts a simulator that listens on `bind`; port 0 takes a free one.
+    pub fn start(config: SimulatorConfig, bind: SocketAddr) -> Result<Self, SimulatorError> {
+        Self::launch(config, bind, None)
+    }
+
+    /// Like [`Simulator::start`], and writes the truth of every ended request to the file `truth`
+    /// as one JSON line.
+    pub fn start_with_truth(
+        config: SimulatorConfig,
+        bind: SocketAddr,
+        truth: &Path,
+    ) -> Result<Self, SimulatorError> {
+        Self::launch(config, bind, Some(truth))
+    }
+
+    fn launch(
+        config: SimulatorConfig,
+        bind: SocketAddr,
+        truth: Option<&Path>,
+    ) -> Result<Self, SimulatorError> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let listener = {
+            let _entered = runtime.enter();
+            listen(bind).map_err(|source| SimulatorError::Bind { address: bind, source })?
+        };
+        let address = listener.local_addr()?;
+        let (copy, writer) = match truth {
+            Some(path) => {
+                let (copy, writer) = std::fs::File::create(path)
+                    .and_then(truth::start_writer)
+                    .map_err(|source| SimulatorError::Truth { path: path.to_owned(), source })?;
+                (Some(copy), Some(writer))
+            }
+            None => (None, None),
+        };
+        let (stop, down) = (CancellationToken::new(), CancellationToken::new());
+        let shared = Arc::new(Shared::new(config, stop.clone(), copy)?);
+        let thread = std::thread::Builder::new().name("simulator".into()).spawn({
+            let (shared, down) = (Arc::clone(&shared), down.clone().drop_guard());
+            move || {
+                runtime.block_on(server::serve(listener, shared));
+                // Drops every connection where it stands.
+                drop(runtime);
+                drop(down);
+            }
+        })?;
+        Ok(Self { shared, address, stop, down, thread: Some(thread), writer })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The URL for an endpoint, such as `http://127.0.0.1:8000/v1`.
+    pub fn base_url(&self) -> String {
+        format!("http://{}/v1", self.address)
+    }
+
+    /// The clock of all times in the truth log.
+    pub fn clock(&self) -> RunClock {
+        self.shared.clock
+    }
+
+    /// What it did, by request number. The newest 262,144 requests (or 8 million tokens) are kept.
+    pub fn truth(&self) -> Vec<Truth> {
+        self.shared.state().truth.entries()
+    }
+
+    /// Hands out and forgets the truth of all requests before the first that still runs, so that a
+    /// long measurement can go on in bounded memory without losing any.
+    pub fn take_truth(&self) -> Vec<Truth> {
+        self.shared.state().truth.take()
+    }
+
+    /// Number of the oldest request still in the log, that is how many were taken or left.
+    pub fn first_truth(&self) -> u64 {
+        self.shared.state().truth.dropped()
+    }
+
+    /// Whether it still serves; false after a scripted crash.
+    pub fn is_up(&self) -> bool {
+        !self.down.is_cancelled()
+    }
+
+    /// Returns when it serves no more.
+    pub async fn down(&self) {
+        self.down.cancelled().await;
+    }
+
+    /// Stops it: the port closes, connections drop, threads end, the truth file is complete.
+    pub fn shutdown(mut self) {
+        self.stop_threads();
+    }
+
+    fn stop_threads(&mut self) {
+        self.stop.cancel();
+        if let Some(Err(_)) = self.thread.take().map(JoinHandle::join) {
+            tracing::error!("the simulator's thread panicked");
+        }
+        // Nobody writes any more: the file's thread sees the end and finishes.
+        self.shared.state().truth.end_copy();
+        if let Some(Err(_)) = self.writer.take().map(JoinHandle::join) {
+            tracing::error!("the truth log's thread panicked");
+        }
+    }
+}
+
+impl Drop for Simulator {
+    fn drop(&mut self) {
+        self.stop_threads();
+    }
+}
+
+fn listen(bind: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if bind.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    socket.bind(bind)?;
+    socket.listen(BACKLOG)
+}

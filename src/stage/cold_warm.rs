@@ -1,0 +1,119 @@
+//! `cold` and `warm`: a list of prompts, sent in order, so many at a time.
+//!
+//! The two differ only in what they expect of the server's cache; prompts that must be unseen (or
+//! seen) are the workload's doing. Invariant: as many `end` lines as `requests`.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use futures::future::join_all;
+
+use super::exchange::{never_started, prepare, send};
+use super::{StageContext, StageOutcome, tokens};
+use crate::client::probe;
+use crate::plan::Repeat;
+use crate::record::Outcome;
+use crate::workload::Workload;
+use crate::workload::prompt::{PromptSettings, PromptWorkload};
+use crate::workload::tokenizer::Tokenizer;
+
+/// What the slots of a stage share.
+struct Shared<'a> {
+    context: &'a StageContext<'a>,
+    workload: &'a dyn Workload,
+    tokenizer: &'a Tokenizer,
+    requests: u64,
+    next: AtomicU64,
+    is_endpoint_gone: AtomicBool,
+}
+
+/// Sends the stage's requests.
+pub(super) async fn run(context: &StageContext<'_>, repeat: &Repeat) -> StageOutcome {
+    let tokenizer = tokens::tokenizer(context).await;
+    let settings = PromptSettings {
+        stage: &context.stage.id,
+        seed: context.seed,
+        run_nonce: context.run_nonce,
+        params: context.params,
+        context_tokens: context.server.context_tokens,
+    };
+    let workload = tokenizer.map_err(|error| error.to_string()).and_then(|tokenizer| {
+        PromptWorkload::new(repeat, &settings, tokenizer.clone())
+            .map(|workload| (workload, tokenizer))
+            .map_err(|error| error.to_string())
+    });
+    let (workload, tokenizer) = match workload {
+        Ok(workload) => workload,
+        Err(reason) => return give_up(context, repeat.requests, 0, reason).await,
+    };
+    // A prompt that was abandoned, or a flush just done, may still keep the server busy.
+    super::flush::wait_until_idle(context).await;
+
+    let shared = Shared {
+        context,
+        workload: &workload,
+        tokenizer: &tokenizer,
+        requests: repeat.requests,
+        next: AtomicU64::new(0),
+        is_endpoint_gone: AtomicBool::new(false),
+    };
+    let slots = repeat.concurrency.clamp(1, repeat.requests.max(1));
+    let reasons = join_all((0..slots).map(|_| slot(&shared))).await;
+
+    let sent = shared.next.load(Ordering::Relaxed).min(repeat.requests);
+    match reasons.into_iter().flatten().next() {
+        Some(reason) => give_up(context, repeat.requests, sent, reason).await,
+        None if sent < repeat.requests => {
+            for index in sent..repeat.requests {
+                never_started(context, index).await;
+            }
+            StageOutcome::interrupted()
+        }
+        None if context.stop.cut.is_cancelled() => StageOutcome::interrupted(),
+        None => StageOutcome::completed(),
+    }
+}
+
+/// Takes requests until there are none left. Returns why it gave up, if it did.
+async fn slot(shared: &Shared<'_>) -> Option<String> {
+    let Shared { context, .. } = shared;
+    loop {
+        if context.stop.drain.is_cancelled() || shared.is_endpoint_gone.load(Ordering::Relaxed) {
+            return None;
+        }
+        let index = shared.next.fetch_add(1, Ordering::Relaxed);
+        if index >= shared.requests {
+            return None;
+        }
+        let ready = match prepare(context, shared.workload, shared.tokenizer, index) {
+            Ok(ready) => ready,
+            Err(error) => {
+                shared.is_endpoint_gone.store(true, Ordering::Relaxed);
+                never_started(context, index).await;
+                return Some(error.to_string());
+            }
+        };
+        let outcome = send(context, ready, shared.tokenizer).await;
+        // One refused or broken exchange may be the server's bad moment. Whether it is gone is
+        // asked once, so that a dead endpoint ends the stage in bounded time and a living one does
+        // not lose its remaining requests.
+        if matches!(outcome, Outcome::Connect(_) | Outcome::Stream(_))
+            && let Err(error) = probe::is_alive(context.client).await
+        {
+            shared.is_endpoint_gone.store(true, Ordering::Relaxed);
+            return Some(format!("the endpoint stopped answering: {error}"));
+        }
+    }
+}
+
+/// Ends the stage early: what was not sent never started.
+async fn give_up(
+    context: &StageContext<'_>,
+    requests: u64,
+    sent: u64,
+    reason: String,
+) -> StageOutcome {
+    for index in sent..requests {
+        never_started(context, index).await;
+    }
+    StageOutcome::failed(reason)
+}

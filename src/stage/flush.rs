@@ -1,0 +1,308 @@
+//! `flush`: empties the server's prefix cache and proves it with a canary.
+//!
+//! The canary is a prompt of our own, sent twice so that a working cache holds it, then once more
+//! after the flush. It is the most recently used prompt when the flush begins, so where eviction
+//! goes by age a cold canary means that everything older is gone, too. In: the means allowed. Out:
+//! one `flush` line: proven, unproven or failed, with everything that was tried.
+
+use std::time::Duration;
+
+use super::{StageContext, StageOutcome, tokens};
+use crate::client::flush as control;
+use crate::metrics::cache_verdict;
+use crate::plan::{Flush, FlushMethod};
+use crate::record::{CacheState, Exchange, FlushAttempt, FlushLine, FlushState, Line, Outcome};
+use crate::request::{Message, Request};
+use crate::workload::filler::filler;
+use crate::workload::prompt::nonce;
+use crate::workload::tokenizer::Tokenizer;
+
+/// Length of the canary: several blocks of the coarsest cache seen (vLLM on CPU: 128 tokens).
+const CANARY_TOKENS: u64 = 640;
+
+/// The first seed's flush: ten one-token completions over a filler of 100,000 characters.
+const TRAFFIC_REQUESTS: u64 = 10;
+const TRAFFIC_CHARS: u64 = 100_000;
+
+/// Tokens kept free for template and answer in a filler that fills the server's context.
+const TRAFFIC_MARGIN: u64 = 128;
+
+/// How long a server may take to finish what it still does for earlier requests.
+const IDLE_LIMIT: Duration = Duration::from_secs(30);
+
+/// Waits until the server is idle, where it can tell.
+pub(super) async fn wait_until_idle(context: &StageContext<'_>) {
+    control::wait_until_idle(context.client, context.server, IDLE_LIMIT).await;
+}
+
+/// What the canary showed when it was sent.
+struct Sight {
+    state: CacheState,
+    prompt_tokens: Option<u64>,
+    cached_tokens: Option<u64>,
+    ttft_ms: Option<f64>,
+}
+
+/// Runs the stage.
+pub(super) async fn run(context: &StageContext<'_>, flush: &Flush) -> StageOutcome {
+    let tokenizer = match tokens::tokenizer(context).await {
+        Ok(tokenizer) => tokenizer,
+        Err(error) => return StageOutcome::failed(error.to_string()),
+    };
+    let prover = Prover { context, flush, tokenizer };
+    match prover.prove().await {
+        Ok(line) => {
+            context.records.send(Line::Flush(line)).await;
+            if context.stop.drain.is_cancelled() {
+                StageOutcome::interrupted()
+            } else {
+                StageOutcome::completed()
+            }
+        }
+        Err(_) if context.stop.drain.is_cancelled() => StageOutcome::interrupted(),
+        Err(reason) => StageOutcome::failed(reason),
+    }
+}
+
+struct Prover<'a> {
+    context: &'a StageContext<'a>,
+    flush: &'a Flush,
+    tokenizer: Tokenizer,
+}
+
+impl Prover<'_> {
+    /// Warms the canary, flushes, looks again; once more by the next means while it stays warm.
+    async fn prove(&self) -> Result<FlushLine, String> {
+        wait_until_idle(self.context).await;
+        let cold = self.look().await?;
+        let warm = self.look().await?;
+
+        let mut attempts: Vec<FlushAttempt> = Vec::new();
+        let mut state = FlushState::Failed;
+        'means: for &means in self.means() {
+            for round in 0..=u64::from(self.flush.retries) {
+                if self.context.stop.drain.is_cancelled() {
+                    break 'means;
+                }
+                let mut tried = match means {
+                    Means::Http => self.by_http().await,
+                    Means::Traffic => vec![self.by_traffic(round).await],
+                };
+                let Some(last) = tried.last_mut() else { break };
+                let was_accepted = last.accepted;
+                if was_accepted {
+                    wait_until_idle(self.context).await;
+                    let after = self.look().await?;
+                    state = match after.state {
+                        CacheState::Cold => FlushState::Proven,
+                        CacheState::Unknown => FlushState::Unproven,
+                        CacheState::Warm | CacheState::Mixed => FlushState::Failed,
+                    };
+                    last.after = after.state;
+                    last.cached_tokens = after.cached_tokens;
+                    last.ttft_ms = after.ttft_ms;
+                }
+                let is_untouched = last.after == CacheState::Warm;
+                attempts.append(&mut tried);
+                if was_accepted && state != FlushState::Failed {
+                    break 'means;
+                }
+                // Asking again is of no use where the server refused, and more of the same traffic
+                // is of none where the first round moved nothing.
+                if !was_accepted || (means == Means::Traffic && is_untouched) {
+                    break;
+                }
+            }
+        }
+        let summary = conclusion(state, &cold, &warm, &attempts);
+        Ok(FlushLine {
+            stage: self.context.stage.id.clone(),
+            cell: None,
+            state,
+            before: warm.state,
+            prompt_tokens: warm.prompt_tokens,
+            cached_tokens: warm.cached_tokens,
+            ttft_cold_ms: cold.ttft_ms,
+            ttft_warm_ms: warm.ttft_ms,
+            attempts,
+            summary,
+            at_ns: self.context.clock.now_ns(),
+        })
+    }
+
+    fn means(&self) -> &'static [Means] {
+        match self.flush.with {
+            FlushMethod::Http => &[Means::Http],
+            FlushMethod::Traffic => &[Means::Traffic],
+            FlushMethod::Auto => &[Means::Http, Means::Traffic],
+        }
+    }
+
+    /// Sends the canary and reads its cache state.
+    async fn look(&self) -> Result<Sight, String> {
+        let room = self.room().unwrap_or(CANARY_TOKENS);
+        let document = filler(self.context.seed, 0, CANARY_TOKENS.min(room), &self.tokenizer);
+        let exchange = self.ask("canary", 0, &document).await;
+        if exchange.outcome != Outcome::Ok {
+            let why = exchange.error_message.or(exchange.outcome.class());
+            return Err(format!(
+                "the flush could not be verified: its canary prompt failed: {}",
+                why.unwrap_or_else(|| "cut short".into())
+            ));
+        }
+        let cached_tokens =
+            exchange.cached_tokens.or(exchange.timings.and_then(|timings| timings.cache_n));
+        let ttft_ns = exchange.first_token_ns.map(|at| at.saturating_sub(exchange.sent_ns));
+        Ok(Sight {
+            state: cache_verdict::verdict(
+                cached_tokens,
+                exchange.input_tokens,
+                exchange.timings.as_ref(),
+            ),
+            prompt_tokens: exchange.input_tokens,
+            cached_tokens,
+            ttft_ms: ttft_ns.map(|ns| ns as f64 / 1e6),
+        })
+    }
+
+    /// The server's own endpoint; for an unknown server one attempt per spelling.
+    async fn by_http(&self) -> Vec<FlushAttempt> {
+        let replies = control::reset(self.context.client, self.context.server).await;
+        replies
+            .into_iter()
+            .map(|reply| attempt(reply.method, reply.accepted, reply.detail))
+            .collect()
+    }
+
+    /// Foreign prompts, none like another.
+    async fn by_traffic(&self, round: u64) -> FlushAttempt {
+        let (requests, size) = self.traffic_plan();
+        let mut sent_tokens = 0;
+        let mut failed = 0;
+        let mut last_error = None;
+        for number in 0..requests {
+            if self.context.stop.drain.is_cancelled() {
+                break;
+            }
+            let index = round * requests + number + 1;
+            let document = filler(self.context.seed, index, size, &self.tokenizer);
+            let exchange = self.ask("traffic", index, &document).await;
+            if exchange.outcome == Outcome::Ok {
+                sent_tokens += exchange.input_tokens.unwrap_or(size);
+            } else {
+                failed += 1;
+                last_error = exchange.error_message.or(exchange.outcome.class());
+            }
+        }
+        let mut detail = format!("{sent_tokens} foreign tokens sent");
+        if let Some(error) = last_error {
+            detail = format!("{detail}; {failed} of {requests} requests failed: {error}");
+        }
+        attempt(format!("traffic {requests} × {size} tokens"), failed < requests, detail)
+    }
+
+    /// How many foreign requests, and how long each.
+    fn traffic_plan(&self) -> (u64, u64) {
+        let room = self.room().unwrap_or(u64::MAX);
+        match self.flush.tokens {
+            Some(total) => {
+                let size = (total / TRAFFIC_REQUESTS).clamp(1, room);
+                (total.div_ceil(size), size)
+            }
+            None => (TRAFFIC_REQUESTS, (TRAFFIC_CHARS / 4).min(room)),
+        }
+    }
+
+    /// Tokens of filler that fit into the server's context, when it is known.
+    fn room(&self) -> Option<u64> {
+        let context = self.context.server.context_tokens?;
+        Some(context.saturating_sub(TRAFFIC_MARGIN).max(1))
+    }
+
+    /// A one-token completion over `document`, opened by a nonce of its own.
+    async fn ask(&self, purpose: &str, index: u64, document: &str) -> Exchange {
+        let key = format!("{}/{purpose}", self.context.stage.id);
+        let opening = nonce(self.context.run_nonce, &key, index);
+        let request = Request {
+            index,
+            messages: vec![Message {
+                role: "user".into(),
+                content: format!("{opening}\n{document}"),
+            }],
+            max_tokens: Some(1),
+            temperature: Some(0.0),
+            stream: true,
+            body: serde_json::Map::new(),
+        };
+        let id = format!("{}-{key}-{index}", self.context.run_nonce);
+        let prepared = self.context.client.prepare(&request, &self.context.server.model, &id);
+        self.context.client.send(&prepared, &self.context.stop.cut).await
+    }
+}
+
+/// An attempt whose effect has not been looked at.
+fn attempt(method: String, accepted: bool, detail: String) -> FlushAttempt {
+    FlushAttempt {
+        method,
+        accepted,
+        detail,
+        after: CacheState::Unknown,
+        cached_tokens: None,
+        ttft_ms: None,
+    }
+}
+
+/// One way to flush.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Means {
+    Http,
+    Traffic,
+}
+
+fn conclusion(state: FlushState, cold: &Sight, warm: &Sight, attempts: &[FlushAttempt]) -> String {
+    let Some(last) = attempts.last() else {
+        return "flush failed: it was interrupted before anything was tried".into();
+    };
+    let share = |cached: Option<u64>| match (cached, warm.prompt_tokens) {
+        (Some(cached), Some(prompt)) => format!("{cached} of {prompt} tokens cached"),
+        _ => "cached tokens not reported".into(),
+    };
+    match state {
+        FlushState::Proven if warm.state == CacheState::Cold => format!(
+            "nothing to flush: a repeated prompt was not cached either ({})",
+            share(warm.cached_tokens)
+        ),
+        FlushState::Proven => format!(
+            "flush proven by {}: a warm prompt ({}) is cold again ({})",
+            last.method,
+            share(warm.cached_tokens),
+            share(last.cached_tokens)
+        ),
+        FlushState::Unproven => {
+            let ms = |value: Option<f64>| value.map_or("?".into(), |ms| format!("{ms:.1} ms"));
+            format!(
+                "flush unproven: the server does not report cached tokens; TTFT of the same prompt: new {}, repeated {}, after {} {}",
+                ms(cold.ttft_ms),
+                ms(warm.ttft_ms),
+                last.method,
+                ms(last.ttft_ms)
+            )
+        }
+        FlushState::Failed => {
+            let taken: Vec<&FlushAttempt> =
+                attempts.iter().filter(|tried| tried.accepted).collect();
+            let Some(last) = taken.last() else {
+                return format!("flush failed: {} was not accepted: {}", last.method, last.detail);
+            };
+            let outcome =
+                if last.after == CacheState::Mixed { "still partly warm" } else { "still warm" };
+            let mut methods: Vec<&str> = taken.iter().map(|tried| tried.method.as_str()).collect();
+            methods.dedup();
+            format!(
+                "flush failed: {outcome} ({}) after {}",
+                share(last.cached_tokens),
+                methods.join(", then ")
+            )
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! Floor 4: what one node of the graph does; one file per stage kind.
+//!
+//! In: a checked [`Stage`] and a connected endpoint. Out: lines of the record log, through a
+//! [`RecordSender`]. Invariant: every planned request gets exactly one `end` line, whatever happens,
+//! and a stage never knows which sinks exist. To add a kind: a file here, a variant of
+//! [`Action`](crate::plan::Action), an arm in [`run`].
+
+mod cold_warm;
+mod exchange;
+mod flush;
+mod tokens;
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::client::Client;
+use crate::client::probe::Server;
+use crate::plan::{Action, Stage};
+use crate::record::{CacheState, Line, RecordSender, RunClock, StageEnd, StageStart, StageState};
+
+/// What a stage works with.
+#[derive(Clone, Copy)]
+pub struct StageContext<'a> {
+    /// The stage itself.
+    pub stage: &'a Stage,
+    /// The plan's seed.
+    pub seed: u64,
+    /// What makes this run's prompts unlike those of other runs.
+    pub run_nonce: &'a str,
+    /// Values of the plan's params, for templates.
+    pub params: &'a serde_json::Value,
+    /// The way to the endpoint.
+    pub client: &'a Client,
+    /// What preflight learnt of it.
+    pub server: &'a Server,
+    /// Where lines go.
+    pub records: &'a RecordSender,
+    /// The run's clock.
+    pub clock: RunClock,
+    /// The two ways to end early.
+    pub stop: &'a Stop,
+}
+
+/// The two ways to end a run early.
+#[derive(Debug, Clone, Default)]
+pub struct Stop {
+    /// Send nothing new; what is in flight may finish.
+    pub drain: CancellationToken,
+    /// Cut what is in flight, too.
+    pub cut: CancellationToken,
+}
+
+/// How a stage ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StageOutcome {
+    /// Completed, failed, interrupted.
+    pub state: StageState,
+    /// Why, unless it completed.
+    pub reason: Option<String>,
+}
+
+impl StageOutcome {
+    fn completed() -> Self {
+        Self { state: StageState::Completed, reason: None }
+    }
+
+    fn failed(reason: impl Into<String>) -> Self {
+        Self { state: StageState::Failed, reason: Some(reason.into()) }
+    }
+
+    fn interrupted() -> Self {
+        Self { state: StageState::Interrupted, reason: Some("interrupted by a signal".into()) }
+    }
+}
+
+/// Leaves the lines of a stage that will not run: all it planned never started.
+pub async fn skip(context: StageContext<'_>, state: StageState, reason: &str) {
+    let planned = context.stage.action.planned();
+    context.records.send(Line::StageStart(start_line(&context, planned))).await;
+    for index in 0..planned {
+        exchange::never_started(&context, index).await;
+    }
+    let outcome = StageOutcome { state, reason: Some(reason.to_owned()) };
+    context.records.send(Line::StageEnd(end_line(&context, &outcome))).await;
+}
+
+/// Runs one stage from its `stage_start` line to its `stage_end` line.
+pub async fn run(context: StageContext<'_>) -> StageOutcome {
+    let stage = context.stage;
+    let planned = stage.action.planned();
+    context.records.send(Line::StageStart(start_line(&context, planned))).await;
+    let outcome = match &stage.action {
+        Action::Cold(repeat) | Action::Warm(repeat) => cold_warm::run(&context, repeat).await,
+        Action::Flush(flush) => flush::run(&context, flush).await,
+        Action::Pause(length) => pause(&context, *length).await,
+    };
+    context.records.send(Line::StageEnd(end_line(&context, &outcome))).await;
+    outcome
+}
+
+fn end_line(context: &StageContext<'_>, outcome: &StageOutcome) -> StageEnd {
+    StageEnd {
+        stage: context.stage.id.clone(),
+        cell: None,
+        rung: None,
+        state: outcome.state,
+        reason: outcome.reason.clone(),
+        at_ns: context.clock.now_ns(),
+    }
+}
+
+fn start_line(context: &StageContext<'_>, planned: u64) -> StageStart {
+    let stage = context.stage;
+    StageStart {
+        stage: stage.id.clone(),
+        kind: stage.action.kind().into(),
+        cell: None,
+        rung: None,
+        endpoint: stage.endpoint.name.clone(),
+        model: Some(context.server.model.clone()),
+        planned,
+        expects: match &stage.action {
+            Action::Cold(_) => Some(CacheState::Cold),
+            Action::Warm(_) => Some(CacheState::Warm),
+            Action::Flush(_) | Action::Pause(_) => None,
+        },
+        reported: stage.record,
+        thresholds: stage.thresholds.clone(),
+        at_ns: context.clock.now_ns(),
+    }
+}
+
+/// Waits; a signal ends the wait.
+async fn pause(context: &StageContext<'_>, length: Duration) -> StageOutcome {
+    tokio::select! {
+        () = tokio::time::sleep(length) => StageOutcome::completed(),
+        () = context.stop.drain.cancelled() => StageOutcome::interrupted(),
+    }
+}

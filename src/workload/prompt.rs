@@ -1,0 +1,292 @@
+//! A plan's `prompt:` as a workload: templates, documents, dataset rows and the nonce.
+//!
+//! In: a [`Prompt`], the seed, the run's nonce and a [`Tokenizer`]. Out: the [`Request`] of any
+//! index. Invariant: the same plan, seed and nonce give the same request for the same index; two
+//! different indices of a cold stage share no prefix beyond the chat template's own.
+
+use std::fs;
+use std::path::Path;
+
+use minijinja::value::Serde;
+use minijinja::{Environment, UndefinedBehavior, context};
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+
+use super::filler::filler;
+use super::tokenizer::Tokenizer;
+use super::{Workload, WorkloadError};
+use crate::plan::{Context, ContextSource, Prompt, Repeat};
+use crate::request::{Message, Request};
+
+/// Context length that is assumed when neither plan nor server names one (the first seed's
+/// default for `--max_ctx_tokens`).
+const DEFAULT_MAX_CTX_TOKENS: u64 = 131_072;
+
+/// Steps a template may take before it counts as endless.
+const TEMPLATE_FUEL: u64 = 1_000_000;
+
+/// The document that ships inside the binary.
+const BUNDLED_DOCUMENT: &str = include_str!("../../datasets/document.txt");
+
+/// What a prompt needs to know beside the plan.
+#[derive(Debug, Clone)]
+pub struct PromptSettings<'a> {
+    /// The stage's id, for templates.
+    pub stage: &'a str,
+    /// The plan's seed.
+    pub seed: u64,
+    /// What makes this run's prompts unlike those of other runs.
+    pub run_nonce: &'a str,
+    /// Values of the plan's params, for templates.
+    pub params: &'a Value,
+    /// The server's context length in tokens, when it tells.
+    pub context_tokens: Option<u64>,
+}
+
+/// The requests of a cold or warm stage.
+pub struct PromptWorkload {
+    prompt: Prompt,
+    templates: Environment<'static>,
+    rows: Vec<Value>,
+    document: Document,
+    tokenizer: Tokenizer,
+    distinct: u64,
+    nonce_key: String,
+    run_nonce: String,
+    stage: String,
+    seed: u64,
+    params: Value,
+}
+
+/// The document in front of the question, cut to length as far as that is the same for all.
+enum Document {
+    None,
+    /// A text that every request shares (the nonce keeps the requests apart).
+    Shared(String),
+    /// Filler of so many tokens, different for each index.
+    Filler(u64),
+}
+
+impl PromptWorkload {
+    /// Reads dataset and document and compiles the templates.
+    pub fn new(
+        repeat: &Repeat,
+        settings: &PromptSettings<'_>,
+        tokenizer: Tokenizer,
+    ) -> Result<Self, WorkloadError> {
+        let prompt = repeat.prompt.clone();
+        let mut templates = Environment::new();
+        templates.set_undefined_behavior(UndefinedBehavior::Strict);
+        templates.set_fuel(Some(TEMPLATE_FUEL));
+        for (position, message) in prompt.messages.iter().enumerate() {
+            templates
+                .add_template_owned(template_name(position), message.content.clone())
+                .map_err(|error| template_error(&message.location.to_string(), &error))?;
+        }
+        let rows = prompt.dataset.as_deref().map(read_rows).transpose()?.unwrap_or_default();
+        let document = match &prompt.context {
+            None => Document::None,
+            Some(context) => Document::new(context, settings.context_tokens, &tokenizer)?,
+        };
+        Ok(Self {
+            prompt,
+            templates,
+            rows,
+            document,
+            tokenizer,
+            distinct: repeat.distinct.max(1),
+            nonce_key: repeat.nonce_key.clone(),
+            run_nonce: settings.run_nonce.to_owned(),
+            stage: settings.stage.to_owned(),
+            seed: settings.seed,
+            params: settings.params.clone(),
+        })
+    }
+
+    /// The text that opens the prompt and that no cache can have seen in another run.
+    fn nonce(&self, distinct: u64) -> String {
+        nonce(&self.run_nonce, &self.nonce_key, distinct)
+    }
+
+    fn render(
+        &self,
+        position: usize,
+        variables: &minijinja::Value,
+    ) -> Result<String, WorkloadError> {
+        let location = self.prompt.messages[position].location.to_string();
+        self.templates
+            .get_template(&template_name(position))
+            .and_then(|template| template.render(variables))
+            .map_err(|error| template_error(&location, &error))
+    }
+
+    /// Renders the strings of extra body fields; other values pass as they are.
+    fn render_body(
+        &self,
+        variables: &minijinja::Value,
+    ) -> Result<Map<String, Value>, WorkloadError> {
+        fn walk(
+            value: &Value,
+            render: &dyn Fn(&str) -> Result<String, minijinja::Error>,
+        ) -> Result<Value, minijinja::Error> {
+            Ok(match value {
+                Value::String(text) if text.contains("{{") || text.contains("{%") => {
+                    Value::String(render(text)?)
+                }
+                Value::Array(items) => Value::Array(
+                    items.iter().map(|item| walk(item, render)).collect::<Result<_, _>>()?,
+                ),
+                Value::Object(fields) => Value::Object(
+                    fields
+                        .iter()
+                        .map(|(key, item)| Ok((key.clone(), walk(item, render)?)))
+                        .collect::<Result<_, minijinja::Error>>()?,
+                ),
+                other => other.clone(),
+            })
+        }
+        let render = |text: &str| self.templates.render_str(text, variables);
+        self.prompt
+            .body
+            .iter()
+            .map(|(key, value)| Ok((key.clone(), walk(value, &render)?)))
+            .collect::<Result<_, _>>()
+            .map_err(|error| template_error("prompt.body", &error))
+    }
+
+    /// Whether a template places the document itself.
+    fn places_context(&self, position: usize) -> bool {
+        self.templates
+            .get_template(&template_name(position))
+            .is_ok_and(|template| template.undeclared_variables(false).contains("context"))
+    }
+}
+
+impl Workload for PromptWorkload {
+    fn request(&self, index: u64) -> Result<Request, WorkloadError> {
+        // A stage may go round its prompts several times; what it says depends on the round-free
+        // number alone, so that round two meets what round one left in the cache.
+        let distinct = index % self.distinct;
+        let document = match &self.document {
+            Document::None => String::new(),
+            Document::Shared(text) => text.clone(),
+            Document::Filler(tokens) => filler(self.seed, distinct, *tokens, &self.tokenizer),
+        };
+        let row = match self.rows.len() {
+            0 => Value::Object(Map::new()),
+            rows => self.rows[usize::try_from(distinct).unwrap_or(0) % rows].clone(),
+        };
+        let variables = context! {
+            row => Serde(&row),
+            i => distinct,
+            stage => &self.stage,
+            params => Serde(&self.params),
+            context => &document,
+        };
+
+        let mut messages = Vec::with_capacity(self.prompt.messages.len());
+        let mut is_placed = matches!(self.document, Document::None);
+        for (position, template) in self.prompt.messages.iter().enumerate() {
+            let mut content = self.render(position, &variables)?;
+            is_placed |= self.places_context(position);
+            if !is_placed && template.role == "user" {
+                content = format!("{document}\n\n{content}");
+                is_placed = true;
+            }
+            if position == 0 {
+                content = format!("{}\n{content}", self.nonce(distinct));
+            }
+            messages.push(Message { role: template.role.clone(), content });
+        }
+        Ok(Request {
+            index,
+            messages,
+            max_tokens: self.prompt.max_tokens,
+            temperature: self.prompt.temperature,
+            stream: self.prompt.stream,
+            body: self.render_body(&variables)?,
+        })
+    }
+}
+
+impl Document {
+    fn new(
+        context: &Context,
+        server_limit: Option<u64>,
+        tokenizer: &Tokenizer,
+    ) -> Result<Self, WorkloadError> {
+        let limit =
+            context.max_ctx_tokens.map(|tokens| tokens.saturating_sub(Context::SAFETY_MARGIN));
+        if limit == Some(0) {
+            return Err(WorkloadError(format!(
+                "prompt.context.max_ctx_tokens leaves no room: {} tokens are kept free for question, answer and template",
+                Context::SAFETY_MARGIN
+            )));
+        }
+        let whole = || {
+            let known = server_limit.unwrap_or(DEFAULT_MAX_CTX_TOKENS);
+            limit.unwrap_or_else(|| known.saturating_sub(Context::SAFETY_MARGIN).max(1))
+        };
+        let tokens = match (context.tokens, limit) {
+            (Some(tokens), Some(limit)) => tokens.min(limit),
+            (Some(tokens), None) => tokens,
+            (None, _) => whole(),
+        };
+        let text = match &context.from {
+            ContextSource::Filler => return Ok(Self::Filler(tokens)),
+            ContextSource::Bundled => BUNDLED_DOCUMENT.to_owned(),
+            ContextSource::File(path) => read_text(path)?,
+        };
+        Ok(Self::Shared(tokenizer.truncate(&text, tokens)))
+    }
+}
+
+/// The opening line of a prompt: 48 random-looking bits of (run, stage, prompt).
+pub fn nonce(run_nonce: &str, key: &str, distinct: u64) -> String {
+    let mut hash = Sha256::new();
+    for part in [run_nonce, key] {
+        hash.update((part.len() as u64).to_le_bytes());
+        hash.update(part.as_bytes());
+    }
+    hash.update(distinct.to_le_bytes());
+    let digest = hash.finalize();
+    let hex: String = digest[..6].iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("[{hex}]")
+}
+
+fn template_name(position: usize) -> String {
+    format!("message-{position}")
+}
+
+/// A template's failure with its place in the plan. The alternate form of the error would print
+/// the values of its variables, so it is not used.
+fn template_error(location: &str, error: &minijinja::Error) -> WorkloadError {
+    let line =
+        error.line().map(|line| format!(", line {line} of the template")).unwrap_or_default();
+    let detail = error.detail().map(|detail| format!(": {detail}")).unwrap_or_default();
+    WorkloadError(format!("{location}{line}: {}{detail}", error.kind()))
+}
+
+fn read_text(path: &Path) -> Result<String, WorkloadError> {
+    fs::read_to_string(path).map_err(|error| WorkloadError(format!("{}: {error}", path.display())))
+}
+
+/// Reads a JSONL dataset; blank lines are skipped.
+fn read_rows(path: &Path) -> Result<Vec<Value>, WorkloadError> {
+    let text = read_text(path)?;
+    let mut rows = Vec::new();
+    for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+        let row: Value = serde_json::from_str(line).map_err(|error| {
+            WorkloadError(format!(
+                "{}:{}: expected one JSON object per line: {error}",
+                path.display(),
+                number + 1
+            ))
+        })?;
+        rows.push(row);
+    }
+    if rows.is_empty() {
+        return Err(WorkloadError(format!("{}: the dataset has no rows", path.display())));
+    }
+    Ok(rows)
+}
