@@ -1,27 +1,25 @@
-//! One request and its answer: chunks → stamps, counts and an outcome.
+//! One request and its answer, from the connection to the last byte.
 //!
 //! In: a prepared request. Out: an [`Exchange`]. Invariant: a chunk is stamped when it arrives and
 //! parsed afterwards; whatever goes wrong, the stamps and text so far are kept and exactly one
 //! outcome is given.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 
 use super::coding::Coding;
 use super::dial::{Dial, Used};
-use super::dialect::{self, Deltas};
 use super::ending::Ending;
 use super::limits::{Guard, Limits, Stop};
 use super::sse::{Decoder, MAX_EVENT_BYTES, SseError, Tail};
+use super::tally::{Tally, wrong_type};
 use super::transport::Reply;
 use super::{Client, Prepared};
 use crate::record::{Exchange, Outcome, Phase};
 
-/// How much of a broken answer is kept.
-const RAW_BYTES: usize = 4096;
 /// The longest answer that is read when it is not a stream.
 const MAX_BODY_BYTES: usize = 64 * 1024 * 1024;
 /// How much of an answer is read when only its beginning matters (errors, wrong types).
@@ -30,8 +28,8 @@ const MAX_ERROR_BYTES: usize = 64 * 1024;
 const DRAIN: Duration = Duration::from_millis(100);
 /// How long an error's body may take; its status is known already.
 const ERROR_BODY: Duration = Duration::from_secs(2);
-/// Longest line for people, in characters.
-const MAX_MESSAGE_CHARS: usize = 500;
+/// Room for this many tokens when the request sets no bound, and at most.
+const TOKENS: (u64, u64) = (256, 8192);
 
 /// Sends a prepared request and reads its answer.
 pub(super) async fn run(
@@ -39,9 +37,22 @@ pub(super) async fn run(
     prepared: &Prepared,
     cancel: &CancellationToken,
 ) -> Exchange {
-    let mut reading = Reading::new(client, prepared);
+    let tokens = prepared.max_tokens.unwrap_or(TOKENS.0).min(TOKENS.1);
+    let sent = Instant::now();
+    let mut reading = Reading {
+        client,
+        prepared,
+        limits: Limits::new(client.timeouts, sent, prepared.stream),
+        tally: Tally::new(
+            client.dialect,
+            &client.redactor,
+            client.clock.ns(sent),
+            usize::try_from(tokens).unwrap_or(0),
+        ),
+        coding: Coding::Identity,
+    };
     let ending = reading.drive(cancel).await.err();
-    reading.finish(ending)
+    reading.tally.finish(ending, &client.redactor)
 }
 
 /// An exchange under way.
@@ -49,62 +60,11 @@ struct Reading<'a> {
     client: &'a Client,
     prepared: &'a Prepared,
     limits: Limits,
-    exchange: Exchange,
-    deltas: Deltas,
-    /// The answer's first bytes, [`RAW_BYTES`] and enough more to find secrets at the cut.
-    raw: Vec<u8>,
+    tally: Tally,
     coding: Coding,
-    events: u64,
-    done: bool,
-    failure: Option<Ending>,
 }
 
-impl<'a> Reading<'a> {
-    fn new(client: &'a Client, prepared: &'a Prepared) -> Self {
-        let tokens = prepared.max_tokens.unwrap_or(256).min(8192);
-        let tokens = usize::try_from(tokens).unwrap_or(256);
-        let sent = Instant::now();
-        let exchange = Exchange {
-            sent_ns: client.clock.ns(sent),
-            connected_ns: None,
-            headers_ns: None,
-            first_event_ns: None,
-            first_token_ns: None,
-            first_content_ns: None,
-            last_token_ns: None,
-            usage_ns: None,
-            end_ns: client.clock.ns(sent),
-            token_ns: Vec::with_capacity(tokens),
-            outcome: Outcome::Ok,
-            error_message: None,
-            raw: None,
-            http_status: None,
-            input_tokens: None,
-            output_tokens: None,
-            reasoning_tokens: None,
-            cached_tokens: None,
-            timings: None,
-            finish_reason: None,
-            model: None,
-            reused: false,
-            bytes_in: 0,
-            flags: Vec::new(),
-            text: String::with_capacity(tokens * 4),
-        };
-        Self {
-            client,
-            prepared,
-            limits: Limits::new(client.timeouts, sent, prepared.stream),
-            exchange,
-            deltas: Deltas::default(),
-            raw: Vec::new(),
-            coding: Coding::Identity,
-            events: 0,
-            done: false,
-            failure: None,
-        }
-    }
-
+impl Reading<'_> {
     async fn drive(&mut self, cancel: &CancellationToken) -> Result<(), Ending> {
         let mut guard = Guard::new(&self.limits, cancel);
         let dial = Arc::new(Dial::default());
@@ -118,10 +78,12 @@ impl<'a> Reading<'a> {
                 return Err(Ending::unanswered(&fault, &self.limits));
             }
             Err(stop) => {
-                self.connection(dial.used(None));
-                let unconnected = !self.exchange.reused && self.exchange.connected_ns.is_none();
+                let used = dial.used(None);
+                self.connection(used);
                 return Err(self.stopped(match stop {
-                    Stop::Timeout(Phase::Headers | Phase::FirstToken) if unconnected => {
+                    Stop::Timeout(Phase::Headers | Phase::FirstToken)
+                        if !used.reused && used.connected.is_none() =>
+                    {
                         Stop::Timeout(Phase::Connect)
                     }
                     stop => stop,
@@ -129,15 +91,15 @@ impl<'a> Reading<'a> {
             }
         };
         self.connection(reply.used);
-        self.exchange.headers_ns = Some(self.exchange.end_ns);
         let status = reply.status();
-        self.exchange.http_status = Some(status);
+        self.tally.exchange.headers_ns = Some(self.tally.exchange.end_ns);
+        self.tally.exchange.http_status = Some(status);
         self.limits.read(arrived, false);
         match status {
             200..=299 => self.answer(&mut reply, &mut guard).await,
             300..=399 => Err(Ending::redirect(status, reply.header("location"))),
             _ => {
-                let body = self.error_body(&mut reply, &mut guard).await?;
+                let body = self.beginning(&mut reply, &mut guard).await?;
                 Err(Ending::status(status, &body))
             }
         }
@@ -155,42 +117,49 @@ impl<'a> Reading<'a> {
             )
         })?;
         // What a compressor holds back arrives late and at once.
-        self.flag_if(matches!(self.coding, Coding::Gzip(_)), "compressed_timing_suspect");
+        let compressed = matches!(self.coding, Coding::Gzip(_));
+        self.tally.flag_if(compressed, "compressed_timing_suspect");
+
         let kind = reply.header("content-type").unwrap_or_default();
         let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-        let is_stream = kind == "text/event-stream";
-        let wrong = if self.prepared.stream {
-            kind == "text/html" || kind == "application/json"
+        let (asked, not_that) = if self.prepared.stream {
+            ("a stream", "application/json")
         } else {
-            kind == "text/html" || is_stream
+            ("JSON", "text/event-stream")
         };
-        if wrong {
-            let body = self.error_body(reply, guard).await?;
-            return Err(self.wrong_type(&kind, &body));
+        if kind == "text/html" || kind == not_that {
+            let body = self.beginning(reply, guard).await?;
+            return Err(wrong_type(asked, &kind, &body));
         }
         if self.prepared.stream {
-            self.read_stream(reply, guard, is_stream).await?;
-            self.check_stream(&kind, is_stream)
+            self.read_stream(reply, guard, &kind).await?;
+            self.tally.end_of_stream(&kind)
         } else {
-            self.read_whole(reply, guard).await
+            self.tally.flag_if(true, "not_streamed");
+            let body = self.read_whole(reply, guard).await?;
+            let at = self.tally.exchange.end_ns;
+            self.tally.body(&body, at)
         }
     }
 
+    /// Reads events until the stream is over.
     async fn read_stream(
         &mut self,
         reply: &mut Reply,
         guard: &mut Guard<'_>,
-        is_stream: bool,
+        kind: &str,
     ) -> Result<(), Ending> {
+        let is_stream = kind == "text/event-stream";
         let mut decoder = Decoder::new(if is_stream { MAX_EVENT_BYTES } else { MAX_ERROR_BYTES });
         while let Some((chunk, arrived)) = self.chunk(reply, guard).await? {
-            let at = self.exchange.end_ns;
-            let pushed = decoder.push(&chunk, &mut |event| self.event(event.data.as_bytes(), at));
-            self.limits.read(arrived, self.exchange.first_token_ns.is_some());
-            if self.done || self.failure.is_some() {
-                self.flag_if(decoder.lossy(), "lossy_utf8");
+            let at = self.tally.exchange.end_ns;
+            let tally = &mut self.tally;
+            let pushed = decoder.push(&chunk, &mut |event| tally.event(event.data.as_bytes(), at));
+            self.limits.read(arrived, self.tally.exchange.first_token_ns.is_some());
+            if self.tally.is_over() {
+                self.tally.flag_if(decoder.lossy(), "lossy_utf8");
                 drain(reply, guard, &self.limits).await;
-                return self.failure.take().map_or(Ok(()), Err);
+                return Ok(());
             }
             pushed.map_err(|SseError::TooLarge(cap)| {
                 Ending::protocol("event_too_large", format!("one event exceeds {cap} bytes"))
@@ -201,41 +170,16 @@ impl<'a> Reading<'a> {
                 return Err(self.stopped(Stop::Timeout(phase)));
             }
         }
-        self.flag_if(decoder.lossy(), "lossy_utf8");
-        self.flag_if(decoder.finish() == Tail::Unterminated, "unterminated_event");
+        self.tally.flag_if(decoder.lossy(), "lossy_utf8");
+        self.tally.flag_if(decoder.finish() == Tail::Unterminated, "unterminated_event");
         Ok(())
     }
 
-    /// Judges a stream that came to a proper end.
-    fn check_stream(&mut self, kind: &str, is_stream: bool) -> Result<(), Ending> {
-        let events = self.events;
-        if self.exchange.bytes_in == 0 {
-            return Err(Ending::protocol("empty", "the answer has no body"));
-        }
-        if events == 0 && !is_stream {
-            let body = std::mem::take(&mut self.raw);
-            let ending = self.wrong_type(kind, &body);
-            self.raw = body;
-            return Err(ending);
-        }
-        let finished = self.exchange.finish_reason.is_some();
-        if !self.done && !finished {
-            return Err(Ending::stream(
-                "truncated",
-                format!(
-                    "the stream ended after {events} events without finish_reason or [DONE]: the \
-                     server, or a proxy before it, cut it"
-                ),
-            ));
-        }
-        self.flag_if(!self.done, "no_done");
-        self.flag_if(!finished, "no_finish_reason");
-        self.flag_if(!is_stream, "content_type");
-        self.check_generated()
-    }
-
-    async fn read_whole(&mut self, reply: &mut Reply, guard: &mut Guard<'_>) -> Result<(), Ending> {
-        self.flag_if(true, "not_streamed");
+    async fn read_whole(
+        &mut self,
+        reply: &mut Reply,
+        guard: &mut Guard<'_>,
+    ) -> Result<Vec<u8>, Ending> {
         let mut body = Vec::new();
         while let Some((chunk, arrived)) = self.chunk(reply, guard).await? {
             self.limits.read(arrived, false);
@@ -245,115 +189,11 @@ impl<'a> Reading<'a> {
                 return Err(Ending::protocol("event_too_large", message));
             }
         }
-        if body.trim_ascii().is_empty() {
-            return Err(Ending::protocol("empty", "the answer has no body"));
-        }
-        let mut deltas = std::mem::take(&mut self.deltas);
-        self.client
-            .dialect
-            .decode_body(&body, &mut deltas)
-            .map_err(|error| Ending::protocol("json", format!("the answer is broken: {error}")))?;
-        self.deltas = deltas;
-        self.exchange.text.push_str(&self.deltas.reasoning);
-        self.exchange.text.push_str(&self.deltas.content);
-        self.note(self.exchange.end_ns);
-        match self.deltas.error.take() {
-            Some(error) => Err(Ending::stream("error_event", format!("the server says: {error}"))),
-            None => self.check_generated(),
-        }
-    }
-
-    /// A complete answer in which nothing was generated is no answer. Tokens without text (an end
-    /// mark, half a character) are known from usage alone.
-    fn check_generated(&mut self) -> Result<(), Ending> {
-        if !self.exchange.text.is_empty() {
-            return Ok(());
-        }
-        if self.exchange.output_tokens.unwrap_or(0) == 0 {
-            return Err(Ending::protocol("empty", "the answer ended without a single token"));
-        }
-        self.flag_if(true, "no_text");
-        Ok(())
-    }
-
-    /// Takes one stream event that arrived at `at`; those after the end are ignored.
-    fn event(&mut self, data: &[u8], at: u64) {
-        if self.done || self.failure.is_some() {
-            return;
-        }
-        self.events += 1;
-        self.exchange.first_event_ns.get_or_insert(at);
-        if let Err(error) = self.client.dialect.decode(data, &mut self.deltas) {
-            let text = String::from_utf8_lossy(&data[..data.len().min(RAW_BYTES)]).into_owned();
-            let message = format!("event {} is broken: {error}: {text}", self.events);
-            self.failure = Some(Ending::protocol("json", message));
-            return;
-        }
-        if let Some(error) = self.deltas.error.take() {
-            let message = format!("the server reports inside the stream: {error}");
-            self.failure = Some(Ending::stream("error_event", message));
-            return;
-        }
-        let content = !self.deltas.content.is_empty();
-        if content || !self.deltas.reasoning.is_empty() {
-            self.exchange.token_ns.push(at);
-            self.exchange.first_token_ns.get_or_insert(at);
-            self.exchange.last_token_ns = Some(at);
-            if content {
-                self.exchange.first_content_ns.get_or_insert(at);
-            }
-            self.exchange.text.push_str(&self.deltas.reasoning);
-            self.exchange.text.push_str(&self.deltas.content);
-        }
-        self.note(at);
-        self.done = self.deltas.done;
-    }
-
-    /// Takes what is not text. Later usage wins field by field: some servers count up as they go.
-    fn note(&mut self, at: u64) {
-        let Self { deltas, exchange, .. } = self;
-        if let Some(usage) = deltas.usage {
-            exchange.usage_ns = Some(at);
-            exchange.input_tokens = usage.input_tokens.or(exchange.input_tokens);
-            exchange.output_tokens = usage.output_tokens.or(exchange.output_tokens);
-            exchange.cached_tokens = usage.cached_tokens.or(exchange.cached_tokens);
-            exchange.reasoning_tokens = usage.reasoning_tokens.or(exchange.reasoning_tokens);
-        }
-        exchange.timings = deltas.timings.or(exchange.timings);
-        if let Some(reason) = deltas.finish_reason.take() {
-            exchange.finish_reason = Some(reason);
-        }
-        if exchange.model.is_none() {
-            exchange.model = deltas.model.take();
-        }
-    }
-
-    /// The next chunk and its arrival; `None` at the body's proper end.
-    async fn chunk(
-        &mut self,
-        reply: &mut Reply,
-        guard: &mut Guard<'_>,
-    ) -> Result<Option<(bytes::Bytes, Instant)>, Ending> {
-        let next = guard.wait(&self.limits, reply.chunk()).await;
-        let arrived = self.stamp();
-        match next {
-            Ok(Ok(Some(chunk))) => {
-                self.exchange.bytes_in += chunk.len() as u64;
-                let chunk = self.coding.decode(chunk).map_err(|error| {
-                    Ending::protocol("http", format!("the compressed body is broken: {error}"))
-                })?;
-                let room = RAW_BYTES + self.client.redactor.longest() - self.raw.len();
-                self.raw.extend_from_slice(&chunk[..chunk.len().min(room)]);
-                Ok(Some((chunk, arrived)))
-            }
-            Ok(Ok(None)) => Ok(None),
-            Ok(Err(fault)) => Err(Ending::cut(&fault, self.exchange.bytes_in)),
-            Err(stop) => Err(self.stopped(stop)),
-        }
+        Ok(body)
     }
 
     /// The beginning of an answer that is an error already: what can be had of it soon.
-    async fn error_body(
+    async fn beginning(
         &mut self,
         reply: &mut Reply,
         guard: &mut Guard<'_>,
@@ -371,11 +211,27 @@ impl<'a> Reading<'a> {
         Ok(body)
     }
 
-    fn wrong_type(&self, kind: &str, body: &[u8]) -> Ending {
-        let asked = if self.prepared.stream { "a stream" } else { "JSON" };
-        let kind = if kind.is_empty() { "no content type" } else { kind };
-        let said = dialect::body_message(body).map_or(String::new(), |said| format!(": {said}"));
-        Ending::protocol("content_type", format!("asked for {asked}, got {kind}{said}"))
+    /// The next chunk and its arrival; `None` at the body's proper end.
+    async fn chunk(
+        &mut self,
+        reply: &mut Reply,
+        guard: &mut Guard<'_>,
+    ) -> Result<Option<(Bytes, Instant)>, Ending> {
+        let next = guard.wait(&self.limits, reply.chunk()).await;
+        let arrived = self.stamp();
+        match next {
+            Ok(Ok(Some(chunk))) => {
+                self.tally.exchange.bytes_in += chunk.len() as u64;
+                let chunk = self.coding.decode(chunk).map_err(|error| {
+                    Ending::protocol("http", format!("the compressed body is broken: {error}"))
+                })?;
+                self.tally.keep_raw(&chunk);
+                Ok(Some((chunk, arrived)))
+            }
+            Ok(Ok(None)) => Ok(None),
+            Ok(Err(fault)) => Err(Ending::cut(&fault, self.tally.exchange.bytes_in)),
+            Err(stop) => Err(self.stopped(stop)),
+        }
     }
 
     fn stopped(&self, stop: Stop) -> Ending {
@@ -385,40 +241,14 @@ impl<'a> Reading<'a> {
     /// Now, also as the latest moment of the exchange.
     fn stamp(&mut self) -> Instant {
         let now = Instant::now();
-        self.exchange.end_ns = self.client.clock.ns(now);
+        self.tally.exchange.end_ns = self.client.clock.ns(now);
         now
     }
 
     fn connection(&mut self, used: Used) {
-        self.exchange.reused = used.reused;
-        self.exchange.connected_ns = used.connected.map(|at| self.client.clock.ns(at));
-        self.flag_if(used.resent, "stale_reuse_resent");
-    }
-
-    fn flag_if(&mut self, condition: bool, flag: &'static str) {
-        if condition {
-            self.exchange.flags.push(Cow::Borrowed(flag));
-        }
-    }
-
-    fn finish(self, ending: Option<Ending>) -> Exchange {
-        let Self { client, mut exchange, raw, .. } = self;
-        let Some(Ending { outcome, message }) = ending else { return exchange };
-        exchange.outcome = outcome;
-        if exchange.outcome != Outcome::Cancelled {
-            let line = message.split_whitespace().collect::<Vec<_>>().join(" ");
-            let line = client.redactor.redact(&line);
-            exchange.error_message = Some(line.chars().take(MAX_MESSAGE_CHARS).collect());
-            if !raw.is_empty() {
-                let mut text = client.redactor.redact(&String::from_utf8_lossy(&raw));
-                // Where the buffer ends in mid-answer, half a secret may be left at its end.
-                let half = if raw.len() > RAW_BYTES { client.redactor.longest() } else { 0 };
-                let keep = text.len().saturating_sub(half).min(RAW_BYTES);
-                text.truncate(text.floor_char_boundary(keep));
-                exchange.raw = Some(text);
-            }
-        }
-        exchange
+        self.tally.exchange.reused = used.reused;
+        self.tally.exchange.connected_ns = used.connected.map(|at| self.client.clock.ns(at));
+        self.tally.flag_if(used.resent, "stale_reuse_resent");
     }
 }
 

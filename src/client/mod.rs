@@ -5,7 +5,7 @@
 //! before they are parsed, and every exchange ends within its limits.
 //!
 //! Layers, each knowing the one below: `transport` (bytes over HTTP) → [`sse`] (events) →
-//! [`dialect`] (deltas) → `exchange` (stamps and outcome). Beside them stand the server's side
+//! [`dialect`] (deltas) → `exchange` and `tally` (stamps and outcome). Beside them stand the server's side
 //! doors: [`probe`], [`flush`], [`tokenize`].
 
 mod coding;
@@ -19,6 +19,7 @@ mod limits;
 pub mod probe;
 mod side_door;
 pub mod sse;
+mod tally;
 pub mod tokenize;
 mod transport;
 
@@ -89,8 +90,8 @@ pub struct Prepared {
 impl Client {
     /// A client for `endpoint` at `base_url` (the endpoint's own URL, or the embedded simulator's),
     /// stamping with `clock`. Sends nothing.
-    pub fn new(endpoint: &Endpoint, base_url: Url, clock: RunClock) -> Result<Self, ClientError> {
-        let Credentials { headers, base, redactor } = Credentials::of(endpoint, &base_url)?;
+    pub fn new(endpoint: &Endpoint, base_url: &Url, clock: RunClock) -> Result<Self, ClientError> {
+        let Credentials { headers, base, redactor } = Credentials::of(endpoint, base_url)?;
         Ok(Self {
             transport: Transport::new(endpoint, &base, headers)?,
             dialect: dialect::of(endpoint.api),

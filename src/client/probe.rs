@@ -98,7 +98,7 @@ impl From<ClientError> for PreflightError {
 /// Makes a client for `endpoint` and probes its server. Nothing but short questions is sent.
 pub async fn preflight(
     endpoint: &Endpoint,
-    base_url: Url,
+    base_url: &Url,
     clock: RunClock,
     cancel: &CancellationToken,
 ) -> Result<Server, PreflightError> {
@@ -310,7 +310,7 @@ fn id(model: &Value) -> Option<String> {
     model.get("id")?.as_str().map(str::to_owned)
 }
 
-/// The context length as vLLM and SGLang, llama.cpp, and hosted APIs name it.
+/// The context length as vLLM and `SGLang`, llama.cpp, and hosted APIs name it.
 fn context(model: &Value) -> Option<u64> {
     ["/max_model_len", "/meta/n_ctx", "/context_length", "/context_window"]
         .iter()

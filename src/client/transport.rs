@@ -183,15 +183,15 @@ impl Fault {
             facts.note(inner);
             cause = inner.source();
         }
-        let kind = if error.is_connect() || facts.connect {
+        let kind = if error.is_connect() || facts.saw(Sign::Connect) {
             if error.is_timeout() {
                 FaultKind::ConnectTimeout
             } else {
                 FaultKind::Connect(facts.connect_kind())
             }
-        } else if facts.reset {
+        } else if facts.saw(Sign::Reset) {
             FaultKind::Reset
-        } else if facts.closed {
+        } else if facts.saw(Sign::Closed) {
             FaultKind::Closed
         } else {
             FaultKind::Http
@@ -203,33 +203,51 @@ impl Fault {
 /// What a chain of causes says.
 #[derive(Debug, Default)]
 struct Facts {
-    connect: bool,
-    dns: bool,
-    tls: bool,
-    reset: bool,
-    closed: bool,
-    refused: bool,
+    signs: Vec<Sign>,
     os: Option<i32>,
     local: Option<SocketAddr>,
     deepest: String,
 }
 
+/// One thing that a cause in the chain tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sign {
+    Connect,
+    Dns,
+    Tls,
+    Refused,
+    Reset,
+    Closed,
+}
+
 impl Facts {
+    fn saw(&self, sign: Sign) -> bool {
+        self.signs.contains(&sign)
+    }
+
     fn note(&mut self, error: &(dyn std::error::Error + 'static)) {
         self.deepest = error.to_string();
         // The resolver's error type is private; its text is all there is.
-        self.dns |= self.deepest.starts_with("dns error");
-        self.tls |= error.is::<rustls::Error>();
+        if self.deepest.starts_with("dns error") {
+            self.signs.push(Sign::Dns);
+        }
+        if error.is::<rustls::Error>() {
+            self.signs.push(Sign::Tls);
+        }
         if let Some(legacy) = error.downcast_ref::<hyper_util::client::legacy::Error>() {
-            self.connect |= legacy.is_connect();
+            if legacy.is_connect() {
+                self.signs.push(Sign::Connect);
+            }
             if let Some(connected) = legacy.connect_info() {
                 let mut extras = http::Extensions::new();
                 connected.get_extras(&mut extras);
                 self.local = extras.get::<HttpInfo>().map(HttpInfo::local_addr);
             }
         }
-        if let Some(hyper) = error.downcast_ref::<hyper::Error>() {
-            self.closed |= hyper.is_incomplete_message() || hyper.is_canceled();
+        if let Some(hyper) = error.downcast_ref::<hyper::Error>()
+            && (hyper.is_incomplete_message() || hyper.is_canceled())
+        {
+            self.signs.push(Sign::Closed);
         }
         if let Some(io) = error.downcast_ref::<std::io::Error>() {
             self.note_io(io);
@@ -239,12 +257,13 @@ impl Facts {
     fn note_io(&mut self, io: &std::io::Error) {
         use std::io::ErrorKind as Kind;
         self.os = self.os.or(io.raw_os_error());
-        match io.kind() {
-            Kind::ConnectionRefused => self.refused = true,
-            Kind::ConnectionReset | Kind::ConnectionAborted | Kind::BrokenPipe => self.reset = true,
-            Kind::UnexpectedEof => self.closed = true,
-            _ => {}
-        }
+        let sign = match io.kind() {
+            Kind::ConnectionRefused => Some(Sign::Refused),
+            Kind::ConnectionReset | Kind::ConnectionAborted | Kind::BrokenPipe => Some(Sign::Reset),
+            Kind::UnexpectedEof => Some(Sign::Closed),
+            _ => None,
+        };
+        self.signs.extend(sign);
         // An io::Error hides what it wraps from its chain of sources.
         if let Some(inner) = io.get_ref() {
             self.note(inner);
@@ -256,10 +275,10 @@ impl Facts {
         match self.os {
             Some(23 | 24) => "fd_limit",
             Some(49 | 99) => "no_local_port",
-            _ if self.dns => "dns",
-            _ if self.refused => "refused",
-            _ if self.tls => "tls",
-            _ if self.reset || self.closed => "reset",
+            _ if self.saw(Sign::Dns) => "dns",
+            _ if self.saw(Sign::Refused) => "refused",
+            _ if self.saw(Sign::Tls) => "tls",
+            _ if self.saw(Sign::Reset) || self.saw(Sign::Closed) => "reset",
             _ => "other",
         }
     }
@@ -279,4 +298,22 @@ fn deepest(error: &reqwest::Error) -> String {
 /// `text` without line ends.
 fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn system_errors_of_this_machine_are_told_from_the_servers() {
+        for (code, kind) in [(24, "fd_limit"), (99, "no_local_port"), (113, "other")] {
+            let mut facts = Facts::default();
+            facts.note(&std::io::Error::from_raw_os_error(code));
+            assert_eq!(facts.connect_kind(), kind);
+        }
+        let mut facts = Facts::default();
+        let alert = rustls::Error::General("no".into());
+        facts.note(&std::io::Error::new(std::io::ErrorKind::InvalidData, alert));
+        assert_eq!(facts.connect_kind(), "tls");
+    }
 }

@@ -91,8 +91,7 @@ impl Connection {
             }
         };
         let preflight = |error| RunError::Preflight { endpoint: endpoint.name.clone(), error };
-        let client =
-            Client::new(endpoint, url.clone(), clock).map_err(|error| preflight(error.into()))?;
+        let client = Client::new(endpoint, &url, clock).map_err(|error| preflight(error.into()))?;
         let server =
             probe::probe(&client, endpoint.model.as_deref(), cancel).await.map_err(preflight)?;
         Ok(Self { client, server, endpoint: endpoint.clone(), url, simulator })

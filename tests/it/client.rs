@@ -57,7 +57,7 @@ pub fn limited(url: &Url, set: impl Fn(&mut Timeouts)) -> Endpoint {
 
 pub fn client(endpoint: &Endpoint) -> Client {
     let Target::Url(url) = endpoint.target.clone() else { panic!("no url") };
-    Client::new(endpoint, url, RunClock::start_now()).unwrap()
+    Client::new(endpoint, &url, RunClock::start_now()).unwrap()
 }
 
 pub fn request(stream: bool) -> Request {

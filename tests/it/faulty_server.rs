@@ -133,13 +133,17 @@ impl Drop for FaultyServer {
 }
 
 fn play(
-    step: Step,
+    action: Step,
     stream: &mut TcpStream,
     stop: &AtomicBool,
     requests: &Mutex<Vec<String>>,
 ) -> std::io::Result<()> {
-    match step {
-        Step::Read => requests.lock().unwrap().push(read_request(stream, stop)?),
+    match action {
+        Step::Read => {
+            // Read first: other connections need the lock meanwhile.
+            let request = read_request(stream, stop)?;
+            requests.lock().unwrap().push(request);
+        }
         Step::Send(bytes) => stream.write_all(&bytes)?,
         Step::Drip(bytes, gap) => {
             for byte in bytes {

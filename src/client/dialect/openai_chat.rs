@@ -1,4 +1,4 @@
-//! OpenAI chat completions, as the API documents them and as servers really send them.
+//! `OpenAI` chat completions, as the API documents them and as servers really send them.
 //!
 //! In: a [`Request`], or the bytes of an event or a body. Out: the JSON to POST, or [`Deltas`].
 //! Invariant: a field that is missing, null or new, or a text or number of an unexpected type, never

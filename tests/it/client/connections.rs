@@ -46,7 +46,7 @@ async fn a_kept_connection_that_dies_under_a_request_is_stale_reuse_and_not_sent
 }
 
 #[tokio::test]
-async fn a_connection_that_the_server_closed_while_idle_is_replaced_openly() {
+async fn a_connection_seen_to_close_while_idle_is_replaced_openly() {
     let server = FaultyServer::script(whole());
     let client = client(&endpoint(&server.url()));
     send(&client).await;
@@ -57,7 +57,23 @@ async fn a_connection_that_the_server_closed_while_idle_is_replaced_openly() {
 }
 
 /// The HTTP crate sends a request again, unasked, when it finds the connection closed before it
-/// wrote any of it. Whenever that happens the exchange must show the new connection.
+/// wrote any of it. That is seen, because the new connection is begun late.
+#[tokio::test]
+async fn a_hidden_resend_is_flagged_and_shows_its_new_connection() {
+    let server = FaultyServer::script(whole());
+    let client = client(&endpoint(&server.url()));
+    assert_eq!(class(&send(&client).await), "ok");
+    // The server closes while this thread, which also runs the connection's task, is blocked: the
+    // connection still looks alive when the next request takes it.
+    std::thread::sleep(SHORT);
+    let it = send(&client).await;
+    assert_eq!((class(&it).as_str(), it.reused), ("ok", false));
+    assert!(it.connected_ns.is_some());
+    assert_eq!(it.flags, ["stale_reuse_resent"]);
+    assert_eq!((server.requests().len(), server.connections()), (2, 2));
+}
+
+/// However a request meets a closing connection, the exchange tells what happened.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_latency_hides_a_reconnect() {
     const ROUNDS: usize = 300;
@@ -97,7 +113,7 @@ async fn every_concurrent_request_knows_its_own_connection() {
                 let mut fresh = 0;
                 for _ in 0..20 {
                     let it = send(&client).await;
-                    assert_eq!(class(&it), "ok");
+                    assert_eq!(class(&it), "ok", "{it:?}");
                     assert_eq!(it.reused, it.connected_ns.is_none());
                     fresh += usize::from(!it.reused);
                 }
@@ -131,7 +147,7 @@ async fn a_connection_that_is_never_made_is_timeout_connect() {
     let url = url::Url::parse(&format!("https://{}/v1", server.address())).unwrap();
     for set in
         [(|limits: &mut runner::plan::Timeouts| limits.connect = SHORT) as fn(&mut _), |limits| {
-            limits.headers = SHORT
+            limits.headers = SHORT;
         }]
     {
         let it = exchange(&limited(&url, set)).await;
@@ -207,11 +223,11 @@ async fn header_values_with_line_ends_are_refused_before_sending() {
     for (name, value) in [("X-A", "1\r\nX-B: 2"), ("X A", "1"), ("X-A\n", "1")] {
         let mut endpoint = endpoint(&server.url());
         endpoint.headers = vec![(name.into(), secret(value))];
-        let result = Client::new(&endpoint, server.url(), RunClock::start_now());
+        let result = Client::new(&endpoint, &server.url(), RunClock::start_now());
         assert!(matches!(result, Err(ClientError::Header { .. })), "{name:?}: {value:?}");
     }
     let ftp = url::Url::parse("ftp://host/v1").unwrap();
-    let result = Client::new(&endpoint(&ftp), ftp.clone(), RunClock::start_now());
+    let result = Client::new(&endpoint(&ftp), &ftp, RunClock::start_now());
     assert!(matches!(result, Err(ClientError::Url(_))));
     assert_eq!(server.connections(), 0);
 }

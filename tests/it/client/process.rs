@@ -23,9 +23,9 @@ fn in_child(test: &str, limit: &str, environment: &[(&str, &str)]) -> bool {
         .envs(environment.iter().copied())
         .output()
         .unwrap();
-    let text = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
-    assert!(text.contains("1 passed"), "no such test: {text}");
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{printed}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(printed.contains("1 passed"), "no such test: {printed}");
     false
 }
 

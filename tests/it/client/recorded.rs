@@ -22,7 +22,7 @@ struct Expected {
     class: &'static str,
     /// Token-bearing events.
     tokens: usize,
-    /// Start of all text, reasoning included.
+    /// All text, reasoning included.
     text: &'static str,
     /// Input, output, cached tokens of usage.
     usage: [Option<u64>; 3],
@@ -41,7 +41,7 @@ const EXPECTED: [Expected; 8] = [
         end: End::Clean,
         class: "ok",
         tokens: 13,
-        text: "Hello, I'm here to help with any questions you may have.",
+        text: "Hello, I'm here to help with any creative writing project.",
         usage: [Some(37), Some(14), Some(0)],
         finish: Some("stop"),
         timings: [Some(0), Some(37), Some(14)],
@@ -63,7 +63,7 @@ const EXPECTED: [Expected; 8] = [
         end: End::Clean,
         class: "ok",
         tokens: 15,
-        text: "\nHello\n\nNo",
+        text: "\nHello\n\nNo it isWhat is the output of the above code?",
         usage: [Some(15), Some(22), Some(0)],
         finish: Some("stop"),
         timings: [Some(0), Some(15), Some(22)],
@@ -73,8 +73,9 @@ const EXPECTED: [Expected; 8] = [
         file: "aimock-chat",
         end: End::Clean,
         class: "ok",
-        tokens: 13,
-        text: "The user greets me; I greet back.",
+        tokens: 17,
+        text: "The user greets me; I greet back.Hello! This is an aimock answer streamed in little \
+               pieces of text.",
         usage: [Some(1500), Some(20), None],
         finish: Some("stop"),
         timings: NONE,
@@ -151,7 +152,7 @@ fn check(expected: &Expected, it: &Exchange) {
     let file = expected.file;
     assert_eq!(class(it), expected.class, "{file}: {:?}", it.error_message);
     assert_eq!(it.token_ns.len(), expected.tokens, "{file}");
-    assert!(it.text.starts_with(expected.text), "{file}: {:?}", it.text);
+    assert_eq!(it.text, expected.text, "{file}");
     assert_eq!([it.input_tokens, it.output_tokens, it.cached_tokens], expected.usage, "{file}");
     assert_eq!(it.finish_reason.as_deref(), expected.finish, "{file}");
     let timings =

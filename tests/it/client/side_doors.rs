@@ -30,7 +30,7 @@ const VLLM: (&str, u16, &str) = (
 
 async fn check(endpoint: &Endpoint) -> Result<Server, PreflightError> {
     let runner::plan::Target::Url(url) = endpoint.target.clone() else { panic!("no url") };
-    preflight(endpoint, url, RunClock::start_now(), &CancellationToken::new()).await
+    preflight(endpoint, &url, RunClock::start_now(), &CancellationToken::new()).await
 }
 
 async fn fails(endpoint: &Endpoint, what: &str, help: &str) {

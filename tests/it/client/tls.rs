@@ -87,7 +87,7 @@ fn a_ca_file_that_cannot_be_used_is_said_before_anything_is_sent() {
     for path in [empty.path(), std::path::Path::new("/no/such.pem")] {
         let mut endpoint = endpoint(&url);
         endpoint.ca_file = Some(path.to_owned());
-        let Err(error) = Client::new(&endpoint, url.clone(), RunClock::start_now()) else {
+        let Err(error) = Client::new(&endpoint, &url, RunClock::start_now()) else {
             panic!("{} was taken", path.display())
         };
         assert!(error.to_string().starts_with("ca_file "), "{error}");

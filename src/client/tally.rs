@@ -1,0 +1,239 @@
+//! What an answer has said so far: events → stamps, counts, text; then the verdict on the whole.
+//!
+//! In: events with the arrival of their chunk. Out: an [`Exchange`]. Invariant: an answer counts as
+//! ok only if it came to its end, said no error and generated something.
+
+use std::borrow::Cow;
+
+use super::Redactor;
+use super::dialect::{self, Deltas, Dialect};
+use super::ending::Ending;
+use crate::record::{Exchange, Outcome};
+
+/// How much of a broken answer is kept, in bytes.
+pub(super) const RAW_BYTES: usize = 4096;
+/// Longest line for people, in characters.
+const MAX_MESSAGE_CHARS: usize = 500;
+
+/// An answer being counted.
+pub(super) struct Tally {
+    dialect: &'static dyn Dialect,
+    /// The stamps and counts so far.
+    pub exchange: Exchange,
+    deltas: Deltas,
+    /// The answer's first bytes: [`RAW_BYTES`], and enough more to find secrets at the cut.
+    raw: Vec<u8>,
+    raw_limit: usize,
+    events: u64,
+    /// The dialect's end mark came.
+    done: bool,
+    /// An event that ends it badly.
+    failure: Option<Ending>,
+}
+
+impl Tally {
+    /// An answer to a request sent at `sent_ns`, with room for about `tokens` tokens.
+    pub fn new(
+        dialect: &'static dyn Dialect,
+        redactor: &Redactor,
+        sent_ns: u64,
+        tokens: usize,
+    ) -> Self {
+        let exchange = Exchange {
+            sent_ns,
+            connected_ns: None,
+            headers_ns: None,
+            first_event_ns: None,
+            first_token_ns: None,
+            first_content_ns: None,
+            last_token_ns: None,
+            usage_ns: None,
+            end_ns: sent_ns,
+            token_ns: Vec::with_capacity(tokens),
+            outcome: Outcome::Ok,
+            error_message: None,
+            raw: None,
+            http_status: None,
+            input_tokens: None,
+            output_tokens: None,
+            reasoning_tokens: None,
+            cached_tokens: None,
+            timings: None,
+            finish_reason: None,
+            model: None,
+            reused: false,
+            bytes_in: 0,
+            flags: Vec::new(),
+            text: String::with_capacity(tokens * 4),
+        };
+        Self {
+            dialect,
+            exchange,
+            deltas: Deltas::default(),
+            raw: Vec::new(),
+            raw_limit: RAW_BYTES + redactor.longest(),
+            events: 0,
+            done: false,
+            failure: None,
+        }
+    }
+
+    /// Keeps the answer's beginning in case it turns out to be broken.
+    pub fn keep_raw(&mut self, chunk: &[u8]) {
+        let room = self.raw_limit - self.raw.len();
+        self.raw.extend_from_slice(&chunk[..chunk.len().min(room)]);
+    }
+
+    /// Remarks on something that does not make it an error.
+    pub fn flag_if(&mut self, condition: bool, flag: &'static str) {
+        if condition {
+            self.exchange.flags.push(Cow::Borrowed(flag));
+        }
+    }
+
+    /// Takes one stream event that arrived at `at`; those after the end are ignored.
+    pub fn event(&mut self, data: &[u8], at: u64) {
+        if self.is_over() {
+            return;
+        }
+        self.events += 1;
+        self.exchange.first_event_ns.get_or_insert(at);
+        if let Err(error) = self.dialect.decode(data, &mut self.deltas) {
+            let text = String::from_utf8_lossy(&data[..data.len().min(RAW_BYTES)]);
+            let message = format!("event {} is broken: {error}: {text}", self.events);
+            self.failure = Some(Ending::protocol("json", message));
+            return;
+        }
+        if let Some(error) = self.deltas.error.take() {
+            let message = format!("the server reports inside the stream: {error}");
+            self.failure = Some(Ending::stream("error_event", message));
+            return;
+        }
+        let content = !self.deltas.content.is_empty();
+        if content || !self.deltas.reasoning.is_empty() {
+            self.exchange.token_ns.push(at);
+            self.exchange.first_token_ns.get_or_insert(at);
+            self.exchange.last_token_ns = Some(at);
+            if content {
+                self.exchange.first_content_ns.get_or_insert(at);
+            }
+        }
+        self.note(at);
+        self.done = self.deltas.done;
+    }
+
+    /// Takes a whole answer that arrived at `at`, and judges it.
+    pub fn body(&mut self, body: &[u8], at: u64) -> Result<(), Ending> {
+        if body.trim_ascii().is_empty() {
+            return Err(Ending::protocol("empty", "the answer has no body"));
+        }
+        self.dialect
+            .decode_body(body, &mut self.deltas)
+            .map_err(|error| Ending::protocol("json", format!("the answer is broken: {error}")))?;
+        self.note(at);
+        match self.deltas.error.take() {
+            Some(error) => Err(Ending::stream("error_event", format!("the server says: {error}"))),
+            None => self.check_generated(),
+        }
+    }
+
+    /// Whether nothing that comes now counts any more.
+    pub fn is_over(&self) -> bool {
+        self.done || self.failure.is_some()
+    }
+
+    /// Judges a stream that has ended, by its own mark or by the body's. `kind` is its content
+    /// type.
+    pub fn end_of_stream(&mut self, kind: &str) -> Result<(), Ending> {
+        if let Some(failure) = self.failure.take() {
+            return Err(failure);
+        }
+        let events = self.events;
+        let is_stream = kind == "text/event-stream";
+        if self.exchange.bytes_in == 0 {
+            return Err(Ending::protocol("empty", "the answer has no body"));
+        }
+        if events == 0 && !is_stream {
+            return Err(wrong_type("a stream", kind, &self.raw));
+        }
+        let finished = self.exchange.finish_reason.is_some();
+        if !self.done && !finished {
+            return Err(Ending::stream(
+                "truncated",
+                format!(
+                    "the stream ended after {events} events without finish_reason or [DONE]: the \
+                     server, or a proxy before it, cut it"
+                ),
+            ));
+        }
+        self.flag_if(!self.done, "no_done");
+        self.flag_if(!finished, "no_finish_reason");
+        self.flag_if(!is_stream, "content_type");
+        self.check_generated()
+    }
+
+    /// A complete answer in which nothing was generated is no answer. Tokens without text (an end
+    /// mark, half a character) are known from usage alone.
+    fn check_generated(&mut self) -> Result<(), Ending> {
+        if !self.exchange.text.is_empty() {
+            return Ok(());
+        }
+        if self.exchange.output_tokens.unwrap_or(0) == 0 {
+            return Err(Ending::protocol("empty", "the answer ended without a single token"));
+        }
+        self.flag_if(true, "no_text");
+        Ok(())
+    }
+
+    /// Takes text, usage and the rest of the deltas. Later usage wins field by field: some servers
+    /// count up as they go.
+    fn note(&mut self, at: u64) {
+        let Self { deltas, exchange, .. } = self;
+        exchange.text.push_str(&deltas.reasoning);
+        exchange.text.push_str(&deltas.content);
+        if let Some(usage) = deltas.usage {
+            exchange.usage_ns = Some(at);
+            exchange.input_tokens = usage.input_tokens.or(exchange.input_tokens);
+            exchange.output_tokens = usage.output_tokens.or(exchange.output_tokens);
+            exchange.cached_tokens = usage.cached_tokens.or(exchange.cached_tokens);
+            exchange.reasoning_tokens = usage.reasoning_tokens.or(exchange.reasoning_tokens);
+        }
+        exchange.timings = deltas.timings.or(exchange.timings);
+        if let Some(reason) = deltas.finish_reason.take() {
+            exchange.finish_reason = Some(reason);
+        }
+        if exchange.model.is_none() {
+            exchange.model = deltas.model.take();
+        }
+    }
+
+    /// The finished exchange; text for people and the raw answer have their secrets hidden.
+    pub fn finish(self, ending: Option<Ending>, redactor: &Redactor) -> Exchange {
+        let Self { mut exchange, raw, .. } = self;
+        let Some(Ending { outcome, message }) = ending else { return exchange };
+        exchange.outcome = outcome;
+        if exchange.outcome == Outcome::Cancelled {
+            return exchange;
+        }
+        let line = message.split_whitespace().collect::<Vec<_>>().join(" ");
+        let line = redactor.redact(&line);
+        exchange.error_message = Some(line.chars().take(MAX_MESSAGE_CHARS).collect());
+        if !raw.is_empty() {
+            let mut text = redactor.redact(&String::from_utf8_lossy(&raw));
+            // Where the buffer ends in mid-answer, half a secret may be left at its end.
+            let half = if raw.len() > RAW_BYTES { redactor.longest() } else { 0 };
+            let keep = text.len().saturating_sub(half).min(RAW_BYTES);
+            let keep = (0..=keep).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+            text.truncate(keep);
+            exchange.raw = Some(text);
+        }
+        exchange
+    }
+}
+
+/// An answer that is not what was asked for.
+pub(super) fn wrong_type(asked: &str, kind: &str, body: &[u8]) -> Ending {
+    let kind = if kind.is_empty() { "no content type" } else { kind };
+    let said = dialect::body_message(body).map_or(String::new(), |said| format!(": {said}"));
+    Ending::protocol("content_type", format!("asked for {asked}, got {kind}{said}"))
+}
