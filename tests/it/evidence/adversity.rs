@@ -90,7 +90,7 @@ fn the_log_keeps_up_with_many_senders() {
     };
     let (sender, recorder) =
         Recorder::start(run.path(), run_line(&run), vec![], observer).expect("a recorder");
-    send(sender.clone(), vec![stage_start("cold", 4000, CacheState::Cold, vec![])]);
+    send(&sender, vec![stage_start("cold", 4000, CacheState::Cold, vec![])]);
     std::thread::scope(|scope| {
         for worker in 0..4 {
             let sender = sender.clone();
@@ -99,11 +99,11 @@ fn the_log_keeps_up_with_many_senders() {
                 let ends = indexes.flat_map(|index| {
                     [start("cold", index), Line::End(Box::new(answer("cold", index, 1000, 24)))]
                 });
-                send(sender, ends.collect());
+                send(&sender, ends.collect());
             });
         }
     });
-    send(sender, vec![stage_end("cold", StageState::Completed, 1)]);
+    send(&sender, vec![stage_end("cold", StageState::Completed, 1)]);
     let done = recorder.finish(RunEnd::new(RunState::Finished)).expect("done");
     assert!(done.summary.run.valid, "{:?}", done.summary.run.notes);
     assert_eq!(done.summary.stages[0].counts.ok, 4000);
@@ -151,7 +151,7 @@ fn a_full_disk_ends_the_log_at_a_whole_line_and_the_run_still_closes() {
         many.push(Line::End(Box::new(answer("cold", index, 1000, 24))));
     }
     many.push(stage_end("cold", StageState::Completed, 1));
-    send(sender, many);
+    send(&sender, many);
     let done = recorder.finish(RunEnd::new(RunState::Aborted)).expect("done");
     assert!(failed.is_cancelled());
     assert!(!done.summary.run.valid);
@@ -170,4 +170,53 @@ fn a_full_disk_ends_the_log_at_a_whole_line_and_the_run_still_closes() {
     assert!(!rebuilt.summary.run.valid);
     let missing: u64 = done.lines - rebuilt.losses.lines;
     assert!(note.contains(&format!("{missing} lines lost")), "{note}");
+}
+
+/// Where the process that is to be killed records; set by its parent.
+const VICTIM: &str = "RUNNER_TEST_VICTIM";
+
+#[test]
+#[ignore = "the process that a_killed_process_leaves_whole_lines kills"]
+fn records_until_killed() {
+    let Some(results) = std::env::var_os(VICTIM) else { return };
+    let run = RunDir::create_as(Path::new(&results), "victim", "run").expect("a run directory");
+    let (sender, _recorder) =
+        Recorder::start(run.path(), run_line(&run), vec![], |_| {}).expect("a recorder");
+    send(&sender, vec![stage_start("cold", u64::MAX, CacheState::Cold, vec![])]);
+    for index in 0.. {
+        let record = Line::End(Box::new(answer("cold", index, 1000, 24)));
+        send(&sender, vec![start("cold", index), record]);
+    }
+}
+
+#[test]
+fn a_killed_process_leaves_whole_lines() {
+    let mut lines = 0;
+    for attempt in 0..5 {
+        let results = tempfile::tempdir().expect("a folder");
+        let mut victim = std::process::Command::new(std::env::current_exe().expect("this test"))
+            .args(["--ignored", "--exact", "evidence::adversity::records_until_killed"])
+            .env(VICTIM, results.path())
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .expect("started");
+        let run = results.path().join("victim/run");
+        let log = run.join(record_log::segment_name(1));
+        let patience = Instant::now();
+        while log.metadata().map_or(0, |log| log.len()) < 100_000 {
+            assert!(patience.elapsed() < Duration::from_secs(60), "nothing is recorded");
+            std::thread::sleep(Duration::from_millis(1 + attempt));
+        }
+        victim.kill().expect("killed");
+        victim.wait().expect("gone");
+        let rebuilt = rebuild(&run).expect("rebuilt");
+        assert_eq!(rebuilt.losses.data_loss(), None);
+        assert!(rebuilt.losses.torn_lines <= 1);
+        let counts = rebuilt.summary.stages[0].counts;
+        assert_eq!(counts.accounted(), counts.planned);
+        assert!(counts.lost_in_flight <= 1, "{counts:?}");
+        assert_eq!(rebuilt.summary.run.state, RunState::Aborted);
+        lines += rebuilt.losses.lines;
+    }
+    assert!(lines > 500, "{lines}");
 }

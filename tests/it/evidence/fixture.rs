@@ -19,7 +19,7 @@ use runner::record::{
     StartLine, TokenCounts,
 };
 use runner::report::look::Look;
-use runner::sink::{self, OpenSink, Sink};
+use runner::sink::{self, OpenSink};
 use serde_json::Value;
 
 pub fn ms(ms: u64) -> u64 {
@@ -213,7 +213,7 @@ pub fn flush_line() -> Line {
     })
 }
 
-/// A cold, warm, flush, after_flush run of eight documents with one failure at its end.
+/// A cold, warm, flush and again cold run of eight documents with one failure at its end.
 pub fn lines() -> Vec<Line> {
     let mut lines = Vec::new();
     let stage = |lines: &mut Vec<Line>, id: &str, ttft: u64, cached, thresholds| {
@@ -251,7 +251,7 @@ pub fn lines() -> Vec<Line> {
     lines
 }
 
-pub fn send(sender: RecordSender, lines: Vec<Line>) {
+pub fn send(sender: &RecordSender, lines: Vec<Line>) {
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     runtime.block_on(async {
         for line in lines {
@@ -276,7 +276,8 @@ pub fn record_run(results: &Path, lines: Vec<Line>, sinks: Vec<OpenSink>) -> (Pa
     run.write_manifest(&manifest(&run, None, None)).expect("a manifest");
     let (sender, recorder) =
         Recorder::start(run.path(), run_line(&run), sinks, |_| {}).expect("a recorder");
-    send(sender, lines);
+    send(&sender, lines);
+    drop(sender);
     let done = recorder.finish(RunEnd::new(RunState::Finished)).expect("done");
     let path = run.path().to_owned();
     let exit_code = done.summary.verdict.exit_code;

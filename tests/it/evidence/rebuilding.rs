@@ -11,7 +11,6 @@ use runner::metrics::record_log;
 use runner::metrics::summary::{RunEnd, RunState, Summary};
 use runner::record::{CacheState, Line, OutcomeKind, Record, StageState};
 use runner::report::look::Look;
-use runner::sink::Sink;
 
 use super::fixture::*;
 
@@ -85,7 +84,7 @@ fn an_interrupted_run_is_reported_with_its_partial_numbers() {
         some.push(Line::End(Box::new(record)));
     }
     some.push(stage_end("cold", StageState::Interrupted, 700));
-    send(sender, some);
+    send(&sender, some);
     let end = RunEnd { signal_exit_code: Some(130), ..RunEnd::new(RunState::Interrupted) };
     let done = recorder.finish(end).expect("done");
     assert_eq!(done.summary.verdict.exit_code, 130);
@@ -111,7 +110,7 @@ fn a_running_run_can_be_reported_but_not_rewritten() {
     let (sender, recorder) =
         Recorder::start(run.path(), run_line(&run), vec![], observer).expect("a recorder");
     let first_stage = lines().into_iter().take(18).collect();
-    send(sender.clone(), first_stage);
+    send(&sender, first_stage);
     let cold = stages.recv_timeout(Duration::from_secs(10)).expect("the first stage is over");
     assert_eq!((cold.id.as_str(), cold.counts.ok), ("cold", 8));
     let rebuilt = rebuild(run.path()).expect("rebuilt");
