@@ -41,7 +41,7 @@ pub enum RecorderError {
     Died,
 }
 
-/// What the recorder tells its observer, on its own thread: be quick.
+/// What the recorder tells its observer, which must be quick: the log waits for it.
 #[derive(Debug)]
 pub enum Event<'a> {
     /// A line came in.
@@ -72,14 +72,14 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Creates the log in `run_dir` with `run` as its first line and starts the thread.
+    /// Creates the log in `run_dir` with `run` as its first line and starts the thread. The observer
+    /// hears of that first line before this returns, and of all others on the recorder's thread.
     pub fn start(
         run_dir: &Path,
         run: RunLine,
         sinks: Vec<OpenSink>,
         observer: impl FnMut(Event<'_>) + Send + 'static,
     ) -> Result<(RecordSender, Self), RecorderError> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
         let (sender, lines) = RecordSender::channel(QUEUE);
         let log_failed = CancellationToken::new();
         let close = CancellationToken::new();
@@ -92,10 +92,18 @@ impl Recorder {
         };
         desk.take(Line::Run(run));
         desk.settle();
+        if let Some((why, _)) = desk.log.failure() {
+            return Err(RecorderError::Start(std::io::Error::other(why.to_owned())));
+        }
         let (closing, died) = (close.clone(), log_failed.clone().drop_guard());
         let thread = thread::Builder::new().name("recorder".into()).spawn(move || {
-            runtime.block_on(desk.work(lines, closing));
-            died.disarm();
+            match tokio::runtime::Builder::new_current_thread().enable_time().build() {
+                Ok(runtime) => {
+                    runtime.block_on(desk.work(lines, closing));
+                    died.disarm();
+                }
+                Err(error) => desk.log.fail(&error),
+            }
             desk
         })?;
         Ok((sender, Self { thread, log_failed, close }))
@@ -160,11 +168,8 @@ impl Desk {
     fn take_all(&mut self, first: Line, lines: &mut RecordReceiver) {
         let mut next = Some(first);
         while let Some(line) = next {
-            let ends_stage = matches!(line, Line::StageEnd(_));
             self.take(line);
-            if ends_stage {
-                self.settle();
-            } else if self.log.is_full() {
+            if self.log.is_full() {
                 break;
             }
             next = lines.try_recv().ok();
@@ -179,6 +184,10 @@ impl Desk {
 
     fn take(&mut self, line: Line) {
         let seq = self.log.push(&line);
+        if matches!(line, Line::StageEnd(_)) {
+            // Whoever hears that a stage is over may look into the log.
+            self.settle();
+        }
         (self.observer)(Event::Line(&line));
         if let Some(stage) = self.aggregator.line(&line) {
             (self.observer)(Event::Stage(stage));

@@ -36,9 +36,13 @@ pub fn grouped(value: u64) -> String {
     out
 }
 
-/// `value` with `significant` digits, and no fewer than its whole part has.
+/// `value` with `significant` digits, no fewer than its whole part has and no more than that many
+/// decimals.
 pub fn significant(value: f64, significant: usize) -> String {
-    let whole_digits = if value.abs() < 1.0 { 1 } else { significant_whole(value) };
+    if value == 0.0 {
+        return "0".to_owned();
+    }
+    let whole_digits = if value.abs() < 1.0 { 0 } else { significant_whole(value) };
     format!("{value:.*}", significant.saturating_sub(whole_digits))
 }
 

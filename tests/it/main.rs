@@ -2,6 +2,7 @@
 //! outside, over real files and real sockets.
 
 mod client;
+mod evidence;
 mod faulty_server;
 mod run;
 mod tidy;

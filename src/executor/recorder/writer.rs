@@ -163,7 +163,7 @@ impl LogWriter {
     }
 
     /// The log ends here: frees the reserve so that the run can still be closed properly.
-    fn fail(&mut self, error: &dyn std::fmt::Display) {
+    pub(super) fn fail(&mut self, error: &dyn std::fmt::Display) {
         self.failure.get_or_insert_with(|| error.to_string());
         self.lost_lines += std::mem::take(&mut self.buffered_lines);
         self.buffer.clear();

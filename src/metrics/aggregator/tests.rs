@@ -1,0 +1,177 @@
+//! Facts about counting lines.
+
+use super::*;
+use crate::metrics::summary::RunState;
+use crate::metrics::tally::fixture::{record, stage_end, stage_start, start_line};
+use crate::record::{CacheState, ErrorInfo, OutcomeKind, Record, StageState, TokenCounts};
+
+fn run_line() -> Line {
+    Line::Run(RunLine {
+        record_version: RECORD_VERSION,
+        run_id: "20261121-224015-a1b2c3".into(),
+        plan: "demo".into(),
+        plan_hash: "00".into(),
+        started_at: "2026-11-21T22:40:15Z".into(),
+        seed: 7,
+        simulated: true,
+        runner_version: "0.1.0".into(),
+    })
+}
+
+fn end(index: u64, outcome: OutcomeKind) -> Line {
+    let error = outcome.is_error().then(|| ErrorInfo {
+        class: "http.503".into(),
+        message: "busy".into(),
+        raw: None,
+    });
+    Line::End(Box::new(Record { index, outcome, error, ..record() }))
+}
+
+fn summarise(lines: &[Line], state: RunState) -> Summary {
+    let mut aggregator = Aggregator::new();
+    for line in lines {
+        aggregator.line(line);
+    }
+    aggregator.finish(&RunEnd::new(state))
+}
+
+#[test]
+fn a_complete_run_is_counted_and_passes() {
+    let lines = [
+        run_line(),
+        Line::StageStart(stage_start(3)),
+        Line::Start(start_line(0)),
+        end(0, OutcomeKind::Ok),
+        Line::Start(start_line(1)),
+        end(1, OutcomeKind::Http),
+        Line::Start(start_line(2)),
+        end(2, OutcomeKind::Cancelled),
+        Line::StageEnd(stage_end(StageState::Completed)),
+    ];
+    let summary = summarise(&lines, RunState::Finished);
+    let stage = &summary.stages[0];
+    assert_eq!(stage.counts.ok + stage.counts.errors + stage.counts.cancelled, 3);
+    assert_eq!(stage.success_rate, Some(0.5));
+    assert_eq!(stage.errors["http.503"], 1);
+    assert_eq!(stage.error_samples["http.503"], "busy");
+    assert_eq!(stage.metrics["ttft"].count, 1);
+    assert_eq!(stage.throughput.requests_per_second, Some(0.5));
+    assert_eq!(stage.throughput.output_tokens_per_second, Some(3.5));
+    assert_eq!(stage.cache.verdict, CacheState::Cold);
+    assert_eq!((stage.cache.cached_tokens, stage.cache.prompt_tokens), (Some(24), Some(2100)));
+    assert!(summary.run.valid, "{:?}", summary.run.notes);
+    assert_eq!((summary.verdict.pass, summary.verdict.exit_code), (true, 0));
+}
+
+#[test]
+fn a_request_without_a_record_makes_the_run_invalid() {
+    let lines = [
+        run_line(),
+        Line::StageStart(stage_start(2)),
+        end(0, OutcomeKind::Ok),
+        Line::StageEnd(stage_end(StageState::Completed)),
+    ];
+    let summary = summarise(&lines, RunState::Finished);
+    assert!(!summary.run.valid);
+    assert!(summary.run.notes[0].contains("2 requests planned, 1 accounted for"));
+    assert_eq!(summary.verdict.exit_code, 5);
+}
+
+#[test]
+fn a_request_that_ended_twice_can_not_stand_in_for_a_missing_one() {
+    let lines = [
+        run_line(),
+        Line::StageStart(stage_start(2)),
+        end(0, OutcomeKind::Ok),
+        end(0, OutcomeKind::Ok),
+        Line::StageEnd(stage_end(StageState::Completed)),
+    ];
+    let summary = summarise(&lines, RunState::Finished);
+    assert!(!summary.run.valid);
+    assert!(summary.run.notes[0].contains("request 0 ended more than once"));
+}
+
+#[test]
+fn a_log_that_breaks_off_accounts_for_every_request() {
+    let lines = [
+        run_line(),
+        Line::StageStart(stage_start(10)),
+        Line::Start(start_line(0)),
+        end(0, OutcomeKind::Ok),
+        Line::Start(start_line(1)),
+        Line::Start(start_line(2)),
+    ];
+    let summary = summarise(&lines, RunState::Aborted);
+    let stage = &summary.stages[0];
+    assert_eq!(stage.counts.lost_in_flight, 2);
+    assert_eq!(stage.counts.never_started, 7);
+    assert_eq!(stage.counts.accounted(), stage.counts.planned);
+    assert_eq!(stage.state, StageState::Interrupted);
+    assert!(summary.run.valid);
+    assert!(summary.run.notes[0].contains("in flight"));
+    assert_eq!(summary.verdict.exit_code, 5);
+}
+
+#[test]
+fn a_skipped_stage_never_started_anything() {
+    let lines = [
+        run_line(),
+        Line::StageStart(stage_start(4)),
+        Line::StageEnd(stage_end(StageState::Skipped)),
+    ];
+    let summary = summarise(&lines, RunState::Finished);
+    assert_eq!(summary.stages[0].counts.never_started, 4);
+    assert!(summary.run.valid);
+    assert_eq!(summary.verdict.exit_code, 5);
+}
+
+#[test]
+fn without_a_success_every_figure_is_null_and_none_is_nan() {
+    let lines = [
+        run_line(),
+        Line::StageStart(stage_start(1)),
+        Line::Start(start_line(0)),
+        end(0, OutcomeKind::Http),
+        Line::StageEnd(stage_end(StageState::Completed)),
+    ];
+    let summary = summarise(&lines, RunState::Finished);
+    let json = serde_json::to_value(&summary).expect("strict JSON");
+    let stage = &json["stages"][0];
+    assert!(stage["metrics"].get("ttft").is_none());
+    assert!(stage["throughput"]["output_tokens_per_second"].is_null());
+    assert!(stage["cache"]["cached_tokens"].is_null());
+    assert_eq!(stage["success_rate"], 0.0);
+    assert!(!json.to_string().contains("NaN"));
+}
+
+#[test]
+fn a_stage_without_time_or_requests_has_no_rates() {
+    let mut start = stage_start(0);
+    start.at_ns = stage_end(StageState::Completed).at_ns;
+    let lines =
+        [run_line(), Line::StageStart(start), Line::StageEnd(stage_end(StageState::Completed))];
+    let summary = summarise(&lines, RunState::Finished);
+    assert_eq!(summary.stages[0].throughput.requests_per_second, None);
+    assert_eq!(summary.stages[0].success_rate, None);
+    assert_eq!(summary.verdict.exit_code, 0);
+}
+
+#[test]
+fn lines_of_no_stage_make_the_run_invalid() {
+    let summary = summarise(&[run_line(), end(0, OutcomeKind::Ok)], RunState::Finished);
+    assert!(!summary.run.valid);
+    assert!(summary.run.notes[0].contains("1 line of the record log outside of any stage"));
+}
+
+#[test]
+fn a_late_generator_is_noted() {
+    let late = Record { due_ns: Some(0), output_tokens: TokenCounts::default(), ..record() };
+    let lines = [
+        run_line(),
+        Line::StageStart(stage_start(1)),
+        Line::End(Box::new(late)),
+        Line::StageEnd(stage_end(StageState::Completed)),
+    ];
+    let summary = summarise(&lines, RunState::Finished);
+    assert!(summary.run.notes[0].contains("110 ms after they were due"));
+}

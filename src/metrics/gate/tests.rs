@@ -1,0 +1,159 @@
+//! Facts about judging thresholds.
+
+use super::*;
+use crate::metrics::tally::StageTally;
+use crate::metrics::tally::fixture::{ms, record, stage_end, stage_start};
+use crate::plan::{Level, Location};
+use crate::record::{OutcomeKind, Record, StageStart, StageState};
+
+/// A stage whose requests took these TTFTs in milliseconds, each with this cache state.
+fn measured(id: &str, ttfts: &[u64], cache: CacheState) -> Measured {
+    let start = StageStart { stage: id.into(), ..stage_start(ttfts.len() as u64) };
+    let mut tally = StageTally::new(start);
+    for (index, ttft) in ttfts.iter().enumerate() {
+        let first_token_ns = Some(ms(110 + ttft));
+        let index = index as u64;
+        let record = Record { stage: id.into(), index, first_token_ns, cache, ..record() };
+        tally.ended(&record);
+    }
+    tally.close(Some(&stage_end(StageState::Completed))).0
+}
+
+fn failed(id: &str) -> Measured {
+    let mut tally = StageTally::new(StageStart { stage: id.into(), ..stage_start(1) });
+    tally.ended(&Record { outcome: OutcomeKind::Http, ..record() });
+    tally.close(Some(&stage_end(StageState::Completed))).0
+}
+
+fn metric(stage: Option<&str>, metric: &str, aggregate: Option<Aggregate>) -> MetricRef {
+    MetricRef { stage: stage.map(Into::into), metric: metric.into(), aggregate }
+}
+
+fn p50(stage: Option<&str>) -> MetricRef {
+    metric(stage, "ttft", Some(Aggregate::Percentile(50.0)))
+}
+
+fn threshold(left: MetricRef, op: Op, right: Limit) -> Threshold {
+    Threshold {
+        check: "as written".into(),
+        left,
+        op,
+        right,
+        level: Level::Fail,
+        min_samples: 1,
+        implicit: false,
+        location: Location { file: "plan.yaml".into(), line: 3, column: 9, start: 0, end: 1 },
+    }
+}
+
+fn cache(word: CacheWord, implicit: bool) -> Threshold {
+    let left = metric(None, "cache", None);
+    Threshold { implicit, ..threshold(left, Op::Eq, Limit::Cache(word)) }
+}
+
+#[test]
+fn a_sentence_says_actual_limit_and_samples() {
+    let own = measured("warm", &[400, 412, 500], CacheState::Warm);
+    let result = judge(&threshold(p50(None), Op::Le, Limit::Value(800.0)), &own, &[]);
+    assert!(result.pass);
+    assert_eq!(result.reason, "412 ms <= 800 ms; 3 samples");
+    assert_eq!((result.samples, result.unit.as_str()), (3, "ms"));
+    assert_eq!(result.location, "plan.yaml:3:9");
+
+    let result = judge(&threshold(p50(None), Op::Lt, Limit::Value(100.0)), &own, &[]);
+    assert!(!result.pass);
+    assert_eq!(result.reason, "412 ms >= 100 ms; 3 samples");
+    assert_eq!(result.actual, Some(412.0.into()));
+    assert_eq!(result.limit, Some(100.0.into()));
+}
+
+#[test]
+fn a_limit_taken_from_another_stage_is_spelt_out() {
+    let cold = measured("cold", &[1600], CacheState::Cold);
+    let own = measured("warm", &[412], CacheState::Warm);
+    let right = Limit::Times { factor: 0.5, of: p50(Some("cold")) };
+    let result = judge(&threshold(p50(None), Op::Le, right), &own, &[&cold]);
+    assert!(result.pass);
+    assert_eq!(result.reason, "412 ms <= 800 ms = 0.5 × cold.ttft.p50 (1.6 s); 1 sample");
+}
+
+#[test]
+fn no_data_fails_with_the_reason() {
+    let own = measured("warm", &[412], CacheState::Warm);
+    let limit = Limit::Value(800.0);
+    for (left, earlier, reason) in [
+        (p50(Some("cold")), vec![], "no data: stage cold has not been measured"),
+        (p50(Some("cold")), vec![failed("cold")], "no data: no request of stage cold succeeded"),
+        (metric(None, "e2e", None), vec![], "no data: e2e needs an aggregate"),
+    ] {
+        let earlier: Vec<&Measured> = earlier.iter().collect();
+        let result = judge(&threshold(left, Op::Le, limit.clone()), &own, &earlier);
+        assert!(!result.pass);
+        assert_eq!(result.reason, reason);
+        assert_eq!(result.actual, None);
+    }
+    let right = Limit::Times { factor: 2.0, of: p50(Some("cold")) };
+    let result = judge(&threshold(p50(None), Op::Le, right), &own, &[&failed("cold")]);
+    assert!(!result.pass);
+    assert_eq!(result.reason, "no data: no request of stage cold succeeded");
+    assert_eq!((result.actual, result.limit), (Some(412.0.into()), None));
+}
+
+#[test]
+fn too_few_samples_fail() {
+    let own = measured("warm", &[412], CacheState::Warm);
+    let check = threshold(p50(None), Op::Le, Limit::Value(800.0));
+    let result = judge(&Threshold { min_samples: 20, ..check }, &own, &[]);
+    assert!(!result.pass);
+    assert_eq!(result.reason, "too little data: 1 sample, at least 20 needed (412 ms so far)");
+}
+
+#[test]
+fn a_cold_stage_that_hit_the_cache_fails() {
+    for (state, implicit, pass, reason) in [
+        (
+            CacheState::Cold,
+            true,
+            true,
+            "cold: 1.14 % of the prompt tokens came from the cache; 1 request",
+        ),
+        (
+            CacheState::Warm,
+            true,
+            false,
+            "warm: 1.14 % of the prompt tokens came from the cache; 1 request",
+        ),
+        (
+            CacheState::Mixed,
+            true,
+            false,
+            "mixed: 1.14 % of the prompt tokens came from the cache; 1 request",
+        ),
+        (CacheState::Unknown, true, true, "not checked: the server does not report cached tokens"),
+        (CacheState::Unknown, false, false, "no data: the server does not report cached tokens"),
+    ] {
+        let own = measured("cold", &[412], state);
+        let result = judge(&cache(CacheWord::Cold, implicit), &own, &[]);
+        assert_eq!((result.pass, result.reason.as_str()), (pass, reason));
+        assert_eq!(result.actual, Some(state.to_string().into()));
+    }
+    let result = judge(&cache(CacheWord::Cold, true), &failed("cold"), &[]);
+    assert!(!result.pass);
+    assert_eq!(result.reason, "no data: no request succeeded");
+}
+
+#[test]
+fn rates_are_judged_over_finished_requests() {
+    let left = metric(None, "error_rate", None);
+    let result = judge(&threshold(left, Op::Le, Limit::Value(0.01)), &failed("cold"), &[]);
+    assert!(!result.pass);
+    assert_eq!(result.reason, "100 % > 1 %; 1 sample");
+}
+
+#[test]
+fn any_percentile_can_be_asked_for() {
+    let own = measured("warm", &[100, 200], CacheState::Warm);
+    let left = metric(None, "ttft", Some(Aggregate::Percentile(99.9)));
+    let result = judge(&threshold(left, Op::Lt, Limit::Value(200.0)), &own, &[]);
+    assert_eq!(result.reason, "199.9 ms < 200 ms; 2 samples");
+}

@@ -1,0 +1,7 @@
+//! From lines to a run directory and back: nothing lost, nothing invented.
+
+mod adversity;
+mod artefacts;
+mod fixture;
+mod rebuilding;
+mod reports;

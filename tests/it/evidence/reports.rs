@@ -1,0 +1,102 @@
+//! What a person sees.
+
+use runner::metrics::summary::{Counts, Summary};
+use runner::record::{CacheState, FlushState, StageState};
+use runner::report::console;
+use runner::report::look::Look;
+
+use super::fixture::*;
+
+#[test]
+fn a_report_shows_hostile_text_as_text() {
+    let results = tempfile::tempdir().expect("a folder");
+    let (_, done) = record_run(results.path(), lines(), vec![]);
+    let text = console::render(&done.summary, Look::PLAIN);
+    assert!(!text.contains('\u{1b}'), "{text}");
+    assert!(text.contains("=busy\\u{1b}[31m"), "{text}");
+}
+
+#[test]
+fn a_report_fits_the_terminal_by_leaving_out_columns() {
+    let results = tempfile::tempdir().expect("a folder");
+    let (_, done) = record_run(results.path(), lines(), vec![]);
+    for width in [50, 60, 80, 100, 120] {
+        let look = Look { colour: false, width: Some(width) };
+        let text = console::render(&done.summary, look);
+        let table = text.split("\n\n").nth(1).expect("a table behind the head");
+        for line in table.lines() {
+            assert!(line.chars().count() <= width.max(60), "{width}: {line}");
+        }
+        assert!(table.contains("TTFT p50") && table.contains("after_flush"), "{table}");
+    }
+}
+
+/// The usual run's report after a change of its summary.
+fn report_of(change: impl FnOnce(&mut Summary)) -> String {
+    let results = tempfile::tempdir().expect("a folder");
+    let (_, mut done) = record_run(results.path(), lines(), vec![]);
+    change(&mut done.summary);
+    console::render(&done.summary, Look::PLAIN)
+}
+
+#[test]
+fn the_story_compares_warm_with_cold_and_says_whether_the_flush_worked() {
+    let text = report_of(|_| {});
+    assert!(text.contains("The cache makes the first token come 20 × sooner"), "{text}");
+    assert!(text.contains("After the flush the cache was empty: after_flush was cold"), "{text}");
+    assert!(text.contains("FAIL: 1 of 4 checks failed."), "{text}");
+    assert!(text.contains("--> scenarios/cache-eviction.yaml:40:9"), "{text}");
+}
+
+#[test]
+fn a_flush_that_did_nothing_is_not_glossed_over() {
+    let text = report_of(|summary| {
+        summary.stages[3].cache.verdict = CacheState::Warm;
+        if let Some(flush) = &mut summary.stages[2].flush {
+            flush.state = FlushState::Failed;
+        }
+    });
+    assert!(text.contains("The flush did not empty the cache: after_flush was warm"), "{text}");
+    assert!(text.contains("flush: FAILED: "), "{text}");
+    assert!(text.contains("warm 1.14 % (wanted cold)"), "{text}");
+}
+
+#[test]
+fn a_server_that_is_silent_about_its_cache_is_judged_by_time_and_said_to_be_silent() {
+    let text = report_of(|summary| {
+        for stage in &mut summary.stages {
+            stage.cache.verdict = CacheState::Unknown;
+        }
+    });
+    assert!(text.contains("so only the times speak"), "{text}");
+    assert!(text.contains("after_flush took longer again"), "{text}");
+    assert!(text.contains("unknown (wanted warm)"), "{text}");
+}
+
+#[test]
+fn a_run_without_any_figure_is_still_reported() {
+    let text = report_of(|summary| {
+        for stage in &mut summary.stages {
+            stage.metrics.clear();
+            stage.counts = Counts { planned: 8, never_started: 8, ..Counts::default() };
+            stage.state = StageState::Skipped;
+            stage.reason = Some("stage cold failed".into());
+        }
+        summary.verdict.exit_code = 5;
+    });
+    assert!(text.contains("0 ok, 8 never sent"), "{text}");
+    assert!(text.contains("warm skipped: stage cold failed"), "{text}");
+    assert!(text.contains("INCOMPLETE"), "{text}");
+    assert!(!text.contains("TTFT p50") && !text.contains("NaN"), "{text}");
+}
+
+#[test]
+fn colours_come_only_where_they_may() {
+    let results = tempfile::tempdir().expect("a folder");
+    let (_, done) = record_run(results.path(), lines(), vec![]);
+    let look = Look { colour: true, width: None };
+    let coloured = console::render(&done.summary, look);
+    assert!(coloured.contains("\u{1b}[32m✓\u{1b}[0m"), "{coloured}");
+    let plain = console::render(&done.summary, look.without_colour());
+    assert!(!plain.contains('\u{1b}'));
+}
