@@ -62,8 +62,7 @@ impl Ending {
             FaultKind::ConnectTimeout => Self::stopped(Stop::Timeout(Phase::Connect), limits),
             FaultKind::Closed | FaultKind::Reset if fault.used.reused => Self::stream(
                 "stale_reuse",
-                "the server closed the kept-alive connection while the request was on its way; it \
-                 was not sent again",
+                "the server closed kept-alive connections while the request was on its way, twice",
             ),
             FaultKind::Reset => {
                 Self::stream("reset", format!("reset before any answer ({})", fault.message))

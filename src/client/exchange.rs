@@ -31,6 +31,9 @@ const ERROR_BODY: Duration = Duration::from_secs(2);
 /// Room for this many tokens when the request sets no bound, and at most.
 const TOKENS: (u64, u64) = (256, 8192);
 
+/// The flag of a request that was sent twice because its kept connection was closed under it.
+const STALE_REUSE_RESENT: &str = "stale_reuse_resent";
+
 /// Sends a prepared request and reads its answer.
 pub(super) async fn run(
     client: &Client,
@@ -67,9 +70,22 @@ struct Reading<'a> {
 impl Reading<'_> {
     async fn drive(&mut self, cancel: &CancellationToken) -> Result<(), Ending> {
         let mut guard = Guard::new(&self.limits, cancel);
-        let dial = Arc::new(Dial::default());
-        let sending = self.client.transport.send(&self.prepared.post, &dial);
-        let answer = guard.wait(&self.limits, sending).await;
+        let mut dial = Arc::new(Dial::default());
+        let mut answer =
+            guard.wait(&self.limits, self.client.transport.send(&self.prepared.post, &dial)).await;
+        // A server may close a kept connection at the very moment it is used again (llama.cpp does
+        // so after every stream, though it promises otherwise). Nothing was answered, so the
+        // request goes out once more over a new connection: the record says so, and its latencies
+        // count from the first attempt.
+        if let Ok(Err(fault)) = &answer
+            && fault.is_stale_reuse()
+        {
+            self.tally.flag_if(true, STALE_REUSE_RESENT);
+            dial = Arc::new(Dial::default());
+            answer = guard
+                .wait(&self.limits, self.client.transport.send(&self.prepared.post, &dial))
+                .await;
+        }
         let arrived = self.stamp();
         let mut reply = match answer {
             Ok(Ok(reply)) => reply,
@@ -248,7 +264,7 @@ impl Reading<'_> {
     fn connection(&mut self, used: Used) {
         self.tally.exchange.reused = used.reused;
         self.tally.exchange.connected_ns = used.connected.map(|at| self.client.clock.ns(at));
-        self.tally.flag_if(used.resent, "stale_reuse_resent");
+        self.tally.flag_if(used.resent, STALE_REUSE_RESENT);
     }
 }
 

@@ -176,6 +176,11 @@ pub(super) struct Fault {
 }
 
 impl Fault {
+    /// Whether a kept connection was closed before anything was answered on it.
+    pub fn is_stale_reuse(&self) -> bool {
+        self.used.reused && matches!(self.kind, FaultKind::Closed | FaultKind::Reset)
+    }
+
     fn of(error: &reqwest::Error, used: impl Fn(Option<SocketAddr>) -> Used) -> Self {
         let mut facts = Facts::default();
         let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);

@@ -62,7 +62,7 @@ pub enum RunError {
     #[error(transparent)]
     Recorder(#[from] RecorderError),
     /// An endpoint is not what the plan needs.
-    #[error("endpoint `{endpoint}`: {error}")]
+    #[error("endpoint `{endpoint}`: {error}\n  help: {}", error.help)]
     Preflight {
         /// Its name in the plan.
         endpoint: String,

@@ -34,7 +34,7 @@ const BORDERS: &[(&str, &str)] = &[
     ("tokenizers", "workload/tokenizer"),
     ("hdrhistogram", "metrics/histogram"),
     ("indicatif", "executor/progress"),
-    ("comfy_table", "report/console"),
+    ("comfy_table", "report/table"),
     ("minijinja", "workload/"),
     ("axum", "simulator/"),
     ("clap", "cli"),

@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use runner::commands::report::{self, ReportFormat};
 use runner::executor::manifest::{
     Host, MANIFEST_VERSION, Manifest, ManifestEndpoint, ManifestPlan,
 };
+use runner::executor::rebuild::rebuild;
 use runner::executor::recorder::{Recorded, Recorder};
 use runner::executor::run_dir::RunDir;
 use runner::metrics::record_log;
@@ -18,6 +18,7 @@ use runner::record::{
     RECORD_VERSION, Record, RecordSender, RunLine, ServerTimings, StageEnd, StageStart, StageState,
     StartLine, TokenCounts,
 };
+use runner::report::console;
 use runner::report::look::Look;
 use runner::sink::{self, OpenSink};
 use serde_json::Value;
@@ -296,8 +297,7 @@ pub fn log_lines(run: &Path) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).expect("strict JSON")).collect()
 }
 
+/// What `runner report` shows of the run in `run`.
 pub fn text_report(run: &Path) -> String {
-    let mut out = Vec::new();
-    report::run(run, ReportFormat::Text, Look::PLAIN, false, &mut out).expect("a report");
-    String::from_utf8(out).expect("UTF-8")
+    console::render(&rebuild(run).expect("rebuilt").summary, Look::PLAIN)
 }

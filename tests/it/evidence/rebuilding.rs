@@ -1,16 +1,15 @@
 //! A summary made from the log is the summary that the run made.
 
+use std::path::Path;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use runner::commands::report::{self, ReportFormat};
 use runner::executor::rebuild::rebuild;
 use runner::executor::recorder::{Event, Recorder};
 use runner::executor::run_dir::RunDir;
 use runner::metrics::record_log;
 use runner::metrics::summary::{RunEnd, RunState, Summary};
 use runner::record::{CacheState, Line, OutcomeKind, Record, StageState};
-use runner::report::look::Look;
 
 use super::fixture::*;
 
@@ -116,9 +115,36 @@ fn a_running_run_can_be_reported_but_not_rewritten() {
     let rebuilt = rebuild(run.path()).expect("rebuilt");
     assert_eq!(rebuilt.summary.run.state, RunState::Running);
     assert_eq!(rebuilt.summary.stages[0], cold);
-    let refused = report::run(run.path(), ReportFormat::Json, Look::PLAIN, true, &mut Vec::new());
-    assert!(refused.is_err());
+    let before = std::fs::read_dir(run.path()).expect("there").count();
+    let refused = runner(&["report", "--write"], run.path());
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("still being written"));
+    assert_eq!(std::fs::read_dir(run.path()).expect("there").count(), before);
     // A sender that is still there does not keep the recorder from finishing.
     recorder.finish(RunEnd::new(RunState::Aborted)).expect("done");
     drop(sender);
+}
+
+/// The binary with these arguments and a run directory.
+fn runner(arguments: &[&str], run: &Path) -> std::process::Output {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_runner"));
+    command.args(arguments).arg(run).output().expect("started")
+}
+
+#[test]
+fn the_report_command_prints_what_the_run_wrote_and_restores_it() {
+    let results = tempfile::tempdir().expect("a folder");
+    let (run, done) = record_run(results.path(), lines(), vec![]);
+    let written = std::fs::read(run.join("summary.json")).expect("there");
+    let json = runner(&["report", "--format", "json"], &run);
+    assert_eq!(json.stdout, written);
+    assert_eq!(json.status.code(), Some(done.summary.verdict.exit_code));
+    let text = runner(&["report"], &run);
+    assert_eq!(String::from_utf8_lossy(&text.stdout), text_report(&run));
+    std::fs::remove_file(run.join("summary.json")).expect("removed");
+    runner(&["report", "--write"], &run);
+    assert_eq!(std::fs::read(run.join("summary.json")).expect("there"), written);
+    let nothing = runner(&["report"], results.path());
+    assert_eq!(nothing.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&nothing.stderr).contains("not a run directory"));
 }
