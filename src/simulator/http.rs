@@ -119,7 +119,7 @@ impl Connection {
                 return;
             }
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     /// Reads once into the buffer. Nothing is lost when this is cancelled.

@@ -25,6 +25,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::mpsc::{self, SyncSender};
 use std::thread::JoinHandle;
 
 use tokio::net::{TcpListener, TcpSocket};
@@ -53,24 +54,31 @@ pub struct Simulator {
 #[derive(Debug, thiserror::Error)]
 pub enum SimulatorError {
     /// The address is taken, or not ours.
-    #[error("the simulator can't listen on {address}: {source}")]
+    #[error("the simulator can't listen on {address}: {reason}")]
     Bind {
         /// The address asked for.
         address: SocketAddr,
         /// What the system said.
-        source: io::Error,
+        reason: io::Error,
     },
     /// The file of the truth log can't be made.
-    #[error("the truth log {} can't be written: {source}", path.display())]
+    #[error("the truth log {} can't be written: {reason}", path.display())]
     Truth {
         /// The file.
         path: PathBuf,
         /// What the system said.
-        source: io::Error,
+        reason: io::Error,
     },
     /// No thread or no event queue to be had.
     #[error("the simulator can't start: {0}")]
-    System(#[from] io::Error),
+    System(io::Error),
+}
+
+// Not derived: the message says it all, and a source would make callers say it twice.
+impl From<io::Error> for SimulatorError {
+    fn from(error: io::Error) -> Self {
+        Self::System(error)
+    }
 }
 
 impl Simulator {
@@ -86,40 +94,28 @@ impl Simulator {
         bind: SocketAddr,
         truth: &Path,
     ) -> Result<Self, SimulatorError> {
-        Self::launch(config, bind, Some(truth))
+        Self::launch(config, bind, Some(truth.to_owned()))
     }
 
+    /// Everything is made on the new thread, since a runtime must not be dropped (on an error) by a
+    /// caller that is asynchronous itself.
     fn launch(
         config: SimulatorConfig,
         bind: SocketAddr,
-        truth: Option<&Path>,
+        truth: Option<PathBuf>,
     ) -> Result<Self, SimulatorError> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let listener = {
-            let _entered = runtime.enter();
-            listen(bind).map_err(|source| SimulatorError::Bind { address: bind, source })?
-        };
-        let address = listener.local_addr()?;
-        let (copy, writer) = match truth {
-            Some(path) => {
-                let (copy, writer) = std::fs::File::create(path)
-                    .and_then(truth::start_writer)
-                    .map_err(|source| SimulatorError::Truth { path: path.to_owned(), source })?;
-                (Some(copy), Some(writer))
-            }
-            None => (None, None),
-        };
+        let (ready, started) = mpsc::sync_channel(1);
         let (stop, down) = (CancellationToken::new(), CancellationToken::new());
-        let shared = Arc::new(Shared::new(config, stop.clone(), copy)?);
         let thread = std::thread::Builder::new().name("simulator".into()).spawn({
-            let (shared, down) = (Arc::clone(&shared), down.clone().drop_guard());
+            let (stop, down) = (stop.clone(), down.clone().drop_guard());
             move || {
-                runtime.block_on(server::serve(listener, shared));
-                // Drops every connection where it stands.
-                drop(runtime);
+                run(config, bind, truth.as_deref(), stop, &ready);
                 drop(down);
             }
         })?;
+        let ended = || SimulatorError::System(io::Error::other("its thread ended"));
+        let Started { address, shared, writer } =
+            started.recv().unwrap_or_else(|_| Err(ended()))?;
         Ok(Self { shared, address, stop, down, thread: Some(thread), writer })
     }
 
@@ -185,6 +181,51 @@ impl Simulator {
 impl Drop for Simulator {
     fn drop(&mut self) {
         self.stop_threads();
+    }
+}
+
+/// What a simulator's thread reports when it is ready.
+struct Started {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    writer: Option<JoinHandle<()>>,
+}
+
+/// The simulator's thread.
+fn run(
+    config: SimulatorConfig,
+    bind: SocketAddr,
+    truth: Option<&Path>,
+    stop: CancellationToken,
+    ready: &SyncSender<Result<Started, SimulatorError>>,
+) {
+    let prepare = || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let listener = {
+            let _entered = runtime.enter();
+            listen(bind).map_err(|reason| SimulatorError::Bind { address: bind, reason })?
+        };
+        let address = listener.local_addr()?;
+        // After the port, so that a second start does not empty the first one's file.
+        let writer = truth.map(|path| {
+            std::fs::File::create(path)
+                .and_then(truth::start_writer)
+                .map_err(|reason| SimulatorError::Truth { path: path.to_owned(), reason })
+        });
+        let (copy, writer) = writer.transpose()?.unzip();
+        let shared = Arc::new(Shared::new(config, stop, copy)?);
+        Ok((runtime, listener, Started { address, shared, writer }))
+    };
+    match prepare() {
+        Ok((runtime, listener, started)) => {
+            let shared = Arc::clone(&started.shared);
+            if ready.send(Ok(started)).is_ok() {
+                runtime.block_on(server::serve(listener, shared));
+            }
+            // Dropping the runtime drops every connection where it stands.
+        }
+        // The caller waits for one message; there is nobody else to tell.
+        Err(error) => drop(ready.send(Err(error))),
     }
 }
 

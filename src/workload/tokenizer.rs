@@ -133,8 +133,8 @@ impl Tokenizer {
         }
         for keep in (1..=most).rev() {
             // A character of several tokens is not divided: it is in or out.
-            let start = &text[..text.floor_char_boundary(offsets[keep - 1].1)];
-            if self.count(start) <= tokens {
+            let start = text.get(..offsets[keep - 1].1);
+            if let Some(start) = start.filter(|start| self.count(start) <= tokens) {
                 return start.to_owned();
             }
         }

@@ -5,4 +5,5 @@ mod client;
 mod evidence;
 mod faulty_server;
 mod run;
+mod simulator;
 mod tidy;

@@ -36,7 +36,6 @@ const BORDERS: &[(&str, &str)] = &[
     ("indicatif", "executor/progress"),
     ("comfy_table", "report/table"),
     ("minijinja", "workload/"),
-    ("axum", "simulator/"),
     ("clap", "cli"),
 ];
 
