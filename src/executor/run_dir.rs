@@ -84,7 +84,6 @@ impl RunDir {
         let run = Self { path, id: id.to_owned(), _lock: lock };
         run.reserve()?;
         sync_dir(&parent).map_err(|source| io_error(&parent, source))?;
-        point_latest(&parent, id);
         Ok(run)
     }
 
@@ -118,9 +117,6 @@ impl RunDir {
 
     /// Removes a directory in which no request was recorded (preflight failed).
     pub fn discard(self) -> Result<(), RunDirError> {
-        if let Some(parent) = self.path.parent() {
-            unpoint_latest(parent, &self.id);
-        }
         std::fs::remove_dir_all(&self.path).map_err(|source| io_error(&self.path, source))
     }
 
@@ -206,27 +202,6 @@ fn take_lock(path: &Path) -> io::Result<File> {
     Ok(lock)
 }
 
-/// A hint for people: `results/<plan>/latest`. Whatever goes wrong with it is of no matter.
-fn point_latest(parent: &Path, id: &str) {
-    #[cfg(unix)]
-    {
-        let temporary = parent.join(format!(".latest.{}.tmp", std::process::id()));
-        if std::os::unix::fs::symlink(slug(id), &temporary).is_ok()
-            && std::fs::rename(&temporary, parent.join("latest")).is_err()
-        {
-            let _best_effort = std::fs::remove_file(&temporary);
-        }
-    }
-}
-
-/// Takes the hint away again if it points at a run that is discarded.
-fn unpoint_latest(parent: &Path, id: &str) {
-    let latest = parent.join("latest");
-    if std::fs::read_link(&latest).is_ok_and(|target| target == Path::new(&slug(id))) {
-        let _best_effort = std::fs::remove_file(&latest);
-    }
-}
-
 fn io_error(path: &Path, source: io::Error) -> RunDirError {
     RunDirError::Io { path: path.to_owned(), source }
 }
@@ -273,7 +248,6 @@ mod tests {
         assert!(is_locked(run.path()));
         let again = RunDir::create_as(results.path(), "demo", "one").expect_err("taken");
         assert!(matches!(again, RunDirError::Exists(_)), "{again}");
-        assert!(results.path().join("demo/latest").join(LOCK).exists());
         let path = run.path().to_owned();
         drop(run);
         assert!(!is_locked(&path));
