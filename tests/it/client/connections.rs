@@ -66,13 +66,17 @@ async fn a_connection_seen_to_close_while_idle_is_replaced_openly() {
 /// The HTTP crate sends a request again, unasked, when it finds the connection closed before it
 /// wrote any of it. That is seen, because the new connection is begun late.
 #[tokio::test]
-async fn a_hidden_resend_shows_its_new_connection() {
-    let server = FaultyServer::script(whole());
+async fn a_hidden_resend_is_flagged_and_shows_its_new_connection() {
+    let pause = Step::Wait(SHORT / 2);
+    let server = FaultyServer::script([whole(), vec![pause]].concat());
     let client = client(&endpoint(&server.url()));
     assert_eq!(class(&send(&client).await), "ok");
-    // The server closes while this thread, which also runs the connection's task, is blocked: the
-    // connection still looks alive when the next request takes it.
+    // The server closes while this thread, which also runs the connection's task, is blocked. A
+    // timer that is over wakes us in the same turn that wakes the connection, and we come first:
+    // the connection still looks alive, but sees its end before it writes.
+    let past = tokio::time::Instant::now() + SHORT / 4;
     std::thread::sleep(SHORT);
+    tokio::time::sleep_until(past).await;
     let it = send(&client).await;
     assert_eq!((class(&it).as_str(), it.reused), ("ok", false));
     assert!(it.connected_ns.is_some());
