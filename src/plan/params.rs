@@ -61,6 +61,7 @@ impl Resolver<'_> {
         self.undeclared(&written);
         let mut resolved: Vec<Resolved> =
             declared.0.iter().map(|(name, file)| self.one(root, name, &file.value)).collect();
+        // Known by name, so that nobody is told they do not exist.
         for entry in root.get("params").map_or(&[][..], Node::entries) {
             if !names.contains(&entry.key) {
                 resolved.push(broken(&entry.key, entry.key_span));

@@ -1,8 +1,6 @@
-//! The one integration binary: everything here drives the library or the `runner` binary from
-//! outside, over real files and real sockets.
+//! The one integration binary.
 
-mod client;
-mod evidence;
-mod faulty_server;
-mod run;
-mod tidy;
+mod bad_plans;
+mod plan_schema;
+mod plans;
+mod reader;

@@ -40,6 +40,9 @@ impl Lowering<'_> {
                 let help = "give it a `url:` or a `simulator:` of its own";
                 self.error(Code::Conflict, profile.at.span, message, help);
             }
+            if let (Some(url), Some(simulator)) = (&keys.value.url, &keys.value.simulator) {
+                self.two_targets(url.at.span, simulator.at.span);
+            }
             if name.value.contains("://") {
                 let help = "write `NAME: { url: … }`";
                 self.error(Code::Value, name.at.span, "a profile's name is not a URL", help);
@@ -69,12 +72,7 @@ impl Lowering<'_> {
                 keys.profile = Some(Spanned { value: target, at: At::default() });
             }
         } else if let (Some(url), Some(simulator)) = (&keys.url, &keys.simulator) {
-            let diagnostic =
-                Diagnostic::error(Code::Conflict, "`url` and `simulator` can't stand together")
-                    .label(self.location(simulator.at.span), "")
-                    .label(self.location(url.at.span), "")
-                    .help("keep one of the two");
-            self.push(diagnostic);
+            self.two_targets(url.at.span, simulator.at.span);
         }
         let Some(chosen) = keys.profile.take() else {
             return Some(match below {
@@ -97,6 +95,15 @@ impl Lowering<'_> {
         };
         let base = EndpointKeys { profile: None, ..base.value.clone() };
         Some(Layered { keys: over(base, keys), name: Some(name.value.clone()), at })
+    }
+
+    fn two_targets(&mut self, url: Span, simulator: Span) {
+        self.push(
+            Diagnostic::error(Code::Conflict, "`url` and `simulator` can't stand together")
+                .at(self.location(simulator))
+                .at(self.location(url))
+                .help("keep one of the two"),
+        );
     }
 
     fn unknown_profile(&mut self, text: &str, at: At, profiles: &Profiles) {
@@ -140,7 +147,11 @@ impl Lowering<'_> {
             }
             (None, Some(url)) => self.url("url", url).map(Target::Url),
             (None, None) => {
-                if !self.has_bad(*at) && !self.endpoints_have_bad() {
+                let keys = ["url", "simulator", "profile"];
+                if !self.has_bad(*at)
+                    && !self.endpoints_have_bad()
+                    && !self.may_be_given(*at, &keys)
+                {
                     let message = match name {
                         Some(name) => format!("the profile `{name}` has no target"),
                         None => "the endpoint has no target".to_owned(),
@@ -357,7 +368,7 @@ impl Lowering<'_> {
 
     /// Reports that the plan has no endpoint.
     pub(super) fn no_endpoint(&mut self, profiles: &Profiles, span: Span) {
-        if self.tree.get("endpoint").is_some() {
+        if self.may_be_given(self.tree.at, &["endpoint"]) && self.tree.get("endpoints").is_none() {
             return;
         }
         let names = suggest::list(profiles.0.iter().map(|(name, _)| name.value.as_str()));

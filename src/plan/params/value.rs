@@ -115,7 +115,9 @@ impl Typed {
         match self {
             Self::List(items) => items.clone(),
             Self::Text(text, _) => vec![text.clone()],
-            other => vec![other.json().to_string()],
+            Self::Int(value) => vec![value.to_string()],
+            Self::Float(value) => vec![value.to_string()],
+            Self::Bool(value) => vec![value.to_string()],
         }
     }
 
