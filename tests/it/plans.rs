@@ -1,53 +1,14 @@
 //! Good plans: what is written and what is meant.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::time::Duration;
 
-use runner::plan::diagnostic::{self, Code};
 use runner::plan::{
-    self, Action, Aggregate, ContextSource, FaultKind, Level, Limit, LoadError, LoadOptions,
-    Loaded, Nonce, Plan, Repeat, Target, TokenizerConfig,
+    self, Action, Aggregate, ContextSource, FaultKind, Level, Limit, LoadOptions, Nonce, Plan,
+    Target, TokenizerConfig,
 };
 
-fn said(error: &LoadError) -> String {
-    diagnostic::render(&error.diagnostics, &error.sources, &error.redactor, false)
-}
-
-fn load_with(name: &str, text: &str, options: &LoadOptions) -> Loaded {
-    plan::load_text(name, text, options).unwrap_or_else(|error| panic!("{}", said(&error)))
-}
-
-fn load(text: &str) -> Loaded {
-    load_with("plan.yaml", text, &LoadOptions::default())
-}
-
-fn refused(text: &str, options: &LoadOptions) -> LoadError {
-    match plan::load_text("plan.yaml", text, options) {
-        Ok(_) => panic!("it loads:\n{text}"),
-        Err(error) => error,
-    }
-}
-
-fn codes(error: &LoadError) -> Vec<Code> {
-    error.diagnostics.iter().map(|it| it.code).collect()
-}
-
-fn environment(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
-    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
-}
-
-fn params(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
-    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
-}
-
-fn repeat(plan: &Plan, id: &str) -> Repeat {
-    let stage = plan.stages.iter().find(|stage| stage.id == id).expect("the stage is there");
-    match &stage.action {
-        Action::Cold(repeat) | Action::Warm(repeat) => repeat.clone(),
-        other => panic!("{other:?}"),
-    }
-}
+use crate::load::{SMALLEST, environment, load, load_with, params, repeat, said};
 
 /// Everything of a plan but places, which differ between formats, and what the text alone fixes.
 fn meaning(mut plan: Plan) -> String {
@@ -68,14 +29,6 @@ fn meaning(mut plan: Plan) -> String {
     }
     kept.join("\n")
 }
-
-const SMALLEST: &str = "version: 1
-endpoint: http://127.0.0.1:8000/v1
-prompt: Say hello.
-stages:
-  - kind: cold
-  - kind: warm
-";
 
 #[test]
 fn the_smallest_plan_has_every_default() {
@@ -158,106 +111,6 @@ fn the_main_scenario_is_what_it_says() {
     assert!(matches!(&warm.right, Limit::Times { factor, .. } if *factor == 0.5));
     assert_eq!(warm.location.to_string(), "scenarios/cache-eviction.yaml:42:9");
     assert_eq!(plan.stages[3].thresholds.len(), 3);
-}
-
-#[test]
-fn params_are_taken_in_order_of_precedence() {
-    let text = "version: 1
-params:
-  docs: { type: int, default: 1, env: [FIRST, SECOND] }
-endpoint: http://127.0.0.1:8000/v1
-prompt: Say hello.
-stages:
-  - { kind: cold, requests: \"${docs}\" }
-";
-    let given = |flags: &[(&str, &str)], variables: &[(&str, &str)]| {
-        let options = LoadOptions {
-            params: params(flags),
-            environment: environment(variables),
-            ..LoadOptions::default()
-        };
-        let plan = load_with("plan.yaml", text, &options).plan;
-        (repeat(&plan, "cold").requests, plan.params[0].source.clone())
-    };
-    assert_eq!(given(&[], &[]), (1, "default".into()));
-    assert_eq!(given(&[], &[("SECOND", "2")]), (2, "env SECOND".into()));
-    assert_eq!(given(&[], &[("FIRST", ""), ("SECOND", "2")]), (2, "env SECOND".into()));
-    assert_eq!(given(&[], &[("FIRST", "3"), ("SECOND", "2")]), (3, "env FIRST".into()));
-    let named = [("RUNNER_PARAM_DOCS", "4"), ("FIRST", "3")];
-    assert_eq!(given(&[], &named), (4, "env RUNNER_PARAM_DOCS".into()));
-    assert_eq!(given(&[("docs", "6"), ("docs", "5k")], &named), (5_000, "--param".into()));
-}
-
-#[test]
-fn a_lone_reference_keeps_its_type() {
-    let text = "version: 1
-params:
-  labels: { type: list, default: [a, b] }
-  keep: { type: bool, default: false }
-  heat: { type: float, default: 0.5 }
-  wait: { type: duration, default: 1m30s }
-endpoint: http://127.0.0.1:8000/v1
-prompt: { text: Say hello., temperature: \"${heat}\" }
-stages:
-  - { kind: cold, tags: \"${labels}\", record: \"${keep}\" }
-  - { kind: pause, duration: \"${wait}\" }
-  - { kind: cold, tags: [\"x-${heat}\", \"$${heat}\", $5] }
-";
-    let plan = load(text).plan;
-    assert_eq!(plan.stages[0].tags, ["a", "b"]);
-    assert!(!plan.stages[0].record);
-    assert_eq!(repeat(&plan, "cold").prompt.temperature, Some(0.5));
-    assert!(matches!(plan.stages[1].action, Action::Pause(wait) if wait.as_secs() == 90));
-    assert_eq!(plan.stages[2].id, "cold-2");
-    assert_eq!(plan.stages[2].tags, ["x-0.5", "${heat}", "$5"]);
-}
-
-#[test]
-fn what_is_inserted_is_not_looked_at_again() {
-    let options = LoadOptions {
-        environment: environment(&[("TEXT", "${env:OTHER} and: yaml, [too")]),
-        ..LoadOptions::default()
-    };
-    let text = SMALLEST.replace("Say hello.", "\"${env:TEXT}\"");
-    let plan = load_with("plan.yaml", &text, &options).plan;
-    let content = &repeat(&plan, "cold").prompt.messages[0].content;
-    assert_eq!(content, "${env:OTHER} and: yaml, [too");
-}
-
-#[test]
-fn secrets_appear_nowhere() {
-    const CANARY: &str = "canary-7f3a";
-    let options = LoadOptions {
-        environment: environment(&[("KEY", CANARY), ("RUNNER_PARAM_TOKEN", CANARY)]),
-        ..LoadOptions::default()
-    };
-    let text = "version: 1
-params:
-  token: { type: string, secret: true }
-endpoint:
-  url: http://127.0.0.1:8000/v1
-  api_key: ${secret:KEY}
-  headers: { X-Token: \"t ${token}\" }
-prompt: Say hello.
-stages:
-  - kind: cold
-";
-    let loaded = load_with("plan.yaml", text, &options);
-    let endpoint = &loaded.plan.stages[0].endpoint;
-    assert_eq!(endpoint.api_key.as_ref().map(plan::Secret::expose), Some(CANARY));
-    assert_eq!(endpoint.headers[0].1.expose(), format!("t {CANARY}"));
-    assert!(!format!("{:?}", loaded.plan).contains(CANARY));
-    assert!(!format!("{:?}", loaded.redactor).contains(CANARY));
-    assert!(!plan::params::render_text(&loaded.plan.params).contains(CANARY));
-    assert!(!plan::params::render_json(&loaded.plan.params).contains(CANARY));
-    assert_eq!(loaded.redactor.redact(CANARY), "***");
-    assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
-
-    let broken = text.replace("kind: cold", "kind: cold\n    requests: ${token}");
-    let error = refused(&broken, &options);
-    assert!(!said(&error).contains(CANARY), "{}", said(&error));
-    assert!(!diagnostic::render_json(&error.diagnostics, &error.sources).contains(CANARY));
-    assert!(!format!("{error:?} {error}").contains(CANARY));
 }
 
 #[test]
@@ -414,111 +267,4 @@ stages: [{ kind: cold }]
     let kinds: Vec<&FaultKind> = simulator.faults.iter().map(|fault| &fault.kind).collect();
     assert_eq!(kinds, [&FaultKind::Status(503), &FaultKind::Stall(4), &FaultKind::Crash]);
     assert_eq!((simulator.faults[0].from, simulator.faults[1].count), (2, 1));
-}
-
-#[test]
-fn datasets_count_for_requests_and_stay_within_the_root() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let inner = folder.path().join("plans");
-    fs::create_dir(&inner).expect("a folder");
-    fs::write(inner.join("rows.jsonl"), "{\"q\": 1}\n\n{\"q\": 2}\n{\"q\": 3}").expect("rows");
-    fs::write(folder.path().join("outside.jsonl"), "{}\n").expect("rows");
-    let path = inner.join("plan.yaml");
-    let text = SMALLEST.replace("Say hello.", "{ text: \"{{ row.q }}\", dataset: rows.jsonl }");
-    fs::write(&path, &text).expect("a plan");
-    let plan = plan::load(&path, &LoadOptions::default())
-        .unwrap_or_else(|error| panic!("{}", said(&error)))
-        .plan;
-    assert_eq!(repeat(&plan, "cold").requests, 3);
-    assert_eq!(repeat(&plan, "cold").prompt.dataset, Some(inner.join("rows.jsonl")));
-
-    fs::write(&path, text.replace("rows.jsonl", "../outside.jsonl")).expect("a plan");
-    let error = plan::load(&path, &LoadOptions::default()).expect_err("it leaves the root");
-    assert_eq!(codes(&error), [Code::Path]);
-    assert!(said(&error).contains("--allow-outside-root"));
-    let options = LoadOptions { allow_outside_root: true, ..LoadOptions::default() };
-    assert!(plan::load(&path, &options).is_ok());
-}
-
-#[cfg(unix)]
-#[test]
-fn a_link_that_leads_outside_is_refused() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let inner = folder.path().join("plans");
-    fs::create_dir(&inner).expect("a folder");
-    fs::write(folder.path().join("outside.txt"), "text").expect("a file");
-    std::os::unix::fs::symlink("../outside.txt", inner.join("link.txt")).expect("a link");
-    let path = inner.join("plan.yaml");
-    let prompt = "{ text: Summarize., context: { from: ./link.txt } }";
-    fs::write(&path, SMALLEST.replace("Say hello.", prompt)).expect("a plan");
-    let error = plan::load(&path, &LoadOptions::default()).expect_err("it leaves the root");
-    assert_eq!(codes(&error), [Code::Path]);
-}
-
-#[test]
-fn files_that_are_no_plans_are_refused_at_once() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let refused = |path: &std::path::Path| {
-        let error = plan::load(path, &LoadOptions::default()).expect_err("no plan");
-        (codes(&error)[0], said(&error))
-    };
-    assert_eq!(refused(&folder.path().join("none.yaml")).0, Code::File);
-    assert_eq!(refused(&folder.path().join("plan.json")).0, Code::File);
-    let directory = folder.path().join("folder.yaml");
-    fs::create_dir(&directory).expect("a folder");
-    assert!(refused(&directory).1.contains("is a directory"));
-    let binary = folder.path().join("binary.yaml");
-    fs::write(&binary, [0xff, 0xfe, 0x00]).expect("a file");
-    assert!(refused(&binary).1.contains("not UTF-8"));
-    let large = folder.path().join("large.yaml");
-    fs::write(&large, vec![b'#'; (1 << 20) + 1]).expect("a file");
-    assert_eq!(refused(&large).0, Code::Limit);
-}
-
-#[test]
-fn a_byte_order_mark_moves_nothing() {
-    let plan = load(&format!("\u{feff}{SMALLEST}")).plan;
-    assert_eq!(plan.stages[0].location.to_string(), "plan.yaml:5:5");
-}
-
-#[test]
-fn credentials_written_into_the_plan_are_warned_of_and_hidden() {
-    let text = SMALLEST.replace(
-        "endpoint: http://127.0.0.1:8000/v1",
-        "endpoint: { url: \"http://127.0.0.1:8000/v1\", api_key: sk-in-the-plan }",
-    );
-    let loaded = load(&text);
-    assert_eq!(loaded.warnings.len(), 1);
-    let shown = diagnostic::render(&loaded.warnings, &loaded.sources, &loaded.redactor, false);
-    assert!(!shown.contains("sk-in-the-plan"), "{shown}");
-}
-
-#[test]
-fn diagnostics_are_an_array_for_programs() {
-    let error = refused("version: 1\nstagess: []\n", &LoadOptions::default());
-    let json = diagnostic::json(&error.diagnostics, &error.sources);
-    let first = &json[0];
-    assert_eq!(first["code"], "E011");
-    assert_eq!(first["severity"], "error");
-    assert_eq!((&first["line"], &first["column"]), (&2.into(), &1.into()));
-    assert_eq!((&first["end_line"], &first["end_column"]), (&2.into(), &8.into()));
-    assert_eq!(first["file"], "plan.yaml");
-    assert!(first["help"].is_array());
-}
-
-#[test]
-fn params_print_as_a_table() {
-    let plan = plan::load("scenarios/cache-eviction.yaml".as_ref(), &LoadOptions::default())
-        .unwrap_or_else(|error| panic!("{}", said(&error)))
-        .plan;
-    let text = plan::params::render_text(&plan.params);
-    assert!(
-        text.starts_with("PARAM           TYPE    VALUE      SOURCE   DESCRIPTION\n"),
-        "{text}"
-    );
-    assert!(text.contains("\nmodel           string  \"\"         default  Model id;"), "{text}");
-    let json: serde_json::Value =
-        serde_json::from_str(&plan::params::render_json(&plan.params)).expect("JSON");
-    assert_eq!(json[2]["name"], "docs");
-    assert_eq!((&json[2]["value"], &json[2]["type"]), (&8.into(), &"int".into()));
 }

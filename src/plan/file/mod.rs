@@ -17,7 +17,7 @@ use super::bind::{Named, Spanned};
 pub(crate) use endpoint::{
     ApiWord, EndpointFile, EndpointKeys, FaultKeys, SimulatorKeys, TimeoutKeys,
 };
-pub(crate) use param::{ParamFile, ParamType};
+pub(crate) use param::{ParamFile, ParamType, TextOrList};
 pub(crate) use scalar::{Count, Ratio, Span as TimeSpan};
 pub(crate) use stage::{
     Common, FlushKeys, FlushWord, LevelWord, StageFile, ThresholdFile, ThresholdKeys,

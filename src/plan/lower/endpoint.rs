@@ -3,6 +3,7 @@
 //! In: keys in layers. Out: one endpoint. Invariant: its URL carries no credentials, every
 //! credential is registered with the redactor.
 
+mod credential;
 mod simulator;
 
 use std::time::Duration;
@@ -13,7 +14,7 @@ use crate::plan::bind::{Named, Spanned};
 use crate::plan::diagnostic::{Code, Diagnostic};
 use crate::plan::file::{ApiWord, EndpointFile, EndpointKeys, TimeSpan, TimeoutKeys};
 use crate::plan::source::{At, Span};
-use crate::plan::{Api, Endpoint, Location, Secret, Target, Timeouts, TokenizerConfig, suggest};
+use crate::plan::{Api, Endpoint, Location, Target, Timeouts, TokenizerConfig, suggest};
 
 /// The file that the place of `--endpoint` is in: none.
 const COMMAND_LINE: &str = "--endpoint";
@@ -152,12 +153,20 @@ impl Lowering<'_> {
                     && !self.endpoints_have_bad()
                     && !self.may_be_given(*at, &keys)
                 {
-                    let message = match name {
-                        Some(name) => format!("the profile `{name}` has no target"),
-                        None => "the endpoint has no target".to_owned(),
-                    };
-                    let help = "add `url:`, `simulator:` or `profile:`";
-                    self.error(Code::Incomplete, at.span, message, help);
+                    match name {
+                        Some(name) => self.error(
+                            Code::Incomplete,
+                            self.profile_span(name).unwrap_or(at.span),
+                            format!("the profile `{name}` has no target"),
+                            "add `url:` or `simulator:`",
+                        ),
+                        None => self.error(
+                            Code::Incomplete,
+                            at.span,
+                            "the endpoint has no target",
+                            "add `url:`, `simulator:` or `profile:`",
+                        ),
+                    }
                 }
                 None
             }
@@ -198,6 +207,12 @@ impl Lowering<'_> {
                 self.location(at.span)
             },
         })
+    }
+
+    /// Where a profile's name stands.
+    fn profile_span(&self, name: &str) -> Option<Span> {
+        let section = self.tree.get("endpoints")?;
+        section.entries().iter().find(|entry| entry.key == name).map(|entry| entry.key_span)
     }
 
     fn endpoints_have_bad(&self) -> bool {
@@ -255,74 +270,6 @@ impl Lowering<'_> {
         let path = url.path().trim_end_matches('/').to_owned();
         url.set_path(&path);
         Some(url)
-    }
-
-    fn api_key(&mut self, key: &Spanned<String>) -> Secret {
-        self.redactor.register(&key.value);
-        self.warn_of_literal("api_key", key);
-        Secret::new(key.value.trim())
-    }
-
-    /// A credential that is written out in a file which people commit.
-    fn warn_of_literal(&mut self, key: &str, value: &Spanned<String>) {
-        let is_literal = !self.sources.slice(value.at.span).contains("${");
-        if is_literal && value.value.trim() != "EMPTY" {
-            self.push(
-                Diagnostic::warning(Code::Credential, format!("`{key}` is written into the plan"))
-                    .at(self.location(value.at.span))
-                    .help("take it from the environment: `${secret:NAME}`"),
-            );
-        }
-    }
-
-    fn headers(&mut self, keys: &EndpointKeys, has_api_key: bool) -> Vec<(String, Secret)> {
-        const CREDENTIALS: [&str; 5] =
-            ["authorization", "proxy-authorization", "api-key", "x-api-key", "cookie"];
-        // What the client itself must say for a request to be well-formed.
-        const OURS: [&str; 6] = [
-            "content-length",
-            "content-type",
-            "transfer-encoding",
-            "connection",
-            "accept-encoding",
-            "host",
-        ];
-        let mut headers = Vec::new();
-        for (name, value) in keys.headers.iter().flat_map(|headers| &headers.0) {
-            let lower = name.value.to_ascii_lowercase();
-            if CREDENTIALS.contains(&lower.as_str()) {
-                // Without the scheme: `Bearer` alone is no secret.
-                let secret = value.value.rsplit(' ').next().unwrap_or(&value.value);
-                self.redactor.register(secret);
-                self.warn_of_literal(&name.value, value);
-            }
-            if lower == "authorization" && has_api_key {
-                let message = "`api_key` and an `Authorization` header can't stand together";
-                self.error(Code::Conflict, name.at.span, message, "keep one of the two");
-            }
-            if OURS.contains(&lower.as_str()) {
-                let message = format!("the header `{}` is set by runner itself", name.value);
-                self.error(Code::Header, name.at.span, message, "remove it");
-            }
-            let is_token = !name.value.is_empty()
-                && name
-                    .value
-                    .bytes()
-                    .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte));
-            if !is_token {
-                let message = format!("`{}` can't be the name of a header", name.value);
-                let help = "letters, digits and `-`";
-                self.error(Code::Header, name.at.span, message, help);
-            }
-            let text = value.value.trim();
-            if text.chars().any(|letter| letter.is_control() && letter != '\t') {
-                let message =
-                    format!("the header `{}` holds a line break or control character", name.value);
-                self.error(Code::Header, value.at.span, message, "a header is one line of text");
-            }
-            headers.push((name.value.clone(), Secret::new(text)));
-        }
-        headers
     }
 
     fn timeouts(&mut self, keys: Option<&TimeoutKeys>) -> Timeouts {

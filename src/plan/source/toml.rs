@@ -12,10 +12,11 @@ use crate::plan::diagnostic::{Code, Diagnostic};
 /// Parses one text of `sources`.
 pub(super) fn parse(sources: &Sources, source: u16) -> Result<Node, Vec<Diagnostic>> {
     let text = sources.text(source);
-    let (root, errors) = DeTable::parse_recoverable(text);
+    let (root, mut errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {
         // What follows an error on the same line is mostly its echo.
         let mut problems: Vec<Diagnostic> = Vec::new();
+        errors.sort_by_key(|error| error.span().map(|span| span.start));
         for error in &errors {
             let problem = syntax(sources, source, error);
             let line = |it: &Diagnostic| it.location().map(|at| at.line);
@@ -92,13 +93,12 @@ fn unquoted_reference(line: &str) -> Option<&str> {
     for (at, letter) in line.char_indices() {
         match quote {
             Some(open) if letter == open => quote = None,
-            Some(_) => {}
             None if letter == '"' || letter == '\'' => quote = Some(letter),
             None if line[at..].starts_with("${") => {
                 let end = line[at..].find('}')?;
                 return Some(&line[at..=at + end]);
             }
-            None => {}
+            _ => {}
         }
     }
     None

@@ -290,7 +290,6 @@ fn unclosed(text: &str, offset: usize) -> Option<usize> {
     for (at, letter) in text[..line_start].char_indices() {
         match (quote, letter) {
             (Some(mark), _) if letter == mark => quote = None,
-            (Some(_), _) => {}
             (None, '"' | '\'') if " [{,:\n".contains(previous) => quote = Some(letter),
             (None, '#') if previous.is_whitespace() => quote = Some('\n'),
             (None, '[' | '{') if !open.is_empty() || " [{,\n".contains(previous) => open.push(at),
