@@ -24,6 +24,7 @@ pub(crate) use spanned::{Named, NodeRef, Spanned};
 
 use super::diagnostic::{Code, Diagnostic};
 use super::source::{At, Node, Sources, Span, Value};
+use super::suggest;
 
 /// The serde name of an enum whose variants `text`, `map` and `list` are chosen by the value.
 pub(crate) const BY_SHAPE: &str = "by shape";
@@ -140,7 +141,13 @@ fn described(name: &str) -> &str {
 
 /// A missing `kind`, with the kinds there are.
 fn no_kind(binding: &Binding<'_>, node: &Node, what: &str, kinds: &[&'static str]) -> Diagnostic {
+    let near = |key: &str| suggest::nearest(key, ["kind"]).is_some();
+    let misspelt = node.entries().iter().find(|entry| near(&entry.key));
+    let (span, label) = match misspelt {
+        Some(entry) => (entry.key_span, "did you mean `kind`?"),
+        None => (point(binding.sources, node), ""),
+    };
     Diagnostic::error(Code::MissingKey, format!("{what} needs a `kind`"))
-        .at(binding.sources.location(point(binding.sources, node)))
+        .label(binding.sources.location(span), label)
         .help(format!("kinds: {}", kinds.join(", ")))
 }

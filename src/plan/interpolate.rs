@@ -91,6 +91,8 @@ impl Scope<'_> {
         let place = template::Place::of(path);
         if !place.runs_templates && !place.is_prose && template::is_template(&text) {
             self.found.push(template::misplaced(self.sources.location(node.at.span)));
+            node.value = Value::Broken;
+            return;
         }
         if place.runs_templates {
             self.templates(node.at.span, &text);

@@ -210,7 +210,8 @@ impl Loading<'_> {
             scope.fill(tree);
         }
         let used = scope.used;
-        for param in params.iter().filter(|param| !used.contains(&param.shown.name)) {
+        let unused = |param: &&Resolved| param.value.is_some() && !used.contains(&param.shown.name);
+        for param in params.iter().filter(unused) {
             let message = format!("param `{}` is declared but never used", param.shown.name);
             self.found.push(
                 Diagnostic::warning(Code::ParamUnused, message)

@@ -18,7 +18,7 @@ use super::bind::Spanned;
 use super::diagnostic::{Code, Diagnostic};
 use super::file::{Count, PlanFile};
 use super::source::{At, Node, Sources, Span};
-use super::{LoadOptions, Location, Nonce, Param, Plan, Redactor};
+use super::{LoadOptions, Location, Nonce, Param, Plan, Redactor, suggest};
 
 /// What lowering knows besides the written plan.
 pub(crate) struct Lowering<'l> {
@@ -47,7 +47,7 @@ pub(crate) struct Identity {
 impl Lowering<'_> {
     /// Lowers a plan; with errors among the findings the value is not to be used.
     pub(crate) fn plan(&mut self, mut file: PlanFile, identity: Identity) -> Option<Plan> {
-        self.version(file.version);
+        self.version(file.version.take());
         self.name(file.name.as_ref(), &identity.name);
         let seed = self.options.seed.or(file.seed.map(|seed| seed.value.0)).unwrap_or(0);
         let nonce = self.nonce(file.nonce.as_ref());
@@ -81,11 +81,11 @@ impl Lowering<'_> {
         })
     }
 
-    fn version(&mut self, version: Option<Spanned<Count>>) {
+    fn version(&mut self, version: Option<Spanned<String>>) {
         match version {
-            Some(version) if version.value.0 == 1 => {}
+            Some(version) if version.value == "1" => {}
             Some(version) => {
-                let message = format!("plan version {} is not known", version.value.0);
+                let message = format!("plan version `{}` is not known", version.value);
                 self.error(
                     Code::Version,
                     version.at.span,
@@ -93,7 +93,7 @@ impl Lowering<'_> {
                     "this runner reads `version: 1`",
                 );
             }
-            None if self.tree.get("version").is_some() => {}
+            None if self.may_be_given(self.tree.at, &["version"]) => {}
             None => {
                 let first = self.tree.entries().first().map_or(self.tree.at.span, |it| it.key_span);
                 let message = "the plan does not say its version";
@@ -153,6 +153,15 @@ impl Lowering<'_> {
     /// well be written.
     fn has_bad(&self, at: At) -> bool {
         self.bad.range(at.id..at.end.max(at.id)).next().is_some()
+    }
+
+    /// Whether one of `keys` stands in the map at `at` after all: refused by binding, or misspelt.
+    fn may_be_given(&self, at: At, keys: &[&str]) -> bool {
+        self.tree.find(at.id).is_some_and(|map| {
+            map.entries()
+                .iter()
+                .any(|entry| keys.iter().any(|key| suggest::nearest(&entry.key, [*key]).is_some()))
+        })
     }
 
     /// A count that must not be zero.

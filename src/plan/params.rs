@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use super::bind::{self, Named, Spanned};
 use super::diagnostic::{Code, Diagnostic};
-use super::file::{ParamFile, ParamType};
+use super::file::{ParamFile, ParamType, TextOrList};
 use super::source::{Node, Sources, Span, Value};
 use super::{LoadOptions, Param, Redactor, suggest};
 
@@ -61,6 +61,7 @@ impl Resolver<'_> {
         self.undeclared(&written);
         let mut resolved: Vec<Resolved> =
             declared.0.iter().map(|(name, file)| self.one(root, name, &file.value)).collect();
+        // Known by name, so that nobody is told they do not exist.
         for entry in root.get("params").map_or(&[][..], Node::entries) {
             if !names.contains(&entry.key) {
                 resolved.push(broken(&entry.key, entry.key_span));
@@ -129,7 +130,7 @@ impl Resolver<'_> {
     fn one(&mut self, root: &Node, name: &Spanned<String>, file: &ParamFile) -> Resolved {
         let span = name.at.span;
         let mut result = broken(&name.value, span);
-        result.shown.kind = file.kind.value.name().to_owned();
+        file.kind.value.name().clone_into(&mut result.shown.kind);
         result.shown.description.clone_from(&file.description);
         result.shown.secret = file.secret;
         if !is_name(&name.value) {
@@ -189,7 +190,7 @@ impl Resolver<'_> {
         }
         let Some(default) = &file.default else {
             let mut places = vec![format!("--param {}=…", name.value), variable_of(&name.value)];
-            places.extend(file.env.iter().flat_map(|env| env.texts()).map(|it| it.value.clone()));
+            places.extend(file.env.iter().flat_map(TextOrList::texts).map(|it| it.value.clone()));
             self.found.push(
                 Diagnostic::error(
                     Code::ParamMissing,
@@ -236,7 +237,7 @@ impl Resolver<'_> {
             Some((text.clone(), format!("env {variable}")))
         };
         set(&variable_of(&name.value)).or_else(|| {
-            file.env.iter().flat_map(|env| env.texts()).find_map(|variable| set(&variable.value))
+            file.env.iter().flat_map(TextOrList::texts).find_map(|variable| set(&variable.value))
         })
     }
 }

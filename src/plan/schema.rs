@@ -1,7 +1,8 @@
 //! The JSON Schema of plans, for editors.
 //!
-//! In: the written types. Out: draft-07, which editors read. Invariant: it accepts every plan that
-//! the reader accepts; it is for completion and hover text, and makes none of our errors.
+//! In: the written types. Out: draft-07, which editors read. Invariant: it is for completion and
+//! hover text and makes none of our errors; it is stricter than the reader only where a text is
+//! written as a bare number.
 
 use schemars::generate::SchemaSettings;
 use schemars::transform::{Transform, transform_subschemas};
@@ -43,13 +44,28 @@ fn kinds(root: &mut Map<String, Value>) {
     }
 }
 
-/// Lets `${…}` stand wherever a value of another type is due.
+/// Lets `${…}` stand wherever a boolean, a number, a word or a list is due (counts and durations
+/// take texts anyway), and joins the lines of doc comments.
 struct References;
 
 impl Transform for References {
     fn transform(&mut self, schema: &mut Schema) {
         transform_subschemas(self, schema);
         let Some(object) = schema.as_object_mut() else { return };
+        if let Some(Value::String(words)) = object.get_mut("description") {
+            *words = words.replace('\n', " ");
+        }
+        let reference = json!({ "type": "string", "pattern": r"\$\{.+\}" });
+        // One word out of several, each with its own description.
+        let are_words = |cases: &Vec<Value>| cases.iter().all(|it| it.get("const").is_some());
+        if let Some(Value::Array(mut cases)) =
+            object.get("oneOf").filter(|it| it.as_array().is_some_and(are_words)).cloned()
+        {
+            cases.push(reference);
+            object.remove("oneOf");
+            object.insert("anyOf".into(), Value::Array(cases));
+            return;
+        }
         if !takes_reference(object) {
             return;
         }
@@ -59,7 +75,6 @@ impl Transform for References {
             .into_iter()
             .filter_map(|key| inner.remove(key).map(|value| (key.to_owned(), value)))
             .collect();
-        let reference = json!({ "type": "string", "pattern": r"\$\{.+\}" });
         let mut either = json_schema!({ "anyOf": [inner, reference] });
         if let Some(object) = either.as_object_mut() {
             object.extend(outside);
@@ -68,13 +83,17 @@ impl Transform for References {
     }
 }
 
-/// Whether a schema is of a scalar that is not any text: a boolean, a number, one of some words.
+/// Whether a schema takes none but values of a type that `${…}` itself is not.
 fn takes_reference(schema: &Map<String, Value>) -> bool {
-    let is_word = schema.contains_key("enum") || schema.contains_key("const");
-    let is_number = match schema.get("type") {
-        Some(Value::String(name)) => matches!(name.as_str(), "boolean" | "integer" | "number"),
-        Some(Value::Array(names)) => names.iter().any(|name| name == "boolean"),
-        _ => false,
+    if schema.contains_key("const") {
+        return false;
+    }
+    let types: Vec<&str> = match schema.get("type") {
+        Some(Value::String(name)) => vec![name],
+        Some(Value::Array(names)) => names.iter().filter_map(Value::as_str).collect(),
+        _ => return false,
     };
-    is_word || is_number
+    let other = |name: &&str| matches!(*name, "boolean" | "integer" | "number" | "array");
+    let is_text = types.contains(&"string");
+    types.iter().any(other) && !is_text || is_text && schema.contains_key("enum")
 }

@@ -14,6 +14,10 @@ pub(crate) struct Check {
     pub(crate) left: MetricRef,
     pub(crate) op: Op,
     pub(crate) right: Limit,
+    /// Where the left side stands in the text: first byte and length.
+    pub(crate) left_at: (usize, usize),
+    /// Where the metric on the right side stands, or the limit.
+    pub(crate) right_at: (usize, usize),
 }
 
 /// A metric and where it stands in the text.
@@ -53,8 +57,8 @@ impl Problem {
 pub(crate) fn parse(text: &str, stages: &[&str]) -> Result<Check, Problem> {
     let (op, at, len) = operator(text)?;
     let left_text = text[..at].trim_end();
-    let left = side(left_text, start_of(left_text), stages)?.metric;
-    let unit = unit_of(&left);
+    let left = side(left_text, start_of(left_text), stages)?;
+    let unit = unit_of(&left.metric);
     let from = at + len + start_of(&text[at + len..]);
     let right = text[from..].trim_end();
     if right.is_empty() {
@@ -78,12 +82,20 @@ pub(crate) fn parse(text: &str, stages: &[&str]) -> Result<Check, Problem> {
         };
         return times(left, op, factor, (other.trim(), other_from), stages);
     }
-    if right.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_') {
+    // A word alone that is neither a stage nor a metric is a limit gone wrong.
+    let first = right.split('.').next().unwrap_or(right);
+    let is_name = right.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_');
+    if is_name && (right.contains('.') || stages.contains(&first) || metric::find(first).is_some())
+    {
         return times(left, op, 1.0, (right, from), stages);
     }
-    let value =
-        value(right, unit, &left).map_err(|message| Problem::new(Code::Unit, place, message))?;
-    Ok(Check { left, op, right: Limit::Value(value) })
+    let value = value(right, unit, left_text.trim())
+        .map_err(|message| Problem::new(Code::Unit, place, message))?;
+    Ok(check(left, op, Limit::Value(value), place))
+}
+
+fn check(left: Side, op: Op, right: Limit, right_at: (usize, usize)) -> Check {
+    Check { left: left.metric, left_at: left.at, op, right, right_at }
 }
 
 fn start_of(text: &str) -> usize {
@@ -114,7 +126,7 @@ fn operator(text: &str) -> Result<(Op, usize, usize), Problem> {
 
 /// `cache == cold`.
 fn verdict(
-    left: MetricRef,
+    left: Side,
     op: Op,
     op_at: (usize, usize),
     right: &str,
@@ -134,44 +146,35 @@ fn verdict(
                 .help("write `cache == cold` or `cache == warm`"));
         }
     };
-    Ok(Check { left, op, right: Limit::Cache(word) })
+    Ok(check(left, op, Limit::Cache(word), place))
 }
 
 /// `k * stage.metric.aggregate`.
 fn times(
-    left: MetricRef,
+    left: Side,
     op: Op,
     factor: f64,
     (text, from): (&str, usize),
     stages: &[&str],
 ) -> Result<Check, Problem> {
     let other = side(text, from, stages)?;
-    let (mine, its) = (unit_of(&left), unit_of(&other.metric));
+    let (mine, its) = (unit_of(&left.metric), unit_of(&other.metric));
     if mine != its {
-        let message = format!(
-            "`{}` is in {} and `{text}` is in {}",
-            written(&left),
-            unit_words(mine),
-            unit_words(its)
-        );
+        let message =
+            format!("the left side is {}, but `{text}` is {}", unit_words(mine), unit_words(its));
         return Err(Problem::new(Code::Unit, other.at, message).help("compare like with like"));
     }
-    Ok(Check { left, op, right: Limit::Times { factor, of: other.metric } })
+    Ok(check(left, op, Limit::Times { factor, of: other.metric }, other.at))
 }
 
-/// A metric as a person writes it.
-fn written(metric: &MetricRef) -> String {
-    let stage = metric.stage.as_ref().map_or_else(String::new, |stage| format!("{stage}."));
-    format!("{stage}{}", metric.metric)
-}
-
-fn unit_words(unit: &str) -> &str {
+fn unit_words(unit: &str) -> &'static str {
     match unit {
-        "ms" => "time",
-        "share" => "shares of one",
-        "verdict" => "verdicts",
-        "count" => "numbers of samples",
-        other => other,
+        "ms" => "a time",
+        "share" => "a share",
+        "verdict" => "a verdict",
+        "count" => "a number of samples",
+        "tokens" => "a number of tokens",
+        _ => "a rate",
     }
 }
 
@@ -184,16 +187,14 @@ fn unit_of(reference: &MetricRef) -> &'static str {
 }
 
 /// A plain limit in the metric's unit.
-fn value(text: &str, unit: &str, metric: &MetricRef) -> Result<f64, String> {
-    let name = written(metric);
+fn value(text: &str, unit: &str, name: &str) -> Result<f64, String> {
     match unit {
         "ms" => {
             if let Ok(number) = units::number(text) {
                 return Err(format!("`{name}` is a time: write `{number}ms` or `{number}s`"));
             }
-            let limit = units::duration(text).map_err(|reason| {
-                format!("`{name}` is a time, so its limit is a duration: {reason}")
-            })?;
+            let limit = units::duration(text)
+                .map_err(|_| format!("`{name}` is a time, and `{text}` is not: write `800ms`"))?;
             Ok(limit.as_secs_f64() * 1e3)
         }
         "share" => units::share(text)

@@ -201,7 +201,7 @@ fn split_number(text: &str) -> (&str, &str) {
     reason = "checked to be whole and in range"
 )]
 fn whole(value: f64) -> Option<u64> {
-    (value >= 0.0 && value < 9.2e18 && value.fract() == 0.0).then_some(value as u64)
+    ((0.0..9.2e18).contains(&value) && value.fract() == 0.0).then_some(value as u64)
 }
 
 #[cfg(test)]

@@ -1,9 +1,16 @@
 //! The one integration binary: everything here drives the library or the `runner` binary from
 //! outside, over real files and real sockets.
 
+mod bad_plans;
 mod client;
 mod evidence;
 mod faulty_server;
+mod load;
+mod plan_files;
+mod plan_params;
+mod plan_schema;
+mod plans;
+mod reader;
 mod run;
 mod simulator;
 mod tidy;

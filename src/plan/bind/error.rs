@@ -91,9 +91,12 @@ pub(super) fn report(
                 .help(format!("allowed here: {}", allowed.join(", ")))
         }
         BindError::Missing(field) => {
-            // Present but bad: that is already said.
-            let given = node.entries().iter().find(|entry| entry.key == field);
-            if given.is_some_and(|entry| binding.is_bad(&entry.node)) {
+            // Present but bad, or misspelt: that is already said.
+            let given = node
+                .entries()
+                .iter()
+                .any(|entry| entry.key == field || suggest::nearest(&entry.key, [field]).is_some());
+            if given {
                 binding.bad.borrow_mut().insert(node.at.id);
                 return BindError::Reported;
             }

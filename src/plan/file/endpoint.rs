@@ -55,7 +55,7 @@ pub(crate) struct EndpointKeys {
 #[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum ApiWord {
-    /// OpenAI chat completions.
+    /// `OpenAI` chat completions.
     OpenaiChat,
 }
 

@@ -17,7 +17,7 @@ use super::bind::{Named, Spanned};
 pub(crate) use endpoint::{
     ApiWord, EndpointFile, EndpointKeys, FaultKeys, SimulatorKeys, TimeoutKeys,
 };
-pub(crate) use param::{ParamFile, ParamType};
+pub(crate) use param::{ParamFile, ParamType, TextOrList};
 pub(crate) use scalar::{Count, Ratio, Span as TimeSpan};
 pub(crate) use stage::{
     Common, FlushKeys, FlushWord, LevelWord, StageFile, ThresholdFile, ThresholdKeys,
@@ -29,8 +29,8 @@ pub(crate) use stage::{
 #[schemars(rename = "Plan")]
 pub(crate) struct PlanFile {
     /// Version of the plan language: 1.
-    #[schemars(required, range(min = 1, max = 1))]
-    pub(crate) version: Option<Spanned<Count>>,
+    #[schemars(required, with = "Option<u8>", range(min = 1, max = 1))]
+    pub(crate) version: Option<Spanned<String>>,
     /// Name of the plan and of its folder under `results`; the file's name unless given.
     pub(crate) name: Option<Spanned<String>>,
     /// What the plan is for, in a sentence.

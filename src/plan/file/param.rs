@@ -38,7 +38,7 @@ pub(crate) struct ParamFile {
 /// One text, or a list of them.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename = "by shape", rename_all = "lowercase")]
-#[schemars(untagged)]
+#[schemars(rename = "TextOrList", untagged)]
 pub(crate) enum TextOrList {
     /// One.
     Text(Spanned<String>),

@@ -114,10 +114,11 @@ impl JsonSchema for Count {
         "Count".into()
     }
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "anyOf": [
-            { "type": "integer", "minimum": 0 },
-            { "type": "string", "pattern": r"^\d[\d_]*(\.\d+)?[kKMG]?$" },
-        ]})
+        json_schema!({
+            "type": ["integer", "string"],
+            "minimum": 0,
+            "pattern": r"^\d[\d_]*(\.\d+)?[kKMG]?$|\$\{.+\}",
+        })
     }
 }
 
@@ -129,10 +130,11 @@ impl JsonSchema for Ratio {
         "Number".into()
     }
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "anyOf": [
-            { "type": "number", "minimum": 0 },
-            { "type": "string", "pattern": r"^\d*(\.\d+)?([eE][+-]?\d+)?[kKMG]?$" },
-        ]})
+        json_schema!({
+            "type": ["number", "string"],
+            "minimum": 0,
+            "pattern": r"^\d*(\.\d+)?([eE][+-]?\d+)?[kKMG]?$|\$\{.+\}",
+        })
     }
 }
 

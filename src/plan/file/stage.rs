@@ -207,7 +207,9 @@ impl JsonSchema for StageFile {
             "description": "One stage; `kind` says which keys it has.",
             "type": "object",
             "required": ["kind"],
-            "properties": { "kind": { "enum": words, "description": "What the stage does." } },
+            "properties": {
+                "kind": { "type": "string", "enum": words, "description": "What the stage does." },
+            },
             "allOf": cases,
         })
     }

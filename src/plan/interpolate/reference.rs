@@ -97,13 +97,12 @@ fn parse(inner: &str) -> Result<Reference, (String, &'static str)> {
     }
     let variable = |rest: &str| {
         let (name, fallback) = match (rest.split_once(":-"), rest.split_once(":?")) {
-            (Some((name, text)), None) => (name, Fallback::Default(text.to_owned())),
-            (None, Some((name, text))) => (name, Fallback::Message(text.to_owned())),
-            (Some((name, text)), Some((other, _))) if name.len() < other.len() => {
+            // Whichever comes first; the other is part of its text.
+            (Some((name, text)), other) if other.is_none_or(|it| name.len() < it.0.len()) => {
                 (name, Fallback::Default(text.to_owned()))
             }
-            (Some(_), Some((name, text))) => (name, Fallback::Message(text.to_owned())),
-            (None, None) => (rest, Fallback::None),
+            (_, Some((name, text))) => (name, Fallback::Message(text.to_owned())),
+            (_, None) => (rest, Fallback::None),
         };
         is_name(name).then(|| (name.to_owned(), fallback))
     };

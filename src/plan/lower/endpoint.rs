@@ -3,6 +3,7 @@
 //! In: keys in layers. Out: one endpoint. Invariant: its URL carries no credentials, every
 //! credential is registered with the redactor.
 
+mod credential;
 mod simulator;
 
 use std::time::Duration;
@@ -13,7 +14,7 @@ use crate::plan::bind::{Named, Spanned};
 use crate::plan::diagnostic::{Code, Diagnostic};
 use crate::plan::file::{ApiWord, EndpointFile, EndpointKeys, TimeSpan, TimeoutKeys};
 use crate::plan::source::{At, Span};
-use crate::plan::{Api, Endpoint, Location, Secret, Target, Timeouts, TokenizerConfig, suggest};
+use crate::plan::{Api, Endpoint, Location, Target, Timeouts, TokenizerConfig, suggest};
 
 /// The file that the place of `--endpoint` is in: none.
 const COMMAND_LINE: &str = "--endpoint";
@@ -39,6 +40,9 @@ impl Lowering<'_> {
                 let message = format!("the profile `{}` names another profile", name.value);
                 let help = "give it a `url:` or a `simulator:` of its own";
                 self.error(Code::Conflict, profile.at.span, message, help);
+            }
+            if let (Some(url), Some(simulator)) = (&keys.value.url, &keys.value.simulator) {
+                self.two_targets(url.at.span, simulator.at.span);
             }
             if name.value.contains("://") {
                 let help = "write `NAME: { url: … }`";
@@ -69,12 +73,7 @@ impl Lowering<'_> {
                 keys.profile = Some(Spanned { value: target, at: At::default() });
             }
         } else if let (Some(url), Some(simulator)) = (&keys.url, &keys.simulator) {
-            let diagnostic =
-                Diagnostic::error(Code::Conflict, "`url` and `simulator` can't stand together")
-                    .label(self.location(simulator.at.span), "")
-                    .label(self.location(url.at.span), "")
-                    .help("keep one of the two");
-            self.push(diagnostic);
+            self.two_targets(url.at.span, simulator.at.span);
         }
         let Some(chosen) = keys.profile.take() else {
             return Some(match below {
@@ -97,6 +96,15 @@ impl Lowering<'_> {
         };
         let base = EndpointKeys { profile: None, ..base.value.clone() };
         Some(Layered { keys: over(base, keys), name: Some(name.value.clone()), at })
+    }
+
+    fn two_targets(&mut self, url: Span, simulator: Span) {
+        self.push(
+            Diagnostic::error(Code::Conflict, "`url` and `simulator` can't stand together")
+                .at(self.location(simulator))
+                .at(self.location(url))
+                .help("keep one of the two"),
+        );
     }
 
     fn unknown_profile(&mut self, text: &str, at: At, profiles: &Profiles) {
@@ -140,13 +148,25 @@ impl Lowering<'_> {
             }
             (None, Some(url)) => self.url("url", url).map(Target::Url),
             (None, None) => {
-                if !self.has_bad(*at) && !self.endpoints_have_bad() {
-                    let message = match name {
-                        Some(name) => format!("the profile `{name}` has no target"),
-                        None => "the endpoint has no target".to_owned(),
-                    };
-                    let help = "add `url:`, `simulator:` or `profile:`";
-                    self.error(Code::Incomplete, at.span, message, help);
+                let keys = ["url", "simulator", "profile"];
+                if !self.has_bad(*at)
+                    && !self.endpoints_have_bad()
+                    && !self.may_be_given(*at, &keys)
+                {
+                    match name {
+                        Some(name) => self.error(
+                            Code::Incomplete,
+                            self.profile_span(name).unwrap_or(at.span),
+                            format!("the profile `{name}` has no target"),
+                            "add `url:` or `simulator:`",
+                        ),
+                        None => self.error(
+                            Code::Incomplete,
+                            at.span,
+                            "the endpoint has no target",
+                            "add `url:`, `simulator:` or `profile:`",
+                        ),
+                    }
                 }
                 None
             }
@@ -187,6 +207,12 @@ impl Lowering<'_> {
                 self.location(at.span)
             },
         })
+    }
+
+    /// Where a profile's name stands.
+    fn profile_span(&self, name: &str) -> Option<Span> {
+        let section = self.tree.get("endpoints")?;
+        section.entries().iter().find(|entry| entry.key == name).map(|entry| entry.key_span)
     }
 
     fn endpoints_have_bad(&self) -> bool {
@@ -246,74 +272,6 @@ impl Lowering<'_> {
         Some(url)
     }
 
-    fn api_key(&mut self, key: &Spanned<String>) -> Secret {
-        self.redactor.register(&key.value);
-        self.warn_of_literal("api_key", key);
-        Secret::new(key.value.trim())
-    }
-
-    /// A credential that is written out in a file which people commit.
-    fn warn_of_literal(&mut self, key: &str, value: &Spanned<String>) {
-        let is_literal = !self.sources.slice(value.at.span).contains("${");
-        if is_literal && value.value.trim() != "EMPTY" {
-            self.push(
-                Diagnostic::warning(Code::Credential, format!("`{key}` is written into the plan"))
-                    .at(self.location(value.at.span))
-                    .help("take it from the environment: `${secret:NAME}`"),
-            );
-        }
-    }
-
-    fn headers(&mut self, keys: &EndpointKeys, has_api_key: bool) -> Vec<(String, Secret)> {
-        const CREDENTIALS: [&str; 5] =
-            ["authorization", "proxy-authorization", "api-key", "x-api-key", "cookie"];
-        // What the client itself must say for a request to be well-formed.
-        const OURS: [&str; 6] = [
-            "content-length",
-            "content-type",
-            "transfer-encoding",
-            "connection",
-            "accept-encoding",
-            "host",
-        ];
-        let mut headers = Vec::new();
-        for (name, value) in keys.headers.iter().flat_map(|headers| &headers.0) {
-            let lower = name.value.to_ascii_lowercase();
-            if CREDENTIALS.contains(&lower.as_str()) {
-                // Without the scheme: `Bearer` alone is no secret.
-                let secret = value.value.rsplit(' ').next().unwrap_or(&value.value);
-                self.redactor.register(secret);
-                self.warn_of_literal(&name.value, value);
-            }
-            if lower == "authorization" && has_api_key {
-                let message = "`api_key` and an `Authorization` header can't stand together";
-                self.error(Code::Conflict, name.at.span, message, "keep one of the two");
-            }
-            if OURS.contains(&lower.as_str()) {
-                let message = format!("the header `{}` is set by runner itself", name.value);
-                self.error(Code::Header, name.at.span, message, "remove it");
-            }
-            let is_token = !name.value.is_empty()
-                && name
-                    .value
-                    .bytes()
-                    .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte));
-            if !is_token {
-                let message = format!("`{}` can't be the name of a header", name.value);
-                let help = "letters, digits and `-`";
-                self.error(Code::Header, name.at.span, message, help);
-            }
-            let text = value.value.trim();
-            if text.chars().any(|letter| letter.is_control() && letter != '\t') {
-                let message =
-                    format!("the header `{}` holds a line break or control character", name.value);
-                self.error(Code::Header, value.at.span, message, "a header is one line of text");
-            }
-            headers.push((name.value.clone(), Secret::new(text)));
-        }
-        headers
-    }
-
     fn timeouts(&mut self, keys: Option<&TimeoutKeys>) -> Timeouts {
         let keys = keys.copied().unwrap_or_default();
         let mut limit = |key: &str, written: Option<Spanned<TimeSpan>>, default: u64| {
@@ -357,7 +315,7 @@ impl Lowering<'_> {
 
     /// Reports that the plan has no endpoint.
     pub(super) fn no_endpoint(&mut self, profiles: &Profiles, span: Span) {
-        if self.tree.get("endpoint").is_some() {
+        if self.may_be_given(self.tree.at, &["endpoint"]) && self.tree.get("endpoints").is_none() {
             return;
         }
         let names = suggest::list(profiles.0.iter().map(|(name, _)| name.value.as_str()));

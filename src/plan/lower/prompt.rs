@@ -27,6 +27,7 @@ impl Lowering<'_> {
                 let context = keys.context.as_ref().map(|context| self.context(context));
                 let dataset = keys.dataset.as_ref().map(|path| self.data_file("dataset", path));
                 let max_tokens = self.positive("max_tokens", keys.max_tokens);
+                let body = self.body(keys);
                 Some(Prompt {
                     messages: messages?,
                     context: match context {
@@ -40,7 +41,7 @@ impl Lowering<'_> {
                     max_tokens,
                     temperature: keys.temperature.map(|temperature| temperature.value.0),
                     stream: keys.stream.unwrap_or(true),
-                    body: self.body(keys),
+                    body,
                 })
             }
         }
@@ -105,7 +106,9 @@ impl Lowering<'_> {
                     let help = "add `- { role: user, content: … }`";
                     self.error(Code::Value, messages.at.span, "`messages` is empty", help);
                 }
-                messages.value.iter().map(|message| self.message(message)).collect()
+                let lowered: Vec<_> =
+                    messages.value.iter().map(|message| self.message(message)).collect();
+                lowered.into_iter().collect()
             }
             (Some(text), Some(_)) => {
                 let message = "`text` and `messages` can't stand together";
@@ -114,7 +117,9 @@ impl Lowering<'_> {
                 None
             }
             (None, None) => {
-                if !self.has_bad(written.at) {
+                if !self.has_bad(written.at)
+                    && !self.may_be_given(written.at, &["text", "messages"])
+                {
                     let help = "add `text:` or `messages:`";
                     self.error(Code::Incomplete, written.at.span, "the prompt says nothing", help);
                 }
@@ -126,7 +131,7 @@ impl Lowering<'_> {
     fn message(&mut self, written: &Spanned<MessageKeys>) -> Option<MessageTemplate> {
         let MessageKeys { role, content } = &written.value;
         for (key, missing) in [("role", role.is_none()), ("content", content.is_none())] {
-            if missing && !self.has_bad(written.at) {
+            if missing && !self.has_bad(written.at) && !self.may_be_given(written.at, &[key]) {
                 let message = format!("a message needs `{key}`");
                 self.error(Code::MissingKey, written.at.span, message, "");
             }

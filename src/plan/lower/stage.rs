@@ -52,7 +52,7 @@ impl Lowering<'_> {
         let endpoint = base.as_ref().and_then(|base| self.endpoint(base, seed));
         let shared = Shared {
             prompt: file.prompt.as_ref().and_then(|prompt| self.prompt(prompt)),
-            has_prompt: self.tree.get("prompt").is_some(),
+            has_prompt: self.may_be_given(self.tree.at, &["prompt"]),
             base,
         };
         let drafts = self.drafts(file.stages);
@@ -101,7 +101,7 @@ impl Lowering<'_> {
     /// Ids and kinds of all stages, before any of them is looked into.
     fn drafts(&mut self, written: Option<Spanned<Vec<Spanned<StageFile>>>>) -> Vec<Draft> {
         let Some(written) = written else {
-            if self.tree.get("stages").is_none() {
+            if !self.may_be_given(self.tree.at, &["stages"]) {
                 let span = self.tree.entries().first().map_or(self.tree.at.span, |it| it.key_span);
                 let help = "add `stages:` with items such as `- kind: cold` and `- kind: warm`";
                 self.error(Code::Incomplete, span, "the plan has no stages", help);

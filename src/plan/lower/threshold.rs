@@ -21,6 +21,14 @@ pub(super) struct Judged<'j> {
     pub(super) span: Span,
 }
 
+/// Where a check and its sides stand.
+#[derive(Clone, Copy)]
+struct Places {
+    whole: Span,
+    left: Span,
+    right: Span,
+}
+
 /// Which stage runs when, as far as the text tells.
 pub(super) struct Ranks {
     ids: Vec<String>,
@@ -95,12 +103,12 @@ impl Lowering<'_> {
         let mut thresholds: Vec<Threshold> = written
             .iter()
             .filter_map(|written| {
-                let (mut threshold, span) = self.threshold(written, ranks)?;
+                let (mut threshold, places) = self.threshold(written, ranks)?;
                 // Its own id is no other stage.
                 if threshold.left.stage.as_deref() == Some(judged.id) {
                     threshold.left.stage = None;
                 }
-                self.refers_back(&threshold, judged.id, span, ranks).then_some(threshold)
+                self.refers_back(&threshold, judged.id, places, ranks).then_some(threshold)
             })
             .collect();
         let says = |it: &Threshold| it.left.stage.is_none() && it.left.metric == "cache";
@@ -127,7 +135,7 @@ impl Lowering<'_> {
         stages: &mut [Option<Stage>],
     ) {
         for written in written {
-            let Some((mut threshold, span)) = self.threshold(written, ranks) else { continue };
+            let Some((mut threshold, places)) = self.threshold(written, ranks) else { continue };
             let Some(id) = threshold.left.stage.take() else {
                 let example = ranks.ids.first().map_or("cold", String::as_str);
                 let help = format!(
@@ -135,16 +143,16 @@ impl Lowering<'_> {
                     threshold.check
                 );
                 let message = "a threshold of the plan begins with a stage's id";
-                self.error(Code::ThresholdStage, span, message, &help);
+                self.error(Code::ThresholdStage, places.whole, message, &help);
                 continue;
             };
             let kind = ranks.kind(&id).unwrap_or("cold");
             if !sends(kind) {
                 let message = format!("`{id}` is a {kind} stage and has no numbers to judge");
-                self.error(Code::ThresholdStage, span, message, "name a cold or warm stage");
+                self.error(Code::ThresholdStage, places.left, message, "name a cold or warm stage");
                 continue;
             }
-            if !self.refers_back(&threshold, &id, span, ranks) {
+            if !self.refers_back(&threshold, &id, places, ranks) {
                 continue;
             }
             let stage = stages.iter_mut().flatten().find(|stage| stage.id == id);
@@ -162,7 +170,7 @@ impl Lowering<'_> {
         &mut self,
         threshold: &Threshold,
         judged: &str,
-        span: Span,
+        places: Places,
         ranks: &Ranks,
     ) -> bool {
         let right = match &threshold.right {
@@ -170,7 +178,9 @@ impl Lowering<'_> {
             Limit::Value(_) | Limit::Cache(_) => None,
         };
         let mut fine = true;
-        for other in [threshold.left.stage.as_deref(), right].into_iter().flatten() {
+        let sides = [(threshold.left.stage.as_deref(), places.left), (right, places.right)];
+        for (other, span) in sides {
+            let Some(other) = other else { continue };
             let kind = ranks.kind(other).unwrap_or("cold");
             let (message, help) = if !sends(kind) {
                 let message = format!("`{other}` is a {kind} stage and has no numbers");
@@ -192,7 +202,7 @@ impl Lowering<'_> {
         &mut self,
         written: &Spanned<ThresholdFile>,
         ranks: &Ranks,
-    ) -> Option<(Threshold, Span)> {
+    ) -> Option<(Threshold, Places)> {
         let (check, level, min_samples) = match &written.value {
             ThresholdFile::Text(text) => (text, None, None),
             ThresholdFile::Map(ThresholdKeys { check, level, min_samples }) => {
@@ -208,7 +218,14 @@ impl Lowering<'_> {
                 return None;
             }
         };
-        let Check { left, op, right } = parsed;
+        let Check { left, op, right, left_at, right_at } = parsed;
+        let place = |(from, len): (usize, usize)| match self.sources.slice(span).find(&check.value)
+        {
+            Some(at) => span.part(at + from, len),
+            // The check came out of references: there is no place for its parts.
+            None => span,
+        };
+        let places = Places { whole: span, left: place(left_at), right: place(right_at) };
         let threshold = Threshold {
             check: check.value.trim().to_owned(),
             left,
@@ -222,7 +239,7 @@ impl Lowering<'_> {
             implicit: false,
             location: self.location(span),
         };
-        Some((threshold, span))
+        Some((threshold, places))
     }
 
     fn refused(&mut self, check: &str, span: Span, problem: threshold::Problem) {
@@ -234,11 +251,7 @@ impl Lowering<'_> {
             }
         }
         let shown = self.sources.slice(span);
-        let place = match shown.find(check) {
-            Some(at) => span.part(at + problem.at.0, problem.at.1),
-            // The check came out of references: there is no place for its parts.
-            None => span,
-        };
+        let place = shown.find(check).map_or(span, |at| span.part(at + problem.at.0, problem.at.1));
         let mut diagnostic = Diagnostic::error(problem.code, problem.message)
             .label(self.location(place), problem.label);
         if !shown.contains(check) {

@@ -58,7 +58,7 @@ pub enum Target {
 /// The API an endpoint speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Api {
-    /// OpenAI chat completions.
+    /// `OpenAI` chat completions.
     OpenaiChat,
 }
 

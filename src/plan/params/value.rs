@@ -115,7 +115,9 @@ impl Typed {
         match self {
             Self::List(items) => items.clone(),
             Self::Text(text, _) => vec![text.clone()],
-            other => vec![other.json().to_string()],
+            Self::Int(value) => vec![value.to_string()],
+            Self::Float(value) => vec![value.to_string()],
+            Self::Bool(value) => vec![value.to_string()],
         }
     }
 
@@ -192,13 +194,13 @@ impl Rules {
                 )),
             }
         }
-        let fine = problems.is_empty();
+        let is_sound = problems.is_empty();
         for (span, message, help) in problems {
             let diagnostic = Diagnostic::error(Code::ParamDeclaration, message)
                 .at(resolver.sources.location(span));
             resolver.found.push(if help.is_empty() { diagnostic } else { diagnostic.help(help) });
         }
-        fine.then_some(rules)
+        is_sound.then_some(rules)
     }
 
     /// Lets a value pass that keeps the rules.
@@ -232,7 +234,7 @@ impl Rules {
 
     /// What the param takes, in words.
     pub(super) fn describe(&self, kind: ParamType) -> String {
-        let mut words = match kind {
+        let what = match kind {
             ParamType::String => "any text",
             ParamType::Int => "a whole number such as `12` or `10k`",
             ParamType::Float => "a number such as `0.5`",
@@ -243,21 +245,21 @@ impl Rules {
             ParamType::Path => "the path of a file, relative to the plan's file",
             ParamType::List => "a list such as `a,b,c`",
             ParamType::Series => "a series such as `1,2,4-32*2`",
-        }
-        .to_owned();
+        };
+        let mut words = vec![what.to_owned()];
         if let Some(min) = &self.min {
-            words += &format!(", at least {}", min.shown());
+            words.push(format!("at least {}", min.shown()));
         }
         if let Some(max) = &self.max {
-            words += &format!(", at most {}", max.shown());
+            words.push(format!("at most {}", max.shown()));
         }
         if !self.choices.is_empty() {
             let choices: Vec<String> = self.choices.iter().map(Typed::shown).collect();
-            words += &format!(", one of {}", choices.join(", "));
+            words.push(format!("one of {}", choices.join(", ")));
         }
         if let Some((pattern, _)) = &self.pattern {
-            words += &format!(", matching `{pattern}`");
+            words.push(format!("matching `{pattern}`"));
         }
-        words
+        words.join(", ")
     }
 }

@@ -12,9 +12,19 @@ use crate::plan::diagnostic::{Code, Diagnostic};
 /// Parses one text of `sources`.
 pub(super) fn parse(sources: &Sources, source: u16) -> Result<Node, Vec<Diagnostic>> {
     let text = sources.text(source);
-    let (root, errors) = DeTable::parse_recoverable(text);
+    let (root, mut errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {
-        return Err(errors.iter().map(|error| syntax(sources, source, error)).collect());
+        // What follows an error on the same line is mostly its echo.
+        let mut problems: Vec<Diagnostic> = Vec::new();
+        errors.sort_by_key(|error| error.span().map(|span| span.start));
+        for error in &errors {
+            let problem = syntax(sources, source, error);
+            let line = |it: &Diagnostic| it.location().map(|at| at.line);
+            if problems.last().is_none_or(|last| line(last) != line(&problem)) {
+                problems.push(problem);
+            }
+        }
+        return Err(problems);
     }
     let reader = Reader { text, source };
     let span = Span::new(source, 0, 0);
@@ -35,25 +45,31 @@ fn syntax(sources: &Sources, source: u16, error: &toml::de::Error) -> Diagnostic
             &sources.slice(Span::new(source, range.start, range.end))
         );
     }
+    // It is a text that is missing its quotes, of whichever kind.
+    let plain = message.replace(", expected literal string", "");
     let code = match () {
         () if duplicate => Code::DuplicateKey,
-        () if message.contains("recursion limit") => Code::Limit,
+        () if message.contains("recursion") || message.contains("recurse") => Code::Limit,
         () => Code::Syntax,
     };
     let diagnostic = Diagnostic::error(
         code,
         match code {
-            Code::Syntax => format!("this is not TOML: {message}"),
+            Code::Syntax => format!("this is not TOML: {plain}"),
             Code::Limit => "the plan is nested too deeply".into(),
             _ => message,
         },
     )
     .at(sources.location(Span::new(source, range.start, range.end)));
+    let is_bare = error.message().contains("must be quoted");
     let line = line_around(sources.text(source), range.start);
     if code == Code::DuplicateKey {
         diagnostic.help("keep one of the two")
     } else if let Some(reference) = unquoted_reference(line) {
         diagnostic.help(format!("quote it: \"{reference}\""))
+    } else if is_bare {
+        let word = &sources.slice(Span::new(source, range.start, range.end));
+        diagnostic.help(format!("quote it: \"{word}\""))
     } else {
         diagnostic
     }
@@ -77,13 +93,12 @@ fn unquoted_reference(line: &str) -> Option<&str> {
     for (at, letter) in line.char_indices() {
         match quote {
             Some(open) if letter == open => quote = None,
-            Some(_) => {}
             None if letter == '"' || letter == '\'' => quote = Some(letter),
             None if line[at..].starts_with("${") => {
                 let end = line[at..].find('}')?;
                 return Some(&line[at..=at + end]);
             }
-            None => {}
+            _ => {}
         }
     }
     None

@@ -7,6 +7,7 @@
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_saphyr::budget::BudgetBreach;
 use serde_saphyr::options::DuplicateKeyPolicy;
 use serde_saphyr::{Error, Location, Spanned};
 
@@ -40,6 +41,7 @@ pub(super) fn parse(sources: &Sources, source: u16) -> Result<Node, Vec<Diagnost
             max_nodes: MAX_NODES,
             max_aliases: MAX_ALIASES,
             max_documents: 1,
+            enforce_alias_anchor_ratio: false,
         },
     };
     match serde_saphyr::from_str_with_options::<Written>(text, options) {
@@ -183,7 +185,13 @@ fn syntax(sources: &Sources, source: u16, error: &Error) -> Diagnostic {
     let location = error.location().unwrap_or(Location::UNKNOWN);
     let place = place(text, source, location);
     let (code, message, help) = explain(error);
-    let diagnostic = Diagnostic::error(code, message).at(sources.location(place));
+    let mut diagnostic = Diagnostic::error(code, message).at(sources.location(place));
+    if code == Code::Syntax
+        && let Some(open) = unclosed(text, place.start as usize)
+    {
+        let open = Span::new(source, open, open + 1);
+        diagnostic = diagnostic.label(sources.location(open), "never closed?");
+    }
     let quoted = (code == Code::Syntax).then(|| unquoted(text, place.start as usize)).flatten();
     match (quoted, help) {
         (Some(template), _) => diagnostic.help(format!("quote it: \"{template}\"")),
@@ -209,16 +217,22 @@ fn place(text: &str, source: u16, location: Location) -> Span {
 fn explain(error: &Error) -> (Code, String, Option<&'static str>) {
     match error {
         Error::AliasError { error, .. } => explain(error),
+        Error::MultipleDocuments { .. }
+        | Error::Budget { breach: BudgetBreach::Documents { .. }, .. } => (
+            Code::Syntax,
+            "a plan is one YAML document".into(),
+            Some("put each plan into its own file"),
+        ),
+        Error::Budget { breach: BudgetBreach::Depth { .. }, .. } => {
+            (Code::Limit, format!("the plan is nested deeper than {MAX_DEPTH} levels"), None)
+        }
         Error::Budget { .. }
         | Error::AliasReplayLimitExceeded { .. }
         | Error::AliasExpansionLimitExceeded { .. }
         | Error::AliasReplayStackDepthExceeded { .. }
         | Error::AliasReplayCounterOverflow { .. } => (
             Code::Limit,
-            format!(
-                "the plan is too large: at most {MAX_DEPTH} levels, {MAX_NODES} values and \
-                 {MAX_ALIASES} aliases"
-            ),
+            format!("the plan is too large: at most {MAX_NODES} values and {MAX_ALIASES} aliases"),
             Some("keep data in a dataset file and name it in `prompt.dataset`"),
         ),
         Error::RecursiveReferencesRequireWeakTypes { .. } => {
@@ -229,28 +243,26 @@ fn explain(error: &Error) -> (Code, String, Option<&'static str>) {
             "no anchor of this name stands before it".into(),
             Some("define it first with `&name`, or quote a text that begins with `*`"),
         ),
-        Error::MultipleDocuments { .. } => (
-            Code::Syntax,
-            "a plan is one YAML document".into(),
-            Some("put each plan into its own file"),
-        ),
         Error::MergeValueNotMapOrSeqOfMaps { .. } => {
             (Code::Syntax, "`<<` takes a map or a list of maps".into(), None)
         }
         Error::NonFiniteFloat { .. } => {
             (Code::Value, "a number in a plan must be finite".into(), None)
         }
-        Error::NullIntoString { .. } => (Code::Syntax, "a key must be text".into(), None),
+        Error::NullIntoString { .. } | Error::Unexpected { expected: "string scalar", .. } => {
+            (Code::Syntax, "a key must be text".into(), None)
+        }
         other => {
             let text = other.render_with_options(serde_saphyr::render_options! {
                 snippets: serde_saphyr::SnippetMode::Off,
             });
             let text = strip_place(&text);
-            if text.contains("tag") {
+            if text.contains("tabs") {
+                let help = "indent with spaces";
+                (Code::Syntax, "YAML is not indented with tabs".into(), Some(help))
+            } else if text.contains("tag") {
                 let help = "remove the tag; a plan is plain maps, lists, text and numbers";
                 (Code::Tag, format!("tags are not part of the plan language: {text}"), Some(help))
-            } else if text.contains("key") && text.contains("string") {
-                (Code::Syntax, "a key must be text".into(), None)
             } else {
                 (Code::Syntax, format!("this is not YAML: {text}"), None)
             }
@@ -266,6 +278,29 @@ fn strip_place(text: &str) -> &str {
         Some((_, message)) => message,
         None => line.split(" at line ").next().unwrap_or(line),
     }
+}
+
+/// The innermost bracket still open at the end of an earlier line, where YAML goes on reading the
+/// list or map and finds fault with something innocent.
+fn unclosed(text: &str, offset: usize) -> Option<usize> {
+    let mut open = Vec::new();
+    let mut quote = None;
+    let line_start = text.get(..offset)?.rfind('\n')?;
+    let mut previous = '\n';
+    for (at, letter) in text[..line_start].char_indices() {
+        match (quote, letter) {
+            (Some(mark), _) if letter == mark => quote = None,
+            (None, '"' | '\'') if " [{,:\n".contains(previous) => quote = Some(letter),
+            (None, '#') if previous.is_whitespace() => quote = Some('\n'),
+            (None, '[' | '{') if !open.is_empty() || " [{,\n".contains(previous) => open.push(at),
+            (None, ']' | '}') => {
+                open.pop();
+            }
+            _ => {}
+        }
+        previous = letter;
+    }
+    open.pop()
 }
 
 /// A `${…}` or `{{ … }}` that stands bare inside `[ ]` or `{ }` around the error's line, where

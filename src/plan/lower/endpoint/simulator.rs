@@ -62,13 +62,13 @@ impl Lowering<'_> {
 
     fn fault(&mut self, written: &Spanned<FaultKeys>) -> Option<Fault> {
         let keys = &written.value;
-        let status = keys.status.and_then(|status| match u16::try_from(status.value.0) {
-            Ok(code @ 100..=599) => Some(code),
-            _ => {
+        let status = keys.status.and_then(|status| {
+            let code = u16::try_from(status.value.0).ok().filter(|code| (100..=599).contains(code));
+            if code.is_none() {
                 let message = format!("{} is not an HTTP status", status.value.0);
                 self.error(Code::Value, status.at.span, message, "100 to 599");
-                None
             }
+            code
         });
         let after = |count: &Option<Spanned<_>>, kind: fn(u64) -> FaultKind| {
             count.as_ref().map(|count: &Spanned<crate::plan::file::Count>| kind(count.value.0))

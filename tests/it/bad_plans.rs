@@ -1,0 +1,106 @@
+//! Wrong plans and exactly what is said of them.
+//!
+//! In: `tests/plans/bad/NAME.yaml|toml`. Out: a comparison with `NAME.yaml.stderr` beside it.
+//! `RUNNER_UPDATE=1` writes what is said now. A first line `# with: …` gives command-line
+//! arguments (`--param a=b`, `--endpoint x`) and environment variables (`NAME=value`).
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use runner::plan::{self, LoadOptions, diagnostic};
+
+/// What the plan's first line asks for.
+fn options(text: &str) -> LoadOptions {
+    let mut options = LoadOptions::default();
+    let Some(line) = text.lines().next().and_then(|line| line.strip_prefix("# with: ")) else {
+        return options;
+    };
+    let mut words = line.split_whitespace();
+    while let Some(word) = words.next() {
+        let mut value = || words.next().unwrap_or_default().to_owned();
+        match word {
+            "--param" => {
+                let value = value();
+                let (name, value) = value.split_once('=').expect("--param NAME=VALUE");
+                options.params.push((name.to_owned(), value.to_owned()));
+            }
+            "--endpoint" => options.endpoint = Some(value()),
+            _ => {
+                let (name, value) = word.split_once('=').expect("NAME=VALUE");
+                options.environment.insert(name.to_owned(), value.to_owned());
+            }
+        }
+    }
+    options
+}
+
+/// Every plan in the folder.
+fn plans() -> Vec<PathBuf> {
+    let mut plans: Vec<PathBuf> = fs::read_dir("tests/plans/bad")
+        .expect("the folder is there")
+        .map(|entry| entry.expect("an entry").path())
+        .filter(|path| path.extension().is_some_and(|ending| ending == "yaml" || ending == "toml"))
+        .collect();
+    plans.sort();
+    plans
+}
+
+fn said(path: &Path) -> String {
+    let text = fs::read_to_string(path).expect("the plan reads");
+    let error = match plan::load(path, &options(&text)) {
+        Ok(_) => panic!("{} loads, but it is among the bad plans", path.display()),
+        Err(error) => error,
+    };
+    diagnostic::render(&error.diagnostics, &error.sources, &error.redactor, false)
+}
+
+#[test]
+fn every_bad_plan_is_refused_in_the_expected_words() {
+    let update = std::env::var_os("RUNNER_UPDATE").is_some();
+    let mut different = Vec::new();
+    let plans = plans();
+    assert!(plans.len() >= 45, "only {} bad plans", plans.len());
+    for path in plans {
+        let said = said(&path);
+        let expectation = PathBuf::from(format!("{}.stderr", path.display()));
+        if update {
+            fs::write(&expectation, &said).expect("the expectation is written");
+        } else if fs::read_to_string(&expectation).unwrap_or_default() != said {
+            different.push(format!("=== {}\n{said}", path.display()));
+        }
+    }
+    assert!(
+        different.is_empty(),
+        "other words than expected (RUNNER_UPDATE=1 accepts them):\n{}",
+        different.join("\n")
+    );
+}
+
+#[test]
+fn no_expectation_is_left_over() {
+    for entry in fs::read_dir("tests/plans/bad").expect("the folder is there") {
+        let path = entry.expect("an entry").path();
+        if path.extension().is_some_and(|ending| ending == "stderr") {
+            assert!(path.with_extension("").exists(), "{} has no plan", path.display());
+        }
+    }
+}
+
+#[test]
+fn every_diagnostic_says_where_or_needs_no_place() {
+    for path in plans() {
+        let text = fs::read_to_string(&path).expect("the plan reads");
+        let Err(error) = plan::load(&path, &options(&text)) else { continue };
+        for diagnostic in &error.diagnostics {
+            let from_outside =
+                diagnostic.message.contains("--") || diagnostic.message.contains("RUNNER_PARAM_");
+            assert!(
+                from_outside || diagnostic.location().is_some_and(|at| at.line > 0),
+                "{}: {diagnostic}",
+                path.display()
+            );
+        }
+        let json = diagnostic::json(&error.diagnostics, &error.sources);
+        assert_eq!(json.as_array().map(Vec::len), Some(error.diagnostics.len()));
+    }
+}

@@ -1,0 +1,121 @@
+//! The reader on any text at all: it answers, and never falls over.
+
+use std::time::{Duration, Instant};
+
+use proptest::prelude::*;
+use runner::plan::{self, LoadOptions, diagnostic};
+
+/// Loads a text as both formats and renders what is said of it.
+fn read(text: &str) {
+    for name in ["any.yaml", "any.toml"] {
+        if let Err(error) = plan::load_text(name, text, &LoadOptions::default()) {
+            let shown =
+                diagnostic::render(&error.diagnostics, &error.sources, &error.redactor, true);
+            assert!(shown.contains("error"), "{text:?} is refused without a word");
+            let _ = diagnostic::render_json(&error.diagnostics, &error.sources);
+        }
+    }
+}
+
+/// A line of a plan, right or wrong.
+fn line() -> impl Strategy<Value = String> {
+    let words = prop::sample::select(vec![
+        "version: 1",
+        "endpoint: http://a/v1",
+        "endpoint:",
+        "  url: ${x}",
+        "  simulator: {}",
+        "prompt: hi",
+        "prompt:",
+        "  text: \"{{ row.a }}\"",
+        "  context: { tokens: 4k }",
+        "stages:",
+        "  - kind: cold",
+        "  - kind: warm",
+        "  - kind: [",
+        "    like: cold",
+        "    needs: [a]",
+        "    requests: ${docs}",
+        "    requests: -1",
+        "    thresholds:",
+        "      - ttft.p50 < 1s",
+        "      - cache == ",
+        "params:",
+        "  docs: { type: int, default: 3 }",
+        "  x: { type: }",
+        "x-a: &a",
+        "    <<: *a",
+        "  - *a",
+        "- ",
+        "\t",
+        "é: ü",
+        "sinks: [csv:]",
+        "name: ${",
+        "[endpoint]",
+        "[[stages]]",
+        "kind = \"cold\"",
+        "version = 1",
+        "a.b = 3",
+        "[params]",
+        "docs = { type = \"int\" }",
+        "prompt = \"\"\"",
+        "endpoint = \"${env:X:-http://b}\"",
+        "endpoints: { a: { url: http://u:p@h } }",
+        "nonce: \"\"",
+        "tags: { a: 1.10 }",
+        "? x",
+        "...",
+        "!!binary x",
+        "seed: 99999999999999999999999999",
+        "  headers: { \"a b\": \"c\\nd\" }",
+    ]);
+    prop_oneof![9 => words.prop_map(str::to_owned), 1 => "\\PC{0,12}"]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1_000))]
+
+    #[test]
+    fn any_text_is_answered(text in "\\PC{0,80}") {
+        read(&text);
+    }
+
+    #[test]
+    fn any_pile_of_lines_is_answered(lines in prop::collection::vec(line(), 0..14)) {
+        read(&lines.join("\n"));
+    }
+
+    #[test]
+    fn any_cut_of_a_real_plan_is_answered(from in 0_usize..1_800, len in 0_usize..1_800) {
+        for name in ["scenarios/cache-eviction.yaml", "scenarios/cache-eviction.toml"] {
+            let text = std::fs::read_to_string(name).expect("it reads");
+            let chars: Vec<char> = text.chars().collect();
+            let start = from.min(chars.len());
+            let end = (start + len).min(chars.len());
+            let cut: String = chars[..start].iter().chain(&chars[end..]).collect();
+            read(&cut);
+        }
+    }
+}
+
+#[test]
+fn hostile_texts_are_refused_quickly() {
+    let bomb = {
+        let mut text = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
+        for level in 1..12 {
+            let aliases = vec![format!("*a{}", level - 1); 10].join(", ");
+            text += &format!("a{level}: &a{level} [{aliases}]\n");
+        }
+        text
+    };
+    let deep = "[".repeat(200_000);
+    let maps = "{a: ".repeat(100_000);
+    let wide = format!("version: 1\nx-a: [{}]", "1, ".repeat(300_000));
+    let dollars = format!("version: 1\nprompt: \"{}\"", "${".repeat(100_000));
+    for text in [bomb, deep, maps, wide, dollars] {
+        let started = Instant::now();
+        read(&text);
+        // 100 ms in a release build on an idle machine; this is a debug build on a busy one.
+        assert!(started.elapsed() < Duration::from_secs(10), "{:.20}…", text);
+    }
+}
