@@ -60,8 +60,8 @@ impl Graph {
         let mut reached = vec![false; self.len()];
         let mut open = vec![failed];
         while let Some(node) = open.pop() {
-            for dependent in 0..self.len() {
-                if !reached[dependent] && self.needs[dependent].contains(&node) {
+            for (dependent, needs) in self.needs.iter().enumerate() {
+                if !reached[dependent] && needs.contains(&node) {
                     reached[dependent] = true;
                     open.push(dependent);
                 }

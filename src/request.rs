@@ -40,11 +40,18 @@ impl Request {
                 hash.update(part.as_bytes());
             }
         }
-        hash.finalize()[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(&hash.finalize()[..8])
     }
 
     /// Characters over all messages, the base of the 4-characters-per-token estimate.
     pub fn chars(&self) -> usize {
         self.messages.iter().map(|message| message.content.chars().count()).sum()
     }
+}
+
+/// Bytes as lower-case hex digits.
+pub fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    digits.map(|digit| char::from(DIGITS[usize::from(digit)])).collect()
 }

@@ -180,7 +180,7 @@ fn endpoint(endpoint: &Endpoint) -> String {
 }
 
 fn indented(text: &str) -> String {
-    text.lines().map(|line| format!("  {line}\n")).collect()
+    text.lines().flat_map(|line| ["  ", line, "\n"]).collect()
 }
 
 /// `12,345`

@@ -26,13 +26,13 @@ pub fn run(args: &SimulateArgs) -> anyhow::Result<u8> {
     let config = match &args.plan {
         None => SimulatorConfig::default(),
         Some(path) => match super::load(path, &super::load_options(&PlanInputs::default())) {
-            Ok(ready) => match first_simulator(&ready.loaded.plan) {
-                Some(config) => config,
-                None => {
+            Ok(ready) => {
+                let Some(config) = first_simulator(&ready.loaded.plan) else {
                     eprintln!("error: no stage of {} uses a simulator", path.display());
                     return Ok(super::PLAN_INVALID);
-                }
-            },
+                };
+                config
+            }
             Err(code) => return Ok(code),
         },
     };

@@ -44,13 +44,12 @@ impl Connections {
         for stage in &plan.stages {
             let known =
                 connections.reached.iter().position(|c| c.endpoint.is_same_as(&stage.endpoint));
-            let position = match known {
-                Some(position) => position,
-                None => {
-                    let connection = Connection::open(&stage.endpoint, clock, cancel).await?;
-                    connections.reached.push(connection);
-                    connections.reached.len() - 1
-                }
+            let position = if let Some(position) = known {
+                position
+            } else {
+                let connection = Connection::open(&stage.endpoint, clock, cancel).await?;
+                connections.reached.push(connection);
+                connections.reached.len() - 1
             };
             connections.of_stage.push(position);
         }

@@ -129,14 +129,14 @@ pub async fn run(plan: &Plan, graph: &Graph, options: RunOptions) -> Result<Fini
         None => RunState::Finished,
     });
     end.signal_exit_code = signals.exit_code();
-    let recorded = recorder.finish(end)?;
-    manifest.state = recorded.end.state;
+    let done = recorder.finish(end)?;
+    manifest.state = done.end.state;
     manifest.ended_at = Some(jiff::Timestamp::now().to_string());
-    manifest.exit_code = Some(recorded.summary.verdict.exit_code);
-    manifest.end = Some(recorded.end);
+    manifest.exit_code = Some(done.summary.verdict.exit_code);
+    manifest.end = Some(done.end);
     let path = directory.path().to_owned();
-    directory.finish(&manifest, &recorded.summary)?;
-    Ok(Finished { summary: recorded.summary, directory: path })
+    directory.finish(&manifest, &done.summary)?;
+    Ok(Finished { summary: done.summary, directory: path })
 }
 
 /// Opens what a run needs, in the order in which it costs the world something.

@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::metrics::histogram::LiveQuantiles;
 use crate::plan::Plan;
-use crate::record::{FlushState, Line, OutcomeKind, Record, StageState};
+use crate::record::{FlushState, Line, OutcomeKind, Record, StageEnd, StageState};
 
 /// How progress is shown on standard error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,8 +91,7 @@ impl Progress {
             Line::StageEnd(end) => {
                 self.bar.finish_and_clear();
                 self.bar = ProgressBar::hidden();
-                let seconds = end.at_ns.saturating_sub(self.began_ns) as f64 / 1e9;
-                eprintln!("{}", self.ended(&end.stage, end.state, end.reason.as_deref(), seconds));
+                eprintln!("{}", self.ended(end));
             }
         }
     }
@@ -134,10 +133,11 @@ impl Progress {
         parts.join(" · ")
     }
 
-    fn ended(&self, stage: &str, state: StageState, reason: Option<&str>, seconds: f64) -> String {
+    fn ended(&self, end: &StageEnd) -> String {
+        let seconds = end.at_ns.saturating_sub(self.began_ns) as f64 / 1e9;
         let width = self.width;
         let mut parts = Vec::new();
-        match (&self.verdict, state) {
+        match (&self.verdict, end.state) {
             (_, StageState::Skipped) => parts.push("skipped".to_owned()),
             (Some(verdict), _) => parts.push(format!("{verdict} in {seconds:.1} s")),
             (None, _) if self.planned == 0 => parts.push(format!("{seconds:.1} s")),
@@ -147,14 +147,14 @@ impl Progress {
         if !figures.is_empty() {
             parts.push(figures);
         }
-        parts.extend(reason.map(str::to_owned));
-        let mark = match state {
+        parts.extend(end.reason.clone());
+        let mark = match end.state {
             StageState::Completed => "done",
             StageState::Failed => "FAILED",
             StageState::Interrupted => "cut",
             StageState::Skipped => "-",
         };
-        format!("{mark:>6}  {stage:<width$}  {}", parts.join(" · "))
+        format!("{mark:>6}  {:<width$}  {}", end.stage, parts.join(" · "))
     }
 }
 

@@ -3,8 +3,6 @@
 //! In: an index. Out: exactly one `end` line for it. The request is rendered and serialised before
 //! it counts as due, and tokens are counted after it ended, so neither is part of any latency.
 
-use std::borrow::Cow;
-
 use super::StageContext;
 use super::tokens::{self, input_counts};
 use crate::client::Prepared;
@@ -160,6 +158,6 @@ fn record(
         timings: exchange.timings,
         connection: Connection { reused: exchange.reused },
         bytes_in: exchange.bytes_in,
-        flags: exchange.flags.into_iter().map(Cow::from).collect(),
+        flags: exchange.flags,
     }
 }

@@ -16,7 +16,7 @@ use super::filler::filler;
 use super::tokenizer::Tokenizer;
 use super::{Workload, WorkloadError};
 use crate::plan::{Context, ContextSource, Prompt, Repeat};
-use crate::request::{Message, Request};
+use crate::request::{Message, Request, hex};
 
 /// Context length that is assumed when neither plan nor server names one (the first seed's
 /// default for `--max_ctx_tokens`).
@@ -249,9 +249,7 @@ pub fn nonce(run_nonce: &str, key: &str, distinct: u64) -> String {
         hash.update(part.as_bytes());
     }
     hash.update(distinct.to_le_bytes());
-    let digest = hash.finalize();
-    let hex: String = digest[..6].iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("[{hex}]")
+    format!("[{}]", hex(&hash.finalize()[..6]))
 }
 
 fn template_name(position: usize) -> String {

@@ -294,7 +294,7 @@ fn signal(child: &std::process::Child, name: &str) {
 #[cfg(unix)]
 fn start_slow(sandbox: &Sandbox) -> std::process::Child {
     let plan = sandbox.plan(&slow_plan());
-    let child = sandbox
+    let mut child = sandbox
         .runner()
         .args(["run", plan.to_str().expect("utf-8")])
         .stdout(Stdio::piped())
@@ -314,7 +314,11 @@ fn start_slow(sandbox: &Sandbox) -> std::process::Child {
         if ends >= 1 {
             return child;
         }
-        assert!(Instant::now() < deadline, "the run did not begin");
+        if Instant::now() > deadline {
+            child.kill().expect("it runs");
+            child.wait().expect("it ends");
+            panic!("the run did not begin");
+        }
         thread::sleep(Duration::from_millis(50));
     }
 }

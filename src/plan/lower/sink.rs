@@ -21,7 +21,7 @@ impl Lowering<'_> {
             let lowered = match &sink.value {
                 SinkFile::Text(text) => {
                     let at = self.location(text.at.span);
-                    self.short(&text.value, Some(at))
+                    self.short(&text.value, Some(&at))
                 }
                 SinkFile::Map(keys) => Some(SinkConfig {
                     kind: match keys.kind {
@@ -45,10 +45,10 @@ impl Lowering<'_> {
     }
 
     /// `kind:target`, as the plan (then `at` says where) or `--sink` writes it.
-    fn short(&mut self, text: &str, at: Option<Location>) -> Option<SinkConfig> {
+    fn short(&mut self, text: &str, at: Option<&Location>) -> Option<SinkConfig> {
         let kinds = || KINDS.iter().map(|(name, _)| *name);
-        let place = |diagnostic: Diagnostic, words: String| match at.clone() {
-            Some(at) => diagnostic.label(at, words),
+        let place = |diagnostic: Diagnostic, words: String| match at {
+            Some(at) => diagnostic.label(at.clone(), words),
             None => diagnostic.help(format!("it comes from `--sink {text}`")),
         };
         let (word, target) = text.split_once(':').unwrap_or((text, ""));
