@@ -1,9 +1,11 @@
-//! `flush`: empties the server's prefix cache and proves it with a canary.
+//! `flush`: empties the server's prefix cache and proves it with two canaries.
 //!
-//! The canary is a prompt of our own, sent twice so that a working cache holds it, then once more
-//! after the flush. It is the most recently used prompt when the flush begins, so where eviction
-//! goes by age a cold canary means that everything older is gone, too. In: the means allowed. Out:
-//! one `flush` line: proven, unproven or failed, with everything that was tried.
+//! A canary is a prompt of our own. The first is sent twice, so that a working cache holds it, and
+//! then pushed out of the server's slots: llama.cpp moves such a prompt to a cache in host RAM that
+//! survives an erase of every slot. The second is the most recently used prompt when the flush
+//! begins, so where eviction goes by age a cold second canary means that everything older is gone.
+//! Only when both are cold afterwards is the flush proven. In: the means allowed. Out: one `flush`
+//! line: proven, unproven or failed, with everything that was tried.
 
 use std::time::Duration;
 
@@ -17,8 +19,13 @@ use crate::workload::filler::filler;
 use crate::workload::prompt::nonce;
 use crate::workload::tokenizer::Tokenizer;
 
-/// Length of the canary: several blocks of the coarsest cache seen (vLLM on CPU: 128 tokens).
-const CANARY_TOKENS: u64 = 640;
+/// Length of a canary: several blocks of the coarsest cache seen (vLLM on CPU: 128 tokens), and so
+/// long that the chat template's own prefix is under the tenth from which on llama.cpp takes a slot
+/// for its likeness instead of the least recently used one.
+const CANARY_TOKENS: u64 = 400;
+
+/// The most prompts sent to push a canary out of a server's slots.
+const MAX_SLOTS: u64 = 64;
 
 /// The first seed's flush: ten one-token completions over a filler of 100,000 characters.
 const TRAFFIC_REQUESTS: u64 = 10;
@@ -41,6 +48,19 @@ struct Sight {
     prompt_tokens: Option<u64>,
     cached_tokens: Option<u64>,
     ttft_ms: Option<f64>,
+}
+
+impl Sight {
+    /// The one of two that speaks more against a flush.
+    fn or_warmer(self, other: Self) -> Self {
+        let rank = |sight: &Self| match sight.state {
+            CacheState::Cold => 0,
+            CacheState::Unknown => 1,
+            CacheState::Mixed => 2,
+            CacheState::Warm => 3,
+        };
+        if rank(&other) > rank(&self) { other } else { self }
+    }
 }
 
 /// Runs the stage.
@@ -71,11 +91,16 @@ struct Prover<'a> {
 }
 
 impl Prover<'_> {
-    /// Warms the canary, flushes, looks again; once more by the next means while it stays warm.
+    /// Warms the canaries, flushes, looks again; then by the next means while they stay warm.
     async fn prove(&self) -> Result<FlushLine, String> {
         wait_until_idle(self.context).await;
-        let cold = self.look().await?;
-        let warm = self.look().await?;
+        let displaced = 0;
+        let cold = self.look(displaced).await?;
+        let warm = self.look(displaced).await?;
+        let resident = self.context.server.slots.unwrap_or(1).clamp(1, MAX_SLOTS);
+        for canary in 1..=resident {
+            self.look(canary).await?;
+        }
 
         let mut attempts: Vec<FlushAttempt> = Vec::new();
         let mut state = FlushState::Failed;
@@ -92,7 +117,8 @@ impl Prover<'_> {
                 let was_accepted = last.accepted;
                 if was_accepted {
                     wait_until_idle(self.context).await;
-                    let after = self.look().await?;
+                    let first = self.look(displaced).await?;
+                    let after = first.or_warmer(self.look(resident).await?);
                     state = match after.state {
                         CacheState::Cold => FlushState::Proven,
                         CacheState::Unknown => FlushState::Unproven,
@@ -102,14 +128,13 @@ impl Prover<'_> {
                     last.cached_tokens = after.cached_tokens;
                     last.ttft_ms = after.ttft_ms;
                 }
-                let is_untouched = last.after == CacheState::Warm;
+                let is_partly_gone = last.after == CacheState::Mixed;
                 attempts.append(&mut tried);
                 if was_accepted && state != FlushState::Failed {
                     break 'means;
                 }
-                // Asking again is of no use where the server refused, and more of the same traffic
-                // is of none where the first round moved nothing.
-                if !was_accepted || (means == Means::Traffic && is_untouched) {
+                // More of the same is of use only where the first round had an effect.
+                if !is_partly_gone {
                     break;
                 }
             }
@@ -138,11 +163,11 @@ impl Prover<'_> {
         }
     }
 
-    /// Sends the canary and reads its cache state.
-    async fn look(&self) -> Result<Sight, String> {
+    /// Sends a canary and reads its cache state.
+    async fn look(&self, canary: u64) -> Result<Sight, String> {
         let room = self.room().unwrap_or(CANARY_TOKENS);
-        let document = filler(self.context.seed, 0, CANARY_TOKENS.min(room), &self.tokenizer);
-        let exchange = self.ask("canary", 0, &document).await;
+        let document = filler(self.context.seed, canary, CANARY_TOKENS.min(room), &self.tokenizer);
+        let exchange = self.ask("canary", canary, &document).await;
         if exchange.outcome != Outcome::Ok {
             let why = exchange.error_message.or(exchange.outcome.class());
             return Err(format!(
