@@ -5,7 +5,7 @@
 //! no secret leaves in a diagnostic.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
@@ -20,7 +20,7 @@ use super::source::{self, Format, Node, Sources, Value};
 use super::{Plan, Redactor};
 
 /// What the command line and the environment say about a plan.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct LoadOptions {
     /// `--param NAME=VALUE`, in order; the last of a name counts.
     pub params: Vec<(String, String)>,
@@ -35,6 +35,21 @@ pub struct LoadOptions {
     pub allow_outside_root: bool,
     /// `--sink KIND:TARGET`, beside the plan's own.
     pub sinks: Vec<String>,
+}
+
+impl fmt::Debug for LoadOptions {
+    /// Names only: any value may be a secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let params: Vec<&str> = self.params.iter().map(|(name, _)| name.as_str()).collect();
+        f.debug_struct("LoadOptions")
+            .field("params", &params)
+            .field("environment", &self.environment.keys())
+            .field("endpoint", &self.endpoint)
+            .field("seed", &self.seed)
+            .field("allow_outside_root", &self.allow_outside_root)
+            .field("sinks", &self.sinks)
+            .finish()
+    }
 }
 
 /// A plan that may run.

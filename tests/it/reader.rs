@@ -112,7 +112,9 @@ fn hostile_texts_are_refused_quickly() {
     let maps = "{a: ".repeat(100_000);
     let wide = format!("version: 1\nx-a: [{}]", "1, ".repeat(300_000));
     let dollars = format!("version: 1\nprompt: \"{}\"", "${".repeat(100_000));
-    for text in [bomb, deep, maps, wide, dollars] {
+    let dotted = format!("{} = 1\n[{}]", vec!["a"; 20_000].join("."), vec!["b"; 20_000].join("."));
+    let stairs = (0..3_000).fold(String::new(), |text, n| text + &" ".repeat(n % 200) + "a:\n");
+    for text in [bomb, deep, maps, wide, dollars, dotted, stairs] {
         let started = Instant::now();
         read(&text);
         // 100 ms in a release build on an idle machine; this is a debug build on a busy one.

@@ -4,6 +4,7 @@
 //! diagnostics. Invariant: YAML and TOML give equal trees for equal plans, and nothing above this
 //! folder names either format's crate.
 
+mod depth;
 mod text;
 mod toml;
 mod tree;

@@ -45,6 +45,8 @@ pub(crate) struct Source {
     pub(crate) name: String,
     /// Without a byte order mark.
     pub(crate) text: String,
+    /// First byte of each line.
+    lines: Vec<usize>,
 }
 
 /// Every text that a plan was read from, in order of reading; diagnostics point into them.
@@ -57,7 +59,9 @@ impl Sources {
     /// Adds a text and returns its number.
     pub(crate) fn add(&mut self, name: &str, text: &str) -> u16 {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text).to_owned();
-        self.texts.push(Source { name: name.to_owned(), text });
+        let newlines = text.match_indices('\n').map(|(at, _)| at + 1);
+        let lines = std::iter::once(0).chain(newlines).collect();
+        self.texts.push(Source { name: name.to_owned(), text, lines });
         u16::try_from(self.texts.len() - 1).unwrap_or(u16::MAX)
     }
 
@@ -78,18 +82,17 @@ impl Sources {
 
     /// A span as file, line and column.
     pub(crate) fn location(&self, span: Span) -> Location {
-        let text = self.text(span.source);
+        let Some(Source { name, text, lines }) = self.texts.get(usize::from(span.source)) else {
+            return Location::default();
+        };
         let start = floor_border(text, span.start as usize);
         let end = floor_border(text, span.end as usize).max(start);
-        let before = &text[..start];
-        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        let line = lines.partition_point(|&first| first <= start);
+        let line_start = lines[line - 1];
         Location {
-            file: self
-                .texts
-                .get(usize::from(span.source))
-                .map_or_else(String::new, |source| source.name.clone()),
-            line: before.bytes().filter(|&byte| byte == b'\n').count() + 1,
-            column: before[line_start..].chars().count() + 1,
+            file: name.clone(),
+            line,
+            column: text[line_start..start].chars().count() + 1,
             start,
             end,
         }

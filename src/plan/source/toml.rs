@@ -6,12 +6,18 @@
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::depth::{MOST, too_deep};
 use super::{Entry, Node, Sources, Span, Value};
 use crate::plan::diagnostic::{Code, Diagnostic};
 
 /// Parses one text of `sources`.
 pub(super) fn parse(sources: &Sources, source: u16) -> Result<Node, Vec<Diagnostic>> {
     let text = sources.text(source);
+    if let Some(at) = too_deep(text) {
+        let message = format!("the plan is nested deeper than {MOST} levels");
+        let location = sources.location(Span::new(source, at, at + 1));
+        return Err(vec![Diagnostic::error(Code::Limit, message).at(location)]);
+    }
     let (root, mut errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {
         // What follows an error on the same line is mostly its echo.
@@ -49,14 +55,12 @@ fn syntax(sources: &Sources, source: u16, error: &toml::de::Error) -> Diagnostic
     let plain = message.replace(", expected literal string", "");
     let code = match () {
         () if duplicate => Code::DuplicateKey,
-        () if message.contains("recursion") || message.contains("recurse") => Code::Limit,
         () => Code::Syntax,
     };
     let diagnostic = Diagnostic::error(
         code,
         match code {
             Code::Syntax => format!("this is not TOML: {plain}"),
-            Code::Limit => "the plan is nested too deeply".into(),
             _ => message,
         },
     )

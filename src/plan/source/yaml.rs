@@ -11,11 +11,10 @@ use serde_saphyr::budget::BudgetBreach;
 use serde_saphyr::options::DuplicateKeyPolicy;
 use serde_saphyr::{Error, Location, Spanned};
 
+use super::depth::MOST as MAX_DEPTH;
 use super::{Entry, Node, Sources, Span, Value};
 use crate::plan::diagnostic::{Code, Diagnostic};
 
-/// Deepest nesting of lists and maps.
-const MAX_DEPTH: usize = 64;
 /// Most values of a plan, aliases followed.
 const MAX_NODES: usize = 50_000;
 /// Most `*alias` uses.

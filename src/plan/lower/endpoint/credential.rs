@@ -11,15 +11,18 @@ use crate::plan::lower::Lowering;
 
 impl Lowering<'_> {
     pub(super) fn api_key(&mut self, key: &Spanned<String>) -> Secret {
-        self.redactor.register(&key.value);
-        self.warn_of_literal("api_key", key);
+        // What vLLM's own examples send where no key is asked for.
+        if key.value.trim() != "EMPTY" {
+            self.redactor.register(&key.value);
+            self.warn_of_literal("api_key", key);
+        }
         Secret::new(key.value.trim())
     }
 
     /// A credential that is written out in a file which people commit.
     fn warn_of_literal(&mut self, key: &str, value: &Spanned<String>) {
         let is_literal = !self.sources.slice(value.at.span).contains("${");
-        if is_literal && value.value.trim() != "EMPTY" {
+        if is_literal {
             self.push(
                 Diagnostic::warning(Code::Credential, format!("`{key}` is written into the plan"))
                     .at(self.location(value.at.span))
