@@ -214,16 +214,21 @@ impl Fields {
     /// A blank line: hands out the event if it has data, and starts the next.
     fn dispatch(&mut self, on_event: &mut impl FnMut(Event<'_>)) {
         if self.has_data {
-            let data = String::from_utf8_lossy(&self.data);
+            let data = text(&self.data);
             // Borrowed means that nothing had to be replaced.
             self.lossy |= matches!(data, Cow::Owned(_));
-            let name = (!self.name.is_empty()).then(|| String::from_utf8_lossy(&self.name));
-            on_event(Event { name, data, id: String::from_utf8_lossy(&self.id) });
+            let name = (!self.name.is_empty()).then(|| text(&self.name));
+            on_event(Event { name, data, id: text(&self.id) });
         }
         self.data.clear();
         self.has_data = false;
         self.name.clear();
     }
+}
+
+/// UTF-8 with U+FFFD for what is invalid. The check alone is much quicker than the replacement.
+fn text(bytes: &[u8]) -> Cow<'_, str> {
+    std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed)
 }
 
 #[cfg(test)]
