@@ -264,7 +264,8 @@ impl Reading<'_> {
     fn connection(&mut self, used: Used) {
         self.tally.exchange.reused = used.reused;
         self.tally.exchange.connected_ns = used.connected.map(|at| self.client.clock.ns(at));
-        self.tally.flag_if(used.resent, STALE_REUSE_RESENT);
+        let known = self.tally.exchange.flags.iter().any(|flag| flag == STALE_REUSE_RESENT);
+        self.tally.flag_if(used.resent && !known, STALE_REUSE_RESENT);
     }
 }
 

@@ -1,5 +1,6 @@
 //! One file per API: the same two functions, encode a request and decode an event.
 
+mod lenient;
 pub mod openai_chat;
 
 use serde_json::Value;

@@ -4,14 +4,11 @@
 //! Invariant: a field that is missing, null or new, or a text or number of an unexpected type, never
 //! fails an event and never counts as something.
 
-use std::borrow::Cow;
-use std::fmt;
-
-use serde::de::{self, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::ser::SerializeMap;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 
+use super::lenient::{Lenient, List, Text};
 use super::{DecodeError, Deltas, Dialect, HttpRequest, Usage};
 use crate::record::ServerTimings;
 use crate::request::{Message, Request};
@@ -278,113 +275,6 @@ impl WireUsage {
                 .or(self.reasoning_tokens.0),
         };
         (usage != Usage::default()).then_some(usage)
-    }
-}
-
-/// A value that is `None` when it is null or not of the expected type.
-struct Lenient<T>(Option<T>);
-
-impl<T> Default for Lenient<T> {
-    fn default() -> Self {
-        Self(None)
-    }
-}
-
-impl<'de, T: de::DeserializeOwned> Deserialize<'de> for Lenient<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let value = Value::deserialize(deserializer)?;
-        Ok(Self(if value.is_null() { None } else { T::deserialize(value).ok() }))
-    }
-}
-
-/// A list that is empty when it is null.
-struct List<T>(Vec<T>);
-
-impl<T> Default for List<T> {
-    fn default() -> Self {
-        Self(Vec::new())
-    }
-}
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for List<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(Self(Option::deserialize(deserializer)?.unwrap_or_default()))
-    }
-}
-
-/// A string, borrowed from the event where it has no escapes; a list of parts with `text`,
-/// `summary` or `thinking` is their concatenation; anything else is empty.
-#[derive(Default)]
-struct Text<'a>(Cow<'a, str>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(TextVisitor).map(Self)
-    }
-}
-
-struct TextVisitor;
-
-impl<'de> Visitor<'de> for TextVisitor {
-    type Value = Cow<'de, str>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("text")
-    }
-
-    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
-        Ok(Cow::Borrowed(text))
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-        Ok(Cow::Owned(text.to_owned()))
-    }
-
-    fn visit_string<E>(self, text: String) -> Result<Self::Value, E> {
-        Ok(Cow::Owned(text))
-    }
-
-    fn visit_unit<E>(self) -> Result<Self::Value, E> {
-        Ok(Cow::Borrowed(""))
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
-        Ok(Cow::Borrowed(""))
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
-        Ok(Cow::Borrowed(""))
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
-        Ok(Cow::Borrowed(""))
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
-        Ok(Cow::Borrowed(""))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut parts: A) -> Result<Self::Value, A::Error> {
-        let mut all = String::new();
-        while let Some(part) = parts.next_element::<Text<'de>>()? {
-            all.push_str(&part.0);
-        }
-        Ok(Cow::Owned(all))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Self::Value, A::Error> {
-        let mut text = Cow::Borrowed("");
-        while let Some(Text(name)) = fields.next_key()? {
-            if matches!(&*name, "text" | "summary" | "thinking") {
-                let value: Text<'de> = fields.next_value()?;
-                if text.is_empty() {
-                    text = value.0;
-                }
-            } else {
-                fields.next_value::<IgnoredAny>()?;
-            }
-        }
-        Ok(text)
     }
 }
 
