@@ -4,6 +4,7 @@
 //! resolved, every default filled in, every name known to exist; nothing is left to parse.
 
 mod endpoint;
+mod load;
 mod simulator;
 mod threshold;
 
@@ -15,6 +16,11 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use endpoint::{Api, Endpoint, Secret, Target, Timeouts, TokenizerConfig};
+pub use load::{
+    Abort, ArrivalProcess, ClosedLoop, ConcurrencyRamp, Late, Load, LogFields, Measure, OpenLoop,
+    Pacing, QpsLadder, Rate, RatePiece, Replay, ReplayTiming, Sample, SampleHash, Search,
+    SearchAxis, Sessions, Shape, Spread, Think, Traffic, Until, WhenFull,
+};
 pub use simulator::{Fault, FaultKind, SimulatorConfig};
 pub use threshold::{Aggregate, CacheWord, Level, Limit, MetricRef, Op, Threshold};
 
