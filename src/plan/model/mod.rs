@@ -5,6 +5,7 @@
 
 mod endpoint;
 mod load;
+mod replay;
 mod simulator;
 mod threshold;
 
@@ -17,10 +18,10 @@ use serde::{Deserialize, Serialize};
 
 pub use endpoint::{Api, Endpoint, Secret, Target, Timeouts, TokenizerConfig};
 pub use load::{
-    Abort, ArrivalProcess, ClosedLoop, ConcurrencyRamp, Late, Load, LogFields, Measure, OpenLoop,
-    Pacing, QpsLadder, Rate, RatePiece, Replay, ReplayTiming, Sample, SampleHash, Search,
-    SearchAxis, Sessions, Shape, Spread, Think, Traffic, Until, WhenFull,
+    Abort, ArrivalProcess, ClosedLoop, ConcurrencyRamp, Late, Load, Measure, OpenLoop, Pacing,
+    QpsLadder, Rate, RatePiece, Search, SearchAxis, Shape, Think, Traffic, Until, WhenFull,
 };
+pub use replay::{LogFields, Replay, ReplayTiming, Sample, SampleHash, Sessions, Spread};
 pub use simulator::{Fault, FaultKind, SimulatorConfig};
 pub use threshold::{Aggregate, CacheWord, Level, Limit, MetricRef, Op, Threshold};
 
