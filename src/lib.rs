@@ -27,6 +27,7 @@ pub mod plan;
 pub mod record;
 pub mod report;
 pub mod request;
+pub mod schedule;
 pub mod simulator;
 pub mod sink;
 pub mod stage;

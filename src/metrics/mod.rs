@@ -11,6 +11,9 @@
 //! | [`histogram`] | samples → live quantiles in constant memory |
 //! | [`cache_verdict`] | token counts → cold, warm, mixed, unknown |
 //! | [`tally`], [`aggregator`] | lines → [`summary::StageSummary`], [`summary::Summary`] |
+//! | [`window`] | samples → statistics of each stretch of a running stage |
+//! | [`steady`] | samples over time → the part that is in steady state |
+//! | [`saturation`] | rungs → capacity, sustainable level, advice |
 //! | [`gate`] | threshold + numbers → [`summary::ThresholdResult`] |
 //! | [`verdict`] | summary → validity and exit code |
 //! | [`quantity`] | number + unit → text for people |
@@ -24,7 +27,10 @@ pub mod gate;
 pub mod histogram;
 pub mod quantity;
 pub mod record_log;
+pub mod saturation;
 pub mod schema;
+pub mod steady;
 pub mod summary;
 pub mod tally;
 pub mod verdict;
+pub mod window;

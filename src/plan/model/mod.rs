@@ -4,6 +4,8 @@
 //! resolved, every default filled in, every name known to exist; nothing is left to parse.
 
 mod endpoint;
+mod load;
+mod replay;
 mod simulator;
 mod threshold;
 
@@ -15,6 +17,11 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use endpoint::{Api, Endpoint, Secret, Target, Timeouts, TokenizerConfig};
+pub use load::{
+    Abort, ArrivalProcess, ClosedLoop, ConcurrencyRamp, Late, Load, Measure, OpenLoop, Pacing,
+    QpsLadder, Rate, RatePiece, Search, SearchAxis, Shape, Think, Traffic, Until, WhenFull,
+};
+pub use replay::{LogFields, Replay, ReplayTiming, Sample, SampleHash, Sessions, Spread};
 pub use simulator::{Fault, FaultKind, SimulatorConfig};
 pub use threshold::{Aggregate, CacheWord, Level, Limit, MetricRef, Op, Threshold};
 

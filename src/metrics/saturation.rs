@@ -1,0 +1,293 @@
+//! Where an endpoint saturates, and what to run it at.
+//!
+//! In: one [`Rung`] per level of a ladder or ramp. Out: a [`Saturation`]: its capacity, the highest
+//! sustainable level, the level of best throughput, where errors and tail latency rise, and advice in plain
+//! words. Invariant: a rung on which the generator was the bottleneck never counts against the
+//! endpoint, and "not reached" is told apart from a number.
+
+use serde::{Deserialize, Serialize};
+
+mod advice;
+
+/// What a ladder raises.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Axis {
+    /// Requests per second.
+    Rate,
+    /// Requests in flight.
+    Concurrency,
+}
+
+/// One level's figures, of its steady part where there is one.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Rung {
+    /// The rate asked for, or the concurrency.
+    pub level: f64,
+    /// Complete answers per second. On a rate ladder take the time in which requests came due plus the
+    /// drain, else answers that trail in count for nothing.
+    pub achieved: f64,
+    /// ok / (ok + errors), 0 to 1; `None` when nothing ended.
+    pub success_rate: Option<f64>,
+    /// Median latency in milliseconds.
+    pub p50_ms: Option<f64>,
+    /// 99th percentile of latency in milliseconds.
+    pub p99_ms: Option<f64>,
+    /// Generated tokens per second.
+    pub output_tokens_per_second: Option<f64>,
+    /// Whether the stage's thresholds held, if it has any.
+    pub thresholds_held: Option<bool>,
+    /// True when the generator was the bottleneck: the rung says nothing about the endpoint.
+    pub generator_limited: bool,
+}
+
+/// What counts as saturated.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Limits {
+    /// Least success rate of a sustainable level.
+    pub min_success: f64,
+    /// Least share of the asked rate that must be achieved.
+    pub min_achieved: f64,
+    /// p99 has risen when it is this many times that of the lowest level.
+    pub p99_factor: f64,
+    /// A concurrency reaches saturation when it achieves this share of the best throughput.
+    pub near_best: f64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { min_success: 0.99, min_achieved: 0.95, p99_factor: 3.0, near_best: 0.95 }
+    }
+}
+
+/// Why a level is not sustainable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Sign {
+    /// Too many requests failed.
+    Errors,
+    /// The endpoint did not keep up with the asked rate.
+    Throughput,
+    /// p99 latency rose.
+    Latency,
+    /// A threshold of the plan failed.
+    Threshold,
+    /// Throughput stopped growing with concurrency.
+    Flat,
+}
+
+/// What a ladder or ramp found.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Saturation {
+    /// What was raised.
+    pub axis: Axis,
+    /// The lowest level that is saturated; absent when none was.
+    pub saturated_at: Option<f64>,
+    /// How that showed.
+    pub signs: Vec<Sign>,
+    /// The highest level below it that holds up; absent when not even the lowest does.
+    pub sustainable: Option<f64>,
+    /// Complete answers per second at best: the endpoint's capacity when `saturated_at` is there,
+    /// else only what it was asked for.
+    pub best_requests_per_second: Option<f64>,
+    /// The level that achieved them.
+    pub best_at: Option<f64>,
+    /// Generated tokens per second at best.
+    pub best_output_tokens_per_second: Option<f64>,
+    /// The lowest level with a success rate under the limit.
+    pub errors_rise_at: Option<f64>,
+    /// The lowest level whose p99 is far above that of the lowest level.
+    pub p99_rises_at: Option<f64>,
+    /// 70 to 80 % of the sustainable level, where production may run with headroom.
+    pub recommended: Option<(f64, f64)>,
+    /// Levels at which the generator was the bottleneck.
+    pub generator_limited: Vec<f64>,
+    /// All this in plain words.
+    pub advice: Vec<String>,
+}
+
+/// Shares of the sustainable level that leave headroom for bursts and for a lost replica.
+const HEADROOM: (f64, f64) = (0.7, 0.8);
+
+/// Reads `rungs` (in any order).
+pub fn saturation(axis: Axis, rungs: &[Rung], limits: &Limits) -> Saturation {
+    let mut judged: Vec<Rung> =
+        rungs.iter().copied().filter(|rung| !rung.generator_limited).collect();
+    judged.sort_by(|a, b| a.level.total_cmp(&b.level));
+    // On equal throughput the lower level is the better one.
+    let best = judged
+        .iter()
+        .copied()
+        .reduce(|best, rung| if rung.achieved > best.achieved { rung } else { best });
+    let signs: Vec<Vec<Sign>> =
+        judged.iter().map(|rung| signs(axis, rung, &judged, limits)).collect();
+    let first_bad = signs.iter().position(|signs| !signs.is_empty());
+    let held = &judged[..first_bad.unwrap_or(judged.len())];
+    // Throughput grows by less than it should well before it stops, so on a ramp the knee is the
+    // first level that is close to the best; the levels after it only queue.
+    let knee = best.filter(|_| axis == Axis::Concurrency).and_then(|best| {
+        held.iter().find(|rung| rung.achieved >= limits.near_best * best.achieved).copied()
+    });
+    let flat = knee.filter(|knee| judged.last().is_some_and(|last| last.level > knee.level));
+    let sustainable = knee.or(held.last().copied()).map(|rung| rung.level);
+    let (saturated_at, signs) = match (flat, first_bad) {
+        (Some(knee), _) => (Some(knee.level), vec![Sign::Flat]),
+        (None, Some(at)) => (Some(judged[at].level), signs[at].clone()),
+        (None, None) => (None, Vec::new()),
+    };
+    let rises = |sign: Sign| {
+        let risen = judged.iter().find(|rung| has(sign, rung, &judged, limits));
+        risen.map(|rung| rung.level)
+    };
+    let mut found = Saturation {
+        axis,
+        saturated_at,
+        signs,
+        sustainable,
+        best_requests_per_second: best.map(|rung| rung.achieved),
+        best_at: best.map(|rung| rung.level),
+        best_output_tokens_per_second: judged
+            .iter()
+            .filter_map(|rung| rung.output_tokens_per_second)
+            .reduce(f64::max),
+        errors_rise_at: rises(Sign::Errors),
+        p99_rises_at: rises(Sign::Latency),
+        recommended: sustainable.map(|level| (HEADROOM.0 * level, HEADROOM.1 * level)),
+        generator_limited: rungs
+            .iter()
+            .filter(|rung| rung.generator_limited)
+            .map(|rung| rung.level)
+            .collect(),
+        advice: Vec::new(),
+    };
+    found.advice = advice::advice(&found);
+    found
+}
+
+/// What speaks against a level being sustainable. Latency alone does not, on a ramp: there it
+/// grows with concurrency by nature.
+fn signs(axis: Axis, rung: &Rung, all: &[Rung], limits: &Limits) -> Vec<Sign> {
+    let relevant: &[Sign] = match axis {
+        Axis::Rate => &[Sign::Errors, Sign::Throughput, Sign::Latency, Sign::Threshold],
+        Axis::Concurrency => &[Sign::Errors, Sign::Threshold],
+    };
+    relevant.iter().copied().filter(|sign| has(*sign, rung, all, limits)).collect()
+}
+
+fn has(sign: Sign, rung: &Rung, all: &[Rung], limits: &Limits) -> bool {
+    match sign {
+        Sign::Errors => rung.success_rate.is_none_or(|rate| rate < limits.min_success),
+        Sign::Throughput => rung.achieved < limits.min_achieved * rung.level,
+        Sign::Latency => {
+            let lowest = all.iter().find_map(|rung| rung.p99_ms);
+            lowest.zip(rung.p99_ms).is_some_and(|(base, p99)| p99 > limits.p99_factor * base)
+        }
+        Sign::Threshold => rung.thresholds_held == Some(false),
+        Sign::Flat => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rung(level: f64, achieved: f64, success: f64, p99: f64) -> Rung {
+        Rung {
+            level,
+            achieved,
+            success_rate: Some(success),
+            p50_ms: Some(p99 / 2.0),
+            p99_ms: Some(p99),
+            output_tokens_per_second: Some(achieved * 100.0),
+            ..Rung::default()
+        }
+    }
+
+    /// The third seed's sample table: 1, 5, 10 and 20 requests per second.
+    fn seed_ladder() -> [Rung; 4] {
+        [
+            rung(1.0, 1.0, 1.0, 3_000.0),
+            rung(5.0, 4.98, 1.0, 3_600.0),
+            rung(10.0, 9.95, 0.985, 5_200.0),
+            rung(20.0, 17.0, 0.852, 12_000.0),
+        ]
+    }
+
+    #[test]
+    fn a_ladder_names_saturation_capacity_and_headroom() {
+        let found = saturation(Axis::Rate, &seed_ladder(), &Limits::default());
+        assert_eq!((found.saturated_at, found.sustainable), (Some(10.0), Some(5.0)));
+        assert_eq!(found.signs, [Sign::Errors]);
+        assert_eq!((found.errors_rise_at, found.p99_rises_at), (Some(10.0), Some(20.0)));
+        assert_eq!((found.best_requests_per_second, found.best_at), (Some(17.0), Some(20.0)));
+        assert_eq!(found.recommended, Some((3.5, 4.0)));
+        let lenient = Limits { min_success: 0.95, ..Limits::default() };
+        let found = saturation(Axis::Rate, &seed_ladder(), &lenient);
+        assert_eq!((found.saturated_at, found.sustainable), (Some(20.0), Some(10.0)));
+        assert_eq!(found.signs, [Sign::Errors, Sign::Throughput, Sign::Latency]);
+        assert_eq!(found.recommended, Some((7.0, 8.0)));
+    }
+
+    #[test]
+    fn a_ladder_that_never_saturates_says_at_least() {
+        let found = saturation(Axis::Rate, &seed_ladder()[..2], &Limits::default());
+        assert_eq!((found.saturated_at, found.sustainable), (None, Some(5.0)));
+        assert!(found.advice.iter().any(|line| line.contains("higher")), "{:?}", found.advice);
+    }
+
+    #[test]
+    fn a_generator_at_its_limit_is_no_evidence() {
+        let mut ladder = seed_ladder();
+        ladder[2].generator_limited = true;
+        ladder[3].generator_limited = true;
+        let found = saturation(Axis::Rate, &ladder, &Limits::default());
+        assert_eq!((found.saturated_at, found.sustainable), (None, Some(5.0)));
+        assert_eq!(found.generator_limited, [10.0, 20.0]);
+        assert!(found.advice.iter().any(|line| line.contains("generator")), "{:?}", found.advice);
+    }
+
+    #[test]
+    fn a_ramps_knee_is_the_lowest_level_near_the_best_throughput() {
+        // Capacity 10/s reached at 8 users; after that latency doubles with the users.
+        let ramp = [
+            rung(16.0, 10.0, 1.0, 1_600.0),
+            rung(1.0, 2.0, 1.0, 500.0),
+            rung(4.0, 7.0, 1.0, 570.0),
+            rung(8.0, 9.8, 1.0, 820.0),
+            rung(32.0, 9.9, 0.9, 3_300.0),
+        ];
+        let found = saturation(Axis::Concurrency, &ramp, &Limits::default());
+        assert_eq!((found.saturated_at, found.sustainable), (Some(8.0), Some(8.0)));
+        assert_eq!(found.signs, [Sign::Flat]);
+        assert_eq!((found.best_at, found.best_requests_per_second), (Some(16.0), Some(10.0)));
+        assert_eq!((found.errors_rise_at, found.p99_rises_at), (Some(32.0), Some(16.0)));
+    }
+
+    #[test]
+    fn a_ramp_still_growing_at_its_end_is_not_saturated() {
+        let ramp = [rung(1.0, 2.0, 1.0, 500.0), rung(2.0, 3.9, 1.0, 510.0)];
+        let found = saturation(Axis::Concurrency, &ramp, &Limits::default());
+        assert_eq!((found.saturated_at, found.sustainable), (None, Some(2.0)));
+    }
+
+    #[test]
+    fn thresholds_of_the_plan_count() {
+        let mut ladder = seed_ladder();
+        ladder[1].thresholds_held = Some(false);
+        let found = saturation(Axis::Rate, &ladder, &Limits::default());
+        assert_eq!((found.saturated_at, found.sustainable), (Some(5.0), Some(1.0)));
+        assert_eq!(found.signs, [Sign::Threshold]);
+    }
+
+    #[test]
+    fn nothing_at_all_gives_no_numbers() {
+        for axis in [Axis::Rate, Axis::Concurrency] {
+            let none = saturation(axis, &[], &Limits::default());
+            assert_eq!((none.sustainable, none.best_at, none.recommended), (None, None, None));
+            let dead = Rung { level: 1.0, ..Rung::default() };
+            let dead = saturation(axis, &[dead], &Limits::default());
+            assert_eq!((dead.saturated_at, dead.sustainable), (Some(1.0), None));
+            assert!(!dead.advice.is_empty());
+        }
+    }
+}

@@ -1,0 +1,315 @@
+//! The resolved plan of the load stages: `load`, `qps_ladder`, `concurrency_ramp`, `search`;
+//! and the parts that `replay` shares with them.
+//!
+//! In: what lowering made of the written stages. Out: plain values that [`Action`](super::Action)
+//! carries to the stages. Invariant: every default is filled in, every rate is finite and not
+//! negative, every share lies within 0 to 1; nothing here is text that still has to be parsed.
+
+use std::time::Duration;
+
+use super::{Prompt, Threshold};
+
+/// When a stage (or a rung) stops asking for more. What is in flight then is drained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Until {
+    /// After this many requests.
+    Requests(u64),
+    /// After this long: arrivals at or past it are not part of the schedule.
+    Duration(Duration),
+    /// Whichever comes first.
+    First {
+        /// At most this many requests.
+        requests: u64,
+        /// At most this long.
+        duration: Duration,
+    },
+}
+
+impl Until {
+    /// The bound on requests, if there is one.
+    pub fn requests(&self) -> Option<u64> {
+        match *self {
+            Self::Requests(requests) | Self::First { requests, .. } => Some(requests),
+            Self::Duration(_) => None,
+        }
+    }
+
+    /// The bound on time, if there is one.
+    pub fn duration(&self) -> Option<Duration> {
+        match *self {
+            Self::Duration(duration) | Self::First { duration, .. } => Some(duration),
+            Self::Requests(_) => None,
+        }
+    }
+}
+
+/// How arrivals are spaced around a rate (`arrival:`). Each has the mean that [`Rate`] asks for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum ArrivalProcess {
+    /// Evenly spaced.
+    Constant,
+    /// Independent arrivals: exponential gaps.
+    Poisson,
+    /// Gamma-distributed gaps. `burstiness` is the shape: 1 is Poisson, less is burstier, more is
+    /// more regular (the coefficient of variation of the gaps is `1 / sqrt(burstiness)`).
+    Gamma {
+        /// The shape, above 0.
+        burstiness: f64,
+    },
+    /// `size` requests at one instant, then nothing for `size / rate`. A plan that writes
+    /// `period` is lowered to the rate `size / period`.
+    Burst {
+        /// Requests per burst, at least 1.
+        size: u64,
+    },
+}
+
+/// Requests per second over time.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Rate {
+    /// The same all along.
+    Constant(f64),
+    /// Pieces one after another (linear ramps and steps); the last piece's `to` holds on.
+    Pieces(Vec<RatePiece>),
+}
+
+/// A stretch over which the rate runs linearly from `from` to `to`; equal ends make a step.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct RatePiece {
+    /// Requests per second at its start.
+    pub from: f64,
+    /// Requests per second at its end.
+    pub to: f64,
+    /// How long it lasts.
+    pub over: Duration,
+}
+
+/// What happens to a request that could not be released when it was due (`late:`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Late {
+    /// It is sent all the same; its lag is in its record.
+    #[default]
+    Send,
+    /// It is recorded as `dropped_late` once it is later than this.
+    Drop {
+        /// Lateness that is still forgiven.
+        after: Duration,
+    },
+}
+
+/// What happens to a due request while `max_in_flight` requests are out (`when_full:`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum WhenFull {
+    /// It waits for a free place, first come first served; the wait is in its `schedule_lag`.
+    #[default]
+    Queue,
+    /// It is recorded as `dropped_late` at once.
+    Drop,
+}
+
+/// How due times are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Pacing {
+    /// What becomes of late requests.
+    pub late: Late,
+    /// How long the pacer spins before a due time; `None` picks 100 µs, or nothing where the
+    /// process has one core. Zero turns spinning off.
+    pub spin: Option<Duration>,
+    /// Most requests in flight; unlimited when `None`.
+    pub max_in_flight: Option<u64>,
+    /// What becomes of due requests beyond that.
+    pub when_full: WhenFull,
+}
+
+/// Requests at times of their own, whatever the server does.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OpenLoop {
+    /// How arrivals are spaced.
+    pub arrival: ArrivalProcess,
+    /// How many per second.
+    pub rate: Rate,
+    /// How due times are kept.
+    pub pacing: Pacing,
+}
+
+/// The pause a user makes between an answer and the next request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Think {
+    /// No pause.
+    #[default]
+    None,
+    /// Always the same.
+    Constant(Duration),
+    /// Exponentially distributed with this mean.
+    Exponential {
+        /// The mean.
+        mean: Duration,
+    },
+}
+
+/// Users that each have one request out at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClosedLoop {
+    /// Users in the end; the concurrency.
+    pub users: u64,
+    /// Users from the start, at most `users`. The rest join one by one over `ramp`.
+    pub start_users: u64,
+    /// How long it takes from the start until the last user has joined; zero without a ramp.
+    pub ramp: Duration,
+    /// The first `start_users` begin evenly spread over this time instead of in one burst.
+    pub spread: Duration,
+    /// The pause between requests.
+    pub think: Think,
+}
+
+/// Who decides when the next request is sent.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Shape {
+    /// The clock.
+    Open(OpenLoop),
+    /// The answers.
+    Closed(ClosedLoop),
+}
+
+/// What load stages ask, in which repetition, and which part of it counts.
+#[derive(Debug, Clone)]
+pub struct Traffic {
+    /// What is asked.
+    pub prompt: Prompt,
+    /// Share of requests, 0 to 1, that repeat an earlier request's prompt word for word.
+    pub repeat_ratio: f64,
+    /// Requests sent before the stage proper and left out of every number. They keep to the
+    /// stage's own cap on requests in flight.
+    pub warmup_requests: u64,
+}
+
+/// Which stretch of a stage or rung is reported as its steady part, beside the whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Measure {
+    /// Head left out of the steady part (`settle:`).
+    pub settle: Duration,
+    /// Tail left out of the steady part (`cooldown:`).
+    pub cooldown: Duration,
+    /// Look for the plateau in what is left, instead of taking all of it.
+    pub find_plateau: bool,
+    /// Longest wait for answers after the last request was sent; what is out then is cancelled.
+    pub drain: Duration,
+    /// Print and keep statistics of each such stretch while the stage runs (`window:`).
+    pub window: Option<Duration>,
+    /// `schedule_lag` p99 above which the stage is invalid ("generator saturated").
+    pub max_lag: Duration,
+}
+
+/// A check on the most recent stretch of a running stage that ends it early (`abort:`).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Abort {
+    /// The check, with its `min_samples`; the stage is aborted when it HOLDS.
+    pub when: Threshold,
+    /// How far back it looks.
+    pub over: Duration,
+}
+
+/// `kind: load`: one load, for a while.
+#[derive(Debug, Clone)]
+pub struct Load {
+    /// What is asked.
+    pub traffic: Traffic,
+    /// When it is asked.
+    pub shape: Shape,
+    /// When each round ends.
+    pub until: Until,
+    /// How often the whole is repeated; each round is summarised by itself as well.
+    pub rounds: u64,
+    /// Which part counts.
+    pub measure: Measure,
+    /// Reasons to end early.
+    pub abort: Vec<Abort>,
+}
+
+/// `kind: qps_ladder`: one rate after the other.
+#[derive(Debug, Clone)]
+pub struct QpsLadder {
+    /// What is asked.
+    pub traffic: Traffic,
+    /// Requests per second of each rung, in the order in which they run.
+    pub rates: Vec<f64>,
+    /// How arrivals are spaced.
+    pub arrival: ArrivalProcess,
+    /// How due times are kept.
+    pub pacing: Pacing,
+    /// When each rung ends (`step:`).
+    pub step: Until,
+    /// Which part of each rung counts, and how long the drain between rungs may take.
+    pub measure: Measure,
+    /// When one of these holds for a rung, later rungs are not run.
+    pub stop_when: Vec<Threshold>,
+    /// Reasons to end early.
+    pub abort: Vec<Abort>,
+}
+
+/// `kind: concurrency_ramp`: one concurrency after the other.
+#[derive(Debug, Clone)]
+pub struct ConcurrencyRamp {
+    /// What is asked.
+    pub traffic: Traffic,
+    /// Users of each rung, in the order in which they run.
+    pub levels: Vec<u64>,
+    /// When each rung ends: requests per rung, or a duration.
+    pub step: Until,
+    /// The users begin evenly spread over this time instead of in one burst.
+    pub spread: Duration,
+    /// The pause between requests.
+    pub think: Think,
+    /// Which part of each rung counts, and how long the drain between rungs may take.
+    pub measure: Measure,
+    /// When one of these holds for a rung, later rungs are not run.
+    pub stop_when: Vec<Threshold>,
+    /// Reasons to end early.
+    pub abort: Vec<Abort>,
+}
+
+/// `kind: search`: the highest level at which the stage's thresholds hold.
+#[derive(Debug, Clone)]
+pub struct Search {
+    /// What is asked.
+    pub traffic: Traffic,
+    /// What is raised.
+    pub over: SearchAxis,
+    /// The first level tried, above 0.
+    pub low: f64,
+    /// No level above this is tried; doubling goes on until a failure when `None`.
+    pub high: Option<f64>,
+    /// Relative distance between the highest pass and the lowest failure at which it is done.
+    pub tolerance: f64,
+    /// Probes that must agree at either end of the final bracket.
+    pub confirmations: u64,
+    /// Most probes in all.
+    pub max_probes: u64,
+    /// Most requests in all; the last probe may be started below it only.
+    pub max_requests: Option<u64>,
+    /// When each probe ends.
+    pub step: Until,
+    /// Which part of each probe is judged.
+    pub measure: Measure,
+    /// Reasons to end a probe early; it then counts as failed.
+    pub abort: Vec<Abort>,
+}
+
+/// What a [`Search`] raises.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum SearchAxis {
+    /// Requests per second.
+    Rate {
+        /// How arrivals are spaced.
+        arrival: ArrivalProcess,
+        /// How due times are kept.
+        pacing: Pacing,
+    },
+    /// Users, in whole numbers.
+    Concurrency {
+        /// The users begin evenly spread over this time.
+        spread: Duration,
+        /// The pause between requests.
+        think: Think,
+    },
+}

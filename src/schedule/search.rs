@@ -1,0 +1,332 @@
+//! The search for the highest level that passes.
+//!
+//! In: verdicts on the levels probed so far. Out: the next level to probe, or the result.
+//! Invariant: what comes next is a pure function of settings and history, so a search resumes from
+//! its log; it ends, at the latest when its probes or requests are spent.
+//!
+//! First the level is doubled until it fails (bracketing). Then the bracket is narrowed: around the
+//! rate that the overloaded server still answered, if that lies inside, else by halving it
+//! (bisection). When it is as narrow as asked, both of its ends are probed again until enough probes
+//! agree. An end that does not hold up moves, and narrowing goes on. So one lucky or unlucky probe
+//! never decides, and only the two levels that matter are repeated.
+
+use crate::plan;
+
+/// What a probe showed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Every threshold held.
+    Pass,
+    /// One did not.
+    Fail,
+    /// It can't be told: no data, or the generator was the bottleneck.
+    Inconclusive,
+}
+
+/// One probe.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Probe {
+    /// The level probed.
+    pub level: f64,
+    /// What it showed.
+    pub verdict: Verdict,
+    /// The requests it took.
+    pub requests: u64,
+    /// Requests per second that were answered, where the level is a rate: on an overloaded server
+    /// that is its capacity, so a failed probe says where to look next.
+    pub achieved: Option<f64>,
+}
+
+/// What to do next.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Step {
+    /// Probe this level.
+    Probe(f64),
+    /// It is over.
+    Done(Outcome),
+}
+
+/// How a search ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outcome {
+    /// The highest level known to pass, if any.
+    pub best: Option<f64>,
+    /// The lowest level above it known to fail (or not to be tellable), if any.
+    pub failed_at: Option<f64>,
+    /// Why it ended.
+    pub reason: Reason,
+    /// How sure it is, 0 to 1: that probes at `best` pass more often than not, and those at
+    /// `failed_at` fail more often than not, given what was seen (uniform prior).
+    pub confidence: f64,
+    /// Probes made.
+    pub probes: u64,
+    /// Requests they took.
+    pub requests: u64,
+}
+
+/// Why a search ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// The bracket is as narrow as asked and both ends are confirmed.
+    Converged,
+    /// Even the highest level allowed passes: the answer is "at least".
+    AllPass,
+    /// Even the lowest level fails.
+    AllFail,
+    /// The level above `best` can't be judged: the answer is "at least", limited by the
+    /// generator or by too few samples.
+    Inconclusive,
+    /// Its probes or requests were spent; the bracket stands as far as it got.
+    Spent,
+}
+
+/// Settings of a search.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Settings {
+    /// The first level, above 0.
+    pub low: f64,
+    /// The highest level that may be probed.
+    pub high: Option<f64>,
+    /// Relative width of the final bracket, above 0.
+    pub tolerance: f64,
+    /// Agreeing probes wanted at either end, at least 1.
+    pub confirmations: u64,
+    /// Most probes.
+    pub max_probes: u64,
+    /// Most requests; no probe is started once they are spent.
+    pub max_requests: Option<u64>,
+    /// Levels are whole numbers.
+    pub whole: bool,
+}
+
+impl From<&plan::Search> for Settings {
+    fn from(search: &plan::Search) -> Self {
+        Self {
+            low: search.low,
+            high: search.high,
+            tolerance: search.tolerance,
+            confirmations: search.confirmations,
+            max_probes: search.max_probes,
+            max_requests: search.max_requests,
+            whole: matches!(search.over, plan::SearchAxis::Concurrency { .. }),
+        }
+    }
+}
+
+/// Inconclusive probes of a level before it is given up.
+const PATIENCE: u64 = 2;
+
+/// A search under way.
+#[derive(Debug, Clone)]
+pub struct Search {
+    settings: Settings,
+    history: Vec<Probe>,
+}
+
+impl Search {
+    /// A search that goes on after `history` (empty for a new one).
+    pub fn new(settings: Settings, history: Vec<Probe>) -> Self {
+        Self { settings, history }
+    }
+
+    /// What to do next.
+    pub fn next(&self) -> Step {
+        let bracket = self.bracket();
+        let (level, reason) = self.wanted(&bracket);
+        match level {
+            None => Step::Done(self.outcome(&bracket, reason)),
+            Some(_) if self.spent() => Step::Done(self.outcome(&bracket, Reason::Spent)),
+            Some(level) => Step::Probe(level),
+        }
+    }
+
+    /// Takes down what a probe showed.
+    pub fn observe(&mut self, probe: Probe) {
+        self.history.push(probe);
+    }
+
+    /// All probes so far, to resume from.
+    pub fn history(&self) -> &[Probe] {
+        &self.history
+    }
+
+    /// The level to probe, or why there is none left.
+    fn wanted(&self, bracket: &Bracket) -> (Option<f64>, Reason) {
+        let (low, high) = (self.round(self.settings.low), self.settings.high.unwrap_or(f64::MAX));
+        match (bracket.pass, bracket.stop) {
+            (None, None) => (Some(low), Reason::Spent),
+            (None, Some(stop)) if stop.votes.level > low => (Some(low), Reason::Spent),
+            (None, Some(stop)) => match self.unconfirmed(&stop) {
+                Some(level) => (Some(level), Reason::Spent),
+                None if stop.given_up() => (None, Reason::Inconclusive),
+                None => (None, Reason::AllFail),
+            },
+            (Some(pass), None) if pass.level >= high => {
+                (self.unconfirmed_votes(&pass), Reason::AllPass)
+            }
+            (Some(pass), None) => (Some(self.round(pass.level * 2.0).min(high)), Reason::Spent),
+            (Some(pass), Some(stop)) => {
+                let (below, above) = (pass.level, stop.votes.level);
+                let middle = self.between(below, above, stop.votes.achieved);
+                let narrow = above <= below * (1.0 + self.settings.tolerance)
+                    || (self.settings.whole && above - below <= 1.0)
+                    || middle <= below
+                    || middle >= above;
+                if !narrow {
+                    return (Some(middle), Reason::Spent);
+                }
+                let reason = if stop.given_up() { Reason::Inconclusive } else { Reason::Converged };
+                // The end with fewer votes first: it is the likelier one to move.
+                let pass_first = pass.lead() <= stop.votes.lead();
+                let (one, other) = (self.unconfirmed_votes(&pass), self.unconfirmed(&stop));
+                (if pass_first { one.or(other) } else { other.or(one) }, reason)
+            }
+        }
+    }
+
+    /// The ends of the search so far: the lowest level that stops it, and the highest pass below.
+    fn bracket(&self) -> Bracket {
+        let mut levels: Vec<Votes> = Vec::new();
+        for probe in &self.history {
+            let at = levels.iter().position(|votes| same(votes.level, probe.level));
+            let at = at.unwrap_or_else(|| {
+                levels.push(Votes { level: probe.level, ..Votes::default() });
+                levels.len() - 1
+            });
+            match probe.verdict {
+                Verdict::Pass => levels[at].passes += 1,
+                Verdict::Fail => {
+                    levels[at].fails += 1;
+                    levels[at].achieved = probe.achieved;
+                }
+                Verdict::Inconclusive => levels[at].unclear += 1,
+            }
+        }
+        levels.sort_by(|a, b| a.level.total_cmp(&b.level));
+        let mut bracket = Bracket { pass: None, stop: None };
+        for votes in levels {
+            if votes.passes > votes.fails {
+                bracket.pass = Some(votes);
+            } else if votes.fails > 0 || votes.unclear > 0 {
+                bracket.stop = Some(Stop { votes });
+                break;
+            }
+        }
+        bracket
+    }
+
+    /// The level that narrows the bracket from `below` to `above`. If the server answered clearly
+    /// less than the rate `above`, then two levels around what it did answer make a bracket just
+    /// narrow enough, when its capacity is the limit; when latency is, halving goes on.
+    fn between(&self, below: f64, above: f64, achieved: Option<f64>) -> f64 {
+        let part = 1.0 + 0.45 * self.settings.tolerance;
+        let inside = |level: &f64| *level > below * part.sqrt() && *level < above / part.sqrt();
+        let around = achieved
+            .filter(|rate| rate * part < above / part)
+            .and_then(|rate| [rate / part, rate * part].into_iter().find(inside));
+        self.round(around.unwrap_or_else(|| (below * above).sqrt()))
+    }
+
+    /// The level of this end while it needs more votes.
+    fn unconfirmed(&self, stop: &Stop) -> Option<f64> {
+        if stop.given_up() { None } else { self.unconfirmed_votes(&stop.votes) }
+    }
+
+    fn unconfirmed_votes(&self, votes: &Votes) -> Option<f64> {
+        (votes.lead() < self.settings.confirmations.max(1)).then_some(votes.level)
+    }
+
+    fn spent(&self) -> bool {
+        self.history.len() as u64 >= self.settings.max_probes
+            || self.settings.max_requests.is_some_and(|most| self.requests() >= most)
+    }
+
+    fn requests(&self) -> u64 {
+        self.history.iter().map(|probe| probe.requests).sum()
+    }
+
+    fn outcome(&self, bracket: &Bracket, reason: Reason) -> Outcome {
+        let pass = bracket.pass.map_or(1.0, |votes| majority(votes.passes, votes.fails));
+        let fail = bracket.stop.map_or(1.0, |stop| majority(stop.votes.fails, stop.votes.passes));
+        Outcome {
+            best: bracket.pass.map(|votes| votes.level),
+            failed_at: bracket.stop.map(|stop| stop.votes.level),
+            reason,
+            confidence: if self.history.is_empty() { 0.0 } else { pass * fail },
+            probes: self.history.len() as u64,
+            requests: self.requests(),
+        }
+    }
+
+    /// Whole where it must be, else four significant digits, so that people can read it.
+    fn round(&self, level: f64) -> f64 {
+        if self.settings.whole {
+            return level.round().max(1.0);
+        }
+        if !(level.is_finite() && level > 0.0) {
+            return level;
+        }
+        let unit = 10_f64.powf(level.log10().floor() - 3.0);
+        let units = (level / unit).round();
+        // Dividing by a whole power of ten gives 11.31 where multiplying gives 11.310000000000002.
+        if unit < 1.0 { units / (1.0 / unit).round() } else { units * unit }
+    }
+}
+
+/// The votes on one level.
+#[derive(Debug, Clone, Copy, Default)]
+struct Votes {
+    level: f64,
+    passes: u64,
+    fails: u64,
+    unclear: u64,
+    /// Of the latest failed probe.
+    achieved: Option<f64>,
+}
+
+impl Votes {
+    fn lead(&self) -> u64 {
+        self.passes.abs_diff(self.fails)
+    }
+}
+
+/// A level at which the search does not go up any more.
+#[derive(Debug, Clone, Copy)]
+struct Stop {
+    votes: Votes,
+}
+
+impl Stop {
+    /// It was inconclusive too often to be tried again.
+    fn given_up(&self) -> bool {
+        self.votes.unclear > PATIENCE && self.votes.fails <= self.votes.passes
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Bracket {
+    pass: Option<Votes>,
+    stop: Option<Stop>,
+}
+
+fn same(a: f64, b: f64) -> bool {
+    (a - b).abs() <= 1e-9 * a.abs()
+}
+
+/// The probability that something happens more often than not when it did `yes` times and did not
+/// `no` times: P(p > ½) under Beta(yes + 1, no + 1).
+fn majority(yes: u64, no: u64) -> f64 {
+    // That is the chance of at most `yes` heads among yes + no + 1 tosses of a fair coin.
+    let tosses = yes + no + 1;
+    let mut ways = 1.0;
+    let mut sum = 0.0;
+    for heads in 0..=yes {
+        sum += ways;
+        ways *= (tosses - heads) as f64 / (heads + 1) as f64;
+    }
+    let share = sum / 2_f64.powf(tosses as f64);
+    if share.is_finite() { share.clamp(0.0, 1.0) } else { 1.0 }
+}
+
+#[cfg(test)]
+mod tests;
