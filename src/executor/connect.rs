@@ -23,7 +23,6 @@ pub(super) struct Connection {
     /// What preflight learnt.
     pub server: Server,
     endpoint: Endpoint,
-    url: Url,
     simulator: Option<Simulator>,
 }
 
@@ -93,7 +92,7 @@ impl Connection {
         let client = Client::new(endpoint, &url, clock).map_err(|error| preflight(error.into()))?;
         let server =
             probe::probe(&client, endpoint.model.as_deref(), cancel).await.map_err(preflight)?;
-        Ok(Self { client, server, endpoint: endpoint.clone(), url, simulator })
+        Ok(Self { client, server, endpoint: endpoint.clone(), simulator })
     }
 
     fn described(&self) -> ManifestEndpoint {
@@ -101,7 +100,7 @@ impl Connection {
             name: self.endpoint.name.clone(),
             url: match self.simulator {
                 Some(_) => "simulator".into(),
-                None => self.url.to_string(),
+                None => self.client.base_url().to_string(),
             },
             model: Some(self.server.model.clone()),
             server: Some(self.server.kind.name().to_owned()),
