@@ -47,9 +47,8 @@ fn plans() -> Vec<PathBuf> {
 
 fn said(path: &Path) -> String {
     let text = fs::read_to_string(path).expect("the plan reads");
-    let error = match plan::load(path, &options(&text)) {
-        Ok(_) => panic!("{} loads, but it is among the bad plans", path.display()),
-        Err(error) => error,
+    let Err(error) = plan::load(path, &options(&text)) else {
+        panic!("{} loads, but it is among the bad plans", path.display())
     };
     diagnostic::render(&error.diagnostics, &error.sources, &error.redactor, false)
 }
