@@ -19,6 +19,7 @@ pub mod framing;
 mod limits;
 pub mod ndjson;
 pub mod probe;
+mod shown;
 mod side_door;
 pub mod sse;
 mod tally;
@@ -28,6 +29,7 @@ mod transport;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use http::header::HeaderMap;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
@@ -75,6 +77,8 @@ pub enum ClientError {
 pub struct Client {
     transport: Transport,
     dialect: Arc<dyn Dialect>,
+    /// Those of every request, beside the transport's own.
+    headers: HeaderMap,
     base: Url,
     timeouts: Timeouts,
     redactor: Arc<Redactor>,
@@ -97,7 +101,8 @@ impl Client {
         let Credentials { headers, base, redactor } =
             Credentials::of(endpoint, base_url, &*dialect)?;
         Ok(Self {
-            transport: Transport::new(endpoint, &base, headers)?,
+            transport: Transport::new(endpoint, &base, headers.clone())?,
+            headers,
             dialect,
             base,
             timeouts: endpoint.timeouts,
