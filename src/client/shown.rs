@@ -24,7 +24,8 @@ impl Client {
         }
         // Writing into a string has no way to fail.
         let _written = writeln!(out, "content-length: {}\n", body.len());
-        match serde_json::from_slice::<Value>(body).and_then(|it| serde_json::to_string_pretty(&it)) {
+        match serde_json::from_slice::<Value>(body).and_then(|it| serde_json::to_string_pretty(&it))
+        {
             Ok(pretty) => out.push_str(&pretty),
             Err(_) => out.push_str(&String::from_utf8_lossy(body)),
         }

@@ -214,7 +214,8 @@ impl Writer {
             Api::Triton => triton::error(message, out),
             Api::Json(api) => json::error(api, message, out),
             Api::OpenaiChat | Api::OpenaiCompletions | Api::Sglang | Api::LlamacppCompletion => {
-                let error = serde_json::json!({"message": message, "type": "server_error", "code": 500});
+                let error =
+                    serde_json::json!({"message": message, "type": "server_error", "code": 500});
                 event(&serde_json::json!({"error": error}), out);
             }
         }
