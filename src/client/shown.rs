@@ -31,7 +31,7 @@ impl Client {
         }
         let mut shown = self.redactor.redact(&out);
         if shown.len() > MOST_BODY {
-            let cut = shown.floor_char_boundary(MOST_BODY);
+            let cut = (0..=MOST_BODY).rev().find(|at| shown.is_char_boundary(*at)).unwrap_or(0);
             let left_out = shown.len() - cut;
             shown.truncate(cut);
             let _written = write!(shown, "\n… and {left_out} bytes more");

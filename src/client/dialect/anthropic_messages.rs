@@ -21,7 +21,7 @@ pub(super) struct AnthropicMessages;
 
 impl Dialect for AnthropicMessages {
     fn encode(&self, request: &Request, model: &str) -> HttpRequest {
-        let system = prompt(request.messages.iter().filter(is_system));
+        let system = prompt(request.messages.iter().filter(|message| is_system(message)));
         let turns = messages(request.messages.iter().filter(|message| !is_system(message)));
         let body = Body::of(request)
             .set("model", model)
@@ -174,26 +174,26 @@ pub(super) struct PromptParts {
 
 #[derive(Deserialize)]
 struct WireUsage {
-    #[serde(default)]
-    input_tokens: Lenient<u64>,
-    #[serde(default)]
-    cache_creation_input_tokens: Lenient<u64>,
-    #[serde(default)]
-    cache_read_input_tokens: Lenient<u64>,
-    #[serde(default)]
-    output_tokens: Lenient<u64>,
+    #[serde(default, rename = "input_tokens")]
+    new: Lenient<u64>,
+    #[serde(default, rename = "cache_creation_input_tokens")]
+    written: Lenient<u64>,
+    #[serde(default, rename = "cache_read_input_tokens")]
+    read: Lenient<u64>,
+    #[serde(default, rename = "output_tokens")]
+    generated: Lenient<u64>,
 }
 
 impl WireUsage {
     fn read(&self, out: &mut Deltas) {
         let parts = &mut out.memory.prompt;
-        parts.new = self.input_tokens.0.or(parts.new);
-        parts.written = self.cache_creation_input_tokens.0.or(parts.written);
-        parts.read = self.cache_read_input_tokens.0.or(parts.read);
+        parts.new = self.new.0.or(parts.new);
+        parts.written = self.written.0.or(parts.written);
+        parts.read = self.read.0.or(parts.read);
         let cached = [parts.written, parts.read].into_iter().flatten();
         let usage = Usage {
             input_tokens: parts.new.map(|new| cached.fold(new, u64::saturating_add)),
-            output_tokens: self.output_tokens.0,
+            output_tokens: self.generated.0,
             cached_tokens: parts.read,
             reasoning_tokens: None,
         };

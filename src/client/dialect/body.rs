@@ -78,7 +78,7 @@ pub(super) fn prompt<'m>(messages: impl IntoIterator<Item = &'m Message>) -> Cow
 }
 
 /// Whether a message is an instruction that some APIs want apart from the conversation.
-pub(super) fn is_system(message: &&Message) -> bool {
+pub(super) fn is_system(message: &Message) -> bool {
     matches!(message.role.as_str(), "system" | "developer")
 }
 

@@ -137,7 +137,7 @@ fn push(said: &Value, out: &mut String, memory: Option<&mut super::cumulative::C
         }
         // A list of pieces, as some servers give for several candidates or parts.
         Value::Array(parts) => {
-            parts.iter().filter_map(Value::as_str).for_each(|text| out.push_str(text))
+            parts.iter().filter_map(Value::as_str).for_each(|text| out.push_str(text));
         }
         _ => {}
     }

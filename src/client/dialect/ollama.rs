@@ -27,7 +27,7 @@ impl Dialect for Ollama {
         let (path, body) = match self {
             Self::Chat => ("api/chat", body.set("messages", messages(&request.messages))),
             Self::Generate => {
-                let system = prompt(request.messages.iter().filter(is_system));
+                let system = prompt(request.messages.iter().filter(|message| is_system(message)));
                 let asked = prompt(request.messages.iter().filter(|message| !is_system(message)));
                 let system = Some(system).filter(|system| !system.is_empty());
                 ("api/generate", body.set("prompt", asked).set_some("system", system))
@@ -116,7 +116,7 @@ struct ToolCall {
 struct Function {
     #[serde(default)]
     name: String,
-    /// An object, not text as in OpenAI's API.
+    /// An object, not text as in `OpenAI`'s API.
     #[serde(default)]
     arguments: Value,
 }

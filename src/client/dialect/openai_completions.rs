@@ -1,4 +1,4 @@
-//! OpenAI completions: a prompt without roles, `choices[].text`.
+//! `OpenAI` completions: a prompt without roles, `choices[].text`.
 //!
 //! In: a [`Request`], or the bytes of an event or a body. Out: the JSON to POST, or [`Deltas`].
 //! Invariant: usage counts wherever it stands: in a chunk of its own (vLLM) or on the finish chunk

@@ -1,4 +1,4 @@
-//! OpenAI responses: typed events, told apart by the JSON's own `type`.
+//! `OpenAI` responses: typed events, told apart by the JSON's own `type`.
 //!
 //! In: a [`Request`], or the bytes of an event or a body. Out: the JSON to POST, or [`Deltas`].
 //! Invariant: text counts when its delta comes; the `done` events that repeat it count for

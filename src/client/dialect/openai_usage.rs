@@ -1,4 +1,4 @@
-//! `usage` as OpenAI's chat and completions spell it, with the dialects of those who copy them.
+//! `usage` as `OpenAI`'s chat and completions spell it, with the dialects of those who copy them.
 //!
 //! In: the object. Out: [`Usage`], and the server's timings where they stand among the counts.
 //! Invariant: absent is not zero.

@@ -8,11 +8,11 @@ use serde_json::{Map, Value};
 /// The API an endpoint speaks.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Api {
-    /// OpenAI chat completions.
+    /// `OpenAI` chat completions.
     OpenaiChat,
-    /// OpenAI completions: a prompt without roles.
+    /// `OpenAI` completions: a prompt without roles.
     OpenaiCompletions,
-    /// OpenAI responses.
+    /// `OpenAI` responses.
     OpenaiResponses,
     /// Anthropic messages.
     AnthropicMessages,

@@ -36,8 +36,7 @@ impl Ask {
     pub fn read(api: &Api, body: &Value, stream: Option<bool>) -> Result<Self, AskError> {
         // Where an API keeps its prompt and its limits.
         let (prompt, limit, options) = match api {
-            Api::OpenaiChat => ("messages", "max_tokens", ""),
-            Api::AnthropicMessages => ("messages", "max_tokens", ""),
+            Api::OpenaiChat | Api::AnthropicMessages => ("messages", "max_tokens", ""),
             Api::OpenaiCompletions | Api::Json(_) => ("prompt", "max_tokens", ""),
             Api::OpenaiResponses => ("input", "max_output_tokens", ""),
             Api::OllamaChat => ("messages", "num_predict", "/options"),

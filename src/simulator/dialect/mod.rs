@@ -26,7 +26,7 @@ pub use self::ask::{Ask, AskError};
 use crate::plan::Api;
 
 /// The API served at a path, and whether the path itself asks for a stream (TGI and Triton).
-/// OpenAI chat is not among them; a `json` endpoint may be anywhere.
+/// `OpenAI` chat is not among them; a `json` endpoint may be anywhere.
 pub fn api_of(path: &str) -> Option<(Api, Option<bool>)> {
     let triton = path.strip_prefix("/v2/models/").and_then(|rest| rest.rsplit_once('/'));
     Some(match (path, triton) {
@@ -131,7 +131,7 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// A writer in the way of `api`. OpenAI chat is written elsewhere in the simulator; here it
+    /// A writer in the way of `api`. `OpenAI` chat is written elsewhere in the simulator; here it
     /// comes out as completions.
     pub fn new(api: Api, identity: Identity) -> Self {
         let (content, reasoning) = (String::new(), String::new());

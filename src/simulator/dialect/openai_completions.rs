@@ -1,4 +1,4 @@
-//! OpenAI completions as vLLM writes them: finish reason on the last token's chunk's successor,
+//! `OpenAI` completions as vLLM writes them: finish reason on the last token's chunk's successor,
 //! usage in a chunk of its own when asked for.
 
 use serde_json::{Value, json};
@@ -12,14 +12,14 @@ pub(super) fn piece(writer: &Writer, piece: Piece<'_>, out: &mut Vec<u8>) {
             json!({"index": 0, "text": "", "reasoning": text, "finish_reason": null})
         }
     };
-    event(&chunk(writer, json!([choice])), out);
+    event(&chunk(writer, &json!([choice])), out);
 }
 
 pub(super) fn close(writer: &Writer, totals: &Totals, out: &mut Vec<u8>) {
     let choice = json!({"index": 0, "text": "", "finish_reason": reason(totals)});
-    event(&chunk(writer, json!([choice])), out);
+    event(&chunk(writer, &json!([choice])), out);
     if writer.identity.include_usage {
-        let mut last = chunk(writer, json!([]));
+        let mut last = chunk(writer, &json!([]));
         last["usage"] = usage(totals);
         event(&last, out);
     }
@@ -30,12 +30,12 @@ pub(super) fn whole(writer: &Writer, totals: &Totals) -> Value {
     let choice = json!({
         "index": 0, "text": writer.content, "logprobs": null, "finish_reason": reason(totals),
     });
-    let mut body = chunk(writer, json!([choice]));
+    let mut body = chunk(writer, &json!([choice]));
     body["usage"] = usage(totals);
     body
 }
 
-fn chunk(writer: &Writer, choices: Value) -> Value {
+fn chunk(writer: &Writer, choices: &Value) -> Value {
     let identity = &writer.identity;
     json!({
         "id": identity.id, "object": "text_completion", "created": identity.created,

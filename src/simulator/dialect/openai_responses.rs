@@ -1,4 +1,4 @@
-//! OpenAI responses: numbered, named events; every text a second time when it is done.
+//! `OpenAI` responses: numbered, named events; every text a second time when it is done.
 
 use serde_json::{Value, json};
 
