@@ -13,7 +13,7 @@ use super::{Reading, nested, read_body, read_stream};
 
 const WORDS: [&str; 5] = ["Once", " upon\n", " a", " \"time\"", " 空"];
 
-/// Every API but OpenAI chat, which the simulator writes elsewhere.
+/// Every API but `OpenAI` chat, which the simulator writes elsewhere.
 fn apis() -> Vec<Api> {
     let mut apis: Vec<Api> = Api::NAMES
         .into_iter()
@@ -52,9 +52,8 @@ fn writer(api: &Api) -> Writer {
 fn stream(api: &Api, thought: usize, end: &Totals) -> Vec<u8> {
     let (mut writer, mut out) = (writer(api), Vec::new());
     writer.open(&Totals { output_tokens: 0, ..end.clone() }, &mut out);
-    for (number, word) in (1..).zip(WORDS) {
-        let piece =
-            if number as usize <= thought { Piece::Reasoning(word) } else { Piece::Content(word) };
+    for (number, (before, word)) in (1..).zip(WORDS.into_iter().enumerate()) {
+        let piece = if before < thought { Piece::Reasoning(word) } else { Piece::Content(word) };
         writer.piece(piece, &Totals { output_tokens: number, ..end.clone() }, &mut out);
     }
     writer.close(end, &mut out);
@@ -139,7 +138,9 @@ fn whole_answers_of_the_simulator_are_read() {
         for (cut, cached) in [(true, Some(64)), (false, None), (false, Some(0))] {
             let end = totals(5, cut, cached);
             let mut writer = writer(&api);
-            WORDS.into_iter().for_each(|word| writer.keep(Piece::Content(word)));
+            for word in WORDS {
+                writer.keep(Piece::Content(word));
+            }
             let it = read_body(&api, &writer.whole(&end), &writer.headers(&end));
             check(&api, &it, &end, &format!("{} {cut} {cached:?}", api.name()));
             assert_eq!(it.content(), WORDS.concat());

@@ -8,6 +8,9 @@ use super::{nested, read_stream};
 use crate::client::{class, endpoint, exchange};
 use crate::faulty_server::{FaultyServer, LAST_CHUNK, Step, chunk};
 
+/// Prefill, decode and total milliseconds, and cached tokens.
+type Times = (Option<f64>, Option<f64>, Option<f64>, Option<u64>);
+
 /// What a stream must give.
 struct Row {
     file: &'static str,
@@ -21,8 +24,8 @@ struct Row {
     usage: [Option<u64>; 4],
     finish: Option<&'static str>,
     flags: &'static [&'static str],
-    /// Prefill, decode, total, cached tokens by the server's own timings.
-    timings: Option<(Option<f64>, Option<f64>, Option<f64>, Option<u64>)>,
+    /// The server's own.
+    timings: Option<Times>,
 }
 
 const fn row(file: &'static str, api: Api, class: &'static str, tokens: usize) -> Row {
