@@ -8,6 +8,7 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use url::Url;
 
 use super::ClientError;
+use super::dialect::Dialect;
 use crate::plan::Endpoint;
 
 /// Replaces secret values in text.
@@ -53,27 +54,38 @@ pub(super) struct Credentials {
 impl Credentials {
     /// Fails on a URL that is no HTTP URL and on headers that HTTP does not allow, such as values
     /// with line ends.
-    pub fn of(endpoint: &Endpoint, base_url: &Url) -> Result<Self, ClientError> {
+    pub fn of(
+        endpoint: &Endpoint,
+        base_url: &Url,
+        dialect: &dyn Dialect,
+    ) -> Result<Self, ClientError> {
         let mut redactor = Redactor::default();
         let mut headers = HeaderMap::new();
         headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
 
         let base = strip_login(base_url)?;
         let key = endpoint.api_key.as_ref().map(crate::plan::Secret::expose);
-        let authorization = match key {
+        let (name, value) = match key {
             None if base != *base_url && !base_url.username().is_empty() => {
                 let password = base_url.password().unwrap_or_default();
                 let login = base64(format!("{}:{password}", base_url.username()).as_bytes());
                 redactor.add(password);
                 redactor.add(&login);
-                format!("Basic {login}")
+                ("authorization", format!("Basic {login}"))
             }
             _ => {
                 redactor.add(key.unwrap_or_default());
-                format!("Bearer {}", key.unwrap_or("EMPTY"))
+                let key = key.unwrap_or("EMPTY");
+                match dialect.key_header() {
+                    None => ("authorization", format!("Bearer {key}")),
+                    Some(name) => (name, key.to_owned()),
+                }
             }
         };
-        insert(&mut headers, "authorization", &authorization)?;
+        insert(&mut headers, name, &value)?;
+        for (name, value) in dialect.headers() {
+            insert(&mut headers, name, value)?;
+        }
         for (name, value) in &endpoint.headers {
             redactor.add(value.expose());
             // `Authorization: Bearer KEY` hides the key as well as the whole value.

@@ -13,8 +13,9 @@ use tokio_util::sync::CancellationToken;
 use super::coding::Coding;
 use super::dial::{Dial, Used};
 use super::ending::Ending;
+use super::framing::Splitter;
 use super::limits::{Guard, Limits, Stop};
-use super::sse::{Decoder, MAX_EVENT_BYTES, SseError, Tail};
+use super::sse::{MAX_EVENT_BYTES, SseError, Tail};
 use super::tally::{Tally, wrong_type};
 use super::transport::Reply;
 use super::{Client, Prepared};
@@ -47,7 +48,7 @@ pub(super) async fn run(
         prepared,
         limits: Limits::new(client.timeouts, sent, prepared.stream),
         tally: Tally::new(
-            client.dialect,
+            Arc::clone(&client.dialect),
             &client.redactor,
             client.clock.ns(sent),
             usize::try_from(tokens).unwrap_or(0),
@@ -138,12 +139,12 @@ impl Reading<'_> {
 
         let kind = reply.header("content-type").unwrap_or_default();
         let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-        let (asked, not_that) = if self.prepared.stream {
-            ("a stream", "application/json")
+        let (asked, wrong) = if self.prepared.stream {
+            ("a stream", self.client.dialect.framing().excludes(&kind))
         } else {
-            ("JSON", "text/event-stream")
+            ("JSON", kind == "text/html" || kind == "text/event-stream")
         };
-        if kind == "text/html" || kind == not_that {
+        if wrong {
             let body = self.beginning(reply, guard).await?;
             return Err(wrong_type(asked, &kind, &body));
         }
@@ -154,7 +155,8 @@ impl Reading<'_> {
             self.tally.flag_if(true, "not_streamed");
             let body = self.read_whole(reply, guard).await?;
             let at = self.tally.exchange.end_ns;
-            self.tally.body(&body, at)
+            let header = |name| reply.header(name).map(str::to_owned);
+            self.tally.body(&body, &header, at)
         }
     }
 
@@ -165,15 +167,16 @@ impl Reading<'_> {
         guard: &mut Guard<'_>,
         kind: &str,
     ) -> Result<(), Ending> {
-        let is_stream = kind == "text/event-stream";
-        let mut decoder = Decoder::new(if is_stream { MAX_EVENT_BYTES } else { MAX_ERROR_BYTES });
+        let framing = self.client.dialect.framing();
+        let cap = if framing.is(kind) { MAX_EVENT_BYTES } else { MAX_ERROR_BYTES };
+        let mut splitter = Splitter::new(framing, cap);
         while let Some((chunk, arrived)) = self.chunk(reply, guard).await? {
             let at = self.tally.exchange.end_ns;
             let tally = &mut self.tally;
-            let pushed = decoder.push(&chunk, &mut |event| tally.event(event.data.as_bytes(), at));
+            let pushed = splitter.push(&chunk, &mut |event| tally.event(event.as_bytes(), at));
             self.limits.read(arrived, self.tally.exchange.first_token_ns.is_some());
             if self.tally.is_over() {
-                self.tally.flag_if(decoder.lossy(), "lossy_utf8");
+                self.tally.flag_if(splitter.lossy(), "lossy_utf8");
                 drain(reply, guard, &self.limits).await;
                 return Ok(());
             }
@@ -186,8 +189,11 @@ impl Reading<'_> {
                 return Err(self.stopped(Stop::Timeout(phase)));
             }
         }
-        self.tally.flag_if(decoder.lossy(), "lossy_utf8");
-        self.tally.flag_if(decoder.finish() == Tail::Unterminated, "unterminated_event");
+        self.tally.flag_if(splitter.lossy(), "lossy_utf8");
+        let at = self.tally.exchange.end_ns;
+        let tally = &mut self.tally;
+        let tail = splitter.finish(&mut |event| tally.event(event.as_bytes(), at));
+        self.tally.flag_if(tail == Tail::Unterminated, "unterminated_event");
         Ok(())
     }
 

@@ -4,9 +4,9 @@
 //! failed request is data, never an `Err`. Invariant: every stamp is taken when bytes arrive,
 //! before they are parsed, and every exchange ends within its limits.
 //!
-//! Layers, each knowing the one below: `transport` (bytes over HTTP) → [`sse`] (events) →
-//! [`dialect`] (deltas) → `exchange` and `tally` (stamps and outcome). Beside them stand the server's side
-//! doors: [`probe`], [`flush`], [`tokenize`].
+//! Layers, each knowing the one below: `transport` (bytes over HTTP) → [`framing`] ([`sse`] or
+//! [`ndjson`]: events) → [`dialect`] (deltas) → `exchange` and `tally` (stamps and outcome). Beside
+//! them stand the server's side doors: [`probe`], [`flush`], [`tokenize`].
 
 mod coding;
 mod credentials;
@@ -15,8 +15,11 @@ pub mod dialect;
 mod ending;
 mod exchange;
 pub mod flush;
+pub mod framing;
 mod limits;
+pub mod ndjson;
 pub mod probe;
+mod shown;
 mod side_door;
 pub mod sse;
 mod tally;
@@ -26,6 +29,7 @@ mod transport;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use http::header::HeaderMap;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
@@ -35,7 +39,7 @@ use crate::request::Request;
 
 use credentials::Credentials;
 pub use credentials::Redactor;
-use dialect::Dialect;
+use dialect::{Dialect, Place};
 use transport::{Method, Post, Transport};
 
 /// The endpoint's settings cannot be used; found before anything is sent.
@@ -72,7 +76,9 @@ pub enum ClientError {
 #[derive(Clone)]
 pub struct Client {
     transport: Transport,
-    dialect: &'static dyn Dialect,
+    dialect: Arc<dyn Dialect>,
+    /// Those of every request, beside the transport's own.
+    headers: HeaderMap,
     base: Url,
     timeouts: Timeouts,
     redactor: Arc<Redactor>,
@@ -91,10 +97,13 @@ impl Client {
     /// A client for `endpoint` at `base_url` (the endpoint's own URL, or the embedded simulator's),
     /// stamping with `clock`. Sends nothing.
     pub fn new(endpoint: &Endpoint, base_url: &Url, clock: RunClock) -> Result<Self, ClientError> {
-        let Credentials { headers, base, redactor } = Credentials::of(endpoint, base_url)?;
+        let dialect = dialect::of(&endpoint.api);
+        let Credentials { headers, base, redactor } =
+            Credentials::of(endpoint, base_url, &*dialect)?;
         Ok(Self {
-            transport: Transport::new(endpoint, &base, headers)?,
-            dialect: dialect::of(endpoint.api),
+            transport: Transport::new(endpoint, &base, headers.clone())?,
+            headers,
+            dialect,
             base,
             timeouts: endpoint.timeouts,
             redactor: Arc::new(redactor),
@@ -105,10 +114,14 @@ impl Client {
     /// Encodes `request`, to be sent as often as wanted. `request_id` goes out as `X-Request-Id`.
     pub fn prepare(&self, request: &Request, model: &str, request_id: &str) -> Prepared {
         let encoded = self.dialect.encode(request, model);
-        let url = self.url(encoded.path);
+        let url = match encoded.place {
+            Place::Base if encoded.path.is_empty() => self.base.clone(),
+            Place::Base => self.url(&encoded.path),
+            Place::Root => self.root_url(&encoded.path),
+        };
         Prepared {
             post: Transport::prepare(Method::Post, url, encoded.body, Some(request_id)),
-            stream: dialect::streams(request),
+            stream: self.dialect.streams(request),
             max_tokens: request.max_tokens,
         }
     }

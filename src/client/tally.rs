@@ -4,6 +4,7 @@
 //! ok only if it came to its end, said no error and generated something.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use super::Redactor;
 use super::dialect::{self, Deltas, Dialect};
@@ -17,7 +18,7 @@ const MAX_MESSAGE_CHARS: usize = 500;
 
 /// An answer being counted.
 pub(super) struct Tally {
-    dialect: &'static dyn Dialect,
+    dialect: Arc<dyn Dialect>,
     /// The stamps and counts so far.
     pub exchange: Exchange,
     deltas: Deltas,
@@ -34,7 +35,7 @@ pub(super) struct Tally {
 impl Tally {
     /// An answer to a request sent at `sent_ns`, with room for about `tokens` tokens.
     pub fn new(
-        dialect: &'static dyn Dialect,
+        dialect: Arc<dyn Dialect>,
         redactor: &Redactor,
         sent_ns: u64,
         tokens: usize,
@@ -122,14 +123,20 @@ impl Tally {
         self.done = self.deltas.done;
     }
 
-    /// Takes a whole answer that arrived at `at`, and judges it.
-    pub fn body(&mut self, body: &[u8], at: u64) -> Result<(), Ending> {
+    /// Takes a whole answer that arrived at `at`, with its headers, and judges it.
+    pub fn body(
+        &mut self,
+        body: &[u8],
+        header: &dyn Fn(&'static str) -> Option<String>,
+        at: u64,
+    ) -> Result<(), Ending> {
         if body.trim_ascii().is_empty() {
             return Err(Ending::protocol("empty", "the answer has no body"));
         }
         self.dialect
             .decode_body(body, &mut self.deltas)
             .map_err(|error| Ending::protocol("json", format!("the answer is broken: {error}")))?;
+        self.dialect.decode_headers(header, &mut self.deltas);
         self.note(at);
         match self.deltas.error.take() {
             Some(error) => Err(Ending::stream("error_event", format!("the server says: {error}"))),
@@ -149,7 +156,7 @@ impl Tally {
             return Err(failure);
         }
         let events = self.events;
-        let is_stream = kind == "text/event-stream";
+        let is_stream = self.dialect.framing().is(kind);
         if self.exchange.bytes_in == 0 {
             return Err(Ending::protocol("empty", "the answer has no body"));
         }
@@ -157,7 +164,8 @@ impl Tally {
             return Err(wrong_type("a stream", kind, &self.raw));
         }
         let finished = self.exchange.finish_reason.is_some();
-        if !self.done && !finished {
+        let marks_end = self.dialect.marks_end();
+        if marks_end && !self.done && !finished {
             return Err(Ending::stream(
                 "truncated",
                 format!(
@@ -166,8 +174,8 @@ impl Tally {
                 ),
             ));
         }
-        self.flag_if(!self.done, "no_done");
-        self.flag_if(!finished, "no_finish_reason");
+        self.flag_if(marks_end && !self.done, "no_done");
+        self.flag_if(marks_end && !finished, "no_finish_reason");
         self.flag_if(!is_stream, "content_type");
         self.check_generated()
     }
@@ -199,6 +207,14 @@ impl Tally {
             exchange.reasoning_tokens = usage.reasoning_tokens.or(exchange.reasoning_tokens);
         }
         exchange.timings = deltas.timings.or(exchange.timings);
+        if let Some(cached) = deltas.cached {
+            // A server that says only yes or no: no is no cached tokens, yes is all there are.
+            let tokens = if cached { exchange.input_tokens } else { Some(0) };
+            exchange.cached_tokens = tokens.or(exchange.cached_tokens);
+            exchange.flags.retain(|flag| !matches!(flag.as_ref(), "from_cache" | "not_from_cache"));
+            let flag = if cached { "from_cache" } else { "not_from_cache" };
+            exchange.flags.push(Cow::Borrowed(flag));
+        }
         if let Some(reason) = deltas.finish_reason.take() {
             exchange.finish_reason = Some(reason);
         }

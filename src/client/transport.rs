@@ -118,6 +118,13 @@ impl Transport {
     }
 }
 
+impl Post {
+    /// Method, URL, headers of its own and body.
+    pub fn parts(&self) -> (&str, &Url, &HeaderMap, &[u8]) {
+        (self.method.as_str(), &self.url, &self.headers, &self.body)
+    }
+}
+
 /// The methods in use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Method {

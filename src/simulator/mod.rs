@@ -13,6 +13,7 @@
 mod alarm;
 mod cache;
 mod chat;
+pub mod dialect;
 mod engine;
 mod http;
 mod reply;

@@ -3,6 +3,7 @@
 
 mod bad_plans;
 mod client;
+mod dialects;
 mod evidence;
 mod faulty_server;
 mod load;

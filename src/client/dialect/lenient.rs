@@ -1,16 +1,60 @@
-//! Field types that take what servers really send.
+//! JSON as servers really send it: fields that are missing, null or of another type than promised.
 //!
-//! In: JSON of any type. Out: a value, or the field's empty value. Invariant: what is null or of an
-//! unexpected type reads as absent and never fails the object around it.
+//! In: the bytes of an event or a body. Out: the dialects' own structs. Invariant: a field of an
+//! unexpected type is an absent field; only bytes that are no JSON object are an error.
 
 use std::borrow::Cow;
 use std::fmt;
+use std::marker::PhantomData;
 
-use serde::de::{self, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{self, Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
+use super::DecodeError;
+
+/// What a stream event is before its JSON is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Said<'a> {
+    /// A keep-alive.
+    Nothing,
+    /// `[DONE]`.
+    Done,
+    /// JSON, or something broken.
+    Json(&'a [u8]),
+}
+
+/// Tells keep-alives and `[DONE]` from JSON. Some gateways put comments into data lines
+/// (`data: : PROCESSING`).
+pub(super) fn said(event: &[u8]) -> Said<'_> {
+    match event.trim_ascii() {
+        b"[DONE]" => Said::Done,
+        [] | [b':', ..] => Said::Nothing,
+        json => Said::Json(json),
+    }
+}
+
+/// Reads one JSON object.
+pub(super) fn object<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, DecodeError> {
+    let bytes = bytes.trim_ascii();
+    // Serde would also take a list for a struct.
+    if bytes.first().is_some_and(|first| *first != b'{') {
+        return Err(DecodeError("it is no JSON object".into()));
+    }
+    serde_json::from_slice(bytes).map_err(|error| DecodeError(error.to_string()))
+}
+
+/// The text of an `error` field that really holds one.
+pub(super) fn fault(error: Option<&Value>) -> Option<String> {
+    match error? {
+        Value::Null | Value::Bool(false) => None,
+        Value::String(text) if text.is_empty() => None,
+        error => Some(super::error_text(error)),
+    }
+}
+
 /// A value that is `None` when it is null or not of the expected type.
+#[derive(Debug)]
 pub(super) struct Lenient<T>(pub Option<T>);
 
 impl<T> Default for Lenient<T> {
@@ -27,6 +71,7 @@ impl<'de, T: de::DeserializeOwned> Deserialize<'de> for Lenient<T> {
 }
 
 /// A list that is empty when it is null.
+#[derive(Debug)]
 pub(super) struct List<T>(pub Vec<T>);
 
 impl<T> Default for List<T> {
@@ -41,10 +86,76 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for List<T> {
     }
 }
 
+/// An object that may borrow from the event; `None` when it is anything but an object.
+#[derive(Debug)]
+pub(super) struct Nested<T>(pub Option<T>);
+
+impl<T> Default for Nested<T> {
+    fn default() -> Self {
+        Self(None)
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Nested<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(NestedVisitor(PhantomData)).map(Self)
+    }
+}
+
+struct NestedVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for NestedVisitor<T> {
+    type Value = Option<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, fields: A) -> Result<Self::Value, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(fields)).map(Some)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
+        while items.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(None)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+}
+
 /// A string, borrowed from the event where it has no escapes; a list of parts with `text`,
 /// `summary` or `thinking` is their concatenation; anything else is empty.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(super) struct Text<'a>(pub Cow<'a, str>);
+
+impl Text<'_> {
+    /// The text, unless it is empty.
+    pub fn some(&self) -> Option<String> {
+        (!self.0.is_empty()).then(|| self.0.to_string())
+    }
+}
 
 impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -114,5 +225,41 @@ impl<'de> Visitor<'de> for TextVisitor {
             }
         }
         Ok(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keep_alives_and_end_marks_are_told_from_json() {
+        for (event, expected) in [
+            ("", Said::Nothing),
+            ("  \n", Said::Nothing),
+            (": PROCESSING", Said::Nothing),
+            (" [DONE] ", Said::Done),
+            (" {} ", Said::Json(b"{}")),
+            ("[DONE", Said::Json(b"[DONE")),
+        ] {
+            assert_eq!(said(event.as_bytes()), expected, "{event:?}");
+        }
+    }
+
+    #[test]
+    fn an_object_of_another_type_is_absent() {
+        for json in ["null", "1", "-1", "1.5", "true", "\"text\"", "[1, {}]"] {
+            let nested: Nested<List<u8>> = serde_json::from_str(json).unwrap();
+            assert!(nested.0.is_none(), "{json}");
+        }
+    }
+
+    #[test]
+    fn only_a_real_error_is_a_fault() {
+        for error in ["null", "false", r#""""#] {
+            assert_eq!(fault(Some(&serde_json::from_str(error).unwrap())), None, "{error}");
+        }
+        assert_eq!(fault(None), None);
+        assert_eq!(fault(Some(&serde_json::json!("no memory"))).as_deref(), Some("no memory"));
     }
 }

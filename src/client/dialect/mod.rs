@@ -1,34 +1,78 @@
-//! One file per API: the same two functions, encode a request and decode an event.
+//! One file per API: the same functions, encode a request and decode an event or a body.
+//!
+//! In: a [`Request`], or what a server sent. Out: an [`HttpRequest`], or [`Deltas`]. Invariant: a
+//! dialect is the same for all requests of an endpoint; what it must remember of one answer lives
+//! in that answer's [`Deltas`], so that dialects are shared and nothing is locked.
+//!
+//! `lenient` reads JSON that is not as promised, `body` lays the plan's extra fields over ours,
+//! `cumulative` finds what is new in text that repeats itself.
 
+mod anthropic_messages;
+mod body;
+mod cumulative;
+mod json;
 mod lenient;
+mod llamacpp;
+mod ollama;
 pub mod openai_chat;
+mod openai_completions;
+mod openai_responses;
+mod openai_usage;
+mod sglang;
+mod tgi;
+mod triton;
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use bytes::Bytes;
 use serde_json::Value;
 
+use super::framing::Framing;
 use crate::plan::Api;
 use crate::record::ServerTimings;
 use crate::request::Request;
 
 /// The dialect that an endpoint's `api` names.
-pub fn of(api: Api) -> &'static dyn Dialect {
+pub fn of(api: &Api) -> Arc<dyn Dialect> {
     match api {
-        Api::OpenaiChat => &openai_chat::OpenaiChat,
+        Api::OpenaiChat => Arc::new(openai_chat::OpenaiChat),
+        Api::OpenaiCompletions => Arc::new(openai_completions::OpenaiCompletions),
+        Api::OpenaiResponses => Arc::new(openai_responses::OpenaiResponses),
+        Api::AnthropicMessages => Arc::new(anthropic_messages::AnthropicMessages),
+        Api::OllamaChat => Arc::new(ollama::Ollama::Chat),
+        Api::OllamaGenerate => Arc::new(ollama::Ollama::Generate),
+        Api::Tgi => Arc::new(tgi::Tgi),
+        Api::Triton => Arc::new(triton::Triton),
+        Api::Sglang => Arc::new(sglang::Sglang),
+        Api::LlamacppCompletion => Arc::new(llamacpp::LlamacppCompletion),
+        Api::Json(api) => Arc::new(json::Json::new(api)),
     }
 }
 
-/// Whether the answer to `request` will be a stream: its own `stream` field, unless an extra body
-/// field says otherwise.
-pub fn streams(request: &Request) -> bool {
+/// A request's own `stream` field, unless an extra body field says otherwise.
+pub fn stream_field(request: &Request) -> bool {
     request.body.get("stream").and_then(Value::as_bool).unwrap_or(request.stream)
+}
+
+/// Where a dialect's paths start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// At the endpoint's base URL (usually `…/v1`).
+    Base,
+    /// At the server's root: the base URL without its trailing `/v1`.
+    Root,
 }
 
 /// What to POST.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HttpRequest {
-    /// Path to append to the endpoint's base URL, such as `chat/completions`.
-    pub path: &'static str,
+    /// Where `path` starts.
+    pub place: Place,
+    /// The path, such as `chat/completions`; the place itself when empty.
+    pub path: Cow<'static, str>,
     /// The JSON body.
-    pub body: bytes::Bytes,
+    pub body: Bytes,
 }
 
 /// What one event said. An event may hold several of these, or none.
@@ -50,16 +94,27 @@ pub struct Deltas {
     pub done: bool,
     /// An error inside the stream.
     pub error: Option<String>,
+    /// Whether the answer came from a cache, by a server that does not say how much of it.
+    pub cached: Option<bool>,
+    memory: Memory,
+}
+
+/// What a dialect must remember from event to event of one answer.
+#[derive(Debug, Clone, Default, PartialEq)]
+struct Memory {
+    content: cumulative::Cumulative,
+    reasoning: cumulative::Cumulative,
+    prompt: anthropic_messages::PromptParts,
 }
 
 impl Deltas {
-    /// Empties it for the next event and keeps its buffers.
+    /// Empties it for the next event of the same answer: buffers and memory stay.
     pub fn clear(&mut self) {
-        let (mut content, mut reasoning) =
-            (std::mem::take(&mut self.content), std::mem::take(&mut self.reasoning));
+        let last = std::mem::take(self);
+        let (mut content, mut reasoning, memory) = (last.content, last.reasoning, last.memory);
         content.clear();
         reasoning.clear();
-        *self = Self { content, reasoning, ..Self::default() };
+        *self = Self { content, reasoning, memory, ..Self::default() };
     }
 }
 
@@ -85,10 +140,40 @@ pub struct DecodeError(pub String);
 pub trait Dialect: Send + Sync {
     /// The HTTP request for `request`, asking for `model`.
     fn encode(&self, request: &Request, model: &str) -> HttpRequest;
-    /// Reads one stream event (the joined `data:` lines) into `out`, which is cleared first.
+    /// Reads one stream event (the joined `data:` lines, or a line of NDJSON) into `out`, which is
+    /// cleared first. All events of an answer go into the same `out`, and no other answer's.
     fn decode(&self, event: &[u8], out: &mut Deltas) -> Result<(), DecodeError>;
     /// Reads a whole body of an answer that was not streamed.
     fn decode_body(&self, body: &[u8], out: &mut Deltas) -> Result<(), DecodeError>;
+
+    /// Adds to `out` what the response's headers say; called after `decode_body`.
+    fn decode_headers(&self, _header: &dyn Fn(&'static str) -> Option<String>, _out: &mut Deltas) {}
+
+    /// Whether the answer to `request` will be a stream.
+    fn streams(&self, request: &Request) -> bool {
+        stream_field(request)
+    }
+
+    /// How a streamed answer is cut into events.
+    fn framing(&self) -> Framing {
+        Framing::Sse
+    }
+
+    /// Whether a complete stream shows its end by a mark or a finish reason. Where it does not, a
+    /// clean end of the body is the end.
+    fn marks_end(&self) -> bool {
+        true
+    }
+
+    /// Headers that every request of this API carries, beside those of the endpoint.
+    fn headers(&self) -> &'static [(&'static str, &'static str)] {
+        &[]
+    }
+
+    /// The header that takes the API key by itself; `None` for `Authorization: Bearer`.
+    fn key_header(&self) -> Option<&'static str> {
+        None
+    }
 }
 
 /// One line out of an error object: its message with type and code, or the object itself.

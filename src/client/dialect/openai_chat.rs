@@ -8,8 +8,9 @@ use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 
-use super::lenient::{Lenient, List, Text};
-use super::{DecodeError, Deltas, Dialect, HttpRequest, Usage};
+use super::lenient::{Lenient, List, Said, Text, fault, object, said};
+use super::openai_usage::WireUsage;
+use super::{DecodeError, Deltas, Dialect, HttpRequest, Place};
 use crate::record::ServerTimings;
 use crate::request::{Message, Request};
 
@@ -21,40 +22,29 @@ impl Dialect for OpenaiChat {
     fn encode(&self, request: &Request, model: &str) -> HttpRequest {
         // Writing strings, numbers and JSON values into memory has no way to fail.
         let body = serde_json::to_vec(&Body { request, model }).unwrap_or_default();
-        HttpRequest { path: "chat/completions", body: body.into() }
+        HttpRequest { place: Place::Base, path: "chat/completions".into(), body: body.into() }
     }
 
     fn decode(&self, event: &[u8], out: &mut Deltas) -> Result<(), DecodeError> {
         out.clear();
-        let event = event.trim_ascii();
-        if event == b"[DONE]" {
-            out.done = true;
-            return Ok(());
+        match said(event) {
+            Said::Nothing => {}
+            Said::Done => out.done = true,
+            Said::Json(json) => {
+                let chunk: Chunk<'_> = object(json)?;
+                chunk.read(out, |choice| choice.delta);
+            }
         }
-        // Keep-alives that some gateways put into data lines (`data: : PROCESSING`).
-        if event.is_empty() || event.starts_with(b":") {
-            return Ok(());
-        }
-        let chunk: Chunk<'_> = parse(event)?;
-        chunk.read(out, |choice| choice.delta);
         Ok(())
     }
 
     fn decode_body(&self, body: &[u8], out: &mut Deltas) -> Result<(), DecodeError> {
         out.clear();
-        let chunk: Chunk<'_> = parse(body.trim_ascii())?;
+        let chunk: Chunk<'_> = object(body)?;
         chunk.read(out, |choice| choice.message);
         out.done = true;
         Ok(())
     }
-}
-
-fn parse(bytes: &[u8]) -> Result<Chunk<'_>, DecodeError> {
-    // Serde would also take a list for a struct.
-    if bytes.first().is_some_and(|first| *first != b'{') {
-        return Err(DecodeError("it is no JSON object".into()));
-    }
-    serde_json::from_slice(bytes).map_err(|error| DecodeError(error.to_string()))
 }
 
 /// The request's JSON, written without copying the messages.
@@ -85,7 +75,7 @@ impl Serialize for Body<'_> {
         if ours("stream") {
             map.serialize_entry("stream", &request.stream)?;
         }
-        if super::streams(request) && ours("stream_options") {
+        if super::stream_field(request) && ours("stream_options") {
             map.serialize_entry("stream_options", &StreamOptions { include_usage: true })?;
         }
         for (key, value) in extra {
@@ -120,6 +110,8 @@ struct Chunk<'a> {
     #[serde(default)]
     usage: Lenient<WireUsage>,
     #[serde(default)]
+    x_groq: Lenient<Groq>,
+    #[serde(default)]
     timings: Lenient<ServerTimings>,
     #[serde(default, borrow)]
     model: Text<'a>,
@@ -129,6 +121,12 @@ struct Chunk<'a> {
     object: Text<'a>,
     #[serde(default)]
     message: Option<Value>,
+}
+
+/// Where Groq streams its usage.
+#[derive(Deserialize)]
+struct Groq {
+    usage: Option<WireUsage>,
 }
 
 #[derive(Deserialize)]
@@ -186,8 +184,9 @@ impl<'a> Chunk<'a> {
         if !self.model.0.is_empty() {
             out.model = Some(self.model.0.into_owned());
         }
-        out.usage = self.usage.0.as_ref().and_then(WireUsage::read);
-        out.timings = self.timings.0;
+        let usage = self.usage.0.or(self.x_groq.0.and_then(|groq| groq.usage));
+        out.usage = usage.as_ref().and_then(WireUsage::read);
+        out.timings = self.timings.0.or_else(|| usage.as_ref()?.timings());
         for mut choice in self.choices.0 {
             if !choice.finish_reason.0.is_empty() {
                 out.finish_reason = Some(std::mem::take(&mut choice.finish_reason.0).into_owned());
@@ -200,13 +199,10 @@ impl<'a> Chunk<'a> {
 
     /// `{"error": …}` as nearly all servers spell it, or `{"object": "error", "message": …}`.
     fn error_message(&self) -> Option<String> {
-        match &self.error {
-            Some(Value::Null | Value::Bool(false)) | None => {}
-            Some(Value::String(text)) if text.is_empty() => {}
-            Some(error) => return Some(super::error_text(error)),
-        }
-        let message = self.message.as_ref()?;
-        (self.object.0 == "error").then(|| super::error_text(message))
+        fault(self.error.as_ref()).or_else(|| {
+            let message = self.message.as_ref()?;
+            (self.object.0 == "error").then(|| super::error_text(message))
+        })
     }
 }
 
@@ -223,58 +219,6 @@ impl Delta<'_> {
         for function in calls.chain(self.function_call.as_ref()) {
             function.read(out);
         }
-    }
-}
-
-#[derive(Deserialize)]
-struct WireUsage {
-    #[serde(default)]
-    prompt_tokens: Lenient<u64>,
-    #[serde(default)]
-    completion_tokens: Lenient<u64>,
-    #[serde(default)]
-    prompt_tokens_details: Lenient<PromptDetails>,
-    #[serde(default)]
-    completion_tokens_details: Lenient<CompletionDetails>,
-    /// `DeepSeek`'s name for cached tokens.
-    #[serde(default)]
-    prompt_cache_hit_tokens: Lenient<u64>,
-    /// Where some servers put what others put into the details.
-    #[serde(default)]
-    cached_tokens: Lenient<u64>,
-    #[serde(default)]
-    reasoning_tokens: Lenient<u64>,
-}
-
-#[derive(Deserialize)]
-struct PromptDetails {
-    #[serde(default)]
-    cached_tokens: Lenient<u64>,
-}
-
-#[derive(Deserialize)]
-struct CompletionDetails {
-    #[serde(default)]
-    reasoning_tokens: Lenient<u64>,
-}
-
-impl WireUsage {
-    /// The counts that are there; `None` when none is, as in `"usage": {}`.
-    fn read(&self) -> Option<Usage> {
-        let prompt_details = self.prompt_tokens_details.0.as_ref();
-        let completion_details = self.completion_tokens_details.0.as_ref();
-        let usage = Usage {
-            input_tokens: self.prompt_tokens.0,
-            output_tokens: self.completion_tokens.0,
-            cached_tokens: prompt_details
-                .and_then(|details| details.cached_tokens.0)
-                .or(self.prompt_cache_hit_tokens.0)
-                .or(self.cached_tokens.0),
-            reasoning_tokens: completion_details
-                .and_then(|details| details.reasoning_tokens.0)
-                .or(self.reasoning_tokens.0),
-        };
-        (usage != Usage::default()).then_some(usage)
     }
 }
 
@@ -334,7 +278,7 @@ mod tests {
         let text = OpenaiChat.encode(&request(true, &extra), "m").body;
         let text = String::from_utf8(text.to_vec()).unwrap();
         assert_eq!(text.matches("max_tokens").count(), 1, "{text}");
-        assert!(!super::super::streams(&request(true, &extra)));
+        assert!(!super::super::stream_field(&request(true, &extra)));
     }
 
     #[test]

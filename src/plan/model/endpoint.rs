@@ -7,7 +7,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{Location, SimulatorConfig};
+use super::{Api, Location, SimulatorConfig};
 
 /// Where requests go.
 #[derive(Debug, Clone, PartialEq)]
@@ -53,13 +53,6 @@ pub enum Target {
     Url(url::Url),
     /// Started in process for this run.
     Simulator(Box<SimulatorConfig>),
-}
-
-/// The API an endpoint speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Api {
-    /// `OpenAI` chat completions.
-    OpenaiChat,
 }
 
 /// How tokens are counted.

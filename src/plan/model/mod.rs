@@ -3,6 +3,7 @@
 //! In: what lowering made of the written plan. Out: plain values. Invariant: every param is
 //! resolved, every default filled in, every name known to exist; nothing is left to parse.
 
+mod api;
 mod endpoint;
 mod load;
 mod replay;
@@ -16,7 +17,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-pub use endpoint::{Api, Endpoint, Secret, Target, Timeouts, TokenizerConfig};
+pub use api::{Api, JsonAnswer, JsonApi};
+pub use endpoint::{Endpoint, Secret, Target, Timeouts, TokenizerConfig};
 pub use load::{
     Abort, ArrivalProcess, ClosedLoop, ConcurrencyRamp, Late, Load, Measure, OpenLoop, Pacing,
     QpsLadder, Rate, RatePiece, Search, SearchAxis, Shape, Think, Traffic, Until, WhenFull,

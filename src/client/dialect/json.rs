@@ -1,0 +1,144 @@
+//! Any JSON endpoint: a body from the plan, and pointers to what its answers say.
+//!
+//! In: a [`Request`], or the bytes of an event or a body. Out: the JSON to POST, or [`Deltas`].
+//! Invariant: nothing is read but what the plan points to; a pointer that leads nowhere is absent,
+//! not zero.
+
+use serde_json::Value;
+
+use super::body::{Body, prompt};
+use super::cumulative::Lean;
+use super::lenient::{Said, said};
+use super::{DecodeError, Deltas, Dialect, HttpRequest, Place, Usage, error_text};
+use crate::client::framing::Framing;
+use crate::plan::{JsonAnswer, JsonApi};
+use crate::request::Request;
+
+/// The dialect that a plan describes.
+#[derive(Debug, Clone)]
+pub(super) struct Json {
+    api: JsonApi,
+}
+
+impl Json {
+    pub fn new(api: &JsonApi) -> Self {
+        Self { api: api.clone() }
+    }
+
+    fn read(&self, json: &[u8], out: &mut Deltas, streamed: bool) -> Result<(), DecodeError> {
+        let api = &self.api;
+        let value: Value =
+            serde_json::from_slice(json).map_err(|error| DecodeError(error.to_string()))?;
+        out.error = at(&value, api.error.as_ref()).filter(|it| truth(it)).map(error_text);
+        let repeats = streamed && api.cumulative;
+        if let Some(said) = at(&value, Some(&api.text)) {
+            push(said, &mut out.content, repeats.then_some(&mut out.memory.content));
+        }
+        if let Some(said) = at(&value, api.reasoning.as_ref()) {
+            push(said, &mut out.reasoning, repeats.then_some(&mut out.memory.reasoning));
+        }
+        out.finish_reason = at(&value, api.finish_reason.as_ref()).filter(|it| truth(it)).map(word);
+        out.model = at(&value, api.model.as_ref()).filter(|it| truth(it)).map(word);
+        out.done = at(&value, api.done.as_ref()).is_some_and(truth);
+        let cached = at(&value, api.cached.as_ref());
+        out.cached = cached.and_then(Value::as_bool);
+        let count = |pointer: Option<&String>| at(&value, pointer)?.as_u64();
+        let usage = Usage {
+            input_tokens: count(api.input_tokens.as_ref()),
+            output_tokens: count(api.output_tokens.as_ref()),
+            cached_tokens: cached.and_then(Value::as_u64),
+            reasoning_tokens: count(api.reasoning_tokens.as_ref()),
+        };
+        out.usage = (usage != Usage::default()).then_some(usage);
+        Ok(())
+    }
+}
+
+impl Dialect for Json {
+    fn encode(&self, request: &Request, model: &str) -> HttpRequest {
+        let body = Body::of(request);
+        let body = if self.api.body.is_some() {
+            // The workload has rendered the plan's template: that is all there is.
+            body
+        } else {
+            let named = !model.is_empty() && self.api.model.is_some();
+            body.set_some("model", named.then_some(model))
+                .set("prompt", prompt(&request.messages))
+                .set_some("max_tokens", request.max_tokens)
+                .set_some("temperature", request.temperature)
+                .set_some(
+                    "stream",
+                    (self.api.answer != JsonAnswer::Whole).then_some(request.stream),
+                )
+        };
+        let path = self.api.path.trim_start_matches('/').to_owned();
+        HttpRequest { place: Place::Base, path: path.into(), body: body.finish() }
+    }
+
+    fn decode(&self, event: &[u8], out: &mut Deltas) -> Result<(), DecodeError> {
+        out.clear();
+        match said(event) {
+            Said::Nothing => Ok(()),
+            Said::Done => {
+                out.done = true;
+                Ok(())
+            }
+            Said::Json(json) => self.read(json, out, true),
+        }
+    }
+
+    fn decode_body(&self, body: &[u8], out: &mut Deltas) -> Result<(), DecodeError> {
+        out.clear();
+        self.read(body, out, false)?;
+        out.done = true;
+        Ok(())
+    }
+
+    fn streams(&self, request: &Request) -> bool {
+        self.api.answer != JsonAnswer::Whole && super::stream_field(request)
+    }
+
+    fn framing(&self) -> Framing {
+        match self.api.answer {
+            JsonAnswer::Whole | JsonAnswer::Sse => Framing::Sse,
+            JsonAnswer::Ndjson => Framing::Ndjson,
+        }
+    }
+
+    /// Only when the plan says what the end looks like; a `[DONE]` is understood all the same.
+    fn marks_end(&self) -> bool {
+        self.api.done.is_some() || self.api.finish_reason.is_some()
+    }
+}
+
+fn at<'v>(value: &'v Value, pointer: Option<&String>) -> Option<&'v Value> {
+    value.pointer(pointer?).filter(|value| !value.is_null())
+}
+
+/// Whether a value says something: not false, not empty, not zero.
+fn truth(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => false,
+        Value::String(text) => !text.is_empty(),
+        Value::Number(number) => number.as_f64() != Some(0.0),
+        Value::Array(items) => !items.is_empty(),
+        Value::Bool(true) | Value::Object(_) => true,
+    }
+}
+
+fn word(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+fn push(said: &Value, out: &mut String, memory: Option<&mut super::cumulative::Cumulative>) {
+    match said {
+        Value::String(text) => {
+            out.push_str(memory.map_or(text, |memory| memory.news(text, Lean::Repeats)));
+        }
+        // A list of pieces, as some servers give for several candidates or parts.
+        Value::Array(parts) => {
+            parts.iter().filter_map(Value::as_str).for_each(|text| out.push_str(text));
+        }
+        _ => {}
+    }
+}

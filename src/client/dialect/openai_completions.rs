@@ -1,0 +1,102 @@
+//! `OpenAI` completions: a prompt without roles, `choices[].text`.
+//!
+//! In: a [`Request`], or the bytes of an event or a body. Out: the JSON to POST, or [`Deltas`].
+//! Invariant: usage counts wherever it stands: in a chunk of its own (vLLM) or on the finish chunk
+//! (llama.cpp, asked for or not).
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::body::{Body, prompt};
+use super::lenient::{Lenient, List, Said, Text, fault, object, said};
+use super::openai_usage::WireUsage;
+use super::{DecodeError, Deltas, Dialect, HttpRequest, Place};
+use crate::record::ServerTimings;
+use crate::request::Request;
+
+/// The dialect of `POST completions`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct OpenaiCompletions;
+
+impl Dialect for OpenaiCompletions {
+    fn encode(&self, request: &Request, model: &str) -> HttpRequest {
+        let usage = self.streams(request).then_some(Value::Bool(true));
+        let body = Body::of(request)
+            .set("model", model)
+            .set("prompt", prompt(&request.messages))
+            .set_some("max_tokens", request.max_tokens)
+            .set_some("temperature", request.temperature)
+            .set("stream", request.stream)
+            .options("stream_options", [("include_usage", usage)])
+            .finish();
+        HttpRequest { place: Place::Base, path: "completions".into(), body }
+    }
+
+    fn decode(&self, event: &[u8], out: &mut Deltas) -> Result<(), DecodeError> {
+        out.clear();
+        match said(event) {
+            Said::Nothing => {}
+            Said::Done => out.done = true,
+            Said::Json(json) => object::<Chunk<'_>>(json)?.read(out),
+        }
+        Ok(())
+    }
+
+    fn decode_body(&self, body: &[u8], out: &mut Deltas) -> Result<(), DecodeError> {
+        out.clear();
+        object::<Chunk<'_>>(body)?.read(out);
+        out.done = true;
+        Ok(())
+    }
+}
+
+#[derive(Deserialize)]
+struct Chunk<'a> {
+    #[serde(default, borrow)]
+    choices: List<Choice<'a>>,
+    #[serde(default)]
+    usage: Lenient<WireUsage>,
+    #[serde(default)]
+    timings: Lenient<ServerTimings>,
+    #[serde(default, borrow)]
+    model: Text<'a>,
+    #[serde(default)]
+    error: Option<Value>,
+    #[serde(default, borrow)]
+    object: Text<'a>,
+    #[serde(default)]
+    message: Option<Value>,
+}
+
+/// Its `index` is left aside: a mock counts it up with every token.
+#[derive(Deserialize)]
+struct Choice<'a> {
+    #[serde(default, borrow)]
+    text: Text<'a>,
+    #[serde(default, borrow)]
+    reasoning_content: Text<'a>,
+    #[serde(default, borrow)]
+    reasoning: Text<'a>,
+    #[serde(default, borrow)]
+    finish_reason: Text<'a>,
+}
+
+impl Chunk<'_> {
+    fn read(self, out: &mut Deltas) {
+        out.error = fault(self.error.as_ref()).or_else(|| {
+            let message = self.message.as_ref()?;
+            (self.object.0 == "error").then(|| super::error_text(message))
+        });
+        out.model = self.model.some();
+        out.usage = self.usage.0.as_ref().and_then(WireUsage::read);
+        out.timings = self.timings.0.or_else(|| self.usage.0.as_ref()?.timings());
+        for choice in self.choices.0 {
+            out.content.push_str(&choice.text.0);
+            let names = [&choice.reasoning_content, &choice.reasoning];
+            if let Some(text) = names.into_iter().find(|text| !text.0.is_empty()) {
+                out.reasoning.push_str(&text.0);
+            }
+            out.finish_reason = choice.finish_reason.some().or(out.finish_reason.take());
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! `usage` as `OpenAI`'s chat and completions spell it, with the dialects of those who copy them.
+//!
+//! In: the object. Out: [`Usage`], and the server's timings where they stand among the counts.
+//! Invariant: absent is not zero.
+
+use serde::Deserialize;
+
+use super::Usage;
+use super::lenient::Lenient;
+use crate::record::ServerTimings;
+
+#[derive(Deserialize)]
+pub(super) struct WireUsage {
+    #[serde(default)]
+    prompt_tokens: Lenient<u64>,
+    #[serde(default)]
+    completion_tokens: Lenient<u64>,
+    #[serde(default)]
+    prompt_tokens_details: Lenient<PromptDetails>,
+    #[serde(default)]
+    completion_tokens_details: Lenient<CompletionDetails>,
+    /// `DeepSeek`'s name for cached tokens.
+    #[serde(default)]
+    prompt_cache_hit_tokens: Lenient<u64>,
+    /// Where some servers put what others put into the details.
+    #[serde(default)]
+    cached_tokens: Lenient<u64>,
+    #[serde(default)]
+    reasoning_tokens: Lenient<u64>,
+    /// Groq's times, in seconds.
+    #[serde(default)]
+    queue_time: Lenient<f64>,
+    #[serde(default)]
+    prompt_time: Lenient<f64>,
+    #[serde(default)]
+    completion_time: Lenient<f64>,
+    #[serde(default)]
+    total_time: Lenient<f64>,
+}
+
+#[derive(Deserialize)]
+struct PromptDetails {
+    #[serde(default)]
+    cached_tokens: Lenient<u64>,
+}
+
+#[derive(Deserialize)]
+struct CompletionDetails {
+    #[serde(default)]
+    reasoning_tokens: Lenient<u64>,
+}
+
+impl WireUsage {
+    /// The counts that are there; `None` when none is, as in `"usage": {}`.
+    pub fn read(&self) -> Option<Usage> {
+        let prompt_details = self.prompt_tokens_details.0.as_ref();
+        let completion_details = self.completion_tokens_details.0.as_ref();
+        let usage = Usage {
+            input_tokens: self.prompt_tokens.0,
+            output_tokens: self.completion_tokens.0,
+            cached_tokens: prompt_details
+                .and_then(|details| details.cached_tokens.0)
+                .or(self.prompt_cache_hit_tokens.0)
+                .or(self.cached_tokens.0),
+            reasoning_tokens: completion_details
+                .and_then(|details| details.reasoning_tokens.0)
+                .or(self.reasoning_tokens.0),
+        };
+        (usage != Usage::default()).then_some(usage)
+    }
+
+    /// Groq's times, `None` when none is there.
+    pub fn timings(&self) -> Option<ServerTimings> {
+        let ms = |seconds: &Lenient<f64>| seconds.0.map(|seconds| seconds * 1000.0);
+        let timings = ServerTimings {
+            queue_ms: ms(&self.queue_time),
+            prompt_ms: ms(&self.prompt_time),
+            predicted_ms: ms(&self.completion_time),
+            total_ms: ms(&self.total_time),
+            ..ServerTimings::default()
+        };
+        (timings != ServerTimings::default()).then_some(timings)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groqs_times_become_milliseconds_and_absent_ones_nothing() {
+        let read = |json: &str| serde_json::from_str::<WireUsage>(json).unwrap().timings();
+        let timings = read(r#"{"queue_time":0.5,"prompt_time":0.25,"total_time":2}"#).unwrap();
+        assert_eq!((timings.queue_ms, timings.prompt_ms), (Some(500.0), Some(250.0)));
+        assert_eq!((timings.predicted_ms, timings.total_ms), (None, Some(2000.0)));
+        assert_eq!(read(r#"{"prompt_tokens":3}"#), None);
+    }
+}

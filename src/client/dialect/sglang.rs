@@ -1,0 +1,111 @@
+//! `SGLang`'s own `/generate`: the text so far in every event, counts beside it.
+//!
+//! In: a [`Request`], or the bytes of an event or a body. Out: the JSON to POST, or [`Deltas`].
+//! Invariant: text is told once, whether the server repeats it (its default) or not
+//! (`--stream-output`); an aborted request is an error.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::body::{Body, prompt};
+use super::cumulative::Lean;
+use super::lenient::{Lenient, Said, Text, fault, object, said};
+use super::{DecodeError, Deltas, Dialect, HttpRequest, Place, Usage};
+use crate::record::ServerTimings;
+use crate::request::Request;
+
+/// The dialect of `POST /generate`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sglang;
+
+impl Dialect for Sglang {
+    fn encode(&self, request: &Request, _model: &str) -> HttpRequest {
+        let body = Body::of(request)
+            .set("text", prompt(&request.messages))
+            .options(
+                "sampling_params",
+                [
+                    ("max_new_tokens", request.max_tokens.map(Value::from)),
+                    ("temperature", request.temperature.map(Value::from)),
+                ],
+            )
+            .set("stream", request.stream)
+            .finish();
+        HttpRequest { place: Place::Root, path: "generate".into(), body }
+    }
+
+    fn decode(&self, event: &[u8], out: &mut Deltas) -> Result<(), DecodeError> {
+        out.clear();
+        match said(event) {
+            Said::Nothing => {}
+            Said::Done => out.done = true,
+            Said::Json(json) => {
+                let event: Event<'_> = object(json)?;
+                let new = out.memory.content.news(&event.text.0, Lean::Repeats);
+                out.content.push_str(new);
+                event.read(out);
+            }
+        }
+        Ok(())
+    }
+
+    fn decode_body(&self, body: &[u8], out: &mut Deltas) -> Result<(), DecodeError> {
+        out.clear();
+        let whole: Event<'_> = object(body)?;
+        out.content.push_str(&whole.text.0);
+        whole.read(out);
+        out.done = true;
+        Ok(())
+    }
+}
+
+#[derive(Deserialize)]
+struct Event<'a> {
+    #[serde(default, borrow)]
+    text: Text<'a>,
+    #[serde(default)]
+    meta_info: Lenient<MetaInfo>,
+    #[serde(default)]
+    error: Option<Value>,
+}
+
+#[derive(Deserialize)]
+struct MetaInfo {
+    #[serde(default)]
+    prompt_tokens: Lenient<u64>,
+    #[serde(default)]
+    completion_tokens: Lenient<u64>,
+    #[serde(default)]
+    cached_tokens: Lenient<u64>,
+    /// `{"type": "length", "length": 8}`, in old versions a word, null until the end.
+    #[serde(default)]
+    finish_reason: Option<Value>,
+    /// Seconds, at the end.
+    #[serde(default)]
+    e2e_latency: Lenient<f64>,
+}
+
+impl Event<'_> {
+    fn read(self, out: &mut Deltas) {
+        out.error = fault(self.error.as_ref());
+        let Some(meta) = self.meta_info.0 else { return };
+        let usage = Usage {
+            input_tokens: meta.prompt_tokens.0,
+            output_tokens: meta.completion_tokens.0,
+            cached_tokens: meta.cached_tokens.0,
+            reasoning_tokens: None,
+        };
+        out.usage = (usage != Usage::default()).then_some(usage);
+        out.timings = meta.e2e_latency.0.map(|seconds| ServerTimings {
+            total_ms: Some(seconds * 1000.0),
+            ..ServerTimings::default()
+        });
+        let Some(reason) = meta.finish_reason else { return };
+        let word = reason.as_str().or_else(|| reason.get("type")?.as_str());
+        if word == Some("abort") {
+            let message = reason.get("message").and_then(Value::as_str);
+            out.error = Some(format!("aborted: {}", message.unwrap_or("no reason given")));
+        }
+        out.finish_reason = word.map(str::to_owned);
+    }
+}

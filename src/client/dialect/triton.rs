@@ -1,0 +1,92 @@
+//! Triton's generate extension, over TensorRT-LLM or vLLM: `text_output`, in pieces or repeated.
+//!
+//! In: a [`Request`], or the bytes of an event or a body. Out: the JSON to POST, or [`Deltas`].
+//! Invariant: the stream has no end mark; the body's clean end is the end. Fields lie flat: Triton
+//! takes what is no input tensor as a parameter.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::body::{Body, prompt};
+use super::cumulative::Lean;
+use super::lenient::{Lenient, Said, Text, fault, object, said};
+use super::{DecodeError, Deltas, Dialect, HttpRequest, Place, Usage};
+use crate::request::Request;
+
+/// The dialect of `POST /v2/models/MODEL/generate_stream` and `…/generate`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Triton;
+
+impl Dialect for Triton {
+    fn encode(&self, request: &Request, model: &str) -> HttpRequest {
+        let body = Body::of(request)
+            .set("text_input", prompt(&request.messages))
+            .set_some("max_tokens", request.max_tokens)
+            .set_some("temperature", request.temperature)
+            .set("stream", request.stream)
+            .finish();
+        let verb = if self.streams(request) { "generate_stream" } else { "generate" };
+        let path = format!("v2/models/{model}/{verb}").into();
+        HttpRequest { place: Place::Root, path, body }
+    }
+
+    fn decode(&self, event: &[u8], out: &mut Deltas) -> Result<(), DecodeError> {
+        out.clear();
+        match said(event) {
+            Said::Nothing => {}
+            Said::Done => out.done = true,
+            Said::Json(json) => {
+                let event: Event<'_> = object(json)?;
+                let new = out.memory.content.news(&event.text_output.0, Lean::Pieces);
+                out.content.push_str(new);
+                event.read(out);
+            }
+        }
+        Ok(())
+    }
+
+    fn decode_body(&self, body: &[u8], out: &mut Deltas) -> Result<(), DecodeError> {
+        out.clear();
+        let whole: Event<'_> = object(body)?;
+        out.content.push_str(&whole.text_output.0);
+        whole.read(out);
+        out.done = true;
+        Ok(())
+    }
+
+    fn marks_end(&self) -> bool {
+        false
+    }
+}
+
+#[derive(Deserialize)]
+struct Event<'a> {
+    #[serde(default, borrow)]
+    text_output: Text<'a>,
+    #[serde(default, borrow)]
+    model_name: Text<'a>,
+    /// The vLLM backend's, when the request asks for it (`return_finish_reason`).
+    #[serde(default, borrow)]
+    finish_reason: Text<'a>,
+    #[serde(default)]
+    num_input_tokens: Lenient<u64>,
+    #[serde(default)]
+    num_output_tokens: Lenient<u64>,
+    #[serde(default)]
+    error: Option<Value>,
+}
+
+impl Event<'_> {
+    fn read(&self, out: &mut Deltas) {
+        out.error = fault(self.error.as_ref());
+        out.model = self.model_name.some();
+        // Python's word for no reason yet.
+        out.finish_reason = self.finish_reason.some().filter(|reason| reason != "None");
+        let usage = Usage {
+            input_tokens: self.num_input_tokens.0,
+            output_tokens: self.num_output_tokens.0,
+            ..Usage::default()
+        };
+        out.usage = (usage != Usage::default()).then_some(usage);
+    }
+}

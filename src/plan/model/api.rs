@@ -1,0 +1,168 @@
+//! The APIs an endpoint may speak: the checked form of `api:`.
+//!
+//! In: a name, or the description of a JSON endpoint. Out: one [`Api`]. Invariant: every pointer
+//! is empty or starts with `/` (RFC 6901), so that reading an answer can't fail on the plan.
+
+use serde_json::{Map, Value};
+
+/// The API an endpoint speaks.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Api {
+    /// `OpenAI` chat completions.
+    OpenaiChat,
+    /// `OpenAI` completions: a prompt without roles.
+    OpenaiCompletions,
+    /// `OpenAI` responses.
+    OpenaiResponses,
+    /// Anthropic messages.
+    AnthropicMessages,
+    /// Ollama `/api/chat`.
+    OllamaChat,
+    /// Ollama `/api/generate`.
+    OllamaGenerate,
+    /// Text Generation Inference `/generate_stream` and `/generate`.
+    Tgi,
+    /// Triton's generate extension.
+    Triton,
+    /// `SGLang` `/generate`.
+    Sglang,
+    /// llama.cpp `/completion`.
+    LlamacppCompletion,
+    /// Any JSON endpoint.
+    Json(Box<JsonApi>),
+}
+
+impl Api {
+    /// The names of all APIs, as plans write them.
+    pub const NAMES: [&'static str; 11] = [
+        "openai-chat",
+        "openai-completions",
+        "openai-responses",
+        "anthropic-messages",
+        "ollama-chat",
+        "ollama-generate",
+        "tgi",
+        "triton",
+        "sglang",
+        "llamacpp-completion",
+        "json",
+    ];
+
+    /// The plan's word for it, one of [`Api::NAMES`].
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::OpenaiChat => "openai-chat",
+            Self::OpenaiCompletions => "openai-completions",
+            Self::OpenaiResponses => "openai-responses",
+            Self::AnthropicMessages => "anthropic-messages",
+            Self::OllamaChat => "ollama-chat",
+            Self::OllamaGenerate => "ollama-generate",
+            Self::Tgi => "tgi",
+            Self::Triton => "triton",
+            Self::Sglang => "sglang",
+            Self::LlamacppCompletion => "llamacpp-completion",
+            Self::Json(_) => "json",
+        }
+    }
+
+    /// The API of that name; `json` with the second seed's fields. `None` for any other word.
+    pub fn of_name(name: &str) -> Option<Self> {
+        Some(match name {
+            "openai-chat" => Self::OpenaiChat,
+            "openai-completions" => Self::OpenaiCompletions,
+            "openai-responses" => Self::OpenaiResponses,
+            "anthropic-messages" => Self::AnthropicMessages,
+            "ollama-chat" => Self::OllamaChat,
+            "ollama-generate" => Self::OllamaGenerate,
+            "tgi" => Self::Tgi,
+            "triton" => Self::Triton,
+            "sglang" => Self::Sglang,
+            "llamacpp-completion" => Self::LlamacppCompletion,
+            "json" => Self::Json(Box::default()),
+            _ => return None,
+        })
+    }
+}
+
+/// A JSON endpoint by template and pointers. Pointers are JSON pointers into each event of a
+/// stream, or into the whole answer. The default is the second seed's `/generate`: a prompt in,
+/// `{"text", "cached"}` out.
+#[derive(Debug, Clone, PartialEq)]
+pub struct JsonApi {
+    /// Path below the endpoint's URL; the URL itself when empty.
+    pub path: String,
+    /// The whole body; strings in it, at any depth, are templates. The workload renders it into
+    /// the request's extra fields, and nothing is added to it. When `None`
+    /// the body is `prompt`, `max_tokens`, `temperature` (`stream` where answers are streamed,
+    /// `model` where answers name theirs) and the plan's extra fields.
+    pub body: Option<Map<String, Value>>,
+    /// How an answer comes.
+    pub answer: JsonAnswer,
+    /// The generated text.
+    pub text: String,
+    /// Reasoning text.
+    pub reasoning: Option<String>,
+    /// Whether each event repeats the text from its start.
+    pub cumulative: bool,
+    /// Why the server stopped.
+    pub finish_reason: Option<String>,
+    /// A value that is true (not null, false, zero or empty) in the last event.
+    pub done: Option<String>,
+    /// An error, when it is true in the same sense.
+    pub error: Option<String>,
+    /// The model that answered.
+    pub model: Option<String>,
+    /// Prompt tokens.
+    pub input_tokens: Option<String>,
+    /// Generated tokens.
+    pub output_tokens: Option<String>,
+    /// Prompt tokens from the cache, or true or false for the whole answer.
+    pub cached: Option<String>,
+    /// Reasoning tokens among the generated ones.
+    pub reasoning_tokens: Option<String>,
+}
+
+impl Default for JsonApi {
+    fn default() -> Self {
+        Self {
+            path: String::new(),
+            body: None,
+            answer: JsonAnswer::Whole,
+            text: "/text".into(),
+            reasoning: None,
+            cumulative: false,
+            finish_reason: None,
+            done: None,
+            error: Some("/error".into()),
+            model: None,
+            input_tokens: None,
+            output_tokens: None,
+            cached: Some("/cached".into()),
+            reasoning_tokens: None,
+        }
+    }
+}
+
+/// How the answer of a [`JsonApi`] comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JsonAnswer {
+    /// One JSON value.
+    Whole,
+    /// Server-sent events, when a stream is asked for.
+    Sse,
+    /// One JSON value per line, when a stream is asked for.
+    Ndjson,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_leads_to_an_api_of_that_name() {
+        for name in Api::NAMES {
+            assert_eq!(Api::of_name(name).unwrap().name(), name);
+        }
+        assert_eq!(Api::of_name("openai"), None);
+    }
+}

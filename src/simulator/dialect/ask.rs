@@ -1,0 +1,93 @@
+//! What a request asks, in every API's words.
+//!
+//! In: an API and a JSON body. Out: an [`Ask`], or what is missing. Invariant: fields nobody knows
+//! are let pass, as servers do.
+
+use serde_json::Value;
+
+use crate::plan::Api;
+
+/// A generation as a client asks for it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Ask {
+    /// Roles and texts, in order; a plain prompt is one text of role `user`.
+    pub messages: Vec<(String, String)>,
+    /// The model named, if any.
+    pub model: Option<String>,
+    /// Most tokens to generate.
+    pub max_tokens: Option<u64>,
+    /// Fewest tokens to generate.
+    pub min_tokens: Option<u64>,
+    /// Whether the answer goes on to its limit.
+    pub ignore_eos: bool,
+    /// Whether the answer is to be streamed.
+    pub stream: bool,
+    /// Whether a stream is to end with usage.
+    pub include_usage: bool,
+}
+
+/// The body asks for nothing that can be answered.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct AskError(pub String);
+
+impl Ask {
+    /// Reads a body. `stream` is what the path says, where paths say it.
+    pub fn read(api: &Api, body: &Value, stream: Option<bool>) -> Result<Self, AskError> {
+        // Where an API keeps its prompt and its limits.
+        let (prompt, limit, options) = match api {
+            Api::OpenaiChat | Api::AnthropicMessages => ("messages", "max_tokens", ""),
+            Api::OpenaiCompletions | Api::Json(_) => ("prompt", "max_tokens", ""),
+            Api::OpenaiResponses => ("input", "max_output_tokens", ""),
+            Api::OllamaChat => ("messages", "num_predict", "/options"),
+            Api::OllamaGenerate => ("prompt", "num_predict", "/options"),
+            Api::Tgi => ("inputs", "max_new_tokens", "/parameters"),
+            Api::Triton => ("text_input", "max_tokens", ""),
+            Api::Sglang => ("text", "max_new_tokens", "/sampling_params"),
+            Api::LlamacppCompletion => ("prompt", "n_predict", ""),
+        };
+        // Top-level fields reach every server; those among the options are the API's own.
+        let option = |name: &str| {
+            let nested = body.pointer(options).and_then(|options| options.get(name));
+            nested.or_else(|| body.get(name)).filter(|value| !value.is_null())
+        };
+        let count = |name: &str| option(name).and_then(Value::as_u64);
+        let flag = |value: Option<&Value>| value.and_then(Value::as_bool);
+        let mut messages = Vec::new();
+        if let Some(system) = body.get("system").map(text).filter(|system| !system.is_empty()) {
+            messages.push(("system".to_owned(), system));
+        }
+        match body.get(prompt) {
+            Some(Value::Array(items)) if items.iter().any(Value::is_object) => {
+                messages.extend(items.iter().map(|item| {
+                    let role = item.get("role").and_then(Value::as_str).unwrap_or("user");
+                    (role.to_owned(), item.get("content").map(text).unwrap_or_default())
+                }));
+            }
+            Some(plain @ Value::String(_)) => messages.push(("user".to_owned(), text(plain))),
+            _ => return Err(AskError(format!("`{prompt}` is missing or no text"))),
+        }
+        if *api == Api::AnthropicMessages && count(limit).is_none() {
+            return Err(AskError("max_tokens: Field required".into()));
+        }
+        let default_stream = matches!(api, Api::OllamaChat | Api::OllamaGenerate);
+        Ok(Self {
+            messages,
+            model: body.get("model").and_then(Value::as_str).map(str::to_owned),
+            max_tokens: count(limit),
+            min_tokens: count("min_tokens"),
+            ignore_eos: flag(option("ignore_eos")).unwrap_or(false),
+            stream: stream.or(flag(body.get("stream"))).unwrap_or(default_stream),
+            include_usage: flag(body.pointer("/stream_options/include_usage")).unwrap_or(false),
+        })
+    }
+}
+
+/// A text, or the texts of its parts.
+fn text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(parts) => parts.iter().filter_map(|part| part.get("text")?.as_str()).collect(),
+        _ => String::new(),
+    }
+}
