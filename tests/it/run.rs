@@ -294,7 +294,7 @@ fn signal(child: &std::process::Child, name: &str) {
 #[cfg(unix)]
 fn start_slow(sandbox: &Sandbox) -> std::process::Child {
     let plan = sandbox.plan(&slow_plan());
-    let mut child = sandbox
+    let child = sandbox
         .runner()
         .args(["run", plan.to_str().expect("utf-8")])
         .stdout(Stdio::piped())
@@ -302,25 +302,19 @@ fn start_slow(sandbox: &Sandbox) -> std::process::Child {
         .spawn()
         .expect("runner starts");
     let deadline = Instant::now() + Duration::from_secs(30);
-    loop {
-        let logs = children(&sandbox.dir.path().join("results"))
-            .iter()
-            .flat_map(|plan| children(plan))
-            .map(|run| run.join("records-000001.jsonl"))
-            .find(|log| log.exists());
-        let ends = logs
-            .and_then(|log| fs::read_to_string(log).ok())
-            .map_or(0, |text| text.matches("\"type\":\"end\"").count());
-        if ends >= 1 {
-            return child;
-        }
-        if Instant::now() > deadline {
-            child.kill().expect("it runs");
-            child.wait().expect("it ends");
-            panic!("the run did not begin");
-        }
+    while ended_requests(sandbox) == 0 && Instant::now() < deadline {
         thread::sleep(Duration::from_millis(50));
     }
+    child
+}
+
+/// How many `end` lines the sandbox's run has so far.
+#[cfg(unix)]
+fn ended_requests(sandbox: &Sandbox) -> usize {
+    let plans = children(&sandbox.dir.path().join("results"));
+    let runs = plans.iter().flat_map(|plan| children(plan));
+    let mut logs = runs.filter_map(|run| fs::read_to_string(run.join("records-000001.jsonl")).ok());
+    logs.next().map_or(0, |log| log.matches("\"type\":\"end\"").count())
 }
 
 #[cfg(unix)]
