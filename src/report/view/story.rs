@@ -1,0 +1,463 @@
+//! What a person would say about the run, in sentences.
+//!
+//! In: stages with their numbers and samples. Out: verdict, headline, stories, tiles. Invariants: a
+//! claim of difference is only made when its 95 % interval leaves out "no difference", and every
+//! interval stands beside its figure; a stage that was not in the cache state it needs says so.
+
+use super::ladder::Load;
+use super::{Chip, Fact, Group, Mood, Verdict, text};
+use crate::metrics::bootstrap::{self, Estimate, MIN_SAMPLES, Samples};
+use crate::metrics::quantity::{grouped, plural, show, significant};
+use crate::metrics::summary::{RunState, StageSummary, Summary};
+use crate::metrics::verdict::{self, PASS, THRESHOLDS_FAILED};
+use crate::record::{CacheState, FlushState, StageState};
+use crate::report::samples::{DOTS, SAMPLES, SLOWEST};
+use crate::report::ticks::plain;
+
+/// TTFT of one stage against an earlier one.
+pub(super) struct Comparison {
+    /// The later stage, by its place among the groups.
+    later: usize,
+    /// The earlier stage, by its place among the groups.
+    earlier: usize,
+    what: What,
+    /// How many times the slow side's median is the fast side's.
+    ratio: f64,
+    /// With its interval, when there are samples enough.
+    estimate: Option<Estimate>,
+}
+
+/// Which question a [`Comparison`] answers.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum What {
+    /// What does the cache buy?
+    WarmAgainstCold,
+    /// Is what it bought gone after the flush?
+    ColdAgainstWarm,
+    /// Is it as slow as it was at first?
+    ColdAgainstCold,
+}
+
+impl Comparison {
+    fn figure(&self) -> String {
+        match self.estimate {
+            Some(Estimate { low, high, .. }) => format!(
+                "{}× (95 % CI {}–{})",
+                significant(self.ratio, 3),
+                significant(low, 3),
+                significant(high, 3)
+            ),
+            None => {
+                format!(
+                    "{}× (fewer than {MIN_SAMPLES} samples, no interval)",
+                    significant(self.ratio, 3)
+                )
+            }
+        }
+    }
+
+    /// Whether the interval leaves out "no difference".
+    fn clear(&self) -> bool {
+        match self.estimate {
+            Some(Estimate { low, high, .. }) => low > 1.0 || high < 1.0,
+            None => !(0.8..=1.25).contains(&self.ratio),
+        }
+    }
+}
+
+/// Every comparison that the cache states of the stages ask for.
+pub(super) fn compare(groups: &[Group], seed: u64) -> Vec<Comparison> {
+    let mut found = Vec::new();
+    for (later, group) in groups.iter().enumerate() {
+        let same_cell = |earlier: &usize| groups[*earlier].first().cell == group.first().cell;
+        let before: Vec<usize> = (0..later).rev().filter(same_cell).collect();
+        let last = |wanted| before.iter().copied().find(|number| expects(&groups[*number], wanted));
+        let first_cold =
+            before.iter().rev().copied().find(|number| expects(&groups[*number], CacheState::Cold));
+        let asked: [(What, Option<usize>); 2] = if expects(group, CacheState::Warm) {
+            [(What::WarmAgainstCold, last(CacheState::Cold)), (What::ColdAgainstCold, None)]
+        } else if expects(group, CacheState::Cold) {
+            let warm = last(CacheState::Warm);
+            [(What::ColdAgainstWarm, warm), (What::ColdAgainstCold, warm.and(first_cold))]
+        } else {
+            continue;
+        };
+        for (what, earlier) in asked {
+            found.extend(
+                earlier.and_then(|earlier| compare_two(groups, what, later, earlier, seed)),
+            );
+        }
+    }
+    found
+}
+
+fn compare_two(
+    groups: &[Group],
+    what: What,
+    later: usize,
+    earlier: usize,
+    seed: u64,
+) -> Option<Comparison> {
+    let (slow, fast) = match what {
+        What::WarmAgainstCold => (&groups[earlier], &groups[later]),
+        What::ColdAgainstWarm | What::ColdAgainstCold => (&groups[later], &groups[earlier]),
+    };
+    let (slow_ttft, fast_ttft) = (Ttft::of(slow)?, Ttft::of(fast)?);
+    let ratio = slow_ttft.median / fast_ttft.median;
+    let estimate = bootstrap::ratio_of_medians(&slow_ttft.samples(), &fast_ttft.samples(), seed);
+    ratio.is_finite().then_some(Comparison { later, earlier, what, ratio, estimate })
+}
+
+fn expects(group: &Group, wanted: CacheState) -> bool {
+    group.ladder.is_none() && group.first().cache.expected == Some(wanted)
+}
+
+/// The TTFT samples of a stage.
+pub(super) struct Ttft {
+    sorted: Vec<f64>,
+    population: u64,
+    median: f64,
+}
+
+impl Ttft {
+    /// Those of the group's (first) stage.
+    pub(super) fn of(group: &Group) -> Option<Self> {
+        let median = group.first().metrics.get("ttft")?.p50;
+        let (sorted, population) = group.samples.first().copied().flatten()?.sample("ttft");
+        (median > 0.0).then_some(Self { sorted, population, median })
+    }
+
+    /// The median and its interval.
+    pub(super) fn estimate(&self, seed: u64) -> Option<Estimate> {
+        bootstrap::median(&self.samples(), seed)
+    }
+
+    fn samples(&self) -> Samples<'_> {
+        Samples { sorted: &self.sorted, population: self.population, median: self.median }
+    }
+}
+
+/// Whether the run passed, and why.
+pub(super) fn verdict(summary: &Summary) -> Verdict {
+    let judged: Vec<_> = summary.stages.iter().flat_map(|stage| &stage.thresholds).collect();
+    let failed = judged.iter().filter(|result| verdict::fails(result)).count() as u64;
+    let checks = plural(judged.len() as u64, "threshold");
+    let exit_code = summary.verdict.exit_code;
+    let (word, mood, reason) = match (summary.run.state, summary.run.valid, exit_code) {
+        (RunState::Running, ..) => (
+            "RUNNING",
+            Mood::Doubtful,
+            "The run still goes on; these are the numbers so far.".to_owned(),
+        ),
+        (RunState::Interrupted, ..) => (
+            "INTERRUPTED",
+            Mood::Doubtful,
+            "A signal ended the run; these are partial results.".to_owned(),
+        ),
+        (_, false, _) => (
+            "INVALID",
+            Mood::Bad,
+            "These numbers must not be trusted; the notes say why.".to_owned(),
+        ),
+        (.., PASS) if judged.is_empty() => {
+            ("DONE", Mood::Good, "The run is complete; its plan states no thresholds.".to_owned())
+        }
+        (.., PASS) => ("PASSED", Mood::Good, format!("The run is complete and {checks} held.")),
+        (.., THRESHOLDS_FAILED) => {
+            ("FAILED", Mood::Bad, format!("The run is complete; {failed} of {checks} failed."))
+        }
+        _ => ("INCOMPLETE", Mood::Bad, "Not everything in the plan was done.".to_owned()),
+    };
+    Verdict { word, mood, reason, exit_code }
+}
+
+/// What the run found, in one sentence (or two).
+pub(super) fn headline(groups: &[Group], comparisons: &[Comparison]) -> String {
+    let mut parts = Vec::new();
+    if let Some(cache) = comparisons.iter().find(|found| found.what == What::WarmAgainstCold) {
+        let flush = groups.iter().find_map(|group| group.first().flush.as_ref());
+        let flush = match flush.map(|flush| flush.state) {
+            Some(FlushState::Proven) => "; the flush is proven",
+            Some(FlushState::Unproven) => "; the flush is unproven",
+            Some(FlushState::Failed) => "; the flush failed",
+            None => "",
+        };
+        parts.push(format!("{}{flush}.", claim(cache, "Warm TTFT", "cold")));
+    }
+    let ladders = groups.iter().filter_map(|group| group.ladder.as_ref());
+    parts.extend(ladders.take(1).map(super::Ladder::conclusion));
+    if parts.is_empty() {
+        parts.push(totals(groups));
+    }
+    parts.join(" ")
+}
+
+fn claim(found: &Comparison, fast: &str, slow: &str) -> String {
+    match (found.clear(), found.ratio > 1.0) {
+        (true, true) => format!("{fast} is {} faster than {slow}", found.figure()),
+        (true, false) => format!("{fast} is slower than {slow}: {} as fast", found.figure()),
+        (false, _) => format!("{fast} and {slow} do not differ clearly: {}", found.figure()),
+    }
+}
+
+fn totals(groups: &[Group]) -> String {
+    let (mut ok, mut planned) = (0, 0);
+    for stage in groups.iter().flat_map(|group| &group.stages) {
+        ok += stage.counts.ok;
+        planned += stage.counts.planned;
+    }
+    let ttft = groups.iter().find_map(|group| group.first().metrics.get("ttft"));
+    let ttft = ttft.map(|ttft| {
+        format!("; TTFT {} in the median, {} at p99", show(ttft.p50, "ms"), show(ttft.p99, "ms"))
+    });
+    format!(
+        "{} of {} answered{}.",
+        grouped(ok),
+        plural(planned, "request"),
+        ttft.unwrap_or_default()
+    )
+}
+
+/// The few figures that sum a run up.
+pub(super) fn tiles(summary: &Summary, groups: &[Group], comparisons: &[Comparison]) -> Vec<Fact> {
+    let stages = || groups.iter().flat_map(|group| &group.stages);
+    let mut tiles = Vec::new();
+    if let Some(found) = comparisons.iter().find(|found| found.what == What::WarmAgainstCold) {
+        let detail = found.estimate.map_or_else(String::new, |estimate| {
+            format!("95 % CI {}–{}", significant(estimate.low, 3), significant(estimate.high, 3))
+        });
+        let value = format!("{}×", significant(found.ratio, 3));
+        tiles.push(Fact { name: "Cache speed-up".into(), value, detail });
+    }
+    for ladder in groups.iter().filter_map(|group| group.ladder.as_ref()).take(1) {
+        let name = match ladder.load {
+            Load::Rate => "Best sustainable rate",
+            Load::Concurrency => "Best concurrency",
+        };
+        let value = ladder.best.map_or_else(|| "none".into(), |best| plain(best, 3));
+        let detail = match &ladder.saturated {
+            Some((level, _)) => format!("saturated at {}", plain(*level, 3)),
+            None => "not saturated yet".to_owned(),
+        };
+        let unit = if ladder.load == Load::Rate && ladder.best.is_some() { " req/s" } else { "" };
+        tiles.push(Fact { name: name.into(), value: format!("{value}{unit}"), detail });
+    }
+    let judged: Vec<_> = summary.stages.iter().flat_map(|stage| &stage.thresholds).collect();
+    if !judged.is_empty() {
+        let held = judged.iter().filter(|result| result.pass).count();
+        let value = format!("{held} / {}", judged.len());
+        tiles.push(Fact { name: "Thresholds held".into(), value, detail: String::new() });
+    }
+    let (mut ok, mut errors, mut planned) = (0, 0, 0);
+    for stage in stages() {
+        ok += stage.counts.ok;
+        errors += stage.counts.errors;
+        planned += stage.counts.planned;
+    }
+    let answered =
+        if planned > 0 { show(ok as f64 / planned as f64, "share") } else { "–".into() };
+    let detail = format!("{} of {}; {} failed", grouped(ok), grouped(planned), grouped(errors));
+    tiles.push(Fact { name: "Requests answered".into(), value: answered, detail });
+    let tokens: f64 = stages()
+        .filter_map(|stage| stage.metrics.get("output_tokens"))
+        .map(|tokens| tokens.mean * tokens.count as f64)
+        .sum();
+    if tokens > 0.0 {
+        let value = plain(tokens.round(), 3);
+        tiles.push(Fact { name: "Tokens generated".into(), value, detail: String::new() });
+    }
+    let seconds: f64 = stages().map(|stage| stage.duration_s).sum();
+    let value = show(seconds * 1e3, "ms");
+    tiles.push(Fact { name: "Time in stages".into(), value, detail: String::new() });
+    tiles
+}
+
+/// Words about a stage's state.
+pub(super) fn chips(group: &Group) -> Vec<Chip> {
+    let mut chips = Vec::new();
+    let mut chip = |text: &str, mood| chips.push(Chip { text: text.to_owned(), mood });
+    if let Some(stage) = group.stages.iter().find(|stage| stage.state != StageState::Completed) {
+        chip(state_word(stage.state), Mood::Bad);
+    }
+    let stage = group.first();
+    if let Some(flush) = &stage.flush {
+        match flush.state {
+            FlushState::Proven => chip("flush proven", Mood::Good),
+            FlushState::Unproven => chip("flush unproven", Mood::Doubtful),
+            FlushState::Failed => chip("flush failed", Mood::Bad),
+        }
+    }
+    if stage.counts.ok > 0 && group.ladder.is_none() {
+        match (stage.cache.expected, stage.cache.verdict) {
+            (Some(wanted), found) if wanted == found => {
+                chip(&format!("proven {found}"), Mood::Good)
+            }
+            (Some(wanted), CacheState::Unknown) => {
+                chip(&format!("meant to be {wanted}: unknown"), Mood::Doubtful);
+            }
+            (Some(wanted), found) => chip(&format!("{found}, meant to be {wanted}"), Mood::Bad),
+            (None, CacheState::Unknown) => {}
+            (None, found) => chip(&found.to_string(), Mood::Plain),
+        }
+    }
+    let failed = group.stages.iter().flat_map(|stage| &stage.thresholds);
+    let failed = failed.filter(|result| verdict::fails(result)).count() as u64;
+    if failed > 0 {
+        chip(&format!("{} failed", plural(failed, "threshold")), Mood::Bad);
+    }
+    chips
+}
+
+/// A stage's state in a word.
+pub(super) fn state_word(state: StageState) -> &'static str {
+    match state {
+        StageState::Completed => "completed",
+        StageState::Failed => "failed",
+        StageState::Interrupted => "interrupted",
+        StageState::Skipped => "skipped",
+    }
+}
+
+/// What happened in a stage, in sentences.
+pub(super) fn stage(
+    group: &Group,
+    number: usize,
+    comparisons: &[Comparison],
+    seed: u64,
+) -> Vec<String> {
+    let mut story = Vec::new();
+    if let Some(ladder) = &group.ladder {
+        story.push(ladder.conclusion());
+        story.push(ladder.rule().to_owned());
+    }
+    let first = group.first();
+    if group.ladder.is_none() && first.counts.planned > 0 {
+        story.push(requests(first));
+        story.extend(first_token(group, seed));
+        story.extend(cache(first));
+    }
+    for found in comparisons.iter().filter(|found| found.later == number) {
+        story.push(compared(found));
+    }
+    if let Some(flush) = &first.flush {
+        story.push(sentence(&text(&flush.summary)));
+    }
+    for stage in group.stages.iter().filter(|stage| stage.state != StageState::Completed) {
+        let why = stage.reason.as_deref().unwrap_or("no reason was recorded");
+        let label = text(&stage.label());
+        story.push(sentence(&format!("{label} {}: {}", state_word(stage.state), text(why))));
+    }
+    if first.kind == "pause" && story.is_empty() {
+        story.push(format!("Waited for {}.", show(first.duration_s * 1e3, "ms")));
+    }
+    story
+}
+
+fn requests(stage: &StageSummary) -> String {
+    let counts = stage.counts;
+    let planned = plural(counts.planned, "request");
+    let seconds = show(stage.duration_s * 1e3, "ms");
+    if counts.ok == counts.planned {
+        return format!("{planned} in {seconds}, all answered.");
+    }
+    let rest = [
+        (counts.ok, "answered"),
+        (counts.errors, "failed"),
+        (counts.cancelled, "cancelled"),
+        (counts.dropped_late, "dropped because they were late"),
+        (counts.lost_in_flight, "lost in flight"),
+        (counts.never_started, "never started"),
+    ];
+    let rest = rest.into_iter().filter(|(count, _)| *count > 0);
+    let rest: Vec<String> =
+        rest.map(|(count, word)| format!("{} {word}", grouped(count))).collect();
+    format!("{planned} in {seconds}: {}.", rest.join(", "))
+}
+
+fn first_token(group: &Group, seed: u64) -> Option<String> {
+    let ttft = group.first().metrics.get("ttft")?;
+    let interval = Ttft::of(group).and_then(|samples| samples.estimate(seed));
+    let interval = interval.map_or_else(String::new, |Estimate { low, high, .. }| {
+        format!(" (95 % CI {} to {})", show(low, "ms"), show(high, "ms"))
+    });
+    let (median, p95) = (show(ttft.p50, "ms"), show(ttft.p95, "ms"));
+    Some(format!("The first token came after {median} in the median{interval}; p95 {p95}."))
+}
+
+fn cache(stage: &StageSummary) -> Option<String> {
+    if stage.counts.ok == 0 {
+        return None;
+    }
+    let share = match (stage.cache.cached_tokens, stage.cache.prompt_tokens) {
+        (Some(cached), Some(prompt)) if prompt > 0 => format!(
+            "{} of {} prompt tokens came from the cache ({})",
+            grouped(cached),
+            grouped(prompt),
+            show(cached as f64 / prompt as f64, "share")
+        ),
+        _ => {
+            let expected = stage.cache.expected?;
+            return Some(format!(
+                "The server does not say what it cached, so that the stage was {expected} is not proven."
+            ));
+        }
+    };
+    Some(match (stage.cache.expected, stage.cache.verdict) {
+        (Some(wanted), found) if wanted == found => format!("Proven {found}: {share}."),
+        (Some(wanted), found) => format!("Meant to be {wanted}, but {found}: {share}."),
+        (None, found) => format!("Cache {found}: {share}."),
+    })
+}
+
+fn compared(found: &Comparison) -> String {
+    match found.what {
+        What::WarmAgainstCold => format!("{}.", claim(found, "Its TTFT", "the cold one")),
+        What::ColdAgainstWarm if found.clear() && found.ratio > 1.0 => {
+            format!(
+                "What the cache bought is gone: TTFT is {} that of the warm stage.",
+                found.figure()
+            )
+        }
+        What::ColdAgainstWarm => {
+            format!("It is no slower than the warm stage was: TTFT is {} of it.", found.figure())
+        }
+        What::ColdAgainstCold => {
+            format!("Against the first cold stage: {}.", found.figure())
+        }
+    }
+}
+
+/// `words` with a full stop at their end.
+fn sentence(words: &str) -> String {
+    let ended = words.ends_with(['.', '!', '?', '…']);
+    if ended { words.to_owned() } else { format!("{words}.") }
+}
+
+/// How samples, intervals and dots were chosen.
+pub(super) fn method() -> Vec<String> {
+    vec![
+        "Percentiles in tables are exact, over all answered requests, interpolated linearly between \
+         the closest ranks (numpy's default)."
+            .into(),
+        format!(
+            "95 % CI: seeded percentile bootstrap of the median, 1,000 resamples. Stages of more than \
+             {} requests are resampled from a uniform random sample of that many, with the spread \
+             scaled by √(sample / requests) (m-out-of-n bootstrap). Fewer than {MIN_SAMPLES} samples \
+             give no interval.",
+            grouped(SAMPLES as u64)
+        ),
+        format!(
+            "Distribution curves are drawn from a uniform random sample of at most {} values per stage \
+             and metric; their last point is the exact maximum.",
+            grouped(SAMPLES as u64)
+        ),
+        format!(
+            "Dots on the timeline are single requests: every one where they are few, else a uniform \
+             random sample of at most {DOTS} per stage (fewer where a run has many stages) plus the \
+             {SLOWEST} slowest of each stage, so no outlier is hidden."
+        ),
+        "Rates and requests in flight on the timeline are exact sums and means over intervals of equal \
+         width."
+            .into(),
+    ]
+}
