@@ -201,6 +201,17 @@ impl Axis {
         Self::linear(label, unit, 0.0, if max > 0.0 { max * 1.06 } else { 1.0 })
     }
 
+    /// An axis of places rather than lengths, such as a distribution's: as [`Axis::around`], but a
+    /// linear one need not start at zero when all values are far from it.
+    pub fn spanning(unit: &'static str, values: &[f64], ratio: f64) -> Self {
+        let mut axis = Self::around("", unit, values.iter().copied(), ratio);
+        let min = values.iter().copied().fold(f64::INFINITY, f64::min);
+        if axis.scale == Scale::Linear && min.is_finite() && min > axis.max * 0.4 {
+            axis.min = min * 0.85;
+        }
+        axis
+    }
+
     /// A row for each of `names`, the first at the top.
     pub fn rows(names: Vec<String>) -> Self {
         let rows = names.len().max(1) as f64;

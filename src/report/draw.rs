@@ -21,6 +21,8 @@ pub struct Frame {
     pub height: f64,
     /// Draw the title and the key too (a page sets them itself).
     pub titled: bool,
+    /// Least room left of the plot, so that charts one below the other line up.
+    pub left: f64,
 }
 
 /// Draws `chart` into `frame`.
@@ -55,16 +57,20 @@ struct Pen<'a> {
 
 impl<'a> Pen<'a> {
     fn new(chart: &'a Chart, frame: Frame) -> Self {
-        let y = ticks(&chart.y, (frame.height / 52.0).clamp(2.0, 8.0).round() as usize);
-        let x = ticks(&chart.x, (frame.width / 74.0).clamp(2.0, 14.0).round() as usize);
+        let y = ticks(&chart.y, fitting(frame.height, 52.0));
+        let x = ticks(&chart.x, fitting(frame.width, 74.0));
         let rows = &chart.y.categories;
         let widest = |labels: &mut dyn Iterator<Item = &String>| {
             labels.map(|label| text_width(label, TICK)).fold(0.0, f64::max)
         };
         let left = match rows.is_empty() {
             true => widest(&mut y.labels.iter().map(|(_, label)| label)) + 12.0,
-            false => (widest(&mut rows.iter()) + 14.0).min(frame.width * 0.3),
-        };
+            false => {
+                let figures = chart.ranges.iter().map(|range| &range.label);
+                (widest(&mut rows.iter().chain(figures)) + 18.0).min(frame.width * 0.3)
+            }
+        }
+        .max(frame.left);
         let head = if frame.titled { 26.0 + key_height(chart, frame.width) } else { 0.0 };
         let has_y_title = rows.is_empty() && !axis_title(&chart.y, &y).is_empty();
         let above = if has_y_title { 20.0 } else { 6.0 };
@@ -124,12 +130,11 @@ impl<'a> Pen<'a> {
             let (at, size) = ([left, top - 18.0], [width, height + 18.0]);
             items.push(Item::Box { at, size, radius: 0.0, tone: Tone::Grid, alpha });
             let label = fitted(label, 11.0, width - 8.0);
-            // A letter or two say nothing.
-            if label.chars().count() > 3 || label == self.chart.bands[number].label {
-                if text_width(&label, 11.0) <= width - 4.0 {
-                    let at = [left + 4.0, top - 5.0];
-                    items.push(text(at, label, 11.0, Anchor::Start, Tone::Muted, false));
-                }
+            // A letter or two of a name say nothing.
+            let says = label.chars().count() > 3 || label == self.chart.bands[number].label;
+            if says && text_width(&label, 11.0) <= width - 4.0 {
+                let at = [left + 4.0, top - 5.0];
+                items.push(text(at, label, 11.0, Anchor::Start, Tone::Muted, false));
             }
         }
     }
@@ -154,7 +159,13 @@ impl<'a> Pen<'a> {
         for (number, name) in rows.iter().enumerate() {
             let y = self.at_y(number as f64 + 0.5);
             let name = fitted(name, TICK, left - 12.0);
-            items.push(text([left - 9.0, y + 4.0], name, TICK, Anchor::End, Tone::Ink, false));
+            let figure = self.chart.ranges.iter().find(|range| range.row == number);
+            let up = if figure.is_some() { 4.0 } else { -4.0 };
+            items.push(text([left - 12.0, y - up], name, TICK, Anchor::End, Tone::Ink, false));
+            if let Some(range) = figure {
+                let (at, label) = ([left - 12.0, y + 12.0], range.label.clone());
+                items.push(text(at, label, LABEL, Anchor::End, range.tone, true));
+            }
         }
         let mut taken = f64::NEG_INFINITY;
         for (value, label) in &self.x.labels {
@@ -200,7 +211,7 @@ impl<'a> Pen<'a> {
             }
             Shape::Dots => {
                 let many = points.len() > 400;
-                let (radius, alpha) = if many { (1.6, 0.45) } else { (2.4, 0.6) };
+                let (radius, alpha) = if many { (1.7, 0.6) } else { (2.4, 0.65) };
                 vec![Item::Dots { points, tone, radius, alpha }]
             }
             Shape::Crosses => vec![Item::Crosses { points, tone, radius: 3.2 }],
@@ -209,43 +220,32 @@ impl<'a> Pen<'a> {
 
     fn ranges(&self, items: &mut Vec<Item>) {
         let row_height = self.plot[3] / self.chart.y.categories.len().max(1) as f64;
-        let right = self.plot[0] + self.plot[2];
-        for Range { row, tone, value, interval, label } in &self.chart.ranges {
+        let half = (row_height * 0.34).min(18.0);
+        for Range { row, tone, value, interval, .. } in &self.chart.ranges {
             let (x, y) = (self.at_x(*value), self.at_y(*row as f64 + 0.5));
-            let half = (row_height * 0.36).min(16.0);
             if let Some([low, high]) = interval {
                 let (low, high) = (self.at_x(*low), self.at_x(*high));
                 let (at, size) = ([low, y - half], [(high - low).max(1.0), half * 2.0]);
-                items.push(Item::Box { at, size, radius: 1.5, tone: *tone, alpha: 0.28 });
+                items.push(Item::Box { at, size, radius: 1.5, tone: *tone, alpha: 0.25 });
             }
             let points = vec![[x, y - half], [x, y + half]];
             items.push(Item::Line { points, tone: *tone, width: 2.6, dash: None });
-            let width = text_width(label, LABEL);
-            let end = interval.map_or(x, |[_, high]| self.at_x(high)).max(x);
-            let below = y + half + 12.0;
-            // Beside the dots where there is room, else under the line.
-            let at = match end + 14.0 + width < right && self.chart.series.is_empty() {
-                true => [end + 10.0, y + 4.0],
-                false => [x.min(right - width).max(self.plot[0]), below],
-            };
-            items.push(text(at, label.clone(), LABEL, Anchor::Start, Tone::Ink, true));
         }
     }
 
     fn marks(&self, items: &mut Vec<Item>) {
         let [left, top, width, height] = self.plot;
+        let title = text_width(&axis_title(&self.chart.y, &self.y), LABEL) + 12.0;
         for Mark { at, label } in &self.chart.marks {
             let x = self.at_x(*at);
             let points = vec![[x, top], [x, top + height]];
             items.push(Item::Line { points, tone: Tone::Ink, width: 1.2, dash: Some([2.0, 3.0]) });
+            // Above the plot, beside the title of the axis.
             let label = fitted(label, 11.0, width);
-            let needed = text_width(&label, 11.0) + 8.0;
-            let (place, anchor) = match x + needed < left + width {
-                true => (x + 5.0, Anchor::Start),
-                false if x - needed > left => (x - 5.0, Anchor::End),
-                false => (left + width - 2.0, Anchor::End),
-            };
-            items.push(text([place, top + 11.0], label, 11.0, anchor, Tone::Ink, false));
+            let half = text_width(&label, 11.0) / 2.0;
+            let middle = x.max(title + half).min(left + width - half);
+            let at = [middle, top - 6.0];
+            items.push(text(at, label, 11.0, Anchor::Middle, Tone::Ink, false));
         }
     }
 
@@ -268,6 +268,12 @@ impl<'a> Pen<'a> {
             items.push(text(at, series.name.clone(), 11.0, Anchor::Start, series.tone, true));
         }
     }
+}
+
+/// How many labels fit along a side when each takes `each` pixels.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 2..=14")]
+fn fitting(side: f64, each: f64) -> usize {
+    (side / each).clamp(2.0, 14.0).round() as usize
 }
 
 /// What stands at an axis: its label and, unless every number names it, the unit.

@@ -22,6 +22,9 @@ const PAGE: &str = include_str!("assets/report.html");
 const STYLE: &str = include_str!("assets/report.css");
 const SCRIPT: &str = include_str!("assets/report.js");
 
+/// Room for the numbers left of every timeline, so that their moments line up.
+const TIMELINE_LEFT: f64 = 62.0;
+
 /// Why a page can't be made (none of these depends on the run).
 #[derive(Debug, thiserror::Error)]
 #[error("the report's template does not fit its view: {0:#}")]
@@ -69,8 +72,10 @@ fn has_key(chart: &Chart) -> bool {
 fn drawing(picture: &Picture) -> String {
     let (wide, narrow) = sizes(picture);
     let label = format!("{}. {}", picture.chart.title, picture.caption);
+    let timeline = picture.id.starts_with("time-");
     let draw = |(width, height), class| {
-        let frame = Frame { width, height, titled: false };
+        let left = if timeline { TIMELINE_LEFT } else { 0.0 };
+        let frame = Frame { width, height, titled: false, left };
         svg::fragment(&draw(&picture.chart, frame), class, &label)
     };
     draw(wide, "wide") + &draw(narrow, "narrow")
@@ -80,7 +85,7 @@ fn drawing(picture: &Picture) -> String {
 fn sizes(picture: &Picture) -> ((f64, f64), (f64, f64)) {
     let rows = picture.chart.y.categories.len() as f64;
     match picture.id.as_str() {
-        "ttft" => ((1000.0, 50.0 + rows * 58.0), (370.0, 50.0 + rows * 62.0)),
+        "ttft" => ((1000.0, 50.0 + rows * 56.0), (370.0, 50.0 + rows * 56.0)),
         "time-ttft" => ((1000.0, 320.0), (370.0, 280.0)),
         id if id.starts_with("time-") => ((1000.0, 180.0), (370.0, 180.0)),
         _ => ((480.0, 290.0), (370.0, 260.0)),

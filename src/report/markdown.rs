@@ -48,7 +48,11 @@ fn head(view: &ReportView) -> String {
     if view.simulated {
         out.push_str("> **Simulated.** The embedded simulator answered, not a real endpoint.\n\n");
     }
-    put(&mut out, format_args!("**{}**\n\n{}\n\n", escaped(&view.headline), view.verdict.reason));
+    put(&mut out, format_args!("**{}**\n\n", escaped(&view.headline)));
+    for sentence in &view.findings {
+        put(&mut out, format_args!("{}\n\n", escaped(sentence)));
+    }
+    put(&mut out, format_args!("{}\n\n", view.verdict.reason));
     for note in &view.notes {
         put(&mut out, format_args!("- ⚠️ {}\n", escaped(note)));
     }

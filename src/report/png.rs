@@ -233,7 +233,7 @@ mod tests {
             Axis::linear("y", "ms", 0.0, 1.0),
         );
         chart.add("one", Shape::LineDots, Tone::Series(0), vec![[0.0, 0.0], [1.0, 1.0]]);
-        let scene = draw(&chart, Frame { width: 300.0, height: 200.0, titled: true });
+        let scene = draw(&chart, Frame { width: 300.0, height: 200.0, titled: true, left: 0.0 });
         let png = document(&scene).expect("a picture");
         let picture = Pixmap::decode_png(&png).expect("a PNG");
         assert_eq!((picture.width(), picture.height()), (600, 400));

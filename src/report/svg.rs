@@ -214,7 +214,7 @@ mod tests {
         );
         chart.add(hostile, Shape::Dots, Tone::Series(0), vec![[0.0, 0.5]]);
         chart.add(hostile, Shape::Line, Tone::Series(1), vec![[0.0, 0.5], [1.0, 0.2]]);
-        let scene = draw(&chart, Frame { width: 400.0, height: 300.0, titled: true });
+        let scene = draw(&chart, Frame { width: 400.0, height: 300.0, titled: true, left: 0.0 });
         let svg = document(&scene, hostile);
         assert!(!svg.contains("<script") && !svg.contains('\u{1b}'), "{svg}");
         assert_eq!(svg.matches("</svg>").count(), 1);

@@ -41,7 +41,7 @@ pub fn say(value: f64, unit: &str) -> String {
 /// The factor and name of the unit in which numbers up to `max` are best read.
 fn display(unit: &'_ str, max: f64) -> (f64, &'static str) {
     match unit {
-        "ms" if max >= 2_000.0 => (1_000.0, "s"),
+        "ms" if max >= 1_000.0 => (1_000.0, "s"),
         "ms" if max < 1.0 => (0.001, "µs"),
         "ms" => (1.0, "ms"),
         "s" if max >= 7_200.0 => (3_600.0, "h"),
@@ -87,8 +87,7 @@ fn logarithmic(axis: &Axis, wanted: usize) -> Ticks {
         let values = powers.iter().flat_map(|power| steps.iter().map(move |step| step * power));
         values.filter(|value| *value >= axis.min && *value <= axis.max).collect()
     };
-    let finest: &[&[f64]] =
-        &[&[1.0, 2.0, 3.0, 4.0, 5.0, 7.0], &[1.0, 2.0, 5.0], &[1.0, 3.0], &[1.0]];
+    let finest: &[&[f64]] = &[&[1.0, 2.0, 3.0, 5.0], &[1.0, 2.0, 5.0], &[1.0, 3.0], &[1.0]];
     let fitting = finest.iter().map(|steps| inside(steps)).find(|values| values.len() <= wanted);
     let values = fitting.unwrap_or_else(|| {
         let every = inside(&[1.0]);
@@ -98,13 +97,17 @@ fn logarithmic(axis: &Axis, wanted: usize) -> Ticks {
     if values.len() < 2 {
         return linear(axis, wanted);
     }
-    let labels = values.into_iter().map(|value| (value, say(value, axis.unit))).collect();
-    Ticks { unit: "", labels }
+    // Times change their unit along the axis; other numbers share one.
+    let timed = matches!(axis.unit, "ms" | "s");
+    let label = |value| if timed { say(value, axis.unit) } else { plain(value, 3) };
+    let labels = values.into_iter().map(|value| (value, label(value))).collect();
+    Ticks { unit: if timed { "" } else { display(axis.unit, axis.max).1 }, labels }
 }
 
-/// As many of the given numbers as fit, always with the first.
+/// The given numbers, or every second, third, … when there are far too many; whoever draws them
+/// leaves out those that would overlap.
 fn stops(axis: &Axis, wanted: usize) -> Ticks {
-    let every = axis.stops.len().div_ceil(wanted.max(1)).max(1);
+    let every = axis.stops.len().div_ceil(wanted.max(1) * 4).max(1);
     let labels = axis.stops.iter().step_by(every).map(|stop| (*stop, plain(*stop, 3))).collect();
     Ticks { unit: display(axis.unit, 1.0).1, labels }
 }
@@ -149,7 +152,7 @@ mod tests {
     fn linear_labels_are_round_numbers_in_a_fitting_unit() {
         let axis = |max, unit| Axis::linear("", unit, 0.0, max);
         assert_eq!(labels(&axis(980.0, "ms"), 5), ("0 200 400 600 800".into(), "ms"));
-        assert_eq!(labels(&axis(9_800.0, "ms"), 5), ("0 2 4 6 8".into(), "s"));
+        assert_eq!(labels(&axis(1_600.0, "ms"), 5), ("0.0 0.5 1.0 1.5".into(), "s"));
         assert_eq!(labels(&axis(1.0, "share"), 5), ("0 20 40 60 80 100".into(), "%"));
         assert_eq!(labels(&axis(0.5, ""), 5), ("0.0 0.1 0.2 0.3 0.4 0.5".into(), ""));
         assert_eq!(labels(&axis(600.0, "s"), 5), ("0 2 4 6 8 10".into(), "min"));
@@ -168,8 +171,8 @@ mod tests {
     fn rungs_are_labelled_as_they_are() {
         let mut axis = Axis::linear("", "requests/s", 0.0, 16.0);
         axis.stops = vec![1.0, 2.0, 4.0, 8.0, 16.0];
-        assert_eq!(labels(&axis, 5).0, "1 2 4 8 16");
-        assert_eq!(labels(&axis, 3).0, "1 4 16");
+        assert_eq!(labels(&axis, 2).0, "1 2 4 8 16");
+        assert_eq!(labels(&axis, 1).0, "1 4 16");
     }
 
     #[test]

@@ -76,6 +76,15 @@ impl Timeline {
         (1_u64 << self.shift) as f64 / 1e9
     }
 
+    /// The same with at most `most` intervals.
+    pub fn coarser(&self, most: usize) -> Self {
+        let mut coarser = self.clone();
+        while coarser.bins.len() > most.max(1) {
+            coarser.halve();
+        }
+        coarser
+    }
+
     /// Every interval up to the last one in which anything happened.
     pub fn intervals(&self) -> Vec<Interval> {
         let width = 1_u64 << self.shift;

@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use super::chart::Chart;
+use super::chart::{Chart, Tone};
 use super::escape::printable;
 use super::samples::{RunSamples, StageSamples};
 use crate::metrics::summary::{StageSummary, Summary};
@@ -25,8 +25,12 @@ use ladder::Ladder;
 pub struct ReportView {
     /// The plan's name.
     pub title: String,
+    /// What the plan is for, or nothing.
+    pub purpose: String,
     /// What the run found, in one sentence.
     pub headline: String,
+    /// What else it found.
+    pub findings: Vec<String>,
     /// Whether it passed.
     pub verdict: Verdict,
     /// True when the embedded simulator answered.
@@ -226,6 +230,8 @@ impl Fact {
 
 /// A stage (or a whole ladder) with all that is known of it.
 struct Group<'a> {
+    /// Its colour in every chart.
+    tone: Tone,
     /// Its summaries: one, or one per rung.
     stages: Vec<&'a StageSummary>,
     /// What was sampled of each.
@@ -253,13 +259,16 @@ pub fn compose(summary: &Summary, samples: &RunSamples, background: &Background)
     let groups = groups(summary, samples);
     let comparisons = story::compare(&groups, summary.run.seed);
     let run = &summary.run;
+    let (headline, findings) = story::findings(&groups, &comparisons);
     ReportView {
         title: text(&run.plan),
-        headline: story::headline(&groups, &comparisons),
+        purpose: background.description.as_deref().map(text).unwrap_or_default(),
+        headline,
+        findings,
         verdict: story::verdict(summary),
         simulated: run.simulated,
         notes: run.notes.iter().map(|note| text(note)).collect(),
-        facts: tables::run_facts(summary, samples, background),
+        facts: tables::run_facts(summary, samples),
         tiles: story::tiles(summary, &groups, &comparisons),
         thresholds: tables::checks(summary),
         overview: tables::overview(&groups),
@@ -288,11 +297,20 @@ fn groups<'a>(summary: &'a Summary, samples: &'a RunSamples) -> Vec<Group<'a>> {
             group.stages.push(stage);
             group.samples.push(sampled);
         } else {
-            groups.push(Group { stages: vec![stage], samples: vec![sampled], ladder: None });
+            let tone = Tone::Ink;
+            groups.push(Group { tone, stages: vec![stage], samples: vec![sampled], ladder: None });
         }
     }
+    let mut next = 0;
     for group in &mut groups {
-        group.ladder = Ladder::new(&group.stages);
+        // Only stages that sent something take a colour away.
+        if group.first().counts.planned > 0 {
+            group.tone = Tone::Series(next);
+            next = next.wrapping_add(1);
+        }
+        let rungs: Vec<_> =
+            group.stages.iter().copied().zip(group.samples.iter().copied()).collect();
+        group.ladder = Ladder::new(&rungs);
     }
     groups
 }

@@ -234,16 +234,14 @@
     });
   }
 
-  const links = new Map([...document.querySelectorAll(".contents a")].map((a) => [a.hash.slice(1), a]));
-  const watch = new IntersectionObserver((entries) => {
-    for (const entry of entries.filter((entry) => entry.isIntersecting)) {
-      for (const link of links.values()) link.removeAttribute("aria-current");
-      links.get(entry.target.id)?.setAttribute("aria-current", "true");
-    }
-  }, { rootMargin: "-10% 0px -75% 0px" });
-  for (const id of links.keys()) {
-    const target = document.getElementById(id);
-    if (target) watch.observe(target);
-  }
+  // The last section that began above the upper third of the window is the one being read.
+  const links = [...document.querySelectorAll(".contents a")];
+  const sections = links.map((link) => document.getElementById(link.hash.slice(1)));
+  const mark = () => {
+    const passed = sections.filter((one) => one && one.getBoundingClientRect().top < innerHeight / 3).length;
+    links.forEach((link, number) => link.toggleAttribute("aria-current", number === Math.max(0, passed - 1)));
+  };
+  addEventListener("scroll", mark, { passive: true });
+  mark();
   addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((one) => { one.open = true; }));
 })();

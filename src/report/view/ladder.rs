@@ -7,6 +7,7 @@
 use crate::metrics::quantity::show;
 use crate::metrics::summary::StageSummary;
 use crate::metrics::verdict;
+use crate::report::samples::{StageSamples, Window};
 use crate::report::ticks::plain;
 
 /// Least share of answered requests of a sustainable rung.
@@ -36,6 +37,8 @@ pub struct Rung<'a> {
     pub level: f64,
     /// Its numbers.
     pub stage: &'a StageSummary,
+    /// When its requests were due and answered.
+    window: Option<Window>,
 }
 
 /// What the levels of a ladder count.
@@ -75,8 +78,11 @@ impl Load {
 
 impl<'a> Ladder<'a> {
     /// The ladder that these rungs of one stage make; none without a rung that was run.
-    pub fn new(stages: &[&'a StageSummary]) -> Option<Self> {
-        let rung = |stage: &&'a StageSummary| Some(Rung { level: stage.rung?, stage });
+    pub fn new(stages: &[(&'a StageSummary, Option<&StageSamples>)]) -> Option<Self> {
+        let rung = |(stage, samples): &(&'a StageSummary, Option<&StageSamples>)| {
+            let window = samples.and_then(|samples| samples.window);
+            Some(Rung { level: stage.rung?, stage, window })
+        };
         let mut rungs: Vec<Rung> = stages.iter().filter_map(rung).collect();
         rungs.sort_by(|left, right| left.level.total_cmp(&right.level));
         let load = match rungs.first()?.stage.kind.as_str() {
@@ -102,8 +108,8 @@ impl<'a> Ladder<'a> {
         match self.load {
             Load::Rate => {
                 "A rate is sustainable when at least 99 % of its requests succeed, its thresholds \
-                 hold, at least 95 % of the asked rate is served (answers over wall time less one \
-                 median E2E), and so is every lower rate."
+                 hold, the answers keep up (their time, less one E2E p99 of the lowest rate, exceeds \
+                 that of the arrivals by 5 % at most), and so is every lower rate."
             }
             Load::Concurrency => {
                 "A concurrency is worth it when at least 99 % of its requests succeed, its \
@@ -121,19 +127,23 @@ impl<'a> Ladder<'a> {
             (_, None) => "No level is sustainable".to_owned(),
         };
         match &self.saturated {
-            Some((level, why)) => {
-                format!("{best}; saturated at {} ({why}).", self.load.say(*level))
-            }
+            Some((level, _)) => format!("{best}; saturated at {}.", self.load.say(*level)),
             None => format!("{best}, the highest that was tried; not saturated yet."),
         }
     }
 
+    /// Why the first saturated level is, in a sentence.
+    pub fn reason(&self) -> Option<String> {
+        let (level, why) = self.saturated.as_ref()?;
+        Some(format!("At {}, {why}.", self.load.say(*level)))
+    }
+
     fn why_not(&self, number: usize) -> Option<String> {
-        let Rung { level, stage } = self.rungs[number];
+        let Rung { level, stage, .. } = self.rungs[number];
         match stage.success_rate {
             None => return Some("no request was answered".to_owned()),
             Some(rate) if rate < MIN_SUCCESS => {
-                return Some(format!("{} of requests succeed", show(rate, "share")));
+                return Some(format!("only {} of requests succeed", show(rate, "share")));
             }
             Some(_) => {}
         }
@@ -142,28 +152,38 @@ impl<'a> Ladder<'a> {
         }
         match self.load {
             Load::Rate => {
-                let served = served(stage)?;
-                (served < MIN_SERVED * level)
-                    .then(|| format!("only {} served", show(served, "requests/s")))
+                let (asked, served) = self.pace(number)?;
+                (served < MIN_SERVED * asked).then(|| {
+                    let (served, asked) = (plain(served, 3), show(asked, "requests/s"));
+                    format!("answers fall behind: {served} of {asked} that were due")
+                })
             }
             Load::Concurrency => {
                 let lower = self.rungs[..number].iter().filter_map(|rung| throughput(rung.stage));
                 let best = lower.fold(0.0, f64::max);
                 let here = throughput(stage)?;
-                (number > 0 && here < MIN_GAIN * best)
-                    .then(|| format!("{} against {}", plain(here, 3), show(best, "requests/s")))
+                (number > 0 && here < MIN_GAIN * best).then(|| {
+                    let (here, best) = (plain(here, 3), show(best, "requests/s"));
+                    format!("more load gains nothing: {here} after {best} at a lower level")
+                })
             }
         }
+    }
+
+    /// Requests per second as they were due, and as they were answered. The time that the last
+    /// answer takes anyway is that of an unloaded server: the lowest rung's E2E p99.
+    fn pace(&self, number: usize) -> Option<(f64, f64)> {
+        let rung = &self.rungs[number];
+        let window = rung.window?;
+        let anyway = self.rungs.first()?.stage.metrics.get("e2e").map_or(0.0, |e2e| e2e.p99 / 1e3);
+        let seconds = |from: u64, to: u64| to.saturating_sub(from) as f64 / 1e9;
+        let due = seconds(window.first_due, window.last_due);
+        let answered = (seconds(window.first_due, window.last_answer) - anyway).max(due);
+        let requests = rung.stage.counts.planned as f64;
+        (due > 0.0).then_some((requests / due, requests / answered))
     }
 }
 
 fn throughput(stage: &StageSummary) -> Option<f64> {
     stage.throughput.requests_per_second
-}
-
-/// Answers per second, without the time that the last answer takes anyway.
-fn served(stage: &StageSummary) -> Option<f64> {
-    let last_answer_s = stage.metrics.get("e2e").map_or(0.0, |e2e| e2e.p50 / 1e3);
-    let seconds = stage.duration_s - last_answer_s;
-    (seconds > 0.0).then(|| stage.counts.ok as f64 / seconds)
 }

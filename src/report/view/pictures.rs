@@ -11,12 +11,15 @@ use crate::metrics::quantity::show;
 use crate::metrics::summary::{Distribution, StageSummary};
 use crate::report::chart::{Axis, Band, Chart, Mark, Range, Shape, TONES, Tone};
 use crate::report::samples::{RunSamples, StageSamples};
+use crate::report::ticks::plain;
 use crate::report::timeline::Interval;
 
 /// Dots of one row of the side-by-side chart.
 const ROW_DOTS: usize = 250;
 /// Dots on the timeline, over all stages.
 const TIMELINE_DOTS: usize = 4_000;
+/// Most intervals on the timeline: more would be narrower than a few pixels.
+const INTERVALS: usize = 200;
 /// Samples that span more than this factor are drawn on a logarithmic axis.
 const LOG_RATIO: f64 = 12.0;
 
@@ -46,19 +49,18 @@ pub(super) fn comparisons(groups: &[Group], seed: u64) -> Vec<Picture> {
 
 /// TTFT of each stage as dots, median and interval, one row per stage.
 fn side_by_side(groups: &[Group], seed: u64) -> Option<Picture> {
-    let measured: Vec<(usize, &Group, Ttft)> = groups
+    let measured: Vec<(&Group, Ttft)> = groups
         .iter()
-        .enumerate()
-        .filter(|(_, group)| group.ladder.is_none())
-        .filter_map(|(number, group)| Some((number, group, Ttft::of(group)?)))
+        .filter(|group| group.ladder.is_none())
+        .filter_map(|group| Some((group, Ttft::of(group)?)))
         .collect();
     if measured.is_empty() {
         return None;
     }
     let mut rows = Vec::new();
     let (mut ranges, mut dots) = (Vec::new(), Vec::new());
-    for (row, (number, group, ttft)) in measured.iter().enumerate() {
-        let tone = series_tone(*number);
+    for (row, (group, ttft)) in measured.iter().enumerate() {
+        let tone = group.tone;
         rows.push(group.name());
         let median = group.first().metrics.get("ttft").map_or(0.0, |ttft| ttft.p50);
         let interval = ttft.estimate(seed).map(|estimate| [estimate.low, estimate.high]);
@@ -68,12 +70,12 @@ fn side_by_side(groups: &[Group], seed: u64) -> Option<Picture> {
         let scattered = points.iter().enumerate().map(|(number, [_, ttft])| {
             // A fixed scatter around the middle of the row, so that dots do not hide each other.
             let turn = (number as f64 * 0.618_034).fract() - 0.5;
-            [*ttft, row as f64 + 0.42 + turn * 0.36]
+            [*ttft, row as f64 + 0.5 + turn * 0.5]
         });
         dots.push((group.name(), tone, scattered.collect::<Vec<_>>()));
     }
     let values = dots.iter().flat_map(|(_, _, points)| points.iter().map(|point| point[0]));
-    let x = Axis::around("TTFT", "ms", values.collect::<Vec<_>>().into_iter(), LOG_RATIO / 2.0);
+    let x = Axis::around("TTFT", "ms", values, LOG_RATIO / 2.0);
     let mut chart = Chart::new("TTFT, stage by stage", x, Axis::rows(rows));
     chart.ranges = ranges;
     for (name, tone, points) in dots {
@@ -86,12 +88,11 @@ fn side_by_side(groups: &[Group], seed: u64) -> Option<Picture> {
 
 /// How a metric is distributed in each stage.
 fn distribution(groups: &[Group], metric: &str, title: &str, id: &str) -> Option<Picture> {
-    let plain = groups.iter().enumerate().filter(|(_, group)| group.ladder.is_none());
     let mut curves = Vec::new();
-    for (number, group) in plain {
+    for group in groups.iter().filter(|group| group.ladder.is_none()) {
         let samples = group.samples.first().copied().flatten();
         curves.extend(samples.and_then(|samples| {
-            Some((group.name(), series_tone(number), curve(samples, group.first(), metric)?))
+            Some((group.name(), group.tone, curve(samples, group.first(), metric)?))
         }));
     }
     curves_chart(curves, title).map(|chart| {
@@ -104,7 +105,7 @@ fn curves_chart(curves: Vec<(String, Tone, Vec<[f64; 2]>)>, title: &str) -> Opti
         return None;
     }
     let values = curves.iter().flat_map(|(_, _, points)| points.iter().map(|point| point[0]));
-    let x = Axis::around("", "ms", values, LOG_RATIO);
+    let x = Axis::spanning("ms", &values.collect::<Vec<_>>(), LOG_RATIO);
     let y = Axis::linear("share of samples", "share", 0.0, 1.0);
     let mut chart = Chart::new(title, x, y);
     for (name, tone, points) in curves {
@@ -254,12 +255,13 @@ fn rung_curves(group: &Group, ladder: &Ladder, id: &str) -> Option<Picture> {
 
 /// What went on at each moment.
 pub(super) fn timeline(groups: &[Group], samples: &RunSamples) -> Vec<Picture> {
-    let intervals = samples.timeline.intervals();
+    let timeline = samples.timeline.coarser(INTERVALS);
+    let intervals = timeline.intervals();
     let last = samples.stages.iter().map(|stage| stage.last_ns).max().unwrap_or(0);
     let Some(end) = intervals.last().map(|interval| interval.at_s.max(last as f64 / 1e9)) else {
         return Vec::new();
     };
-    let x = || Axis::linear("time since the start of the run", "s", 0.0, end);
+    let x = || Axis::linear("time of the run", "s", 0.0, end);
     let bands = bands(groups);
     let mut pictures = Vec::new();
     let mut add = |id: &str, caption: String, mut chart: Chart| {
@@ -274,7 +276,7 @@ pub(super) fn timeline(groups: &[Group], samples: &RunSamples) -> Vec<Picture> {
     let line = |take: fn(&Interval) -> f64| -> Vec<[f64; 2]> {
         intervals.iter().map(|interval| [interval.at_s, take(interval)]).collect()
     };
-    let width = show(samples.timeline.width_s() * 1e3, "ms");
+    let width = show(timeline.width_s() * 1e3, "ms");
     let in_flight = line(|interval| interval.in_flight);
     let y = Axis::around("requests", "", heights([&in_flight]).into_iter(), f64::INFINITY);
     let mut chart = Chart::new("In flight", x(), y);
@@ -322,9 +324,7 @@ fn bands(groups: &[Group]) -> Vec<Band> {
         .map(|(rungs, samples)| {
             let start = &samples.start;
             let label = match start.rung {
-                Some(rung) if rungs => {
-                    format!("{} @ {}", text(&start.stage), crate::report::ticks::plain(rung, 3))
-                }
+                Some(rung) if rungs => format!("@{}", plain(rung, 3)),
                 _ => text(&start.stage),
             };
             Band { from: start.at_ns as f64 / 1e9, to: samples.last_ns as f64 / 1e9, label }
@@ -337,14 +337,14 @@ fn bands(groups: &[Group]) -> Vec<Band> {
 fn scatter(groups: &[Group], x: Axis) -> Option<Chart> {
     let stages = groups.iter().map(|group| group.samples.iter().flatten().count()).sum::<usize>();
     let most = (TIMELINE_DOTS / stages.max(1)).max(20);
-    let dots: Vec<(String, Vec<[f64; 2]>)> = groups
+    let dots: Vec<(String, Tone, Vec<[f64; 2]>)> = groups
         .iter()
         .map(|group| {
             let dots = group.samples.iter().flatten().flat_map(|samples| samples.dots(most));
-            (group.name(), dots.collect())
+            (group.name(), group.tone, dots.collect())
         })
         .collect();
-    let values = heights(dots.iter().map(|(_, points)| points));
+    let values = heights(dots.iter().map(|(_, _, points)| points));
     if values.is_empty() {
         return None;
     }
@@ -354,8 +354,8 @@ fn scatter(groups: &[Group], x: Axis) -> Option<Chart> {
     let failed: Vec<[f64; 2]> =
         failed.flat_map(|samples| samples.failed_at.kept()).map(|at| [*at, floor]).collect();
     let mut chart = Chart::new("TTFT of each request", x, y);
-    for (number, (name, points)) in dots.into_iter().enumerate() {
-        chart.add(&name, Shape::Dots, series_tone(number), points);
+    for (name, tone, points) in dots {
+        chart.add(&name, Shape::Dots, tone, points);
     }
     chart.add("failed", Shape::Crosses, Tone::Bad, failed);
     Some(chart)

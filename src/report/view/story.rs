@@ -7,7 +7,7 @@
 use super::ladder::Load;
 use super::{Chip, Fact, Group, Mood, Verdict, text};
 use crate::metrics::bootstrap::{self, Estimate, MIN_SAMPLES, Samples};
-use crate::metrics::quantity::{grouped, plural, show, significant};
+use crate::metrics::quantity::{grouped, plural, show};
 use crate::metrics::summary::{RunState, StageSummary, Summary};
 use crate::metrics::verdict::{self, PASS, THRESHOLDS_FAILED};
 use crate::record::{CacheState, FlushState, StageState};
@@ -40,19 +40,16 @@ enum What {
 
 impl Comparison {
     fn figure(&self) -> String {
+        format!("{}×", plain(self.ratio, 3))
+    }
+
+    /// Its interval, in brackets.
+    fn interval(&self) -> String {
         match self.estimate {
-            Some(Estimate { low, high, .. }) => format!(
-                "{}× (95 % CI {}–{})",
-                significant(self.ratio, 3),
-                significant(low, 3),
-                significant(high, 3)
-            ),
-            None => {
-                format!(
-                    "{}× (fewer than {MIN_SAMPLES} samples, no interval)",
-                    significant(self.ratio, 3)
-                )
+            Some(Estimate { low, high, .. }) => {
+                format!("(95 % CI {}–{})", plain(low, 3), plain(high, 3))
             }
+            None => format!("(fewer than {MIN_SAMPLES} samples, no interval)"),
         }
     }
 
@@ -171,32 +168,41 @@ pub(super) fn verdict(summary: &Summary) -> Verdict {
     Verdict { word, mood, reason, exit_code }
 }
 
-/// What the run found, in one sentence (or two).
-pub(super) fn headline(groups: &[Group], comparisons: &[Comparison]) -> String {
-    let mut parts = Vec::new();
-    if let Some(cache) = comparisons.iter().find(|found| found.what == What::WarmAgainstCold) {
-        let flush = groups.iter().find_map(|group| group.first().flush.as_ref());
-        let flush = match flush.map(|flush| flush.state) {
-            Some(FlushState::Proven) => "; the flush is proven",
-            Some(FlushState::Unproven) => "; the flush is unproven",
-            Some(FlushState::Failed) => "; the flush failed",
-            None => "",
-        };
-        parts.push(format!("{}{flush}.", claim(cache, "Warm TTFT", "cold")));
+/// What the run found: the headline, then whatever else is worth a sentence.
+pub(super) fn findings(groups: &[Group], comparisons: &[Comparison]) -> (String, Vec<String>) {
+    let cache =
+        comparisons.iter().filter(|found| found.what == What::WarmAgainstCold).map(|found| {
+            // The first flush after the warm stage is the one that its speed-up is held against.
+            let flush = groups[found.later..].iter().find_map(|group| group.first().flush.as_ref());
+            let flush = match flush.map(|flush| flush.state) {
+                Some(FlushState::Proven) => "; the flush is proven",
+                Some(FlushState::Unproven) => "; the flush is unproven",
+                Some(FlushState::Failed) => "; the flush failed",
+                None => "",
+            };
+            let cell = groups[found.later].first().cell.as_deref();
+            let cell = cell.map_or_else(String::new, |cell| format!(" with {}", text(cell)));
+            format!("{}{cell}{flush}.", claim(found, "Warm TTFT", "cold"))
+        });
+    let ladders = groups.iter().filter_map(|group| {
+        let several = groups.iter().filter(|group| group.ladder.is_some()).count() > 1;
+        let conclusion = group.ladder.as_ref()?.conclusion();
+        Some(if several { format!("{}: {conclusion}", group.name()) } else { conclusion })
+    });
+    let mut found: Vec<String> = cache.chain(ladders).collect();
+    if found.is_empty() {
+        return (totals(groups), Vec::new());
     }
-    let ladders = groups.iter().filter_map(|group| group.ladder.as_ref());
-    parts.extend(ladders.take(1).map(super::Ladder::conclusion));
-    if parts.is_empty() {
-        parts.push(totals(groups));
-    }
-    parts.join(" ")
+    let headline = found.remove(0);
+    (headline, found)
 }
 
 fn claim(found: &Comparison, fast: &str, slow: &str) -> String {
+    let (figure, interval) = (found.figure(), found.interval());
     match (found.clear(), found.ratio > 1.0) {
-        (true, true) => format!("{fast} is {} faster than {slow}", found.figure()),
-        (true, false) => format!("{fast} is slower than {slow}: {} as fast", found.figure()),
-        (false, _) => format!("{fast} and {slow} do not differ clearly: {}", found.figure()),
+        (true, true) => format!("{fast} is {figure} faster than {slow} {interval}"),
+        (true, false) => format!("{fast} is not faster than {slow}: {figure} as fast {interval}"),
+        (false, _) => format!("{fast} does not differ clearly from {slow}: {figure} {interval}"),
     }
 }
 
@@ -224,9 +230,9 @@ pub(super) fn tiles(summary: &Summary, groups: &[Group], comparisons: &[Comparis
     let mut tiles = Vec::new();
     if let Some(found) = comparisons.iter().find(|found| found.what == What::WarmAgainstCold) {
         let detail = found.estimate.map_or_else(String::new, |estimate| {
-            format!("95 % CI {}–{}", significant(estimate.low, 3), significant(estimate.high, 3))
+            format!("95 % CI {}–{}", plain(estimate.low, 3), plain(estimate.high, 3))
         });
-        let value = format!("{}×", significant(found.ratio, 3));
+        let value = found.figure();
         tiles.push(Fact { name: "Cache speed-up".into(), value, detail });
     }
     for ladder in groups.iter().filter_map(|group| group.ladder.as_ref()).take(1) {
@@ -328,6 +334,7 @@ pub(super) fn stage(
     let mut story = Vec::new();
     if let Some(ladder) = &group.ladder {
         story.push(ladder.conclusion());
+        story.extend(ladder.reason());
         story.push(ladder.rule().to_owned());
     }
     let first = group.first();
@@ -410,27 +417,28 @@ fn cache(stage: &StageSummary) -> Option<String> {
 }
 
 fn compared(found: &Comparison) -> String {
+    let (figure, interval) = (found.figure(), found.interval());
     match found.what {
-        What::WarmAgainstCold => format!("{}.", claim(found, "Its TTFT", "the cold one")),
-        What::ColdAgainstWarm if found.clear() && found.ratio > 1.0 => {
-            format!(
-                "What the cache bought is gone: TTFT is {} that of the warm stage.",
-                found.figure()
-            )
-        }
+        What::WarmAgainstCold => format!("{}.", claim(found, "Its TTFT", "that of the cold stage")),
+        What::ColdAgainstWarm if found.clear() && found.ratio > 1.0 => format!(
+            "What the cache bought is gone: the first token takes {figure} as long as in the warm \
+             stage {interval}."
+        ),
         What::ColdAgainstWarm => {
-            format!("It is no slower than the warm stage was: TTFT is {} of it.", found.figure())
+            format!("It is no slower than the warm stage: {figure} its TTFT {interval}.")
         }
         What::ColdAgainstCold => {
-            format!("Against the first cold stage: {}.", found.figure())
+            format!("The first token takes {figure} as long as in the first cold stage {interval}.")
         }
     }
 }
 
-/// `words` with a full stop at their end.
+/// `words` with a capital at their beginning and a full stop at their end.
 fn sentence(words: &str) -> String {
-    let ended = words.ends_with(['.', '!', '?', '…']);
-    if ended { words.to_owned() } else { format!("{words}.") }
+    let mut letters = words.chars();
+    let first: String = letters.next().into_iter().flat_map(char::to_uppercase).collect();
+    let stop = if words.ends_with(['.', '!', '?', '…']) { "" } else { "." };
+    format!("{first}{}{stop}", letters.as_str())
 }
 
 /// How samples, intervals and dots were chosen.

@@ -3,10 +3,9 @@
 //! In: stages with their numbers and samples. Out: [`Table`]s and facts in words, each number with
 //! the value to sort by. Invariant: an absent figure is a dash, never a zero.
 
-use super::{Background, Cell, Check, Column, Fact, FailureView, Group, Mood, Table, story, text};
+use super::{Cell, Check, Column, Fact, FailureView, Group, Mood, Table, story, text};
 use crate::metrics::quantity::{grouped, show};
 use crate::metrics::summary::{Distribution, StageSummary, Summary};
-use crate::metrics::verdict;
 use crate::plan::Level;
 use crate::plan::metric::METRICS;
 use crate::record::CacheState;
@@ -64,10 +63,14 @@ fn figure(stage: &StageSummary, metric: &str, take: fn(&Distribution) -> f64) ->
 /// Figures of a stage that stand beside each other in the overview and in ladders.
 fn key_figures(stage: &StageSummary) -> Vec<Cell> {
     let failed = stage.counts.planned - stage.counts.ok.min(stage.counts.planned);
+    let answered = Cell {
+        text: format!("{} / {}", grouped(stage.counts.ok), grouped(stage.counts.planned)),
+        value: Some(stage.counts.ok as f64),
+        mood: Mood::Plain,
+    };
     let success = Cell::number(stage.success_rate, "share");
     vec![
-        Cell::count(stage.counts.planned),
-        Cell::count(stage.counts.ok),
+        answered,
         success.with(if failed > 0 { Mood::Bad } else { Mood::Plain }),
         figure(stage, "ttft", |ttft| ttft.p50),
         figure(stage, "ttft", |ttft| ttft.p95),
@@ -80,9 +83,8 @@ fn key_figures(stage: &StageSummary) -> Vec<Cell> {
     ]
 }
 
-const KEY_COLUMNS: [&str; 11] = [
-    "planned",
-    "ok",
+const KEY_COLUMNS: [&str; 10] = [
+    "ok / planned",
     "success",
     "TTFT p50",
     "TTFT p95",
@@ -101,9 +103,9 @@ fn rate(value: Option<f64>) -> Cell {
     )
 }
 
-/// Every stage and rung that sent requests, in one table.
+/// Every stage that sent requests, in one table; ladders have one of their own.
 pub(super) fn overview(groups: &[Group]) -> Table {
-    let stages = groups.iter().flat_map(|group| &group.stages);
+    let stages = groups.iter().filter(|group| group.ladder.is_none()).map(Group::first);
     let rows = stages.filter(|stage| stage.counts.planned > 0).map(|stage| {
         let cache = match (stage.cache.expected, stage.cache.verdict) {
             (Some(wanted), found) if wanted == found => Mood::Good,
@@ -116,7 +118,8 @@ pub(super) fn overview(groups: &[Group]) -> Table {
         cells.chain([cache]).collect()
     });
     let columns: Vec<&str> = ["'stage"].into_iter().chain(KEY_COLUMNS).chain(["'cache"]).collect();
-    table(&columns, rows.collect())
+    let rows: Vec<_> = rows.collect();
+    if rows.is_empty() { Table::default() } else { table(&columns, rows) }
 }
 
 /// The rungs of a ladder.
@@ -298,14 +301,9 @@ pub(super) fn definitions() -> Table {
 }
 
 /// What names the run.
-pub(super) fn run_facts(
-    summary: &Summary,
-    samples: &RunSamples,
-    background: &Background,
-) -> Vec<Fact> {
+pub(super) fn run_facts(summary: &Summary, samples: &RunSamples) -> Vec<Fact> {
     let run = &summary.run;
     let mut facts: Vec<Fact> = Vec::new();
-    facts.extend(background.description.as_deref().map(|words| Fact::new("purpose", text(words))));
     facts.push(Fact::new("run", text(&run.id)));
     facts.push(Fact::new("started", text(&run.started_at)));
     facts.push(Fact::new("seed", run.seed.to_string()));
@@ -317,10 +315,6 @@ pub(super) fn run_facts(
         facts.push(Fact::new("runner", text(&line.runner_version)));
     }
     facts.push(Fact::new("exit code", summary.verdict.exit_code.to_string()));
-    let failed = summary.stages.iter().flat_map(|stage| &stage.thresholds);
-    if failed.filter(|result| verdict::fails(result)).count() > 0 {
-        facts.push(Fact::new("state", "thresholds failed"));
-    }
     let states = summary.stages.iter().filter(|stage| stage.reason.is_some());
     for stage in states {
         let word = story::state_word(stage.state);
