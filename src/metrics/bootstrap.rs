@@ -85,7 +85,7 @@ fn resampled_median(sorted: &[f64], drawn: &mut [u32], rng: &mut ChaCha8Rng) -> 
     }
     let lower = (sorted.len() - 1) / 2;
     let upper = sorted.len() / 2;
-    (at_rank(sorted, drawn, lower) + at_rank(sorted, drawn, upper)) / 2.0
+    at_rank(sorted, drawn, lower).midpoint(at_rank(sorted, drawn, upper))
 }
 
 fn at_rank(sorted: &[f64], drawn: &[u32], rank: usize) -> f64 {

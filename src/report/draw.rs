@@ -63,23 +63,22 @@ impl<'a> Pen<'a> {
         let widest = |labels: &mut dyn Iterator<Item = &String>| {
             labels.map(|label| text_width(label, TICK)).fold(0.0, f64::max)
         };
-        let left = match rows.is_empty() {
-            true => widest(&mut y.labels.iter().map(|(_, label)| label)) + 12.0,
-            false => {
-                let figures = chart.ranges.iter().map(|range| &range.label);
-                (widest(&mut rows.iter().chain(figures)) + 18.0).min(frame.width * 0.3)
-            }
-        }
-        .max(frame.left);
+        let left = if rows.is_empty() {
+            widest(&mut y.labels.iter().map(|(_, label)| label)) + 12.0
+        } else {
+            let figures = chart.ranges.iter().map(|range| &range.label);
+            (widest(&mut rows.iter().chain(figures)) + 18.0).min(frame.width * 0.3)
+        };
+        let left = left.max(frame.left);
         let head = if frame.titled { 26.0 + key_height(chart, frame.width) } else { 0.0 };
         let has_y_title = rows.is_empty() && !axis_title(&chart.y, &y).is_empty();
         let above = if has_y_title { 20.0 } else { 6.0 };
         let band = if chart.bands.is_empty() { 0.0 } else { 18.0 };
         let top = head + above + band;
-        let right = match chart.direct_labels {
-            true => widest(&mut chart.series.iter().map(|series| &series.name)) + 14.0,
-            false => 14.0,
-        };
+        let mut right = 14.0;
+        if chart.direct_labels {
+            right += widest(&mut chart.series.iter().map(|series| &series.name));
+        }
         let bottom = if axis_title(&chart.x, &x).is_empty() { 22.0 } else { 40.0 };
         let plot = [
             left,
@@ -128,7 +127,7 @@ impl<'a> Pen<'a> {
             let width = (right - left).max(0.5);
             let alpha = if number % 2 == 0 { 0.55 } else { 0.22 };
             let (at, size) = ([left, top - 18.0], [width, height + 18.0]);
-            items.push(Item::Box { at, size, radius: 0.0, tone: Tone::Grid, alpha });
+            items.push(Item::Box { at, size, tone: Tone::Grid, alpha });
             let label = fitted(label, 11.0, width - 8.0);
             // A letter or two of a name say nothing.
             let says = label.chars().count() > 3 || label == self.chart.bands[number].label;
@@ -226,7 +225,7 @@ impl<'a> Pen<'a> {
             if let Some([low, high]) = interval {
                 let (low, high) = (self.at_x(*low), self.at_x(*high));
                 let (at, size) = ([low, y - half], [(high - low).max(1.0), half * 2.0]);
-                items.push(Item::Box { at, size, radius: 1.5, tone: *tone, alpha: 0.25 });
+                items.push(Item::Box { at, size, tone: *tone, alpha: 0.25 });
             }
             let points = vec![[x, y - half], [x, y + half]];
             items.push(Item::Line { points, tone: *tone, width: 2.6, dash: None });

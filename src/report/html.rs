@@ -187,7 +187,7 @@ mod tests {
     #[test]
     fn numbers_are_short_and_true() {
         assert_eq!(short(12.0).to_string(), "12");
-        assert_eq!(short(1234.567_89).to_string(), "1234.6");
+        assert_eq!(short(1_234.567).to_string(), "1234.6");
         assert_eq!(short(f64::NAN), serde_json::Value::Null);
     }
 }

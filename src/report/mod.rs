@@ -11,7 +11,7 @@
 //! | [`samples`], [`timeline`], [`reservoir`] | lines → samples, bounded |
 //! | [`view`] and the files behind it | all of it → one [`view::ReportView`]: verdict, story, tables, charts |
 //! | [`chart`], [`ticks`], [`draw`], [`scene`], [`palette`] | series and axes → lines, dots and text |
-//! | [`svg`], `png` | a scene → a file |
+//! | [`sheet`], [`svg`], `png` | the view → one sheet of charts; a scene → a file |
 //! | [`html`], [`markdown`] | the view → a page |
 
 pub mod chart;
@@ -30,6 +30,7 @@ pub mod png;
 pub mod reservoir;
 pub mod samples;
 pub mod scene;
+pub mod sheet;
 pub mod svg;
 mod table;
 pub mod ticks;

@@ -55,7 +55,10 @@ pub fn style_sheet() -> String {
         let _infallible = write!(css, ".{class}{{color:var(--{class})}}");
     }
     let variables = |pick: fn(Pair) -> &'static str| -> String {
-        tones.iter().map(|tone| format!("--{}:{};", tone.class(), pick(colours(*tone)))).collect()
+        tones.iter().fold(String::new(), |mut css, tone| {
+            let _infallible = write!(css, "--{}:{};", tone.class(), pick(colours(*tone)));
+            css
+        })
     };
     let (light, dark) = (variables(|pair| pair.0), variables(|pair| pair.1));
     let _infallible = write!(

@@ -202,7 +202,9 @@ impl StageSamples {
                 Some(Source::Pooled(take)) => {
                     pooled.clear();
                     take(record, &mut pooled);
-                    pooled.iter().for_each(|value| drawn.sample.offer(*value));
+                    for value in &pooled {
+                        drawn.sample.offer(*value);
+                    }
                 }
                 Some(Source::Stage(_) | Source::Verdict) | None => {}
             }

@@ -21,20 +21,66 @@ pub struct Scene {
 /// One thing drawn.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Item {
-    /// An open line through points.
-    Line { points: Vec<[f64; 2]>, tone: Tone, width: f64, dash: Option<[f64; 2]> },
+    /// An open line.
+    Line {
+        /// The points it goes through.
+        points: Vec<[f64; 2]>,
+        /// In which colour.
+        tone: Tone,
+        /// Its thickness.
+        width: f64,
+        /// Lengths of dash and gap; unbroken when absent.
+        dash: Option<[f64; 2]>,
+    },
     /// A filled outline.
-    Area { points: Vec<[f64; 2]>, tone: Tone, alpha: f64 },
+    Area {
+        /// Its corners.
+        points: Vec<[f64; 2]>,
+        /// In which colour.
+        tone: Tone,
+        /// How opaque, 0 to 1.
+        alpha: f64,
+    },
     /// A filled box.
-    Box { at: [f64; 2], size: [f64; 2], radius: f64, tone: Tone, alpha: f64 },
+    Box {
+        /// Its top left corner.
+        at: [f64; 2],
+        /// Width and height.
+        size: [f64; 2],
+        /// In which colour.
+        tone: Tone,
+        /// How opaque, 0 to 1.
+        alpha: f64,
+    },
     /// Dots of one size.
-    Dots { points: Vec<[f64; 2]>, tone: Tone, radius: f64, alpha: f64 },
+    Dots {
+        /// Their middles.
+        points: Vec<[f64; 2]>,
+        /// In which colour.
+        tone: Tone,
+        /// Their radius.
+        radius: f64,
+        /// How opaque, 0 to 1.
+        alpha: f64,
+    },
     /// Diagonal crosses of one size.
-    Crosses { points: Vec<[f64; 2]>, tone: Tone, radius: f64 },
+    Crosses {
+        /// Their middles.
+        points: Vec<[f64; 2]>,
+        /// In which colour.
+        tone: Tone,
+        /// Half their width.
+        radius: f64,
+    },
     /// A word or a line of text.
     Text(Text),
-    /// Everything of one series, by its number in the chart.
-    Series { number: usize, items: Vec<Item> },
+    /// Everything of one series.
+    Series {
+        /// Its number in the chart.
+        number: usize,
+        /// What it is made of.
+        items: Vec<Item>,
+    },
 }
 
 /// A piece of text; `at` lies on its baseline.
@@ -79,7 +125,6 @@ impl Scene {
         let mut items = vec![Item::Box {
             at: [0.0, 0.0],
             size: [width, height],
-            radius: 0.0,
             tone: Tone::Paper,
             alpha: 1.0,
         }];

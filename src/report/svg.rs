@@ -99,14 +99,14 @@ fn put_item(out: &mut String, item: &Item) {
                 ),
             );
         }
-        Item::Box { at: [x, y], size: [width, height], radius, tone, alpha } => {
+        Item::Box { at: [x, y], size: [width, height], tone, alpha } => {
             let (x, y, width, height) = (Px(*x), Px(*y), Px(*width), Px(*height));
             let class = tone.class();
             put(
                 out,
                 format_args!(
                     "<rect x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{height}\" \
-                     rx=\"{radius}\" class=\"{class}\" fill=\"currentColor\" \
+                     class=\"{class}\" fill=\"currentColor\" \
                      fill-opacity=\"{alpha}\"/>"
                 ),
             );

@@ -124,10 +124,9 @@ fn decimals(value: f64, step: f64) -> String {
 /// A number with about `digits` significant digits and no zeros that say nothing.
 pub fn plain(value: f64, digits: usize) -> String {
     let text = crate::metrics::quantity::significant(value, digits);
-    let text = match text.contains('.') {
-        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
-        false => text,
-    };
+    if text.contains('.') {
+        return text.trim_end_matches('0').trim_end_matches('.').to_owned();
+    }
     thousands(text)
 }
 

@@ -77,6 +77,7 @@ impl Timeline {
     }
 
     /// The same with at most `most` intervals.
+    #[must_use]
     pub fn coarser(&self, most: usize) -> Self {
         let mut coarser = self.clone();
         while coarser.bins.len() > most.max(1) {

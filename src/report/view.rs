@@ -5,6 +5,7 @@
 //! shows the same words. Invariant: every text from a plan or a server has passed
 //! [`printable`](super::escape::printable); how to escape it for a format is the format's business.
 
+mod comparison;
 mod ladder;
 mod pictures;
 mod story;
@@ -18,6 +19,7 @@ use super::chart::{Chart, Tone};
 use super::escape::printable;
 use super::samples::{RunSamples, StageSamples};
 use crate::metrics::summary::{StageSummary, Summary};
+use crate::plan::{Endpoint, Plan, Target};
 use ladder::Ladder;
 
 /// A run, ready to be laid out.
@@ -221,6 +223,50 @@ pub struct Background {
     pub environment: Vec<Fact>,
 }
 
+impl Background {
+    /// What a plan says of itself, and this machine.
+    pub fn of(plan: &Plan) -> Self {
+        let shown = |value: &serde_json::Value| match value {
+            serde_json::Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        let params = plan.params.iter().map(|param| Fact {
+            name: param.name.clone(),
+            value: if param.secret { "***".to_owned() } else { shown(&param.value) },
+            detail: param.source.clone(),
+        });
+        let mut environment: Vec<Fact> = Vec::new();
+        for stage in &plan.stages {
+            let endpoint = endpoint(&stage.endpoint);
+            if !environment.contains(&endpoint) {
+                environment.push(endpoint);
+            }
+        }
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let (os, arch) = (std::env::consts::OS, std::env::consts::ARCH);
+        environment.push(Fact::new("machine", format!("{os} {arch}, {cores} cores")));
+        environment.push(Fact::new("plan", plan.path.display().to_string()));
+        environment.extend(plan.tags.iter().map(|(name, value)| Fact::new(name, value)));
+        Self { description: plan.description.clone(), params: params.collect(), environment }
+    }
+}
+
+/// An endpoint without user, password or key.
+fn endpoint(endpoint: &Endpoint) -> Fact {
+    let target = match &endpoint.target {
+        Target::Url(url) => {
+            let mut url = url.clone();
+            // Both fail only for URLs that can't hold them.
+            let _no_password = url.set_password(None);
+            let _no_user = url.set_username("");
+            url.to_string()
+        }
+        Target::Simulator(_) => "embedded simulator".to_owned(),
+    };
+    let insecure = if endpoint.insecure { "any certificate accepted" } else { "" };
+    Fact { detail: insecure.to_owned(), ..Fact::new(format!("endpoint {}", endpoint.name), target) }
+}
+
 impl Fact {
     /// A fact without small print.
     pub fn new(name: impl Into<String>, value: impl Into<String>) -> Self {
@@ -257,7 +303,7 @@ impl<'a> Group<'a> {
 /// Puts together what is to be read of a run.
 pub fn compose(summary: &Summary, samples: &RunSamples, background: &Background) -> ReportView {
     let groups = groups(summary, samples);
-    let comparisons = story::compare(&groups, summary.run.seed);
+    let comparisons = comparison::compare(&groups, summary.run.seed);
     let run = &summary.run;
     let (headline, findings) = story::findings(&groups, &comparisons);
     ReportView {
@@ -281,24 +327,24 @@ pub fn compose(summary: &Summary, samples: &RunSamples, background: &Background)
         params: background.params.iter().map(fact).collect(),
         environment: background.environment.iter().map(fact).collect(),
         definitions: tables::definitions(),
-        method: story::method(),
+        method: story::method(&groups),
     }
 }
 
 fn groups<'a>(summary: &'a Summary, samples: &'a RunSamples) -> Vec<Group<'a>> {
     let mut groups: Vec<Group> = Vec::new();
     for stage in summary.stages.iter().filter(|stage| stage.reported) {
-        let sampled = samples.of(&stage.id, stage.cell.as_deref(), stage.rung);
+        let seen = samples.of(&stage.id, stage.cell.as_deref(), stage.rung);
         let same = |group: &&mut Group| {
             let first = group.first();
             first.id == stage.id && first.cell == stage.cell && stage.rung.is_some()
         };
         if let Some(group) = groups.iter_mut().find(same) {
             group.stages.push(stage);
-            group.samples.push(sampled);
+            group.samples.push(seen);
         } else {
             let tone = Tone::Ink;
-            groups.push(Group { tone, stages: vec![stage], samples: vec![sampled], ladder: None });
+            groups.push(Group { tone, stages: vec![stage], samples: vec![seen], ladder: None });
         }
     }
     let mut next = 0;
@@ -315,7 +361,11 @@ fn groups<'a>(summary: &'a Summary, samples: &'a RunSamples) -> Vec<Group<'a>> {
     groups
 }
 
-fn stage_views(groups: &[Group], comparisons: &[story::Comparison], seed: u64) -> Vec<StageView> {
+fn stage_views(
+    groups: &[Group],
+    comparisons: &[comparison::Comparison],
+    seed: u64,
+) -> Vec<StageView> {
     let mut anchors = BTreeSet::new();
     let view = |(number, group): (usize, &Group)| {
         let first = group.first();

@@ -139,7 +139,7 @@ impl<'a> Ladder<'a> {
     }
 
     fn why_not(&self, number: usize) -> Option<String> {
-        let Rung { level, stage, .. } = self.rungs[number];
+        let stage = self.rungs[number].stage;
         match stage.success_rate {
             None => return Some("no request was answered".to_owned()),
             Some(rate) if rate < MIN_SUCCESS => {

@@ -3,8 +3,8 @@
 //! In: stages with their numbers and samples. Out: [`Picture`]s. Invariants: every dot is a request,
 //! every curve is what its caption says; a chart without data is left out.
 
+use super::comparison::Ttft;
 use super::ladder::{Ladder, Load};
-use super::story::Ttft;
 use super::{Group, Picture, text};
 use crate::metrics::distribution::percentile;
 use crate::metrics::quantity::show;

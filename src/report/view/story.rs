@@ -1,138 +1,19 @@
 //! What a person would say about the run, in sentences.
 //!
-//! In: stages with their numbers and samples. Out: verdict, headline, stories, tiles. Invariants: a
-//! claim of difference is only made when its 95 % interval leaves out "no difference", and every
-//! interval stands beside its figure; a stage that was not in the cache state it needs says so.
+//! In: stages with their numbers, samples and comparisons. Out: verdict, headline, stories, tiles.
+//! Invariants: an interval stands beside its figure; a stage that was not in the cache state it needs
+//! says so.
 
+use super::comparison::{Comparison, Ttft};
 use super::ladder::Load;
 use super::{Chip, Fact, Group, Mood, Verdict, text};
-use crate::metrics::bootstrap::{self, Estimate, MIN_SAMPLES, Samples};
+use crate::metrics::bootstrap::{Estimate, MIN_SAMPLES};
 use crate::metrics::quantity::{grouped, plural, show};
 use crate::metrics::summary::{RunState, StageSummary, Summary};
 use crate::metrics::verdict::{self, PASS, THRESHOLDS_FAILED};
 use crate::record::{CacheState, FlushState, StageState};
 use crate::report::samples::{DOTS, SAMPLES, SLOWEST};
 use crate::report::ticks::plain;
-
-/// TTFT of one stage against an earlier one.
-pub(super) struct Comparison {
-    /// The later stage, by its place among the groups.
-    later: usize,
-    /// The earlier stage, by its place among the groups.
-    earlier: usize,
-    what: What,
-    /// How many times the slow side's median is the fast side's.
-    ratio: f64,
-    /// With its interval, when there are samples enough.
-    estimate: Option<Estimate>,
-}
-
-/// Which question a [`Comparison`] answers.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum What {
-    /// What does the cache buy?
-    WarmAgainstCold,
-    /// Is what it bought gone after the flush?
-    ColdAgainstWarm,
-    /// Is it as slow as it was at first?
-    ColdAgainstCold,
-}
-
-impl Comparison {
-    fn figure(&self) -> String {
-        format!("{}×", plain(self.ratio, 3))
-    }
-
-    /// Its interval, in brackets.
-    fn interval(&self) -> String {
-        match self.estimate {
-            Some(Estimate { low, high, .. }) => {
-                format!("(95 % CI {}–{})", plain(low, 3), plain(high, 3))
-            }
-            None => format!("(fewer than {MIN_SAMPLES} samples, no interval)"),
-        }
-    }
-
-    /// Whether the interval leaves out "no difference".
-    fn clear(&self) -> bool {
-        match self.estimate {
-            Some(Estimate { low, high, .. }) => low > 1.0 || high < 1.0,
-            None => !(0.8..=1.25).contains(&self.ratio),
-        }
-    }
-}
-
-/// Every comparison that the cache states of the stages ask for.
-pub(super) fn compare(groups: &[Group], seed: u64) -> Vec<Comparison> {
-    let mut found = Vec::new();
-    for (later, group) in groups.iter().enumerate() {
-        let same_cell = |earlier: &usize| groups[*earlier].first().cell == group.first().cell;
-        let before: Vec<usize> = (0..later).rev().filter(same_cell).collect();
-        let last = |wanted| before.iter().copied().find(|number| expects(&groups[*number], wanted));
-        let first_cold =
-            before.iter().rev().copied().find(|number| expects(&groups[*number], CacheState::Cold));
-        let asked: [(What, Option<usize>); 2] = if expects(group, CacheState::Warm) {
-            [(What::WarmAgainstCold, last(CacheState::Cold)), (What::ColdAgainstCold, None)]
-        } else if expects(group, CacheState::Cold) {
-            let warm = last(CacheState::Warm);
-            [(What::ColdAgainstWarm, warm), (What::ColdAgainstCold, warm.and(first_cold))]
-        } else {
-            continue;
-        };
-        for (what, earlier) in asked {
-            found.extend(
-                earlier.and_then(|earlier| compare_two(groups, what, later, earlier, seed)),
-            );
-        }
-    }
-    found
-}
-
-fn compare_two(
-    groups: &[Group],
-    what: What,
-    later: usize,
-    earlier: usize,
-    seed: u64,
-) -> Option<Comparison> {
-    let (slow, fast) = match what {
-        What::WarmAgainstCold => (&groups[earlier], &groups[later]),
-        What::ColdAgainstWarm | What::ColdAgainstCold => (&groups[later], &groups[earlier]),
-    };
-    let (slow_ttft, fast_ttft) = (Ttft::of(slow)?, Ttft::of(fast)?);
-    let ratio = slow_ttft.median / fast_ttft.median;
-    let estimate = bootstrap::ratio_of_medians(&slow_ttft.samples(), &fast_ttft.samples(), seed);
-    ratio.is_finite().then_some(Comparison { later, earlier, what, ratio, estimate })
-}
-
-fn expects(group: &Group, wanted: CacheState) -> bool {
-    group.ladder.is_none() && group.first().cache.expected == Some(wanted)
-}
-
-/// The TTFT samples of a stage.
-pub(super) struct Ttft {
-    sorted: Vec<f64>,
-    population: u64,
-    median: f64,
-}
-
-impl Ttft {
-    /// Those of the group's (first) stage.
-    pub(super) fn of(group: &Group) -> Option<Self> {
-        let median = group.first().metrics.get("ttft")?.p50;
-        let (sorted, population) = group.samples.first().copied().flatten()?.sample("ttft");
-        (median > 0.0).then_some(Self { sorted, population, median })
-    }
-
-    /// The median and its interval.
-    pub(super) fn estimate(&self, seed: u64) -> Option<Estimate> {
-        bootstrap::median(&self.samples(), seed)
-    }
-
-    fn samples(&self) -> Samples<'_> {
-        Samples { sorted: &self.sorted, population: self.population, median: self.median }
-    }
-}
 
 /// Whether the run passed, and why.
 pub(super) fn verdict(summary: &Summary) -> Verdict {
@@ -170,20 +51,19 @@ pub(super) fn verdict(summary: &Summary) -> Verdict {
 
 /// What the run found: the headline, then whatever else is worth a sentence.
 pub(super) fn findings(groups: &[Group], comparisons: &[Comparison]) -> (String, Vec<String>) {
-    let cache =
-        comparisons.iter().filter(|found| found.what == What::WarmAgainstCold).map(|found| {
-            // The first flush after the warm stage is the one that its speed-up is held against.
-            let flush = groups[found.later..].iter().find_map(|group| group.first().flush.as_ref());
-            let flush = match flush.map(|flush| flush.state) {
-                Some(FlushState::Proven) => "; the flush is proven",
-                Some(FlushState::Unproven) => "; the flush is unproven",
-                Some(FlushState::Failed) => "; the flush failed",
-                None => "",
-            };
-            let cell = groups[found.later].first().cell.as_deref();
-            let cell = cell.map_or_else(String::new, |cell| format!(" with {}", text(cell)));
-            format!("{}{cell}{flush}.", claim(found, "Warm TTFT", "cold"))
-        });
+    let cache = comparisons.iter().filter(|found| found.is_speed_up()).map(|found| {
+        // The first flush after the warm stage is the one that its speed-up is held against.
+        let flush = groups[found.later..].iter().find_map(|group| group.first().flush.as_ref());
+        let flush = match flush.map(|flush| flush.state) {
+            Some(FlushState::Proven) => "; the flush is proven",
+            Some(FlushState::Unproven) => "; the flush is unproven",
+            Some(FlushState::Failed) => "; the flush failed",
+            None => "",
+        };
+        let cell = groups[found.later].first().cell.as_deref();
+        let cell = cell.map_or_else(String::new, |cell| format!(" with {}", text(cell)));
+        format!("{}{cell}{flush}.", found.claim("Warm TTFT", "cold"))
+    });
     let ladders = groups.iter().filter_map(|group| {
         let several = groups.iter().filter(|group| group.ladder.is_some()).count() > 1;
         let conclusion = group.ladder.as_ref()?.conclusion();
@@ -195,15 +75,6 @@ pub(super) fn findings(groups: &[Group], comparisons: &[Comparison]) -> (String,
     }
     let headline = found.remove(0);
     (headline, found)
-}
-
-fn claim(found: &Comparison, fast: &str, slow: &str) -> String {
-    let (figure, interval) = (found.figure(), found.interval());
-    match (found.clear(), found.ratio > 1.0) {
-        (true, true) => format!("{fast} is {figure} faster than {slow} {interval}"),
-        (true, false) => format!("{fast} is not faster than {slow}: {figure} as fast {interval}"),
-        (false, _) => format!("{fast} does not differ clearly from {slow}: {figure} {interval}"),
-    }
 }
 
 fn totals(groups: &[Group]) -> String {
@@ -228,7 +99,7 @@ fn totals(groups: &[Group]) -> String {
 pub(super) fn tiles(summary: &Summary, groups: &[Group], comparisons: &[Comparison]) -> Vec<Fact> {
     let stages = || groups.iter().flat_map(|group| &group.stages);
     let mut tiles = Vec::new();
-    if let Some(found) = comparisons.iter().find(|found| found.what == What::WarmAgainstCold) {
+    if let Some(found) = comparisons.iter().find(|found| found.is_speed_up()) {
         let detail = found.estimate.map_or_else(String::new, |estimate| {
             format!("95 % CI {}–{}", plain(estimate.low, 3), plain(estimate.high, 3))
         });
@@ -296,7 +167,7 @@ pub(super) fn chips(group: &Group) -> Vec<Chip> {
     if stage.counts.ok > 0 && group.ladder.is_none() {
         match (stage.cache.expected, stage.cache.verdict) {
             (Some(wanted), found) if wanted == found => {
-                chip(&format!("proven {found}"), Mood::Good)
+                chip(&format!("proven {found}"), Mood::Good);
             }
             (Some(wanted), CacheState::Unknown) => {
                 chip(&format!("meant to be {wanted}: unknown"), Mood::Doubtful);
@@ -335,7 +206,6 @@ pub(super) fn stage(
     if let Some(ladder) = &group.ladder {
         story.push(ladder.conclusion());
         story.extend(ladder.reason());
-        story.push(ladder.rule().to_owned());
     }
     let first = group.first();
     if group.ladder.is_none() && first.counts.planned > 0 {
@@ -344,7 +214,7 @@ pub(super) fn stage(
         story.extend(cache(first));
     }
     for found in comparisons.iter().filter(|found| found.later == number) {
-        story.push(compared(found));
+        story.push(found.sentence());
     }
     if let Some(flush) = &first.flush {
         story.push(sentence(&text(&flush.summary)));
@@ -416,23 +286,6 @@ fn cache(stage: &StageSummary) -> Option<String> {
     })
 }
 
-fn compared(found: &Comparison) -> String {
-    let (figure, interval) = (found.figure(), found.interval());
-    match found.what {
-        What::WarmAgainstCold => format!("{}.", claim(found, "Its TTFT", "that of the cold stage")),
-        What::ColdAgainstWarm if found.clear() && found.ratio > 1.0 => format!(
-            "What the cache bought is gone: the first token takes {figure} as long as in the warm \
-             stage {interval}."
-        ),
-        What::ColdAgainstWarm => {
-            format!("It is no slower than the warm stage: {figure} its TTFT {interval}.")
-        }
-        What::ColdAgainstCold => {
-            format!("The first token takes {figure} as long as in the first cold stage {interval}.")
-        }
-    }
-}
-
 /// `words` with a capital at their beginning and a full stop at their end.
 fn sentence(words: &str) -> String {
     let mut letters = words.chars();
@@ -442,8 +295,8 @@ fn sentence(words: &str) -> String {
 }
 
 /// How samples, intervals and dots were chosen.
-pub(super) fn method() -> Vec<String> {
-    vec![
+pub(super) fn method(groups: &[Group]) -> Vec<String> {
+    let mut method: Vec<String> = vec![
         "Percentiles in tables are exact, over all answered requests, interpolated linearly between \
          the closest ranks (numpy's default)."
             .into(),
@@ -467,5 +320,10 @@ pub(super) fn method() -> Vec<String> {
         "Rates and requests in flight on the timeline are exact sums and means over intervals of equal \
          width."
             .into(),
-    ]
+    ];
+    let ladders = groups.iter().filter_map(|group| group.ladder.as_ref());
+    let mut rules: Vec<String> = ladders.map(|ladder| ladder.rule().to_owned()).collect();
+    rules.dedup();
+    method.extend(rules);
+    method
 }

@@ -130,7 +130,7 @@ pub(super) fn rungs(group: &Group) -> Table {
         let (word, mood) = match saturated {
             Some(level) if rung.level >= level => ("saturated", Mood::Bad),
             _ if ladder.best == Some(rung.level) => ("best", Mood::Good),
-            _ => ("sustainable", Mood::Plain),
+            _ => ("ok", Mood::Plain),
         };
         let level = Cell { text: plain(rung.level, 3), value: Some(rung.level), mood: Mood::Plain };
         let cells = [level].into_iter().chain(key_figures(rung.stage));
@@ -177,9 +177,10 @@ pub(super) fn attempts(group: &Group) -> Table {
     rows.push(row("canary, repeated".into(), String::new(), repeated));
     rows.extend(flush.attempts.iter().map(|attempt| {
         let took = if attempt.accepted { "accepted" } else { "refused" };
-        let answer = match attempt.detail.is_empty() {
-            true => took.to_owned(),
-            false => format!("{took}: {}", text(&attempt.detail)),
+        let answer = if attempt.detail.is_empty() {
+            took.to_owned()
+        } else {
+            format!("{took}: {}", text(&attempt.detail))
         };
         let after = canary(attempt.after, attempt.cached_tokens, attempt.ttft_ms);
         row(text(&attempt.method), answer, after)
@@ -235,10 +236,10 @@ pub(super) fn errors(groups: &[Group]) -> Table {
             ]
         })
         .collect();
-    match rows.is_empty() {
-        true => Table::default(),
-        false => table(&["'stage", "'class", "requests", "of planned", "'first message"], rows),
+    if rows.is_empty() {
+        return Table::default();
     }
+    table(&["'stage", "'class", "requests", "of planned", "'first message"], rows)
 }
 
 /// Most failed requests shown as examples.
