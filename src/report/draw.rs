@@ -169,13 +169,13 @@ impl<'a> Pen<'a> {
         let mut taken = f64::NEG_INFINITY;
         for (value, label) in &self.x.labels {
             let x = self.at_x(*value);
-            if !rows.is_empty() {
-                items.push(line([x, top], [x, bottom], Tone::Grid, 1.0));
-            }
             let half = text_width(label, TICK) / 2.0;
             let middle = x.clamp(half + 1.0, self.frame.width - half - 1.0);
             if middle - half > taken {
                 taken = middle + half + 6.0;
+                if !rows.is_empty() {
+                    items.push(line([x, top], [x, bottom], Tone::Grid, 1.0));
+                }
                 items.push(line([x, bottom], [x, bottom + 4.0], Tone::Muted, 1.0));
                 let at = [middle, bottom + 17.0];
                 items.push(text(at, label.clone(), TICK, Anchor::Middle, Tone::Muted, false));

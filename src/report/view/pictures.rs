@@ -7,11 +7,11 @@ use super::comparison::Ttft;
 use super::ladder::{Ladder, Load};
 use super::{Group, Picture, text};
 use crate::metrics::distribution::percentile;
-use crate::metrics::quantity::show;
+use crate::metrics::quantity::{grouped, show};
 use crate::metrics::summary::{Distribution, StageSummary};
 use crate::report::chart::{Axis, Band, Chart, Mark, Range, Shape, TONES, Tone};
 use crate::report::samples::{RunSamples, StageSamples};
-use crate::report::ticks::plain;
+use crate::report::ticks::{plain, say};
 use crate::report::timeline::Interval;
 
 /// Dots of one row of the side-by-side chart.
@@ -45,6 +45,15 @@ pub(super) fn comparisons(groups: &[Group], seed: u64) -> Vec<Picture> {
         pictures.extend(distribution(groups, metric, title, id));
     }
     pictures
+}
+
+/// What must be said when not every request has its dot.
+fn sampled(shown: u64, all: u64) -> String {
+    if shown >= all {
+        return String::new();
+    }
+    let (shown, all) = (grouped(shown), grouped(all));
+    format!(" ({shown} of {all}: a uniform random sample and the slowest of each stage)")
 }
 
 /// TTFT of each stage as dots, median and interval, one row per stage.
@@ -81,8 +90,12 @@ fn side_by_side(groups: &[Group], seed: u64) -> Option<Picture> {
     for (name, tone, points) in dots {
         chart.add(&name, Shape::Dots, tone, points);
     }
-    let caption =
-        "Each dot is a request, the bar its stage's median, the box the median's 95 % interval.";
+    let shown = chart.series.iter().map(|series| series.points.len() as u64).sum();
+    let all = measured.iter().filter_map(|(group, _)| group.samples.first().copied().flatten());
+    let caption = format!(
+        "Each dot is a request{}, the bar its stage's median, the box the median's 95 % interval.",
+        sampled(shown, all.map(StageSamples::timed).sum())
+    );
     Some(picture("ttft", caption, chart))
 }
 
@@ -269,14 +282,22 @@ pub(super) fn timeline(groups: &[Group], samples: &RunSamples) -> Vec<Picture> {
         pictures.push(picture(id, caption, chart));
     };
     if let Some(chart) = scatter(groups, x()) {
-        let caption =
-            "Each dot is a request at the moment it was sent; crosses are failed requests.";
-        add("time-ttft", caption.to_owned(), chart);
+        let dots = chart.series.iter().filter(|series| series.shape == Shape::Dots);
+        let shown = dots.map(|series| series.points.len() as u64).sum();
+        let all = groups.iter().flat_map(|group| group.samples.iter().flatten());
+        let sampled = sampled(shown, all.map(|samples| samples.timed()).sum());
+        let crosses = if chart.series.iter().any(|series| series.shape == Shape::Crosses) {
+            " Crosses are failed requests."
+        } else {
+            ""
+        };
+        let caption = format!("Each dot is a request{sampled} at the moment it was sent.{crosses}");
+        add("time-ttft", caption, chart);
     }
     let line = |take: fn(&Interval) -> f64| -> Vec<[f64; 2]> {
         intervals.iter().map(|interval| [interval.at_s, take(interval)]).collect()
     };
-    let width = show(timeline.width_s() * 1e3, "ms");
+    let width = say(timeline.width_s(), "s");
     let in_flight = line(|interval| interval.in_flight);
     let y = Axis::around("requests", "", heights([&in_flight]).into_iter(), f64::INFINITY);
     let mut chart = Chart::new("In flight", x(), y);

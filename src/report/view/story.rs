@@ -133,7 +133,11 @@ pub(super) fn tiles(summary: &Summary, groups: &[Group], comparisons: &[Comparis
     }
     let answered =
         if planned > 0 { show(ok as f64 / planned as f64, "share") } else { "–".into() };
-    let detail = format!("{} of {}; {} failed", grouped(ok), grouped(planned), grouped(errors));
+    let detail = match (ok == planned, errors) {
+        (true, _) => format!("all {}", grouped(planned)),
+        (false, 0) => format!("{} of {}", grouped(ok), grouped(planned)),
+        (false, _) => format!("{} of {} failed", grouped(errors), grouped(planned)),
+    };
     tiles.push(Fact { name: "Requests answered".into(), value: answered, detail });
     let tokens: f64 = stages()
         .filter_map(|stage| stage.metrics.get("output_tokens"))
