@@ -146,6 +146,51 @@ fn markdown_is_verdict_thresholds_and_one_table_with_the_rest_folded() {
     assert!(rows.iter().all(|row| widths(row) == 11), "{rows:?}");
 }
 
+/// By hand, in a release build: `cargo test --release --test it -- --ignored a_million`.
+#[cfg(target_os = "linux")]
+#[test]
+#[ignore = "writes 1.2 GB and is only meaningful in a release build"]
+fn a_million_records_are_reported_in_ten_seconds_and_500_megabytes() {
+    use std::io::{BufWriter, Write};
+    use std::time::Instant;
+
+    use runner::metrics::record_log;
+
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
+    let log = fs::File::create(folder.path().join(record_log::segment_name(1))).expect("a file");
+    let (mut log, mut bytes, mut seq) = (BufWriter::new(log), Vec::new(), 0);
+    lines(Shape { repeats: 100_000, rung_seconds: 7_071, hostile: false }, &mut |line| {
+        bytes.clear();
+        record_log::encode(&line, seq, &mut bytes).expect("plain data");
+        log.write_all(&bytes).expect("written");
+        seq += 1;
+    });
+    log.flush().expect("written");
+
+    let started = Instant::now();
+    let (mut aggregator, mut samples) = (Aggregator::new(), RunSamples::default());
+    record_log::read(folder.path(), |_, line| {
+        samples.line(&line);
+        aggregator.line(&line);
+    })
+    .expect("a log");
+    let read = started.elapsed();
+    let summary = aggregator.finish(&RunEnd::new(RunState::Finished));
+    let summed = started.elapsed();
+    let view = view::compose(&summary, &samples, &Background::default());
+    let page = html::document(&view).expect("a page");
+    let status = fs::read_to_string("/proc/self/status").expect("this is Linux");
+    let peak = status.lines().find(|line| line.starts_with("VmHWM")).expect("a peak");
+    println!(
+        "{seq} lines: read {read:?}, summed up {summed:?}, page {:?} of {} bytes; {peak}",
+        started.elapsed(),
+        page.len()
+    );
+    assert!(started.elapsed().as_secs() < 10);
+    let kilobytes: u64 = peak.split_whitespace().nth(1).and_then(|n| n.parse().ok()).expect("kB");
+    assert!(kilobytes < 500_000);
+}
+
 #[cfg(feature = "plots")]
 #[test]
 fn the_sheet_is_a_picture_of_every_chart() {

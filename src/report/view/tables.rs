@@ -301,12 +301,23 @@ pub(super) fn definitions() -> Table {
     table(&["'metric", "'unit", "'better", "'definition"], rows.collect())
 }
 
+/// An RFC 3339 stamp without its fraction of a second.
+fn to_the_second(stamp: &str) -> String {
+    match stamp.split_once('.') {
+        Some((whole, fraction)) => {
+            let zone = fraction.trim_start_matches(|letter: char| letter.is_ascii_digit());
+            format!("{whole}{zone}")
+        }
+        None => stamp.to_owned(),
+    }
+}
+
 /// What names the run.
 pub(super) fn run_facts(summary: &Summary, samples: &RunSamples) -> Vec<Fact> {
     let run = &summary.run;
     let mut facts: Vec<Fact> = Vec::new();
     facts.push(Fact::new("run", text(&run.id)));
-    facts.push(Fact::new("started", text(&run.started_at)));
+    facts.push(Fact::new("started", to_the_second(&text(&run.started_at))));
     facts.push(Fact::new("seed", run.seed.to_string()));
     if let Some(line) = &samples.run {
         facts.push(Fact::new(
