@@ -21,6 +21,7 @@ use crate::graph::Graph;
 use crate::metrics::summary::{RunEnd, RunState, Summary};
 use crate::plan::{Nonce, Plan, Target};
 use crate::record::{RECORD_VERSION, RunClock, RunLine};
+use crate::report::view::Background;
 use crate::sink::{self, OpenSink, SinkError};
 use crate::stage::Stop;
 use connect::Connections;
@@ -145,7 +146,7 @@ async fn open(
     clock: RunClock,
     stop: &Stop,
 ) -> Result<(Vec<OpenSink>, Connections), RunError> {
-    let sinks = sink::open_all(&plan.sinks, Path::new("."))?;
+    let sinks = sink::open_all(&plan.sinks, Path::new("."), &Background::of(plan))?;
     let connections = Connections::open(plan, clock, &stop.drain).await?;
     Ok((sinks, connections))
 }

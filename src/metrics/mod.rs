@@ -8,6 +8,7 @@
 //! | [`record_log`] | [`Line`](crate::record::Line) ↔ bytes of `records-*.jsonl` |
 //! | [`catalogue`] | record → samples of each metric |
 //! | [`distribution`] | samples → exact statistics |
+//! | [`bootstrap`] | samples → how sure their median is |
 //! | [`histogram`] | samples → live quantiles in constant memory |
 //! | [`cache_verdict`] | token counts → cold, warm, mixed, unknown |
 //! | [`tally`], [`aggregator`] | lines → [`summary::StageSummary`], [`summary::Summary`] |
@@ -20,6 +21,7 @@
 //! | [`schema`] | types → `schemas/record.v1.json`, `schemas/summary.v1.json` |
 
 pub mod aggregator;
+pub mod bootstrap;
 pub mod cache_verdict;
 pub mod catalogue;
 pub mod distribution;

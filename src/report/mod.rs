@@ -1,13 +1,38 @@
 //! Floor 3: numbers → something to read.
 //!
-//! In: a [`Summary`](crate::metrics::summary::Summary). Out: text. Invariants: a report computes
-//! nothing that a summary does not hold; whatever came from a server or a plan is escaped; figures
-//! from the embedded simulator are marked *simulated* before any of them is shown.
+//! In: a [`Summary`](crate::metrics::summary::Summary) and, for pages and pictures, the lines behind
+//! it in one pass. Out: text, pages, pictures. Invariants: a report computes no figure that a summary
+//! holds; memory is bounded whatever the number of requests; whatever came from a server or a plan
+//! is escaped; figures from the embedded simulator are marked *simulated* before any is shown.
+//!
+//! | file | what it turns into what |
+//! |---|---|
+//! | [`console`], [`look`] and the files behind it | summary → text for a terminal |
+//! | [`samples`], [`timeline`], [`reservoir`] | lines → samples, bounded |
+//! | [`view`] and the files behind it | all of it → one [`view::ReportView`]: verdict, story, tables, charts |
+//! | [`chart`], [`ticks`], [`draw`], [`scene`], [`palette`] | series and axes → lines, dots and text |
+//! | [`sheet`], [`svg`], `png` | the view → one sheet of charts; a scene → a file |
+//! | [`html`], [`markdown`] | the view → a page |
 
+pub mod chart;
 mod checks;
 mod conclusion;
 pub mod console;
+pub mod draw;
 pub mod escape;
 mod evidence;
+pub mod html;
 pub mod look;
+pub mod markdown;
+pub mod palette;
+#[cfg(feature = "plots")]
+pub mod png;
+pub mod reservoir;
+pub mod samples;
+pub mod scene;
+pub mod sheet;
+pub mod svg;
 mod table;
+pub mod ticks;
+pub mod timeline;
+pub mod view;

@@ -6,9 +6,14 @@
 
 pub mod atomic_file;
 mod csv;
+mod html;
 mod jsonl;
+mod markdown;
+mod page;
+mod png;
 pub mod stage_rows;
 pub mod summary;
+mod svg;
 mod target;
 mod text_cell;
 
@@ -17,6 +22,9 @@ use std::path::Path;
 use crate::metrics::summary::{StageSummary, Summary};
 use crate::plan::{SinkConfig, SinkKind};
 use crate::record::Line;
+use crate::report::view::Background;
+
+use page::Page;
 
 /// Why a sink could not go on.
 #[derive(Debug, thiserror::Error)]
@@ -61,19 +69,35 @@ pub struct OpenSink {
 /// Opens one sink before the run; relative targets start at `base`. A file that can't be written is
 /// an error now and not after an hour of load. Files of earlier runs are overwritten: lines and rows
 /// from the start of this run, summaries as a whole at its end.
-pub fn build(config: &SinkConfig, base: &Path) -> Result<Box<dyn Sink>, SinkError> {
+pub fn build(
+    config: &SinkConfig,
+    base: &Path,
+    background: &Background,
+) -> Result<Box<dyn Sink>, SinkError> {
     let name = name(config);
+    let page = |format: page::Format| {
+        let name = name.clone();
+        Page::open(name, &config.target, base, background, format).map(Box::new)
+    };
     Ok(match config.kind {
         SinkKind::Jsonl => Box::new(jsonl::Jsonl::open(name, &config.target, base)?),
         SinkKind::Csv => Box::new(csv::Csv::open(name, &config.target, base)?),
         SinkKind::Summary => Box::new(summary::SummaryFile::open(name, &config.target, base)?),
+        SinkKind::Html => page(html::format())?,
+        SinkKind::Markdown => page(markdown::format())?,
+        SinkKind::Svg => page(svg::format())?,
+        SinkKind::Png => page(png::format().map_err(|why| SinkError::new(&name, why))?)?,
     })
 }
 
 /// Opens all sinks of a plan, or says which can't be.
-pub fn open_all(configs: &[SinkConfig], base: &Path) -> Result<Vec<OpenSink>, SinkError> {
+pub fn open_all(
+    configs: &[SinkConfig],
+    base: &Path,
+    background: &Background,
+) -> Result<Vec<OpenSink>, SinkError> {
     let open = |config: &SinkConfig| {
-        let sink = build(config, base)?;
+        let sink = build(config, base, background)?;
         Ok(OpenSink { name: name(config), required: config.required, sink })
     };
     configs.iter().map(open).collect()
@@ -84,6 +108,10 @@ fn name(config: &SinkConfig) -> String {
         SinkKind::Jsonl => "jsonl",
         SinkKind::Csv => "csv",
         SinkKind::Summary => "summary",
+        SinkKind::Html => "html",
+        SinkKind::Markdown => "markdown",
+        SinkKind::Svg => "svg",
+        SinkKind::Png => "png",
     };
     format!("{kind}:{}", config.target)
 }
@@ -96,10 +124,14 @@ mod tests {
     fn a_bad_path_fails_before_the_run_and_is_named() {
         let dir = tempfile::tempdir().expect("a folder");
         std::fs::write(dir.path().join("file"), "").expect("written");
-        for kind in [SinkKind::Jsonl, SinkKind::Csv, SinkKind::Summary] {
+        for kind in
+            [SinkKind::Jsonl, SinkKind::Csv, SinkKind::Summary, SinkKind::Html, SinkKind::Png]
+        {
             let target = "file/below.out".to_owned();
             let config = SinkConfig { kind, target, required: true };
-            let error = open_all(&[config], dir.path()).err().expect("a file is no folder");
+            let error = open_all(&[config], dir.path(), &Background::default())
+                .err()
+                .expect("a file is no folder");
             assert!(error.sink.ends_with(":file/below.out"), "{error}");
         }
     }
@@ -109,7 +141,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a folder");
         let target = "new/deep/records.jsonl".to_owned();
         let config = SinkConfig { kind: SinkKind::Jsonl, target, required: false };
-        assert!(build(&config, dir.path()).is_ok());
+        assert!(build(&config, dir.path(), &Background::default()).is_ok());
         assert!(dir.path().join("new/deep/records.jsonl").is_file());
     }
 }

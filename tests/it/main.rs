@@ -12,6 +12,8 @@ mod plan_params;
 mod plan_schema;
 mod plans;
 mod reader;
+mod report;
 mod run;
 mod simulator;
+mod synthetic_run;
 mod tidy;

@@ -143,7 +143,8 @@ pub(crate) enum SinkFile {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SinkKeys {
-    /// `jsonl` (a line per record), `csv` (a row per request) or `summary` (JSON).
+    /// `jsonl` (a line per record), `csv` (a row per request), `summary` (JSON), `html` (the report),
+    /// `markdown` (the report for a pull request or a CI step), `svg` or `png` (every chart).
     pub(crate) kind: SinkWord,
     /// A file, relative to the current directory; `-` for standard output; empty for off.
     pub(crate) target: Spanned<String>,
@@ -162,4 +163,12 @@ pub(crate) enum SinkWord {
     Csv,
     /// The summary as JSON.
     Summary,
+    /// The report as one page.
+    Html,
+    /// The report for a pull request or a CI step.
+    Markdown,
+    /// Every chart on one sheet, as SVG.
+    Svg,
+    /// Every chart on one sheet, as PNG.
+    Png,
 }

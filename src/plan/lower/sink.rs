@@ -6,8 +6,15 @@ use crate::plan::diagnostic::{Code, Diagnostic};
 use crate::plan::file::{SinkFile, SinkWord};
 use crate::plan::{Location, SinkConfig, SinkKind, suggest};
 
-const KINDS: [(&str, SinkKind); 3] =
-    [("jsonl", SinkKind::Jsonl), ("csv", SinkKind::Csv), ("summary", SinkKind::Summary)];
+const KINDS: [(&str, SinkKind); 7] = [
+    ("jsonl", SinkKind::Jsonl),
+    ("csv", SinkKind::Csv),
+    ("summary", SinkKind::Summary),
+    ("html", SinkKind::Html),
+    ("markdown", SinkKind::Markdown),
+    ("svg", SinkKind::Svg),
+    ("png", SinkKind::Png),
+];
 
 impl Lowering<'_> {
     /// Every sink that is on.
@@ -28,6 +35,10 @@ impl Lowering<'_> {
                         SinkWord::Jsonl => SinkKind::Jsonl,
                         SinkWord::Csv => SinkKind::Csv,
                         SinkWord::Summary => SinkKind::Summary,
+                        SinkWord::Html => SinkKind::Html,
+                        SinkWord::Markdown => SinkKind::Markdown,
+                        SinkWord::Svg => SinkKind::Svg,
+                        SinkWord::Png => SinkKind::Png,
                     },
                     target: keys.target.value.trim().to_owned(),
                     required: keys.required,

@@ -289,4 +289,12 @@ pub enum SinkKind {
     Csv,
     /// The summary as JSON.
     Summary,
+    /// The report as one page.
+    Html,
+    /// The report for a pull request or a CI step.
+    Markdown,
+    /// Every chart on one sheet, as SVG.
+    Svg,
+    /// Every chart on one sheet, as PNG.
+    Png,
 }

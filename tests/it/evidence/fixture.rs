@@ -268,7 +268,8 @@ pub fn open_sinks(base: &Path, targets: &[(SinkKind, &str, bool)]) -> Vec<OpenSi
         required: *required,
     };
     let configs: Vec<_> = targets.iter().map(config).collect();
-    sink::open_all(&configs, base).expect("sinks open")
+    sink::open_all(&configs, base, &runner::report::view::Background::default())
+        .expect("sinks open")
 }
 
 /// Records `lines` as a run and closes it as the executor does. Returns its directory.

@@ -1,0 +1,383 @@
+//! The charts of a report.
+//!
+//! In: stages with their numbers and samples. Out: [`Picture`]s. Invariants: every dot is a request,
+//! every curve is what its caption says; a chart without data is left out.
+
+use super::comparison::Ttft;
+use super::ladder::{Ladder, Load};
+use super::{Group, Picture, text};
+use crate::metrics::distribution::percentile;
+use crate::metrics::quantity::{grouped, show};
+use crate::metrics::summary::{Distribution, StageSummary};
+use crate::report::chart::{Axis, Band, Chart, Mark, Range, Shape, TONES, Tone};
+use crate::report::samples::{RunSamples, StageSamples};
+use crate::report::ticks::{plain, say};
+use crate::report::timeline::Interval;
+
+/// Dots of one row of the side-by-side chart.
+const ROW_DOTS: usize = 250;
+/// Dots on the timeline, over all stages.
+const TIMELINE_DOTS: usize = 4_000;
+/// Most intervals on the timeline: more would be narrower than a few pixels.
+const INTERVALS: usize = 200;
+/// Samples that span more than this factor are drawn on a logarithmic axis.
+const LOG_RATIO: f64 = 12.0;
+
+fn picture(id: &str, caption: impl Into<String>, chart: Chart) -> Picture {
+    Picture { id: id.to_owned(), caption: caption.into(), chart }
+}
+
+fn series_tone(number: usize) -> Tone {
+    Tone::Series(u8::try_from(number % TONES).unwrap_or(0))
+}
+
+/// Charts over all stages.
+pub(super) fn comparisons(groups: &[Group], seed: u64) -> Vec<Picture> {
+    let mut pictures = Vec::new();
+    pictures.extend(side_by_side(groups, seed));
+    let curves = [
+        ("ttft", "Time to first token", "cdf-ttft"),
+        ("e2e", "End to end", "cdf-e2e"),
+        ("itl", "Inter-token latency", "cdf-itl"),
+        ("tpot", "Time per output token", "cdf-tpot"),
+    ];
+    for (metric, title, id) in curves {
+        pictures.extend(distribution(groups, metric, title, id));
+    }
+    pictures
+}
+
+/// What must be said when not every request has its dot.
+fn sampled(shown: u64, all: u64) -> String {
+    if shown >= all {
+        return String::new();
+    }
+    let (shown, all) = (grouped(shown), grouped(all));
+    format!(" ({shown} of {all}: a uniform random sample and the slowest of each stage)")
+}
+
+/// TTFT of each stage as dots, median and interval, one row per stage.
+fn side_by_side(groups: &[Group], seed: u64) -> Option<Picture> {
+    let measured: Vec<(&Group, Ttft)> = groups
+        .iter()
+        .filter(|group| group.ladder.is_none())
+        .filter_map(|group| Some((group, Ttft::of(group)?)))
+        .collect();
+    if measured.is_empty() {
+        return None;
+    }
+    let mut rows = Vec::new();
+    let (mut ranges, mut dots) = (Vec::new(), Vec::new());
+    for (row, (group, ttft)) in measured.iter().enumerate() {
+        let tone = group.tone;
+        rows.push(group.name());
+        let median = group.first().metrics.get("ttft").map_or(0.0, |ttft| ttft.p50);
+        let interval = ttft.estimate(seed).map(|estimate| [estimate.low, estimate.high]);
+        ranges.push(Range { row, tone, value: median, interval, label: show(median, "ms") });
+        let samples = group.samples.first().copied().flatten();
+        let points = samples.map(|samples| samples.dots(ROW_DOTS)).unwrap_or_default();
+        let scattered = points.iter().enumerate().map(|(number, [_, ttft])| {
+            // A fixed scatter around the middle of the row, so that dots do not hide each other.
+            let turn = (number as f64 * 0.618_034).fract() - 0.5;
+            [*ttft, row as f64 + 0.5 + turn * 0.5]
+        });
+        dots.push((group.name(), tone, scattered.collect::<Vec<_>>()));
+    }
+    let values = dots.iter().flat_map(|(_, _, points)| points.iter().map(|point| point[0]));
+    let x = Axis::around("TTFT", "ms", values, LOG_RATIO / 2.0);
+    let mut chart = Chart::new("TTFT, stage by stage", x, Axis::rows(rows));
+    chart.ranges = ranges;
+    for (name, tone, points) in dots {
+        chart.add(&name, Shape::Dots, tone, points);
+    }
+    let shown = chart.series.iter().map(|series| series.points.len() as u64).sum();
+    let all = measured.iter().filter_map(|(group, _)| group.samples.first().copied().flatten());
+    let caption = format!(
+        "Each dot is a request{}, the bar its stage's median, the box the median's 95 % interval.",
+        sampled(shown, all.map(StageSamples::timed).sum())
+    );
+    Some(picture("ttft", caption, chart))
+}
+
+/// How a metric is distributed in each stage.
+fn distribution(groups: &[Group], metric: &str, title: &str, id: &str) -> Option<Picture> {
+    let mut curves = Vec::new();
+    for group in groups.iter().filter(|group| group.ladder.is_none()) {
+        let samples = group.samples.first().copied().flatten();
+        curves.extend(samples.and_then(|samples| {
+            Some((group.name(), group.tone, curve(samples, group.first(), metric)?))
+        }));
+    }
+    curves_chart(curves, title).map(|chart| {
+        picture(id, "Share of requests that took at most this long; further left is better.", chart)
+    })
+}
+
+fn curves_chart(curves: Vec<(String, Tone, Vec<[f64; 2]>)>, title: &str) -> Option<Chart> {
+    if curves.is_empty() {
+        return None;
+    }
+    let values = curves.iter().flat_map(|(_, _, points)| points.iter().map(|point| point[0]));
+    let x = Axis::spanning("ms", &values.collect::<Vec<_>>(), LOG_RATIO);
+    let y = Axis::linear("share of samples", "share", 0.0, 1.0);
+    let mut chart = Chart::new(title, x, y);
+    for (name, tone, points) in curves {
+        chart.add(&name, Shape::Line, tone, points);
+    }
+    Some(chart)
+}
+
+/// The distribution function of a metric: each hundredth, finer in the slow tail.
+fn curve(samples: &StageSamples, stage: &StageSummary, metric: &str) -> Option<Vec<[f64; 2]>> {
+    let figures = stage.metrics.get(metric)?;
+    let (sorted, _) = samples.sample(metric);
+    // A gap of nothing (tokens of one chunk) has no place on a logarithmic axis.
+    let hundredths = (0..=98).map(f64::from);
+    let tail = (0..=9).map(|tenth| 99.0 + f64::from(tenth) / 10.0);
+    let mut points: Vec<[f64; 2]> = hundredths
+        .chain(tail)
+        .filter_map(|percent| Some([percentile(&sorted, percent)?, percent / 100.0]))
+        .collect();
+    points.push([figures.max, 1.0]);
+    (sorted.len() > 1).then_some(points)
+}
+
+/// The charts of one stage: those of a ladder.
+pub(super) fn stage(group: &Group, anchor: &str) -> Vec<Picture> {
+    let Some(ladder) = group.ladder.as_ref().filter(|ladder| ladder.rungs.len() > 1) else {
+        return Vec::new();
+    };
+    let id = |name: &str| format!("{anchor}-{name}");
+    let mut pictures = vec![throughput(ladder, &id("throughput")), success(ladder, &id("success"))];
+    for (metric, title) in [("ttft", "TTFT"), ("e2e", "E2E"), ("tpot", "TPOT")] {
+        pictures.extend(percentiles(ladder, metric, title, &id(metric)));
+    }
+    pictures.extend(tokens(ladder, &id("tokens")));
+    pictures.extend(rung_curves(group, ladder, &id("cdf")));
+    pictures
+}
+
+fn load_axis(ladder: &Ladder) -> Axis {
+    let levels = || ladder.rungs.iter().map(|rung| rung.level);
+    let mut axis = Axis::around(ladder.load.label(), ladder.load.unit(), levels(), LOG_RATIO);
+    axis.stops = levels().collect();
+    axis
+}
+
+fn ladder_chart(ladder: &Ladder, title: &str, y: Axis) -> Chart {
+    let mut chart = Chart::new(title, load_axis(ladder), y);
+    chart.marks = ladder
+        .saturated
+        .iter()
+        .map(|(level, _)| Mark { at: *level, label: "saturated".to_owned() })
+        .collect();
+    chart
+}
+
+fn points(ladder: &Ladder, take: impl Fn(&StageSummary) -> Option<f64>) -> Vec<[f64; 2]> {
+    ladder.rungs.iter().filter_map(|rung| Some([rung.level, take(rung.stage)?])).collect()
+}
+
+fn heights<'a>(lines: impl IntoIterator<Item = &'a Vec<[f64; 2]>>) -> Vec<f64> {
+    lines.into_iter().flatten().map(|point| point[1]).collect()
+}
+
+fn throughput(ladder: &Ladder, id: &str) -> Picture {
+    let served = points(ladder, |stage| stage.throughput.requests_per_second);
+    let asked = match ladder.load {
+        Load::Rate => points(ladder, |stage| stage.rung),
+        Load::Concurrency => Vec::new(),
+    };
+    let values = heights([&served, &asked]);
+    let y = Axis::around("answered", "requests/s", values.into_iter(), LOG_RATIO);
+    let mut chart = ladder_chart(ladder, "Throughput", y);
+    chart.add("as asked", Shape::Guide, Tone::Muted, asked);
+    chart.add("answered", Shape::LineDots, series_tone(0), served);
+    picture(id, "Answered requests per second over the stage's wall time.", chart)
+}
+
+fn success(ladder: &Ladder, id: &str) -> Picture {
+    let rates = points(ladder, |stage| stage.success_rate);
+    let lowest = rates.iter().map(|point| point[1]).fold(1.0, f64::min);
+    // Close to 100 % the interesting part is what is missing.
+    let floor = if lowest > 0.9 { 0.9 } else { 0.0 };
+    let y = Axis::linear("success", "share", floor, 1.0);
+    let mut chart = ladder_chart(ladder, "Success rate", y);
+    chart.add("success rate", Shape::LineDots, series_tone(2), rates);
+    picture(id, "ok / (ok + errors).", chart)
+}
+
+/// One percentile of a metric: name, figure, colour.
+type Percentile = (&'static str, fn(&Distribution) -> f64, u8);
+
+fn percentiles(ladder: &Ladder, metric: &str, title: &str, id: &str) -> Option<Picture> {
+    const SHOWN: [Percentile; 3] =
+        [("p50", |d| d.p50, 0), ("p95", |d| d.p95, 4), ("p99", |d| d.p99, 1)];
+    let lines = SHOWN.map(|(name, take, tone)| {
+        (name, tone, points(ladder, |stage| stage.metrics.get(metric).map(take)))
+    });
+    let values = heights(lines.iter().map(|(_, _, points)| points));
+    if values.is_empty() {
+        return None;
+    }
+    let y = Axis::around("", "ms", values.into_iter(), LOG_RATIO);
+    let mut chart = ladder_chart(ladder, title, y);
+    for (name, tone, points) in lines {
+        chart.add(name, Shape::LineDots, Tone::Series(tone), points);
+    }
+    chart.direct_labels = true;
+    Some(picture(id, "Percentiles over answered requests.", chart))
+}
+
+fn tokens(ladder: &Ladder, id: &str) -> Option<Picture> {
+    let output = points(ladder, |stage| stage.throughput.output_tokens_per_second);
+    if output.is_empty() {
+        return None;
+    }
+    let y = Axis::around("generated", "tokens/s", heights([&output]).into_iter(), LOG_RATIO);
+    let mut chart = ladder_chart(ladder, "Output tokens", y);
+    chart.add("generated", Shape::LineDots, series_tone(5), output);
+    Some(picture(id, "Generated tokens of answered requests over the stage's wall time.", chart))
+}
+
+/// TTFT of some rungs as curves: the first, the last and evenly spaced ones between.
+fn rung_curves(group: &Group, ladder: &Ladder, id: &str) -> Option<Picture> {
+    let count = ladder.rungs.len();
+    let shown = count.min(TONES);
+    let chosen = (0..shown).map(|step| step * (count - 1) / shown.max(2).saturating_sub(1));
+    let curves = chosen.enumerate().filter_map(|(step, number)| {
+        let rung = ladder.rungs.get(number)?;
+        let place = group.stages.iter().position(|stage| std::ptr::eq(*stage, rung.stage))?;
+        let samples = group.samples.get(place).copied().flatten()?;
+        let step = if shown > 1 { step * (TONES - 1) / (shown - 1) } else { 0 };
+        let tone = Tone::Ramp(u8::try_from(step).unwrap_or(0));
+        Some((ladder.load.say(rung.level), tone, curve(samples, rung.stage, "ttft")?))
+    });
+    let chart = curves_chart(curves.collect(), "TTFT at each level")?;
+    let which = if shown < count {
+        format!("{shown} of {count} levels, evenly chosen. ")
+    } else {
+        String::new()
+    };
+    Some(picture(
+        id,
+        format!("{which}Share of requests whose first token took at most this long."),
+        chart,
+    ))
+}
+
+/// What went on at each moment.
+pub(super) fn timeline(groups: &[Group], samples: &RunSamples) -> Vec<Picture> {
+    let timeline = samples.timeline.coarser(INTERVALS);
+    let intervals = timeline.intervals();
+    let last = samples.stages.iter().map(|stage| stage.last_ns).max().unwrap_or(0);
+    let Some(end) = intervals.last().map(|interval| interval.at_s.max(last as f64 / 1e9)) else {
+        return Vec::new();
+    };
+    let x = || Axis::linear("time of the run", "s", 0.0, end);
+    let bands = bands(groups);
+    let mut pictures = Vec::new();
+    let mut add = |id: &str, caption: String, mut chart: Chart| {
+        chart.bands.clone_from(&bands);
+        pictures.push(picture(id, caption, chart));
+    };
+    if let Some(chart) = scatter(groups, x()) {
+        let dots = chart.series.iter().filter(|series| series.shape == Shape::Dots);
+        let shown = dots.map(|series| series.points.len() as u64).sum();
+        let all = groups.iter().flat_map(|group| group.samples.iter().flatten());
+        let sampled = sampled(shown, all.map(|samples| samples.timed()).sum());
+        let crosses = if chart.series.iter().any(|series| series.shape == Shape::Crosses) {
+            " Crosses are failed requests."
+        } else {
+            ""
+        };
+        let caption = format!("Each dot is a request{sampled} at the moment it was sent.{crosses}");
+        add("time-ttft", caption, chart);
+    }
+    let line = |take: fn(&Interval) -> f64| -> Vec<[f64; 2]> {
+        intervals.iter().map(|interval| [interval.at_s, take(interval)]).collect()
+    };
+    let width = say(timeline.width_s(), "s");
+    let in_flight = line(|interval| interval.in_flight);
+    let y = Axis::around("requests", "", heights([&in_flight]).into_iter(), f64::INFINITY);
+    let mut chart = Chart::new("In flight", x(), y);
+    chart.add("in flight", Shape::Area, series_tone(5), in_flight);
+    add("time-in-flight", format!("Mean number of requests under way in each {width}."), chart);
+    let arrivals = line(|interval| interval.arrivals);
+    let completions = line(|interval| interval.completions);
+    let y = Axis::around(
+        "",
+        "requests/s",
+        heights([&arrivals, &completions]).into_iter(),
+        f64::INFINITY,
+    );
+    let mut chart = Chart::new("Arrivals and answers", x(), y);
+    chart.add("sent", Shape::Area, series_tone(7), arrivals);
+    chart.add("answered", Shape::Line, series_tone(2), completions);
+    add("time-rates", format!("Requests per second in each {width}."), chart);
+    let tokens = line(|interval| interval.tokens);
+    if tokens.iter().any(|point| point[1] > 0.0) {
+        let y = Axis::around("events/s", "", heights([&tokens]).into_iter(), f64::INFINITY);
+        let mut chart = Chart::new("Token events", x(), y);
+        chart.add("token events", Shape::Area, series_tone(0), tokens);
+        add(
+            "time-tokens",
+            format!("Token-bearing stream events per second in each {width}."),
+            chart,
+        );
+    }
+    if intervals.iter().any(|interval| interval.errors > 0) {
+        let errors = line(|interval| interval.errors as f64);
+        let y = Axis::around("requests", "", heights([&errors]).into_iter(), f64::INFINITY);
+        let mut chart = Chart::new("Errors", x(), y);
+        chart.add("failed", Shape::Area, Tone::Bad, errors);
+        add("time-errors", format!("Failed requests in each {width}."), chart);
+    }
+    pictures
+}
+
+fn bands(groups: &[Group]) -> Vec<Band> {
+    let sampled = groups.iter().flat_map(|group| {
+        let rungs = group.ladder.is_some();
+        group.samples.iter().flatten().map(move |samples| (rungs, samples))
+    });
+    let mut bands: Vec<Band> = sampled
+        .map(|(rungs, samples)| {
+            let start = &samples.start;
+            let label = match start.rung {
+                Some(rung) if rungs => format!("@{}", plain(rung, 3)),
+                _ => text(&start.stage),
+            };
+            Band { from: start.at_ns as f64 / 1e9, to: samples.last_ns as f64 / 1e9, label }
+        })
+        .collect();
+    bands.sort_by(|left, right| left.from.total_cmp(&right.from));
+    bands
+}
+
+fn scatter(groups: &[Group], x: Axis) -> Option<Chart> {
+    let stages = groups.iter().map(|group| group.samples.iter().flatten().count()).sum::<usize>();
+    let most = (TIMELINE_DOTS / stages.max(1)).max(20);
+    let dots: Vec<(String, Tone, Vec<[f64; 2]>)> = groups
+        .iter()
+        .map(|group| {
+            let dots = group.samples.iter().flatten().flat_map(|samples| samples.dots(most));
+            (group.name(), group.tone, dots.collect())
+        })
+        .collect();
+    let values = heights(dots.iter().map(|(_, _, points)| points));
+    if values.is_empty() {
+        return None;
+    }
+    let y = Axis::around("", "ms", values.into_iter(), LOG_RATIO);
+    let floor = y.min;
+    let failed = groups.iter().flat_map(|group| group.samples.iter().flatten());
+    let failed: Vec<[f64; 2]> =
+        failed.flat_map(|samples| samples.failed_at.kept()).map(|at| [*at, floor]).collect();
+    let mut chart = Chart::new("TTFT of each request", x, y);
+    for (name, tone, points) in dots {
+        chart.add(&name, Shape::Dots, tone, points);
+    }
+    chart.add("failed", Shape::Crosses, Tone::Bad, failed);
+    Some(chart)
+}

@@ -1,0 +1,336 @@
+//! The tables of a report.
+//!
+//! In: stages with their numbers and samples. Out: [`Table`]s and facts in words, each number with
+//! the value to sort by. Invariant: an absent figure is a dash, never a zero.
+
+use super::{Cell, Check, Column, Fact, FailureView, Group, Mood, Table, story, text};
+use crate::metrics::quantity::{grouped, show};
+use crate::metrics::summary::{Distribution, StageSummary, Summary};
+use crate::plan::Level;
+use crate::plan::metric::METRICS;
+use crate::record::CacheState;
+use crate::report::samples::RunSamples;
+use crate::report::ticks::{plain, say};
+
+/// One figure of a distribution, by its name.
+type Figure = (&'static str, fn(&Distribution) -> f64);
+
+const FIGURES: [Figure; 7] = [
+    ("mean", |figures| figures.mean),
+    ("p50", |figures| figures.p50),
+    ("p90", |figures| figures.p90),
+    ("p95", |figures| figures.p95),
+    ("p99", |figures| figures.p99),
+    ("min", |figures| figures.min),
+    ("max", |figures| figures.max),
+];
+
+impl Cell {
+    fn text(text: impl Into<String>) -> Self {
+        Self { text: text.into(), value: None, mood: Mood::Plain }
+    }
+
+    fn number(value: Option<f64>, unit: &str) -> Self {
+        match value {
+            Some(value) => Self { text: show(value, unit), value: Some(value), mood: Mood::Plain },
+            None => Self::text("–"),
+        }
+    }
+
+    fn count(count: u64) -> Self {
+        Self { text: grouped(count), value: Some(count as f64), mood: Mood::Plain }
+    }
+
+    fn with(self, mood: Mood) -> Self {
+        Self { mood, ..self }
+    }
+}
+
+/// A table whose columns are numbers, except for those whose name begins with `'`.
+fn table(columns: &[&str], rows: Vec<Vec<Cell>>) -> Table {
+    let column = |name: &&str| match name.strip_prefix('\'') {
+        Some(word) => Column { name: word.to_owned(), number: false },
+        None => Column { name: (*name).to_owned(), number: true },
+    };
+    Table { columns: columns.iter().map(column).collect(), rows }
+}
+
+fn figure(stage: &StageSummary, metric: &str, take: fn(&Distribution) -> f64) -> Cell {
+    let found = stage.metrics.get(metric);
+    Cell::number(found.map(take), found.map_or("", |found| found.unit.as_str()))
+}
+
+/// Figures of a stage that stand beside each other in the overview and in ladders.
+fn key_figures(stage: &StageSummary) -> Vec<Cell> {
+    let failed = stage.counts.planned - stage.counts.ok.min(stage.counts.planned);
+    let answered = Cell {
+        text: format!("{} / {}", grouped(stage.counts.ok), grouped(stage.counts.planned)),
+        value: Some(stage.counts.ok as f64),
+        mood: Mood::Plain,
+    };
+    let success = Cell::number(stage.success_rate, "share");
+    vec![
+        answered,
+        success.with(if failed > 0 { Mood::Bad } else { Mood::Plain }),
+        figure(stage, "ttft", |ttft| ttft.p50),
+        figure(stage, "ttft", |ttft| ttft.p95),
+        figure(stage, "ttft", |ttft| ttft.p99),
+        figure(stage, "e2e", |e2e| e2e.p50),
+        figure(stage, "e2e", |e2e| e2e.p95),
+        figure(stage, "tpot", |tpot| tpot.p50),
+        rate(stage.throughput.requests_per_second),
+        rate(stage.throughput.output_tokens_per_second),
+    ]
+}
+
+const KEY_COLUMNS: [&str; 10] = [
+    "ok / planned",
+    "success",
+    "TTFT p50",
+    "TTFT p95",
+    "TTFT p99",
+    "E2E p50",
+    "E2E p95",
+    "TPOT p50",
+    "requests/s",
+    "tokens/s",
+];
+
+fn rate(value: Option<f64>) -> Cell {
+    value.map_or_else(
+        || Cell::text("–"),
+        |value| Cell { text: plain(value, 3), value: Some(value), mood: Mood::Plain },
+    )
+}
+
+/// Every stage that sent requests, in one table; ladders have one of their own.
+pub(super) fn overview(groups: &[Group]) -> Table {
+    let stages = groups.iter().filter(|group| group.ladder.is_none()).map(Group::first);
+    let rows = stages.filter(|stage| stage.counts.planned > 0).map(|stage| {
+        let cache = match (stage.cache.expected, stage.cache.verdict) {
+            (Some(wanted), found) if wanted == found => Mood::Good,
+            (None, _) => Mood::Plain,
+            (Some(_), CacheState::Unknown) => Mood::Doubtful,
+            (Some(_), _) => Mood::Bad,
+        };
+        let cells = [Cell::text(text(&stage.label()))].into_iter().chain(key_figures(stage));
+        let cache = Cell::text(stage.cache.verdict.to_string()).with(cache);
+        cells.chain([cache]).collect()
+    });
+    let columns: Vec<&str> = ["'stage"].into_iter().chain(KEY_COLUMNS).chain(["'cache"]).collect();
+    let rows: Vec<_> = rows.collect();
+    if rows.is_empty() { Table::default() } else { table(&columns, rows) }
+}
+
+/// The rungs of a ladder.
+pub(super) fn rungs(group: &Group) -> Table {
+    let Some(ladder) = &group.ladder else { return Table::default() };
+    let saturated = ladder.saturated.as_ref().map(|(level, _)| *level);
+    let rows = ladder.rungs.iter().map(|rung| {
+        let (word, mood) = match saturated {
+            Some(level) if rung.level >= level => ("saturated", Mood::Bad),
+            _ if ladder.best == Some(rung.level) => ("best", Mood::Good),
+            _ => ("ok", Mood::Plain),
+        };
+        let level = Cell { text: plain(rung.level, 3), value: Some(rung.level), mood: Mood::Plain };
+        let cells = [level].into_iter().chain(key_figures(rung.stage));
+        cells.chain([Cell::text(word).with(mood)]).collect()
+    });
+    let columns: Vec<&str> =
+        [ladder.load.label()].into_iter().chain(KEY_COLUMNS).chain(["'verdict"]).collect();
+    table(&columns, rows.collect())
+}
+
+/// The distributions of a stage.
+pub(super) fn metrics(group: &Group) -> Table {
+    if group.ladder.is_some() {
+        return Table::default();
+    }
+    let row = |metric: &crate::plan::metric::Metric| {
+        let found = group.first().metrics.get(metric.name)?;
+        let cells = FIGURES.iter().map(|(_, take)| Cell::number(Some(take(found)), metric.unit));
+        let head = [Cell::text(metric.name), Cell::count(found.count)];
+        Some(head.into_iter().chain(cells).collect())
+    };
+    let figures = FIGURES.iter().map(|(name, _)| *name);
+    let columns: Vec<&str> = ["'metric", "samples"].into_iter().chain(figures).collect();
+    let rows: Vec<_> = METRICS.iter().filter_map(row).collect();
+    if rows.is_empty() { Table::default() } else { table(&columns, rows) }
+}
+
+/// Everything that was tried to empty the cache.
+pub(super) fn attempts(group: &Group) -> Table {
+    let Some(flush) = &group.first().flush else { return Table::default() };
+    let canary = |state: CacheState, cached: Option<u64>, ttft: Option<f64>| {
+        let cached = cached.map_or_else(|| Cell::text("–"), Cell::count);
+        [Cell::text(state.to_string()), cached, Cell::number(ttft, "ms")]
+    };
+    let row = |what: String, answer: String, canary: [Cell; 3]| {
+        [Cell::text(what), Cell::text(answer)].into_iter().chain(canary).collect::<Vec<Cell>>()
+    };
+    let new = canary(CacheState::Cold, None, flush.ttft_cold_ms);
+    let repeated = canary(flush.before, flush.cached_tokens, flush.ttft_warm_ms);
+    let mut rows = Vec::new();
+    if flush.ttft_cold_ms.is_some() {
+        rows.push(row("canary, new".into(), String::new(), new));
+    }
+    rows.push(row("canary, repeated".into(), String::new(), repeated));
+    rows.extend(flush.attempts.iter().map(|attempt| {
+        let took = if attempt.accepted { "accepted" } else { "refused" };
+        let answer = if attempt.detail.is_empty() {
+            took.to_owned()
+        } else {
+            format!("{took}: {}", text(&attempt.detail))
+        };
+        let after = canary(attempt.after, attempt.cached_tokens, attempt.ttft_ms);
+        row(text(&attempt.method), answer, after)
+    }));
+    table(&["'what was done", "'answer", "'canary after", "cached tokens", "TTFT"], rows)
+}
+
+/// Every judged threshold, failed ones first.
+pub(super) fn checks(summary: &Summary) -> Vec<Check> {
+    let judged = summary
+        .stages
+        .iter()
+        .flat_map(|stage| stage.thresholds.iter().map(move |result| (stage.label(), result)));
+    let mut checks: Vec<Check> = judged
+        .map(|(stage, result)| {
+            let (word, mood) = match (result.pass, result.level) {
+                (true, _) => ("pass", Mood::Good),
+                (false, Level::Fail) => ("fail", Mood::Bad),
+                (false, Level::Warn) => ("warn", Mood::Doubtful),
+            };
+            Check {
+                stage: text(&stage),
+                check: text(&result.check),
+                word,
+                mood,
+                reason: text(&result.reason),
+                location: text(&result.location),
+            }
+        })
+        .collect();
+    checks.sort_by_key(|check| match check.mood {
+        Mood::Bad => 0,
+        Mood::Doubtful => 1,
+        Mood::Good | Mood::Plain => 2,
+    });
+    checks
+}
+
+/// Failed requests by stage and class.
+pub(super) fn errors(groups: &[Group]) -> Table {
+    let stages = groups.iter().flat_map(|group| &group.stages);
+    let rows: Vec<Vec<Cell>> = stages
+        .flat_map(|stage| stage.errors.iter().map(move |(class, count)| (stage, class, *count)))
+        .map(|(stage, class, count)| {
+            let share = count as f64 / stage.counts.planned.max(1) as f64;
+            let sample = stage.error_samples.get(class).map_or("", String::as_str);
+            vec![
+                Cell::text(text(&stage.label())),
+                Cell::text(text(class)),
+                Cell::count(count),
+                Cell::number(Some(share), "share"),
+                Cell::text(text(sample)),
+            ]
+        })
+        .collect();
+    if rows.is_empty() {
+        return Table::default();
+    }
+    table(&["'stage", "'class", "requests", "of planned", "'first message"], rows)
+}
+
+/// Most failed requests shown as examples.
+const MOST_FAILURES: usize = 40;
+
+/// Examples of failed requests.
+pub(super) fn failures(groups: &[Group]) -> Vec<FailureView> {
+    let sampled = groups.iter().flat_map(|group| group.samples.iter().zip(&group.stages));
+    sampled
+        .filter_map(|(samples, stage)| Some(((*samples)?, stage)))
+        .flat_map(|(samples, stage)| samples.failures.iter().map(move |failure| (stage, failure)))
+        .take(MOST_FAILURES)
+        .map(|(stage, failure)| FailureView {
+            request: format!("{} #{}", text(&stage.label()), failure.index),
+            class: text(&failure.class),
+            sent: failure
+                .sent_s
+                .map_or_else(|| "never".to_owned(), |at| format!("at {}", say(at, "s"))),
+            message: text(&failure.message),
+            raw: failure.raw.as_deref().map(text).unwrap_or_default(),
+        })
+        .collect()
+}
+
+/// The stages as they were asked for.
+pub(super) fn plan(samples: &RunSamples) -> Table {
+    let rows = samples.stages.iter().map(|stage| {
+        let start = &stage.start;
+        let label = start.rung.map_or_else(
+            || text(&start.stage),
+            |rung| format!("{} @ {}", text(&start.stage), plain(rung, 3)),
+        );
+        let checks = start.thresholds.iter().map(|threshold| text(&threshold.check));
+        let reported = if start.reported { "" } else { " (not reported)" };
+        vec![
+            Cell::text(format!("{label}{reported}")),
+            Cell::text(text(&start.kind)),
+            Cell::text(start.cell.as_deref().map(text).unwrap_or_default()),
+            Cell::text(text(&start.endpoint)),
+            Cell::text(start.model.as_deref().map(text).unwrap_or_default()),
+            Cell::count(start.planned),
+            Cell::text(checks.collect::<Vec<String>>().join("; ")),
+        ]
+    });
+    let columns = ["'stage", "'kind", "'cell", "'endpoint", "'model", "requests", "'thresholds"];
+    table(&columns, rows.collect())
+}
+
+/// What each metric means.
+pub(super) fn definitions() -> Table {
+    let rows = METRICS.iter().map(|metric| {
+        let better = match metric.lower_is_better {
+            Some(true) => "lower",
+            Some(false) => "higher",
+            None => "–",
+        };
+        [metric.name, metric.unit, better, metric.definition].map(Cell::text).to_vec()
+    });
+    table(&["'metric", "'unit", "'better", "'definition"], rows.collect())
+}
+
+/// An RFC 3339 stamp without its fraction of a second.
+fn to_the_second(stamp: &str) -> String {
+    match stamp.split_once('.') {
+        Some((whole, fraction)) => {
+            let zone = fraction.trim_start_matches(|letter: char| letter.is_ascii_digit());
+            format!("{whole}{zone}")
+        }
+        None => stamp.to_owned(),
+    }
+}
+
+/// What names the run.
+pub(super) fn run_facts(summary: &Summary, samples: &RunSamples) -> Vec<Fact> {
+    let run = &summary.run;
+    let mut facts: Vec<Fact> = Vec::new();
+    facts.push(Fact::new("run", text(&run.id)));
+    facts.push(Fact::new("started", to_the_second(&text(&run.started_at))));
+    facts.push(Fact::new("seed", run.seed.to_string()));
+    if let Some(line) = &samples.run {
+        facts.push(Fact::new(
+            "plan hash",
+            text(&line.plan_hash.chars().take(12).collect::<String>()),
+        ));
+        facts.push(Fact::new("runner", text(&line.runner_version)));
+    }
+    facts.push(Fact::new("exit code", summary.verdict.exit_code.to_string()));
+    let states = summary.stages.iter().filter(|stage| stage.reason.is_some());
+    for stage in states {
+        let word = story::state_word(stage.state);
+        facts.push(Fact::new(text(&stage.label()), word));
+    }
+    facts
+}

@@ -1,0 +1,134 @@
+//! What the sinks `html`, `markdown`, `svg` and `png` share: they show the same [`ReportView`].
+//!
+//! In: every line of the run, then its summary. Out: one file, replaced as a whole. Invariant: at any
+//! moment the file is a complete document; while the run goes on a live one says RUNNING.
+
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use super::target::{self, STDOUT};
+use super::{Sink, SinkError, atomic_file};
+use crate::metrics::summary::{
+    RunState, RunSummary, SUMMARY_VERSION, StageSummary, Summary, Verdict,
+};
+use crate::metrics::verdict::INCOMPLETE;
+use crate::record::Line;
+use crate::report::samples::RunSamples;
+use crate::report::view::{self, Background, ReportView};
+
+/// A live document is not written again sooner than this.
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// How a view becomes a file.
+#[derive(Clone, Copy)]
+pub(super) struct Format {
+    /// The document, or why there is none.
+    pub(super) render: fn(&ReportView) -> Result<Vec<u8>, String>,
+    /// Whether it is written after each stage too.
+    pub(super) live: bool,
+    /// Whether it goes to the end of this file instead of replacing it.
+    pub(super) appends_to: fn(&Path) -> bool,
+}
+
+impl Format {
+    /// Written once, at the end, in place of what was there.
+    pub(super) fn new(render: fn(&ReportView) -> Result<Vec<u8>, String>) -> Self {
+        Self { render, live: false, appends_to: |_| false }
+    }
+}
+
+pub(super) struct Page {
+    name: String,
+    /// Standard output when absent.
+    path: Option<PathBuf>,
+    format: Format,
+    background: Background,
+    samples: RunSamples,
+    stages: Vec<StageSummary>,
+    written: Option<Instant>,
+}
+
+impl Page {
+    pub(super) fn open(
+        name: String,
+        target: &str,
+        base: &Path,
+        background: &Background,
+        format: Format,
+    ) -> Result<Self, SinkError> {
+        let path = match target {
+            STDOUT => None,
+            file => Some(target::check(&name, file, base)?),
+        };
+        Ok(Self {
+            name,
+            path,
+            format,
+            background: background.clone(),
+            samples: RunSamples::default(),
+            stages: Vec::new(),
+            written: None,
+        })
+    }
+
+    fn write(&self, summary: &Summary) -> Result<(), SinkError> {
+        let view = view::compose(summary, &self.samples, &self.background);
+        let bytes = (self.format.render)(&view).map_err(|why| SinkError::new(&self.name, why))?;
+        let written = match &self.path {
+            None => io::stdout().write_all(&bytes),
+            Some(path) if (self.format.appends_to)(path) => {
+                let file = OpenOptions::new().append(true).create(true).open(path);
+                file.and_then(|mut file| file.write_all(&bytes))
+            }
+            Some(path) => atomic_file::write(path, &bytes),
+        };
+        written.map_err(|error| SinkError::new(&self.name, error))
+    }
+
+    /// What is known while the run goes on.
+    fn so_far(&self) -> Option<Summary> {
+        let run = self.samples.run.as_ref()?;
+        Some(Summary {
+            schema_version: SUMMARY_VERSION,
+            run: RunSummary {
+                id: run.run_id.clone(),
+                plan: run.plan.clone(),
+                state: RunState::Running,
+                valid: true,
+                simulated: run.simulated,
+                started_at: run.started_at.clone(),
+                seed: run.seed,
+                notes: Vec::new(),
+            },
+            stages: self.stages.clone(),
+            verdict: Verdict { pass: false, exit_code: INCOMPLETE },
+        })
+    }
+}
+
+impl Sink for Page {
+    fn line(&mut self, _seq: u64, line: &Line) -> Result<(), SinkError> {
+        self.samples.line(line);
+        Ok(())
+    }
+
+    fn stage(&mut self, stage: &StageSummary) -> Result<(), SinkError> {
+        if !self.format.live || self.path.is_none() {
+            return Ok(());
+        }
+        self.stages.push(stage.clone());
+        if self.written.is_none_or(|at| at.elapsed() > PAUSE)
+            && let Some(summary) = self.so_far()
+        {
+            self.write(&summary)?;
+            self.written = Some(Instant::now());
+        }
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>, summary: &Summary) -> Result<(), SinkError> {
+        self.write(summary)
+    }
+}
