@@ -9,38 +9,7 @@ use url::Url;
 
 use super::ClientError;
 use super::dialect::Dialect;
-use crate::plan::Endpoint;
-
-/// Replaces secret values in text.
-#[derive(Debug, Clone, Default)]
-pub struct Redactor {
-    /// Longest first, so that a secret inside another leaves no remains.
-    values: Vec<String>,
-}
-
-impl Redactor {
-    /// Values shorter than this hide nothing and would only garble messages.
-    const SHORTEST: usize = 4;
-
-    fn add(&mut self, value: &str) {
-        if value.len() >= Self::SHORTEST && !self.values.iter().any(|known| known == value) {
-            self.values.push(value.to_owned());
-            self.values.sort_by_key(|value| std::cmp::Reverse(value.len()));
-        }
-    }
-
-    /// `text` with every secret value replaced by `***`.
-    pub fn redact(&self, text: &str) -> String {
-        self.values.iter().fold(text.to_owned(), |text, value| {
-            if text.contains(value.as_str()) { text.replace(value.as_str(), "***") } else { text }
-        })
-    }
-
-    /// The longest secret in bytes: how far a cut through the text must look ahead.
-    pub fn longest(&self) -> usize {
-        self.values.first().map_or(0, String::len)
-    }
-}
+use crate::plan::{Endpoint, Redactor};
 
 /// The parts of an endpoint that say who is asking.
 #[derive(Debug)]
@@ -69,12 +38,12 @@ impl Credentials {
             None if base != *base_url && !base_url.username().is_empty() => {
                 let password = base_url.password().unwrap_or_default();
                 let login = base64(format!("{}:{password}", base_url.username()).as_bytes());
-                redactor.add(password);
-                redactor.add(&login);
+                redactor.register(password);
+                redactor.register(&login);
                 ("authorization", format!("Basic {login}"))
             }
             _ => {
-                redactor.add(key.unwrap_or_default());
+                redactor.register(key.unwrap_or_default());
                 let key = key.unwrap_or("EMPTY");
                 match dialect.key_header() {
                     None => ("authorization", format!("Bearer {key}")),
@@ -87,9 +56,9 @@ impl Credentials {
             insert(&mut headers, name, value)?;
         }
         for (name, value) in &endpoint.headers {
-            redactor.add(value.expose());
+            redactor.register(value.expose());
             // `Authorization: Bearer KEY` hides the key as well as the whole value.
-            redactor.add(value.expose().rsplit(' ').next().unwrap_or_default());
+            redactor.register(value.expose().rsplit(' ').next().unwrap_or_default());
             insert(&mut headers, name, value.expose())?;
         }
         Ok(Self { headers, base, redactor })
@@ -157,7 +126,7 @@ mod tests {
     fn secrets_are_replaced_longest_first_and_short_ones_left() {
         let mut redactor = Redactor::default();
         for value in ["sk-abc", "sk-abcdef", "a"] {
-            redactor.add(value);
+            redactor.register(value);
         }
         assert_eq!(redactor.redact("a sk-abcdef and sk-abc"), "a *** and ***");
         assert_eq!(redactor.longest(), 9);

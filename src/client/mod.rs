@@ -33,12 +33,11 @@ use http::header::HeaderMap;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use crate::plan::{Endpoint, Timeouts};
+use crate::plan::{Endpoint, Redactor, Timeouts};
 use crate::record::{Exchange, RunClock};
 use crate::request::Request;
 
 use credentials::Credentials;
-pub use credentials::Redactor;
 use dialect::{Dialect, Place};
 use transport::{Method, Post, Transport};
 

@@ -29,7 +29,7 @@ impl Client {
             Ok(pretty) => out.push_str(&pretty),
             Err(_) => out.push_str(&String::from_utf8_lossy(body)),
         }
-        let mut shown = self.redactor.redact(&out);
+        let mut shown = self.redactor.redact(&out).into_owned();
         if shown.len() > MOST_BODY {
             let cut = (0..=MOST_BODY).rev().find(|at| shown.is_char_boundary(*at)).unwrap_or(0);
             let left_out = shown.len() - cut;

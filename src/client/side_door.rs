@@ -107,7 +107,8 @@ impl Client {
                 status: reply.status(),
                 server: text("server"),
                 location: text("location"),
-                redacted_message: dialect::body_message(&body).map(|it| self.redactor.redact(&it)),
+                redacted_message: dialect::body_message(&body)
+                    .map(|it| self.redactor.redact(&it).into_owned()),
                 body,
             })
         };
@@ -128,6 +129,6 @@ impl Client {
             FaultKind::ConnectTimeout => (Cause::Timeout, "no connection in time".to_owned()),
             _ => (Cause::Broken, format!("the answer broke off ({})", fault.message)),
         };
-        NoAnswer { cause, message: self.redactor.redact(&message) }
+        NoAnswer { cause, message: self.redactor.redact(&message).into_owned() }
     }
 }

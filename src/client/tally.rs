@@ -6,9 +6,9 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::Redactor;
 use super::dialect::{self, Deltas, Dialect};
 use super::ending::Ending;
+use crate::plan::Redactor;
 use crate::record::{Exchange, Outcome};
 
 /// How much of a broken answer is kept, in bytes.
@@ -232,10 +232,10 @@ impl Tally {
             return exchange;
         }
         let line = message.split_whitespace().collect::<Vec<_>>().join(" ");
-        let line = redactor.redact(&line);
+        let line = redactor.redact(&line).into_owned();
         exchange.error_message = Some(line.chars().take(MAX_MESSAGE_CHARS).collect());
         if !raw.is_empty() {
-            let mut text = redactor.redact(&String::from_utf8_lossy(&raw));
+            let mut text = redactor.redact(&String::from_utf8_lossy(&raw)).into_owned();
             // Where the buffer ends in mid-answer, half a secret may be left at its end.
             let half = if raw.len() > RAW_BYTES { redactor.longest() } else { 0 };
             let keep = text.len().saturating_sub(half).min(RAW_BYTES);

@@ -37,6 +37,11 @@ impl Redactor {
         self.replace(text, |_| SHOWN.to_owned())
     }
 
+    /// The longest value in bytes: how far a cut through a text must look ahead.
+    pub fn longest(&self) -> usize {
+        self.values.first().map_or(0, String::len)
+    }
+
     /// The text with every registered value starred out, byte for byte, so that offsets hold.
     pub(crate) fn mask<'t>(&self, text: &'t str) -> Cow<'t, str> {
         self.replace(text, |value| "*".repeat(value.len()))
