@@ -57,6 +57,26 @@ pub(crate) struct EndpointKeys {
 pub(crate) enum ApiWord {
     /// `OpenAI` chat completions.
     OpenaiChat,
+    /// `OpenAI` completions: a prompt without roles.
+    OpenaiCompletions,
+    /// `OpenAI` responses.
+    OpenaiResponses,
+    /// Anthropic messages.
+    AnthropicMessages,
+    /// Ollama `/api/chat`.
+    OllamaChat,
+    /// Ollama `/api/generate`.
+    OllamaGenerate,
+    /// Text Generation Inference `/generate_stream` and `/generate`.
+    Tgi,
+    /// Triton's generate extension.
+    Triton,
+    /// `SGLang` `/generate`.
+    Sglang,
+    /// llama.cpp `/completion`.
+    LlamacppCompletion,
+    /// A plain JSON endpoint: `{prompt, max_tokens, temperature}` in, `{text, cached}` out.
+    Json,
 }
 
 /// How long to wait for each part of a request.

@@ -184,9 +184,7 @@ impl Lowering<'_> {
                 Target::Url(url) => authority(url),
             }),
             target,
-            api: match keys.api {
-                Some(ApiWord::OpenaiChat) | None => Api::OpenaiChat,
-            },
+            api: keys.api.map_or(Api::OpenaiChat, api),
             model: filled(keys.model.clone()).map(|model| model.value.trim().to_owned()),
             api_key,
             headers,
@@ -332,4 +330,21 @@ impl Lowering<'_> {
 fn authority(url: &url::Url) -> String {
     let host = url.host_str().unwrap_or_default();
     url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+}
+
+/// The API that a plan's word means.
+fn api(word: ApiWord) -> Api {
+    match word {
+        ApiWord::OpenaiChat => Api::OpenaiChat,
+        ApiWord::OpenaiCompletions => Api::OpenaiCompletions,
+        ApiWord::OpenaiResponses => Api::OpenaiResponses,
+        ApiWord::AnthropicMessages => Api::AnthropicMessages,
+        ApiWord::OllamaChat => Api::OllamaChat,
+        ApiWord::OllamaGenerate => Api::OllamaGenerate,
+        ApiWord::Tgi => Api::Tgi,
+        ApiWord::Triton => Api::Triton,
+        ApiWord::Sglang => Api::Sglang,
+        ApiWord::LlamacppCompletion => Api::LlamacppCompletion,
+        ApiWord::Json => Api::Json(Box::default()),
+    }
 }
