@@ -325,10 +325,8 @@ pub struct Record {
     /// Id of the stage.
     pub stage: String,
     /// Matrix cell, such as `model=a,docs=8`; absent without a matrix.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cell: Option<String>,
     /// Level of a ladder or ramp (its rate or concurrency); absent elsewhere.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rung: Option<f64>,
     /// The request's number within its stage (and rung), from 0.
     pub index: u64,
@@ -364,7 +362,6 @@ pub struct Record {
     /// Status of the HTTP response, once there was one.
     pub http_status: Option<u16>,
     /// What went wrong, when something did.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<ErrorInfo>,
     /// Prompt tokens by source.
     pub input_tokens: TokenCounts,

@@ -27,6 +27,8 @@ use crate::report::console;
 use crate::report::look::Look;
 use crate::sink;
 
+/// The run is incomplete or invalid.
+pub const INCOMPLETE: u8 = 5;
 /// Everything is well.
 pub const PASS: u8 = 0;
 /// Wrong usage.

@@ -39,6 +39,10 @@ pub fn run(args: &RunArgs) -> anyhow::Result<u8> {
     // A connection that a server never closes must not hold up the exit.
     runtime.shutdown_background();
     super::print_summary(&finished.summary, args.output_format)?;
+    if let Some(problem) = &finished.unfinished {
+        eprintln!("error: the run's results are not complete on disk: {problem}");
+        return Ok(super::INCOMPLETE);
+    }
     eprintln!("results: {}", finished.directory.display());
     Ok(super::exit_code(&finished.summary))
 }

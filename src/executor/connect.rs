@@ -11,7 +11,7 @@ use url::Url;
 use super::RunError;
 use super::manifest::ManifestEndpoint;
 use crate::client::Client;
-use crate::client::probe::{self, Server};
+use crate::client::probe::{self, Server, ServerKind};
 use crate::plan::{Endpoint, Plan, Target};
 use crate::record::RunClock;
 use crate::simulator::Simulator;
@@ -63,6 +63,21 @@ impl Connections {
     /// The endpoint of a stage.
     pub(super) fn get(&self, stage: usize) -> &Connection {
         &self.reached[self.of_stage[stage]]
+    }
+
+    /// Whether any answer comes from a simulator, embedded or served elsewhere.
+    pub(super) fn any_simulated(&self) -> bool {
+        self.reached.iter().any(|connection| connection.server.kind == ServerKind::Simulator)
+    }
+
+    /// What preflight found worth knowing, one line each.
+    pub(super) fn warnings(&self) -> Vec<String> {
+        let of = |connection: &Connection| {
+            let name = connection.endpoint.name.clone();
+            let warnings = connection.server.warnings.clone();
+            warnings.into_iter().map(move |warning| format!("endpoint `{name}`: {warning}"))
+        };
+        self.reached.iter().flat_map(of).collect()
     }
 
     /// The endpoints for the manifest.

@@ -48,6 +48,8 @@ pub struct Finished {
     pub summary: Summary,
     /// Where the evidence lies.
     pub directory: PathBuf,
+    /// Why the directory could not be finished; its records may still be read.
+    pub unfinished: Option<String>,
 }
 
 /// Why nothing was sent.
@@ -97,7 +99,12 @@ pub async fn run(plan: &Plan, graph: &Graph, options: RunOptions) -> Result<Fini
         }
     };
 
-    let run_line = run_line(plan, &directory);
+    let simulated = connections.any_simulated();
+    let run_line = run_line(plan, &directory, simulated);
+    let warnings = connections.warnings();
+    for warning in &warnings {
+        eprintln!("warning: {warning}");
+    }
     let mut manifest = manifest(plan, &run_line, &connections, options.arguments);
     directory.write_manifest(&manifest)?;
     let mut progress = Progress::new(plan, options.progress);
@@ -130,14 +137,17 @@ pub async fn run(plan: &Plan, graph: &Graph, options: RunOptions) -> Result<Fini
         None => RunState::Finished,
     });
     end.signal_exit_code = signals.exit_code();
+    end.notes.extend(warnings);
     let done = recorder.finish(end)?;
     manifest.state = done.end.state;
     manifest.ended_at = Some(jiff::Timestamp::now().to_string());
     manifest.exit_code = Some(done.summary.verdict.exit_code);
     manifest.end = Some(done.end);
     let path = directory.path().to_owned();
-    directory.finish(&manifest, &done.summary)?;
-    Ok(Finished { summary: done.summary, directory: path })
+    // From here on requests have been sent: whatever fails now is said beside the numbers.
+    let unfinished =
+        directory.finish(&manifest, &done.summary).err().map(|error| error.to_string());
+    Ok(Finished { summary: done.summary, directory: path, unfinished })
 }
 
 /// Opens what a run needs, in the order in which it costs the world something.
@@ -159,7 +169,7 @@ async fn stop_when(log_failed: &tokio_util::sync::CancellationToken, stop: &Stop
     stop.cut.cancel();
 }
 
-fn run_line(plan: &Plan, directory: &RunDir) -> RunLine {
+fn run_line(plan: &Plan, directory: &RunDir, simulated: bool) -> RunLine {
     RunLine {
         record_version: RECORD_VERSION,
         run_id: directory.id().to_owned(),
@@ -167,13 +177,9 @@ fn run_line(plan: &Plan, directory: &RunDir) -> RunLine {
         plan_hash: plan.hash.clone(),
         started_at: jiff::Timestamp::now().to_string(),
         seed: plan.seed,
-        simulated: is_simulated(plan),
+        simulated,
         runner_version: env!("CARGO_PKG_VERSION").into(),
     }
-}
-
-fn is_simulated(plan: &Plan) -> bool {
-    plan.stages.iter().any(|stage| matches!(stage.endpoint.target, Target::Simulator(_)))
 }
 
 /// What makes this run's prompts unlike those of other runs. The embedded simulator is born empty,

@@ -159,6 +159,7 @@ impl Aggregator {
         measured.summary.thresholds = thresholds
             .iter()
             .map(|threshold| gate::judge(threshold, &measured, &earlier))
+            .chain(measured.summary.flush.as_ref().map(gate::judge_flush))
             .collect();
         let label = measured.summary.label();
         self.invalid.extend(faults.into_iter().map(|fault| format!("stage {label}: {fault}")));

@@ -14,8 +14,8 @@ use super::quantity::{plural, show, show_apart};
 use super::summary::{StageSummary, ThresholdResult};
 use super::tally::Measured;
 use crate::plan::metric::{self, METRICS};
-use crate::plan::{Aggregate, CacheWord, Limit, MetricRef, Op, Threshold};
-use crate::record::CacheState;
+use crate::plan::{Aggregate, CacheWord, Level, Limit, MetricRef, Op, Threshold};
+use crate::record::{CacheState, FlushLine, FlushState};
 
 /// Judges `threshold` on `own`, with references to `earlier` stages resolved.
 pub fn judge(threshold: &Threshold, own: &Measured, earlier: &[&Measured]) -> ThresholdResult {
@@ -137,12 +137,42 @@ fn judge_cache(
         }
         CacheState::Unknown if threshold.implicit => {
             judged.pass = true;
-            "not checked: the server does not report cached tokens".to_owned()
+            format!("not checked: {}", silence(stage))
         }
-        CacheState::Unknown => "no data: the server does not report cached tokens".to_owned(),
+        CacheState::Unknown => format!("no data: {}", silence(stage)),
         known => format!("{known}{}; {}", shares(stage), plural(stage.counts.ok, "request")),
     };
     judged
+}
+
+/// The check that every flush stage brings along: a flush that is known to have failed fails the
+/// run, one that can't be proven does not.
+pub fn judge_flush(flush: &FlushLine) -> ThresholdResult {
+    let state = match flush.state {
+        FlushState::Proven => "proven",
+        FlushState::Unproven => "unproven",
+        FlushState::Failed => "failed",
+    };
+    ThresholdResult {
+        check: "flush != failed".into(),
+        level: Level::Fail,
+        actual: Some(Value::String(state.into())),
+        limit: Some(Value::String("failed".into())),
+        unit: "verdict".into(),
+        samples: flush.attempts.len() as u64,
+        pass: flush.state != FlushState::Failed,
+        reason: flush.summary.clone(),
+        location: String::new(),
+    }
+}
+
+/// Why a verdict is unknown.
+fn silence(stage: &StageSummary) -> &'static str {
+    if stage.cache.cached_tokens.is_some() {
+        "the prompts are too short to tell a cached prompt from a chat template's own prefix"
+    } else {
+        "the server does not report cached tokens"
+    }
 }
 
 /// `: 98.4 % of the prompt tokens came from the cache`, where known.

@@ -116,6 +116,9 @@ fn doubt(stage: &StageSummary, wanted: CacheState) -> Option<String> {
     let name = label(stage);
     match stage.cache.verdict {
         verdict if verdict == wanted => None,
+        CacheState::Unknown if stage.cache.cached_tokens.is_some() => Some(
+            " The prompts are too short to tell what was cached, so only the times speak.".into(),
+        ),
         CacheState::Unknown => {
             Some(" The server does not say what it cached, so only the times speak.".to_owned())
         }

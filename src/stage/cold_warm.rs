@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use futures::future::join_all;
 
 use super::exchange::{never_started, prepare, send};
-use super::{StageContext, StageOutcome, tokens};
+use super::{StageContext, StageOutcome, tokens, unless_cut};
 use crate::client::probe;
 use crate::plan::Repeat;
 use crate::record::Outcome;
@@ -24,6 +24,7 @@ struct Shared<'a> {
     requests: u64,
     next: AtomicU64,
     is_endpoint_gone: AtomicBool,
+    any_ok: AtomicBool,
 }
 
 /// Sends the stage's requests.
@@ -55,6 +56,7 @@ pub(super) async fn run(context: &StageContext<'_>, repeat: &Repeat) -> StageOut
         requests: repeat.requests,
         next: AtomicU64::new(0),
         is_endpoint_gone: AtomicBool::new(false),
+        any_ok: AtomicBool::new(false),
     };
     let slots = repeat.concurrency.clamp(1, repeat.requests.max(1));
     let reasons = join_all((0..slots).map(|_| slot(&shared))).await;
@@ -69,6 +71,9 @@ pub(super) async fn run(context: &StageContext<'_>, repeat: &Repeat) -> StageOut
             StageOutcome::interrupted()
         }
         None if context.stop.cut.is_cancelled() => StageOutcome::interrupted(),
+        None if !shared.any_ok.load(Ordering::Relaxed) => {
+            StageOutcome::failed("no request succeeded")
+        }
         None => StageOutcome::completed(),
     }
 }
@@ -93,11 +98,14 @@ async fn slot(shared: &Shared<'_>) -> Option<String> {
             }
         };
         let outcome = send(context, ready, shared.tokenizer).await;
+        if outcome == Outcome::Ok {
+            shared.any_ok.store(true, Ordering::Relaxed);
+        }
         // One refused or broken exchange may be the server's bad moment. Whether it is gone is
         // asked once, so that a dead endpoint ends the stage in bounded time and a living one does
         // not lose its remaining requests.
-        if matches!(outcome, Outcome::Connect(_) | Outcome::Stream(_))
-            && let Err(error) = probe::is_alive(context.client).await
+        if matches!(outcome, Outcome::Connect(_) | Outcome::Stream(_) | Outcome::Timeout(_))
+            && let Some(Err(error)) = unless_cut(context, probe::is_alive(context.client)).await
         {
             shared.is_endpoint_gone.store(true, Ordering::Relaxed);
             return Some(format!("the endpoint stopped answering: {error}"));

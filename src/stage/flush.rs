@@ -9,7 +9,7 @@
 
 use std::time::Duration;
 
-use super::{StageContext, StageOutcome, tokens};
+use super::{StageContext, StageOutcome, tokens, unless_cut};
 use crate::client::flush as control;
 use crate::metrics::cache_verdict;
 use crate::plan::{Flush, FlushMethod};
@@ -39,7 +39,10 @@ const IDLE_LIMIT: Duration = Duration::from_secs(30);
 
 /// Waits until the server is idle, where it can tell.
 pub(super) async fn wait_until_idle(context: &StageContext<'_>) {
-    control::wait_until_idle(context.client, context.server, IDLE_LIMIT).await;
+    tokio::select! {
+        () = context.stop.drain.cancelled() => {}
+        _ = control::wait_until_idle(context.client, context.server, IDLE_LIMIT) => {}
+    }
 }
 
 /// What the canary showed when it was sent.
@@ -119,11 +122,7 @@ impl Prover<'_> {
                     wait_until_idle(self.context).await;
                     let first = self.look(displaced).await?;
                     let after = first.or_warmer(self.look(resident).await?);
-                    state = match after.state {
-                        CacheState::Cold => FlushState::Proven,
-                        CacheState::Unknown => FlushState::Unproven,
-                        CacheState::Warm | CacheState::Mixed => FlushState::Failed,
-                    };
+                    state = judge(warm.state, after.state);
                     last.after = after.state;
                     last.cached_tokens = after.cached_tokens;
                     last.ttft_ms = after.ttft_ms;
@@ -192,7 +191,8 @@ impl Prover<'_> {
 
     /// The server's own endpoint; for an unknown server one attempt per spelling.
     async fn by_http(&self) -> Vec<FlushAttempt> {
-        let replies = control::reset(self.context.client, self.context.server).await;
+        let reset = control::reset(self.context.client, self.context.server);
+        let replies = unless_cut(self.context, reset).await.unwrap_or_default();
         replies
             .into_iter()
             .map(|reply| attempt(reply.method, reply.accepted, reply.detail))
@@ -265,6 +265,16 @@ impl Prover<'_> {
     }
 }
 
+/// What the canary's state before and after says of the flush: only what was warm can be seen to
+/// have gone cold.
+fn judge(before: CacheState, after: CacheState) -> FlushState {
+    match (before, after) {
+        (_, CacheState::Warm | CacheState::Mixed) => FlushState::Failed,
+        (CacheState::Warm, CacheState::Cold) => FlushState::Proven,
+        _ => FlushState::Unproven,
+    }
+}
+
 /// An attempt whose effect has not been looked at.
 fn attempt(method: String, accepted: bool, detail: String) -> FlushAttempt {
     FlushAttempt {
@@ -293,15 +303,15 @@ fn conclusion(state: FlushState, cold: &Sight, warm: &Sight, attempts: &[FlushAt
         _ => "cached tokens not reported".into(),
     };
     match state {
-        FlushState::Proven if warm.state == CacheState::Cold => format!(
-            "nothing to flush: a repeated prompt was not cached either ({})",
-            share(warm.cached_tokens)
-        ),
         FlushState::Proven => format!(
             "flush proven by {}: a warm prompt ({}) is cold again ({})",
             last.method,
             share(warm.cached_tokens),
             share(last.cached_tokens)
+        ),
+        FlushState::Unproven if warm.state == CacheState::Cold => format!(
+            "flush unproven: nothing to flush, for a repeated prompt was not cached either ({})",
+            share(warm.cached_tokens)
         ),
         FlushState::Unproven => {
             let ms = |value: Option<f64>| value.map_or("?".into(), |ms| format!("{ms:.1} ms"));

@@ -74,6 +74,15 @@ impl StageOutcome {
     }
 }
 
+/// Waits for a call beside the measured requests; `None` when the run is cut meanwhile.
+async fn unless_cut<T>(context: &StageContext<'_>, call: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        biased;
+        () = context.stop.cut.cancelled() => None,
+        value = call => Some(value),
+    }
+}
+
 /// Leaves the lines of a stage that will not run: all it planned never started.
 pub async fn skip(context: StageContext<'_>, state: StageState, reason: &str) {
     let planned = context.stage.action.planned();

@@ -3,7 +3,7 @@
 //! In: an endpoint's `tokenizer:` setting and what the server offers. Out: [`TokenCounts`]. Absent
 //! is not zero, and an estimate never passes for a count.
 
-use super::StageContext;
+use super::{StageContext, unless_cut};
 use crate::client::tokenize::tokenize;
 use crate::plan::TokenizerConfig;
 use crate::record::{Exchange, TokenCounts};
@@ -22,7 +22,8 @@ pub(super) async fn tokenizer(context: &StageContext<'_>) -> Result<Tokenizer, T
         TokenizerConfig::Auto if !context.server.has_tokenize => Ok(Tokenizer::Estimate),
         TokenizerConfig::Auto | TokenizerConfig::Server => {
             let sample = filler(context.seed, 0, SAMPLE_TOKENS, &Tokenizer::Estimate);
-            let counted = tokenize(context.client, context.server, &sample).await;
+            let counting = tokenize(context.client, context.server, &sample);
+            let counted = unless_cut(context, counting).await.flatten();
             match (counted, &context.stage.endpoint.tokenizer) {
                 (Some(tokens), _) => Ok(Tokenizer::server_rate(&sample, tokens)),
                 (None, TokenizerConfig::Server) => Err(TokenizerError::no_server()),
