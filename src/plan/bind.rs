@@ -129,6 +129,7 @@ fn described(name: &str) -> &str {
         "MessageKeys" => "a message",
         "ContextKeys" => "`context`",
         "ThresholdKeys" => "a threshold",
+        "LiveKeys" => "a check on a running stage",
         "SinkKeys" => "a sink",
         "ColdKeys" => "a `cold` stage",
         "WarmKeys" => "a `warm` stage",

@@ -81,6 +81,8 @@ pub enum Code {
     ThresholdStage,
     /// A limit in the wrong unit.
     Unit,
+    /// A baseline that is missing or can't answer.
+    Baseline,
     /// A sink that can't be read.
     Sink,
     /// Stages that wait for one another.
@@ -127,6 +129,7 @@ impl Code {
             Self::Aggregate => "E062",
             Self::ThresholdStage => "E063",
             Self::Unit => "E064",
+            Self::Baseline => "E065",
             Self::Sink => "E070",
             Self::Cycle => "E080",
         }
