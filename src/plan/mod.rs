@@ -27,7 +27,7 @@ pub mod params;
 mod redact;
 pub mod schema;
 mod source;
-mod suggest;
+pub(crate) mod suggest;
 mod threshold;
 pub mod units;
 

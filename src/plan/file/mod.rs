@@ -21,7 +21,6 @@ pub(crate) use param::{ParamFile, ParamType, TextOrList};
 pub(crate) use scalar::{Count, Ratio, Span as TimeSpan};
 pub(crate) use stage::{
     Common, FlushKeys, FlushWord, LevelWord, LiveFile, LiveKeys, StageFile, ThresholdFile,
-    ThresholdKeys,
 };
 
 /// A scenario: what to ask of an endpoint, in which order, and what must come out.

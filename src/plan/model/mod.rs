@@ -210,6 +210,17 @@ pub struct Prompt {
     /// Further top-level fields of the request body, passed through as they are; string values
     /// are templates.
     pub body: serde_json::Map<String, serde_json::Value>,
+    /// What its templates may read.
+    pub files: FileAccess,
+}
+
+/// The files that templates may read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileAccess {
+    /// Where relative paths start.
+    pub folder: PathBuf,
+    /// The folder that they may not leave; anything may be read when `None`.
+    pub root: Option<PathBuf>,
 }
 
 /// A role and a template.
