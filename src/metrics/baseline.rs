@@ -81,7 +81,8 @@ fn number(of: &MetricRef, stage: &StageSummary) -> Option<f64> {
         Aggregate::Max => Some(*max),
         Aggregate::Count => Some(*count as f64),
         Aggregate::Percentile(percent) => {
-            let kept = [(0.0, min), (50.0, p50), (90.0, p90), (95.0, p95), (99.0, p99), (100.0, max)];
+            let kept =
+                [(0.0, min), (50.0, p50), (90.0, p90), (95.0, p95), (99.0, p99), (100.0, max)];
             kept.iter().find(|(at, _)| at.eq(&percent)).map(|(_, value)| **value)
         }
     }

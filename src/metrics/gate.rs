@@ -233,8 +233,7 @@ fn baseline(
 ) -> Result<f64, String> {
     let stage = &resolve(of, own, earlier)?.summary;
     let same = |value: &&BaselineValue| {
-        value.cell == stage.cell
-            && value.rung.map(f64::to_bits) == stage.rung.map(f64::to_bits)
+        value.cell == stage.cell && value.rung.map(f64::to_bits) == stage.rung.map(f64::to_bits)
     };
     match values.iter().find(same) {
         Some(found) => Ok(found.value),

@@ -28,8 +28,7 @@ pub struct LiveTally {
 impl LiveTally {
     /// A check at its stage's beginning.
     pub fn new(check: &LiveCheck) -> Self {
-        let over_ns =
-            check.over.map(|over| u64::try_from(over.as_nanos()).unwrap_or(u64::MAX));
+        let over_ns = check.over.map(|over| u64::try_from(over.as_nanos()).unwrap_or(u64::MAX));
         Self { check: check.clone(), over_ns, samples: VecDeque::new(), fresh: 0 }
     }
 

@@ -130,7 +130,8 @@ fn baseline(right: &str, place: (usize, usize)) -> Result<Option<Limit>, Problem
 /// Parses `where: rate <= 8` against the names that a stage's rungs go by.
 pub(crate) fn rungs(text: &str, names: &[&str]) -> Result<RungFilter, Problem> {
     const WAYS: &str = "write `rung <= 8`, or `rate <= 8` in a ladder of rates";
-    let (op, at, len) = operator(text).map_err(|problem| Problem { help: WAYS.into(), ..problem })?;
+    let (op, at, len) =
+        operator(text).map_err(|problem| Problem { help: WAYS.into(), ..problem })?;
     let from = start_of(text);
     let name = text[..at].trim();
     if !names.contains(&name) {

@@ -78,9 +78,10 @@ impl EarlyEnd {
             Some((Ending::Abort, why)) if outcome.state == StageState::Interrupted => {
                 StageOutcome::failed(format!("aborted: {why}"))
             }
-            Some((Ending::Stop, why)) if outcome.state == StageState::Interrupted => {
-                StageOutcome { reason: Some(format!("stopped: {why}")), ..StageOutcome::completed() }
-            }
+            Some((Ending::Stop, why)) if outcome.state == StageState::Interrupted => StageOutcome {
+                reason: Some(format!("stopped: {why}")),
+                ..StageOutcome::completed()
+            },
             _ => outcome,
         }
     }

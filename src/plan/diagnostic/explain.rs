@@ -16,11 +16,7 @@ pub struct Explanation {
     pub remedy: &'static str,
 }
 
-const fn of(
-    meaning: &'static str,
-    example: &'static str,
-    remedy: &'static str,
-) -> Explanation {
+const fn of(meaning: &'static str, example: &'static str, remedy: &'static str) -> Explanation {
     Explanation { meaning, example, remedy }
 }
 

@@ -223,8 +223,7 @@ impl Lowering<'_> {
             ThresholdFile::Map(keys) => (&keys.check, Some(keys)),
         };
         let level = keys.and_then(|keys| keys.level);
-        let min_samples =
-            self.positive("min_samples", keys.and_then(|keys| keys.min_samples));
+        let min_samples = self.positive("min_samples", keys.and_then(|keys| keys.min_samples));
         let rungs = keys.and_then(|keys| keys.rungs.as_ref());
         let rungs = rungs.map(|written| self.rung_filter(written, kind));
         let (parsed, places) = self.parsed(check, ranks)?;
