@@ -76,10 +76,8 @@ impl Templates {
         variables: &minijinja::Value,
         values: &[&serde_json::Value],
     ) -> Result<String, TemplateProblem> {
-        self.environment
-            .get_template(name)
-            .and_then(|template| limited(&template, variables))
-            .map_err(|error| problem(&error, values))
+        let template = self.environment.get_template(name).map_err(|it| problem(&it, values))?;
+        rendered(&template, variables, values)
     }
 
     /// Renders a text that was not added.
@@ -89,10 +87,9 @@ impl Templates {
         variables: &minijinja::Value,
         values: &[&serde_json::Value],
     ) -> Result<String, TemplateProblem> {
-        self.environment
-            .template_from_str(text)
-            .and_then(|template| limited(&template, variables))
-            .map_err(|error| problem(&error, values))
+        let template =
+            self.environment.template_from_str(text).map_err(|it| problem(&it, values))?;
+        rendered(&template, variables, values)
     }
 
     /// Whether a template places the document itself.
@@ -119,6 +116,45 @@ pub(super) fn variables(
     };
     context! { ..own, ..functions.values() }
 }
+
+fn rendered(
+    template: &minijinja::Template<'_, '_>,
+    variables: &minijinja::Value,
+    values: &[&serde_json::Value],
+) -> Result<String, TemplateProblem> {
+    limited(template, variables).map_err(|error| {
+        let problem = problem(&error, values);
+        match missing(template, variables) {
+            Some(name) if error.kind() == ErrorKind::UndefinedError => {
+                TemplateProblem { message: format!("`{name}` is undefined"), ..problem }
+            }
+            _ => problem,
+        }
+    })
+}
+
+/// The first name, such as `row.qestion`, that a template reads and nobody has set.
+fn missing(
+    template: &minijinja::Template<'_, '_>,
+    variables: &minijinja::Value,
+) -> Option<String> {
+    let mut names: Vec<String> = template.undeclared_variables(true).into_iter().collect();
+    names.sort();
+    names.into_iter().find(|name| {
+        let mut value = variables.clone();
+        for part in name.split('.') {
+            match value.get_attr(part) {
+                Ok(found) if !found.is_undefined() => value = found,
+                // Functions of the language itself, and methods, are nobody's variables.
+                _ => return !BUILT_IN.contains(&part) && !name.starts_with("rng."),
+            }
+        }
+        false
+    })
+}
+
+/// Names that templates know without being told.
+const BUILT_IN: [&str; 6] = ["read", "truncate", "range", "dict", "namespace", "loop"];
 
 fn limited(
     template: &minijinja::Template<'_, '_>,

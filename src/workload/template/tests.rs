@@ -1,3 +1,5 @@
+//! Templates: what they draw, what they may read, where they end, what their errors say.
+
 use serde_json::{Value, json};
 
 use super::*;
