@@ -23,8 +23,8 @@
 //! | [`schema`] | types → `schemas/record.v1.json`, `schemas/summary.v1.json` |
 
 pub mod aggregator;
-pub mod bootstrap;
 pub mod baseline;
+pub mod bootstrap;
 pub mod cache_verdict;
 pub mod catalogue;
 pub mod distribution;

@@ -134,10 +134,7 @@ fn rendered(
 }
 
 /// The first name, such as `row.qestion`, that a template reads and nobody has set.
-fn missing(
-    template: &minijinja::Template<'_, '_>,
-    variables: &minijinja::Value,
-) -> Option<String> {
+fn missing(template: &minijinja::Template<'_, '_>, variables: &minijinja::Value) -> Option<String> {
     let mut names: Vec<String> = template.undeclared_variables(true).into_iter().collect();
     names.sort();
     names.into_iter().find(|name| {

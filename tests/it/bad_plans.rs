@@ -48,8 +48,6 @@ fn plans() -> Vec<PathBuf> {
 /// What is said of a plan: when it is read, and then of its templates.
 fn said(path: &Path) -> String {
     let text = fs::read_to_string(path).expect("the plan reads");
-    let Err(error) = plan::load(path, &options(&text)) else {
-        panic!("{} loads, but it is among the bad plans", path.display())
     let (diagnostics, sources, redactor) = match plan::load(path, &options(&text)) {
         Ok(loaded) => {
             let found = runner::workload::check::check(&loaded.plan, &loaded.sources);
