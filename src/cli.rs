@@ -107,7 +107,7 @@ pub struct RunArgs {
 pub struct TestArgs {
     /// Test files (*.test.yaml), or folders that hold some; the current directory unless given.
     pub paths: Vec<PathBuf>,
-    /// Also write the results to this file as JUnit XML.
+    /// Also write the results to this file as `JUnit` XML.
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,
 }

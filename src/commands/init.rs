@@ -70,7 +70,7 @@ fn plan(scenario: &Scenario, name: &str) -> (String, Vec<(PathBuf, String)>) {
             continue;
         }
         if line.starts_with("name:") {
-            text.push_str(&format!("name: \"{name}\""));
+            text.extend(["name: \"", name, "\""]);
         } else {
             text.push_str(line);
         }

@@ -24,7 +24,9 @@ pub fn run(args: &ListArgs) -> anyhow::Result<u8> {
                 plans.iter().map(|(name, plan)| object(name, plan.as_ref())).collect();
             format!("{}\n", serde_json::to_string_pretty(&all)?)
         }
-        _ => plans.iter().map(|(name, plan)| text(name, plan.as_ref())).collect(),
+        DiagnosticFormat::Text => {
+            plans.iter().map(|(name, plan)| text(name, plan.as_ref())).collect()
+        }
     });
     Ok(super::PASS)
 }

@@ -1,7 +1,7 @@
 //! `runner test [PATHS]`: plans against their `*.test.yaml`.
 //!
 //! In: test files, or folders that hold some. Out: a line per case and the reasons of those that
-//! failed, a JUnit file if asked for; exit code 10 when a case failed. Nothing but the embedded
+//! failed, a `JUnit` file if asked for; exit code 10 when a case failed. Nothing but the embedded
 //! simulator is ever spoken to.
 
 use std::collections::BTreeMap;
@@ -56,11 +56,11 @@ pub fn run(args: &TestArgs) -> anyhow::Result<u8> {
     let cases = || suites.iter().flat_map(|suite| &suite.cases);
     let failed = cases().filter(|case| !case.failures.is_empty()).count();
     super::print(&format!("{} cases, {failed} failed\n", cases().count()));
-    if let Some(path) = &args.junit {
-        if let Err(error) = std::fs::write(path, junit::render(&suites)) {
-            eprintln!("error: `{}` can't be written: {error}", path.display());
-            return Ok(super::USAGE);
-        }
+    if let Some(path) = &args.junit
+        && let Err(error) = std::fs::write(path, junit::render(&suites))
+    {
+        eprintln!("error: `{}` can't be written: {error}", path.display());
+        return Ok(super::USAGE);
     }
     Ok(match (is_wrong, failed) {
         (true, _) => super::PLAN_INVALID,
@@ -91,9 +91,10 @@ fn found(paths: &[PathBuf]) -> io::Result<Vec<PathBuf>> {
         walk(Path::new("."), &mut tests)?;
     }
     for path in paths {
-        match path.is_dir() {
-            true => walk(path, &mut tests)?,
-            false => tests.push(path.clone()),
+        if path.is_dir() {
+            walk(path, &mut tests)?;
+        } else {
+            tests.push(path.clone());
         }
     }
     Ok(tests)
@@ -103,10 +104,10 @@ fn show(path: &Path, case: &TestCase, failures: &[String], seconds: f64) {
     let mark = if failures.is_empty() { "pass" } else { "FAIL" };
     let mut out = format!("{mark}  {}: {}  ({seconds:.1} s)\n", path.display(), case.name);
     for failure in failures {
-        out.push_str(&format!("      {failure}\n"));
+        out.extend(["      ", failure, "\n"]);
     }
     if !failures.is_empty() {
-        out.push_str(&format!("      --> {}\n", case.location));
+        out.extend(["      --> ", &case.location.to_string(), "\n"]);
     }
     super::print(&out);
 }

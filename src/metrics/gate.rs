@@ -30,10 +30,12 @@ pub fn judge(threshold: &Threshold, own: &Measured, earlier: &[&Measured]) -> Th
         Limit::Baseline { share, values } => judge_number(threshold, own, earlier, |unit| {
             let base = baseline(&threshold.left, values, own, earlier)?;
             let shown = show(base, unit);
-            let sum = match *share {
-                share if share == 0.0 => format!("baseline ({shown})"),
-                share if share < 0.0 => format!("baseline ({shown}) - {}", percent(-share)),
-                share => format!("baseline ({shown}) + {}", percent(share)),
+            let sum = if *share < 0.0 {
+                format!("baseline ({shown}) - {}", percent(-share))
+            } else if *share > 0.0 {
+                format!("baseline ({shown}) + {}", percent(*share))
+            } else {
+                format!("baseline ({shown})")
             };
             Ok((base * (1.0 + share), Some(sum)))
         }),

@@ -196,16 +196,13 @@ fn read(
     }
     let folder = path.parent().unwrap_or(Path::new(""));
     let plan = keys.plan.map_or_else(|| beside(shown), |plan| PathBuf::from(plan.value));
-    let plan = match keys_folder(&plan) {
-        true => folder.join(plan),
-        false => plan,
-    };
+    let plan = if is_beside(&plan) { folder.join(plan) } else { plan };
     let cases = cases.into_iter().map(|case| lowered(case, sources, found)).collect();
     Some(TestFile { plan, cases })
 }
 
 /// Whether a plan's name is a path beside the test file (and not a built-in scenario).
-fn keys_folder(plan: &Path) -> bool {
+fn is_beside(plan: &Path) -> bool {
     !plan.to_string_lossy().starts_with('@')
 }
 

@@ -105,10 +105,10 @@ fn baseline(right: &str, place: (usize, usize)) -> Result<Option<Limit>, Problem
     let wrong = |message: String| Err(Problem::new(Code::Threshold, place, message).help(WAYS));
     let Some(rest) = right.strip_prefix("baseline") else {
         let named = right.split(|it: char| !it.is_ascii_alphanumeric() && it != '.');
-        return match named.into_iter().any(|word| word == "baseline") {
-            true => wrong("a baseline is compared with by adding or taking off a share".into()),
-            false => Ok(None),
-        };
+        if named.into_iter().any(|word| word == "baseline") {
+            return wrong("a baseline is compared with by adding or taking off a share".into());
+        }
+        return Ok(None);
     };
     // A stage may be called so, or begin so.
     if rest.starts_with(|next: char| next == '.' || next == '_' || next.is_ascii_alphanumeric()) {

@@ -79,10 +79,8 @@ fn inline(node: &Node) -> Option<String> {
             let fields = entries.iter().filter_map(|entry| {
                 Some(format!("{} = {}", key(&entry.key), inline(&entry.node)?))
             });
-            match fields.collect::<Vec<_>>().join(", ") {
-                none if none.is_empty() => "{}".to_owned(),
-                fields => format!("{{ {fields} }}"),
-            }
+            let inner = fields.collect::<Vec<_>>().join(", ");
+            if inner.is_empty() { "{}".to_owned() } else { format!("{{ {inner} }}") }
         }
     })
 }

@@ -1,4 +1,4 @@
-//! Test results → JUnit XML, which every CI reads.
+//! Test results → `JUnit` XML, which every CI reads.
 //!
 //! In: suites of cases with their failures. Out: XML. Invariant: what stands in names and failures
 //! can't break the document.

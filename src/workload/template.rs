@@ -207,7 +207,9 @@ fn without(detail: &str, values: &[&serde_json::Value]) -> String {
         }
     }
     let mut found = Vec::new();
-    values.iter().for_each(|value| texts(value, &mut found));
+    for value in values {
+        texts(value, &mut found);
+    }
     found.sort_unstable_by_key(|text| std::cmp::Reverse(text.len()));
     found.iter().fold(detail.to_owned(), |detail, text| detail.replace(text, "…"))
 }

@@ -22,6 +22,7 @@ const fn of(meaning: &'static str, example: &'static str, remedy: &'static str) 
 
 impl Code {
     /// Why it is said, what causes it, what to do.
+    #[expect(clippy::too_many_lines, reason = "one entry per code, nothing to divide")]
     pub fn explanation(self) -> Explanation {
         match self {
             Self::File => of(

@@ -4,6 +4,7 @@
 //! every rule that a result names is described in the log.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
@@ -89,8 +90,8 @@ fn uri(path: &str) -> String {
                 uri.push(char::from(byte));
             }
             other => {
-                uri.push('%');
-                uri.push_str(&format!("{other:02X}"));
+                // Writing into a String can't fail.
+                let _ = write!(uri, "%{other:02X}");
             }
         }
     }

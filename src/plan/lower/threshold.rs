@@ -146,7 +146,7 @@ impl Lowering<'_> {
         stages: &mut [Option<Stage>],
     ) {
         for written in written {
-            let kind = self.kind_named(written, ranks);
+            let kind = Self::kind_named(written, ranks);
             let Some((mut threshold, places)) = self.threshold(written, kind, ranks) else {
                 continue;
             };
@@ -295,7 +295,7 @@ impl Lowering<'_> {
     }
 
     /// The kind of the stage that a check of the plan begins with, as far as it can be told.
-    fn kind_named(&self, written: &Spanned<ThresholdFile>, ranks: &Ranks) -> &'static str {
+    fn kind_named(written: &Spanned<ThresholdFile>, ranks: &Ranks) -> &'static str {
         let check = match &written.value {
             ThresholdFile::Text(text) => &text.value,
             ThresholdFile::Map(keys) => &keys.check.value,
