@@ -40,6 +40,14 @@ pub enum Command {
     Validate(ValidateArgs),
     /// Show a plan resolved: stages, params, graph, estimated requests and tokens.
     Plan(PlanArgs),
+    /// Run a plan's tests: resolved values, order, diagnostics, and runs on the simulator.
+    Test(TestArgs),
+    /// List the built-in scenarios with their params; `@name` stands for a plan's path.
+    List(ListArgs),
+    /// Begin a plan from a built-in scenario.
+    Init(InitArgs),
+    /// Explain a diagnostic by its code, such as E011.
+    Explain(ExplainArgs),
     /// Show a plan's params: value, source, type, description.
     Params(ParamsArgs),
     /// Serve the simulated endpoint until interrupted.
@@ -72,7 +80,7 @@ pub struct PlanInputs {
 /// Arguments of `run`.
 #[derive(Debug, Args)]
 pub struct RunArgs {
-    /// The plan file (YAML or TOML).
+    /// The plan file (YAML or TOML), or a built-in scenario such as @cache-eviction.
     pub plan: PathBuf,
     /// What changes the plan.
     #[command(flatten)]
@@ -80,6 +88,9 @@ pub struct RunArgs {
     /// Write results under this folder instead of the plan's.
     #[arg(long, value_name = "DIR")]
     pub results: Option<PathBuf>,
+    /// The summary.json of an earlier run, for checks against `baseline`.
+    #[arg(long, value_name = "FILE")]
+    pub baseline: Option<PathBuf>,
     /// A further output, such as csv:requests.csv; may be given several times.
     #[arg(long = "sink", value_name = "KIND:TARGET")]
     pub sinks: Vec<String>,
@@ -91,18 +102,68 @@ pub struct RunArgs {
     pub progress: ProgressArg,
 }
 
+/// Arguments of `test`.
+#[derive(Debug, Args)]
+pub struct TestArgs {
+    /// Test files (*.test.yaml), or folders that hold some; the current directory unless given.
+    pub paths: Vec<PathBuf>,
+    /// Also write the results to this file as `JUnit` XML.
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
+}
+
+/// Arguments of `list`.
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    /// How to print them.
+    #[arg(long, value_enum, default_value_t = DiagnosticFormat::Text)]
+    pub format: DiagnosticFormat,
+}
+
+/// Arguments of `init`.
+#[derive(Debug, Args)]
+pub struct InitArgs {
+    /// Name of the plan and of its file; the scenario's unless given.
+    pub name: Option<String>,
+    /// The built-in scenario to begin from.
+    #[arg(long, value_name = "SCENARIO", default_value = "cache-eviction")]
+    pub template: String,
+    /// The format of the file.
+    #[arg(long, value_enum, default_value_t = InitFormat::Yaml)]
+    pub format: InitFormat,
+    /// Where editors shall find the schema; it is written to schemas/plan.v1.json unless given.
+    #[arg(long, value_name = "URL|PATH")]
+    pub schema: Option<String>,
+}
+
+/// Arguments of `explain`.
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    /// The code; all codes in a line each unless given.
+    pub code: Option<String>,
+}
+
+/// The formats of a plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum InitFormat {
+    /// YAML, with the scenario's comments.
+    Yaml,
+    /// TOML, without comments.
+    Toml,
+}
+
 /// Arguments of `validate`.
 #[derive(Debug, Args)]
 pub struct ValidateArgs {
-    /// The plan files.
+    /// The plan files, or built-in scenarios such as @cache-eviction.
     #[arg(required = true)]
     pub plans: Vec<PathBuf>,
     /// What changes the plans.
     #[command(flatten)]
     pub inputs: PlanInputs,
     /// How to print problems.
-    #[arg(long, value_enum, default_value_t = DiagnosticFormat::Text)]
-    pub format: DiagnosticFormat,
+    #[arg(long, value_enum, default_value_t = ProblemFormat::Text)]
+    pub format: ProblemFormat,
     /// Treat warnings as errors.
     #[arg(long)]
     pub deny_warnings: bool,
@@ -111,7 +172,7 @@ pub struct ValidateArgs {
 /// Arguments of `plan`.
 #[derive(Debug, Args)]
 pub struct PlanArgs {
-    /// The plan file (YAML or TOML).
+    /// The plan file (YAML or TOML), or a built-in scenario such as @cache-eviction.
     pub plan: PathBuf,
     /// What changes the plan.
     #[command(flatten)]
@@ -124,7 +185,7 @@ pub struct PlanArgs {
 /// Arguments of `params`.
 #[derive(Debug, Args)]
 pub struct ParamsArgs {
-    /// The plan file (YAML or TOML).
+    /// The plan file (YAML or TOML), or a built-in scenario such as @cache-eviction.
     pub plan: PathBuf,
     /// What changes the plan.
     #[command(flatten)]
@@ -219,6 +280,19 @@ pub enum DiagnosticFormat {
     Text,
     /// For programs.
     Json,
+}
+
+/// How `validate` prints problems.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ProblemFormat {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+    /// Annotations of GitHub Actions.
+    Github,
+    /// SARIF 2.1.0.
+    Sarif,
 }
 
 /// How a plan is printed.

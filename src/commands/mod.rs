@@ -4,13 +4,19 @@
 //! and a documented code here; an `Err` that reaches `main` is a bug. Standard output carries the one
 //! report that was asked for, everything else goes to standard error.
 
+pub(crate) mod builtin;
 pub mod completions;
+pub mod explain;
+mod github;
+pub mod init;
+pub mod list;
 pub mod params;
 pub mod plan;
 pub mod report;
 pub mod run;
 pub mod schema;
 pub mod simulate;
+pub mod test;
 pub mod validate;
 
 use std::collections::BTreeMap;
@@ -21,11 +27,12 @@ use std::sync::OnceLock;
 use crate::cli::{OutputFormat, PlanInputs, When};
 use crate::graph::Graph;
 use crate::metrics::summary::Summary;
-use crate::plan::diagnostic::{Diagnostic, render};
-use crate::plan::{LoadOptions, Loaded, Redactor, Sources};
+use crate::plan::diagnostic::{self, Diagnostic, render};
+use crate::plan::{LoadOptions, Loaded, Plan, Redactor, Sources};
 use crate::report::console;
 use crate::report::look::Look;
 use crate::sink;
+use builtin::Place;
 
 /// The run is incomplete or invalid.
 pub const INCOMPLETE: u8 = 5;
@@ -40,10 +47,15 @@ pub const PLAN_INVALID: u8 = 3;
 /// Preflight failed; nothing was sent.
 pub const PREFLIGHT: u8 = 4;
 
+/// The selection matched nothing.
+pub const NOTHING_SELECTED: u8 = 11;
+
 /// A plan that can be run.
 pub(crate) struct Ready {
     pub loaded: Loaded,
     pub graph: Graph,
+    /// Holds the files of a built-in scenario.
+    _place: Place,
 }
 
 /// `--color`, for the whole process.
@@ -80,24 +92,85 @@ pub fn set_up_logging(verbose: u8) {
         .init();
 }
 
-/// Reads a plan and builds its graph; prints every problem and warning to standard error.
-/// `Err` holds the exit code.
-pub(crate) fn load(path: &Path, options: &LoadOptions) -> Result<Ready, u8> {
-    let loaded = match crate::plan::load(path, options) {
+/// Reads a plan and builds its graph; prints every problem and warning to standard error. With
+/// `json`, standard output is kept free. `Err` holds the exit code.
+pub(crate) fn load(path: &Path, options: &LoadOptions, json: bool) -> Result<Ready, u8> {
+    let place = place(path)?;
+    let mut loaded = match crate::plan::load(&place.path, options) {
         Ok(loaded) => loaded,
         Err(error) => {
-            eprint!("{}", show(&error.diagnostics, &error.sources, &error.redactor));
+            say(&error.diagnostics, &error.sources, &error.redactor, json);
             return Err(PLAN_INVALID);
         }
     };
-    eprint!("{}", show(&loaded.warnings, &loaded.sources, &loaded.redactor));
-    match Graph::build(&loaded.plan) {
-        Ok(graph) => Ok(Ready { loaded, graph }),
+    say(&loaded.warnings, &loaded.sources, &loaded.redactor, json);
+    let graph = match Graph::build(&loaded.plan) {
+        Ok(graph) => graph,
         Err(diagnostics) => {
-            eprint!("{}", show(&diagnostics, &loaded.sources, &loaded.redactor));
-            Err(PLAN_INVALID)
+            say(&diagnostics, &loaded.sources, &loaded.redactor, json);
+            return Err(PLAN_INVALID);
+        }
+    };
+    let problems = templates(&loaded);
+    if !problems.is_empty() {
+        say(&problems, &loaded.sources, &loaded.redactor, json);
+        return Err(PLAN_INVALID);
+    }
+    if let Some(name) = &place.name {
+        loaded.plan.path = name.into();
+        for threshold in loaded.plan.stages.iter_mut().flat_map(|stage| &mut stage.thresholds) {
+            threshold.location.file.clone_from(name);
         }
     }
+    Ok(Ready { loaded, graph, _place: place })
+}
+
+/// Where a plan, or a built-in scenario, lies. `Err` holds the exit code.
+pub(crate) fn place(path: &Path) -> Result<Place, u8> {
+    Place::of(path).map_err(|message| {
+        eprintln!("error: {message}");
+        PLAN_INVALID
+    })
+}
+
+/// Everything there is to say about a plan, and the plan with its graph if it may run.
+pub(crate) fn checked(
+    path: &Path,
+    options: &LoadOptions,
+) -> (Vec<Diagnostic>, Sources, Redactor, Option<(Plan, Graph)>) {
+    let loaded = match crate::plan::load(path, options) {
+        Err(error) => return (error.diagnostics, error.sources, error.redactor, None),
+        Ok(loaded) => loaded,
+    };
+    let mut diagnostics = templates(&loaded);
+    let graph = Graph::build(&loaded.plan);
+    let Loaded { plan, warnings, sources, redactor } = loaded;
+    let ready = match graph {
+        Ok(graph) if diagnostics.is_empty() => Some((plan, graph)),
+        Ok(_) => None,
+        Err(cycles) => {
+            diagnostics.extend(cycles);
+            None
+        }
+    };
+    diagnostics.extend(warnings);
+    (diagnostics, sources, redactor, ready)
+}
+
+/// What is wrong with a plan's templates, without its secrets.
+fn templates(loaded: &Loaded) -> Vec<Diagnostic> {
+    let mut problems = crate::workload::check::check(&loaded.plan, &loaded.sources);
+    for problem in &mut problems {
+        problem.redact(&loaded.redactor);
+    }
+    problems
+}
+
+/// Prints diagnostics to standard error, and as annotations where GitHub reads them: on standard
+/// output, unless that carries a document.
+pub(crate) fn say(found: &[Diagnostic], sources: &Sources, redactor: &Redactor, json: bool) {
+    eprint!("{}", show(found, sources, redactor));
+    github::annotate(&diagnostic::render_github(found), json);
 }
 
 /// Diagnostics as text for standard error.

@@ -5,7 +5,8 @@ use crate::plan::params::{render_json, render_text};
 
 /// Prints the params of a plan.
 pub fn run(args: &ParamsArgs) -> anyhow::Result<u8> {
-    let ready = match super::load(&args.plan, &super::load_options(&args.inputs)) {
+    let is_json = args.format == DiagnosticFormat::Json;
+    let ready = match super::load(&args.plan, &super::load_options(&args.inputs), is_json) {
         Ok(ready) => ready,
         Err(code) => return Ok(code),
     };

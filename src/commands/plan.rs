@@ -6,11 +6,12 @@ use serde_json::json;
 
 use crate::cli::{PlanArgs, PlanFormat};
 use crate::graph::{Graph, describe};
-use crate::plan::{Action, Endpoint, Limit, Plan, Repeat, Stage, Target, params};
+use crate::plan::{Action, Ending, Endpoint, Limit, Plan, Repeat, Stage, Target, params};
 
 /// Prints the resolved plan.
 pub fn run(args: &PlanArgs) -> anyhow::Result<u8> {
-    let ready = match super::load(&args.plan, &super::load_options(&args.inputs)) {
+    let is_document = args.format != PlanFormat::Text;
+    let ready = match super::load(&args.plan, &super::load_options(&args.inputs), is_document) {
         Ok(ready) => ready,
         Err(code) => return Ok(code),
     };
@@ -117,7 +118,18 @@ fn text(plan: &Plan, graph: &Graph) -> String {
         }
         for threshold in &stage.thresholds {
             let implied = if threshold.implicit { "  (implied by the kind)" } else { "" };
-            let _ = writeln!(out, "  {:<width$}    must hold: {}{implied}", "", threshold.check);
+            let rungs = threshold.rungs.as_ref().map(|it| format!("  where {}", it.text));
+            let rungs = rungs.unwrap_or_default();
+            let _ =
+                writeln!(out, "  {:<width$}    must hold: {}{rungs}{implied}", "", threshold.check);
+        }
+        for live in &stage.live {
+            let what = match live.ending {
+                Ending::Abort => "aborts",
+                Ending::Stop => "stops",
+            };
+            let over = live.over.map_or_else(String::new, |over| format!(" over {over:?}"));
+            let _ = writeln!(out, "  {:<width$}    {what} when: {}{over}", "", live.when.check);
         }
     }
     let _ = writeln!(out, "\nestimate\n  {}", total.in_words());
@@ -129,7 +141,8 @@ fn text(plan: &Plan, graph: &Graph) -> String {
     out
 }
 
-fn document(plan: &Plan) -> serde_json::Value {
+/// The plan as `--format json` has it.
+pub(super) fn document(plan: &Plan) -> serde_json::Value {
     let stages: Vec<_> = plan
         .stages
         .iter()
@@ -153,7 +166,20 @@ fn document(plan: &Plan) -> serde_json::Value {
                     "level": threshold.level,
                     "implicit": threshold.implicit,
                     "is_relative": matches!(threshold.right, Limit::Times { .. }),
+                    "where": threshold.rungs.as_ref().map(|it| &it.text),
+                    "allow_no_data": threshold.allow_no_data,
+                    "min_samples": threshold.min_samples,
+                    "needs_baseline": matches!(threshold.right, Limit::Baseline { .. }),
                     "location": threshold.location.to_string(),
+                })).collect::<Vec<_>>(),
+                "live": stage.live.iter().map(|live| json!({
+                    "check": live.when.check,
+                    "ending": match live.ending {
+                        Ending::Abort => "abort",
+                        Ending::Stop => "stop_when",
+                    },
+                    "over_s": live.over.map(|over| over.as_secs_f64()),
+                    "min_samples": live.when.min_samples,
                 })).collect::<Vec<_>>(),
             })
         })

@@ -1,19 +1,27 @@
 //! `runner run PLAN`: the main job.
 
 use std::io::IsTerminal;
+use std::path::Path;
 
-use crate::cli::{ProgressArg, RunArgs};
+use crate::cli::{OutputFormat, ProgressArg, RunArgs};
 use crate::executor::progress::ProgressMode;
 use crate::executor::{self, RunError, RunOptions};
+use crate::metrics::baseline;
+use crate::metrics::summary::Summary;
+use crate::plan::Loaded;
 
 /// Runs a plan; the exit code is the run's verdict.
 pub fn run(args: &RunArgs) -> anyhow::Result<u8> {
     let mut inputs = super::load_options(&args.inputs);
     inputs.sinks.clone_from(&args.sinks);
-    let super::Ready { mut loaded, graph } = match super::load(&args.plan, &inputs) {
+    let is_json = args.output_format == OutputFormat::Json;
+    let super::Ready { mut loaded, graph, .. } = match super::load(&args.plan, &inputs, is_json) {
         Ok(ready) => ready,
         Err(code) => return Ok(code),
     };
+    if let Err(code) = compare_with(&mut loaded, args.baseline.as_deref(), is_json) {
+        return Ok(code);
+    }
     if let Some(results) = &args.results {
         loaded.plan.results.clone_from(results);
     }
@@ -39,10 +47,34 @@ pub fn run(args: &RunArgs) -> anyhow::Result<u8> {
     // A connection that a server never closes must not hold up the exit.
     runtime.shutdown_background();
     super::print_summary(&finished.summary, args.output_format)?;
+    super::github::annotate(&super::github::thresholds(&finished.summary), is_json);
     if let Some(problem) = &finished.unfinished {
         eprintln!("error: the run's results are not complete on disk: {problem}");
         return Ok(super::INCOMPLETE);
     }
     eprintln!("results: {}", finished.directory.display());
     Ok(super::exit_code(&finished.summary))
+}
+
+/// Gives the checks against `baseline` their numbers. `Err` holds the exit code.
+fn compare_with(loaded: &mut Loaded, baseline: Option<&Path>, json: bool) -> Result<(), u8> {
+    let summary = match baseline {
+        None => None,
+        Some(path) => match read_summary(path) {
+            Ok(summary) => Some((summary, path.display().to_string())),
+            Err(error) => {
+                eprintln!("error: --baseline {}: {error}", path.display());
+                eprintln!("  help: give the summary.json of an earlier run");
+                return Err(super::PLAN_INVALID);
+            }
+        },
+    };
+    let summary = summary.as_ref().map(|(summary, file)| (summary, file.as_str()));
+    let found = baseline::resolve(&mut loaded.plan, summary);
+    super::say(&found, &loaded.sources, &loaded.redactor, json);
+    if found.is_empty() { Ok(()) } else { Err(super::PLAN_INVALID) }
+}
+
+fn read_summary(path: &Path) -> anyhow::Result<Summary> {
+    Ok(serde_json::from_slice(&std::fs::read(path)?)?)
 }

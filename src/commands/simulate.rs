@@ -25,16 +25,18 @@ enum Ended {
 pub fn run(args: &SimulateArgs) -> anyhow::Result<u8> {
     let config = match &args.plan {
         None => SimulatorConfig::default(),
-        Some(path) => match super::load(path, &super::load_options(&PlanInputs::default())) {
-            Ok(ready) => {
-                let Some(config) = first_simulator(&ready.loaded.plan) else {
-                    eprintln!("error: no stage of {} uses a simulator", path.display());
-                    return Ok(super::PLAN_INVALID);
-                };
-                config
+        Some(path) => {
+            match super::load(path, &super::load_options(&PlanInputs::default()), false) {
+                Ok(ready) => {
+                    let Some(config) = first_simulator(&ready.loaded.plan) else {
+                        eprintln!("error: no stage of {} uses a simulator", path.display());
+                        return Ok(super::PLAN_INVALID);
+                    };
+                    config
+                }
+                Err(code) => return Ok(code),
             }
-            Err(code) => return Ok(code),
-        },
+        }
     };
     let bind = SocketAddr::from((Ipv4Addr::LOCALHOST, args.port));
     match serve(config, bind, args.truth.as_deref()) {

@@ -6,6 +6,7 @@
 //! directory is finished whatever happens after.
 
 mod connect;
+mod guard;
 pub mod manifest;
 pub mod progress;
 pub mod rebuild;
@@ -25,6 +26,7 @@ use crate::report::view::Background;
 use crate::sink::{self, OpenSink, SinkError};
 use crate::stage::Stop;
 use connect::Connections;
+use guard::{Watch, guards};
 use manifest::{Host, MANIFEST_VERSION, Manifest, ManifestPlan};
 use progress::{Progress, ProgressMode};
 use recorder::{Event, Recorder, RecorderError};
@@ -109,8 +111,11 @@ pub async fn run(plan: &Plan, graph: &Graph, options: RunOptions) -> Result<Fini
     directory.write_manifest(&manifest)?;
     let mut progress = Progress::new(plan, options.progress);
     let run_nonce = run_nonce(plan, &run_line.run_id);
+    let guards = guards(plan, &stop);
+    let mut watch = Watch::new(plan, &guards);
     let (records, recorder) = Recorder::start(directory.path(), run_line, sinks, move |event| {
         if let Event::Line(line) = event {
+            watch.observe(line);
             progress.observe(line);
         }
     })?;
@@ -124,6 +129,7 @@ pub async fn run(plan: &Plan, graph: &Graph, options: RunOptions) -> Result<Fini
         records: &records,
         clock,
         stop: &stop,
+        guards: &guards,
     };
     tokio::select! {
         () = walk.run() => {}

@@ -7,6 +7,7 @@ use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 
 use super::connect::Connections;
+use super::guard::Guard;
 use crate::graph::Graph;
 use crate::plan::Plan;
 use crate::record::{RecordSender, RunClock, StageState};
@@ -21,6 +22,8 @@ pub(super) struct Walk<'a> {
     pub records: &'a RecordSender,
     pub clock: RunClock,
     pub stop: &'a Stop,
+    /// How each stage is stopped by itself.
+    pub guards: &'a [Guard],
 }
 
 impl Walk<'_> {
@@ -79,7 +82,8 @@ impl Walk<'_> {
             server: &connection.server,
             records: self.records,
             clock: self.clock,
-            stop: self.stop,
+            stop: &self.guards[node].stop,
+            early: &self.guards[node].early,
         })
         .await
     }
@@ -97,7 +101,8 @@ impl Walk<'_> {
                 server: &connection.server,
                 records: self.records,
                 clock: self.clock,
-                stop: self.stop,
+                stop: &self.guards[node].stop,
+                early: &self.guards[node].early,
             },
             state,
             reason,

@@ -9,6 +9,7 @@ use super::quantity;
 use super::summary::{RunEnd, RunSummary, SUMMARY_VERSION, StageSummary, Summary};
 use super::tally::{Measured, StageTally};
 use super::verdict;
+use crate::plan::Threshold;
 use crate::record::{Line, RECORD_VERSION, RunLine, StageEnd};
 
 /// Requests sent later than this after they were due (99th percentile, in milliseconds) mean that
@@ -23,6 +24,17 @@ pub struct Aggregator {
     slots: Vec<Slot>,
     invalid: Vec<String>,
     strays: u64,
+    unjudged: Vec<Unjudged>,
+}
+
+/// A check with `where:` that no rung of its stage has had so far.
+#[derive(Debug)]
+struct Unjudged {
+    stage: String,
+    cell: Option<String>,
+    threshold: Threshold,
+    /// The rung was one it chooses.
+    was_judged: bool,
 }
 
 /// A stage at its place in the order of the run.
@@ -79,6 +91,7 @@ impl Aggregator {
                 self.close(slot, None);
             }
         }
+        self.judge_the_unjudged();
         let stages: Vec<StageSummary> = self.slots.iter().filter_map(Slot::summary).collect();
         let invalid = self.invalid(end);
         let mut notes: Vec<String> = invalid.iter().map(|why| format!("INVALID: {why}")).collect();
@@ -158,12 +171,55 @@ impl Aggregator {
         let earlier: Vec<&Measured> = self.slots.iter().filter_map(Slot::measured).collect();
         measured.summary.thresholds = thresholds
             .iter()
+            .filter(|threshold| threshold.judges(measured.summary.rung))
             .map(|threshold| gate::judge(threshold, &measured, &earlier))
             .chain(measured.summary.flush.as_ref().map(gate::judge_flush))
             .collect();
+        self.note_rungs(&thresholds, &measured.summary);
         let label = measured.summary.label();
         self.invalid.extend(faults.into_iter().map(|fault| format!("stage {label}: {fault}")));
         self.slots.insert(slot, Slot::Done(Box::new(measured)));
+    }
+}
+
+impl Aggregator {
+    /// Remembers which checks with `where:` have met a rung that they choose.
+    fn note_rungs(&mut self, thresholds: &[Threshold], stage: &StageSummary) {
+        for threshold in thresholds.iter().filter(|it| it.rungs.is_some()) {
+            let was_judged = threshold.judges(stage.rung);
+            let known = self.unjudged.iter_mut().find(|it| {
+                it.stage == stage.id && it.cell == stage.cell && it.threshold == *threshold
+            });
+            match known {
+                Some(known) => known.was_judged |= was_judged,
+                None => self.unjudged.push(Unjudged {
+                    stage: stage.id.clone(),
+                    cell: stage.cell.clone(),
+                    threshold: threshold.clone(),
+                    was_judged,
+                }),
+            }
+        }
+    }
+
+    /// A check that chose no rung at all fails, on the last rung of its stage.
+    fn judge_the_unjudged(&mut self) {
+        for unjudged in std::mem::take(&mut self.unjudged) {
+            if unjudged.was_judged {
+                continue;
+            }
+            let last = self.slots.iter_mut().rev().find_map(|slot| match slot {
+                Slot::Done(it)
+                    if it.summary.id == unjudged.stage && it.summary.cell == unjudged.cell =>
+                {
+                    Some(it)
+                }
+                _ => None,
+            });
+            if let Some(last) = last {
+                last.summary.thresholds.push(gate::not_judged(&unjudged.threshold));
+            }
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use super::quantity::{plural, show, show_apart};
 use super::summary::{StageSummary, ThresholdResult};
 use super::tally::Measured;
 use crate::plan::metric::{self, METRICS};
-use crate::plan::{Aggregate, CacheWord, Level, Limit, MetricRef, Op, Threshold};
+use crate::plan::{Aggregate, BaselineValue, CacheWord, Level, Limit, MetricRef, Op, Threshold};
 use crate::record::{CacheState, FlushLine, FlushState};
 
 /// Judges `threshold` on `own`, with references to `earlier` stages resolved.
@@ -27,6 +27,24 @@ pub fn judge(threshold: &Threshold, own: &Measured, earlier: &[&Measured]) -> Th
             let product = format!("{factor} × {} ({})", name(of), show(base, unit));
             Ok((factor * base, Some(product)))
         }),
+        Limit::Baseline { share, values } => judge_number(threshold, own, earlier, |unit| {
+            let base = baseline(&threshold.left, values, own, earlier)?;
+            let shown = show(base, unit);
+            let sum = if *share < 0.0 {
+                format!("baseline ({shown}) - {}", percent(-share))
+            } else if *share > 0.0 {
+                format!("baseline ({shown}) + {}", percent(*share))
+            } else {
+                format!("baseline ({shown})")
+            };
+            Ok((base * (1.0 + share), Some(sum)))
+        }),
+    };
+    let judged = match judged {
+        Judged { no_data: true, reason, .. } if threshold.allow_no_data => {
+            Judged { pass: true, reason: format!("{reason}; the plan allows that"), ..judged }
+        }
+        judged => judged,
     };
     ThresholdResult {
         check: threshold.check.clone(),
@@ -47,13 +65,15 @@ struct Judged {
     limit: Option<Value>,
     samples: u64,
     pass: bool,
+    /// There was nothing at all to judge.
+    no_data: bool,
     reason: String,
 }
 
 impl Judged {
     fn no_data(reason: impl std::fmt::Display) -> Self {
         let reason = format!("no data: {reason}");
-        Self { actual: None, limit: None, samples: 0, pass: false, reason }
+        Self { actual: None, limit: None, samples: 0, pass: false, no_data: true, reason }
     }
 }
 
@@ -82,6 +102,7 @@ fn judge_number(
         limit: None,
         samples: left.samples,
         pass: false,
+        no_data: false,
         reason: String::new(),
     };
     let (limit, product) = match right(unit) {
@@ -96,7 +117,7 @@ fn judge_number(
             format!("too little data: {have}, at least {want} needed ({actual} so far)");
         return judged;
     }
-    judged.pass = holds(left.value, threshold.op, limit);
+    judged.pass = threshold.op.holds(left.value, limit);
     let relation = if judged.pass { symbol(threshold.op) } else { opposite(threshold.op) };
     judged.reason = format!("{actual} {relation} {shown_limit}");
     if let Some(product) = product {
@@ -126,6 +147,7 @@ fn judge_cache(
         limit: Some(Value::String(wanted.to_string())),
         samples: stage.counts.ok,
         pass: verdict == wanted,
+        no_data: stage.counts.ok == 0 || verdict == CacheState::Unknown,
         reason: String::new(),
     };
     judged.reason = match verdict {
@@ -234,13 +256,44 @@ fn resolve<'a>(
     }
 }
 
-fn holds(left: f64, op: Op, right: f64) -> bool {
-    match op {
-        Op::Lt => left < right,
-        Op::Le => left <= right,
-        Op::Gt => left > right,
-        Op::Ge => left >= right,
-        Op::Eq => left.eq(&right),
+/// What the baseline has for this stage, cell and rung.
+fn baseline(
+    of: &MetricRef,
+    values: &[BaselineValue],
+    own: &Measured,
+    earlier: &[&Measured],
+) -> Result<f64, String> {
+    let stage = &resolve(of, own, earlier)?.summary;
+    let same = |value: &&BaselineValue| {
+        value.cell == stage.cell && value.rung.map(f64::to_bits) == stage.rung.map(f64::to_bits)
+    };
+    match values.iter().find(same) {
+        Some(found) => Ok(found.value),
+        None if values.is_empty() => Err("no baseline was given".to_owned()),
+        None => Err(format!("the baseline has no {}", stage.label())),
+    }
+}
+
+/// `10 %` of 0.1, without the noise of binary fractions.
+fn percent(share: f64) -> String {
+    format!("{} %", (share * 1e6).round() / 1e4)
+}
+
+/// Why a check that chooses rungs was judged on none of them.
+pub fn not_judged(threshold: &Threshold) -> ThresholdResult {
+    let filter = threshold.rungs.as_ref().map_or("", |filter| filter.text.as_str());
+    let allowed = threshold.allow_no_data;
+    let end = if allowed { "; the plan allows that" } else { "" };
+    ThresholdResult {
+        check: threshold.check.clone(),
+        level: threshold.level,
+        actual: None,
+        limit: None,
+        unit: unit_of(&threshold.left).to_owned(),
+        samples: 0,
+        pass: allowed,
+        reason: format!("no data: no rung has `{filter}`{end}"),
+        location: threshold.location.to_string(),
     }
 }
 
@@ -266,7 +319,7 @@ fn opposite(op: Op) -> &'static str {
 }
 
 /// `cold.ttft.p50`.
-fn name(of: &MetricRef) -> String {
+pub(super) fn name(of: &MetricRef) -> String {
     let stage = of.stage.as_ref().map(|stage| format!("{stage}.")).unwrap_or_default();
     let aggregate = match of.aggregate {
         None => String::new(),

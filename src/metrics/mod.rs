@@ -15,18 +15,22 @@
 //! | [`window`] | samples → statistics of each stretch of a running stage |
 //! | [`steady`] | samples over time → the part that is in steady state |
 //! | [`saturation`] | rungs → capacity, sustainable level, advice |
+//! | [`baseline`] | summary of an earlier run → limits of `baseline ± n%` |
+//! | [`live`] | records → whether a running stage must end |
 //! | [`gate`] | threshold + numbers → [`summary::ThresholdResult`] |
 //! | [`verdict`] | summary → validity and exit code |
 //! | [`quantity`] | number + unit → text for people |
 //! | [`schema`] | types → `schemas/record.v1.json`, `schemas/summary.v1.json` |
 
 pub mod aggregator;
+pub mod baseline;
 pub mod bootstrap;
 pub mod cache_verdict;
 pub mod catalogue;
 pub mod distribution;
 pub mod gate;
 pub mod histogram;
+pub mod live;
 pub mod quantity;
 pub mod record_log;
 pub mod saturation;

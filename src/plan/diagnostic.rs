@@ -5,12 +5,18 @@
 //! wrong, the labels where, the help what to do; one finding is one diagnostic.
 
 mod code;
+mod explain;
+mod github;
 mod render;
+mod sarif;
 
 use std::fmt;
 
 pub use code::Code;
+pub use explain::Explanation;
+pub use github::{annotation, render_github};
 pub use render::{json, render, render_json};
+pub use sarif::sarif;
 
 use super::{Location, Redactor};
 

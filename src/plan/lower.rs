@@ -4,6 +4,7 @@
 //! checked, or diagnostics. Invariant: nothing is reported about what binding has already refused.
 
 mod endpoint;
+mod live;
 mod merge;
 mod path;
 mod prompt;

@@ -27,11 +27,15 @@ pub mod params;
 mod redact;
 pub mod schema;
 mod source;
-mod suggest;
+pub(crate) mod suggest;
+mod test_file;
 mod threshold;
+mod toml_text;
 pub mod units;
 
 pub use load::{LoadError, LoadOptions, Loaded, load, load_text};
 pub use model::*;
 pub use redact::Redactor;
 pub use source::Sources;
+pub use test_file::{ENDINGS, Expect, TestCase, TestFile, load_tests};
+pub use toml_text::to_toml;

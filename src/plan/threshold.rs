@@ -6,7 +6,7 @@
 
 use super::diagnostic::Code;
 use super::metric::{self, METRICS, Metric};
-use super::{Aggregate, CacheWord, Limit, MetricRef, Op, suggest, units};
+use super::{Aggregate, CacheWord, Limit, MetricRef, Op, RungFilter, suggest, units};
 
 /// The two sides of a check.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,7 +37,8 @@ pub(crate) struct Problem {
 }
 
 const FORMS: &str = "write a check such as `ttft.p99 < 800ms`, `error_rate <= 1%`, \
-                     `ttft.p50 <= 0.5 * cold.ttft.p50` or `cache == warm`";
+                     `ttft.p50 <= 0.5 * cold.ttft.p50`, `ttft.p95 <= baseline + 10%` or \
+                     `cache == warm`";
 
 impl Problem {
     fn new(code: Code, at: (usize, usize), message: impl Into<String>) -> Self {
@@ -68,6 +69,9 @@ pub(crate) fn parse(text: &str, stages: &[&str]) -> Result<Check, Problem> {
     if unit == "verdict" {
         return verdict(left, op, (at, len), right, place);
     }
+    if let Some(baseline) = baseline(right, place)? {
+        return Ok(check(left, op, baseline, place));
+    }
     if let Some((factor, other)) = right.split_once('*') {
         let factor_at = (from, factor.trim_end().len());
         let other_from = from + factor.len() + 1 + start_of(other);
@@ -92,6 +96,58 @@ pub(crate) fn parse(text: &str, stages: &[&str]) -> Result<Check, Problem> {
     let value = value(right, unit, left_text.trim())
         .map_err(|message| Problem::new(Code::Unit, place, message))?;
     Ok(check(left, op, Limit::Value(value), place))
+}
+
+/// `baseline`, `baseline + 10%`, `baseline - 5%`; `None` when the limit is something else.
+fn baseline(right: &str, place: (usize, usize)) -> Result<Option<Limit>, Problem> {
+    const WAYS: &str = "write `baseline`, `baseline + 10%` or `baseline - 5%`";
+    let of = |share| Ok(Some(Limit::Baseline { share, values: Vec::new() }));
+    let wrong = |message: String| Err(Problem::new(Code::Threshold, place, message).help(WAYS));
+    let Some(rest) = right.strip_prefix("baseline") else {
+        let named = right.split(|it: char| !it.is_ascii_alphanumeric() && it != '.');
+        if named.into_iter().any(|word| word == "baseline") {
+            return wrong("a baseline is compared with by adding or taking off a share".into());
+        }
+        return Ok(None);
+    };
+    // A stage may be called so, or begin so.
+    if rest.starts_with(|next: char| next == '.' || next == '_' || next.is_ascii_alphanumeric()) {
+        return Ok(None);
+    }
+    let rest = rest.trim();
+    let (sign, share) = match rest.chars().next() {
+        None => return of(0.0),
+        Some('+') => (1.0, rest[1..].trim()),
+        Some('-') => (-1.0, rest[1..].trim()),
+        Some(_) => return wrong(format!("`{rest}` can't follow `baseline`")),
+    };
+    match share.strip_suffix('%').map(|number| units::number(number.trim())) {
+        Some(Ok(percent)) if (0.0..=100_000.0).contains(&percent) => of(sign * percent / 100.0),
+        _ => wrong(format!("`{share}` is not a share of the baseline")),
+    }
+}
+
+/// Parses `where: rate <= 8` against the names that a stage's rungs go by.
+pub(crate) fn rungs(text: &str, names: &[&str]) -> Result<RungFilter, Problem> {
+    const WAYS: &str = "write `rung <= 8`, or `rate <= 8` in a ladder of rates";
+    let (op, at, len) =
+        operator(text).map_err(|problem| Problem { help: WAYS.into(), ..problem })?;
+    let from = start_of(text);
+    let name = text[..at].trim();
+    if !names.contains(&name) {
+        let place = (from.min(at), name.len().max(1));
+        return Err(Problem::new(Code::Metric, place, format!("rungs have no `{name}`"))
+            .label(suggest::did_you_mean(name, names.iter().copied()))
+            .help(format!("known here: {}", suggest::list(names.iter().copied()))));
+    }
+    let written = &text[at + len..];
+    let place = (at + len + start_of(written), written.trim().len().max(1));
+    let value = if name == "concurrency" { units::number(written) } else { units::rate(written) };
+    let value = value.map_err(|_| {
+        let message = format!("`{}` is not a number to compare rungs with", written.trim());
+        Problem::new(Code::Unit, place, message).help(WAYS)
+    })?;
+    Ok(RungFilter { text: text.trim().to_owned(), op, value })
 }
 
 fn check(left: Side, op: Op, right: Limit, right_at: (usize, usize)) -> Check {

@@ -22,6 +22,7 @@ pub mod draw;
 pub mod escape;
 mod evidence;
 pub mod html;
+pub mod junit;
 pub mod look;
 pub mod markdown;
 pub mod palette;

@@ -10,13 +10,14 @@ mod exchange;
 mod flush;
 mod tokens;
 
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
 use crate::client::Client;
 use crate::client::probe::Server;
-use crate::plan::{Action, Stage};
+use crate::plan::{Action, Ending, Stage};
 use crate::record::{CacheState, Line, RecordSender, RunClock, StageEnd, StageStart, StageState};
 
 /// What a stage works with.
@@ -40,6 +41,8 @@ pub struct StageContext<'a> {
     pub clock: RunClock,
     /// The two ways to end early.
     pub stop: &'a Stop,
+    /// Why the plan itself ends the stage early, once it does.
+    pub early: &'a EarlyEnd,
 }
 
 /// The two ways to end a run early.
@@ -49,6 +52,39 @@ pub struct Stop {
     pub drain: CancellationToken,
     /// Cut what is in flight, too.
     pub cut: CancellationToken,
+}
+
+impl Stop {
+    /// The same for one stage: pulled with this one, but not the other way round.
+    #[must_use]
+    pub fn child(&self) -> Self {
+        Self { drain: self.drain.child_token(), cut: self.cut.child_token() }
+    }
+}
+
+/// Why a check of the plan ends its stage while it runs; set at most once.
+#[derive(Debug, Clone, Default)]
+pub struct EarlyEnd(Arc<OnceLock<(Ending, String)>>);
+
+impl EarlyEnd {
+    /// Says why, before the stage's [`Stop`] is pulled.
+    pub fn set(&self, ending: Ending, why: String) {
+        let _only_the_first_counts = self.0.set((ending, why));
+    }
+
+    /// What the end of the stage comes to: a stage that was done anyway stays as it is.
+    fn explain(&self, outcome: StageOutcome) -> StageOutcome {
+        match self.0.get() {
+            Some((Ending::Abort, why)) if outcome.state == StageState::Interrupted => {
+                StageOutcome::failed(format!("aborted: {why}"))
+            }
+            Some((Ending::Stop, why)) if outcome.state == StageState::Interrupted => StageOutcome {
+                reason: Some(format!("stopped: {why}")),
+                ..StageOutcome::completed()
+            },
+            _ => outcome,
+        }
+    }
 }
 
 /// How a stage ended.
@@ -104,6 +140,7 @@ pub async fn run(context: StageContext<'_>) -> StageOutcome {
         Action::Flush(flush) => flush::run(&context, flush).await,
         Action::Pause(length) => pause(&context, *length).await,
     };
+    let outcome = context.early.explain(outcome);
     context.records.send(Line::StageEnd(end_line(&context, &outcome))).await;
     outcome
 }

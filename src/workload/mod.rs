@@ -4,9 +4,11 @@
 //! a pure function of plan, seed, nonce and `i`, so that it can be striped, resumed and repeated.
 //! To add one: a file here and a line in the stage that uses it.
 
+pub mod check;
 pub mod filler;
 pub mod prompt;
 pub mod seed;
+mod template;
 pub mod tokenizer;
 
 use crate::request::Request;

@@ -5,14 +5,14 @@
 //! different indices of a cold stage share no prefix beyond the chat template's own.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 
-use minijinja::value::Serde;
-use minijinja::{Environment, UndefinedBehavior, context};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use super::filler::filler;
+use super::template::{Functions, TemplateProblem, Templates, variables};
 use super::tokenizer::Tokenizer;
 use super::{Workload, WorkloadError};
 use crate::plan::{Context, ContextSource, Prompt, Repeat};
@@ -21,9 +21,6 @@ use crate::request::{Message, Request, hex};
 /// Context length that is assumed when neither plan nor server names one (the first seed's
 /// default for `--max_ctx_tokens`).
 const DEFAULT_MAX_CTX_TOKENS: u64 = 131_072;
-
-/// Steps a template may take before it counts as endless.
-const TEMPLATE_FUEL: u64 = 1_000_000;
 
 /// The document that ships inside the binary.
 const BUNDLED_DOCUMENT: &str = include_str!("../../datasets/document.txt");
@@ -46,7 +43,7 @@ pub struct PromptSettings<'a> {
 /// The requests of a cold or warm stage.
 pub struct PromptWorkload {
     prompt: Prompt,
-    templates: Environment<'static>,
+    templates: Templates,
     rows: Vec<Value>,
     document: Document,
     tokenizer: Tokenizer,
@@ -75,13 +72,11 @@ impl PromptWorkload {
         tokenizer: Tokenizer,
     ) -> Result<Self, WorkloadError> {
         let prompt = repeat.prompt.clone();
-        let mut templates = Environment::new();
-        templates.set_undefined_behavior(UndefinedBehavior::Strict);
-        templates.set_fuel(Some(TEMPLATE_FUEL));
+        let mut templates = Templates::new(&prompt.files, &tokenizer);
         for (position, message) in prompt.messages.iter().enumerate() {
             templates
-                .add_template_owned(template_name(position), message.content.clone())
-                .map_err(|error| template_error(&message.location.to_string(), &error))?;
+                .add(template_name(position), message.content.clone())
+                .map_err(|problem| problem.at(&message.location.to_string(), None))?;
         }
         let rows = prompt.dataset.as_deref().map(read_rows).transpose()?.unwrap_or_default();
         let document = match &prompt.context {
@@ -108,27 +103,15 @@ impl PromptWorkload {
         nonce(&self.run_nonce, &self.nonce_key, distinct)
     }
 
-    fn render(
-        &self,
-        position: usize,
-        variables: &minijinja::Value,
-    ) -> Result<String, WorkloadError> {
-        let location = self.prompt.messages[position].location.to_string();
-        self.templates
-            .get_template(&template_name(position))
-            .and_then(|template| template.render(variables))
-            .map_err(|error| template_error(&location, &error))
-    }
-
     /// Renders the strings of extra body fields; other values pass as they are.
     fn render_body(
         &self,
-        variables: &minijinja::Value,
-    ) -> Result<Map<String, Value>, WorkloadError> {
+        render: &dyn Fn(&str) -> Result<String, TemplateProblem>,
+    ) -> Result<Map<String, Value>, TemplateProblem> {
         fn walk(
             value: &Value,
-            render: &dyn Fn(&str) -> Result<String, minijinja::Error>,
-        ) -> Result<Value, minijinja::Error> {
+            render: &dyn Fn(&str) -> Result<String, TemplateProblem>,
+        ) -> Result<Value, TemplateProblem> {
             Ok(match value {
                 Value::String(text) if text.contains("{{") || text.contains("{%") => {
                     Value::String(render(text)?)
@@ -140,25 +123,13 @@ impl PromptWorkload {
                     fields
                         .iter()
                         .map(|(key, item)| Ok((key.clone(), walk(item, render)?)))
-                        .collect::<Result<_, minijinja::Error>>()?,
+                        .collect::<Result<_, TemplateProblem>>()?,
                 ),
                 other => other.clone(),
             })
         }
-        let render = |text: &str| self.templates.render_str(text, variables);
-        self.prompt
-            .body
-            .iter()
-            .map(|(key, value)| Ok((key.clone(), walk(value, &render)?)))
-            .collect::<Result<_, _>>()
-            .map_err(|error| template_error("prompt.body", &error))
-    }
-
-    /// Whether a template places the document itself.
-    fn places_context(&self, position: usize) -> bool {
-        self.templates
-            .get_template(&template_name(position))
-            .is_ok_and(|template| template.undeclared_variables(false).contains("context"))
+        let fields = self.prompt.body.iter();
+        fields.map(|(key, value)| Ok((key.clone(), walk(value, render)?))).collect()
     }
 }
 
@@ -172,23 +143,26 @@ impl Workload for PromptWorkload {
             Document::Shared(text) => text.clone(),
             Document::Filler(tokens) => filler(self.seed, distinct, *tokens, &self.tokenizer),
         };
-        let row = match self.rows.len() {
-            0 => Value::Object(Map::new()),
-            rows => self.rows[usize::try_from(distinct).unwrap_or(0) % rows].clone(),
+        let (row, number) = match self.rows.len() {
+            0 => (Value::Object(Map::new()), None),
+            rows => {
+                let at = usize::try_from(distinct).unwrap_or(0) % rows;
+                (self.rows[at].clone(), Some(at as u64 + 1))
+            }
         };
-        let variables = context! {
-            row => Serde(&row),
-            i => distinct,
-            stage => &self.stage,
-            params => Serde(&self.params),
-            context => &document,
-        };
+        let functions = Functions::new(self.seed, &self.nonce_key, distinct, &self.tokenizer);
+        let variables =
+            variables((&row, &self.params), (distinct, &self.stage, &document), &functions);
 
         let mut messages = Vec::with_capacity(self.prompt.messages.len());
         let mut is_placed = matches!(self.document, Document::None);
         for (position, template) in self.prompt.messages.iter().enumerate() {
-            let mut content = self.render(position, &variables)?;
-            is_placed |= self.places_context(position);
+            let name = template_name(position);
+            let mut content = self
+                .templates
+                .render(&name, &variables, &[&row])
+                .map_err(|problem| problem.at(&template.location.to_string(), number))?;
+            is_placed |= self.templates.places_context(&name);
             if !is_placed && template.role == "user" {
                 content = format!("{document}\n\n{content}");
                 is_placed = true;
@@ -198,13 +172,16 @@ impl Workload for PromptWorkload {
             }
             messages.push(Message { role: template.role.clone(), content });
         }
+        let render = |text: &str| self.templates.render_text(text, &variables, &[&row]);
+        let body =
+            self.render_body(&render).map_err(|problem| problem.at("prompt.body", number))?;
         Ok(Request {
             index,
             messages,
             max_tokens: self.prompt.max_tokens,
             temperature: self.prompt.temperature,
             stream: self.prompt.stream,
-            body: self.render_body(&variables)?,
+            body,
         })
     }
 }
@@ -252,21 +229,28 @@ pub fn nonce(run_nonce: &str, key: &str, distinct: u64) -> String {
     format!("[{}]", hex(&hash.finalize()[..6]))
 }
 
-fn template_name(position: usize) -> String {
+/// The name that the template of a message goes by.
+pub(super) fn template_name(position: usize) -> String {
     format!("message-{position}")
-}
-
-/// A template's failure with its place in the plan. The alternate form of the error would print
-/// the values of its variables, so it is not used.
-fn template_error(location: &str, error: &minijinja::Error) -> WorkloadError {
-    let line =
-        error.line().map(|line| format!(", line {line} of the template")).unwrap_or_default();
-    let detail = error.detail().map(|detail| format!(": {detail}")).unwrap_or_default();
-    WorkloadError(format!("{location}{line}: {}{detail}", error.kind()))
 }
 
 fn read_text(path: &Path) -> Result<String, WorkloadError> {
     fs::read_to_string(path).map_err(|error| WorkloadError(format!("{}: {error}", path.display())))
+}
+
+/// The first row of a JSONL dataset.
+pub(super) fn first_row(path: &Path) -> Result<Value, WorkloadError> {
+    let unreadable = |error| WorkloadError(format!("{}: {error}", path.display()));
+    let file = fs::File::open(path).map_err(unreadable)?;
+    for (number, line) in BufReader::new(file).lines().enumerate() {
+        let line = line.map_err(unreadable)?;
+        if !line.trim().is_empty() {
+            return serde_json::from_str(&line).map_err(|error| {
+                WorkloadError(format!("{}:{}: {error}", path.display(), number + 1))
+            });
+        }
+    }
+    Err(WorkloadError(format!("{}: the dataset has no rows", path.display())))
 }
 
 /// Reads a JSONL dataset; blank lines are skipped.

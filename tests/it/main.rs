@@ -2,10 +2,12 @@
 //! outside, over real files and real sockets.
 
 mod bad_plans;
+mod ci;
 mod client;
 mod dialects;
 mod evidence;
 mod faulty_server;
+mod gates;
 mod load;
 mod plan_files;
 mod plan_params;
@@ -14,6 +16,7 @@ mod plans;
 mod reader;
 mod report;
 mod run;
+mod scenarios;
 mod simulator;
 mod synthetic_run;
 mod tidy;

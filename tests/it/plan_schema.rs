@@ -38,6 +38,9 @@ fn every_scenario_is_valid_by_the_schema() {
     let validator = jsonschema::draft7::new(&schema::plan()).expect("the schema is one");
     let mut seen = 0;
     for path in files("scenarios") {
+        if path.to_string_lossy().contains(".test.") {
+            continue;
+        }
         let Some(value) = value(&path) else { continue };
         let errors: Vec<String> = validator
             .iter_errors(&value)
@@ -74,6 +77,16 @@ fn bad_plans_that_a_schema_can_refuse_are_refused() {
         "pause-without-duration.toml",
         "simulator.yaml",
         "context.toml",
+        "abort-keys.yaml",
+        "abort-keys.toml",
+        "abort-misspelt.yaml",
+        "abort-misspelt.toml",
+        "abort-not-a-list.yaml",
+        "abort-not-a-list.toml",
+        "allow-no-data-not-a-boolean.yaml",
+        "allow-no-data-not-a-boolean.toml",
+        "over-in-thresholds.yaml",
+        "over-in-thresholds.toml",
     ] {
         let path = Path::new("tests/plans/bad").join(name);
         let value = value(&path).unwrap_or_else(|| panic!("{name} parses"));

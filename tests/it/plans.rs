@@ -66,6 +66,9 @@ fn the_smallest_plan_has_every_default() {
 fn every_scenario_loads_without_a_warning() {
     for entry in fs::read_dir("scenarios").expect("scenarios/ is there") {
         let path = entry.expect("an entry").path();
+        if path.to_string_lossy().contains(".test.") {
+            continue;
+        }
         if path.extension().is_some_and(|ending| ending == "yaml" || ending == "toml") {
             let loaded = plan::load(&path, &LoadOptions::default())
                 .unwrap_or_else(|error| panic!("{}", said(&error)));

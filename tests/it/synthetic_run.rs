@@ -297,6 +297,8 @@ fn check(text: &str, op: Op, factor: f64, of: &str, line: usize) -> Threshold {
         right: Limit::Times { factor, of: ttft(Some(of)) },
         level: Level::Fail,
         min_samples: 1,
+        rungs: None,
+        allow_no_data: false,
         implicit: false,
         location: place(line),
     }
@@ -310,6 +312,8 @@ fn cache_check(text: &str, line: usize) -> Threshold {
         right: Limit::Cache(CacheWord::Warm),
         level: Level::Fail,
         min_samples: 1,
+        rungs: None,
+        allow_no_data: false,
         implicit: false,
         location: place(line),
     }

@@ -53,6 +53,8 @@ pub enum Code {
     Secret,
     /// `{{ }}` where no template runs.
     Template,
+    /// A template that can't be compiled, or fails for the first row.
+    TemplateFails,
     /// A stage's id is taken or malformed.
     StageId,
     /// `needs` names no stage, or its own.
@@ -81,6 +83,8 @@ pub enum Code {
     ThresholdStage,
     /// A limit in the wrong unit.
     Unit,
+    /// A baseline that is missing or can't answer.
+    Baseline,
     /// A sink that can't be read.
     Sink,
     /// Stages that wait for one another.
@@ -88,6 +92,55 @@ pub enum Code {
 }
 
 impl Code {
+    /// Every code, in the order of their numbers.
+    pub const ALL: &[Self] = &[
+        Self::File,
+        Self::Syntax,
+        Self::DuplicateKey,
+        Self::Limit,
+        Self::Tag,
+        Self::Version,
+        Self::UnknownKey,
+        Self::Type,
+        Self::MissingKey,
+        Self::Value,
+        Self::Choice,
+        Self::Conflict,
+        Self::ParamMissing,
+        Self::ParamValue,
+        Self::ParamUndeclared,
+        Self::ParamDeclaration,
+        Self::ParamUnused,
+        Self::Reference,
+        Self::ReferenceSyntax,
+        Self::Environment,
+        Self::Secret,
+        Self::Template,
+        Self::TemplateFails,
+        Self::StageId,
+        Self::Needs,
+        Self::Like,
+        Self::Incomplete,
+        Self::Profile,
+        Self::Url,
+        Self::Credential,
+        Self::Header,
+        Self::Path,
+        Self::Threshold,
+        Self::Metric,
+        Self::Aggregate,
+        Self::ThresholdStage,
+        Self::Unit,
+        Self::Baseline,
+        Self::Sink,
+        Self::Cycle,
+    ];
+
+    /// The code with this number, in any case.
+    pub fn find(number: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|code| code.number().eq_ignore_ascii_case(number))
+    }
+
     /// Its number, such as `E011`.
     pub fn number(self) -> &'static str {
         match self {
@@ -113,6 +166,7 @@ impl Code {
             Self::Environment => "E032",
             Self::Secret => "E033",
             Self::Template => "E034",
+            Self::TemplateFails => "E035",
             Self::StageId => "E040",
             Self::Needs => "E041",
             Self::Like => "E042",
@@ -127,6 +181,7 @@ impl Code {
             Self::Aggregate => "E062",
             Self::ThresholdStage => "E063",
             Self::Unit => "E064",
+            Self::Baseline => "E065",
             Self::Sink => "E070",
             Self::Cycle => "E080",
         }

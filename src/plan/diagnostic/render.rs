@@ -142,7 +142,7 @@ fn object(diagnostic: &Diagnostic, sources: &Sources) -> Value {
     object
 }
 
-fn place(location: &Location, sources: &Sources) -> [(&'static str, Value); 5] {
+pub(super) fn place(location: &Location, sources: &Sources) -> [(&'static str, Value); 5] {
     let text = sources.named(&location.file).unwrap_or("");
     let covered = text.get(location.start..location.end).unwrap_or("");
     let newlines = covered.matches('\n').count();

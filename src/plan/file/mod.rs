@@ -20,7 +20,7 @@ pub(crate) use endpoint::{
 pub(crate) use param::{ParamFile, ParamType, TextOrList};
 pub(crate) use scalar::{Count, Ratio, Span as TimeSpan};
 pub(crate) use stage::{
-    Common, FlushKeys, FlushWord, LevelWord, StageFile, ThresholdFile, ThresholdKeys,
+    Common, FlushKeys, FlushWord, LevelWord, LiveFile, LiveKeys, StageFile, ThresholdFile,
 };
 
 /// A scenario: what to ask of an endpoint, in which order, and what must come out.

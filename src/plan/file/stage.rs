@@ -21,6 +21,8 @@ pub(crate) struct Common {
     pub(crate) tags: Vec<String>,
     pub(crate) endpoint: Option<Spanned<EndpointFile>>,
     pub(crate) thresholds: Vec<Spanned<ThresholdFile>>,
+    pub(crate) abort: Vec<Spanned<LiveFile>>,
+    pub(crate) stop_when: Vec<Spanned<LiveFile>>,
 }
 
 /// A stage's struct: its own keys after the common ones. Serde's `flatten` would do the same and
@@ -50,9 +52,17 @@ macro_rules! stage_keys {
             /// Another endpoint for this stage.
             pub(crate) endpoint: Option<Spanned<EndpointFile>>,
             /// What its numbers must be: `ttft.p99 < 800ms`, `error_rate <= 1%`,
-            /// `ttft.p50 <= 0.5 * cold.ttft.p50`, `cache == warm`.
+            /// `ttft.p50 <= 0.5 * cold.ttft.p50`, `ttft.p95 <= baseline + 10%`, `cache == warm`.
             #[serde(default)]
             pub(crate) thresholds: Vec<Spanned<ThresholdFile>>,
+            /// Checks on the running stage; when one holds, what is in flight is cut and the stage
+            /// has failed: `error_rate > 20%`.
+            #[serde(default)]
+            pub(crate) abort: Vec<Spanned<LiveFile>>,
+            /// Checks on the running stage; when one holds, nothing more is sent and what was
+            /// measured stands: `ttft.p99 > 5s`.
+            #[serde(default)]
+            pub(crate) stop_when: Vec<Spanned<LiveFile>>,
         }
 
         impl $name {
@@ -67,6 +77,8 @@ macro_rules! stage_keys {
                     tags: std::mem::take(&mut self.tags),
                     endpoint: self.endpoint.take(),
                     thresholds: std::mem::take(&mut self.thresholds),
+                    abort: std::mem::take(&mut self.abort),
+                    stop_when: std::mem::take(&mut self.stop_when),
                 }
             }
         }
@@ -166,6 +178,34 @@ pub(crate) struct ThresholdKeys {
     /// Whether failing it fails the run (`fail`, the default) or is only reported (`warn`).
     pub(crate) level: Option<LevelWord>,
     /// Fewer samples than this fail the check for want of data; 1 unless given.
+    pub(crate) min_samples: Option<Spanned<Count>>,
+    /// The rungs of a ladder or ramp that it judges, such as `rate <= 8`; all unless given.
+    #[serde(rename = "where")]
+    pub(crate) rungs: Option<Spanned<String>>,
+    /// Whether a stage without any data passes the check; false unless given.
+    pub(crate) allow_no_data: Option<bool>,
+}
+
+/// A check on a running stage: a text such as `error_rate > 20%`, or a map.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename = "by shape", rename_all = "lowercase")]
+#[schemars(rename = "LiveCheck", untagged)]
+pub(crate) enum LiveFile {
+    /// The check.
+    Text(Spanned<String>),
+    /// A check in detail.
+    Map(LiveKeys),
+}
+
+/// A check on a running stage in detail.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LiveKeys {
+    /// The check, such as `error_rate > 20%`.
+    pub(crate) check: Spanned<String>,
+    /// How far back it looks, such as `30s`; to the stage's beginning unless given.
+    pub(crate) over: Option<Spanned<Span>>,
+    /// Nothing is decided by fewer samples than this; 1 unless given.
     pub(crate) min_samples: Option<Spanned<Count>>,
 }
 

@@ -7,7 +7,7 @@ use crate::plan::bind::Spanned;
 use crate::plan::diagnostic::Code;
 use crate::plan::file::{ContextKeys, MessageKeys, PromptFile, PromptKeys};
 use crate::plan::source::Span;
-use crate::plan::{Context, ContextSource, MessageTemplate, Prompt};
+use crate::plan::{Context, ContextSource, FileAccess, MessageTemplate, Prompt};
 
 impl Lowering<'_> {
     /// A prompt; `None` when it can't be used, which has been reported.
@@ -21,6 +21,7 @@ impl Lowering<'_> {
                 temperature: None,
                 stream: true,
                 body: serde_json::Map::new(),
+                files: self.file_access(),
             }),
             PromptFile::Map(keys) => {
                 let messages = self.messages(written, keys);
@@ -42,9 +43,16 @@ impl Lowering<'_> {
                     temperature: keys.temperature.map(|temperature| temperature.value.0),
                     stream: keys.stream.unwrap_or(true),
                     body,
+                    files: self.file_access(),
                 })
             }
         }
+    }
+
+    /// What templates may read: as data files.
+    fn file_access(&self) -> FileAccess {
+        let root = (!self.options.allow_outside_root).then(|| self.root.clone());
+        FileAccess { folder: self.folder.clone(), root }
     }
 
     /// Fields of the body that the plan has keys for would be sent twice.

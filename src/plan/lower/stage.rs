@@ -14,7 +14,7 @@ use crate::plan::bind::Spanned;
 use crate::plan::diagnostic::{Code, Diagnostic};
 use crate::plan::file::{Common, FlushKeys, FlushWord, PlanFile, StageFile};
 use crate::plan::source::{Span, Value};
-use crate::plan::{Action, Flush, FlushMethod, Need, Prompt, Stage, suggest};
+use crate::plan::{Action, Ending, Flush, FlushMethod, Need, Prompt, Stage, suggest};
 
 /// A flush tries this often unless the plan says otherwise.
 const FLUSH_RETRIES: u32 = 3;
@@ -75,11 +75,10 @@ impl Lowering<'_> {
             };
             let needs = self.needs(&draft, &common, &ids, index);
             let action = self.action(&draft, &shared, &ids, &stages);
-            let thresholds = self.thresholds(
-                &Judged { id: &draft.id, kind: draft.kind, span: draft.span },
-                &common.thresholds,
-                &ranks,
-            );
+            let judged = Judged { id: &draft.id, kind: draft.kind, span: draft.span };
+            let thresholds = self.thresholds(&judged, &common.thresholds, &ranks);
+            let mut live = self.live(&judged, Ending::Abort, &common.abort, &ranks);
+            live.extend(self.live(&judged, Ending::Stop, &common.stop_when, &ranks));
             let stage = action.zip(own).map(|(action, endpoint)| Stage {
                 location: self.location(draft.span),
                 id: draft.id,
@@ -91,6 +90,7 @@ impl Lowering<'_> {
                 endpoint,
                 action,
                 thresholds,
+                live,
             });
             stages.push(stage);
         }

@@ -9,10 +9,10 @@ use super::Lowering;
 use super::stage::Draft;
 use crate::plan::bind::Spanned;
 use crate::plan::diagnostic::{Code, Diagnostic};
-use crate::plan::file::{LevelWord, ThresholdFile, ThresholdKeys};
+use crate::plan::file::{LevelWord, ThresholdFile};
 use crate::plan::source::Span;
 use crate::plan::threshold::{self, Check};
-use crate::plan::{CacheWord, Level, Limit, MetricRef, Op, Stage, Threshold};
+use crate::plan::{CacheWord, Level, Limit, MetricRef, Op, RungFilter, Stage, Threshold};
 
 /// The stage a check is written in.
 pub(super) struct Judged<'j> {
@@ -23,10 +23,10 @@ pub(super) struct Judged<'j> {
 
 /// Where a check and its sides stand.
 #[derive(Clone, Copy)]
-struct Places {
-    whole: Span,
-    left: Span,
-    right: Span,
+pub(super) struct Places {
+    pub(super) whole: Span,
+    pub(super) left: Span,
+    pub(super) right: Span,
 }
 
 /// Which stage runs when, as far as the text tells.
@@ -82,7 +82,16 @@ impl Ranks {
     }
 }
 
-fn sends(kind: &str) -> bool {
+/// The names that the rungs of a stage kind go by.
+fn rung_names(kind: &str) -> &'static [&'static str] {
+    match kind {
+        "qps_ladder" => &["rung", "rate"],
+        "concurrency_ramp" => &["rung", "concurrency"],
+        _ => &[],
+    }
+}
+
+pub(super) fn sends(kind: &str) -> bool {
     matches!(kind, "cold" | "warm")
 }
 
@@ -103,7 +112,7 @@ impl Lowering<'_> {
         let mut thresholds: Vec<Threshold> = written
             .iter()
             .filter_map(|written| {
-                let (mut threshold, places) = self.threshold(written, ranks)?;
+                let (mut threshold, places) = self.threshold(written, judged.kind, ranks)?;
                 // Its own id is no other stage.
                 if threshold.left.stage.as_deref() == Some(judged.id) {
                     threshold.left.stage = None;
@@ -120,6 +129,8 @@ impl Lowering<'_> {
                 right: Limit::Cache(CacheWord::Cold),
                 level: Level::Fail,
                 min_samples: 1,
+                rungs: None,
+                allow_no_data: false,
                 implicit: true,
                 location: self.location(judged.span),
             });
@@ -135,7 +146,10 @@ impl Lowering<'_> {
         stages: &mut [Option<Stage>],
     ) {
         for written in written {
-            let Some((mut threshold, places)) = self.threshold(written, ranks) else { continue };
+            let kind = Self::kind_named(written, ranks);
+            let Some((mut threshold, places)) = self.threshold(written, kind, ranks) else {
+                continue;
+            };
             let Some(id) = threshold.left.stage.take() else {
                 let example = ranks.ids.first().map_or("cold", String::as_str);
                 let help = format!(
@@ -175,7 +189,7 @@ impl Lowering<'_> {
     ) -> bool {
         let right = match &threshold.right {
             Limit::Times { of, .. } => of.stage.as_deref(),
-            Limit::Value(_) | Limit::Cache(_) => None,
+            Limit::Value(_) | Limit::Cache(_) | Limit::Baseline { .. } => None,
         };
         let mut fine = true;
         let sides = [(threshold.left.stage.as_deref(), places.left), (right, places.right)];
@@ -201,31 +215,24 @@ impl Lowering<'_> {
     fn threshold(
         &mut self,
         written: &Spanned<ThresholdFile>,
+        kind: &str,
         ranks: &Ranks,
     ) -> Option<(Threshold, Places)> {
-        let (check, level, min_samples) = match &written.value {
-            ThresholdFile::Text(text) => (text, None, None),
-            ThresholdFile::Map(ThresholdKeys { check, level, min_samples }) => {
-                (check, *level, *min_samples)
-            }
+        let (check, keys) = match &written.value {
+            ThresholdFile::Text(text) => (text, None),
+            ThresholdFile::Map(keys) => (&keys.check, Some(keys)),
         };
-        let span = check.at.span;
-        let min_samples = self.positive("min_samples", min_samples);
-        let parsed = match threshold::parse(&check.value, &ranks.words()) {
-            Ok(parsed) => parsed,
-            Err(problem) => {
-                self.refused(&check.value, span, problem);
-                return None;
-            }
+        let level = keys.and_then(|keys| keys.level);
+        let min_samples = self.positive("min_samples", keys.and_then(|keys| keys.min_samples));
+        let rungs = keys.and_then(|keys| keys.rungs.as_ref());
+        let rungs = rungs.map(|written| self.rung_filter(written, kind));
+        let (parsed, places) = self.parsed(check, ranks)?;
+        let span = places.whole;
+        let Check { left, op, right, .. } = parsed;
+        let rungs = match rungs {
+            Some(filter) => Some(filter?),
+            None => None,
         };
-        let Check { left, op, right, left_at, right_at } = parsed;
-        let place = |(from, len): (usize, usize)| match self.sources.slice(span).find(&check.value)
-        {
-            Some(at) => span.part(at + from, len),
-            // The check came out of references: there is no place for its parts.
-            None => span,
-        };
-        let places = Places { whole: span, left: place(left_at), right: place(right_at) };
         let threshold = Threshold {
             check: check.value.trim().to_owned(),
             left,
@@ -236,13 +243,68 @@ impl Lowering<'_> {
                 Some(LevelWord::Warn) => Level::Warn,
             },
             min_samples: min_samples.unwrap_or(1),
+            rungs,
+            allow_no_data: keys.and_then(|keys| keys.allow_no_data).unwrap_or(false),
             implicit: false,
             location: self.location(span),
         };
         Some((threshold, places))
     }
 
-    fn refused(&mut self, check: &str, span: Span, problem: threshold::Problem) {
+    /// Parses a check and finds the places of its sides.
+    pub(super) fn parsed(
+        &mut self,
+        check: &Spanned<String>,
+        ranks: &Ranks,
+    ) -> Option<(Check, Places)> {
+        let span = check.at.span;
+        let parsed = match threshold::parse(&check.value, &ranks.words()) {
+            Ok(parsed) => parsed,
+            Err(problem) => {
+                self.refused(&check.value, span, problem);
+                return None;
+            }
+        };
+        let place = |(from, len): (usize, usize)| match self.sources.slice(span).find(&check.value)
+        {
+            Some(at) => span.part(at + from, len),
+            // The check came out of references: there is no place for its parts.
+            None => span,
+        };
+        let places =
+            Places { whole: span, left: place(parsed.left_at), right: place(parsed.right_at) };
+        Some((parsed, places))
+    }
+
+    /// `where:` of a check on a stage of this kind.
+    fn rung_filter(&mut self, written: &Spanned<String>, kind: &str) -> Option<RungFilter> {
+        let names = rung_names(kind);
+        if names.is_empty() {
+            let message = format!("a {kind} stage has no rungs to choose from");
+            let help = "remove `where`; it belongs to stages that climb rates or concurrencies";
+            self.error(Code::ThresholdStage, written.at.span, message, help);
+            return None;
+        }
+        match threshold::rungs(&written.value, names) {
+            Ok(filter) => Some(filter),
+            Err(problem) => {
+                self.refused(&written.value, written.at.span, problem);
+                None
+            }
+        }
+    }
+
+    /// The kind of the stage that a check of the plan begins with, as far as it can be told.
+    fn kind_named(written: &Spanned<ThresholdFile>, ranks: &Ranks) -> &'static str {
+        let check = match &written.value {
+            ThresholdFile::Text(text) => &text.value,
+            ThresholdFile::Map(keys) => &keys.check.value,
+        };
+        let id = check.split('.').next().unwrap_or_default().trim();
+        ranks.kind(id).unwrap_or("cold")
+    }
+
+    pub(super) fn refused(&mut self, check: &str, span: Span, problem: threshold::Problem) {
         // A name that may belong to a stage which binding refused.
         if problem.code == Code::ThresholdStage {
             let (from, len) = problem.at;

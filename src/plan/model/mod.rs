@@ -25,7 +25,10 @@ pub use load::{
 };
 pub use replay::{LogFields, Replay, ReplayTiming, Sample, SampleHash, Sessions, Spread};
 pub use simulator::{Fault, FaultKind, SimulatorConfig};
-pub use threshold::{Aggregate, CacheWord, Level, Limit, MetricRef, Op, Threshold};
+pub use threshold::{
+    Aggregate, BaselineValue, CacheWord, Ending, Level, Limit, LiveCheck, MetricRef, Op,
+    RungFilter, Threshold,
+};
 
 /// A checked plan: every param resolved, every default filled in, every name known to exist.
 #[derive(Debug, Clone)]
@@ -104,6 +107,8 @@ pub struct Stage {
     pub action: Action,
     /// What is judged at its end.
     pub thresholds: Vec<Threshold>,
+    /// What ends it early while it runs (`abort:`, `stop_when:`).
+    pub live: Vec<LiveCheck>,
     /// Where its `id` (or its first key) stands in the plan.
     pub location: Location,
 }
@@ -205,6 +210,17 @@ pub struct Prompt {
     /// Further top-level fields of the request body, passed through as they are; string values
     /// are templates.
     pub body: serde_json::Map<String, serde_json::Value>,
+    /// What its templates may read.
+    pub files: FileAccess,
+}
+
+/// The files that templates may read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileAccess {
+    /// Where relative paths start.
+    pub folder: PathBuf,
+    /// The folder that they may not leave; anything may be read when `None`.
+    pub root: Option<PathBuf>,
 }
 
 /// A role and a template.

@@ -3,6 +3,8 @@
 //! In: parsed checks. Out: comparisons whose metrics, aggregates and stages are known to exist.
 //! They are also written into records and summaries, hence serde.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::Location;
@@ -22,10 +24,58 @@ pub struct Threshold {
     pub level: Level,
     /// Fewer samples than this fail it for want of data.
     pub min_samples: u64,
+    /// The rungs that it judges; all of them when absent.
+    #[serde(default, rename = "where", skip_serializing_if = "Option::is_none")]
+    pub rungs: Option<RungFilter>,
+    /// Whether a stage without any data passes it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub allow_no_data: bool,
     /// True when the stage kind brings it along (a cold stage must be cold).
     pub implicit: bool,
     /// Where it stands in the plan.
     pub location: Location,
+}
+
+impl Threshold {
+    /// Whether it judges this rung. What has no rungs is judged by every check.
+    pub fn judges(&self, rung: Option<f64>) -> bool {
+        match (&self.rungs, rung) {
+            (Some(filter), Some(rung)) => filter.op.holds(rung, filter.value),
+            (Some(_), None) => false,
+            (None, _) => true,
+        }
+    }
+}
+
+/// `where: rate <= 8`: the rungs that a check judges.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct RungFilter {
+    /// As written.
+    pub text: String,
+    /// How a rung compares with `value`.
+    pub op: Op,
+    /// In the unit of the stage's rungs (requests per second, or users).
+    pub value: f64,
+}
+
+/// A check on a running stage, which ends the stage when it HOLDS.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LiveCheck {
+    /// The check; its right side is a plain number, its left a metric of the stage itself.
+    pub when: Threshold,
+    /// How far back it looks; to the stage's beginning when `None`.
+    pub over: Option<Duration>,
+    /// What its holding means.
+    pub ending: Ending,
+}
+
+/// What ending a stage early means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// `abort:` cuts what is in flight and fails the stage.
+    Abort,
+    /// `stop_when:` sends nothing more; what was measured stands.
+    Stop,
 }
 
 /// A number of a stage, such as `cold.ttft.p50` or `error_rate`.
@@ -79,6 +129,19 @@ pub enum Op {
     Eq,
 }
 
+impl Op {
+    /// Whether `left op right`.
+    pub fn holds(self, left: f64, right: f64) -> bool {
+        match self {
+            Self::Lt => left < right,
+            Self::Le => left <= right,
+            Self::Gt => left > right,
+            Self::Ge => left >= right,
+            Self::Eq => left.eq(&right),
+        }
+    }
+}
+
 /// The right side of a [`Threshold`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -94,6 +157,27 @@ pub enum Limit {
     },
     /// A cache verdict: `cache == cold`.
     Cache(CacheWord),
+    /// What an earlier run measured, and so much more or less: `baseline + 10%`.
+    Baseline {
+        /// The share that is added (0.1) or taken off (-0.05).
+        share: f64,
+        /// What that run measured; empty until `--baseline` has been read.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        values: Vec<BaselineValue>,
+    },
+}
+
+/// One number of an earlier run, found by stage, cell and rung.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct BaselineValue {
+    /// Matrix cell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cell: Option<String>,
+    /// Level of a ladder or ramp.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rung: Option<f64>,
+    /// The number, in the metric's unit.
+    pub value: f64,
 }
 
 /// The words of a `cache ==` check.

@@ -85,6 +85,8 @@ pub fn threshold(check: &str, left: MetricRef, op: Op, right: Limit) -> Threshol
         right,
         level: Level::Fail,
         min_samples: 1,
+        rungs: None,
+        allow_no_data: false,
         implicit: false,
         location: Location { file, line: 40, column: 9, start: 0, end: 1 },
     }

@@ -12,8 +12,17 @@ impl Lowering<'_> {
         written: &Spanned<SimulatorKeys>,
         seed: u64,
     ) -> SimulatorConfig {
+        self.simulator_over(written, SimulatorConfig { seed, ..SimulatorConfig::default() })
+    }
+
+    /// A simulator whose missing keys are those of `default`.
+    pub(in crate::plan) fn simulator_over(
+        &mut self,
+        written: &Spanned<SimulatorKeys>,
+        default: SimulatorConfig,
+    ) -> SimulatorConfig {
         let keys = &written.value;
-        let default = SimulatorConfig::default();
+        let faults: Vec<Fault> = keys.faults.iter().filter_map(|fault| self.fault(fault)).collect();
         SimulatorConfig {
             model: keys.model.clone().filter(|model| !model.is_empty()).unwrap_or(default.model),
             max_model_len: self
@@ -32,14 +41,14 @@ impl Lowering<'_> {
             max_queue: keys.max_queue.map_or(default.max_queue, |count| count.value.0),
             overhead: keys.overhead.map_or(default.overhead, |overhead| overhead.value.0),
             jitter: self.jitter(keys.jitter, default.jitter),
-            seed: keys.seed.map_or(seed, |seed| seed.value.0),
-            api_key: keys.api_key.as_ref().map(|key| {
+            seed: keys.seed.map_or(default.seed, |seed| seed.value.0),
+            api_key: keys.api_key.as_ref().map_or(default.api_key, |key| {
                 self.redactor.register(&key.value);
-                key.value.clone()
+                Some(key.value.clone())
             }),
             reset_prefix_cache: keys.reset_prefix_cache.unwrap_or(default.reset_prefix_cache),
             report_cached_tokens: keys.report_cached_tokens.unwrap_or(default.report_cached_tokens),
-            faults: keys.faults.iter().filter_map(|fault| self.fault(fault)).collect(),
+            faults: if keys.faults.is_empty() { default.faults } else { faults },
         }
     }
 

@@ -1,0 +1,116 @@
+//! The scenarios inside the binary: `@name` wherever a plan's path may stand.
+//!
+//! In: a name. Out: a file that is read like any other. Invariant: what is embedded is what lies in
+//! `scenarios/`, byte for byte, with the data it needs, in the same places relative to each other;
+//! the files written out for a run are its own, readable by nobody else, and gone after it.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use crate::plan::suggest;
+
+/// The repository's files that make up the built-in scenarios.
+pub(crate) const FILES: &[(&str, &str)] = &[
+    ("scenarios/cache-eviction.yaml", include_str!("../../scenarios/cache-eviction.yaml")),
+    ("scenarios/max-context-stress.yaml", include_str!("../../scenarios/max-context-stress.yaml")),
+    ("scenarios/quick-smoke.yaml", include_str!("../../scenarios/quick-smoke.yaml")),
+    ("scenarios/repeat-ratio.yaml", include_str!("../../scenarios/repeat-ratio.yaml")),
+    ("datasets/questions.jsonl", include_str!("../../datasets/questions.jsonl")),
+];
+
+/// A built-in scenario.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Scenario {
+    /// Without the `@`.
+    pub name: &'static str,
+    /// Its path in the repository.
+    pub path: &'static str,
+    /// Its text.
+    pub text: &'static str,
+}
+
+/// Every built-in scenario, by name.
+pub(crate) fn scenarios() -> impl Iterator<Item = Scenario> {
+    FILES.iter().filter_map(|&(path, text)| {
+        let name = path.strip_prefix("scenarios/")?.strip_suffix(".yaml")?;
+        Some(Scenario { name, path, text })
+    })
+}
+
+/// The scenario of that name (with or without `@`), or what to say.
+pub(crate) fn find(name: &str) -> Result<Scenario, String> {
+    let name = name.strip_prefix('@').unwrap_or(name);
+    let known = || scenarios().map(|scenario| scenario.name);
+    scenarios().find(|scenario| scenario.name == name).ok_or_else(|| {
+        let near = suggest::nearest(name, known());
+        let near =
+            near.map_or_else(String::new, |near| format!("\n  help: did you mean `@{near}`?"));
+        let known: Vec<&str> = known().collect();
+        format!("no scenario is called `@{name}`{near}\n  help: built in: {}", known.join(", "))
+    })
+}
+
+/// The name behind an `@`, when a path is one.
+pub(crate) fn name_of(path: &Path) -> Option<&str> {
+    path.to_str().filter(|path| path.starts_with('@'))
+}
+
+/// Where a plan can be read; temporary files live as long as this.
+#[derive(Debug)]
+pub(crate) struct Place {
+    /// The plan's file.
+    pub path: PathBuf,
+    /// What to call it, when that is not its path.
+    pub name: Option<String>,
+    folder: Option<PathBuf>,
+}
+
+impl Place {
+    /// A path as it is, or a built-in scenario written out. The error is for people.
+    pub(crate) fn of(path: &Path) -> Result<Self, String> {
+        let Some(name) = name_of(path) else {
+            return Ok(Self { path: path.to_owned(), name: None, folder: None });
+        };
+        let scenario = find(name)?;
+        let folder = write_out()
+            .map_err(|error| format!("the built-in scenarios can't be written out: {error}"))?;
+        let path = folder.join(scenario.path);
+        Ok(Self { path, name: Some(format!("@{}", scenario.name)), folder: Some(folder) })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let Some(folder) = &self.folder {
+            let _left_to_the_system = fs::remove_dir_all(folder);
+        }
+    }
+}
+
+/// Writes every embedded file below a new folder of our own.
+fn write_out() -> io::Result<PathBuf> {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    let nanos = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0, |since| since.as_nanos());
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let name = format!("runner-{}-{nanos}-{number}", std::process::id());
+    let folder = std::env::temp_dir().join(name);
+    let mut builder = fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    // Fails when somebody has put it there before us.
+    builder.create(&folder)?;
+    // The mark of a root: scenarios name data beside their own folder.
+    fs::create_dir(folder.join(".git"))?;
+    for (path, text) in FILES {
+        let path = folder.join(path);
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent)?;
+        }
+        fs::write(path, text)?;
+    }
+    Ok(folder)
+}

@@ -1,0 +1,218 @@
+//! The templates of a prompt: what `{{ }}` can do, and its limits.
+//!
+//! In: template texts, where they stand, and the values of one request. Out: texts. Invariants: a
+//! template sees no environment, no clock and no file outside the plan's root; the same seed, key
+//! and index give the same text; it ends in bounded time and space; an error names the template,
+//! the row and the line, and prints no value.
+
+mod functions;
+
+use std::io;
+
+use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, context};
+
+use super::WorkloadError;
+use super::tokenizer::Tokenizer;
+use crate::plan::FileAccess;
+
+pub(super) use functions::Functions;
+
+/// Steps a template may take before it counts as endless.
+const FUEL: u64 = 1_000_000;
+
+/// Most bytes that one template may come to.
+const MOST_BYTES: usize = 32 << 20;
+
+/// The compiled templates of one prompt.
+pub(super) struct Templates {
+    environment: Environment<'static>,
+}
+
+/// What is wrong with a template.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TemplateProblem {
+    /// In one line, without any value.
+    pub message: String,
+    /// Line within the template, from 1.
+    pub line: Option<usize>,
+}
+
+impl TemplateProblem {
+    /// As an error of the template at `place`; `row` counts from 1.
+    pub(super) fn at(&self, place: &str, row: Option<u64>) -> WorkloadError {
+        let line = self.line.map(|line| format!(", line {line} of the template"));
+        let row = row.map(|row| format!(", row {row}"));
+        WorkloadError(format!(
+            "{place}{}{}: {}",
+            line.unwrap_or_default(),
+            row.unwrap_or_default(),
+            self.message
+        ))
+    }
+}
+
+impl Templates {
+    /// Nothing compiled yet.
+    pub(super) fn new(files: &FileAccess, tokenizer: &Tokenizer) -> Self {
+        let mut environment = Environment::new();
+        environment.set_undefined_behavior(UndefinedBehavior::Strict);
+        environment.set_fuel(Some(FUEL));
+        environment.set_recursion_limit(64);
+        // It would print every variable.
+        environment.remove_global("debug");
+        functions::add(&mut environment, files, tokenizer);
+        Self { environment }
+    }
+
+    /// Compiles a template under a name.
+    pub(super) fn add(&mut self, name: String, text: String) -> Result<(), TemplateProblem> {
+        self.environment.add_template_owned(name, text).map_err(|error| problem(&error, &[]))
+    }
+
+    /// Renders a template that was added. `values` are those that an error must not print.
+    pub(super) fn render(
+        &self,
+        name: &str,
+        variables: &minijinja::Value,
+        values: &[&serde_json::Value],
+    ) -> Result<String, TemplateProblem> {
+        let template = self.environment.get_template(name).map_err(|it| problem(&it, values))?;
+        rendered(&template, variables, values)
+    }
+
+    /// Renders a text that was not added.
+    pub(super) fn render_text(
+        &self,
+        text: &str,
+        variables: &minijinja::Value,
+        values: &[&serde_json::Value],
+    ) -> Result<String, TemplateProblem> {
+        let template =
+            self.environment.template_from_str(text).map_err(|it| problem(&it, values))?;
+        rendered(&template, variables, values)
+    }
+
+    /// Whether a template places the document itself.
+    pub(super) fn places_context(&self, name: &str) -> bool {
+        self.environment
+            .get_template(name)
+            .is_ok_and(|template| template.undeclared_variables(false).contains("context"))
+    }
+}
+
+/// The variables of one request.
+pub(super) fn variables(
+    (row, params): (&serde_json::Value, &serde_json::Value),
+    (i, stage, document): (u64, &str, &str),
+    functions: &Functions,
+) -> minijinja::Value {
+    use minijinja::value::Serde;
+    let own = context! {
+        row => Serde(row),
+        i => i,
+        stage => stage,
+        params => Serde(params),
+        context => document,
+    };
+    context! { ..own, ..functions.values() }
+}
+
+fn rendered(
+    template: &minijinja::Template<'_, '_>,
+    variables: &minijinja::Value,
+    values: &[&serde_json::Value],
+) -> Result<String, TemplateProblem> {
+    limited(template, variables).map_err(|error| {
+        let problem = problem(&error, values);
+        match missing(template, variables) {
+            Some(name) if error.kind() == ErrorKind::UndefinedError => {
+                TemplateProblem { message: format!("`{name}` is undefined"), ..problem }
+            }
+            _ => problem,
+        }
+    })
+}
+
+/// The first name, such as `row.qestion`, that a template reads and nobody has set.
+fn missing(template: &minijinja::Template<'_, '_>, variables: &minijinja::Value) -> Option<String> {
+    let mut names: Vec<String> = template.undeclared_variables(true).into_iter().collect();
+    names.sort();
+    names.into_iter().find(|name| {
+        let mut value = variables.clone();
+        for part in name.split('.') {
+            match value.get_attr(part) {
+                Ok(found) if !found.is_undefined() => value = found,
+                // Functions of the language itself, and methods, are nobody's variables.
+                _ => return !BUILT_IN.contains(&part) && !name.starts_with("rng."),
+            }
+        }
+        false
+    })
+}
+
+/// Names that templates know without being told.
+const BUILT_IN: [&str; 6] = ["read", "truncate", "range", "dict", "namespace", "loop"];
+
+fn limited(
+    template: &minijinja::Template<'_, '_>,
+    variables: &minijinja::Value,
+) -> Result<String, Error> {
+    let mut text = Limited(Vec::new());
+    template.render_captured_to(variables, &mut text)?;
+    Ok(String::from_utf8_lossy(&text.0).into_owned())
+}
+
+/// A text that may not grow without end.
+struct Limited(Vec<u8>);
+
+impl io::Write for Limited {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.0.len() + bytes.len() > MOST_BYTES {
+            return Err(io::Error::other("too long"));
+        }
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// An error in our words. The alternate form of the library's would print its variables.
+fn problem(error: &Error, values: &[&serde_json::Value]) -> TemplateProblem {
+    let message = match error.kind() {
+        ErrorKind::OutOfFuel => {
+            format!("the template takes more than {FUEL} steps and counts as endless")
+        }
+        ErrorKind::WriteFailure => {
+            format!("the template comes to more than {} MiB", MOST_BYTES >> 20)
+        }
+        kind => match error.detail() {
+            Some(detail) => format!("{kind}: {}", without(detail, values)),
+            None => kind.to_string(),
+        },
+    };
+    TemplateProblem { message, line: error.line() }
+}
+
+/// A message with every value of the row taken out.
+fn without(detail: &str, values: &[&serde_json::Value]) -> String {
+    fn texts<'v>(value: &'v serde_json::Value, found: &mut Vec<&'v str>) {
+        match value {
+            serde_json::Value::String(text) if text.len() > 2 => found.push(text),
+            serde_json::Value::Array(items) => items.iter().for_each(|it| texts(it, found)),
+            serde_json::Value::Object(fields) => fields.values().for_each(|it| texts(it, found)),
+            _ => {}
+        }
+    }
+    let mut found = Vec::new();
+    for value in values {
+        texts(value, &mut found);
+    }
+    found.sort_unstable_by_key(|text| std::cmp::Reverse(text.len()));
+    found.iter().fold(detail.to_owned(), |detail, text| detail.replace(text, "…"))
+}
+
+#[cfg(test)]
+mod tests;

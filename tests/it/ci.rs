@@ -1,0 +1,241 @@
+//! What continuous integration sees: annotations, SARIF, tests of plans; and the helpers of a first
+//! day: `init`, `explain`, `list`.
+
+use std::fs;
+use std::process::{Command, Output};
+
+use runner::plan::diagnostic::Code;
+use serde_json::Value;
+
+struct Folder(tempfile::TempDir);
+
+impl Folder {
+    fn new() -> Self {
+        Self(tempfile::tempdir().expect("a folder"))
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        fs::write(self.0.path().join(name), text).expect("a file");
+    }
+
+    fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.0.path().join(name)).expect("the file is there")
+    }
+
+    fn runner(&self, args: &[&str], github: bool) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_runner"));
+        command.current_dir(self.0.path()).env_clear().env("PATH", "/usr/bin:/bin");
+        if github {
+            command.env("GITHUB_ACTIONS", "true");
+        }
+        command.args(args).output().expect("runner starts")
+    }
+}
+
+fn out(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn err(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+const FAILING: &str = "version: 1
+endpoint: { simulator: { decode_rate: 1k } }
+prompt: { text: Say hello., max_tokens: 2 }
+stages:
+  - kind: cold
+    requests: 2
+    thresholds:
+      - ttft.p50 > 5s
+      - { check: e2e.p50 > 5s, level: warn }
+";
+
+#[test]
+fn failed_thresholds_are_annotated_on_their_own_line() {
+    let folder = Folder::new();
+    folder.write("plan.yaml", FAILING);
+    let output = folder.runner(&["run", "plan.yaml"], true);
+    assert_eq!(output.status.code(), Some(10), "{}", err(&output));
+    let said = out(&output);
+    assert!(
+        said.contains("\n::error file=plan.yaml,line=8,col=9,title=threshold failed::"),
+        "{said}"
+    );
+    assert!(said.contains("\n::warning file=plan.yaml,line=9,"), "{said}");
+
+    // A document on standard output stays whole.
+    let output = folder.runner(&["run", "plan.yaml", "--output-format", "json"], true);
+    serde_json::from_slice::<Value>(&output.stdout).expect("JSON and nothing else");
+    assert!(err(&output).contains("::error file=plan.yaml"), "{}", err(&output));
+    assert!(!out(&folder.runner(&["run", "plan.yaml"], false)).contains("::error"));
+}
+
+#[test]
+fn problems_of_a_plan_are_annotated_beside_the_text() {
+    let folder = Folder::new();
+    folder.write("plan.yaml", &FAILING.replace("requests: 2", "requets: 2"));
+    let output = folder.runner(&["validate", "plan.yaml"], true);
+    assert_eq!(output.status.code(), Some(3));
+    assert!(out(&output).starts_with("::error file=plan.yaml,line=6,col=5,title=E011::"));
+    assert!(err(&output).contains("error[E011]"), "{}", err(&output));
+    let asked = folder.runner(&["validate", "plan.yaml", "--format", "github"], false);
+    assert_eq!(out(&asked), out(&output));
+    assert_eq!(err(&asked), "");
+}
+
+#[test]
+fn sarif_has_the_shape_that_code_hosts_ask_for() {
+    let folder = Folder::new();
+    let text = FAILING.replace("requests: 2", "requets: 2").replace("ttft.p50", "tftt.p50");
+    folder.write("bad plan.yaml", &text);
+    folder.write("good.yaml", FAILING);
+    let args = ["validate", "bad plan.yaml", "good.yaml", "--format", "sarif"];
+    let output = folder.runner(&args, false);
+    assert_eq!(output.status.code(), Some(3));
+    let log: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(log["version"], "2.1.0");
+    let run = &log["runs"][0];
+    assert_eq!(run["tool"]["driver"]["name"], "runner");
+    let rules = run["tool"]["driver"]["rules"].as_array().expect("rules");
+    let results = run["results"].as_array().expect("results");
+    assert_eq!(results.len(), 2, "{log:#}");
+    for result in results {
+        let index =
+            usize::try_from(result["ruleIndex"].as_u64().expect("an index")).expect("small");
+        assert_eq!(rules[index]["id"], result["ruleId"]);
+        assert!(["error", "warning"].contains(&result["level"].as_str().expect("a level")));
+        assert!(!result["message"]["text"].as_str().expect("a message").is_empty());
+        let place = &result["locations"][0]["physicalLocation"];
+        assert_eq!(place["artifactLocation"]["uri"], "bad%20plan.yaml");
+        let of = |key: &str| place["region"][key].as_u64().expect("a number");
+        assert!(of("startLine") >= 1 && of("startColumn") >= 1);
+        assert!(of("endLine") > of("startLine") || of("endColumn") > of("startColumn"));
+    }
+}
+
+#[test]
+fn init_writes_a_plan_that_is_valid_and_overwrites_nothing() {
+    for (scenario, format) in [
+        ("cache-eviction", "yaml"),
+        ("quick-smoke", "yaml"),
+        ("quick-smoke", "toml"),
+        ("max-context-stress", "toml"),
+        ("repeat-ratio", "toml"),
+    ] {
+        let folder = Folder::new();
+        let args = ["init", "mine", "--template", scenario, "--format", format];
+        let output = folder.runner(&args, false);
+        assert_eq!(output.status.code(), Some(0), "{}", err(&output));
+        let file = format!("mine.{format}");
+        let first = folder.read(&file).lines().next().map(str::to_owned).unwrap_or_default();
+        match format {
+            "yaml" => assert_eq!(first, "# yaml-language-server: $schema=./schemas/plan.v1.json"),
+            _ => assert_eq!(first, "#:schema ./schemas/plan.v1.json"),
+        }
+        assert!(folder.read("schemas/plan.v1.json").contains("\"$schema\""));
+        let output = folder.runner(&["validate", &file], false);
+        assert_eq!(output.status.code(), Some(0), "{}", err(&output));
+        let before = folder.read(&file);
+        let again = folder.runner(&args, false);
+        assert_eq!(again.status.code(), Some(2));
+        assert!(err(&again).contains("is left as it is"), "{}", err(&again));
+        assert_eq!(folder.read(&file), before);
+    }
+    let folder = Folder::new();
+    let output = folder.runner(&["init", "--template", "cache-evictoin"], false);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(err(&output).contains("did you mean `@cache-eviction`?"), "{}", err(&output));
+    assert_eq!(folder.runner(&["init", "../mine"], false).status.code(), Some(2));
+}
+
+#[test]
+fn every_code_is_explained() {
+    let folder = Folder::new();
+    let all = out(&folder.runner(&["explain"], false));
+    for code in Code::ALL {
+        assert!(all.contains(code.number()), "{code}");
+    }
+    let one = out(&folder.runner(&["explain", "e011"], false));
+    assert!(one.starts_with("E011\n") && one.contains("What to do: "), "{one}");
+    assert_eq!(folder.runner(&["explain", "E999"], false).status.code(), Some(2));
+}
+
+const PLAN: &str = "version: 1
+params: { docs: { type: int, default: 2, min: 1 } }
+endpoint: { simulator: { decode_rate: 1k, prefill_rate: 50k } }
+prompt: { text: Say hello., max_tokens: 2 }
+stages:
+  - { kind: cold, requests: \"${docs}\" }
+  - { kind: warm, thresholds: [error_rate <= 0%] }
+";
+
+#[test]
+fn tests_of_plans_say_what_is_not_as_expected() {
+    let folder = Folder::new();
+    folder.write("plan.yaml", PLAN);
+    folder.write(
+        "plan.test.yaml",
+        "version: 1
+cases:
+  - name: right
+    params: { docs: 3 }
+    expect: { resolved: { /stages/0/requests: 3 }, order: [cold, warm] }
+  - name: wrong value
+    expect: { resolved: { /stages/0/requests: 9, /stages/7: 1 } }
+  - name: wrong order
+    expect: { order: [warm, cold] }
+  - name: not refused
+    expect: { diagnostics: [E021] }
+  - name: fails as scripted
+    simulator: { faults: [{ from: 2, count: 9, status: 503 }] }
+    expect: { exit: 10, fail: [\"warm: error_rate <= 0%\"], pass: [\"cold: cache == cold\"] }
+  - name: does not fail
+    expect: { exit: 10, fail: [error_rate <= 0%], pass: [nothing == 1] }
+",
+    );
+    let output = folder.runner(&["test", "--junit", "out.xml"], false);
+    let said = out(&output);
+    assert_eq!(output.status.code(), Some(10), "{said}{}", err(&output));
+    for line in [
+        "/stages/0/requests: 2, expected 9",
+        "/stages/7: nothing there, expected 1",
+        "stages run in the order cold, warm; expected warm, cold",
+        "expected the diagnostic E021, got nothing",
+        "exit code 0, expected 10",
+        "warm: `error_rate <= 0%` passed",
+        "no check `nothing == 1` was judged",
+        "6 cases, 4 failed",
+    ] {
+        assert!(said.contains(line), "{line}\n{said}");
+    }
+    assert!(said.contains("pass  ./plan.test.yaml: fails as scripted"), "{said}");
+    let xml = folder.read("out.xml");
+    assert!(xml.contains("tests=\"6\" failures=\"4\""), "{xml}");
+}
+
+#[test]
+fn wrong_test_files_are_refused_like_wrong_plans() {
+    let folder = Folder::new();
+    folder.write("plan.yaml", PLAN);
+    folder.write(
+        "plan.test.yaml",
+        "version: 1
+cases:
+  - name: expects nothing
+  - name: misspelt
+    expct: { exit: 0 }
+  - name: no code
+    expect: { diagnostics: [E999] }
+",
+    );
+    let output = folder.runner(&["test"], false);
+    let said = err(&output);
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    for words in ["expects nothing", "did you mean `expect`?", "no diagnostic has the code `E999`"]
+    {
+        assert!(said.contains(words), "{words}\n{said}");
+    }
+    let empty = Folder::new();
+    assert_eq!(empty.runner(&["test"], false).status.code(), Some(11));
+}

@@ -1,0 +1,143 @@
+//! Checks that end a stage early, and checks against an earlier run, as a person meets them.
+
+use std::fs;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+struct Sandbox(tempfile::TempDir);
+
+impl Sandbox {
+    fn new(plan: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        fs::write(folder.path().join("plan.yaml"), plan).expect("a plan");
+        Self(folder)
+    }
+
+    fn runner(&self, args: &[&str]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_runner"));
+        command.current_dir(self.0.path()).env_clear().env("PATH", "/usr/bin:/bin");
+        command.args(args).output().expect("runner starts")
+    }
+
+    /// Runs the plan and returns the exit code with the summary.
+    fn summary(&self, args: &[&str]) -> (i32, Value) {
+        let mut all = vec!["run", "plan.yaml", "--output-format", "json"];
+        all.extend(args);
+        let output = self.runner(&all);
+        let code = output.status.code().unwrap_or(-1);
+        let summary = serde_json::from_slice(&output.stdout)
+            .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
+        (code, summary)
+    }
+}
+
+const HEAD: &str = "\
+version: 1
+endpoint: { simulator: { prefill_rate: 100k, decode_rate: 500, FAULTS } }
+prompt: { text: Say hello., max_tokens: 2 }
+stages:
+  - id: asked
+    kind: warm
+    requests: 60
+";
+
+fn plan(faults: &str, more: &str) -> String {
+    format!("{}{more}", HEAD.replace("FAULTS", faults))
+}
+
+#[test]
+fn abort_ends_the_stage_and_fails_the_run() {
+    let plan = plan(
+        "faults: [{ from: 3, count: 100, status: 500 }]",
+        "    abort:\n      - { check: error_rate > 20%, min_samples: 5 }\n",
+    );
+    let (code, summary) = Sandbox::new(&plan).summary(&[]);
+    let stage = &summary["stages"][0];
+    assert_eq!(code, 5, "{stage:#}");
+    assert_eq!(stage["state"], "failed");
+    let reason = stage["reason"].as_str().expect("a reason");
+    assert!(reason.starts_with("aborted: `error_rate > 20%` holds"), "{reason}");
+    let counts = |key: &str| stage["counts"][key].as_u64().expect("a count");
+    assert!(counts("never_started") > 20, "{stage:#}");
+    let all = ["ok", "errors", "cancelled", "never_started"].map(counts);
+    assert_eq!(all.iter().sum::<u64>(), 60);
+}
+
+#[test]
+fn stop_when_ends_the_stage_and_leaves_it_complete() {
+    let plan = plan("", "    stop_when: [ttft.count >= 5]\n    thresholds: [error_rate <= 0%]\n");
+    let (code, summary) = Sandbox::new(&plan).summary(&[]);
+    let stage = &summary["stages"][0];
+    assert_eq!(code, 0, "{stage:#}");
+    assert_eq!(stage["state"], "completed");
+    assert!(stage["reason"].as_str().expect("a reason").starts_with("stopped: "));
+    assert!(stage["counts"]["never_started"].as_u64().expect("a count") > 20);
+}
+
+#[test]
+fn a_check_that_never_holds_ends_nothing() {
+    let plan = plan("", "    abort: [error_rate > 20%]\n    stop_when: [ttft.p50 > 60s]\n");
+    let (code, summary) = Sandbox::new(&plan).summary(&[]);
+    assert_eq!((code, &summary["stages"][0]["counts"]["ok"]), (0, &60.into()));
+}
+
+#[test]
+fn a_baseline_is_matched_by_stage_and_judged() {
+    let text = plan("", "    thresholds: [ttft.p50 <= baseline + 10%, error_rate <= baseline]\n");
+    let sandbox = Sandbox::new(&text.replace("requests: 60", "requests: 4"));
+    let refused = sandbox.runner(&["run", "plan.yaml"]);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(refused.status.code(), Some(3), "{said}");
+    assert!(said.contains("E065") && said.contains("--baseline FILE"), "{said}");
+    assert!(!sandbox.0.path().join("results").exists(), "nothing was sent");
+    // Valid all the same: the baseline is a matter of running.
+    assert_eq!(sandbox.runner(&["validate", "plan.yaml"]).status.code(), Some(0));
+
+    // A first run without the checks gives the baseline.
+    let free = Sandbox::new(&plan("", "").replace("requests: 60", "requests: 4"));
+    let (_, mut summary) = free.summary(&[]);
+    let slow = summary["stages"][0]["metrics"]["ttft"]["p50"].as_f64().expect("a TTFT") * 50.0;
+    summary["stages"][0]["metrics"]["ttft"]["p50"] = slow.into();
+    fs::write(sandbox.0.path().join("old.json"), summary.to_string()).expect("a baseline");
+    let (code, judged) = sandbox.summary(&["--baseline", "old.json"]);
+    assert_eq!(code, 0, "{:#}", judged["stages"][0]["thresholds"]);
+    let reason = judged["stages"][0]["thresholds"][0]["reason"].as_str().expect("a reason");
+    assert!(reason.contains("baseline (") && reason.contains("+ 10 %"), "{reason}");
+
+    summary["stages"][0]["metrics"]["ttft"]["p50"] = 0.001.into();
+    fs::write(sandbox.0.path().join("old.json"), summary.to_string()).expect("a baseline");
+    assert_eq!(sandbox.summary(&["--baseline", "old.json"]).0, 10);
+
+    summary["stages"][0]["id"] = "other".into();
+    fs::write(sandbox.0.path().join("old.json"), summary.to_string()).expect("a baseline");
+    let refused = sandbox.runner(&["run", "plan.yaml", "--baseline", "old.json"]);
+    assert_eq!(refused.status.code(), Some(3));
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(
+        said.contains("has no stage `asked`") && said.contains("stages there: other"),
+        "{said}"
+    );
+    let missing = sandbox.runner(&["run", "plan.yaml", "--baseline", "none.json"]);
+    assert_eq!(missing.status.code(), Some(3));
+}
+
+#[test]
+fn no_data_fails_unless_the_plan_allows_it() {
+    let faults = "faults: [{ from: 0, count: 1000, status: 500 }]";
+    let check = |allow: bool| {
+        let more = format!(
+            "    thresholds:\n      - {{ check: ttft.p50 < 1s, allow_no_data: {allow} }}\n"
+        );
+        let text = plan(faults, &more).replace("requests: 60", "requests: 3");
+        Sandbox::new(&text).summary(&[])
+    };
+    let (code, summary) = check(false);
+    let reason = summary["stages"][0]["thresholds"][0]["reason"].clone();
+    assert_eq!(code, 10, "{summary:#}");
+    assert!(reason.as_str().expect("a reason").starts_with("no data: "), "{reason}");
+    let (code, summary) = check(true);
+    let reason = summary["stages"][0]["thresholds"][0]["reason"].clone();
+    assert_eq!(code, 0, "{summary:#}");
+    assert!(reason.as_str().expect("a reason").ends_with("the plan allows that"), "{reason}");
+}
