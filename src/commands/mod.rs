@@ -39,6 +39,8 @@ pub const BUG: u8 = 1;
 pub const PLAN_INVALID: u8 = 3;
 /// Preflight failed; nothing was sent.
 pub const PREFLIGHT: u8 = 4;
+/// The plan is fine, but nothing of it was selected.
+pub const NOTHING_SELECTED: u8 = 11;
 
 /// A plan that can be run.
 pub(crate) struct Ready {
@@ -87,7 +89,7 @@ pub(crate) fn load(path: &Path, options: &LoadOptions) -> Result<Ready, u8> {
         Ok(loaded) => loaded,
         Err(error) => {
             eprint!("{}", show(&error.diagnostics, &error.sources, &error.redactor));
-            return Err(PLAN_INVALID);
+            return Err(if error.is_selection() { NOTHING_SELECTED } else { PLAN_INVALID });
         }
     };
     eprint!("{}", show(&loaded.warnings, &loaded.sources, &loaded.redactor));
@@ -114,6 +116,13 @@ pub(crate) fn load_options(inputs: &PlanInputs) -> LoadOptions {
         seed: inputs.seed,
         allow_outside_root: inputs.allow_outside_root,
         sinks: Vec::new(),
+        params_files: inputs.params_files.clone(),
+        set: inputs.set.clone(),
+        select: inputs.select.clone(),
+        exclude: inputs.exclude.clone(),
+        smoke: inputs.smoke,
+        matrix: inputs.matrix.clone(),
+        shard: inputs.shard,
     }
 }
 
