@@ -3,10 +3,13 @@
 
 mod bad_plans;
 mod client;
+mod command_line;
+mod compose;
 mod dialects;
 mod evidence;
 mod faulty_server;
 mod load;
+mod matrix;
 mod plan_files;
 mod plan_params;
 mod plan_schema;
