@@ -257,6 +257,10 @@ impl Composer<'_> {
             (Ok(canonical), Ok(meta)) if meta.is_file() => {
                 let root = fs::canonicalize(self.root).unwrap_or_else(|_| self.root.to_path_buf());
                 if self.allow_outside_root || canonical.starts_with(&root) {
+                    if let Err(problem) = Format::of(text.trim()) {
+                        self.found.push(problem.at(self.sources.location(span)));
+                        return None;
+                    }
                     return Some((path, canonical));
                 }
                 let root = self.root.display().to_string();

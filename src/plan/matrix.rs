@@ -329,12 +329,12 @@ impl Layout<'_> {
             };
             let is_it = |cell: &Combination| cell.values[index].1.is(value);
             if !cells.iter().any(is_it) {
-                let named = &axes[index];
-                let values = named.values.iter().map(|value| value.text.as_str());
+                let asked = &axes[index];
+                let values = asked.values.iter().map(|value| value.text.as_str());
                 let message = format!("--matrix {name}={value}: no cell has this value");
                 self.found.push(
                     Diagnostic::error(Code::Selection, message)
-                        .label(self.sources.location(named.span), "the axis")
+                        .label(self.sources.location(asked.span), "the axis")
                         .help(format!("values: {}", suggest::list(values.take(20)))),
                 );
             }
