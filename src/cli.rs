@@ -66,6 +66,28 @@ pub struct PlanInputs {
     /// Set a param; may be given several times.
     #[arg(short, long = "param", value_name = "NAME=VALUE", value_parser = key_value)]
     pub params: Vec<(String, String)>,
+    /// Take params from a YAML, TOML, JSON or dotenv file; the last file that has one counts.
+    #[arg(long = "params-file", value_name = "FILE")]
+    pub params_files: Vec<PathBuf>,
+    /// Change any value of the plan, such as stages.cold.requests=8; null removes it.
+    #[arg(long = "set", value_name = "PATH=VALUE")]
+    pub set: Vec<String>,
+    /// Run only these stages: ID, +ID (and what it waits for), ID+ (and what waits for it), tag:X
+    /// or kind:cold; may be given several times.
+    #[arg(long = "select", value_name = "SELECTOR")]
+    pub select: Vec<String>,
+    /// Leave these stages out.
+    #[arg(long = "exclude", value_name = "SELECTOR")]
+    pub exclude: Vec<String>,
+    /// Try the plan out: one request per stage, nothing is judged.
+    #[arg(long)]
+    pub smoke: bool,
+    /// Run only the cells of the matrix that have this value; may be given several times.
+    #[arg(long = "matrix", value_name = "AXIS=VALUE", value_parser = key_value)]
+    pub matrix: Vec<(String, String)>,
+    /// Run every N-th cell of the matrix, from the K-th on.
+    #[arg(long, value_name = "K/N", value_parser = shard)]
+    pub shard: Option<(usize, usize)>,
     /// Use this endpoint instead of the plan's: a profile's name or a URL.
     #[arg(long, value_name = "NAME|URL")]
     pub endpoint: Option<String>,
@@ -94,6 +116,10 @@ pub struct RunArgs {
     /// A further output, such as csv:requests.csv; may be given several times.
     #[arg(long = "sink", value_name = "KIND:TARGET")]
     pub sinks: Vec<String>,
+    /// Skip what is left when a stage does not complete; otherwise further cells of the matrix and
+    /// independent stages go on.
+    #[arg(long)]
+    pub fail_fast: bool,
     /// What to print on standard output.
     #[arg(long, value_enum, default_value_t = OutputFormat::Text)]
     pub output_format: OutputFormat,
@@ -324,5 +350,14 @@ fn key_value(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
         _ => Err("expected NAME=VALUE".into()),
+    }
+}
+
+/// `K/N` with K from 1 to N.
+fn shard(text: &str) -> Result<(usize, usize), String> {
+    let parsed = text.split_once('/').and_then(|(k, n)| Some((k.parse().ok()?, n.parse().ok()?)));
+    match parsed {
+        Some((shard, of)) if 1 <= shard && shard <= of => Ok((shard, of)),
+        _ => Err("expected K/N with K from 1 to N, such as 1/4".into()),
     }
 }

@@ -4,7 +4,9 @@
 //! diagnostic that names every stage of a cycle. It knows nothing of running; the executor asks it
 //! what is [`ready`](Graph::ready) and what a failure [`skips`](Graph::skipped_by).
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
+use std::ops::Range;
 
 use crate::plan::diagnostic::{Code, Diagnostic};
 use crate::plan::{Action, FlushMethod, Plan, Stage};
@@ -18,11 +20,18 @@ pub struct Graph {
 impl Graph {
     /// Builds the graph of a plan. Errors: one diagnostic per cycle, with a label on every edge.
     pub fn build(plan: &Plan) -> Result<Self, Vec<Diagnostic>> {
-        let position = |id: &str| plan.stages.iter().position(|stage| stage.id == id).into_iter();
+        // Edges stay within a cell of the matrix.
+        let positions: HashMap<(Option<&str>, &str), usize> = (plan.stages.iter().enumerate())
+            .map(|(node, stage)| ((stage.cell_id(), stage.id.as_str()), node))
+            .collect();
         let needs: Vec<Vec<usize>> = plan
             .stages
             .iter()
-            .map(|stage| stage.needs.iter().flat_map(|need| position(&need.id)).collect())
+            .map(|stage| {
+                let cell = stage.cell_id();
+                let position = |id| positions.get(&(cell, id)).copied();
+                stage.needs.iter().filter_map(|need| position(need.id.as_str())).collect()
+            })
             .collect();
         let graph = Self { needs };
         match graph.cycle() {
@@ -112,8 +121,17 @@ impl Graph {
     /// The graph in Mermaid's flowchart language.
     pub fn to_mermaid(&self, plan: &Plan) -> String {
         let mut text = String::from("flowchart TD\n");
-        for (node, stage) in plan.stages.iter().enumerate() {
-            let _ = writeln!(text, "  s{node}[\"{}<br/>{}\"]", stage.id, describe(stage));
+        for (number, cell) in cells(plan).enumerate() {
+            if let Some(id) = cell.id {
+                let _ = writeln!(text, "  subgraph c{number}[\"{}\"]", id.replace('"', "#quot;"));
+            }
+            for node in cell.nodes.clone() {
+                let stage = &plan.stages[node];
+                let _ = writeln!(text, "  s{node}[\"{}<br/>{}\"]", stage.id, describe(stage));
+            }
+            if cell.id.is_some() {
+                text.push_str("  end\n");
+            }
         }
         for node in 0..self.len() {
             for need in &self.needs[node] {
@@ -126,8 +144,19 @@ impl Graph {
     /// The graph in Graphviz's dot language.
     pub fn to_dot(&self, plan: &Plan) -> String {
         let mut text = String::from("digraph plan {\n  rankdir=TB;\n  node [shape=box];\n");
-        for (node, stage) in plan.stages.iter().enumerate() {
-            let _ = writeln!(text, "  s{node} [label=\"{}\\n{}\"];", stage.id, describe(stage));
+        for (number, cell) in cells(plan).enumerate() {
+            if let Some(id) = cell.id {
+                let id = id.replace('\\', "\\\\").replace('"', "\\\"");
+                let _ = writeln!(text, "  subgraph cluster_{number} {{ label=\"{id}\";");
+            }
+            for node in cell.nodes.clone() {
+                let stage = &plan.stages[node];
+                let words = describe(stage);
+                let _ = writeln!(text, "  s{node} [label=\"{}\\n{words}\"];", stage.id);
+            }
+            if cell.id.is_some() {
+                text.push_str("  }\n");
+            }
         }
         for node in 0..self.len() {
             for need in &self.needs[node] {
@@ -137,6 +166,25 @@ impl Graph {
         text.push_str("}\n");
         text
     }
+}
+
+/// Neighbouring stages of one cell of the matrix; of none without a matrix.
+pub struct CellNodes<'p> {
+    /// The cell's id.
+    pub id: Option<&'p str>,
+    /// Its stages, by number.
+    pub nodes: Range<usize>,
+}
+
+/// The stages of a plan, cell by cell.
+pub fn cells(plan: &Plan) -> impl Iterator<Item = CellNodes<'_>> {
+    let mut next = 0;
+    let of_one = plan.stages.chunk_by(|left, right| left.cell_id() == right.cell_id());
+    of_one.map(move |stages| {
+        let nodes = next..next + stages.len();
+        next = nodes.end;
+        CellNodes { id: stages[0].cell_id(), nodes }
+    })
 }
 
 /// What a stage will do, in a few words: `cold, 8 requests`.

@@ -46,8 +46,7 @@ pub const BUG: u8 = 1;
 pub const PLAN_INVALID: u8 = 3;
 /// Preflight failed; nothing was sent.
 pub const PREFLIGHT: u8 = 4;
-
-/// The selection matched nothing.
+/// The plan is fine, but nothing of it was selected.
 pub const NOTHING_SELECTED: u8 = 11;
 
 /// A plan that can be run.
@@ -100,7 +99,7 @@ pub(crate) fn load(path: &Path, options: &LoadOptions, json: bool) -> Result<Rea
         Ok(loaded) => loaded,
         Err(error) => {
             say(&error.diagnostics, &error.sources, &error.redactor, json);
-            return Err(PLAN_INVALID);
+            return Err(if error.is_selection() { NOTHING_SELECTED } else { PLAN_INVALID });
         }
     };
     say(&loaded.warnings, &loaded.sources, &loaded.redactor, json);
@@ -187,6 +186,13 @@ pub(crate) fn load_options(inputs: &PlanInputs) -> LoadOptions {
         seed: inputs.seed,
         allow_outside_root: inputs.allow_outside_root,
         sinks: Vec::new(),
+        params_files: inputs.params_files.clone(),
+        set: inputs.set.clone(),
+        select: inputs.select.clone(),
+        exclude: inputs.exclude.clone(),
+        smoke: inputs.smoke,
+        matrix: inputs.matrix.clone(),
+        shard: inputs.shard,
     }
 }
 

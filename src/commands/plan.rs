@@ -25,6 +25,9 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<u8> {
     Ok(super::PASS)
 }
 
+/// More cells than this are only counted in the text form.
+const MOST_CELLS: usize = 20;
+
 /// What a stage will cost: requests, prompt tokens and at most so many generated ones.
 #[derive(Debug, Clone, Copy, Default)]
 struct Estimate {
@@ -101,12 +104,28 @@ fn text(plan: &Plan, graph: &Graph) -> String {
         let _ = write!(out, "\nparams\n{}", indented(&params::render_text(&plan.params)));
     }
 
-    let _ = writeln!(out, "\nstages");
+    match plan.cells.len() {
+        0 => out.push_str("\nstages\n"),
+        cells => {
+            let _ = writeln!(out, "\nstages of {cells} cells, one cell after another");
+        }
+    }
+    let shown_most = plan.cells.get(MOST_CELLS - 1).map_or(0, |cell| cell.number);
     let width = plan.stages.iter().map(|stage| stage.id.chars().count()).max().unwrap_or(0);
     let mut total = Estimate { output_tokens: Some(0), ..Estimate::default() };
+    let mut shown: Option<&str> = None;
     for (node, stage) in plan.stages.iter().enumerate() {
         let estimate = Estimate::of(stage);
         total = total.plus(estimate);
+        if let Some(cell) = &stage.cell {
+            if cell.number > shown_most && plan.cells.len() > MOST_CELLS {
+                continue;
+            }
+            if shown != Some(cell.id.as_str()) {
+                shown = Some(&cell.id);
+                let _ = writeln!(out, "\ncell {}", cell.id);
+            }
+        }
         let needs: Vec<&str> =
             graph.needs(node).iter().map(|&need| plan.stages[need].id.as_str()).collect();
         let after =
@@ -132,6 +151,9 @@ fn text(plan: &Plan, graph: &Graph) -> String {
             let _ = writeln!(out, "  {:<width$}    {what} when: {}{over}", "", live.when.check);
         }
     }
+    if plan.cells.len() > MOST_CELLS {
+        let _ = writeln!(out, "\n… and {} more cells", plan.cells.len() - MOST_CELLS);
+    }
     let _ = writeln!(out, "\nestimate\n  {}", total.in_words());
     let flushes = plan.stages.iter().any(|stage| matches!(stage.action, Action::Flush(_)));
     if flushes {
@@ -150,6 +172,7 @@ pub(super) fn document(plan: &Plan) -> serde_json::Value {
             let estimate = Estimate::of(stage);
             json!({
                 "id": stage.id,
+                "cell": stage.cell_id(),
                 "kind": stage.action.kind(),
                 "needs": stage.needs.iter().map(|need| &need.id).collect::<Vec<_>>(),
                 "always": stage.always,
@@ -158,6 +181,7 @@ pub(super) fn document(plan: &Plan) -> serde_json::Value {
                 "tags": stage.tags,
                 "endpoint": endpoint(&stage.endpoint),
                 "model": stage.endpoint.model,
+                "concurrency": concurrency(stage),
                 "requests": estimate.requests,
                 "estimated_input_tokens": estimate.input_tokens,
                 "estimated_output_tokens": estimate.output_tokens,
@@ -191,9 +215,23 @@ pub(super) fn document(plan: &Plan) -> serde_json::Value {
         "hash": plan.hash,
         "seed": plan.seed,
         "params": plan.params,
+        "cells": plan.cells.iter().map(|cell| json!({
+            "id": cell.id,
+            "params": cell.params.iter().map(|it| (it.name.clone(), it.value.clone()))
+                .collect::<serde_json::Map<_, _>>(),
+        })).collect::<Vec<_>>(),
         "stages": stages,
+        "sinks": plan.sinks.iter().map(|sink| &sink.target).collect::<Vec<_>>(),
+        "results": plan.results,
         "tags": plan.tags,
     })
+}
+
+fn concurrency(stage: &Stage) -> Option<u64> {
+    match &stage.action {
+        Action::Cold(repeat) | Action::Warm(repeat) => Some(repeat.concurrency),
+        Action::Flush(_) | Action::Pause(_) => None,
+    }
 }
 
 fn endpoint(endpoint: &Endpoint) -> String {

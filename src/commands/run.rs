@@ -33,6 +33,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<u8> {
             ProgressArg::Bar => ProgressMode::Bar,
             ProgressArg::None => ProgressMode::None,
         },
+        fail_fast: args.fail_fast,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let finished = match runtime.block_on(executor::run(&loaded.plan, &graph, options)) {

@@ -1,12 +1,13 @@
 //! `runner validate PLAN…`: checks plans without sending anything.
 
 use crate::cli::{ProblemFormat, ValidateArgs};
-use crate::plan::diagnostic::{self, Severity};
+use crate::plan::diagnostic::{self, Code, Diagnostic, Severity};
 
 /// Checks each plan; exits 3 when one has errors (or warnings, with `--deny-warnings`).
 pub fn run(args: &ValidateArgs) -> anyhow::Result<u8> {
     let options = super::load_options(&args.inputs);
     let mut is_bad = false;
+    let mut is_unselected = true;
     let mut all = Vec::new();
     for path in &args.plans {
         let place = match super::place(path) {
@@ -15,6 +16,7 @@ pub fn run(args: &ValidateArgs) -> anyhow::Result<u8> {
         };
         let (diagnostics, sources, redactor, ready) = super::checked(&place.path, &options);
         let has_errors = diagnostics.iter().any(|problem| problem.severity == Severity::Error);
+        is_unselected &= has_errors && is_selection(&diagnostics);
         is_bad |= has_errors || (args.deny_warnings && !diagnostics.is_empty());
         match args.format {
             ProblemFormat::Json | ProblemFormat::Sarif => {}
@@ -22,8 +24,13 @@ pub fn run(args: &ValidateArgs) -> anyhow::Result<u8> {
             ProblemFormat::Text => {
                 super::say(&diagnostics, &sources, &redactor, false);
                 if let (Some((plan, _)), false) = (&ready, has_errors) {
+                    let cells = match plan.cells.len() {
+                        0 => String::new(),
+                        1 => "1 cell, ".into(),
+                        cells => format!("{cells} cells, "),
+                    };
                     super::print(&format!(
-                        "{}: valid ({} stages, {} requests)\n",
+                        "{}: valid ({cells}{} stages, {} requests)\n",
                         path.display(),
                         plan.stages.len(),
                         plan.stages.iter().map(|stage| stage.action.planned()).sum::<u64>()
@@ -45,7 +52,17 @@ pub fn run(args: &ValidateArgs) -> anyhow::Result<u8> {
         }
         ProblemFormat::Text | ProblemFormat::Github => {}
     }
-    Ok(if is_bad { super::PLAN_INVALID } else { super::PASS })
+    Ok(match is_bad {
+        false => super::PASS,
+        true if is_unselected => super::NOTHING_SELECTED,
+        true => super::PLAN_INVALID,
+    })
+}
+
+/// Whether nothing is wrong but that nothing was selected.
+fn is_selection(diagnostics: &[Diagnostic]) -> bool {
+    let mut errors = diagnostics.iter().filter(|it| it.severity == Severity::Error);
+    errors.all(|it| it.code == Code::Selection)
 }
 
 fn as_array(value: serde_json::Value) -> Vec<serde_json::Value> {

@@ -30,6 +30,9 @@ pub struct Manifest {
     pub seed: u64,
     /// Declared params by name, secret ones redacted.
     pub params: BTreeMap<String, serde_json::Value>,
+    /// The cells of the plan's matrix, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cells: Vec<String>,
     /// The plan's free labels.
     pub tags: BTreeMap<String, String>,
     /// Where requests went.

@@ -41,6 +41,8 @@ pub struct RunOptions {
     pub arguments: Vec<String>,
     /// How progress is shown on standard error.
     pub progress: ProgressMode,
+    /// Skip what is left when a stage does not complete.
+    pub fail_fast: bool,
 }
 
 /// A run that got past preflight.
@@ -130,6 +132,7 @@ pub async fn run(plan: &Plan, graph: &Graph, options: RunOptions) -> Result<Fini
         clock,
         stop: &stop,
         guards: &guards,
+        fail_fast: options.fail_fast,
     };
     tokio::select! {
         () = walk.run() => {}
@@ -218,6 +221,7 @@ fn manifest(
         simulated: run.simulated,
         seed: run.seed,
         params: plan.params.iter().map(|param| (param.name.clone(), param.value.clone())).collect(),
+        cells: plan.cells.iter().map(|cell| cell.id.clone()).collect(),
         tags: plan.tags.clone(),
         endpoints: connections.described(),
         arguments,

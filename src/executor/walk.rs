@@ -1,7 +1,8 @@
 //! The walk over the graph: which stage runs when, and what a failure skips.
 //!
 //! Stages run one at a time in file order as their needs are met; stages marked `parallel` overlap
-//! when they use different endpoints, since load on one would falsify the numbers of another.
+//! when they use different endpoints, since load on one would falsify the numbers of another. The
+//! cells of a matrix never overlap, and what fails in one leaves the others alone.
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
@@ -9,7 +10,7 @@ use futures::stream::FuturesUnordered;
 use super::connect::Connections;
 use super::guard::Guard;
 use crate::graph::Graph;
-use crate::plan::Plan;
+use crate::plan::{Plan, Stage};
 use crate::record::{RecordSender, RunClock, StageState};
 use crate::stage::{self, StageContext, Stop};
 
@@ -24,13 +25,14 @@ pub(super) struct Walk<'a> {
     pub stop: &'a Stop,
     /// How each stage is stopped by itself.
     pub guards: &'a [Guard],
+    /// Skip what is left when a stage does not complete.
+    pub fail_fast: bool,
 }
 
 impl Walk<'_> {
     /// Runs every stage that can run; the others get lines that say why not.
     pub(super) async fn run(&self) {
         let stages = &self.plan.stages;
-        let params = params(self.plan);
         let mut is_settled = vec![false; stages.len()];
         let mut is_running = vec![false; stages.len()];
         let mut running = FuturesUnordered::new();
@@ -38,14 +40,16 @@ impl Walk<'_> {
             for node in self.graph.ready(&is_settled, &is_running) {
                 if self.may_join(node, &is_running) && !self.stop.drain.is_cancelled() {
                     is_running[node] = true;
-                    let params = &params;
-                    running.push(async move { (node, self.stage(node, params).await) });
+                    running.push(async move { (node, self.stage(node).await) });
                 }
             }
             let Some((node, outcome)) = running.next().await else { break };
             is_running[node] = false;
             is_settled[node] = true;
             if outcome.state != StageState::Completed {
+                if self.fail_fast && outcome.state == StageState::Failed {
+                    self.skip_the_rest(node, &mut is_settled, &is_running).await;
+                }
                 for skipped in self.graph.skipped_by(node) {
                     if !is_settled[skipped] && !stages[skipped].always {
                         is_settled[skipped] = true;
@@ -61,23 +65,42 @@ impl Walk<'_> {
         }
     }
 
+    /// Settles everything that neither ran nor runs.
+    async fn skip_the_rest(&self, failed: usize, is_settled: &mut [bool], is_running: &[bool]) {
+        let reason = format!("`{}` failed, and --fail-fast was asked for", self.name(failed));
+        for node in 0..is_settled.len() {
+            if !is_settled[node] && !is_running[node] {
+                is_settled[node] = true;
+                self.skip(node, &reason, StageState::Skipped).await;
+            }
+        }
+    }
+
+    /// A stage's id with its cell.
+    fn name(&self, node: usize) -> String {
+        let stage = &self.plan.stages[node];
+        stage.cell_id().map_or_else(|| stage.id.clone(), |cell| format!("{}[{cell}]", stage.id))
+    }
+
     /// Whether a ready stage may start beside those that run.
     fn may_join(&self, node: usize, is_running: &[bool]) -> bool {
         let stages = &self.plan.stages;
         (0..stages.len()).filter(|&other| is_running[other]).all(|other| {
             stages[node].parallel
                 && stages[other].parallel
+                && stages[node].cell_id() == stages[other].cell_id()
                 && self.connections.of(node) != self.connections.of(other)
         })
     }
 
-    async fn stage(&self, node: usize, params: &serde_json::Value) -> stage::StageOutcome {
+    async fn stage(&self, node: usize) -> stage::StageOutcome {
         let connection = self.connections.get(node);
+        let params = params(self.plan, &self.plan.stages[node]);
         stage::run(StageContext {
             stage: &self.plan.stages[node],
             seed: self.plan.seed,
             run_nonce: self.run_nonce,
-            params,
+            params: &params,
             client: &connection.client,
             server: &connection.server,
             records: self.records,
@@ -111,8 +134,10 @@ impl Walk<'_> {
     }
 }
 
-/// The params as templates see them. Secrets stay out: a prompt is no place for them.
-fn params(plan: &Plan) -> serde_json::Value {
-    let visible = plan.params.iter().filter(|param| !param.secret);
+/// The params as a stage's templates see them, those of its cell over the plan's. Secrets stay out:
+/// a prompt is no place for them.
+fn params(plan: &Plan, stage: &Stage) -> serde_json::Value {
+    let own = stage.cell.iter().flat_map(|cell| &cell.params);
+    let visible = plan.params.iter().chain(own).filter(|param| !param.secret);
     visible.map(|param| (param.name.clone(), param.value.clone())).collect()
 }

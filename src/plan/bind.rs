@@ -12,6 +12,7 @@
 mod access;
 mod deserializer;
 mod error;
+mod fields;
 mod spanned;
 
 use std::cell::RefCell;
@@ -20,6 +21,7 @@ use std::collections::BTreeSet;
 use serde::de::DeserializeOwned;
 
 use deserializer::De;
+pub(crate) use fields::{keys_of_kind, kinds};
 pub(crate) use spanned::{Named, NodeRef, Spanned};
 
 use super::diagnostic::{Code, Diagnostic};

@@ -53,6 +53,11 @@ impl Scope<'_> {
         }
     }
 
+    /// Replaces every reference in what stands under one key of the plan.
+    pub(crate) fn fill_section(&mut self, key: &str, section: &mut Node) {
+        self.walk(section, &mut vec![key.to_owned()]);
+    }
+
     fn walk(&mut self, node: &mut Node, path: &mut Vec<String>) {
         match &mut node.value {
             Value::List(items) => {
@@ -89,7 +94,7 @@ impl Scope<'_> {
     /// Fills one text. Public to the floor for the plan's name, which is read first.
     pub(crate) fn leaf(&mut self, node: &mut Node, text: String, path: &[String]) {
         let place = template::Place::of(path);
-        if !place.runs_templates && !place.is_prose && template::is_template(&text) {
+        if !place.runs_templates && !place.is_prose() && template::is_template(&text) {
             self.found.push(template::misplaced(self.sources.location(node.at.span)));
             node.value = Value::Broken;
             return;
@@ -172,7 +177,7 @@ impl Scope<'_> {
 
     fn look_up(&mut self, reference: &Reference, span: Span, place: &template::Place) -> Looked {
         let looked = match reference {
-            Reference::Param(name) => self.param(name, span),
+            Reference::Param(name) => self.param(name, span, place),
             Reference::Plan(field) => self.plan(field, span),
             Reference::Environment(name, fallback) => self.environment(name, fallback, span),
             Reference::Secret(name, fallback) => self.secret(name, fallback, span, place),
@@ -194,9 +199,24 @@ impl Scope<'_> {
             if self.params.iter().any(|param| param.shown.name == *name && param.from_plan))
     }
 
-    fn param(&mut self, name: &str, span: Span) -> Looked {
-        self.used.insert(name.to_owned());
+    fn param(&mut self, name: &str, span: Span, place: &template::Place) -> Looked {
+        if !self.used.contains(name) {
+            self.used.insert(name.to_owned());
+        }
         if let Some(param) = self.params.iter().find(|param| param.shown.name == name) {
+            if param.is_axis && (place.of_run.is_some() || param.value.is_none()) {
+                let message = format!("`{name}` is an axis of the matrix");
+                let words = match place.of_run {
+                    Some(key) => format!("but a run has one `{key}`, whatever its cells"),
+                    None => "but the matrix is laid out before its axes have values".into(),
+                };
+                self.found.push(
+                    Diagnostic::error(Code::Matrix, message)
+                        .label(self.sources.location(span), words)
+                        .help("refer to a param that is no axis"),
+                );
+                return Looked::Broken;
+            }
             return match &param.value {
                 None => Looked::Broken,
                 Some(value) => {
@@ -206,6 +226,7 @@ impl Scope<'_> {
                     };
                     let source = match param.shown.source.as_str() {
                         "default" => "by default".to_owned(),
+                        "matrix" => "in one cell of the matrix".to_owned(),
                         other => format!("from {other}"),
                     };
                     let origin = format!("`${{{name}}}` is `{shown}`, {source}");

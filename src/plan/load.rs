@@ -4,20 +4,18 @@
 //! with its warnings, or every error there is. Invariant: the environment comes in as a value, and
 //! no secret leaves in a diagnostic.
 
+mod resolve;
+
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::bind::bind;
 use super::diagnostic::{self, Code, Diagnostic, Severity};
-use super::file::PlanFile;
-use super::interpolate::Scope;
-use super::lower::{Identity, Lowering};
-use super::params::{Resolved, Resolver};
-use super::source::{self, Format, Node, Sources, Value};
+use super::source::{self, Format, Sources};
 use super::{Plan, Redactor};
+use resolve::Loading;
 
 /// What the command line and the environment say about a plan.
 #[derive(Clone, Default)]
@@ -35,6 +33,20 @@ pub struct LoadOptions {
     pub allow_outside_root: bool,
     /// `--sink KIND:TARGET`, beside the plan's own.
     pub sinks: Vec<String>,
+    /// `--params-file`, in order; the last that has a name counts.
+    pub params_files: Vec<PathBuf>,
+    /// `--set PATH=VALUE`, in order.
+    pub set: Vec<String>,
+    /// `--select`: the stages to run; all of them when empty.
+    pub select: Vec<String>,
+    /// `--exclude`: stages to leave out.
+    pub exclude: Vec<String>,
+    /// `--smoke`: one request per stage, nothing judged.
+    pub smoke: bool,
+    /// `--matrix AXIS=VALUE`: the cells to run; all of them when empty.
+    pub matrix: Vec<(String, String)>,
+    /// `--shard K/N`: every N-th cell from the K-th on, from 1.
+    pub shard: Option<(usize, usize)>,
 }
 
 impl fmt::Debug for LoadOptions {
@@ -48,7 +60,13 @@ impl fmt::Debug for LoadOptions {
             .field("seed", &self.seed)
             .field("allow_outside_root", &self.allow_outside_root)
             .field("sinks", &self.sinks)
-            .finish()
+            .field("params_files", &self.params_files)
+            .field("select", &self.select)
+            .field("exclude", &self.exclude)
+            .field("smoke", &self.smoke)
+            .field("matrix", &self.matrix)
+            .field("shard", &self.shard)
+            .finish_non_exhaustive()
     }
 }
 
@@ -78,6 +96,12 @@ pub struct LoadError {
 }
 
 impl LoadError {
+    /// Whether the plan is fine and the command line asks for nothing of it.
+    pub fn is_selection(&self) -> bool {
+        let mut errors = self.diagnostics.iter().filter(|it| it.severity == Severity::Error);
+        errors.all(|it| it.code == Code::Selection)
+    }
+
     fn first(&self) -> String {
         self.diagnostics
             .first()
@@ -104,14 +128,10 @@ pub fn load(path: &Path, options: &LoadOptions) -> Result<Loaded, LoadError> {
 /// Loads a plan from its text. `name` is what diagnostics call it; its ending tells the format, its
 /// folder is where relative paths start.
 pub fn load_text(name: &str, text: &str, options: &LoadOptions) -> Result<Loaded, LoadError> {
-    let mut loading = Loading {
-        options,
-        sources: Sources::default(),
-        redactor: Redactor::default(),
-        found: Vec::new(),
-    };
+    let mut loading = Loading::new(options);
     let plan = loading.run(name, text);
     let Loading { sources, redactor, mut found, .. } = loading;
+    once(&mut found);
     for diagnostic in &mut found {
         diagnostic.redact(&redactor);
     }
@@ -123,119 +143,15 @@ pub fn load_text(name: &str, text: &str, options: &LoadOptions) -> Result<Loaded
     }
 }
 
-struct Loading<'l> {
-    options: &'l LoadOptions,
-    sources: Sources,
-    redactor: Redactor,
-    found: Vec<Diagnostic>,
-}
-
-impl Loading<'_> {
-    fn run(&mut self, name: &str, text: &str) -> Option<Plan> {
-        let mut tree = self.parse(name, text)?;
-        let params = Resolver {
-            sources: &self.sources,
-            options: self.options,
-            redactor: &mut self.redactor,
-            found: &mut self.found,
-        }
-        .resolve(&tree);
-        let plan_name = self.interpolate(&mut tree, &params, name);
-        tree.number(0);
-        let mut bound = bind::<PlanFile>(&tree, &self.sources);
-        self.found.append(&mut bound.diagnostics);
-        let path = PathBuf::from(name);
-        let folder = path.parent().map(Path::to_path_buf).unwrap_or_default();
-        let identity = Identity {
-            name: plan_name,
-            hash: hash(text),
-            params: params.into_iter().map(|param| param.shown).collect(),
-            path,
-        };
-        Lowering {
-            sources: &self.sources,
-            options: self.options,
-            redactor: &mut self.redactor,
-            found: &mut self.found,
-            tree: &tree,
-            bad: &bound.bad,
-            root: root_of(&folder),
-            folder,
-        }
-        .plan(bound.value?, identity)
-    }
-
-    fn parse(&mut self, name: &str, text: &str) -> Option<Node> {
-        let format = match Format::of(name) {
-            Ok(format) => format,
-            Err(problem) => {
-                self.found.push(problem);
-                return None;
-            }
-        };
-        let source = self.sources.add(name, text);
-        match source::parse(&self.sources, source, format) {
-            Ok(tree) if matches!(tree.value, Value::Map(_)) => Some(tree),
-            Ok(tree) => {
-                let message = format!("a plan is a map of keys, not {}", tree.describe());
-                self.found.push(
-                    Diagnostic::error(Code::Type, message)
-                        .at(self.sources.location(tree.at.span))
-                        .help("start with `version: 1`"),
-                );
-                None
-            }
-            Err(mut problems) => {
-                self.found.append(&mut problems);
-                None
-            }
+/// Drops what was found twice: a default put into several stages is looked at in each.
+fn once(found: &mut Vec<Diagnostic>) {
+    let mut kept: Vec<Diagnostic> = Vec::new();
+    for diagnostic in found.drain(..) {
+        if !kept.contains(&diagnostic) {
+            kept.push(diagnostic);
         }
     }
-
-    /// Fills in references, the plan's name first; returns the name.
-    fn interpolate(&mut self, tree: &mut Node, params: &[Resolved], file: &str) -> String {
-        let mut scope = Scope {
-            sources: &self.sources,
-            options: self.options,
-            params,
-            plan_name: None,
-            redactor: &mut self.redactor,
-            found: &mut self.found,
-            used: std::collections::BTreeSet::new(),
-        };
-        let stem = Path::new(file).file_stem().and_then(|stem| stem.to_str()).unwrap_or("plan");
-        let mut name = stem.to_owned();
-        if let Value::Map(entries) = &mut tree.value
-            && let Some(entry) = entries.iter_mut().find(|entry| entry.key == "name")
-            && let Some(text) = entry.node.text()
-        {
-            scope.leaf(&mut entry.node, text, &["name".to_owned()]);
-            name = entry.node.text().unwrap_or(name);
-            // Done: `${` in it now would be a value, not a reference.
-            let filled = std::mem::replace(&mut entry.node.value, Value::Null);
-            scope.plan_name = Some(name.clone());
-            scope.fill(tree);
-            if let Value::Map(entries) = &mut tree.value
-                && let Some(entry) = entries.iter_mut().find(|entry| entry.key == "name")
-            {
-                entry.node.value = filled;
-            }
-        } else {
-            scope.plan_name = Some(name.clone());
-            scope.fill(tree);
-        }
-        let used = scope.used;
-        let unused = |param: &&Resolved| param.value.is_some() && !used.contains(&param.shown.name);
-        for param in params.iter().filter(unused) {
-            let message = format!("param `{}` is declared but never used", param.shown.name);
-            self.found.push(
-                Diagnostic::warning(Code::ParamUnused, message)
-                    .at(self.sources.location(param.span))
-                    .help(format!("use it as `${{{}}}`, or remove it", param.shown.name)),
-            );
-        }
-        name
-    }
+    *found = kept;
 }
 
 /// The folder that data files may not leave: that of the repository around the plan, else the
@@ -247,8 +163,21 @@ fn root_of(folder: &Path) -> PathBuf {
     repository.map_or_else(|| start.to_path_buf(), Path::to_path_buf)
 }
 
-fn hash(text: &str) -> String {
-    Sha256::digest(text.as_bytes()).iter().fold(String::new(), |mut hex, byte| {
+/// One file by its text, several by the hashes of each.
+fn hash(sources: &Sources) -> String {
+    let texts: Vec<&str> =
+        sources.all().filter(|(name, _)| !name.starts_with("--")).map(|(_, text)| text).collect();
+    match texts.as_slice() {
+        [text] => hex(text.as_bytes()),
+        texts => {
+            let hashes: Vec<String> = texts.iter().map(|text| hex(text.as_bytes())).collect();
+            hex(hashes.join("\n").as_bytes())
+        }
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().fold(String::new(), |mut hex, byte| {
         // Writing into a String can't fail.
         let _ = write!(hex, "{byte:02x}");
         hex

@@ -14,12 +14,13 @@ mod threshold;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::bind::Spanned;
 use super::diagnostic::{Code, Diagnostic};
 use super::file::{Count, PlanFile};
 use super::source::{At, Node, Sources, Span};
-use super::{LoadOptions, Location, Nonce, Param, Plan, Redactor, suggest};
+use super::{Cell, LoadOptions, Location, Nonce, Param, Plan, Redactor, suggest};
 
 /// What lowering knows besides the written plan.
 pub(crate) struct Lowering<'l> {
@@ -31,8 +32,8 @@ pub(crate) struct Lowering<'l> {
     pub(crate) tree: &'l Node,
     /// The nodes that binding refused.
     pub(crate) bad: &'l BTreeSet<u32>,
-    /// The folder that relative paths start from.
-    pub(crate) folder: PathBuf,
+    /// The cell of the matrix that is lowered.
+    pub(crate) cell: Option<Arc<Cell>>,
     /// The folder that data files may not leave.
     pub(crate) root: PathBuf,
 }
@@ -76,6 +77,7 @@ impl Lowering<'_> {
             nonce,
             params: identity.params,
             stages: stages?,
+            cells: self.cell.iter().cloned().collect(),
             sinks,
             results,
             tags,

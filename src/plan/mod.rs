@@ -6,26 +6,29 @@
 //!
 //! | step | file | what it turns into what |
 //! |---|---|---|
-//! | 1 | `source` | text → one spanned tree, YAML and TOML alike |
-//! | 2 | `params` | declarations, `--param`, environment → typed values |
-//! | 3 | `interpolate` | `${…}` on the tree's texts → values |
-//! | 4 | `bind`, `file` | tree → written plan, every problem collected |
-//! | 5 | `lower`, `threshold` | written plan → [`Plan`], names checked, defaults filled in |
-//!
-//! Reuse (`extends`, `include`) belongs between 1 and 2, a matrix between 2 and 3: both turn trees
-//! into trees.
+//! | 1 | `source`, `compose` | texts → one spanned tree, YAML and TOML alike |
+//! | 2 | `params` | declarations, `--param`, files, environment → typed values |
+//! | 3 | `matrix` | axes → cells; each cell goes through what follows |
+//! | 4 | `interpolate` | `${…}` on the tree's texts → values |
+//! | 5 | `compose::defaults` | `defaults` and `prompts` → the stages that use them |
+//! | 6 | `bind`, `file` | tree → written plan, every problem collected |
+//! | 7 | `lower`, `threshold` | written plan → [`Plan`], names checked, defaults filled in |
+//! | 8 | `select` | stages → those the command line asks for |
 
 mod bind;
+mod compose;
 pub mod diagnostic;
 mod file;
 mod interpolate;
 mod load;
 mod lower;
+mod matrix;
 pub mod metric;
 mod model;
 pub mod params;
 mod redact;
 pub mod schema;
+mod select;
 mod source;
 pub(crate) mod suggest;
 mod test_file;

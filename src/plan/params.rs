@@ -4,10 +4,12 @@
 //! Invariant: nothing enters undeclared, and all that is missing or bad is reported together, each
 //! with where it was looked for.
 
+mod file;
 mod render;
 mod value;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::bind::{self, Named, Spanned};
 use super::diagnostic::{Code, Diagnostic};
@@ -15,14 +17,15 @@ use super::file::{ParamFile, ParamType, TextOrList};
 use super::source::{Node, Sources, Span, Value};
 use super::{LoadOptions, Param, Redactor, suggest};
 
+pub(crate) use file::{ParamsFile, read as read_files};
 pub use render::{render_json, render_text};
-use value::Typed;
+pub(crate) use value::{Rules, Typed};
 
 /// Prefix of the variables that set a param by its name.
 const PREFIX: &str = "RUNNER_PARAM_";
 
 /// A declared param and what it came to.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Resolved {
     /// For people and artefacts: redacted.
     pub(crate) shown: Param,
@@ -32,6 +35,10 @@ pub(crate) struct Resolved {
     pub(crate) from_plan: bool,
     /// Where its name stands.
     pub(crate) span: Span,
+    /// Whether the matrix gives it its values.
+    pub(crate) is_axis: bool,
+    /// What an axis's values must keep to, when the param is declared.
+    pub(crate) rules: Option<Arc<(ParamType, Rules)>>,
 }
 
 /// Where values come from and where findings go.
@@ -40,9 +47,15 @@ pub(crate) struct Resolver<'r> {
     pub(crate) options: &'r LoadOptions,
     pub(crate) redactor: &'r mut Redactor,
     pub(crate) found: &'r mut Vec<Diagnostic>,
+    /// The files of `--params-file`; the last that has a name counts.
+    pub(crate) files: &'r [ParamsFile],
+    /// Names that the matrix gives values to.
+    pub(crate) axes: &'r [String],
+    /// Every variable that a param lists; filled in on the way.
+    pub(crate) listed: Vec<String>,
 }
 
-impl Resolver<'_> {
+impl<'r> Resolver<'r> {
     /// Resolves the `params:` section of a tree.
     pub(crate) fn resolve(&mut self, root: &Node) -> Vec<Resolved> {
         let declared = match root.get("params").filter(|node| !matches!(node.value, Value::Null)) {
@@ -58,6 +71,12 @@ impl Resolver<'_> {
         let written: Vec<String> = root.get("params").map_or_else(Vec::new, |section| {
             section.entries().iter().map(|entry| entry.key.clone()).collect()
         });
+        self.listed = declared
+            .0
+            .iter()
+            .flat_map(|(_, file)| file.value.env.iter().flat_map(TextOrList::texts))
+            .map(|variable| variable.value.clone())
+            .collect();
         self.undeclared(&written);
         let mut resolved: Vec<Resolved> =
             declared.0.iter().map(|(name, file)| self.one(root, name, &file.value)).collect();
@@ -91,6 +110,7 @@ impl Resolver<'_> {
                 self.found.push(diagnostic.help(known(&mut names())));
             }
         }
+        self.undeclared_in_files(declared);
         for (variable, value) in &self.options.environment {
             let Some(suffix) = variable.strip_prefix(PREFIX) else { continue };
             if value.is_empty() || declared.iter().any(|name| name.eq_ignore_ascii_case(suffix)) {
@@ -105,6 +125,43 @@ impl Resolver<'_> {
             }
             self.found.push(diagnostic.help(known(&mut names())).help("unset it otherwise"));
         }
+    }
+
+    /// The same for the values of files.
+    fn undeclared_in_files(&mut self, declared: &[String]) {
+        for value in self.files.iter().flat_map(|file| &file.values) {
+            let names = || declared.iter().map(String::as_str);
+            let is_listed = value.is_dotenv && self.listed.contains(&value.name);
+            if is_listed || names().any(|name| value.is_for(name, &[])) {
+                continue;
+            }
+            let message = format!(
+                "--params-file {}: the plan declares no param `{}`",
+                value.place, value.name
+            );
+            let mut diagnostic = Diagnostic::error(Code::ParamUndeclared, message);
+            if let Some(near) = suggest::nearest(&value.name, names()) {
+                diagnostic = diagnostic.help(format!("did you mean `{near}`?"));
+            }
+            self.found.push(diagnostic.help(match suggest::list(names()) {
+                none if none.is_empty() => "the plan declares no params".to_owned(),
+                names => format!("params of this plan: {names}"),
+            }));
+        }
+    }
+
+    /// An axis takes its values from the matrix alone.
+    fn axis(&mut self, name: &Spanned<String>, file: &ParamFile) {
+        let Some(outside) = self.outside(name, file) else { return };
+        let message = format!(
+            "param `{}` is an axis of the matrix, but {} sets it",
+            name.value, outside.source
+        );
+        self.found.push(
+            Diagnostic::error(Code::Matrix, message)
+                .label(self.sources.location(name.at.span), "declared here")
+                .help(format!("to run some of its cells: `--matrix {}=VALUE`", name.value)),
+        );
     }
 
     /// Names that one `RUNNER_PARAM_X` would set both.
@@ -145,6 +202,12 @@ impl Resolver<'_> {
             return result;
         }
         let Some(rules) = value::Rules::read(self, root, file) else { return result };
+        if self.axes.contains(&name.value) {
+            self.axis(name, file);
+            result.is_axis = true;
+            result.rules = Some(Arc::new((file.kind.value, rules)));
+            return result;
+        }
         let candidate = self.candidate(root, name, file, &rules);
         let (typed, source, from_plan) = match candidate {
             Candidate::Given(typed, source) => (typed, source, false),
@@ -171,11 +234,18 @@ impl Resolver<'_> {
         rules: &value::Rules,
     ) -> Candidate {
         let kind = file.kind.value;
-        if let Some((text, source)) = self.outside(name, file) {
+        if let Some(Outside { value, source }) = self.outside(name, file) {
+            let typed = match &value {
+                Ok(text) => Typed::parse(kind, text),
+                Err(node) => Typed::of_node(kind, node),
+            };
             if file.secret {
-                self.redactor.register(&text);
+                let text = value.as_ref().ok().cloned().or_else(|| value.err()?.text());
+                if let Some(text) = text {
+                    self.redactor.register(&text);
+                }
             }
-            return match Typed::parse(kind, &text).and_then(|typed| rules.check(typed)) {
+            return match typed.and_then(|typed| rules.check(typed)) {
                 Ok(typed) => Candidate::Given(typed, source),
                 Err(reason) => {
                     let message = format!("param `{}` from {source}: {reason}", name.value);
@@ -189,7 +259,9 @@ impl Resolver<'_> {
             };
         }
         let Some(default) = &file.default else {
-            let mut places = vec![format!("--param {}=…", name.value), variable_of(&name.value)];
+            let mut places = vec![format!("--param {}=…", name.value)];
+            places.extend(self.files.iter().rev().map(|file| file.name.clone()));
+            places.push(variable_of(&name.value));
             places.extend(file.env.iter().flat_map(TextOrList::texts).map(|it| it.value.clone()));
             self.found.push(
                 Diagnostic::error(
@@ -225,21 +297,36 @@ impl Resolver<'_> {
         }
     }
 
-    /// The text given from outside, and by what.
-    fn outside(&self, name: &Spanned<String>, file: &ParamFile) -> Option<(String, String)> {
+    /// What is given from outside, and by what.
+    fn outside(&self, name: &Spanned<String>, file: &ParamFile) -> Option<Outside<'r>> {
+        let files: &'r [ParamsFile] = self.files;
         let given = self.options.params.iter().rev().find(|(given, _)| *given == name.value);
         if let Some((_, text)) = given {
-            return Some((text.clone(), "--param".into()));
+            return Some(Outside { value: Ok(text.clone()), source: "--param".into() });
+        }
+        let listed: Vec<&str> =
+            file.env.iter().flat_map(TextOrList::texts).map(|it| it.value.as_str()).collect();
+        let in_file = files.iter().rev().find_map(|file| {
+            let mut values = file.values.iter().rev();
+            // Set but empty is not set, here as in the environment.
+            values.find(|value| value.is_for(&name.value, &listed) && !value.is_empty())
+        });
+        if let Some(value) = in_file {
+            return Some(Outside { value: Err(&value.node), source: value.place.clone() });
         }
         let set = |variable: &str| {
             // A CI system hands over what is not set as an empty text.
             let text = self.options.environment.get(variable).filter(|text| !text.is_empty())?;
-            Some((text.clone(), format!("env {variable}")))
+            Some(Outside { value: Ok(text.clone()), source: format!("env {variable}") })
         };
-        set(&variable_of(&name.value)).or_else(|| {
-            file.env.iter().flat_map(TextOrList::texts).find_map(|variable| set(&variable.value))
-        })
+        set(&variable_of(&name.value)).or_else(|| listed.iter().find_map(|variable| set(variable)))
     }
+}
+
+/// A value from outside: a text, or what a file says.
+struct Outside<'o> {
+    value: Result<String, &'o Node>,
+    source: String,
 }
 
 enum Candidate {
@@ -261,11 +348,18 @@ fn broken(name: &str, span: Span) -> Resolved {
         value: None,
         from_plan: false,
         span,
+        is_axis: false,
+        rules: None,
     }
 }
 
+/// An axis of the matrix that the plan does not declare as a param.
+pub(crate) fn axis(name: &str, span: Span) -> Resolved {
+    Resolved { is_axis: true, ..broken(name, span) }
+}
+
 /// The variable that sets a param by its name.
-fn variable_of(name: &str) -> String {
+pub(crate) fn variable_of(name: &str) -> String {
     format!("{PREFIX}{}", name.to_ascii_uppercase())
 }
 

@@ -137,7 +137,7 @@ fn laid_over(
         found,
         tree: &tree,
         bad: &std::collections::BTreeSet::new(),
-        folder: PathBuf::new(),
+        cell: None,
         root: PathBuf::new(),
     }
     .simulator_over(written, base)

@@ -44,7 +44,7 @@ pub(super) fn prepare(
 
 /// `<run nonce>-<stage>-<index>`, unique within an endpoint's log.
 fn request_id(context: &StageContext<'_>, index: u64) -> String {
-    format!("{}-{}-{index}", context.run_nonce, context.stage.id)
+    format!("{}-{}-{index}", context.run_nonce, context.stage.key())
 }
 
 /// Sends a prepared request now and records how it ended. Returns the record's outcome.
@@ -58,7 +58,7 @@ pub(super) async fn send(
         .records
         .send(Line::Start(StartLine {
             stage: context.stage.id.clone(),
-            cell: None,
+            cell: context.stage.cell_id().map(str::to_owned),
             rung: None,
             index: ready.index,
             due_ns,
@@ -76,7 +76,7 @@ pub(super) async fn send(
 pub(super) async fn never_started(context: &StageContext<'_>, index: u64) {
     let record = Record {
         stage: context.stage.id.clone(),
-        cell: None,
+        cell: context.stage.cell_id().map(str::to_owned),
         rung: None,
         index,
         request_id: request_id(context, index),
@@ -130,7 +130,7 @@ fn record(
     });
     Record {
         stage: context.stage.id.clone(),
-        cell: None,
+        cell: context.stage.cell_id().map(str::to_owned),
         rung: None,
         index: ready.index,
         request_id: ready.request_id,

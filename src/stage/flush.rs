@@ -141,7 +141,7 @@ impl Prover<'_> {
         let summary = conclusion(state, &cold, &warm, &attempts);
         Ok(FlushLine {
             stage: self.context.stage.id.clone(),
-            cell: None,
+            cell: self.context.stage.cell_id().map(str::to_owned),
             state,
             before: warm.state,
             prompt_tokens: warm.prompt_tokens,
@@ -246,7 +246,7 @@ impl Prover<'_> {
 
     /// A one-token completion over `document`, opened by a nonce of its own.
     async fn ask(&self, purpose: &str, index: u64, document: &str) -> Exchange {
-        let key = format!("{}/{purpose}", self.context.stage.id);
+        let key = format!("{}/{purpose}", self.context.stage.key());
         let opening = nonce(self.context.run_nonce, &key, index);
         let request = Request {
             index,

@@ -148,7 +148,7 @@ pub async fn run(context: StageContext<'_>) -> StageOutcome {
 fn end_line(context: &StageContext<'_>, outcome: &StageOutcome) -> StageEnd {
     StageEnd {
         stage: context.stage.id.clone(),
-        cell: None,
+        cell: context.stage.cell_id().map(str::to_owned),
         rung: None,
         state: outcome.state,
         reason: outcome.reason.clone(),
@@ -161,7 +161,7 @@ fn start_line(context: &StageContext<'_>, planned: u64) -> StageStart {
     StageStart {
         stage: stage.id.clone(),
         kind: stage.action.kind().into(),
-        cell: None,
+        cell: stage.cell_id().map(str::to_owned),
         rung: None,
         endpoint: stage.endpoint.name.clone(),
         model: Some(context.server.model.clone()),

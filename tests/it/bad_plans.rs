@@ -25,6 +25,20 @@ fn options(text: &str) -> LoadOptions {
                 options.params.push((name.to_owned(), value.to_owned()));
             }
             "--endpoint" => options.endpoint = Some(value()),
+            "--set" => options.set.push(value()),
+            "--select" => options.select.push(value()),
+            "--exclude" => options.exclude.push(value()),
+            "--params-file" => options.params_files.push(value().into()),
+            "--matrix" => {
+                let value = value();
+                let (axis, value) = value.split_once('=').expect("--matrix AXIS=VALUE");
+                options.matrix.push((axis.to_owned(), value.to_owned()));
+            }
+            "--shard" => {
+                let value = value();
+                let (shard, of) = value.split_once('/').expect("--shard K/N");
+                options.shard = shard.parse().ok().zip(of.parse().ok());
+            }
             _ => {
                 let (name, value) = word.split_once('=').expect("NAME=VALUE");
                 options.environment.insert(name.to_owned(), value.to_owned());

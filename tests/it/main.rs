@@ -4,11 +4,14 @@
 mod bad_plans;
 mod ci;
 mod client;
+mod command_line;
+mod compose;
 mod dialects;
 mod evidence;
 mod faulty_server;
 mod gates;
 mod load;
+mod matrix;
 mod plan_files;
 mod plan_params;
 mod plan_schema;

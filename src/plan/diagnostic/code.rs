@@ -19,6 +19,12 @@ pub enum Code {
     Limit,
     /// A YAML tag.
     Tag,
+    /// A file under `extends` or `include` that can't be used.
+    Reuse,
+    /// Two libraries declare the same name.
+    Clash,
+    /// Files that extend one another.
+    FileCycle,
     /// `version` is missing or unknown.
     Version,
     /// No such key here.
@@ -43,6 +49,10 @@ pub enum Code {
     ParamDeclaration,
     /// A param that nothing refers to.
     ParamUnused,
+    /// A file of `--params-file` that can't be read.
+    ParamFile,
+    /// An axis or a cell of `matrix` that makes no sense.
+    Matrix,
     /// `${name}` of something that does not exist.
     Reference,
     /// `${` that is not a reference.
@@ -89,6 +99,10 @@ pub enum Code {
     Sink,
     /// Stages that wait for one another.
     Cycle,
+    /// `--select`, `--exclude`, `--matrix` or `--shard` that leaves nothing to run.
+    Selection,
+    /// `--set` of a place that the plan does not have.
+    Set,
 }
 
 impl Code {
@@ -149,6 +163,9 @@ impl Code {
             Self::DuplicateKey => "E003",
             Self::Limit => "E004",
             Self::Tag => "E005",
+            Self::Reuse => "E006",
+            Self::Clash => "E007",
+            Self::FileCycle => "E008",
             Self::Version => "E010",
             Self::UnknownKey => "E011",
             Self::Type => "E012",
@@ -161,6 +178,8 @@ impl Code {
             Self::ParamUndeclared => "E022",
             Self::ParamDeclaration => "E023",
             Self::ParamUnused => "E024",
+            Self::ParamFile => "E025",
+            Self::Matrix => "E026",
             Self::Reference => "E030",
             Self::ReferenceSyntax => "E031",
             Self::Environment => "E032",
@@ -184,6 +203,8 @@ impl Code {
             Self::Baseline => "E065",
             Self::Sink => "E070",
             Self::Cycle => "E080",
+            Self::Selection => "E090",
+            Self::Set => "E091",
         }
     }
 }

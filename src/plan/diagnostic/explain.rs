@@ -50,6 +50,41 @@ impl Code {
                 "prompt: !include prompt.txt",
                 "Remove the tag. Files are named by keys made for them, and `{{ read('prompt.txt') }}` reads one in a prompt.",
             ),
+            Self::Reuse => of(
+                "A file under `extends` or `include` can't be used: it is missing, no regular file, outside the plan's root, or holds what such a file may not hold. Libraries hold endpoints, params, defaults and prompts, never stages.",
+                "include: [../../secret/endpoints.yaml]",
+                "Check the path, which is relative to the file that names it; move the file below the plan's root, or allow it with --allow-outside-root.",
+            ),
+            Self::Clash => of(
+                "Two libraries declare the same name, and nothing says which of them is meant.",
+                "include: [team.yaml, local.yaml]   # both declare the endpoint `canary`",
+                "Rename one of them, or declare the name in the plan itself, which stands above its libraries.",
+            ),
+            Self::FileCycle => of(
+                "Files extend or include one another in a circle, so that none of them has a beginning.",
+                "extends: b.yaml   # and b.yaml says extends: a.yaml",
+                "Take one of the links out; what both need belongs into a third file.",
+            ),
+            Self::ParamFile => of(
+                "A file of `--params-file` can't be read as YAML, TOML, JSON or dotenv, or holds something other than names and values.",
+                "runner run plan.yaml --params-file params.txt",
+                "Write `NAME: value` (YAML), `NAME = value` (TOML), a JSON object, or `NAME=value` lines (`.env`).",
+            ),
+            Self::Matrix => of(
+                "An axis or a cell of `matrix` makes no sense: an axis without values, a value the param refuses, an exclude that matches nothing, or too many cells.",
+                "matrix:\n  docs: []",
+                "Give each axis at least one value of its param's type, and let `include` and `exclude` name axes that exist.",
+            ),
+            Self::Selection => of(
+                "The plan is fine, but `--select`, `--exclude`, `--matrix` or `--shard` leaves nothing of it to run. The exit code is 11, so that CI can tell it from a broken plan.",
+                "runner run plan.yaml --select tag:nightly",
+                "Look at the ids, tags and kinds with `runner plan`, and choose one that exists.",
+            ),
+            Self::Set => of(
+                "`--set` names a place that the plan does not have.",
+                "runner run plan.yaml --set stages.cold.request=5",
+                "Write the path as the plan has it, stages by their id: `stages.cold.requests=5`.",
+            ),
             Self::Version => of(
                 "A plan says which version of the language it is written in, so that it still means the same in years.",
                 "name: my-plan",

@@ -3,7 +3,9 @@
 //! In: a bound tree. Out: values with places, defaults not yet filled in. Invariant: each key's doc
 //! comment is what an editor shows on hover, and these types are the only list of keys.
 
+mod defaults;
 mod endpoint;
+mod matrix;
 mod param;
 mod scalar;
 mod stage;
@@ -40,6 +42,31 @@ pub(crate) struct PlanFile {
     #[expect(dead_code, reason = "params are bound by themselves, before anything refers to them")]
     #[schemars(with = "Option<Named<ParamFile>>")]
     pub(crate) params: Option<IgnoredAny>,
+    /// Another plan that this one is laid over, relative to this file: maps merge key by key,
+    /// stages merge by id, lists replace, `null` removes.
+    #[expect(dead_code, reason = "followed before anything is bound")]
+    #[schemars(with = "Option<String>")]
+    pub(crate) extends: Option<IgnoredAny>,
+    /// What to take out of the plan under `extends`, such as `stages.warm` or `prompt.context`.
+    #[expect(dead_code, reason = "applied before anything is bound")]
+    #[schemars(with = "Option<TextOrList>")]
+    pub(crate) without: Option<IgnoredAny>,
+    /// Libraries whose `endpoints`, `params`, `prompts` and `defaults` are added, relative to this
+    /// file; every name must be new.
+    #[expect(dead_code, reason = "followed before anything is bound")]
+    #[schemars(with = "Option<TextOrList>")]
+    pub(crate) include: Option<IgnoredAny>,
+    /// Params with several values: the stages run once for each combination.
+    #[expect(dead_code, reason = "laid out before anything is bound")]
+    #[schemars(with = "Option<matrix::MatrixKeys>")]
+    pub(crate) matrix: Option<IgnoredAny>,
+    /// Keys for every stage that takes them and does not set them itself.
+    #[expect(dead_code, reason = "put into the stages before anything is bound")]
+    #[schemars(with = "Option<defaults::DefaultKeys>")]
+    pub(crate) defaults: Option<IgnoredAny>,
+    /// Prompts by name, for `prompt: { use: NAME }`.
+    #[expect(dead_code, reason = "bound to be checked; put into place before that")]
+    pub(crate) prompts: Option<Named<Spanned<PromptFile>>>,
     /// Endpoint profiles by name, for `endpoint:` and `--endpoint`.
     pub(crate) endpoints: Option<Named<Spanned<EndpointKeys>>>,
     /// Where requests go: a profile's name, a URL, or a map.
@@ -83,6 +110,11 @@ pub(crate) enum PromptFile {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PromptKeys {
+    /// Name of the prompt under `prompts` that these keys are laid over.
+    #[serde(rename = "use")]
+    #[schemars(with = "Option<String>")]
+    #[expect(dead_code, reason = "put into place before anything is bound")]
+    pub(crate) used: Option<IgnoredAny>,
     /// The text of one user message; a template in which `{{ row.… }}`, `{{ i }}`, `{{ stage }}`,
     /// `{{ params.… }}` and `{{ context }}` may stand.
     pub(crate) text: Option<Spanned<String>>,

@@ -11,29 +11,45 @@ use crate::plan::diagnostic::{Code, Diagnostic};
 pub(super) struct Place {
     /// The text is rendered for each request.
     pub(super) runs_templates: bool,
-    /// The text is for people only.
-    pub(super) is_prose: bool,
     /// A credential belongs here.
     pub(super) takes_secrets: bool,
+    /// The key, where a run has one of it, so that no two cells of a matrix may differ in it.
+    pub(super) of_run: Option<&'static str>,
 }
+
+/// What a run has one of, whatever its cells.
+const OF_RUN: [&str; 7] = ["name", "description", "seed", "nonce", "results", "sinks", "tags"];
 
 impl Place {
     /// Judges by the keys from the root to the text (list items are empty).
     pub(super) fn of(path: &[String]) -> Self {
         let keys: Vec<&str> = path.iter().map(String::as_str).collect();
         let prompt = match keys.as_slice() {
-            ["prompt", below @ ..] | ["stages", "", "prompt", below @ ..] => Some(below),
+            ["prompt", below @ ..]
+            | ["stages", "", "prompt", below @ ..]
+            | ["defaults", "prompt", below @ ..]
+            | ["prompts", _, below @ ..] => Some(below),
             _ => None,
         };
         let runs_templates =
             matches!(prompt, Some([] | ["text"] | ["messages", "", "content"] | ["body", ..]));
         let is_endpoint = matches!(
             keys.as_slice(),
-            ["endpoint" | "endpoints", ..] | ["stages", "", "endpoint", ..]
+            ["endpoint" | "endpoints", ..]
+                | ["stages", "", "endpoint", ..]
+                | ["defaults", "endpoint", ..]
         );
         let takes_secrets =
             is_endpoint && matches!(keys.as_slice(), [.., "api_key"] | [.., "headers", _]);
-        Self { runs_templates, is_prose: keys == ["description"], takes_secrets }
+        let of_run = OF_RUN.into_iter().find(|key| keys.first() == Some(key));
+        Self { runs_templates, takes_secrets, of_run }
+    }
+}
+
+impl Place {
+    /// Whether the text is for people only.
+    pub(super) fn is_prose(&self) -> bool {
+        self.of_run == Some("description")
     }
 }
 

@@ -44,7 +44,7 @@ impl Lowering<'_> {
             self.error(Code::Path, written.at.span, format!("`{key}` is empty"), "give a path");
             return None;
         }
-        let path = self.folder.join(text);
+        let path = self.sources.folder(written.at.span.source).join(text);
         let problem = match fs::metadata(&path) {
             Err(error) => reason(&error),
             Ok(meta) if meta.is_dir() => "it is a directory".into(),

@@ -21,7 +21,7 @@ impl Lowering<'_> {
                 temperature: None,
                 stream: true,
                 body: serde_json::Map::new(),
-                files: self.file_access(),
+                files: self.file_access(written.at.span.source),
             }),
             PromptFile::Map(keys) => {
                 let messages = self.messages(written, keys);
@@ -43,16 +43,16 @@ impl Lowering<'_> {
                     temperature: keys.temperature.map(|temperature| temperature.value.0),
                     stream: keys.stream.unwrap_or(true),
                     body,
-                    files: self.file_access(),
+                    files: self.file_access(written.at.span.source),
                 })
             }
         }
     }
 
-    /// What templates may read: as data files.
-    fn file_access(&self) -> FileAccess {
+    /// What the templates of this file may read: as data files.
+    fn file_access(&self, source: u16) -> FileAccess {
         let root = (!self.options.allow_outside_root).then(|| self.root.clone());
-        FileAccess { folder: self.folder.clone(), root }
+        FileAccess { folder: self.sources.folder(source), root }
     }
 
     /// Fields of the body that the plan has keys for would be sent twice.

@@ -82,6 +82,7 @@ impl Lowering<'_> {
             let stage = action.zip(own).map(|(action, endpoint)| Stage {
                 location: self.location(draft.span),
                 id: draft.id,
+                cell: self.cell.clone(),
                 needs,
                 always: common.always,
                 parallel: common.parallel,

@@ -13,6 +13,7 @@ mod threshold;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -41,7 +42,7 @@ pub struct Plan {
     pub path: PathBuf,
     /// The folder that relative paths start from and that files may not leave.
     pub root: PathBuf,
-    /// SHA-256 of the plan's text, in hex.
+    /// SHA-256 of the plan's text, in hex; of all its files' when it is made of several.
     pub hash: String,
     /// Seed of every random choice.
     pub seed: u64,
@@ -49,8 +50,10 @@ pub struct Plan {
     pub nonce: Nonce,
     /// Every declared param with its value and where it came from.
     pub params: Vec<Param>,
-    /// The stages in file order.
+    /// The stages in file order, cell after cell.
     pub stages: Vec<Stage>,
+    /// The cells of the matrix that run, in order; none without a matrix.
+    pub cells: Vec<Arc<Cell>>,
     /// Extra outputs beside the run directory's own files.
     pub sinks: Vec<SinkConfig>,
     /// Folder under which `<plan>/<run-id>/` is made.
@@ -86,11 +89,24 @@ pub struct Param {
     pub secret: bool,
 }
 
+/// One cell of a plan's matrix: a copy of every stage under values of its own.
+#[derive(Debug, Clone)]
+pub struct Cell {
+    /// Its axes and values: `model=a,docs=8`.
+    pub id: String,
+    /// Its place in the whole matrix, from 1, whichever cells run.
+    pub number: usize,
+    /// The axes as params.
+    pub params: Vec<Param>,
+}
+
 /// One node of the graph.
 #[derive(Debug, Clone)]
 pub struct Stage {
-    /// Unique id.
+    /// Id, unique within its cell.
     pub id: String,
+    /// The cell of the matrix that it belongs to; `needs`, `like` and thresholds stay within it.
+    pub cell: Option<Arc<Cell>>,
     /// Stages that must have completed before, by id; the previous stage unless said otherwise.
     pub needs: Vec<Need>,
     /// Run even when a needed stage failed.
@@ -156,7 +172,34 @@ pub enum Action {
     Pause(Duration),
 }
 
+impl Stage {
+    /// The id of its cell.
+    pub fn cell_id(&self) -> Option<&str> {
+        self.cell.as_ref().map(|cell| cell.id.as_str())
+    }
+
+    /// A plain word for the stage that no other stage of the plan has, for ids of requests.
+    pub fn key(&self) -> String {
+        match &self.cell {
+            Some(cell) => format!("{}.c{}", self.id, cell.number),
+            None => self.id.clone(),
+        }
+    }
+}
+
 impl Action {
+    /// Cuts the work down to one request (a pause to a second), to try a plan out.
+    pub fn smoke(&mut self) {
+        match self {
+            Self::Cold(repeat) | Self::Warm(repeat) => {
+                repeat.requests = 1;
+                repeat.concurrency = 1;
+            }
+            Self::Flush(flush) => flush.retries = 1,
+            Self::Pause(length) => *length = (*length).min(Duration::from_secs(1)),
+        }
+    }
+
     /// The plan's word for it.
     pub fn kind(&self) -> &'static str {
         match self {

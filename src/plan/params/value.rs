@@ -15,7 +15,7 @@ use crate::plan::units;
 
 /// A value of a param.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Typed {
+pub(crate) enum Typed {
     Int(i64),
     Float(f64),
     Bool(bool),
@@ -26,7 +26,7 @@ pub(super) enum Typed {
 
 impl Typed {
     /// Reads a text, as it comes from outside.
-    pub(super) fn parse(kind: ParamType, text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(kind: ParamType, text: &str) -> Result<Self, String> {
         let trimmed = text.trim();
         Ok(match kind {
             ParamType::String | ParamType::Path => Self::Text(text.to_owned(), None),
@@ -66,7 +66,7 @@ impl Typed {
     }
 
     /// Reads a value written in the plan.
-    pub(super) fn of_node(kind: ParamType, node: &Node) -> Result<Self, String> {
+    pub(crate) fn of_node(kind: ParamType, node: &Node) -> Result<Self, String> {
         let texts = |items: &[Node]| {
             items
                 .iter()
@@ -87,7 +87,7 @@ impl Typed {
     }
 
     /// The value for the tree.
-    pub(super) fn node(&self, span: Span) -> Value {
+    pub(crate) fn node(&self, span: Span) -> Value {
         match self {
             Self::Int(value) => Value::Int(i128::from(*value)),
             Self::Float(value) => Value::Float(*value),
@@ -100,7 +100,7 @@ impl Typed {
     }
 
     /// The value for templates and artefacts.
-    pub(super) fn json(&self) -> serde_json::Value {
+    pub(crate) fn json(&self) -> serde_json::Value {
         match self {
             Self::Int(value) => json!(value),
             Self::Float(value) => json!(value),
@@ -137,7 +137,7 @@ impl Typed {
 
 /// What a declaration allows.
 #[derive(Debug, Default)]
-pub(super) struct Rules {
+pub(crate) struct Rules {
     min: Option<Typed>,
     max: Option<Typed>,
     choices: Vec<Typed>,
@@ -204,7 +204,7 @@ impl Rules {
     }
 
     /// Lets a value pass that keeps the rules.
-    pub(super) fn check(&self, typed: Typed) -> Result<Typed, String> {
+    pub(crate) fn check(&self, typed: Typed) -> Result<Typed, String> {
         let shown = typed.shown();
         let beyond = |limit: &Option<Typed>, wrong: Ordering| {
             let limit = limit.as_ref()?;
@@ -233,7 +233,7 @@ impl Rules {
     }
 
     /// What the param takes, in words.
-    pub(super) fn describe(&self, kind: ParamType) -> String {
+    pub(crate) fn describe(&self, kind: ParamType) -> String {
         let what = match kind {
             ParamType::String => "any text",
             ParamType::Int => "a whole number such as `12` or `10k`",

@@ -94,6 +94,18 @@ pub(crate) fn reason(error: &std::io::Error) -> String {
     }
 }
 
+/// Reads a value as YAML writes it, for `--set`; what is not YAML is text.
+pub(crate) fn value(sources: &Sources, span: Span, text: &str) -> Node {
+    let mut lone = Sources::default();
+    let source = lone.add("--set", text);
+    let mut node = match yaml::parse(&lone, source) {
+        Ok(node) => node,
+        Err(_) => Node::new(Value::Text(text.to_owned()), span),
+    };
+    node.move_to(span, sources.slice(span) == text);
+    node
+}
+
 /// Parses one text of `sources` into a numbered tree; every syntax error the parser can tell is
 /// returned.
 pub(crate) fn parse(

@@ -4,6 +4,7 @@
 //! its text and on character borders, so that showing it can't fail.
 
 use std::ops::Range;
+use std::path::{Path, PathBuf};
 
 use crate::plan::Location;
 
@@ -63,6 +64,22 @@ impl Sources {
         let lines = std::iter::once(0).chain(newlines).collect();
         self.texts.push(Source { name: name.to_owned(), text, lines });
         u16::try_from(self.texts.len() - 1).unwrap_or(u16::MAX)
+    }
+
+    /// Every name and text, in order of reading.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.texts.iter().map(|source| (source.name.as_str(), source.text.as_str()))
+    }
+
+    /// The folder that relative paths in a text start from: its file's own, or that of the plan
+    /// for what came from the command line.
+    pub(crate) fn folder(&self, source: u16) -> PathBuf {
+        let of = |source: &Source| {
+            let is_flag = source.name.starts_with("--");
+            (!is_flag).then(|| Path::new(&source.name).parent().map(Path::to_path_buf)).flatten()
+        };
+        let own = self.texts.get(usize::from(source)).and_then(of);
+        own.or_else(|| self.texts.first().and_then(of)).unwrap_or_default()
     }
 
     /// The text of that number, empty when there is none.

@@ -80,6 +80,50 @@ impl Node {
         self.entries().iter().find(|entry| entry.key == key).map(|entry| &entry.node)
     }
 
+    /// The value under `key`, to be changed.
+    pub(crate) fn get_mut(&mut self, key: &str) -> Option<&mut Self> {
+        match &mut self.value {
+            Value::Map(entries) => {
+                entries.iter_mut().find(|entry| entry.key == key).map(|entry| &mut entry.node)
+            }
+            _ => None,
+        }
+    }
+
+    /// Takes the entry of `key` out of a map.
+    pub(crate) fn take(&mut self, key: &str) -> Option<Entry> {
+        let Value::Map(entries) = &mut self.value else { return None };
+        let index = entries.iter().position(|entry| entry.key == key)?;
+        Some(entries.remove(index))
+    }
+
+    /// The items of a list; none for anything else.
+    pub(crate) fn items(&self) -> &[Self] {
+        match &self.value {
+            Value::List(items) => items,
+            _ => &[],
+        }
+    }
+
+    /// Moves a subtree that was read by itself to where its text stands in another: shifted, or
+    /// all of it onto `span` when its bytes are not those of the other text.
+    pub(crate) fn move_to(&mut self, span: Span, shift: bool) {
+        let moved = |old: Span| {
+            if shift { span.part(old.start as usize, (old.end - old.start) as usize) } else { span }
+        };
+        self.at.span = moved(self.at.span);
+        match &mut self.value {
+            Value::List(items) => items.iter_mut().for_each(|item| item.move_to(span, shift)),
+            Value::Map(entries) => {
+                for entry in entries {
+                    entry.key_span = moved(entry.key_span);
+                    entry.node.move_to(span, shift);
+                }
+            }
+            _ => {}
+        }
+    }
+
     /// Numbers the subtree from `next` on and returns the number after it.
     pub(crate) fn number(&mut self, next: u32) -> u32 {
         self.at.id = next;

@@ -53,6 +53,7 @@ pub fn manifest(run: &RunDir, end: Option<RunEnd>, exit_code: Option<i32>) -> Ma
         simulated: true,
         seed: 7,
         params: [("docs".to_owned(), 8.into())].into(),
+        cells: Vec::new(),
         tags: [].into(),
         endpoints: vec![ManifestEndpoint {
             name: "simulated".into(),

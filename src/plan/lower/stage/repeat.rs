@@ -77,8 +77,16 @@ impl Lowering<'_> {
             distinct: like.map_or(own_distinct, |it| it.distinct),
             concurrency: concurrency.or(like.map(|it| it.concurrency)).unwrap_or(1),
             prompt,
-            nonce_key: like.map_or_else(|| draft.id.clone(), |it| it.nonce_key.clone()),
+            nonce_key: like.map_or_else(|| self.nonce_key(draft), |it| it.nonce_key.clone()),
         })
+    }
+
+    /// What the nonces of a stage are made of: no two cells share a prompt.
+    fn nonce_key(&self, draft: &Draft) -> String {
+        match &self.cell {
+            Some(cell) => format!("{}[{}]", draft.id, cell.id),
+            None => draft.id.clone(),
+        }
     }
 
     /// The stage that `like` names.
