@@ -163,7 +163,7 @@ mod tests {
         let axis = Axis { scale: Scale::Log, ..Axis::linear("", "ms", 8.0, 3_000.0) };
         assert_eq!(labels(&axis, 4).0, "10 ms 100 ms 1 s");
         let narrow = Axis { scale: Scale::Log, ..Axis::linear("", "ms", 80.0, 950.0) };
-        assert_eq!(labels(&narrow, 5).0, "100 ms 200 ms 500 ms");
+        assert_eq!(labels(&narrow, 5).0, "100 ms 200 ms 300 ms 500 ms");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! In: a [`Summary`], the [`RunSamples`] of the same lines, what else is known ([`Background`]).
 //! Out: a [`ReportView`] that serialises, so that a page, a markdown comment or any other document
 //! shows the same words. Invariant: every text from a plan or a server has passed
-//! [`printable`](super::escape::printable); how to escape it for a format is the format's business.
+//! [`printable`]; how to escape it for a format is the format's business.
 
 mod comparison;
 mod ladder;

@@ -6,9 +6,11 @@ use std::path::PathBuf;
 
 use runner::metrics::aggregator::Aggregator;
 use runner::metrics::summary::{RunEnd, RunState, Summary};
+use runner::plan::{SinkConfig, SinkKind};
 use runner::report::samples::RunSamples;
 use runner::report::view::{self, Background, Fact, Mood, ReportView};
 use runner::report::{html, markdown, sheet, svg};
+use runner::sink;
 
 use crate::synthetic_run::{HOSTILE, Shape, TYPICAL, lines};
 
@@ -130,6 +132,41 @@ fn an_empty_and_a_broken_off_run_have_a_page_too() {
         assert!(!page.contains("NaN") && !page.contains("inf"), "{keep} lines");
         assert!(markdown::document(&view).contains(view.verdict.word));
     }
+}
+
+#[test]
+fn the_sinks_leave_one_file_each_and_the_page_is_live() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = |kind, file: &str| SinkConfig { kind, target: file.to_owned(), required: true };
+    let configs = [
+        config(SinkKind::Html, "report.html"),
+        config(SinkKind::Markdown, "new/report.md"),
+        config(SinkKind::Svg, "charts.svg"),
+    ];
+    let mut sinks =
+        sink::open_all(&configs, folder.path(), &Background::default()).expect("opened");
+    let read = |file: &str| fs::read_to_string(folder.path().join(file)).unwrap_or_default();
+    let (mut aggregator, mut seq, mut seen_running) = (Aggregator::new(), 0, false);
+    lines(TYPICAL, &mut |line| {
+        for open in &mut sinks {
+            open.sink.line(seq, &line).expect("taken");
+        }
+        seq += 1;
+        if let Some(stage) = aggregator.line(&line) {
+            for open in &mut sinks {
+                open.sink.stage(stage).expect("taken");
+            }
+            seen_running |= read("report.html").contains("RUNNING");
+        }
+    });
+    assert!(seen_running);
+    let summary = aggregator.finish(&RunEnd::new(RunState::Finished));
+    for open in sinks {
+        open.sink.finish(&summary).expect("written");
+    }
+    assert!(read("report.html").contains("PASSED") && !read("report.html").contains("RUNNING"));
+    assert!(read("new/report.md").starts_with("## ✅ PASSED"));
+    assert!(read("charts.svg").ends_with("</svg>\n"));
 }
 
 #[test]

@@ -173,7 +173,7 @@ impl Run<'_> {
         let mut due = self.now;
         let mut last = self.now;
         for index in 0..planned {
-            due += (-(1.0 - self.chance()).ln() / rate as f64 * 1e9) as u64;
+            due += nanoseconds(-(1.0 - self.chance()).ln() / rate as f64 * 1e3);
             let (slot, free) =
                 (0..16).map(|n| (n, slots[n])).min_by_key(|slot| slot.1).expect("16 slots");
             let waits = free.saturating_sub(due);
@@ -213,11 +213,11 @@ impl Run<'_> {
         ttft_ms: f64,
         cache: CacheState,
     ) -> Record {
-        let first = sent + (ttft_ms * 1e6) as u64;
+        let first = sent + nanoseconds(ttft_ms);
         let mut token_ns = vec![first];
         for _ in 1..16 {
             let gap = self.latency_ms(if start.rung.is_some() { 42.0 } else { 11.0 });
-            token_ns.push(token_ns[token_ns.len() - 1] + (gap * 1e6) as u64);
+            token_ns.push(token_ns[token_ns.len() - 1] + nanoseconds(gap));
         }
         let last = token_ns[15];
         let count = |server| TokenCounts { server: Some(server), ..TokenCounts::default() };
@@ -282,6 +282,11 @@ impl Run<'_> {
             ..answer
         }
     }
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "minutes at most")]
+fn nanoseconds(ms: f64) -> u64 {
+    (ms * 1e6) as u64
 }
 
 fn check(text: &str, op: Op, factor: f64, of: &str, line: usize) -> Threshold {

@@ -285,13 +285,14 @@ pub(super) fn timeline(groups: &[Group], samples: &RunSamples) -> Vec<Picture> {
         let dots = chart.series.iter().filter(|series| series.shape == Shape::Dots);
         let shown = dots.map(|series| series.points.len() as u64).sum();
         let all = groups.iter().flat_map(|group| group.samples.iter().flatten());
-        let sampled = sampled(shown, all.map(|samples| samples.timed()).sum());
+        let how_many = sampled(shown, all.map(|samples| samples.timed()).sum());
         let crosses = if chart.series.iter().any(|series| series.shape == Shape::Crosses) {
             " Crosses are failed requests."
         } else {
             ""
         };
-        let caption = format!("Each dot is a request{sampled} at the moment it was sent.{crosses}");
+        let caption =
+            format!("Each dot is a request{how_many} at the moment it was sent.{crosses}");
         add("time-ttft", caption, chart);
     }
     let line = |take: fn(&Interval) -> f64| -> Vec<[f64; 2]> {
