@@ -4,6 +4,7 @@
 //! comment is what an editor shows on hover, and these types are the only list of keys.
 
 mod endpoint;
+mod load;
 mod param;
 mod scalar;
 mod stage;
@@ -17,8 +18,9 @@ use super::bind::{Named, Spanned};
 pub(crate) use endpoint::{
     ApiWord, EndpointFile, EndpointKeys, FaultKeys, SimulatorKeys, TimeoutKeys,
 };
+pub(crate) use load::{ArrivalWord, FullWord, LadderKeys, LateWord, LoadKeys, RampKeys};
 pub(crate) use param::{ParamFile, ParamType, TextOrList};
-pub(crate) use scalar::{Count, Ratio, Span as TimeSpan};
+pub(crate) use scalar::{Count, PerSecond, Ratio, Series, Span as TimeSpan};
 pub(crate) use stage::{
     Common, FlushKeys, FlushWord, LevelWord, StageFile, ThresholdFile, ThresholdKeys,
 };

@@ -83,7 +83,7 @@ impl Ranks {
 }
 
 fn sends(kind: &str) -> bool {
-    matches!(kind, "cold" | "warm")
+    matches!(kind, "cold" | "warm" | "load" | "qps_ladder" | "concurrency_ramp")
 }
 
 impl Lowering<'_> {
