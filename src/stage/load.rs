@@ -22,7 +22,6 @@ use super::exchange::Post;
 use super::{SETTLE, SETTLE_SUFFIX, StageContext, StageOutcome, tokens};
 use crate::plan::Shape;
 use crate::record::{Line, LoadLine, StageEnd, StageStart, StageState};
-use crate::schedule::Schedule;
 use crate::workload::tokenizer::Tokenizer;
 
 /// From the moment when requests are ready until the first is due, so that the pacer's thread and

@@ -7,6 +7,7 @@ mod dialects;
 mod evidence;
 mod faulty_server;
 mod load;
+mod load_stages;
 mod plan_files;
 mod plan_params;
 mod plan_schema;

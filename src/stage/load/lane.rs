@@ -55,7 +55,8 @@ pub(super) struct Lane {
     /// Send nothing new: a signal, or an endpoint that is gone.
     pub drain: CancellationToken,
     cut: CancellationToken,
-    drain_limit: Duration,
+    /// Longest wait for answers after the last request was due.
+    pub drain_limit: Duration,
     is_probing: AtomicBool,
     gone: OnceLock<String>,
 }

@@ -39,6 +39,7 @@ pub(super) async fn drive(
     let mut admission: Admission<Due> = Admission::new(pacing);
     let mut in_flight = JoinSet::new();
     let (mut taken, mut failed, mut is_over) = (0, None, false);
+    let mut drain_by = lane.start;
     let send = |due: Due, in_flight: &mut JoinSet<()>| {
         let (lane, due_ns) = (Arc::clone(lane), context.clock.ns(due.at));
         in_flight.spawn(async move { lane.send(due.ready, due_ns).await });
@@ -47,6 +48,7 @@ pub(super) async fn drive(
         tokio::select! {
             biased;
             () = lane.drain.cancelled() => break,
+            () = tokio::time::sleep_until(drain_by.into()), if is_over => break,
             Some(_) = in_flight.join_next() => {
                 let Some(due) = admission.finished() else { continue };
                 match pacing.late {
@@ -62,6 +64,7 @@ pub(super) async fn drive(
             released = dues.recv(), if !is_over => {
                 let Some(released) = released else {
                     is_over = true;
+                    drain_by = Instant::now() + lane.drain_limit;
                     continue;
                 };
                 let ready = match ahead.next().await {
