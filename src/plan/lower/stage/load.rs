@@ -257,16 +257,15 @@ impl Lowering<'_> {
             ratio.value.0
         });
         let own = prompt.map(|prompt| (self.prompt(prompt), prompt.at.span));
-        let (prompt, span) = match own {
-            Some((own, span)) => (own?, span),
-            None => {
-                if !shared.has_prompt {
-                    let message = format!("the stage `{}` has nothing to ask", draft.id);
-                    let help = "add `prompt:` to the plan or to the stage";
-                    self.error(Code::Incomplete, draft.span, message, help);
-                }
-                (shared.prompt.clone()?, draft.span)
+        let (prompt, span) = if let Some((own, span)) = own {
+            (own?, span)
+        } else {
+            if !shared.has_prompt {
+                let message = format!("the stage `{}` has nothing to ask", draft.id);
+                let help = "add `prompt:` to the plan or to the stage";
+                self.error(Code::Incomplete, draft.span, message, help);
             }
+            (shared.prompt.clone()?, draft.span)
         };
         if prompt.dataset.is_some() {
             self.rows(&prompt, span)?;
