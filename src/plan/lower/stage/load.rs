@@ -164,7 +164,7 @@ impl Lowering<'_> {
             late: keys.late,
             late_after: keys.late_after,
         };
-        let rates = self.series(draft, "rates", "`rates: 1,2,4-32*2`", keys.rates.as_ref());
+        let rates = self.series(draft, "rates", "`rates: \"1,2,4-32*2\"`", keys.rates.as_ref());
         if let Some((rates, at)) = &rates
             && rates.iter().any(|rate| *rate <= 0.0 || *rate > MOST_RATE)
         {
@@ -206,7 +206,7 @@ impl Lowering<'_> {
         let levels = self.series(
             draft,
             "concurrency",
-            "`concurrency: 1,2,4-32*2`",
+            "`concurrency: \"1,2,4-32*2\"`",
             keys.concurrency.as_ref(),
         );
         if let Some((levels, at)) = &levels
