@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use std::ops::Range;
 
 use crate::plan::diagnostic::{Code, Diagnostic};
-use crate::plan::{Action, FlushMethod, Plan, Stage};
+use crate::plan::{Action, FlushMethod, Plan, Rate, Shape, Stage, Until};
 
 /// The stages and what they wait for. Nodes are indices into [`Plan::stages`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -204,6 +204,41 @@ pub fn describe(stage: &Stage) -> String {
             FlushMethod::Traffic => "flush by foreign traffic".into(),
         },
         Action::Pause(length) => format!("pause {length:?}"),
+        Action::Load(load) => match &load.shape {
+            Shape::Open(open) => match &open.rate {
+                Rate::Constant(rate) => format!("load, {rate}/s, {}", until(load.until)),
+                Rate::Pieces(pieces) => {
+                    let most = pieces.iter().map(|it| it.from.max(it.to)).fold(0.0, f64::max);
+                    format!("load, up to {most}/s, {}", until(load.until))
+                }
+            },
+            Shape::Closed(closed) => {
+                format!("load, {} at a time, {}", closed.users, until(load.until))
+            }
+        },
+        Action::QpsLadder(ladder) => {
+            format!("ladder of {} requests/s, {} each", levels(&ladder.rates), until(ladder.step))
+        }
+        Action::ConcurrencyRamp(ramp) => {
+            let at_once: Vec<f64> = ramp.levels.iter().map(|level| *level as f64).collect();
+            format!("ramp of {} at a time, {} each", levels(&at_once), until(ramp.step))
+        }
+    }
+}
+
+fn until(until: Until) -> String {
+    let requests = until.requests().map(|requests| format!("{requests} requests"));
+    let duration = until.duration().map(|duration| format!("{duration:?}"));
+    requests.into_iter().chain(duration).collect::<Vec<_>>().join(" or ")
+}
+
+/// `1, 2, 4 … 32`
+fn levels(levels: &[f64]) -> String {
+    let text =
+        |levels: &[f64]| levels.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    match levels {
+        [first, second, .., last] if levels.len() > 5 => format!("{first}, {second} … {last}"),
+        _ => text(levels),
     }
 }
 

@@ -453,11 +453,26 @@ pub struct StageStart {
     pub expects: Option<CacheState>,
     /// False when the stage is left out of reports (`record: false`).
     pub reported: bool,
+    /// What its schedule asks for, in stages of load.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub load: Option<LoadLine>,
     /// What is judged at its end.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub thresholds: Vec<Threshold>,
     /// When it started.
     pub at_ns: u64,
+}
+
+/// What the schedule of a stage (or rung) of load asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct LoadLine {
+    /// Requests per second, when the clock decides and not the answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target_rate: Option<f64>,
+    /// 99th percentile of `schedule_lag`, in milliseconds, above which the generator was the
+    /// bottleneck and the numbers say nothing of the endpoint; absent where waiting is asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_lag_ms: Option<f64>,
 }
 
 /// How a stage ended.
@@ -490,6 +505,9 @@ pub struct StageEnd {
     /// Why, unless it completed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// Requests that it came to plan, where answers or time decide how many there are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub planned: Option<u64>,
     /// When it ended.
     pub at_ns: u64,
 }

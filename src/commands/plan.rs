@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::cli::{PlanArgs, PlanFormat};
 use crate::graph::{Graph, describe};
-use crate::plan::{Action, Ending, Endpoint, Limit, Plan, Repeat, Stage, Target, params};
+use crate::plan::{Action, Ending, Endpoint, Limit, Plan, Prompt, Stage, Target, params};
 
 /// Prints the resolved plan.
 pub fn run(args: &PlanArgs) -> anyhow::Result<u8> {
@@ -39,18 +39,14 @@ struct Estimate {
 
 impl Estimate {
     fn of(stage: &Stage) -> Self {
-        match &stage.action {
-            Action::Cold(repeat) | Action::Warm(repeat) => Self {
-                requests: repeat.requests,
-                input_tokens: repeat.requests.saturating_mul(prompt_tokens(repeat)),
-                output_tokens: repeat
-                    .prompt
-                    .max_tokens
-                    .map(|tokens| tokens.saturating_mul(repeat.requests)),
-            },
-            Action::Flush(_) | Action::Pause(_) => {
-                Self { output_tokens: Some(0), ..Self::default() }
-            }
+        let requests = stage.action.planned() + warmup(&stage.action);
+        let Some(prompt) = stage.action.prompt() else {
+            return Self { output_tokens: Some(0), ..Self::default() };
+        };
+        Self {
+            requests,
+            input_tokens: requests.saturating_mul(prompt_tokens(prompt)),
+            output_tokens: prompt.max_tokens.map(|tokens| tokens.saturating_mul(requests)),
         }
     }
 
@@ -75,9 +71,18 @@ impl Estimate {
     }
 }
 
+/// Requests that a stage sends before those that count.
+fn warmup(action: &Action) -> u64 {
+    match action {
+        Action::Load(load) => load.traffic.warmup_requests,
+        Action::QpsLadder(ladder) => ladder.traffic.warmup_requests,
+        Action::ConcurrencyRamp(ramp) => ramp.traffic.warmup_requests,
+        Action::Cold(_) | Action::Warm(_) | Action::Flush(_) | Action::Pause(_) => 0,
+    }
+}
+
 /// Prompt tokens of one request: the document's length plus a quarter of the other characters.
-fn prompt_tokens(repeat: &Repeat) -> u64 {
-    let prompt = &repeat.prompt;
+fn prompt_tokens(prompt: &Prompt) -> u64 {
     let chars: usize = prompt.messages.iter().map(|message| message.content.chars().count()).sum();
     let context = prompt
         .context
@@ -230,7 +235,11 @@ pub(super) fn document(plan: &Plan) -> serde_json::Value {
 fn concurrency(stage: &Stage) -> Option<u64> {
     match &stage.action {
         Action::Cold(repeat) | Action::Warm(repeat) => Some(repeat.concurrency),
-        Action::Flush(_) | Action::Pause(_) => None,
+        Action::Flush(_)
+        | Action::Pause(_)
+        | Action::Load(_)
+        | Action::QpsLadder(_)
+        | Action::ConcurrencyRamp(_) => None,
     }
 }
 

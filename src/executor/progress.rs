@@ -10,6 +10,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use crate::metrics::histogram::LiveQuantiles;
 use crate::plan::Plan;
 use crate::record::{FlushState, Line, OutcomeKind, Record, StageEnd, StageState};
+use crate::stage::{SETTLE, SETTLE_SUFFIX};
 
 /// How progress is shown on standard error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +61,9 @@ impl Progress {
         }
         match line {
             Line::Run(_) => {}
+            // The settling part of a rung runs within that rung; one line for both is enough.
+            Line::StageStart(start) if start.kind == SETTLE => {}
+            Line::StageEnd(end) if end.stage.ends_with(SETTLE_SUFFIX) => {}
             Line::StageStart(start) => {
                 self.planned = start.planned;
                 (self.done, self.in_flight, self.errors) = (0, 0, 0);
@@ -67,7 +71,12 @@ impl Progress {
                 self.began_ns = start.at_ns;
                 self.verdict = None;
                 if self.mode == ProgressMode::Bar {
-                    self.bar = bar(&start.stage, &start.kind, start.planned, self.width);
+                    self.bar = bar(
+                        &name(&start.stage, start.rung),
+                        &start.kind,
+                        start.planned,
+                        self.width,
+                    );
                 }
             }
             Line::Start(_) => {
@@ -140,7 +149,12 @@ impl Progress {
         match (&self.verdict, end.state) {
             (_, StageState::Skipped) => parts.push("skipped".to_owned()),
             (Some(verdict), _) => parts.push(format!("{verdict} in {seconds:.1} s")),
-            (None, _) if self.planned == 0 => parts.push(format!("{seconds:.1} s")),
+            (None, _) if self.planned == 0 && self.done == 0 => {
+                parts.push(format!("{seconds:.1} s"));
+            }
+            (None, _) if self.planned == 0 => {
+                parts.push(format!("{} in {seconds:.1} s", self.done));
+            }
             (None, _) => parts.push(format!("{}/{} in {seconds:.1} s", self.done, self.planned)),
         }
         let figures = self.figures();
@@ -154,8 +168,13 @@ impl Progress {
             StageState::Interrupted => "cut",
             StageState::Skipped => "-",
         };
-        format!("{mark:>6}  {:<width$}  {}", end.stage, parts.join(" · "))
+        format!("{mark:>6}  {:<width$}  {}", name(&end.stage, end.rung), parts.join(" · "))
     }
+}
+
+/// `ladder@8`
+fn name(stage: &str, rung: Option<f64>) -> String {
+    rung.map_or_else(|| stage.to_owned(), |rung| format!("{stage}@{rung}"))
 }
 
 /// A bar with a spinner, so that a long wait for the first token is seen to be alive.

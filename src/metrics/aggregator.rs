@@ -6,6 +6,7 @@
 
 use super::gate;
 use super::quantity;
+use super::saturation;
 use super::summary::{RunEnd, RunSummary, SUMMARY_VERSION, StageSummary, Summary};
 use super::tally::{Measured, StageTally};
 use super::verdict;
@@ -93,7 +94,7 @@ impl Aggregator {
         }
         self.judge_the_unjudged();
         let stages: Vec<StageSummary> = self.slots.iter().filter_map(Slot::summary).collect();
-        let invalid = self.invalid(end);
+        let invalid = self.invalid(end, &stages);
         let mut notes: Vec<String> = invalid.iter().map(|why| format!("INVALID: {why}")).collect();
         notes.extend(end.incomplete.iter().map(|what| format!("incomplete: {what}")));
         notes.extend(stages.iter().filter_map(lag_note));
@@ -101,11 +102,12 @@ impl Aggregator {
         notes.extend(end.notes.iter().cloned());
         let run = run_summary(self.run.clone(), end, invalid.is_empty(), notes);
         let verdict = verdict::verdict(&run, &stages, end);
-        Summary { schema_version: SUMMARY_VERSION, run, stages, verdict }
+        let saturation = saturation::of_stages(&stages);
+        Summary { schema_version: SUMMARY_VERSION, run, stages, saturation, verdict }
     }
 
     /// Every reason not to trust the numbers.
-    fn invalid(&self, end: &RunEnd) -> Vec<String> {
+    fn invalid(&self, end: &RunEnd, stages: &[StageSummary]) -> Vec<String> {
         let strays = (self.strays > 0).then(|| {
             let lines = quantity::plural(self.strays, "line");
             format!("{lines} of the record log outside of any stage")
@@ -117,6 +119,7 @@ impl Aggregator {
             .cloned()
             .chain(strays)
             .chain(headless)
+            .chain(stages.iter().filter_map(saturated_generator))
             .chain(end.invalid.clone())
             .collect()
     }
@@ -259,7 +262,24 @@ fn run_summary(run: Option<RunLine>, end: &RunEnd, valid: bool, notes: Vec<Strin
     }
 }
 
+/// Why a stage's numbers are about the generator and not about the endpoint, if so.
+fn saturated_generator(stage: &StageSummary) -> Option<String> {
+    let load = stage.load.filter(|load| load.generator_limited)?;
+    let lag = stage.metrics.get("schedule_lag")?;
+    Some(format!(
+        "stage {}: generator saturated: requests left up to {} after they were due (p99; limit \
+         {}); ask for a lower rate, give this machine more cores, or spread the load over several",
+        stage.label(),
+        quantity::show(lag.p99, "ms"),
+        quantity::show(load.max_lag_ms.unwrap_or(SCHEDULE_LAG_LIMIT_MS), "ms"),
+    ))
+}
+
 fn lag_note(stage: &StageSummary) -> Option<String> {
+    if stage.load.is_some() {
+        // Either said already, or the plan itself makes requests wait.
+        return None;
+    }
     let lag = stage.metrics.get("schedule_lag").filter(|lag| lag.p99 > SCHEDULE_LAG_LIMIT_MS)?;
     Some(format!(
         "stage {}: requests left up to {} after they were due (p99; limit {}): this machine was \

@@ -8,6 +8,9 @@
 use serde::{Deserialize, Serialize};
 
 mod advice;
+mod stages;
+
+pub use stages::of_stages;
 
 /// What a ladder raises.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]

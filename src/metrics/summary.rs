@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::saturation::Saturation;
 use crate::plan::Level;
 use crate::record::{CacheState, FlushLine, StageState};
 
@@ -19,6 +20,9 @@ pub struct Summary {
     pub run: RunSummary,
     /// One entry per stage, cell and rung, in the order in which they ran.
     pub stages: Vec<StageSummary>,
+    /// Where ladders and ramps found the endpoint saturated, by stage id.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub saturation: BTreeMap<String, Saturation>,
     /// The end result.
     pub verdict: Verdict,
 }
@@ -132,6 +136,9 @@ pub struct StageSummary {
     pub metrics: BTreeMap<String, Distribution>,
     /// Totals over wall time.
     pub throughput: Throughput,
+    /// How a load fared, in stages of load.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub load: Option<LoadSummary>,
     /// What the server's prefix cache did.
     pub cache: CacheSummary,
     /// Failed requests by class.
@@ -223,6 +230,20 @@ pub struct Throughput {
     pub output_tokens_per_second: Option<f64>,
     /// Prompt tokens of ok requests per second.
     pub input_tokens_per_second: Option<f64>,
+}
+
+/// How the load of a stage (or rung) fared.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct LoadSummary {
+    /// Requests per second asked for; absent where the answers decide.
+    pub target_rate: Option<f64>,
+    /// Complete answers per second; absent without any.
+    pub achieved_rate: Option<f64>,
+    /// True when requests left too late because this machine was too slow: these numbers are
+    /// about it and not about the endpoint.
+    pub generator_limited: bool,
+    /// The limit on the 99th percentile of `schedule_lag`, in milliseconds.
+    pub max_lag_ms: Option<f64>,
 }
 
 /// What the server's prefix cache did.

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashSet};
 use super::cache_verdict::{cached_tokens, combine};
 use super::catalogue::{self, Source};
 use super::distribution::distribution;
-use super::summary::{CacheSummary, Counts, StageSummary, Throughput};
+use super::summary::{CacheSummary, Counts, LoadSummary, StageSummary, Throughput};
 use crate::plan::metric::{METRICS, Metric};
 use crate::record::{
     CacheState, FlushLine, OutcomeKind, Record, StageEnd, StageStart, StageState, StartLine,
@@ -48,6 +48,9 @@ pub struct StageTally {
     error_samples: BTreeMap<String, String>,
     flush: Option<FlushLine>,
     last_ns: u64,
+    due: Option<(u64, u64)>,
+    sent: Option<(u64, u64)>,
+    answered: Option<(u64, u64)>,
     faults: Vec<String>,
 }
 
@@ -78,6 +81,9 @@ impl StageTally {
             errors: BTreeMap::new(),
             error_samples: BTreeMap::new(),
             flush: None,
+            due: None,
+            sent: None,
+            answered: None,
             faults: Vec::new(),
         }
     }
@@ -106,6 +112,8 @@ impl StageTally {
         }
         self.in_flight.remove(&record.index);
         self.last_ns = self.last_ns.max(record.end_ns.or(record.due_ns).unwrap_or(0));
+        widen(&mut self.due, record.due_ns);
+        widen(&mut self.sent, record.sent_ns);
         match record.outcome {
             OutcomeKind::Ok => self.succeeded(record),
             OutcomeKind::Cancelled => self.counts.cancelled += 1,
@@ -145,11 +153,20 @@ impl StageTally {
         let duration_s = end_ns.saturating_sub(self.start.at_ns) as f64 / 1e9;
         let finished = self.counts.ok + self.counts.errors;
         let throughput = self.throughput(duration_s);
+        let achieved = self.achieved();
         let samples: Vec<_> = self.columns.into_iter().map(Column::sorted).collect();
         let metrics = samples.iter().filter_map(|(metric, samples)| {
             Some((metric.name.to_owned(), distribution(samples, metric.unit)?))
         });
         let summary = StageSummary {
+            load: self.start.load.map(|load| LoadSummary {
+                target_rate: load.target_rate,
+                achieved_rate: achieved,
+                generator_limited: lag_p99(&samples)
+                    .zip(load.max_lag_ms)
+                    .is_some_and(|(lag, limit)| lag > limit),
+                max_lag_ms: load.max_lag_ms,
+            }),
             metrics: metrics.collect(),
             id: self.start.stage,
             kind: self.start.kind,
@@ -182,6 +199,14 @@ impl StageTally {
     /// Fills in what a broken log left open and checks the identity.
     fn settle(&mut self, end: Option<&StageEnd>) {
         self.counts.lost_in_flight = self.in_flight.len() as u64;
+        match end {
+            Some(end) => self.counts.planned = end.planned.unwrap_or(self.counts.planned),
+            // How many a load that is bounded by time would have come to, nobody can say.
+            None if self.start.load.is_some() && self.counts.planned == 0 => {
+                self.counts.planned = self.counts.accounted();
+            }
+            None => {}
+        }
         // Nothing of a skipped stage was ever due, whether or not each request says so itself.
         let open_ended = end.is_none_or(|end| end.state == StageState::Skipped);
         if open_ended {
@@ -199,6 +224,7 @@ impl StageTally {
 
     fn succeeded(&mut self, record: &Record) {
         self.counts.ok += 1;
+        widen(&mut self.answered, record.last_token_ns.or(record.end_ns));
         self.verdict = combine(self.verdict, record.cache);
         let input = record.input_tokens.best().map(|(count, _)| count);
         let output = record.output_tokens.best().map(|(count, _)| count);
@@ -222,6 +248,27 @@ impl StageTally {
         }
     }
 
+    /// Complete answers per second of a load. A first answer takes its latency to come, and so
+    /// does the last one after its request was sent, so on a schedule it is the span of the answers
+    /// that counts, held against that of the due times; without one, all the time from the first
+    /// request to the last answer.
+    fn achieved(&self) -> Option<f64> {
+        let load = self.start.load?;
+        let ((first_end, last_end), (first_sent, _)) = (self.answered?, self.sent?);
+        let ok = self.counts.ok as f64;
+        let Some(target) = load.target_rate else {
+            let took = last_end.saturating_sub(first_sent) as f64 / 1e9;
+            return (took > 0.0).then(|| ok / took);
+        };
+        let (first_due, last_due) = self.due?;
+        let due = last_due.saturating_sub(first_due) as f64;
+        let answers = last_end.saturating_sub(first_end) as f64;
+        let kept_up = if answers > due { due / answers } else { 1.0 };
+        let planned = (self.counts.planned - self.counts.never_started.min(self.counts.planned))
+            .max(1) as f64;
+        Some(target * kept_up * ok / planned)
+    }
+
     fn throughput(&self, duration_s: f64) -> Throughput {
         let per_second = |count: u64| (duration_s > 0.0).then(|| count as f64 / duration_s);
         Throughput {
@@ -238,6 +285,20 @@ impl Column {
     fn sorted(mut self) -> (&'static Metric, Vec<f64>) {
         self.samples.sort_unstable_by(f64::total_cmp);
         (self.metric, self.samples)
+    }
+}
+
+/// The 99th percentile of the lag among sorted samples.
+fn lag_p99(samples: &[(&'static Metric, Vec<f64>)]) -> Option<f64> {
+    let (metric, lags) = samples.iter().find(|(metric, _)| metric.name == "schedule_lag")?;
+    distribution(lags, metric.unit).map(|lag| lag.p99)
+}
+
+/// Widens a span of time so that it holds `at`.
+fn widen(span: &mut Option<(u64, u64)>, at: Option<u64>) {
+    if let Some(at) = at {
+        let (first, last) = span.unwrap_or((at, at));
+        *span = Some((first.min(at), last.max(at)));
     }
 }
 
@@ -334,6 +395,7 @@ pub(crate) mod fixture {
             planned,
             expects: Some(CacheState::Cold),
             reported: true,
+            load: None,
             thresholds: Vec::new(),
             at_ns: ms(100),
         }
@@ -342,7 +404,15 @@ pub(crate) mod fixture {
     /// The end of that stage, two seconds later.
     pub fn stage_end(state: StageState) -> StageEnd {
         let reason = (state != StageState::Completed).then(|| "because".to_owned());
-        StageEnd { stage: "cold".into(), cell: None, rung: None, state, reason, at_ns: ms(2100) }
+        StageEnd {
+            stage: "cold".into(),
+            cell: None,
+            rung: None,
+            state,
+            reason,
+            planned: None,
+            at_ns: ms(2100),
+        }
     }
 
     /// A start line of that stage.

@@ -140,6 +140,9 @@ fn described(name: &str) -> &str {
         "WarmKeys" => "a `warm` stage",
         "FlushKeys" => "a `flush` stage",
         "PauseKeys" => "a `pause` stage",
+        "LoadKeys" => "a `load` stage",
+        "LadderKeys" => "a `qps_ladder` stage",
+        "RampKeys" => "a `concurrency_ramp` stage",
         "StageFile" => "a stage",
         other => other,
     }

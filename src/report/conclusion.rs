@@ -37,6 +37,28 @@ pub(super) fn story(stages: &[&StageSummary]) -> Vec<String> {
     sentences
 }
 
+/// What each ladder and ramp found: rung by rung, then in words.
+pub(super) fn saturation(summary: &Summary) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (id, found) in &summary.saturation {
+        lines.push(format!("  {}", printable(id)));
+        for stage in summary.stages.iter().filter(|stage| stage.reported && stage.id == *id) {
+            if let (Some(rung), Some(load)) = (stage.rung, stage.load) {
+                let achieved = load
+                    .achieved_rate
+                    .map_or_else(|| "no answers".to_owned(), |rate| format!("{rate:.2}/s"));
+                let asked = match load.target_rate {
+                    Some(_) => format!("{rung}/s asked"),
+                    None => format!("{rung} at a time"),
+                };
+                lines.push(format!("    {asked}: {achieved} achieved"));
+            }
+        }
+        lines.extend(found.advice.iter().map(|line| format!("    {line}")));
+    }
+    lines
+}
+
 /// One line that says how the run ended.
 pub(super) fn headline(summary: &Summary, look: Look) -> String {
     let checks: Vec<_> = summary.stages.iter().flat_map(|stage| &stage.thresholds).collect();

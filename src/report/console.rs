@@ -26,6 +26,7 @@ pub fn render(summary: &Summary, look: Look) -> String {
         ("Not completed", evidence::incomplete(&all, look)),
         ("Checks", checks::render(&all, look)),
         ("Notes", notes.collect()),
+        ("Saturation", conclusion::saturation(summary)),
         ("", conclusion::story(&stages).iter().map(|line| format!("  {line}")).collect()),
         ("", vec![format!("  {}", look.bold(&conclusion::headline(summary, look)))]),
     ];

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::target::{self, STDOUT};
 use super::{Sink, SinkError, atomic_file};
+use crate::metrics::saturation;
 use crate::metrics::summary::{
     RunState, RunSummary, SUMMARY_VERSION, StageSummary, Summary, Verdict,
 };
@@ -102,6 +103,7 @@ impl Page {
                 seed: run.seed,
                 notes: Vec::new(),
             },
+            saturation: saturation::of_stages(&self.stages),
             stages: self.stages.clone(),
             verdict: Verdict { pass: false, exit_code: INCOMPLETE },
         })

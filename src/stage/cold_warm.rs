@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use futures::future::join_all;
 
-use super::exchange::{never_started, prepare, send};
+use super::exchange::Post;
 use super::{StageContext, StageOutcome, tokens, unless_cut};
 use crate::client::probe;
 use crate::plan::Repeat;
@@ -19,6 +19,7 @@ use crate::workload::tokenizer::Tokenizer;
 /// What the slots of a stage share.
 struct Shared<'a> {
     context: &'a StageContext<'a>,
+    post: Post,
     workload: &'a dyn Workload,
     tokenizer: &'a Tokenizer,
     requests: u64,
@@ -51,6 +52,7 @@ pub(super) async fn run(context: &StageContext<'_>, repeat: &Repeat) -> StageOut
 
     let shared = Shared {
         context,
+        post: Post::of(context, None),
         workload: &workload,
         tokenizer: &tokenizer,
         requests: repeat.requests,
@@ -66,7 +68,7 @@ pub(super) async fn run(context: &StageContext<'_>, repeat: &Repeat) -> StageOut
         Some(reason) => give_up(context, repeat.requests, sent, reason).await,
         None if sent < repeat.requests => {
             for index in sent..repeat.requests {
-                never_started(context, index).await;
+                shared.post.never_started(index).await;
             }
             StageOutcome::interrupted()
         }
@@ -89,15 +91,17 @@ async fn slot(shared: &Shared<'_>) -> Option<String> {
         if index >= shared.requests {
             return None;
         }
-        let ready = match prepare(context, shared.workload, shared.tokenizer, index) {
+        let ready = match shared.post.prepare(shared.workload, shared.tokenizer, index) {
             Ok(ready) => ready,
             Err(error) => {
                 shared.is_endpoint_gone.store(true, Ordering::Relaxed);
-                never_started(context, index).await;
+                shared.post.never_started(index).await;
                 return Some(error.to_string());
             }
         };
-        let outcome = send(context, ready, shared.tokenizer).await;
+        // Without a schedule a request is due as soon as its slot is free and it is ready.
+        let due_ns = context.clock.now_ns();
+        let outcome = shared.post.send(ready, due_ns, shared.tokenizer).await;
         if outcome == Outcome::Ok {
             shared.any_ok.store(true, Ordering::Relaxed);
         }
@@ -120,8 +124,9 @@ async fn give_up(
     sent: u64,
     reason: String,
 ) -> StageOutcome {
+    let post = Post::of(context, None);
     for index in sent..requests {
-        never_started(context, index).await;
+        post.never_started(index).await;
     }
     StageOutcome::failed(reason)
 }

@@ -8,6 +8,7 @@
 mod cold_warm;
 mod exchange;
 mod flush;
+mod load;
 mod tokens;
 
 use std::sync::{Arc, OnceLock};
@@ -19,6 +20,13 @@ use crate::client::Client;
 use crate::client::probe::Server;
 use crate::plan::{Action, Ending, Stage};
 use crate::record::{CacheState, Line, RecordSender, RunClock, StageEnd, StageStart, StageState};
+
+/// Kind of the part of a stage or rung before its numbers count; its id is that of the stage with
+/// [`SETTLE_SUFFIX`] behind it.
+pub const SETTLE: &str = "settle";
+
+/// What the id of a settling part ends with. No stage of a plan can have such an id.
+pub const SETTLE_SUFFIX: &str = ".settle";
 
 /// What a stage works with.
 #[derive(Clone, Copy)]
@@ -121,24 +129,39 @@ async fn unless_cut<T>(context: &StageContext<'_>, call: impl Future<Output = T>
 
 /// Leaves the lines of a stage that will not run: all it planned never started.
 pub async fn skip(context: StageContext<'_>, state: StageState, reason: &str) {
+    if let Some(levels) = load::levels(context.stage) {
+        for level in &levels {
+            load::skip(&context, level, state, reason).await;
+        }
+        return;
+    }
     let planned = context.stage.action.planned();
     context.records.send(Line::StageStart(start_line(&context, planned))).await;
+    let post = exchange::Post::of(&context, None);
     for index in 0..planned {
-        exchange::never_started(&context, index).await;
+        post.never_started(index).await;
     }
     let outcome = StageOutcome { state, reason: Some(reason.to_owned()) };
     context.records.send(Line::StageEnd(end_line(&context, &outcome))).await;
 }
 
-/// Runs one stage from its `stage_start` line to its `stage_end` line.
+/// Runs one stage from its `stage_start` line to its `stage_end` line; a stage with rungs has such
+/// a pair for each.
 pub async fn run(context: StageContext<'_>) -> StageOutcome {
     let stage = context.stage;
+    if let Some(levels) = load::levels(stage) {
+        return load::run(&context, &levels).await;
+    }
     let planned = stage.action.planned();
     context.records.send(Line::StageStart(start_line(&context, planned))).await;
     let outcome = match &stage.action {
         Action::Cold(repeat) | Action::Warm(repeat) => cold_warm::run(&context, repeat).await,
         Action::Flush(flush) => flush::run(&context, flush).await,
         Action::Pause(length) => pause(&context, *length).await,
+        // They have levels and were run above.
+        Action::Load(_) | Action::QpsLadder(_) | Action::ConcurrencyRamp(_) => {
+            StageOutcome::completed()
+        }
     };
     let outcome = context.early.explain(outcome);
     context.records.send(Line::StageEnd(end_line(&context, &outcome))).await;
@@ -152,6 +175,7 @@ fn end_line(context: &StageContext<'_>, outcome: &StageOutcome) -> StageEnd {
         rung: None,
         state: outcome.state,
         reason: outcome.reason.clone(),
+        planned: None,
         at_ns: context.clock.now_ns(),
     }
 }
@@ -169,9 +193,14 @@ fn start_line(context: &StageContext<'_>, planned: u64) -> StageStart {
         expects: match &stage.action {
             Action::Cold(_) => Some(CacheState::Cold),
             Action::Warm(_) => Some(CacheState::Warm),
-            Action::Flush(_) | Action::Pause(_) => None,
+            Action::Flush(_)
+            | Action::Pause(_)
+            | Action::Load(_)
+            | Action::QpsLadder(_)
+            | Action::ConcurrencyRamp(_) => None,
         },
         reported: stage.record,
+        load: None,
         thresholds: stage.thresholds.clone(),
         at_ns: context.clock.now_ns(),
     }

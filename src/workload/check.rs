@@ -20,6 +20,9 @@ pub fn check(plan: &Plan, sources: &Sources) -> Vec<Diagnostic> {
     for stage in &plan.stages {
         let prompt = match &stage.action {
             Action::Cold(repeat) | Action::Warm(repeat) => &repeat.prompt,
+            Action::Load(load) => &load.traffic.prompt,
+            Action::QpsLadder(ladder) => &ladder.traffic.prompt,
+            Action::ConcurrencyRamp(ramp) => &ramp.traffic.prompt,
             Action::Flush(_) | Action::Pause(_) => continue,
         };
         let checking = Checking { stage, prompt, params: &params, seed: plan.seed, sources };

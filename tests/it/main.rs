@@ -11,6 +11,7 @@ mod evidence;
 mod faulty_server;
 mod gates;
 mod load;
+mod load_stages;
 mod matrix;
 mod plan_files;
 mod plan_params;

@@ -100,6 +100,7 @@ impl Run<'_> {
             planned,
             expects: None,
             reported: true,
+            load: None,
             thresholds: Vec::new(),
             at_ns: self.now,
         }
@@ -112,6 +113,7 @@ impl Run<'_> {
             rung: start.rung,
             state: StageState::Completed,
             reason: None,
+            planned: None,
             at_ns: self.now,
         }));
         self.now += 40 * MS;

@@ -5,6 +5,7 @@
 
 mod defaults;
 mod endpoint;
+mod load;
 mod matrix;
 mod param;
 mod scalar;
@@ -19,8 +20,9 @@ use super::bind::{Named, Spanned};
 pub(crate) use endpoint::{
     ApiWord, EndpointFile, EndpointKeys, FaultKeys, SimulatorKeys, TimeoutKeys,
 };
+pub(crate) use load::{ArrivalWord, FullWord, LadderKeys, LateWord, LoadKeys, RampKeys};
 pub(crate) use param::{ParamFile, ParamType, TextOrList};
-pub(crate) use scalar::{Count, Ratio, Span as TimeSpan};
+pub(crate) use scalar::{Count, PerSecond, Ratio, Series, Span as TimeSpan};
 pub(crate) use stage::{
     Common, FlushKeys, FlushWord, LevelWord, LiveFile, LiveKeys, StageFile, ThresholdFile,
 };

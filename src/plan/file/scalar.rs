@@ -8,7 +8,7 @@ use std::fmt;
 use std::time::Duration;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::de::{Deserialize, Deserializer, Error, Visitor};
+use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
 
 use crate::plan::units;
 
@@ -19,6 +19,14 @@ pub(crate) struct Count(pub(crate) u64);
 /// A number from 0: `0.5`, `8k`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Ratio(pub(crate) f64);
+
+/// Requests per second: `8`, `8/s`, `30/min`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct PerSecond(pub(crate) f64);
+
+/// Levels one after another: `1,2,4-32*2`, one number, or a list of numbers.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Series(pub(crate) Vec<f64>);
 
 /// A duration with its unit: `250ms`, `30s`, `1m30s`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,6 +111,95 @@ impl<'de> Deserialize<'de> for Span {
             }
         }
         deserializer.deserialize_any(SpanVisitor)
+    }
+}
+
+impl<'de> Deserialize<'de> for PerSecond {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct RateVisitor;
+        impl Visitor<'_> for RateVisitor {
+            type Value = PerSecond;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a rate such as `8`, `8/s` or `30/min`")
+            }
+            fn visit_u64<E: Error>(self, value: u64) -> Result<PerSecond, E> {
+                Ok(PerSecond(value as f64))
+            }
+            fn visit_i64<E: Error>(self, value: i64) -> Result<PerSecond, E> {
+                self.visit_str(&value.to_string())
+            }
+            fn visit_f64<E: Error>(self, value: f64) -> Result<PerSecond, E> {
+                self.visit_str(&value.to_string())
+            }
+            fn visit_str<E: Error>(self, text: &str) -> Result<PerSecond, E> {
+                units::rate(text).map(PerSecond).map_err(E::custom)
+            }
+        }
+        deserializer.deserialize_any(RateVisitor)
+    }
+}
+
+impl<'de> Deserialize<'de> for Series {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct SeriesVisitor;
+        impl<'de> Visitor<'de> for SeriesVisitor {
+            type Value = Series;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a series such as `1,2,4-32*2`, or a list of numbers")
+            }
+            fn visit_u64<E: Error>(self, value: u64) -> Result<Series, E> {
+                Ok(Series(vec![value as f64]))
+            }
+            fn visit_f64<E: Error>(self, value: f64) -> Result<Series, E> {
+                self.visit_str(&value.to_string())
+            }
+            fn visit_i64<E: Error>(self, value: i64) -> Result<Series, E> {
+                self.visit_str(&value.to_string())
+            }
+            fn visit_str<E: Error>(self, text: &str) -> Result<Series, E> {
+                units::series(text).map(Series).map_err(E::custom)
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Series, A::Error> {
+                let mut levels = Vec::new();
+                while let Some(PerSecond(level)) = items.next_element()? {
+                    levels.push(level);
+                }
+                Ok(Series(levels))
+            }
+        }
+        deserializer.deserialize_any(SeriesVisitor)
+    }
+}
+
+impl JsonSchema for PerSecond {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> Cow<'static, str> {
+        "Rate".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": ["number", "string"],
+            "minimum": 0,
+            "pattern": r"^\s*\d*(\.\d+)?[kKMG]?(\s*/\s*(s|m|min|h))?\s*$|\$\{.+\}",
+        })
+    }
+}
+
+impl JsonSchema for Series {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> Cow<'static, str> {
+        "Series".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": ["number", "string", "array"],
+            "minimum": 0,
+            "items": { "type": ["number", "string"] },
+        })
     }
 }
 

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::scalar::{Count, Span};
-use super::{EndpointFile, PromptFile};
+use super::{EndpointFile, LadderKeys, LoadKeys, PromptFile, RampKeys};
 use crate::plan::bind::Spanned;
 
 /// The keys that every stage has.
@@ -85,6 +85,8 @@ macro_rules! stage_keys {
     };
 }
 
+pub(super) use stage_keys;
+
 stage_keys! {
     /// Sends prompts that no cache can hold.
     ColdKeys {
@@ -144,6 +146,9 @@ pub(crate) enum StageFile {
     Warm(Box<WarmKeys>),
     Flush(Box<FlushKeys>),
     Pause(Box<PauseKeys>),
+    Load(Box<LoadKeys>),
+    QpsLadder(Box<LadderKeys>),
+    ConcurrencyRamp(Box<RampKeys>),
 }
 
 /// The means of a flush.
@@ -232,6 +237,9 @@ impl JsonSchema for StageFile {
             ("warm", generator.subschema_for::<WarmKeys>()),
             ("flush", generator.subschema_for::<FlushKeys>()),
             ("pause", generator.subschema_for::<PauseKeys>()),
+            ("load", generator.subschema_for::<LoadKeys>()),
+            ("qps_ladder", generator.subschema_for::<LadderKeys>()),
+            ("concurrency_ramp", generator.subschema_for::<RampKeys>()),
         ];
         let words: Vec<_> = kinds.iter().map(|(kind, _)| *kind).collect();
         let cases: Vec<_> = kinds

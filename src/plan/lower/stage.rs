@@ -3,6 +3,7 @@
 //! In: written stages. Out: stages with ids, needs, prompts and endpoints. Invariant: `needs` and
 //! `like` name stages that exist; whether `needs` runs in a circle is the graph's to say.
 
+mod load;
 mod repeat;
 
 use std::time::Duration;
@@ -32,6 +33,8 @@ pub(super) struct Draft {
     id: String,
     /// Where its `id`, or its first key, stands.
     span: Span,
+    /// The stage as a whole.
+    whole: Span,
     kind: &'static str,
     common: Common,
     body: StageFile,
@@ -121,10 +124,13 @@ impl Lowering<'_> {
                 StageFile::Warm(keys) => ("warm", keys.common()),
                 StageFile::Flush(keys) => ("flush", keys.common()),
                 StageFile::Pause(keys) => ("pause", keys.common()),
+                StageFile::Load(keys) => ("load", keys.common()),
+                StageFile::QpsLadder(keys) => ("qps_ladder", keys.common()),
+                StageFile::ConcurrencyRamp(keys) => ("concurrency_ramp", keys.common()),
             };
             let span = common.id.as_ref().map_or(stage.at.span, |id| id.at.span);
             let id = common.id.as_ref().map_or_else(String::new, |id| id.value.clone());
-            drafts.push(Draft { id, span, kind, common, body });
+            drafts.push(Draft { id, span, whole: stage.at.span, kind, common, body });
         }
         self.own_ids(&drafts);
         self.give_ids(&mut drafts);
@@ -261,6 +267,15 @@ impl Lowering<'_> {
                     prompt: keys.prompt.as_ref(),
                 };
                 self.repeat(draft, &keys, shared, ids, earlier).map(Action::Warm)
+            }
+            StageFile::Load(keys) => {
+                self.load(draft, keys, shared).map(|load| Action::Load(Box::new(load)))
+            }
+            StageFile::QpsLadder(keys) => {
+                self.ladder(draft, keys, shared).map(|it| Action::QpsLadder(Box::new(it)))
+            }
+            StageFile::ConcurrencyRamp(keys) => {
+                self.ramp(draft, keys, shared).map(|it| Action::ConcurrencyRamp(Box::new(it)))
             }
             StageFile::Flush(keys) => Some(Action::Flush(self.flush(keys))),
             StageFile::Pause(keys) => {

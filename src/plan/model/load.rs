@@ -73,6 +73,35 @@ pub enum Rate {
     Pieces(Vec<RatePiece>),
 }
 
+impl Rate {
+    /// About how many requests that makes (whatever the arrivals): the rate times the time.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "rates and times are not negative, and the cast saturates"
+    )]
+    pub fn about(&self, until: Until) -> u64 {
+        let most = until.requests().unwrap_or(u64::MAX);
+        let Some(duration) = until.duration() else { return most };
+        let mut left = duration.as_secs_f64();
+        let requests = match self {
+            Self::Constant(rate) => rate * left,
+            Self::Pieces(pieces) => {
+                let mut sum = 0.0;
+                for piece in pieces {
+                    let over = piece.over.as_secs_f64();
+                    let part = left.min(over);
+                    let reached = piece.from + (piece.to - piece.from) * part / over.max(1e-9);
+                    sum += part * f64::midpoint(piece.from, reached);
+                    left -= part;
+                }
+                sum + left * pieces.last().map_or(0.0, |piece| piece.to)
+            }
+        };
+        most.min(requests.round() as u64)
+    }
+}
+
 /// A stretch over which the rate runs linearly from `from` to `to`; equal ends make a step.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RatePiece {

@@ -170,6 +170,12 @@ pub enum Action {
     Flush(Flush),
     /// Waits.
     Pause(Duration),
+    /// One load, for a while.
+    Load(Box<Load>),
+    /// One rate after the other.
+    QpsLadder(Box<QpsLadder>),
+    /// One concurrency after the other.
+    ConcurrencyRamp(Box<ConcurrencyRamp>),
 }
 
 impl Stage {
@@ -195,6 +201,21 @@ impl Action {
                 repeat.requests = 1;
                 repeat.concurrency = 1;
             }
+            Self::Load(load) => {
+                load.until = Until::Requests(1);
+                load.rounds = 1;
+                load.traffic.warmup_requests = 0;
+            }
+            Self::QpsLadder(ladder) => {
+                ladder.rates.truncate(1);
+                ladder.step = Until::Requests(1);
+                ladder.traffic.warmup_requests = 0;
+            }
+            Self::ConcurrencyRamp(ramp) => {
+                ramp.levels.truncate(1);
+                ramp.step = Until::Requests(1);
+                ramp.traffic.warmup_requests = 0;
+            }
             Self::Flush(flush) => flush.retries = 1,
             Self::Pause(length) => *length = (*length).min(Duration::from_secs(1)),
         }
@@ -207,14 +228,39 @@ impl Action {
             Self::Warm(_) => "warm",
             Self::Flush(_) => "flush",
             Self::Pause(_) => "pause",
+            Self::Load(_) => "load",
+            Self::QpsLadder(_) => "qps_ladder",
+            Self::ConcurrencyRamp(_) => "concurrency_ramp",
         }
     }
 
-    /// Requests that will each have a record.
+    /// Requests that will each have a record, without warm-up. About so many where the times are
+    /// drawn at random, and 0 where it is up to the server how many there will be.
     pub fn planned(&self) -> u64 {
         match self {
             Self::Cold(repeat) | Self::Warm(repeat) => repeat.requests,
             Self::Flush(_) | Self::Pause(_) => 0,
+            Self::Load(load) => match &load.shape {
+                Shape::Open(open) => open.rate.about(load.until),
+                Shape::Closed(_) => load.until.requests().unwrap_or(0),
+            },
+            Self::QpsLadder(ladder) => {
+                ladder.rates.iter().map(|rate| Rate::Constant(*rate).about(ladder.step)).sum()
+            }
+            Self::ConcurrencyRamp(ramp) => {
+                ramp.step.requests().unwrap_or(0).saturating_mul(ramp.levels.len() as u64)
+            }
+        }
+    }
+
+    /// What is asked, by stages that ask.
+    pub fn prompt(&self) -> Option<&Prompt> {
+        match self {
+            Self::Cold(repeat) | Self::Warm(repeat) => Some(&repeat.prompt),
+            Self::Load(load) => Some(&load.traffic.prompt),
+            Self::QpsLadder(ladder) => Some(&ladder.traffic.prompt),
+            Self::ConcurrencyRamp(ramp) => Some(&ramp.traffic.prompt),
+            Self::Flush(_) | Self::Pause(_) => None,
         }
     }
 }

@@ -109,6 +109,7 @@ pub fn stage_start(
         planned,
         expects: Some(expects),
         reported: true,
+        load: None,
         thresholds,
         at_ns: 0,
     })
@@ -122,6 +123,7 @@ pub fn stage_end(id: &str, state: StageState, at: u64) -> Line {
         rung: None,
         state,
         reason,
+        planned: None,
         at_ns: ms(at),
     })
 }

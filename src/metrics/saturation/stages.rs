@@ -1,0 +1,57 @@
+//! The rungs of a run's ladders and ramps → one [`Saturation`] each.
+//!
+//! In: the summaries of all stages. Out: findings by stage id. Invariant: a rung that was broken
+//! off, or never ran, is no evidence.
+
+use std::collections::BTreeMap;
+
+use super::{Axis, Limits, Rung, Saturation, saturation};
+use crate::metrics::summary::{StageSummary, ThresholdResult};
+use crate::record::StageState;
+
+/// What each ladder and ramp among `stages` found.
+pub fn of_stages(stages: &[StageSummary]) -> BTreeMap<String, Saturation> {
+    let mut ladders: BTreeMap<String, (Axis, Vec<Rung>)> = BTreeMap::new();
+    for stage in stages.iter().filter(|stage| stage.reported) {
+        let axis = match stage.kind.as_str() {
+            "qps_ladder" => Axis::Rate,
+            "concurrency_ramp" => Axis::Concurrency,
+            _ => continue,
+        };
+        let Some(rung) = rung(stage) else { continue };
+        let id = match &stage.cell {
+            Some(cell) => format!("{}[{cell}]", stage.id),
+            None => stage.id.clone(),
+        };
+        ladders.entry(id).or_insert_with(|| (axis, Vec::new())).1.push(rung);
+    }
+    ladders
+        .into_iter()
+        .map(|(id, (axis, rungs))| (id, saturation(axis, &rungs, &Limits::default())))
+        .collect()
+}
+
+fn rung(stage: &StageSummary) -> Option<Rung> {
+    let ended = stage.counts.ok + stage.counts.errors + stage.counts.cancelled;
+    let judged = matches!(stage.state, StageState::Completed | StageState::Failed);
+    if !judged || ended + stage.counts.dropped_late == 0 {
+        return None;
+    }
+    // From due where there is a schedule: what waited for its turn has waited for the server.
+    let latency = stage.metrics.get("e2e_due").or_else(|| stage.metrics.get("e2e"));
+    let load = stage.load?;
+    let held = |result: &ThresholdResult| result.pass;
+    Some(Rung {
+        level: stage.rung?,
+        achieved: load.achieved_rate.unwrap_or(0.0),
+        // What was cut or dropped got no answer either.
+        success_rate: Some(
+            stage.counts.ok as f64 / (ended + stage.counts.dropped_late).max(1) as f64,
+        ),
+        p50_ms: latency.map(|latency| latency.p50),
+        p99_ms: latency.map(|latency| latency.p99),
+        output_tokens_per_second: stage.throughput.output_tokens_per_second,
+        thresholds_held: (!stage.thresholds.is_empty()).then(|| stage.thresholds.iter().all(held)),
+        generator_limited: load.generator_limited,
+    })
+}

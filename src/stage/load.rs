@@ -1,0 +1,267 @@
+//! `load`, `qps_ladder`, `concurrency_ramp`: levels of load, one after another.
+//!
+//! In: the stage's levels. Out: a `stage_start` and a `stage_end` line for each, and between them
+//! one `end` line for every request that was planned. Invariants: a level begins when nothing of
+//! the one before is in flight any more; warm-up and settling requests are recorded under ids of
+//! their own that are not reported; after a level that could not be completed no other is sent.
+
+mod ahead;
+mod closed;
+mod lane;
+mod level;
+mod open;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use self::ahead::Ahead;
+use self::lane::{Driven, Ended, Lane};
+use self::level::Repeating;
+pub(super) use self::level::{Level, levels};
+use super::exchange::Post;
+use super::{SETTLE, SETTLE_SUFFIX, StageContext, StageOutcome, tokens};
+use crate::plan::Shape;
+use crate::record::{Line, LoadLine, StageEnd, StageStart, StageState};
+use crate::workload::tokenizer::Tokenizer;
+
+/// From the moment when requests are ready until the first is due, so that the pacer's thread and
+/// the first lines are there in time.
+const LEAD: Duration = Duration::from_millis(5);
+
+/// Runs the levels.
+pub(super) async fn run(context: &StageContext<'_>, levels: &[Level<'_>]) -> StageOutcome {
+    let tokenizer = match tokens::tokenizer(context).await {
+        Ok(tokenizer) => Arc::new(tokenizer),
+        Err(error) => {
+            for level in levels {
+                skip(context, level, StageState::Failed, &error.to_string()).await;
+            }
+            return StageOutcome::failed(error.to_string());
+        }
+    };
+    let mut ended = StageOutcome::completed();
+    for (number, level) in levels.iter().enumerate() {
+        if ended.state != StageState::Completed {
+            let reason = "an earlier rung did not complete";
+            let state = match ended.state {
+                StageState::Interrupted => StageState::Interrupted,
+                _ => StageState::Skipped,
+            };
+            skip(context, level, state, ended.reason.as_deref().unwrap_or(reason)).await;
+            continue;
+        }
+        super::flush::wait_until_idle(context).await;
+        if number == 0 && level.traffic.warmup_requests > 0 {
+            warm_up(context, level, &tokenizer).await;
+        }
+        ended = drive(context, level, &tokenizer).await;
+    }
+    ended
+}
+
+/// Leaves the lines of a level that will not run: all it planned never started.
+pub(super) async fn skip(
+    context: &StageContext<'_>,
+    level: &Level<'_>,
+    state: StageState,
+    reason: &str,
+) {
+    let planned = match level.schedule(context) {
+        Ok(schedule) => schedule.as_ref().map_or(level.until.requests(), |it| Some(it.planned())),
+        Err(_) => None,
+    };
+    let planned = planned.unwrap_or(0);
+    let phase = Phase::main(context, level);
+    phase.start(planned, context.clock.now_ns()).await;
+    let post = Post::of(context, level.rung);
+    for index in 0..planned {
+        post.never_started(index).await;
+    }
+    let outcome = StageOutcome { state, reason: Some(reason.to_owned()) };
+    phase.end(&outcome, Some(planned)).await;
+}
+
+/// Sends requests, one after another, that are not reported.
+async fn warm_up(context: &StageContext<'_>, level: &Level<'_>, tokenizer: &Tokenizer) {
+    let requests = level.traffic.warmup_requests;
+    let id = format!("{}.warmup", context.stage.id);
+    let phase = Phase { context, level, id: id.clone(), kind: "warmup" };
+    let post = Post::of(context, None).renamed(id.clone());
+    phase.start(requests, context.clock.now_ns()).await;
+    let mut outcome = StageOutcome::completed();
+    let workload = Repeating::new(context, level, &id, tokenizer);
+    for index in 0..requests {
+        let ready = match &workload {
+            _ if context.stop.drain.is_cancelled() => Err(StageOutcome::interrupted()),
+            Ok(workload) => post
+                .prepare(workload, tokenizer, index)
+                .map_err(|error| StageOutcome::failed(error.to_string())),
+            Err(error) => Err(StageOutcome::failed(error.to_string())),
+        };
+        match ready {
+            Ok(ready) => {
+                post.send(ready, context.clock.now_ns(), tokenizer).await;
+            }
+            Err(why) => {
+                post.never_started(index).await;
+                outcome = why;
+            }
+        }
+    }
+    phase.end(&outcome, None).await;
+}
+
+/// Runs one level from its first prepared request to the last answer.
+async fn drive(
+    context: &StageContext<'_>,
+    level: &Level<'_>,
+    tokenizer: &Arc<Tokenizer>,
+) -> StageOutcome {
+    let key = level.key(&context.stage.id);
+    let made = Repeating::new(context, level, &key, tokenizer)
+        .map_err(|error| error.to_string())
+        .and_then(|workload| {
+            let schedule = level.schedule(context).map_err(|error| error.to_string())?;
+            Ok((workload, schedule))
+        });
+    let (workload, schedule) = match made {
+        Ok(made) => made,
+        Err(reason) => {
+            skip(context, level, StageState::Failed, &reason).await;
+            return StageOutcome::failed(reason);
+        }
+    };
+    let planned = schedule.as_ref().map_or(level.until.requests(), |it| Some(it.planned()));
+    let post = Post::of(context, level.rung);
+    let ahead = Ahead::start(&post, workload, Arc::clone(tokenizer), planned);
+    let mut ahead = match ahead {
+        Ok(ahead) => ahead,
+        Err(error) => {
+            let reason = format!("the system gives no thread to prepare requests: {error}");
+            skip(context, level, StageState::Failed, &reason).await;
+            return StageOutcome::failed(reason);
+        }
+    };
+    ahead.fill().await;
+
+    let start = Instant::now() + LEAD;
+    let settle = level.measure.settle;
+    let lane = Arc::new(Lane::new(context, level, post, Arc::clone(tokenizer), start));
+    // What settles is known from the schedule where there is one, else from when it was sent.
+    let settle_ns = u64::try_from(settle.as_nanos()).unwrap_or(u64::MAX);
+    let settled = schedule.as_ref().map_or(0, |schedule| {
+        schedule.iter().take_while(|arrival| arrival.offset_ns < settle_ns).count() as u64
+    });
+    let (main, settling) = (Phase::main(context, level), Phase::settling(context, level));
+    if !settle.is_zero() {
+        settling.start(settled, context.clock.ns(start)).await;
+    }
+    main.start(planned.unwrap_or(0).saturating_sub(settled), context.clock.ns(start + settle))
+        .await;
+
+    let driven = match (&level.shape, schedule) {
+        (Shape::Closed(load), _) => closed::drive(context, &lane, load, level, ahead).await,
+        (Shape::Open(load), Some(schedule)) => {
+            open::drive(context, &lane, &load.pacing, &schedule, ahead).await
+        }
+        (Shape::Open(_), None) => Driven::none("there is no schedule"),
+    };
+    close(context, level, &lane, &driven, planned, settled).await
+}
+
+/// Records what was planned and not sent, and ends the level's phases.
+async fn close(
+    context: &StageContext<'_>,
+    level: &Level<'_>,
+    lane: &Lane,
+    driven: &Driven,
+    planned: Option<u64>,
+    settled: u64,
+) -> StageOutcome {
+    // Time ends some loads before all of their requests were sent; those were never planned.
+    let is_timed = matches!(level.shape, Shape::Closed(_)) && level.until.duration().is_some();
+    let planned = if is_timed { driven.taken } else { planned.unwrap_or(driven.taken) };
+    let unsent = driven.waiting.iter().copied().chain(driven.taken..planned);
+    let mut unsent_settling = 0;
+    for index in unsent {
+        let is_settling = index < settled;
+        unsent_settling += u64::from(is_settling);
+        lane.post(is_settling).never_started(index).await;
+    }
+    let outcome = match &driven.ended {
+        Ended::Failed(reason) => StageOutcome::failed(reason.clone()),
+        _ if context.stop.drain.is_cancelled() => StageOutcome::interrupted(),
+        Ended::Whole => StageOutcome::completed(),
+    };
+    let settling = lane.settling_count() + unsent_settling;
+    if !level.measure.settle.is_zero() {
+        Phase::settling(context, level).end(&outcome, Some(settling)).await;
+    }
+    Phase::main(context, level).end(&outcome, Some(planned.saturating_sub(settling))).await;
+    outcome
+}
+
+/// A part of a level with lines of its own.
+struct Phase<'a> {
+    context: &'a StageContext<'a>,
+    level: &'a Level<'a>,
+    id: String,
+    kind: &'static str,
+}
+
+impl<'a> Phase<'a> {
+    /// The part that counts.
+    fn main(context: &'a StageContext<'a>, level: &'a Level<'a>) -> Self {
+        Self { context, level, id: context.stage.id.clone(), kind: context.stage.action.kind() }
+    }
+
+    /// The part before it.
+    fn settling(context: &'a StageContext<'a>, level: &'a Level<'a>) -> Self {
+        let id = format!("{}{SETTLE_SUFFIX}", context.stage.id);
+        Self { context, level, id, kind: SETTLE }
+    }
+
+    fn is_main(&self) -> bool {
+        self.id == self.context.stage.id
+    }
+
+    fn rung(&self) -> Option<f64> {
+        self.level.rung.filter(|_| self.kind != "warmup")
+    }
+
+    async fn start(&self, planned: u64, at_ns: u64) {
+        let Self { context, level, .. } = self;
+        let stage = context.stage;
+        let line = StageStart {
+            stage: self.id.clone(),
+            kind: self.kind.to_owned(),
+            cell: self.context.stage.cell_id().map(str::to_owned),
+            rung: self.rung(),
+            endpoint: stage.endpoint.name.clone(),
+            model: Some(context.server.model.clone()),
+            planned,
+            expects: None,
+            reported: stage.record && self.is_main(),
+            load: self.is_main().then(|| LoadLine {
+                target_rate: level.target_rate,
+                max_lag_ms: level.max_lag().map(|lag| lag.as_secs_f64() * 1e3),
+            }),
+            thresholds: if self.is_main() { stage.thresholds.clone() } else { Vec::new() },
+            at_ns,
+        };
+        context.records.send(Line::StageStart(line)).await;
+    }
+
+    async fn end(&self, outcome: &StageOutcome, planned: Option<u64>) {
+        let line = StageEnd {
+            stage: self.id.clone(),
+            cell: self.context.stage.cell_id().map(str::to_owned),
+            rung: self.rung(),
+            state: outcome.state,
+            reason: outcome.reason.clone(),
+            planned,
+            at_ns: self.context.clock.now_ns(),
+        };
+        self.context.records.send(Line::StageEnd(line)).await;
+    }
+}

@@ -1,0 +1,122 @@
+//! The closed loop: users who wait for an answer before they ask again.
+//!
+//! In: users and requests that are ready. Out: each request sent as soon as its user is free.
+//! Invariant: never more requests in flight than users.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio::sync::Mutex;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::ahead::Ahead;
+use super::lane::{Driven, Ended, Lane};
+use super::level::Level;
+use crate::plan::ClosedLoop;
+use crate::record::RunClock;
+use crate::schedule::closed::Users;
+use crate::stage::StageContext;
+
+/// What the users share.
+struct Crowd {
+    lane: Arc<Lane>,
+    users: Users,
+    ahead: Mutex<Ahead>,
+    taken: AtomicU64,
+    failed: Mutex<Option<String>>,
+    /// Nothing new is sent any more.
+    over: CancellationToken,
+    clock: RunClock,
+}
+
+/// Lets the users ask until the level ends.
+pub(super) async fn drive(
+    context: &StageContext<'_>,
+    lane: &Arc<Lane>,
+    load: &ClosedLoop,
+    level: &Level<'_>,
+    ahead: Ahead,
+) -> Driven {
+    let crowd = Arc::new(Crowd {
+        lane: Arc::clone(lane),
+        users: Users::new(*load, context.seed, &level.key(&context.stage.id)),
+        ahead: Mutex::new(ahead),
+        taken: AtomicU64::new(0),
+        failed: Mutex::new(None),
+        over: lane.drain.child_token(),
+        clock: context.clock,
+    });
+    let mut in_flight = JoinSet::new();
+    for user in 0..crowd.users.count() {
+        let crowd = Arc::clone(&crowd);
+        in_flight.spawn(async move { crowd.user(user).await });
+    }
+    let end = level.until.duration().map(|length| lane.start + length);
+    tokio::select! {
+        () = crowd.over.cancelled() => {}
+        () = until(end) => crowd.over.cancel(),
+    }
+    lane.finish(&mut in_flight).await;
+    let failed = crowd.failed.lock().await.take();
+    Driven {
+        ended: failed.map_or_else(|| lane.ended(), Ended::Failed),
+        taken: crowd.taken.load(Ordering::Relaxed),
+        waiting: Vec::new(),
+    }
+}
+
+impl Crowd {
+    async fn user(&self, user: u64) {
+        self.pause(self.lane.start + self.users.start_of(user)).await;
+        while !self.over.is_cancelled() {
+            let due_ns = self.clock.now_ns();
+            let next = {
+                let mut ahead = self.ahead.lock().await;
+                if self.over.is_cancelled() {
+                    return;
+                }
+                let next = ahead.next().await;
+                if matches!(next, Some(Ok(_))) {
+                    self.taken.fetch_add(1, Ordering::Relaxed);
+                }
+                next
+            };
+            let ready = match next {
+                Some(Ok(ready)) => ready,
+                Some(Err(error)) => {
+                    *self.failed.lock().await = Some(error);
+                    self.over.cancel();
+                    return;
+                }
+                None => {
+                    self.over.cancel();
+                    return;
+                }
+            };
+            let index = ready.index;
+            self.lane.send(ready, due_ns).await;
+            let think = self.users.think_after(index);
+            if think > Duration::ZERO {
+                self.pause(Instant::now() + think).await;
+            }
+        }
+    }
+
+    /// Waits until `at`, or until nothing new is sent any more.
+    async fn pause(&self, at: Instant) {
+        tokio::select! {
+            () = self.over.cancelled() => {}
+            () = tokio::time::sleep_until(at.into()) => {}
+        }
+    }
+}
+
+/// Waits until `end`; for ever without one.
+async fn until(end: Option<Instant>) {
+    match end {
+        Some(end) => tokio::time::sleep_until(end.into()).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,143 @@
+//! What the requests in flight of one level share.
+//!
+//! In: prepared requests and when each was due. Out: their lines. Invariants: a request that was
+//! due while the level settles is recorded there; an endpoint that is gone is noticed once, after
+//! which nothing new is sent.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::level::Level;
+use crate::client::{Client, probe};
+use crate::record::Outcome;
+use crate::stage::exchange::{Post, Ready};
+use crate::stage::{SETTLE_SUFFIX, StageContext};
+use crate::workload::tokenizer::Tokenizer;
+
+/// How the driving of a level ended.
+pub(super) enum Ended {
+    /// As planned, or by a signal.
+    Whole,
+    /// It could not go on.
+    Failed(String),
+}
+
+/// What became of a level's requests.
+pub(super) struct Driven {
+    pub ended: Ended,
+    /// Requests below this index were taken: sent, dropped, or [`Driven::waiting`].
+    pub taken: u64,
+    /// Requests that were due and will not be sent any more.
+    pub waiting: Vec<u64>,
+}
+
+impl Driven {
+    /// Nothing was sent.
+    pub(super) fn none(reason: impl Into<String>) -> Self {
+        Self { ended: Ended::Failed(reason.into()), taken: 0, waiting: Vec::new() }
+    }
+}
+
+/// The way of a level's requests.
+pub(super) struct Lane {
+    counted: Post,
+    settling: Post,
+    settle_until_ns: u64,
+    settling_count: AtomicU64,
+    client: Client,
+    tokenizer: Arc<Tokenizer>,
+    /// The level's first moment.
+    pub start: Instant,
+    /// Send nothing new: a signal, or an endpoint that is gone.
+    pub drain: CancellationToken,
+    cut: CancellationToken,
+    /// Longest wait for answers after the last request was due.
+    pub drain_limit: Duration,
+    is_probing: AtomicBool,
+    gone: OnceLock<String>,
+}
+
+impl Lane {
+    pub(super) fn new(
+        context: &StageContext<'_>,
+        level: &Level<'_>,
+        post: Post,
+        tokenizer: Arc<Tokenizer>,
+        start: Instant,
+    ) -> Self {
+        let cut = context.stop.cut.child_token();
+        let counted = post.cut_by(cut.clone());
+        let settling = counted.clone().renamed(format!("{}{SETTLE_SUFFIX}", context.stage.id));
+        let settle = level.measure.settle;
+        Self {
+            counted,
+            settling,
+            settle_until_ns: if settle.is_zero() { 0 } else { context.clock.ns(start + settle) },
+            settling_count: AtomicU64::new(0),
+            client: context.client.clone(),
+            tokenizer,
+            start,
+            drain: context.stop.drain.child_token(),
+            cut,
+            drain_limit: level.measure.drain,
+            is_probing: AtomicBool::new(false),
+            gone: OnceLock::new(),
+        }
+    }
+
+    /// Where requests of the settling part, or those that count, are recorded.
+    pub(super) fn post(&self, is_settling: bool) -> &Post {
+        if is_settling { &self.settling } else { &self.counted }
+    }
+
+    /// Requests that were sent or dropped in the settling part.
+    pub(super) fn settling_count(&self) -> u64 {
+        self.settling_count.load(Ordering::Relaxed)
+    }
+
+    fn post_of(&self, due_ns: u64) -> &Post {
+        let is_settling = due_ns < self.settle_until_ns;
+        self.settling_count.fetch_add(u64::from(is_settling), Ordering::Relaxed);
+        self.post(is_settling)
+    }
+
+    /// Sends a request and records how it ended.
+    pub(super) async fn send(&self, ready: Ready, due_ns: u64) {
+        let outcome = self.post_of(due_ns).send(ready, due_ns, &self.tokenizer).await;
+        // As in cold stages: a living server must not lose its other requests to one refusal.
+        if matches!(outcome, Outcome::Connect(_)) && !self.is_probing.swap(true, Ordering::Relaxed)
+        {
+            match probe::is_alive(&self.client).await {
+                Ok(()) => self.is_probing.store(false, Ordering::Relaxed),
+                Err(error) => {
+                    let _said_before =
+                        self.gone.set(format!("the endpoint stopped answering: {error}"));
+                    self.drain.cancel();
+                }
+            }
+        }
+    }
+
+    /// Records a request that was due and is not sent.
+    pub(super) async fn drop_late(&self, index: u64, due_ns: u64) {
+        self.post_of(due_ns).dropped_late(index, due_ns).await;
+    }
+
+    /// How the level ended, as far as the endpoint is concerned.
+    pub(super) fn ended(&self) -> Ended {
+        self.gone.get().map_or(Ended::Whole, |reason| Ended::Failed(reason.clone()))
+    }
+
+    /// Waits for what is in flight, at most as long as the plan allows; then cuts it.
+    pub(super) async fn finish(&self, in_flight: &mut JoinSet<()>) {
+        let all = async { while in_flight.join_next().await.is_some() {} };
+        if tokio::time::timeout(self.drain_limit, all).await.is_err() {
+            self.cut.cancel();
+            while in_flight.join_next().await.is_some() {}
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! One level of load: a stage's only one, or a rung of a ladder or ramp.
+//!
+//! In: an [`Action`]. Out: its levels in the order in which they run, with their schedules and
+//! prompts. Invariant: no two levels of a plan share prompts or random numbers.
+
+use std::time::Duration;
+
+use crate::plan::{
+    Action, ClosedLoop, Measure, OpenLoop, Rate, Repeat, Shape, Stage, Traffic, Until, WhenFull,
+};
+use crate::request::Request;
+use crate::schedule::repeats::Repeats;
+use crate::schedule::{Schedule, ScheduleError};
+use crate::stage::StageContext;
+use crate::workload::prompt::{PromptSettings, PromptWorkload};
+use crate::workload::tokenizer::Tokenizer;
+use crate::workload::{Workload, WorkloadError};
+
+/// What is asked for on one level.
+pub(in crate::stage) struct Level<'a> {
+    /// Its rate or concurrency, on ladders and ramps.
+    pub rung: Option<f64>,
+    pub traffic: &'a Traffic,
+    pub shape: Shape,
+    pub until: Until,
+    pub measure: Measure,
+    /// Requests per second asked for, where the rate is constant.
+    pub target_rate: Option<f64>,
+}
+
+/// The levels of a stage of load; `None` for other kinds.
+pub(in crate::stage) fn levels(stage: &Stage) -> Option<Vec<Level<'_>>> {
+    Some(match &stage.action {
+        Action::Load(load) => vec![Level {
+            rung: None,
+            traffic: &load.traffic,
+            shape: load.shape.clone(),
+            until: load.until,
+            measure: load.measure,
+            target_rate: match &load.shape {
+                Shape::Open(OpenLoop { rate: Rate::Constant(rate), .. }) => Some(*rate),
+                _ => None,
+            },
+        }],
+        Action::QpsLadder(ladder) => ladder
+            .rates
+            .iter()
+            .map(|&rate| Level {
+                rung: Some(rate),
+                traffic: &ladder.traffic,
+                shape: Shape::Open(OpenLoop {
+                    arrival: ladder.arrival,
+                    rate: Rate::Constant(rate),
+                    pacing: ladder.pacing,
+                }),
+                until: ladder.step,
+                measure: ladder.measure,
+                target_rate: Some(rate),
+            })
+            .collect(),
+        Action::ConcurrencyRamp(ramp) => ramp
+            .levels
+            .iter()
+            .map(|&users| Level {
+                rung: Some(users as f64),
+                traffic: &ramp.traffic,
+                shape: Shape::Closed(ClosedLoop {
+                    users,
+                    start_users: users,
+                    ramp: Duration::ZERO,
+                    spread: ramp.spread,
+                    think: ramp.think,
+                }),
+                until: ramp.step,
+                measure: ramp.measure,
+                target_rate: None,
+            })
+            .collect(),
+        Action::Cold(_) | Action::Warm(_) | Action::Flush(_) | Action::Pause(_) => return None,
+    })
+}
+
+impl Level<'_> {
+    /// Names the level among all of the plan.
+    pub(super) fn key(&self, stage: &str) -> String {
+        self.rung.map_or_else(|| stage.to_owned(), |rung| format!("{stage}@{rung}"))
+    }
+
+    /// When its requests are due; `None` in a closed loop.
+    pub(super) fn schedule(
+        &self,
+        context: &StageContext<'_>,
+    ) -> Result<Option<Schedule>, ScheduleError> {
+        match &self.shape {
+            Shape::Open(open) => {
+                Schedule::open(open, self.until, context.seed, &self.key(&context.stage.id))
+                    .map(Some)
+            }
+            Shape::Closed(_) => Ok(None),
+        }
+    }
+
+    /// The limit on lag. Where requests queue for a place in flight, or users for an answer, being
+    /// late is what the plan asks for and says nothing of the generator.
+    pub(super) fn max_lag(&self) -> Option<Duration> {
+        match &self.shape {
+            Shape::Open(open)
+                if open.pacing.max_in_flight.is_none()
+                    || open.pacing.when_full == WhenFull::Drop =>
+            {
+                Some(self.measure.max_lag)
+            }
+            _ => None,
+        }
+    }
+}
+
+/// A level's prompts, some of which repeat earlier ones.
+pub(super) struct Repeating {
+    prompts: PromptWorkload,
+    repeats: Repeats,
+}
+
+impl Repeating {
+    /// The prompts of the level (or a part of it) that `key` names.
+    pub(super) fn new(
+        context: &StageContext<'_>,
+        level: &Level<'_>,
+        key: &str,
+        tokenizer: &Tokenizer,
+    ) -> Result<Self, WorkloadError> {
+        let settings = PromptSettings {
+            stage: &context.stage.id,
+            seed: context.seed,
+            run_nonce: context.run_nonce,
+            params: context.params,
+            context_tokens: context.server.context_tokens,
+        };
+        let repeat = Repeat {
+            requests: u64::MAX,
+            distinct: u64::MAX,
+            concurrency: 1,
+            prompt: level.traffic.prompt.clone(),
+            nonce_key: key.to_owned(),
+        };
+        Ok(Self {
+            prompts: PromptWorkload::new(&repeat, &settings, tokenizer.clone())?,
+            repeats: Repeats::new(level.traffic.repeat_ratio, context.seed, key),
+        })
+    }
+}
+
+impl Workload for Repeating {
+    fn request(&self, index: u64) -> Result<Request, WorkloadError> {
+        let request = self.prompts.request(self.repeats.source(index))?;
+        Ok(Request { index, ..request })
+    }
+}

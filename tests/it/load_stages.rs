@@ -1,0 +1,277 @@
+//! `load`, `qps_ladder` and `concurrency_ramp` against the simulator, whose truth log says what
+//! really arrived and when.
+//!
+//! Two noisy cores run these tests: bounds are wide, and what must be exact is counted.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use runner::plan::SimulatorConfig;
+use runner::simulator::{Simulator, Truth};
+use serde_json::Value;
+
+/// A folder with a plan, and the run it leaves.
+struct Bench {
+    dir: tempfile::TempDir,
+}
+
+impl Bench {
+    fn new(plan: &str) -> Self {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        fs::write(dir.path().join("plan.yaml"), plan).expect("the plan is written");
+        Self { dir }
+    }
+
+    fn start(&self) -> Child {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_runner"));
+        command.args(["run", "plan.yaml"]).current_dir(self.dir.path()).env_clear();
+        command.env("PATH", "/usr/bin:/bin").stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.spawn().expect("runner starts")
+    }
+
+    fn run(&self) -> Output {
+        self.start().wait_with_output().expect("it ends")
+    }
+
+    fn run_dir(&self) -> PathBuf {
+        let child = |folder: &Path| {
+            let entries = fs::read_dir(folder).expect("readable").map(|it| it.expect("one").path());
+            entries.filter(|path| path.is_dir() && !path.is_symlink()).next().expect("a folder")
+        };
+        child(&child(&self.dir.path().join("results")))
+    }
+
+    fn summary(&self) -> Value {
+        let bytes = fs::read(self.run_dir().join("summary.json")).expect("a summary");
+        serde_json::from_slice(&bytes).expect("JSON")
+    }
+
+    /// The `end` lines of a stage.
+    fn ends(&self, stage: &str) -> Vec<Value> {
+        let text = fs::read_to_string(self.run_dir().join("records-000001.jsonl")).expect("a log");
+        text.lines()
+            .map(|line| serde_json::from_str::<Value>(line).expect("JSON"))
+            .filter(|line| line["type"] == "end" && line["stage"] == stage)
+            .collect()
+    }
+}
+
+fn simulator(config: SimulatorConfig) -> Simulator {
+    Simulator::start(config, SocketAddr::from(([127, 0, 0, 1], 0))).expect("it starts")
+}
+
+/// A simulator that takes `tokens / decode_rate` per request, `seqs` at a time.
+fn plain(seqs: u64, decode_rate: f64) -> SimulatorConfig {
+    SimulatorConfig {
+        max_num_seqs: seqs,
+        decode_rate,
+        batch_cost: 0.0,
+        jitter: 0.0,
+        overhead: Duration::from_millis(1),
+        ..SimulatorConfig::default()
+    }
+}
+
+fn said(output: &Output) -> String {
+    format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
+}
+
+fn stages<'a>(summary: &'a Value, id: &str) -> Vec<&'a Value> {
+    let stages = summary["stages"].as_array().expect("stages");
+    stages.iter().filter(|stage| stage["id"] == id).collect()
+}
+
+/// Most requests that the simulator had at once.
+fn most_at_once(truth: &[Truth]) -> usize {
+    let running = |at: u64| {
+        truth.iter().filter(|it| it.read_ns <= at && it.end_ns.is_some_and(|end| end > at)).count()
+    };
+    truth.iter().map(|it| running(it.read_ns)).max().unwrap_or(0)
+}
+
+#[test]
+fn an_open_loop_keeps_its_rate_as_the_server_sees_it() {
+    let server = simulator(plain(256, 2_000.0));
+    let bench = Bench::new(&format!(
+        "version: 1\nendpoint: {{ url: \"{}\" }}\nprompt: {{ text: Hello., max_tokens: 4 }}\n\
+         stages:\n  - {{ kind: load, rate: 100/s, duration: 3s, warmup_requests: 3, max_lag: 1s }}\n",
+        server.base_url()
+    ));
+    let output = bench.run();
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    let summary = bench.summary();
+    let load = stages(&summary, "load")[0];
+    assert_eq!((&load["counts"]["planned"], &load["counts"]["ok"]), (&300.into(), &300.into()));
+    assert_eq!(bench.ends("load").len(), 300);
+    assert_eq!(bench.ends("load.warmup").len(), 3);
+    assert_eq!(stages(&summary, "load.warmup")[0]["reported"], false);
+    let rate = load["load"]["achieved_rate"].as_f64().expect("a rate");
+    assert!((90.0..=101.0).contains(&rate), "{rate}");
+
+    let truth = server.truth();
+    let reads: Vec<u64> = truth
+        .iter()
+        .filter(|it| it.request_id.as_ref().is_some_and(|id| !id.contains(".warmup")))
+        .map(|it| it.read_ns)
+        .collect();
+    assert_eq!(reads.len(), 300);
+    let span = (reads.iter().max().expect("some") - reads.iter().min().expect("some")) as f64 / 1e9;
+    assert!((299.0 / span - 100.0).abs() < 6.0, "{} per second", 299.0 / span);
+}
+
+#[test]
+fn a_ladder_finds_the_rung_on_which_the_simulator_saturates() {
+    // 4 at a time, 100 ms each: 40 per second at most.
+    let server = simulator(plain(4, 200.0));
+    let bench = Bench::new(&format!(
+        "version: 1\nendpoint: {{ url: \"{}\" }}\nprompt: {{ text: Hello., max_tokens: 20 }}\n\
+         stages:\n  - {{ id: ladder, kind: qps_ladder, rates: \"10,20,80\", step: 1500ms, \
+         settle: 200ms, max_lag: 2s }}\n",
+        server.base_url()
+    ));
+    let output = bench.run();
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    let summary = bench.summary();
+    let found = &summary["saturation"]["ladder"];
+    assert_eq!(found["saturated_at"], 80.0, "{found:#}");
+    assert_eq!(found["sustainable"], 20.0, "{found:#}");
+    assert_eq!(found["recommended"][0], 14.0, "{found:#}");
+    let best = found["best_requests_per_second"].as_f64().expect("a figure");
+    assert!((28.0..=42.0).contains(&best), "{best}");
+    assert!(said(&output).contains("Run production at 14 to 16 requests/s"), "{}", said(&output));
+    // Settling and counted requests together are the schedule.
+    let rungs = stages(&summary, "ladder");
+    let counted: Vec<u64> =
+        rungs.iter().map(|it| it["counts"]["planned"].as_u64().expect("a count")).collect();
+    assert_eq!(counted, [13, 26, 104]);
+    assert_eq!(bench.ends("ladder").len(), 143);
+    assert_eq!(bench.ends("ladder.settle").len(), 2 + 4 + 16);
+}
+
+#[test]
+fn a_closed_loop_never_exceeds_its_concurrency() {
+    let server = simulator(plain(64, 500.0));
+    let bench = Bench::new(&format!(
+        "version: 1\nendpoint: {{ url: \"{}\" }}\nprompt: {{ text: Hello., max_tokens: 10 }}\n\
+         stages:\n  - {{ kind: load, concurrency: 5, requests: 60, repeat_ratio: 0.5 }}\n",
+        server.base_url()
+    ));
+    let output = bench.run();
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    let load = bench.summary();
+    assert_eq!(stages(&load, "load")[0]["counts"]["ok"], 60);
+    let truth = server.truth();
+    assert_eq!(truth.len(), 60);
+    assert!((2..=5).contains(&most_at_once(&truth)), "{}", most_at_once(&truth));
+    let hashes: std::collections::BTreeSet<String> =
+        bench.ends("load").iter().map(|end| end["prompt_hash"].to_string()).collect();
+    assert!((15..=50).contains(&hashes.len()), "{} different prompts", hashes.len());
+}
+
+#[test]
+fn a_ramp_names_the_concurrency_at_which_throughput_stops_growing() {
+    let server = simulator(plain(4, 200.0));
+    let bench = Bench::new(&format!(
+        "version: 1\nendpoint: {{ url: \"{}\" }}\nprompt: {{ text: Hello., max_tokens: 10 }}\n\
+         stages:\n  - {{ id: ramp, kind: concurrency_ramp, concurrency: \"1,4,16\", requests: 48 }}\n",
+        server.base_url()
+    ));
+    let output = bench.run();
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    let found = &bench.summary()["saturation"]["ramp"];
+    // The level after the knee may be a little faster on a noisy machine, never the first.
+    let at = found["sustainable"].as_f64().expect("a level");
+    assert!((4.0..=16.0).contains(&at), "{found:#}");
+    assert_eq!(bench.ends("ramp").len(), 144);
+}
+
+#[test]
+fn a_closed_loop_for_a_time_plans_what_it_sent() {
+    let server = simulator(plain(64, 500.0));
+    let bench = Bench::new(&format!(
+        "version: 1\nendpoint: {{ url: \"{}\" }}\nprompt: {{ text: Hello., max_tokens: 5 }}\n\
+         stages:\n  - {{ kind: load, concurrency: 3, duration: 800ms, settle: 200ms }}\n",
+        server.base_url()
+    ));
+    let output = bench.run();
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    let summary = bench.summary();
+    let ends = bench.ends("load").len() + bench.ends("load.settle").len();
+    assert_eq!(server.truth().len(), ends);
+    assert_eq!(stages(&summary, "load")[0]["counts"]["planned"], bench.ends("load").len());
+    assert!(ends > 6, "{ends}");
+}
+
+#[test]
+fn a_full_lane_drops_and_counts() {
+    let server = simulator(plain(64, 100.0));
+    let bench = Bench::new(&format!(
+        "version: 1\nendpoint: {{ url: \"{}\" }}\nprompt: {{ text: Hello., max_tokens: 30 }}\n\
+         stages:\n  - {{ kind: load, rate: 50, requests: 40, max_in_flight: 2, when_full: drop }}\n",
+        server.base_url()
+    ));
+    let output = bench.run();
+    let summary = bench.summary();
+    let counts = &stages(&summary, "load")[0]["counts"];
+    let count = |name: &str| counts[name].as_u64().expect("a count");
+    assert_eq!(
+        (count("planned"), count("ok") + count("dropped_late")),
+        (40, 40),
+        "{}",
+        said(&output)
+    );
+    assert!(count("dropped_late") > 10, "{counts}");
+    assert!(most_at_once(&server.truth()) <= 2);
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupt_leaves_never_started_lines_for_the_rest() {
+    let server = simulator(plain(64, 500.0));
+    let bench = Bench::new(&format!(
+        "version: 1\nendpoint: {{ url: \"{}\" }}\nprompt: {{ text: Hello., max_tokens: 4 }}\n\
+         stages:\n  - {{ kind: qps_ladder, rates: \"20,40\", step: 20s, settle: 100ms }}\n",
+        server.base_url()
+    ));
+    let child = bench.start();
+    let began = std::time::Instant::now();
+    while server.truth().len() < 10 && began.elapsed() < Duration::from_secs(20) {
+        thread::sleep(Duration::from_millis(20));
+    }
+    let killed = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(killed.expect("kill runs").success());
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!(output.status.code(), Some(130), "{}", said(&output));
+    let ends = bench.ends("qps_ladder");
+    let never = ends.iter().filter(|end| end["outcome"] == "never_started").count();
+    assert_eq!(ends.len() + bench.ends("qps_ladder.settle").len(), 400 + 800);
+    assert!(never > 1_000, "{never}");
+    for rung in stages(&bench.summary(), "qps_ladder") {
+        let counts = &rung["counts"];
+        let sum: u64 = ["ok", "errors", "cancelled", "never_started"]
+            .iter()
+            .map(|name| counts[*name].as_u64().expect("a count"))
+            .sum();
+        assert_eq!(counts["planned"], sum, "{rung:#}");
+    }
+}
+
+#[test]
+fn the_saturation_scenario_runs_on_the_simulator() {
+    let text = fs::read_to_string("scenarios/saturation.yaml").expect("it is there");
+    let bench = Bench::new(&text.replace("1500ms", "700ms").replace("1,2,4,8,16", "1,8"));
+    let output = bench.run();
+    let summary = bench.summary();
+    assert!(matches!(output.status.code(), Some(0 | 5)), "{}", said(&output));
+    assert_eq!(stages(&summary, "ladder").len(), 3);
+    assert_eq!(stages(&summary, "ramp").len(), 2);
+    assert!(summary["saturation"]["ramp"]["best_at"].is_number(), "{summary:#}");
+}
