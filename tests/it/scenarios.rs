@@ -38,7 +38,8 @@ fn short(path: &Path) -> Vec<String> {
         .plan;
     let mut args = Vec::new();
     for (name, value) in SMALL {
-        if plan.params.iter().any(|param| param.name == name) {
+        let is_axis = plan.cells.iter().any(|cell| cell.params.iter().any(|it| it.name == name));
+        if !is_axis && plan.params.iter().any(|param| param.name == name) {
             args.extend(["--param".to_owned(), format!("{name}={value}")]);
         }
     }

@@ -131,8 +131,18 @@ fn a_cold_stage_that_hit_the_cache_fails() {
             false,
             "mixed: 1.14 % of the prompt tokens came from the cache; 1 request",
         ),
-        (CacheState::Unknown, true, true, "not checked: the server does not report cached tokens"),
-        (CacheState::Unknown, false, false, "no data: the server does not report cached tokens"),
+        (
+            CacheState::Unknown,
+            true,
+            true,
+            "not checked: the prompts are too short to tell a cached prompt from a chat template's own prefix",
+        ),
+        (
+            CacheState::Unknown,
+            false,
+            false,
+            "no data: the prompts are too short to tell a cached prompt from a chat template's own prefix",
+        ),
     ] {
         let own = measured("cold", &[412], state);
         let result = judge(&cache(CacheWord::Cold, implicit), &own, &[]);
