@@ -39,8 +39,9 @@ impl Bench {
 
     fn run_dir(&self) -> PathBuf {
         let child = |folder: &Path| {
-            let entries = fs::read_dir(folder).expect("readable").map(|it| it.expect("one").path());
-            entries.filter(|path| path.is_dir() && !path.is_symlink()).next().expect("a folder")
+            let mut entries =
+                fs::read_dir(folder).expect("readable").map(|it| it.expect("one").path());
+            entries.find(|path| path.is_dir() && !path.is_symlink()).expect("a folder")
         };
         child(&child(&self.dir.path().join("results")))
     }

@@ -163,9 +163,9 @@ fn the_context_sweep_runs_cell_by_cell_on_the_simulator() {
     assert_eq!(seen, [("cold", short), ("warm", short), ("cold", long), ("warm", long)]);
     let p50 = |index: usize| stages[index]["metrics"]["ttft"]["p50"].as_f64().expect("a TTFT");
     assert!(p50(2) > 2.0 * p50(0), "a longer document takes longer: {} {}", p50(0), p50(2));
-    let log = fs::read_to_string(ran.directory.join("records-000001.jsonl")).expect("a log");
+    let records = fs::read_to_string(ran.directory.join("records-000001.jsonl")).expect("a log");
     let lines: Vec<Value> =
-        log.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+        records.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     for kind in ["stage_start", "start", "end", "stage_end"] {
         let of_kind = lines.iter().filter(|line| line["type"] == kind);
         assert!(of_kind.clone().count() > 0, "{kind}");
