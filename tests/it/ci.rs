@@ -188,7 +188,7 @@ cases:
   - name: not refused
     expect: { diagnostics: [E021] }
   - name: fails as scripted
-    simulator: { faults: [{ from: 2, count: 9, status: 503 }] }
+    simulator: { faults: [{ from: 2, count: 1, status: 503 }] }
     expect: { exit: 10, fail: [\"warm: error_rate <= 0%\"], pass: [\"cold: cache == cold\"] }
   - name: does not fail
     expect: { exit: 10, fail: [error_rate <= 0%], pass: [nothing == 1] }
