@@ -14,7 +14,9 @@ use crate::plan::suggest;
 /// The repository's files that make up the built-in scenarios.
 pub(crate) const FILES: &[(&str, &str)] = &[
     ("scenarios/cache-eviction.yaml", include_str!("../../scenarios/cache-eviction.yaml")),
+    ("scenarios/context-sweep.yaml", include_str!("../../scenarios/context-sweep.yaml")),
     ("scenarios/max-context-stress.yaml", include_str!("../../scenarios/max-context-stress.yaml")),
+    ("scenarios/model-comparison.yaml", include_str!("../../scenarios/model-comparison.yaml")),
     ("scenarios/quick-smoke.yaml", include_str!("../../scenarios/quick-smoke.yaml")),
     ("scenarios/repeat-ratio.yaml", include_str!("../../scenarios/repeat-ratio.yaml")),
     ("datasets/questions.jsonl", include_str!("../../datasets/questions.jsonl")),

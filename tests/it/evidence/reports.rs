@@ -44,7 +44,7 @@ fn the_story_compares_warm_with_cold_and_says_whether_the_flush_worked() {
     let text = report_of(|_| {});
     assert!(text.contains("The cache makes the first token come 20 × sooner"), "{text}");
     assert!(text.contains("After the flush the cache was empty: after_flush was cold"), "{text}");
-    assert!(text.contains("FAIL: 1 of 4 checks failed."), "{text}");
+    assert!(text.contains("FAIL: 1 of 5 checks failed."), "{text}");
     assert!(text.contains("--> scenarios/cache-eviction.yaml:40:9"), "{text}");
 }
 
