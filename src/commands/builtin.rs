@@ -19,6 +19,7 @@ pub(crate) const FILES: &[(&str, &str)] = &[
     ("scenarios/model-comparison.yaml", include_str!("../../scenarios/model-comparison.yaml")),
     ("scenarios/quick-smoke.yaml", include_str!("../../scenarios/quick-smoke.yaml")),
     ("scenarios/repeat-ratio.yaml", include_str!("../../scenarios/repeat-ratio.yaml")),
+    ("scenarios/saturation.yaml", include_str!("../../scenarios/saturation.yaml")),
     ("datasets/questions.jsonl", include_str!("../../datasets/questions.jsonl")),
 ];
 
