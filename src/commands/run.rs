@@ -15,7 +15,8 @@ pub fn run(args: &RunArgs) -> anyhow::Result<u8> {
     let mut inputs = super::load_options(&args.inputs);
     inputs.sinks.clone_from(&args.sinks);
     let is_json = args.output_format == OutputFormat::Json;
-    let super::Ready { mut loaded, graph, .. } = match super::load(&args.plan, &inputs, is_json) {
+    let super::Ready { mut loaded, graph, _place } = match super::load(&args.plan, &inputs, is_json)
+    {
         Ok(ready) => ready,
         Err(code) => return Ok(code),
     };

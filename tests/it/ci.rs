@@ -188,8 +188,8 @@ cases:
   - name: not refused
     expect: { diagnostics: [E021] }
   - name: fails as scripted
-    simulator: { faults: [{ from: 2, count: 9, status: 503 }] }
-    expect: { exit: 5, fail: [\"warm: error_rate <= 0%\"], pass: [\"cold: cache == cold\"] }
+    simulator: { faults: [{ from: 2, count: 1, status: 503 }] }
+    expect: { exit: 10, fail: [\"warm: error_rate <= 0%\"], pass: [\"cold: cache == cold\"] }
   - name: does not fail
     expect: { exit: 10, fail: [error_rate <= 0%], pass: [nothing == 1] }
 ",

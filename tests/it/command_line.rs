@@ -17,6 +17,7 @@ const ABOUT_OUTPUT: &[&str] = &["output-format", "progress", "color", "verbose",
 const ABOUT_THE_WALK: &[&str] = &["fail-fast"];
 
 /// Flags that only `run` has and that change what `runner plan` prints through other doors.
+/// (`gates.rs` runs `--baseline`.)
 const ABOUT_TARGETS: &[&str] = &["results", "sink", "baseline"];
 
 const TEXT: &str = "version: 1
