@@ -1,6 +1,6 @@
 //! The closed loop: users who wait for an answer, pause, and ask again.
 //!
-//! In: the plan's [`ClosedLoop`](crate::plan::ClosedLoop) and the seed. Out: when each
+//! In: the plan's [`ClosedLoop`] and the seed. Out: when each
 //! user begins and how long the pause after each request is. Invariant: users beyond the first do
 //! not all begin at once unless the plan says so; a pause depends on the request's index only, so
 //! that it is the same whichever user sent it.

@@ -2,7 +2,7 @@
 //!
 //! In: records and summaries. Out: files. A sink that fails never changes a measurement; a required
 //! one that fails changes the exit code. To add one: a file here, a variant of
-//! [`SinkKind`](crate::plan::SinkKind), a line in `build`.
+//! [`SinkKind`], a line in `build`.
 
 pub mod atomic_file;
 mod csv;

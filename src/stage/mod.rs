@@ -3,7 +3,7 @@
 //! In: a checked [`Stage`] and a connected endpoint. Out: lines of the record log, through a
 //! [`RecordSender`]. Invariant: every planned request gets exactly one `end` line, whatever happens,
 //! and a stage never knows which sinks exist. To add a kind: a file here, a variant of
-//! [`Action`](crate::plan::Action), an arm in [`run`].
+//! [`Action`], an arm in [`run`].
 
 mod cold_warm;
 mod exchange;

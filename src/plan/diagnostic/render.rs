@@ -107,7 +107,7 @@ pub fn json(diagnostics: &[Diagnostic], sources: &Sources) -> Value {
     diagnostics.iter().map(|diagnostic| object(diagnostic, sources)).collect()
 }
 
-/// [`json`] as text, ended by a newline.
+/// [`json()`] as text, ended by a newline.
 pub fn render_json(diagnostics: &[Diagnostic], sources: &Sources) -> String {
     let mut out = String::new();
     // Writing into a String can't fail.
