@@ -8,6 +8,7 @@ pub mod check;
 pub mod filler;
 pub mod prompt;
 pub mod seed;
+pub mod synthetic;
 mod template;
 pub mod tokenizer;
 
