@@ -5,6 +5,7 @@
 //! To add one: a file here and a line in the stage that uses it.
 
 pub mod check;
+pub mod conversation;
 pub mod dataset;
 pub mod filler;
 pub mod prompt;
