@@ -6,6 +6,7 @@
 
 pub(crate) mod builtin;
 pub mod completions;
+pub mod dataset;
 pub mod explain;
 mod github;
 pub mod init;

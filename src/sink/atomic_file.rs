@@ -6,7 +6,7 @@
 
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 /// Options that make new files readable by their owner only.
@@ -22,8 +22,17 @@ pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     if path.metadata().is_ok_and(|found| !found.is_file() && !found.is_dir()) {
         return OpenOptions::new().write(true).open(path)?.write_all(bytes);
     }
+    stream(path, |writer| writer.write_all(bytes))
+}
+
+/// Has `fill` write a file of any length, which appears when it is done; on any error nothing is
+/// left.
+pub fn stream<T, E: From<io::Error>>(
+    path: &Path,
+    fill: impl FnOnce(&mut BufWriter<File>) -> Result<T, E>,
+) -> Result<T, E> {
     let temporary = temporary(path)?;
-    let written = write_and_rename(&temporary, path, bytes);
+    let written = fill_and_rename(&temporary, path, fill);
     if written.is_err() {
         let _gone_or_never_made = std::fs::remove_file(&temporary);
     }
@@ -43,13 +52,18 @@ pub fn parent(path: &Path) -> &Path {
     }
 }
 
-fn write_and_rename(temporary: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = private().write(true).create(true).truncate(true).open(temporary)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    drop(file);
+fn fill_and_rename<T, E: From<io::Error>>(
+    temporary: &Path,
+    path: &Path,
+    fill: impl FnOnce(&mut BufWriter<File>) -> Result<T, E>,
+) -> Result<T, E> {
+    let opened = private().write(true).create(true).truncate(true).open(temporary)?;
+    let mut writer = BufWriter::new(opened);
+    let filled = fill(&mut writer)?;
+    writer.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
     std::fs::rename(temporary, path)?;
-    sync_dir(parent(path))
+    sync_dir(parent(path))?;
+    Ok(filled)
 }
 
 fn temporary(path: &Path) -> io::Result<PathBuf> {

@@ -5,9 +5,12 @@
 //! To add one: a file here and a line in the stage that uses it.
 
 pub mod check;
+pub mod conversation;
+pub mod dataset;
 pub mod filler;
 pub mod prompt;
 pub mod seed;
+pub mod synthetic;
 mod template;
 pub mod tokenizer;
 

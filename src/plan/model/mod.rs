@@ -9,6 +9,7 @@ mod load;
 mod replay;
 mod simulator;
 mod threshold;
+pub mod workload;
 
 use std::collections::BTreeMap;
 use std::fmt;

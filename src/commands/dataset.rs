@@ -1,0 +1,177 @@
+//! `runner dataset inspect|convert`.
+//!
+//! In: files and how to read them. Out: what they hold, as text or JSON; or another file. A
+//! malformed row is shown with its place and changes the exit code unless skipping was asked for.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use crate::plan::workload::{DatasetConfig, OnMalformed};
+use crate::sink::atomic_file;
+use crate::workload::dataset::convert::{ConvertError, ConvertTo, convert as write_rows};
+use crate::workload::dataset::survey::{Lengths, Survey, survey};
+use crate::workload::dataset::{Dataset, DatasetError};
+use crate::workload::tokenizer::Tokenizer;
+
+/// Widest bar, in characters.
+const BAR: u64 = 40;
+
+/// Shows what a dataset holds. Token counts are by `tokenizer`, a `tokenizer.json`, or estimated.
+/// All malformed rows are counted; the exit code tells of them unless `config` says skip.
+pub fn inspect(
+    config: &DatasetConfig,
+    tokenizer: Option<&Path>,
+    as_json: bool,
+) -> anyhow::Result<u8> {
+    let tokenizer = match tokenizer.map(Tokenizer::from_file) {
+        None => Tokenizer::Estimate,
+        Some(Ok(tokenizer)) => tokenizer,
+        Some(Err(error)) => return Ok(refuse(&error)),
+    };
+    let lenient = DatasetConfig { malformed: OnMalformed::Skip, ..config.clone() };
+    let found = Dataset::open(&lenient).and_then(|dataset| survey(&dataset, &tokenizer));
+    let found = match found {
+        Ok(found) => found,
+        Err(error) => return Ok(refuse(&error)),
+    };
+    if as_json {
+        super::print(&format!("{}\n", serde_json::to_string_pretty(&found)?));
+    } else {
+        super::print(&as_text(&found)?);
+    }
+    let is_wrong =
+        found.rows == 0 || (found.malformed > 0 && config.malformed == OnMalformed::Error);
+    Ok(if is_wrong { super::PLAN_INVALID } else { super::PASS })
+}
+
+/// Writes a dataset in another format; the file appears when it is whole. An existing file is
+/// replaced only with `overwrite`.
+pub fn convert(
+    config: &DatasetConfig,
+    to: ConvertTo,
+    output: &Path,
+    overwrite: bool,
+) -> anyhow::Result<u8> {
+    if output.exists() && !overwrite {
+        return Ok(refuse(&format!(
+            "{}: exists already; --overwrite replaces it",
+            output.display()
+        )));
+    }
+    let dataset = match Dataset::open(config) {
+        Ok(dataset) => dataset,
+        Err(error) => return Ok(refuse(&error)),
+    };
+    match atomic_file::stream(output, |file| write_rows(&dataset, to, file)) {
+        Ok((0, _)) => Ok(refuse(&format!("{}: no rows were found", config.files.join(", ")))),
+        Ok((rows, malformed)) => {
+            let left_out = match malformed {
+                0 => String::new(),
+                more => format!(", {more} malformed left out"),
+            };
+            eprintln!(
+                "{}: {rows} rows from {} ({}){left_out}",
+                output.display(),
+                dataset.format().name(),
+                dataset.why(),
+            );
+            Ok(super::PASS)
+        }
+        Err(error) => {
+            let code = refuse(&error);
+            if matches!(error, ConvertError::Dataset(DatasetError::Malformed(_))) {
+                eprintln!("note: --on-malformed skip leaves such rows out and counts them");
+            }
+            Ok(code)
+        }
+    }
+}
+
+fn refuse(error: &dyn std::fmt::Display) -> u8 {
+    eprintln!("error: {error}");
+    super::PLAN_INVALID
+}
+
+/// A survey for people.
+fn as_text(found: &Survey) -> Result<String, std::fmt::Error> {
+    let mut out = String::new();
+    for file in &found.files {
+        let packing = file.packing.map(|packing| format!(", {packing}")).unwrap_or_default();
+        writeln!(out, "{} ({} bytes{packing})", file.path, file.bytes)?;
+    }
+    writeln!(out, "format    {} ({})", found.format, found.why)?;
+    let kinds: Vec<String> =
+        found.prompts.iter().map(|(kind, rows)| format!("{rows} {kind}")).collect();
+    writeln!(out, "rows      {} ({})", found.rows, kinds.join(", "))?;
+    for (name, rows) in [
+        ("malformed", found.malformed),
+        ("passed over (not rows of this format)", found.other),
+        ("left out (failed when recorded)", found.recorded_failures),
+    ] {
+        if rows > 0 {
+            writeln!(out, "          {rows} {name}")?;
+        }
+    }
+    for problem in &found.problems {
+        writeln!(out, "          {problem}")?;
+    }
+    match &found.sessions {
+        Some(sessions) => {
+            let about = if sessions.is_estimate { "about " } else { "" };
+            writeln!(
+                out,
+                "sessions  {about}{} ({:.1} rows each; {} rows name one)",
+                sessions.count, sessions.mean_turns, sessions.rows
+            )?;
+        }
+        None => writeln!(out, "sessions  none named")?,
+    }
+    match &found.time {
+        Some(span) => {
+            let rate = span.rows_per_second.map(|rate| format!(", {rate:.3} rows/s"));
+            writeln!(
+                out,
+                "time      {} to {} ({:.3} s{}; {} rows out of order)",
+                span.first,
+                span.last,
+                span.seconds,
+                rate.unwrap_or_default(),
+                span.out_of_order
+            )?;
+        }
+        None => writeln!(out, "time      no stamps")?,
+    }
+    if !found.models.is_empty() {
+        writeln!(out, "models    {}", found.models.join(", "))?;
+    }
+    lengths(&mut out, "input tokens", found.input_tokens.as_ref())?;
+    lengths(&mut out, "output tokens", found.output_tokens.as_ref())?;
+    Ok(out)
+}
+
+fn lengths(out: &mut String, name: &str, lengths: Option<&Lengths>) -> std::fmt::Result {
+    let Some(lengths) = lengths else { return writeln!(out, "\n{name}: unknown") };
+    writeln!(
+        out,
+        "\n{name} (by {}): mean {:.1}, min {}, p50 {}, p90 {}, p99 {}, max {}, total {}",
+        lengths.source,
+        lengths.mean,
+        lengths.min,
+        lengths.p50,
+        lengths.p90,
+        lengths.p99,
+        lengths.max,
+        lengths.total
+    )?;
+    let most = lengths.histogram.iter().map(|bar| bar.count).max().unwrap_or(1).max(1);
+    for bar in &lengths.histogram {
+        let range = format!("{}-{}", bar.from, bar.to);
+        // Anything that is there at all is seen.
+        let width = u128::from(bar.count) * u128::from(BAR) / u128::from(most);
+        let width = if bar.count > 0 { width.max(1) } else { 0 };
+        let bars = "█".repeat(usize::try_from(width).unwrap_or(0));
+        let line = format!("{range:>19} {:>9} {bars}", bar.count);
+        writeln!(out, "{}", line.trim_end())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,134 @@
+//! Rows as requests.
+//!
+//! In: a [`Row`], and what the plan asks beside it. Out: a [`Request`]. Invariant: recorded text is
+//! sent as it is; rows of lengths, blocks or token ids become text of exactly that length in which
+//! equal blocks are equal text; a row without a prompt is an error that names its place.
+
+use super::indexed::IndexedDataset;
+use super::row::{Blocks, DatasetError, Row, RowPrompt};
+use crate::plan::workload::OutputLimit;
+use crate::request::{Message, Request};
+use crate::workload::synthetic::Ask;
+use crate::workload::synthetic::text::{MOST_TOKENS, Texts, key_of};
+use crate::workload::{Workload, WorkloadError};
+
+/// The rows of a dataset, one request each, over and over.
+pub struct DatasetWorkload {
+    rows: IndexedDataset,
+    texts: Texts,
+    ask: Ask,
+    limit: OutputLimit,
+}
+
+impl DatasetWorkload {
+    /// Requests from `rows`; `texts` makes the text of rows that have none.
+    pub fn new(rows: IndexedDataset, texts: Texts, ask: Ask, limit: OutputLimit) -> Self {
+        Self { rows, texts, ask, limit }
+    }
+
+    /// Its rows.
+    pub fn rows(&self) -> &IndexedDataset {
+        &self.rows
+    }
+
+    /// The request of one row.
+    pub fn request_of(&self, row: &Row, index: u64) -> Result<Request, WorkloadError> {
+        request(row, index, &self.texts, &self.ask, self.limit)
+    }
+}
+
+impl Workload for DatasetWorkload {
+    fn request(&self, index: u64) -> Result<Request, WorkloadError> {
+        let row = self.rows.cycled(index)?;
+        self.request_of(&row, index)
+    }
+}
+
+impl From<DatasetError> for WorkloadError {
+    fn from(error: DatasetError) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// The request of a row, as number `index` of its stage.
+pub fn request(
+    row: &Row,
+    index: u64,
+    texts: &Texts,
+    ask: &Ask,
+    limit: OutputLimit,
+) -> Result<Request, WorkloadError> {
+    let messages = messages(row, texts)?;
+    let mut body = ask.body.clone();
+    let mut temperature = ask.temperature;
+    for (name, value) in &row.body {
+        match name.as_str() {
+            "temperature" => temperature = temperature.or(value.as_f64()),
+            // What the plan says goes over what was recorded.
+            _ if body.contains_key(name) => {}
+            _ => {
+                body.insert(name.clone(), value.clone());
+            }
+        }
+    }
+    let max_tokens = match (limit, row.output_tokens) {
+        (OutputLimit::Recorded, Some(tokens)) => {
+            body.insert("ignore_eos".into(), true.into());
+            Some(tokens)
+        }
+        (OutputLimit::Plan, _) => ask.max_tokens,
+        (OutputLimit::Row | OutputLimit::Recorded, _) => row.token_limit().or(ask.max_tokens),
+    };
+    Ok(Request {
+        index,
+        messages,
+        // No server generates nothing.
+        max_tokens: max_tokens.map(|tokens| tokens.max(1)),
+        temperature,
+        stream: ask.stream,
+        body,
+    })
+}
+
+/// The messages of a row; text is made where it has none.
+pub fn messages(row: &Row, texts: &Texts) -> Result<Vec<Message>, WorkloadError> {
+    if let Some(messages) = row.ask() {
+        return Ok(messages);
+    }
+    let most = match &row.prompt {
+        RowPrompt::Blocks(blocks) => blocks.tokens.max(blocks.block_tokens),
+        _ => row.known_input_tokens().unwrap_or(0),
+    };
+    if most > MOST_TOKENS {
+        return Err(WorkloadError(format!(
+            "{}: the row asks for {most} tokens; at most {MOST_TOKENS} can be made",
+            row.place
+        )));
+    }
+    let user = |content: String| vec![Message { role: "user".into(), content }];
+    Ok(match &row.prompt {
+        RowPrompt::Length(tokens) => user(texts.piece("row", row.number, (*tokens).max(1))),
+        RowPrompt::Blocks(blocks) => user(texts.from_blocks(
+            &keys(blocks),
+            blocks.block_tokens,
+            blocks.tokens.max(1),
+            row.number,
+        )),
+        RowPrompt::TokenIds(messages) => messages
+            .iter()
+            .map(|(role, ids)| Message { role: role.clone(), content: texts.from_ids(ids) })
+            .collect(),
+        RowPrompt::Messages(_) | RowPrompt::Text(_) | RowPrompt::Fields => {
+            return Err(WorkloadError(format!(
+                "{}: the row has no prompt of its own; say in `prompt:` how its fields make one",
+                row.place
+            )));
+        }
+    })
+}
+
+/// Keys that mean the same text wherever the same id of the same scope stands.
+fn keys(blocks: &Blocks) -> Vec<u64> {
+    let scope = blocks.scope.as_deref().unwrap_or_default().as_bytes();
+    blocks.ids.iter().map(|id| key_of(&[scope, &id.to_le_bytes()])).collect()
+}

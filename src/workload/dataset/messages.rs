@@ -1,0 +1,217 @@
+//! Rows that hold a prompt as APIs take it: `messages`, `prompt`, `text`.
+//!
+//! In: an object of JSONL, JSON or CSV, an array of messages (the fifth seed's prompt files), or a
+//! recorded request body. Out: one row. Invariant: what `dataset convert` writes is read back the
+//! same.
+
+use serde_json::{Map, Value};
+
+use super::field::{self, count_of, describe, first, ids, name_of, object, time_of};
+use super::row::{Blocks, Expected, Row, RowPrompt};
+use crate::plan::workload::TimestampUnit;
+use crate::request::Message;
+
+/// Tokens of a block where a row has `hash_ids` and no `block_size`.
+const BLOCK_TOKENS: u64 = 512;
+
+/// Fields of a body that the row itself holds, or that the stage decides.
+const OWN_FIELDS: [&str; 9] = [
+    "messages",
+    "prompt",
+    "input",
+    "model",
+    "stream",
+    "stream_options",
+    "max_tokens",
+    "max_completion_tokens",
+    "max_output_tokens",
+];
+
+/// Whether a value looks like messages, or an object of them.
+pub(super) fn recognises(value: &Value) -> bool {
+    is_messages(value) || value.get("messages").is_some_and(is_messages)
+}
+
+/// Whether a value is an array that begins with a message.
+pub(super) fn is_messages(value: &Value) -> bool {
+    value.get(0).is_some_and(is_message)
+}
+
+/// Whether a value is one message.
+pub(super) fn is_message(value: &Value) -> bool {
+    value.get("role").is_some() && value.get("content").is_some()
+}
+
+/// Reads an object with `messages`, or an array of messages.
+pub(super) fn row(value: &Value, unit: TimestampUnit) -> Result<Row, Expected> {
+    if value.is_array() {
+        let mut row = with_messages(value, "")?;
+        row.fields = value.clone();
+        return Ok(row);
+    }
+    let entry = object(value, "an object with `messages`, or an array of messages")?;
+    let row = any(value, unit)?;
+    if row.prompt == RowPrompt::Fields {
+        let found = format!("the fields {}", field::names_of(entry));
+        return Err(Expected::new("messages in `messages`", found));
+    }
+    Ok(row)
+}
+
+/// Reads any object: what is known by name becomes the row's, the rest is for templates.
+pub(super) fn any(value: &Value, unit: TimestampUnit) -> Result<Row, Expected> {
+    let entry = object(value, "an object")?;
+    let mut row = match prompt(entry)? {
+        Some(row) => row,
+        None => Row::new(length(entry)?),
+    };
+    parts(&mut row, entry, unit)?;
+    if let Some(Value::Object(body)) = entry.get("body") {
+        row.body.extend(body.clone());
+    }
+    row.fields = value.clone();
+    Ok(row)
+}
+
+/// Sets what rows know beside their prompt, by the names that `dataset convert` writes and those
+/// that are common elsewhere.
+pub(super) fn parts(
+    row: &mut Row,
+    entry: &Map<String, Value>,
+    unit: TimestampUnit,
+) -> Result<(), Expected> {
+    row.max_tokens = count_of(entry, &["max_tokens", "max_completion_tokens"])?;
+    row.output_tokens = count_of(entry, &["output_tokens", "output_length", "completion_tokens"])?;
+    row.timestamp_ns = match time_of(entry, &["timestamp_ns"], TimestampUnit::Nanoseconds)? {
+        Some(ns) => Some(ns),
+        None => time_of(entry, &["timestamp"], unit)?,
+    };
+    row.delay_ns = time_of(entry, &["delay_ns"], TimestampUnit::Nanoseconds)?;
+    row.session = name_of(entry, &["session", "session_id", "conversation_id", "conversationId"])?;
+    row.id = name_of(entry, &["id", "custom_id", "request_id"])?;
+    row.model = name_of(entry, &["model"])?;
+    row.failed = entry.get("failed").and_then(Value::as_bool).unwrap_or(false);
+    Ok(())
+}
+
+fn prompt(entry: &Map<String, Value>) -> Result<Option<Row>, Expected> {
+    if let Some(messages) = first(entry, &["messages"]) {
+        return with_messages(messages, "messages").map(Some);
+    }
+    match first(entry, &["prompt", "text"]) {
+        Some(Value::String(text)) if !text.is_empty() => {
+            Ok(Some(Row::new(RowPrompt::Text(text.clone()))))
+        }
+        Some(messages) if is_messages(messages) => with_messages(messages, "prompt").map(Some),
+        _ => Ok(None),
+    }
+}
+
+fn length(entry: &Map<String, Value>) -> Result<RowPrompt, Expected> {
+    let tokens = count_of(entry, &["input_length", "input_tokens", "prompt_tokens"])?;
+    match (first(entry, &["hash_ids"]), tokens) {
+        (Some(list), tokens) => {
+            let list = ids(list, "hash_ids")?;
+            let block_tokens = count_of(entry, &["block_size"])?.unwrap_or(BLOCK_TOKENS);
+            let tokens = tokens.unwrap_or(block_tokens.saturating_mul(list.len() as u64));
+            let scope = name_of(entry, &["hash_scope"])?;
+            blocks(list, block_tokens, tokens, scope).map(RowPrompt::Blocks)
+        }
+        (None, Some(tokens)) => Ok(RowPrompt::Length(tokens)),
+        (None, None) => Ok(RowPrompt::Fields),
+    }
+}
+
+/// Blocks that cover a prompt of `tokens` tokens.
+pub(super) fn blocks(
+    ids: Vec<u64>,
+    block_tokens: u64,
+    tokens: u64,
+    scope: Option<String>,
+) -> Result<Blocks, Expected> {
+    if block_tokens == 0 {
+        return Err(Expected::new("a block size above 0", "0"));
+    }
+    let covered = (ids.len() as u64).saturating_mul(block_tokens);
+    if covered.saturating_sub(tokens) >= block_tokens && !ids.is_empty() {
+        return Err(Expected::new(
+            format!("at most {} ids for {tokens} tokens", tokens.div_ceil(block_tokens)),
+            format!("{} ids of {block_tokens} tokens each", ids.len()),
+        ));
+    }
+    Ok(Blocks { ids, block_tokens, tokens, scope })
+}
+
+/// A row of recorded messages; with more than text in them, they are kept word for word too.
+pub(super) fn with_messages(value: &Value, name: &str) -> Result<Row, Expected> {
+    let (messages, is_plain) = field::messages(value, name)?;
+    let mut row = Row::new(RowPrompt::Messages(messages));
+    if !is_plain {
+        row.body.insert("messages".into(), value.clone());
+    }
+    Ok(row)
+}
+
+/// Reads a recorded request body: chat, completions or responses.
+pub(super) fn body(body: &Map<String, Value>, name: &str) -> Result<Row, Expected> {
+    let mut row = match first(body, &["messages", "prompt", "input"]) {
+        Some(Value::String(text)) => Row::new(RowPrompt::Text(text.clone())),
+        Some(Value::Array(items)) if items.iter().all(Value::is_u64) && !items.is_empty() => {
+            let tokens = ids(&Value::Array(items.clone()), &format!("{name}/prompt"))?;
+            Row::new(RowPrompt::TokenIds(vec![("user".into(), tokens)]))
+        }
+        Some(list) => with_messages(list, &format!("{name}/messages"))?,
+        None => {
+            return Err(Expected::new(
+                format!("`messages`, `prompt` or `input` in `{name}`"),
+                format!("the fields {}", field::names_of(body)),
+            ));
+        }
+    };
+    row.max_tokens = count_of(body, &["max_completion_tokens", "max_tokens", "max_output_tokens"])?;
+    row.model = name_of(body, &["model"])?;
+    for (key, value) in body.iter().filter(|(key, _)| !OWN_FIELDS.contains(&key.as_str())) {
+        row.body.insert(key.clone(), value.clone());
+    }
+    // The responses API keeps the system prompt apart.
+    if let Some(Value::String(system)) = body.get("instructions")
+        && body.contains_key("input")
+    {
+        row.body.shift_remove("instructions");
+        row.prompt = with_system(row.prompt, system.clone());
+    }
+    Ok(row)
+}
+
+/// A prompt with `system` as its system message; prompts without text have none.
+pub(super) fn with_system(prompt: RowPrompt, system: String) -> RowPrompt {
+    let system = Message { role: "system".into(), content: system };
+    match prompt {
+        RowPrompt::Messages(mut messages) => {
+            messages.retain(|message| message.role != "system");
+            messages.insert(0, system);
+            RowPrompt::Messages(messages)
+        }
+        RowPrompt::Text(content) => {
+            RowPrompt::Messages(vec![system, Message { role: "user".into(), content }])
+        }
+        other => other,
+    }
+}
+
+/// Text as a row: a file or a line.
+pub(super) fn text(text: String) -> Result<Row, Expected> {
+    if text.trim().is_empty() {
+        return Err(Expected::new("text", "nothing but blanks"));
+    }
+    let mut fields = Map::new();
+    fields.insert("text".into(), Value::String(text.clone()));
+    let mut row = Row::new(RowPrompt::Text(text));
+    row.fields = Value::Object(fields);
+    Ok(row)
+}
+
+/// What a part of a row was expected to be.
+pub(super) fn not_text(value: &Value) -> Expected {
+    Expected::new("a line of text", describe(value))
+}

@@ -1,0 +1,105 @@
+//! Datasets and traces: files → rows.
+//!
+//! In: a [`DatasetConfig`]. Out: [`Row`]s, streamed ([`Dataset::rows`]) or by number
+//! ([`IndexedDataset`]). Invariant: memory does not grow with the files; a row that is not what
+//! its format promises is named by file and line, and stops the reading or is counted, as the plan
+//! says. To add a format: a file here, a variant of [`DatasetFormat`], and its lines in
+//! `format.rs`; a sample in `datasets/samples/`.
+
+mod ask;
+mod azure;
+mod burstgpt;
+mod chat_history;
+pub mod convert;
+mod evalscope;
+mod field;
+mod format;
+mod indexed;
+mod json_stream;
+mod messages;
+mod mooncake;
+mod openai_batch;
+mod pointers;
+mod replay_log;
+mod row;
+mod rows;
+mod sharegpt;
+mod source;
+pub mod survey;
+mod unit;
+mod weka;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::plan::workload::{DatasetConfig, DatasetFormat};
+
+pub use ask::{DatasetWorkload, messages, request};
+pub use indexed::IndexedDataset;
+pub use row::{Blocks, DatasetError, Malformed, Place, Row, RowPrompt};
+pub use rows::{Counts, Rows};
+pub use source::{Packing, SourceFile};
+pub use unit::MAX_UNIT_BYTES;
+
+/// A dataset whose files were found and whose format is known. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Dataset {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    files: Vec<SourceFile>,
+    shape: format::Shape,
+    config: DatasetConfig,
+}
+
+impl Dataset {
+    /// Finds the files and, unless it is named, the format. Reads no more than the beginning of
+    /// the first file.
+    pub fn open(config: &DatasetConfig) -> Result<Self, DatasetError> {
+        let files = source::find(&config.files, config.confine.as_deref())?;
+        let shape = format::shape(&files, config)?;
+        Ok(Self { inner: Arc::new(Inner { files, shape, config: config.clone() }) })
+    }
+
+    /// Its format.
+    pub fn format(&self) -> DatasetFormat {
+        self.inner.shape.format
+    }
+
+    /// Why it is read as [`Self::format`], in half a sentence.
+    pub fn why(&self) -> &str {
+        &self.inner.shape.why
+    }
+
+    /// Its files, in the order in which they are read.
+    pub fn files(&self) -> &[SourceFile] {
+        &self.inner.files
+    }
+
+    /// How it is read.
+    pub fn config(&self) -> &DatasetConfig {
+        &self.inner.config
+    }
+
+    /// Its rows from the first on.
+    pub fn rows(&self) -> Rows {
+        Rows::new(self.clone())
+    }
+
+    /// Its rows by number.
+    pub fn indexed(self) -> IndexedDataset {
+        IndexedDataset::new(self)
+    }
+
+    fn shape(&self) -> &format::Shape {
+        &self.inner.shape
+    }
+
+    /// The error for a dataset in which no row was found.
+    pub(crate) fn no_rows(&self) -> DatasetError {
+        let path = self.files().first().map_or_else(PathBuf::new, |file| file.path.to_path_buf());
+        DatasetError::Empty { path, hint: format!(" (read as {})", self.format().name()) }
+    }
+}

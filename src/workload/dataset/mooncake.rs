@@ -1,0 +1,56 @@
+//! Mooncake traces: `{timestamp (ms), input_length, output_length, hash_ids}` per line, with the
+//! fields that later tools added: `session_id, delay (ms), text_input, messages, payload`.
+//!
+//! In: a line. Out: one row. Invariant: text, where a line has it, stands before its lengths.
+
+use serde_json::Value;
+
+use super::field::{count_of, describe, first, ids, name_of, object, required_count, time_of};
+use super::messages::{blocks, body, with_messages};
+use super::row::{Expected, Row, RowPrompt};
+use crate::plan::workload::TimestampUnit;
+
+/// Tokens of a block.
+pub(super) const BLOCK_TOKENS: u64 = 512;
+
+/// Whether a line looks like one of these.
+pub(super) fn recognises(value: &Value) -> bool {
+    let has = |name: &str| value.get(name).is_some();
+    (has("input_length") && (has("output_length") || has("hash_ids")))
+        || (has("text_input") && (has("session_id") || has("output_length")))
+}
+
+/// Reads one line.
+pub(super) fn row(value: &Value, unit: TimestampUnit) -> Result<Row, Expected> {
+    let line = object(value, "an object {timestamp, input_length, output_length, hash_ids}")?;
+    let mut row = if let Some(payload) = first(line, &["payload"]) {
+        body(object(payload, "a request body in `payload`")?, "payload")?
+    } else if let Some(messages) = first(line, &["messages"]) {
+        with_messages(messages, "messages")?
+    } else if let Some(text) = first(line, &["text_input"]) {
+        match text {
+            Value::String(text) if !text.is_empty() => Row::new(RowPrompt::Text(text.clone())),
+            other => return Err(Expected::new("text in `text_input`", describe(other))),
+        }
+    } else {
+        let tokens = required_count(line, &["input_length"])?;
+        match first(line, &["hash_ids"]) {
+            Some(list) => {
+                let list = ids(list, "hash_ids")?;
+                let size = count_of(line, &["block_size"])?.unwrap_or(BLOCK_TOKENS);
+                Row::new(RowPrompt::Blocks(blocks(list, size, tokens, None)?))
+            }
+            None => Row::new(RowPrompt::Length(tokens)),
+        }
+    };
+    row.timestamp_ns = time_of(line, &["timestamp"], unit)?;
+    row.delay_ns = time_of(line, &["delay"], unit)?;
+    row.output_tokens = count_of(line, &["output_length"])?;
+    row.session = name_of(line, &["session_id"])?;
+    row.id = name_of(line, &["id", "request_id"])?;
+    if let Some(Value::Object(extra)) = first(line, &["extra"]) {
+        row.body.extend(extra.clone());
+    }
+    row.fields = value.clone();
+    Ok(row)
+}

@@ -1,0 +1,287 @@
+//! One row of any dataset.
+//!
+//! In: what a format's file read. Out: [`Row`], the one type that the rest of the house sees.
+//! Invariant: a row keeps what its file says and nothing else; what is missing is `None`, never a
+//! guess.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use crate::request::Message;
+
+/// Where a row stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The file, as found.
+    pub file: Arc<Path>,
+    /// The line on which it begins, from 1, in the text (unpacked where the file is packed).
+    pub line: u64,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.file.display(), self.line)
+    }
+}
+
+/// What a row asks.
+#[derive(Debug, Clone, PartialEq)]
+pub enum RowPrompt {
+    /// Messages as recorded; a last `assistant` message is the recorded answer.
+    Messages(Vec<Message>),
+    /// A plain prompt.
+    Text(String),
+    /// Messages whose text was replaced by token ids (role, ids).
+    TokenIds(Vec<(String, Vec<u64>)>),
+    /// Only the number of its tokens is known.
+    Length(u64),
+    /// Only the number of its tokens and the ids of its blocks are known.
+    Blocks(Blocks),
+    /// Nothing: the fields are for a template.
+    Fields,
+}
+
+/// A prompt known by the ids of its blocks: equal ids stand for equal text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Blocks {
+    /// Ids in prompt order.
+    pub ids: Vec<u64>,
+    /// Tokens in a block; the last may have fewer.
+    pub block_tokens: u64,
+    /// Tokens of the whole prompt.
+    pub tokens: u64,
+    /// Ids mean something only within this scope (a Weka session); everywhere when `None`.
+    pub scope: Option<String>,
+}
+
+/// One row.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Row {
+    /// Its number in the dataset as it is read (what is left out is not counted), from 0.
+    pub number: u64,
+    /// Where it stands.
+    pub place: Place,
+    /// What it asks.
+    pub prompt: RowPrompt,
+    /// Upper bound of generated tokens that was asked for.
+    pub max_tokens: Option<u64>,
+    /// Tokens that were generated.
+    pub output_tokens: Option<u64>,
+    /// When it arrived, in nanoseconds from the trace's own zero (1970 for calendar stamps): only
+    /// differences mean something.
+    pub timestamp_ns: Option<u64>,
+    /// Nanoseconds between the previous turn's answer and this turn.
+    pub delay_ns: Option<u64>,
+    /// Its session.
+    pub session: Option<String>,
+    /// Its own id.
+    pub id: Option<String>,
+    /// The model that was asked.
+    pub model: Option<String>,
+    /// Whether the trace marks it as failed.
+    pub failed: bool,
+    /// Fields of the recorded request body beside messages, model, stream and token limits. When
+    /// the messages hold more than text (images, tool calls), they are here as `messages` too,
+    /// word for word.
+    pub body: Map<String, Value>,
+    /// The row as it stands in the file, for `row` in templates. Recorded URLs and headers stay
+    /// here: where a request goes is the plan's alone to say.
+    pub fields: Value,
+}
+
+impl Row {
+    /// A row that asks `prompt`; everything else is unknown.
+    pub(super) fn new(prompt: RowPrompt) -> Self {
+        Self {
+            number: 0,
+            place: Place { file: Arc::from(Path::new("")), line: 0 },
+            prompt,
+            max_tokens: None,
+            output_tokens: None,
+            timestamp_ns: None,
+            delay_ns: None,
+            session: None,
+            id: None,
+            model: None,
+            failed: false,
+            body: Map::new(),
+            fields: Value::Null,
+        }
+    }
+
+    /// The messages to send: everything up to the last that is not the recorded answer. `None`
+    /// for rows without text.
+    pub fn ask(&self) -> Option<Vec<Message>> {
+        match &self.prompt {
+            RowPrompt::Messages(messages) => Some(asked(messages).to_vec()),
+            RowPrompt::Text(text) => {
+                Some(vec![Message { role: "user".into(), content: text.clone() }])
+            }
+            _ => None,
+        }
+    }
+
+    /// Tokens of the messages to send, by `count`; `None` for rows without text.
+    pub fn count_input(&self, count: impl Fn(&str) -> u64) -> Option<u64> {
+        match &self.prompt {
+            RowPrompt::Messages(messages) => {
+                Some(asked(messages).iter().map(|message| count(&message.content)).sum())
+            }
+            RowPrompt::Text(text) => Some(count(text)),
+            _ => None,
+        }
+    }
+
+    /// The recorded answer, when the messages end with one.
+    pub fn answer(&self) -> Option<&str> {
+        match &self.prompt {
+            RowPrompt::Messages(messages) => match messages.as_slice() {
+                [_, .., last] if last.role == "assistant" => Some(&last.content),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// Tokens to ask for at most: what was asked for, else what was generated.
+    pub fn token_limit(&self) -> Option<u64> {
+        self.max_tokens.or(self.output_tokens)
+    }
+
+    /// Prompt tokens as far as the row itself knows them; text has to be counted.
+    pub fn known_input_tokens(&self) -> Option<u64> {
+        match &self.prompt {
+            RowPrompt::Length(tokens) => Some(*tokens),
+            RowPrompt::Blocks(blocks) => Some(blocks.tokens),
+            RowPrompt::TokenIds(messages) => {
+                Some(messages.iter().map(|(_, ids)| ids.len() as u64).sum())
+            }
+            RowPrompt::Messages(_) | RowPrompt::Text(_) | RowPrompt::Fields => None,
+        }
+    }
+}
+
+/// Messages without the recorded answer; when there is nothing but answers, they are the prompt.
+fn asked(messages: &[Message]) -> &[Message] {
+    let last = messages.iter().rposition(|message| message.role != "assistant");
+    &messages[..last.map_or(messages.len(), |last| last + 1)]
+}
+
+/// What a row was expected to be, and what stands there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expected {
+    /// What was expected.
+    pub expected: String,
+    /// What was found, in a few words.
+    pub found: String,
+}
+
+impl Expected {
+    /// Expected one thing, found another.
+    pub(super) fn new(expected: impl Into<String>, found: impl Into<String>) -> Self {
+        Self { expected: expected.into(), found: found.into() }
+    }
+}
+
+/// A row that is not what its format promises.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{place}: expected {expected}, found {found}")]
+pub struct Malformed {
+    /// Where.
+    pub place: Place,
+    /// What was expected.
+    pub expected: String,
+    /// What was found.
+    pub found: String,
+}
+
+/// Why a dataset can't be read.
+#[derive(Debug, thiserror::Error)]
+pub enum DatasetError {
+    /// A file can't be opened or read.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// No file has this name, or none matches this pattern.
+    #[error("{pattern}: no such file")]
+    NoFile {
+        /// As written in the plan.
+        pattern: String,
+    },
+    /// A pattern that is none.
+    #[error("{pattern}: not a pattern: {reason}")]
+    Pattern {
+        /// As written in the plan.
+        pattern: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A folder, pipe or device.
+    #[error("{}: not a regular file", path.display())]
+    NotRegular {
+        /// The path.
+        path: PathBuf,
+    },
+    /// A file outside the plan's root.
+    #[error("{}: lies outside of {}", path.display(), root.display())]
+    Outside {
+        /// The file, links followed.
+        path: PathBuf,
+        /// The root.
+        root: PathBuf,
+    },
+    /// A malformed row under the policy `error`.
+    #[error(transparent)]
+    Malformed(#[from] Malformed),
+    /// Nothing can be read past a place, whatever the policy.
+    #[error("{place}: {reason}")]
+    Broken {
+        /// Where.
+        place: Place,
+        /// Why.
+        reason: String,
+    },
+    /// There is no row at all.
+    #[error("{}: the dataset has no rows{}", path.display(), hint)]
+    Empty {
+        /// The first file.
+        path: PathBuf,
+        /// What was left out, if anything was.
+        hint: String,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(role: &str, content: &str) -> Message {
+        Message { role: role.into(), content: content.into() }
+    }
+
+    #[test]
+    fn a_last_assistant_message_is_the_answer_and_not_sent() {
+        let row = Row::new(RowPrompt::Messages(vec![
+            message("user", "q1"),
+            message("assistant", "a1"),
+            message("user", "q2"),
+            message("assistant", "a2"),
+        ]));
+        assert_eq!(row.ask().unwrap().len(), 3);
+        assert_eq!(row.answer(), Some("a2"));
+    }
+
+    #[test]
+    fn messages_without_an_answer_are_sent_whole() {
+        let row = Row::new(RowPrompt::Messages(vec![message("user", "q1")]));
+        assert_eq!(row.ask().unwrap().len(), 1);
+        assert_eq!(row.answer(), None);
+    }
+}

@@ -1,0 +1,141 @@
+//! `runner dataset inspect` and `convert`: surveys, our own lines, other tools' formats.
+
+use std::fs;
+use std::io::Write;
+
+use runner::plan::workload::{DatasetConfig, DatasetFormat, OnMalformed, RecordedFailures};
+use runner::workload::dataset::convert::{ConvertTo, convert};
+use runner::workload::dataset::{Dataset, Row, RowPrompt};
+use runner::workload::tokenizer::Tokenizer;
+
+use super::{open, rows, sample, samples, without_places, write};
+
+#[test]
+fn a_survey_counts_rows_lengths_sessions_and_time() {
+    let survey = |name: &str| {
+        runner::workload::dataset::survey::survey(&open(sample(name)), &Tokenizer::Estimate)
+            .unwrap()
+    };
+    let found = survey("openai-messages.jsonl");
+    assert_eq!((found.rows, found.format), (3, "openai-messages"));
+    let sessions = found.sessions.unwrap();
+    assert_eq!((sessions.count, sessions.rows, sessions.is_estimate), (2, 3, false));
+    let time = found.time.unwrap();
+    assert_eq!(time.first, "2026-03-01T09:00:00Z");
+    assert_eq!((time.seconds, time.out_of_order), (2.5, 0));
+    let input = found.input_tokens.unwrap();
+    assert_eq!((input.source.as_str(), input.count), ("estimate", 3));
+    // "Which rivers meet at Koblenz?" at four characters per token.
+    assert_eq!(input.min, 8);
+
+    let found = survey("mooncake.jsonl");
+    let input = found.input_tokens.unwrap();
+    assert_eq!(
+        (input.source.as_str(), input.min, input.max, input.total),
+        ("trace", 700, 1536, 3436)
+    );
+    assert_eq!(found.output_tokens.unwrap().total, 578);
+    assert_eq!(found.time.unwrap().first, "0.000 s");
+
+    let found = survey("replay-log.log");
+    assert_eq!((found.rows, found.other), (3, 1));
+    let found = survey("burstgpt.csv");
+    assert_eq!((found.rows, found.recorded_failures), (2, 1));
+    assert_eq!(found.models, ["ChatGPT"]);
+}
+
+fn convert_to(dataset: &Dataset, to: ConvertTo) -> Result<Vec<u8>, String> {
+    let mut out = Vec::new();
+    convert(dataset, to, &mut out).map_err(|error| error.to_string())?;
+    Ok(out)
+}
+
+#[test]
+fn our_own_lines_are_read_back_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    for path in samples() {
+        let mut config = DatasetConfig::of(path.to_str().unwrap());
+        config.recorded_failures = RecordedFailures::Keep;
+        let dataset = Dataset::open(&config).unwrap();
+        let text = convert_to(&dataset, ConvertTo::OpenaiMessages).unwrap();
+        config.files = vec![write(folder.path(), "own.jsonl", text)];
+        let stripped = |dataset: &Dataset| {
+            let mut all = without_places(rows(dataset));
+            for row in &mut all {
+                row.fields = serde_json::Value::Null;
+                row.place.line = 0;
+            }
+            all
+        };
+        let own = Dataset::open(&config).unwrap();
+        assert_eq!(stripped(&own), stripped(&dataset), "{}", path.display());
+    }
+}
+
+#[test]
+fn conversations_become_sharegpt_and_come_back() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["openai-messages.jsonl", "chat-history.json", "sharegpt.json"] {
+        let dataset = open(sample(name));
+        let text = convert_to(&dataset, ConvertTo::ShareGpt).unwrap();
+        let back = open(write(folder.path(), "out.json", text));
+        assert_eq!(back.format(), DatasetFormat::ShareGpt);
+        let (before, after) = (rows(&dataset), rows(&back));
+        let prompts = |rows: &[Row]| rows.iter().map(|row| row.prompt.clone()).collect::<Vec<_>>();
+        assert_eq!(prompts(&after), prompts(&before));
+    }
+    let error = convert_to(&open(sample("azure.csv")), ConvertTo::ShareGpt).unwrap_err();
+    assert!(error.contains("azure.csv:2: has no text"), "{error}");
+}
+
+#[test]
+fn traces_become_mooncake_with_blocks_that_stand_for_shared_beginnings() {
+    let folder = tempfile::tempdir().unwrap();
+    let shared = "a long beginning ".repeat(300);
+    let mut lines = Vec::new();
+    for end in ["one", "two"] {
+        let row = serde_json::json!({"prompt": format!("{shared}{end}"), "timestamp": 5.5});
+        writeln!(lines, "{row}").unwrap();
+    }
+    let dataset = open(write(folder.path(), "in.jsonl", lines));
+    let text = convert_to(&dataset, ConvertTo::Mooncake).unwrap();
+    let back = rows(&open(write(folder.path(), "out.jsonl", text)));
+    let ids = |row: &Row| match &row.prompt {
+        RowPrompt::Blocks(blocks) => blocks.ids.clone(),
+        other => panic!("{other:?}"),
+    };
+    let (one, two) = (ids(&back[0]), ids(&back[1]));
+    assert_eq!(one.len(), 3);
+    assert_eq!(one[..2], two[..2]);
+    assert_ne!(one[2], two[2]);
+    assert_eq!(back[0].known_input_tokens(), Some((300 * 17 + 3_u64).div_ceil(4)));
+    assert_eq!(back[1].timestamp_ns, Some(0));
+
+    let weka = convert_to(&open(sample("weka.json")), ConvertTo::Mooncake).unwrap();
+    let back = rows(&open(write(folder.path(), "weka.jsonl", weka)));
+    assert_eq!(ids(&back[0])[..3], ids(&back[2])[..3]);
+    assert_eq!(back[2].timestamp_ns, Some(9_500_000_000));
+}
+
+#[test]
+fn the_commands_show_convert_and_refuse_with_the_right_codes() {
+    use runner::commands::dataset;
+    let folder = tempfile::tempdir().unwrap();
+    let good = DatasetConfig::of(sample("mooncake.jsonl"));
+    assert_eq!(dataset::inspect(&good, None, true).unwrap(), 0);
+    assert_eq!(dataset::inspect(&good, None, false).unwrap(), 0);
+    let mut bad = DatasetConfig::of(write(folder.path(), "a.jsonl", "{\"prompt\": \"a\"}\n{\n"));
+    assert_eq!(dataset::inspect(&bad, None, false).unwrap(), 3);
+    let output = folder.path().join("out.jsonl");
+    let to = ConvertTo::OpenaiMessages;
+    assert_eq!(dataset::convert(&bad, to, &output, false).unwrap(), 3);
+    assert!(!output.exists());
+    bad.malformed = OnMalformed::Skip;
+    assert_eq!(dataset::inspect(&bad, None, false).unwrap(), 0);
+    assert_eq!(dataset::convert(&bad, to, &output, false).unwrap(), 0);
+    assert_eq!(dataset::convert(&good, to, &output, false).unwrap(), 3);
+    assert_eq!(fs::read_to_string(&output).unwrap(), "{\"prompt\":\"a\"}\n");
+    assert_eq!(dataset::convert(&good, to, &output, true).unwrap(), 0);
+    assert_eq!(fs::read_to_string(&output).unwrap().lines().count(), 3);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+}
