@@ -264,15 +264,3 @@ fn an_interrupt_leaves_never_started_lines_for_the_rest() {
         assert_eq!(counts["planned"], sum, "{rung:#}");
     }
 }
-
-#[test]
-fn the_saturation_scenario_runs_on_the_simulator() {
-    let text = fs::read_to_string("scenarios/saturation.yaml").expect("it is there");
-    let bench = Bench::new(&text.replace("1500ms", "700ms").replace("1,2,4,8,16", "1,8"));
-    let output = bench.run();
-    let summary = bench.summary();
-    assert!(matches!(output.status.code(), Some(0 | 5)), "{}", said(&output));
-    assert_eq!(stages(&summary, "ladder").len(), 3);
-    assert_eq!(stages(&summary, "ramp").len(), 2);
-    assert!(summary["saturation"]["ramp"]["best_at"].is_number(), "{summary:#}");
-}
