@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::cli::{PlanArgs, PlanFormat};
 use crate::graph::{Graph, describe};
-use crate::plan::{Action, Ending, Endpoint, Limit, Plan, Prompt, Stage, Target, params};
+use crate::plan::{Action, Ending, Endpoint, Limit, Plan, Prompt, Shape, Stage, Target, params};
 
 /// Prints the resolved plan.
 pub fn run(args: &PlanArgs) -> anyhow::Result<u8> {
@@ -235,11 +235,13 @@ pub(super) fn document(plan: &Plan) -> serde_json::Value {
 fn concurrency(stage: &Stage) -> Option<u64> {
     match &stage.action {
         Action::Cold(repeat) | Action::Warm(repeat) => Some(repeat.concurrency),
-        Action::Flush(_)
-        | Action::Pause(_)
-        | Action::Load(_)
-        | Action::QpsLadder(_)
-        | Action::ConcurrencyRamp(_) => None,
+        Action::Load(load) => match &load.shape {
+            Shape::Closed(closed) => Some(closed.users),
+            Shape::Open(_) => None,
+        },
+        Action::Flush(_) | Action::Pause(_) | Action::QpsLadder(_) | Action::ConcurrencyRamp(_) => {
+            None
+        }
     }
 }
 

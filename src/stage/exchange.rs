@@ -23,6 +23,7 @@ use crate::workload::{Workload, WorkloadError};
 pub(super) struct Post {
     stage: String,
     cell: Option<String>,
+    key: String,
     rung: Option<f64>,
     run_nonce: String,
     model: String,
@@ -47,6 +48,7 @@ impl Post {
         Self {
             stage: context.stage.id.clone(),
             cell: context.stage.cell_id().map(str::to_owned),
+            key: context.stage.key(),
             rung,
             run_nonce: context.run_nonce.to_owned(),
             model: context.server.model.clone(),
@@ -59,6 +61,7 @@ impl Post {
 
     /// For a part of the stage that has an id of its own.
     pub(super) fn renamed(mut self, stage: String) -> Self {
+        self.key = format!("{}{}", stage, self.key.strip_prefix(&self.stage).unwrap_or_default());
         self.stage = stage;
         self
     }
@@ -91,8 +94,7 @@ impl Post {
     /// `<run nonce>-<stage>-<index>`, unique within an endpoint's log.
     fn request_id(&self, index: u64) -> String {
         let rung = self.rung.map(|rung| format!("@{rung}")).unwrap_or_default();
-        let cell = self.cell.as_ref().map(|cell| format!("[{cell}]")).unwrap_or_default();
-        format!("{}-{}{cell}{rung}-{index}", self.run_nonce, self.stage)
+        format!("{}-{}{rung}-{index}", self.run_nonce, self.key)
     }
 
     /// Sends a prepared request now and records how it ended. Returns the record's outcome.

@@ -40,7 +40,16 @@ pub(super) async fn run(context: &StageContext<'_>, levels: &[Level<'_>]) -> Sta
         }
     };
     let mut ended = StageOutcome::completed();
+    let mut interrupted = None;
     for (number, level) in levels.iter().enumerate() {
+        if context.stop.drain.is_cancelled() && ended.state == StageState::Completed {
+            // By a signal, or by a check of the plan: rungs that it forgoes are no failure.
+            let outcome = context.early.explain(StageOutcome::interrupted());
+            let reason = outcome.reason.as_deref().unwrap_or_default();
+            skip(context, level, outcome.state, reason).await;
+            interrupted = Some(outcome);
+            continue;
+        }
         if ended.state != StageState::Completed {
             let reason = "an earlier rung did not complete";
             let state = match ended.state {
@@ -56,7 +65,7 @@ pub(super) async fn run(context: &StageContext<'_>, levels: &[Level<'_>]) -> Sta
         }
         ended = drive(context, level, &tokenizer).await;
     }
-    ended
+    interrupted.unwrap_or(ended)
 }
 
 /// Leaves the lines of a level that will not run: all it planned never started.
@@ -89,7 +98,8 @@ async fn warm_up(context: &StageContext<'_>, level: &Level<'_>, tokenizer: &Toke
     let post = Post::of(context, None).renamed(id.clone());
     phase.start(requests, context.clock.now_ns()).await;
     let mut outcome = StageOutcome::completed();
-    let workload = Repeating::new(context, level, &id, tokenizer);
+    let key = format!("{}.warmup", context.stage.key());
+    let workload = Repeating::new(context, level, &key, tokenizer);
     for index in 0..requests {
         let ready = match &workload {
             _ if context.stop.drain.is_cancelled() => Err(StageOutcome::interrupted()),
@@ -117,7 +127,7 @@ async fn drive(
     level: &Level<'_>,
     tokenizer: &Arc<Tokenizer>,
 ) -> StageOutcome {
-    let key = level.key(&context.stage.id);
+    let key = level.key(&context.stage.key());
     let made = Repeating::new(context, level, &key, tokenizer)
         .map_err(|error| error.to_string())
         .and_then(|workload| {
@@ -189,10 +199,11 @@ async fn close(
         lane.post(is_settling).never_started(index).await;
     }
     let outcome = match &driven.ended {
-        Ended::Failed(reason) => StageOutcome::failed(reason.clone()),
         _ if context.stop.drain.is_cancelled() => StageOutcome::interrupted(),
+        Ended::Failed(reason) => StageOutcome::failed(reason.clone()),
         Ended::Whole => StageOutcome::completed(),
     };
+    let outcome = context.early.explain(outcome);
     let settling = lane.settling_count() + unsent_settling;
     if !level.measure.settle.is_zero() {
         Phase::settling(context, level).end(&outcome, Some(settling)).await;
@@ -235,7 +246,7 @@ impl<'a> Phase<'a> {
         let line = StageStart {
             stage: self.id.clone(),
             kind: self.kind.to_owned(),
-            cell: self.context.stage.cell_id().map(str::to_owned),
+            cell: stage.cell_id().map(str::to_owned),
             rung: self.rung(),
             endpoint: stage.endpoint.name.clone(),
             model: Some(context.server.model.clone()),

@@ -10,7 +10,7 @@ use super::prompt::{first_row, template_name};
 use super::template::{Functions, TemplateProblem, Templates, variables};
 use super::tokenizer::Tokenizer;
 use crate::plan::diagnostic::{Code, Diagnostic};
-use crate::plan::{Action, Location, Plan, Prompt, Sources, Stage, suggest};
+use crate::plan::{Location, Plan, Prompt, Sources, Stage, suggest};
 
 /// Compiles every template of a plan and renders it with the first row of its dataset.
 pub fn check(plan: &Plan, sources: &Sources) -> Vec<Diagnostic> {
@@ -18,13 +18,7 @@ pub fn check(plan: &Plan, sources: &Sources) -> Vec<Diagnostic> {
     let params = visible.map(|param| (param.name.clone(), param.value.clone())).collect();
     let mut found: Vec<Diagnostic> = Vec::new();
     for stage in &plan.stages {
-        let prompt = match &stage.action {
-            Action::Cold(repeat) | Action::Warm(repeat) => &repeat.prompt,
-            Action::Load(load) => &load.traffic.prompt,
-            Action::QpsLadder(ladder) => &ladder.traffic.prompt,
-            Action::ConcurrencyRamp(ramp) => &ramp.traffic.prompt,
-            Action::Flush(_) | Action::Pause(_) => continue,
-        };
+        let Some(prompt) = stage.action.prompt() else { continue };
         let checking = Checking { stage, prompt, params: &params, seed: plan.seed, sources };
         for diagnostic in checking.run() {
             // Stages share prompts.

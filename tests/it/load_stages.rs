@@ -266,13 +266,21 @@ fn an_interrupt_leaves_never_started_lines_for_the_rest() {
 }
 
 #[test]
-fn the_saturation_scenario_runs_on_the_simulator() {
-    let text = fs::read_to_string("scenarios/saturation.yaml").expect("it is there");
-    let bench = Bench::new(&text.replace("1500ms", "700ms").replace("1,2,4,8,16", "1,8"));
+fn a_ladder_that_stops_itself_forgoes_the_rungs_that_are_left() {
+    let server = simulator(plain(64, 500.0));
+    let bench = Bench::new(&format!(
+        "version: 1\nendpoint: {{ url: \"{}\" }}\nprompt: {{ text: Hello., max_tokens: 10 }}\n\
+         stages:\n  - {{ kind: qps_ladder, rates: \"20,40\", step: 3s, max_lag: 2s, \
+         stop_when: [\"e2e.p99 > 1ms\"] }}\n",
+        server.base_url()
+    ));
     let output = bench.run();
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
     let summary = bench.summary();
-    assert!(matches!(output.status.code(), Some(0 | 5)), "{}", said(&output));
-    assert_eq!(stages(&summary, "ladder").len(), 3);
-    assert_eq!(stages(&summary, "ramp").len(), 2);
-    assert!(summary["saturation"]["ramp"]["best_at"].is_number(), "{summary:#}");
+    let rungs = stages(&summary, "qps_ladder");
+    assert_eq!(rungs.len(), 2);
+    assert!(rungs[0]["counts"]["never_started"].as_u64() > Some(20), "{:#}", rungs[0]);
+    assert_eq!(rungs[1]["counts"]["never_started"], 120);
+    assert_eq!(rungs[1]["state"], "completed");
+    assert_eq!(bench.ends("qps_ladder").len(), 180);
 }

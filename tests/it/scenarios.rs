@@ -24,7 +24,7 @@ fn scenarios() -> Vec<PathBuf> {
 
 /// Params that make a run short, as far as a scenario has them.
 fn short(path: &Path) -> Vec<String> {
-    const SMALL: [(&str, &str); 8] = [
+    const SMALL: [(&str, &str); 10] = [
         ("docs", "2"),
         ("lengths", "256,512"),
         ("requests", "4"),
@@ -33,6 +33,8 @@ fn short(path: &Path) -> Vec<String> {
         ("output_tokens", "4"),
         ("flush_tokens", "1k"),
         ("concurrency", "1"),
+        ("step", "600ms"),
+        ("users", "1,4"),
     ];
     let text = fs::read_to_string(path).expect("it reads");
     // An axis of a matrix is seen like a param, and can't be set like one.

@@ -6,8 +6,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::scalar::{Count, PerSecond, Ratio, Series, Span};
-use super::stage::{Common, stage_keys};
-use super::{EndpointFile, LiveFile, PromptFile, ThresholdFile};
+use super::stage::{Common, LiveFile, stage_keys};
+use super::{EndpointFile, PromptFile, ThresholdFile};
 use crate::plan::bind::Spanned;
 
 stage_keys! {

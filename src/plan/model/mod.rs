@@ -202,23 +202,28 @@ impl Action {
                 repeat.requests = 1;
                 repeat.concurrency = 1;
             }
-            Self::Load(load) => {
-                load.until = Until::Requests(1);
-                load.rounds = 1;
-                load.traffic.warmup_requests = 0;
-            }
-            Self::QpsLadder(ladder) => {
-                ladder.rates.truncate(1);
-                ladder.step = Until::Requests(1);
-                ladder.traffic.warmup_requests = 0;
-            }
-            Self::ConcurrencyRamp(ramp) => {
-                ramp.levels.truncate(1);
-                ramp.step = Until::Requests(1);
-                ramp.traffic.warmup_requests = 0;
-            }
             Self::Flush(flush) => flush.retries = 1,
             Self::Pause(length) => *length = (*length).min(Duration::from_secs(1)),
+            Self::Load(load) => {
+                load.traffic.warmup_requests = 0;
+                load.measure.settle = Duration::ZERO;
+                load.until = Until::Requests(1);
+                if let Shape::Closed(closed) = &mut load.shape {
+                    (closed.users, closed.start_users) = (1, 1);
+                }
+            }
+            Self::QpsLadder(ladder) => {
+                ladder.traffic.warmup_requests = 0;
+                ladder.measure.settle = Duration::ZERO;
+                ladder.rates.truncate(1);
+                ladder.step = Until::Requests(1);
+            }
+            Self::ConcurrencyRamp(ramp) => {
+                ramp.traffic.warmup_requests = 0;
+                ramp.measure.settle = Duration::ZERO;
+                ramp.levels.truncate(1);
+                ramp.step = Until::Requests(1);
+            }
         }
     }
 

@@ -41,7 +41,7 @@ pub(super) async fn drive(
 ) -> Driven {
     let crowd = Arc::new(Crowd {
         lane: Arc::clone(lane),
-        users: Users::new(*load, context.seed, &level.key(&context.stage.id)),
+        users: Users::new(*load, context.seed, &level.key(&context.stage.key())),
         ahead: Mutex::new(ahead),
         taken: AtomicU64::new(0),
         failed: Mutex::new(None),

@@ -58,6 +58,8 @@ pub(super) struct Lane {
     /// Longest wait for answers after the last request was due.
     pub drain_limit: Duration,
     is_probing: AtomicBool,
+    any_sent: AtomicBool,
+    any_ok: AtomicBool,
     gone: OnceLock<String>,
 }
 
@@ -85,6 +87,8 @@ impl Lane {
             cut,
             drain_limit: level.measure.drain,
             is_probing: AtomicBool::new(false),
+            any_sent: AtomicBool::new(false),
+            any_ok: AtomicBool::new(false),
             gone: OnceLock::new(),
         }
     }
@@ -108,10 +112,19 @@ impl Lane {
     /// Sends a request and records how it ended.
     pub(super) async fn send(&self, ready: Ready, due_ns: u64) {
         let outcome = self.post_of(due_ns).send(ready, due_ns, &self.tokenizer).await;
+        self.any_sent.store(true, Ordering::Relaxed);
+        if outcome == Outcome::Ok {
+            self.any_ok.store(true, Ordering::Relaxed);
+        }
         // As in cold stages: a living server must not lose its other requests to one refusal.
         if matches!(outcome, Outcome::Connect(_)) && !self.is_probing.swap(true, Ordering::Relaxed)
         {
-            match probe::is_alive(&self.client).await {
+            let alive = tokio::select! {
+                biased;
+                () = self.cut.cancelled() => return,
+                alive = probe::is_alive(&self.client) => alive,
+            };
+            match alive {
                 Ok(()) => self.is_probing.store(false, Ordering::Relaxed),
                 Err(error) => {
                     let _said_before =
@@ -129,7 +142,13 @@ impl Lane {
 
     /// How the level ended, as far as the endpoint is concerned.
     pub(super) fn ended(&self) -> Ended {
-        self.gone.get().map_or(Ended::Whole, |reason| Ended::Failed(reason.clone()))
+        let all_failed =
+            self.any_sent.load(Ordering::Relaxed) && !self.any_ok.load(Ordering::Relaxed);
+        match self.gone.get() {
+            Some(reason) => Ended::Failed(reason.clone()),
+            None if all_failed => Ended::Failed("no request succeeded".to_owned()),
+            None => Ended::Whole,
+        }
     }
 
     /// Waits for what is in flight, at most as long as the plan allows; then cuts it.

@@ -93,7 +93,7 @@ impl Level<'_> {
     ) -> Result<Option<Schedule>, ScheduleError> {
         match &self.shape {
             Shape::Open(open) => {
-                Schedule::open(open, self.until, context.seed, &self.key(&context.stage.id))
+                Schedule::open(open, self.until, context.seed, &self.key(&context.stage.key()))
                     .map(Some)
             }
             Shape::Closed(_) => Ok(None),
