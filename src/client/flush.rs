@@ -33,11 +33,12 @@ pub struct ResetReply {
 /// with vLLM's and `SGLang`'s until one is accepted.
 pub async fn reset(client: &Client, server: &Server) -> Vec<ResetReply> {
     match server.kind {
-        ServerKind::Vllm | ServerKind::Simulator => vec![vllm(client, server.kind.name()).await],
+        ServerKind::Vllm => vec![vllm(client, server.kind.name(), DEV_MODE).await],
+        ServerKind::Simulator => vec![vllm(client, server.kind.name(), SWITCHED_OFF).await],
         ServerKind::Sglang => vec![sglang(client, server.kind.name()).await],
         ServerKind::LlamaCpp => vec![llama_cpp(client, server.slots).await],
         ServerKind::Other => {
-            let mut replies = vec![vllm(client, "vLLM-style").await];
+            let mut replies = vec![vllm(client, "vLLM-style", DEV_MODE).await];
             if !replies[0].accepted {
                 replies.push(sglang(client, "SGLang-style").await);
             }
@@ -46,17 +47,18 @@ pub async fn reset(client: &Client, server: &Server) -> Vec<ResetReply> {
     }
 }
 
-async fn vllm(client: &Client, name: &str) -> ResetReply {
+/// What a vLLM without the call needs.
+const DEV_MODE: &str = "vLLM needs VLLM_SERVER_DEV_MODE=1 in its environment";
+/// What a simulator without the call was told.
+const SWITCHED_OFF: &str = "the simulator has `reset_prefix_cache: false`";
+
+async fn vllm(client: &Client, name: &str, missing: &str) -> ResetReply {
     let answer = client.post(client.root_url("reset_prefix_cache"), None, CALL).await;
     let (accepted, detail) = match answer {
         Err(error) => (false, error.to_string()),
-        Ok(answer) if matches!(answer.status, 404 | 405) => (
-            false,
-            format!(
-                "not supported ({}): vLLM needs VLLM_SERVER_DEV_MODE=1 in its environment",
-                answer.line()
-            ),
-        ),
+        Ok(answer) if matches!(answer.status, 404 | 405) => {
+            (false, format!("not supported ({}): {missing}", answer.line()))
+        }
         // Older versions answer with nothing, newer ones say whether it worked: requests that are
         // running keep their blocks.
         Ok(answer) => match answer.json().and_then(|json| json.get("success")?.as_bool()) {

@@ -43,11 +43,15 @@ pub struct Manifest {
     pub runner_version: String,
     /// The machine that ran it.
     pub host: Host,
-    /// Wall clock at the start, RFC 3339.
+    /// Wall clock when the run's clock was 0, RFC 3339.
     pub started_at: String,
     /// Wall clock at the end, RFC 3339.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<String>,
+    /// The run's own clock at `ended_at`, in nanoseconds: together with `started_at` the two pairs
+    /// that turn a stamp of the log into wall time, and show how far the wall clock was moved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_ns: Option<u64>,
     /// The exit code, once it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exit_code: Option<i32>,
@@ -65,6 +69,11 @@ pub struct ManifestPlan {
     pub path: String,
     /// SHA-256 of its text.
     pub hash: String,
+    /// All of it as one document: files joined, defaults and references filled in, secrets redacted.
+    /// With a matrix its references stay; `cells` says what ran. `arguments` says what the command
+    /// line selected or replaced.
+    #[serde(default)]
+    pub resolved: serde_json::Value,
 }
 
 /// An endpoint of a run.

@@ -60,7 +60,9 @@ pub struct Finished {
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// The run directory could not be made or written.
-    #[error(transparent)]
+    #[error(
+        "the run directory can't be used: {0}\n  help: choose another folder with --results FOLDER or the plan's `results:`"
+    )]
     Directory(#[from] RunDirError),
     /// A sink could not be opened.
     #[error("sink {0}")]
@@ -89,6 +91,7 @@ pub async fn run(plan: &Plan, graph: &Graph, options: RunOptions) -> Result<Fini
     let stop = Stop::default();
     let signals = Signals::listen(stop.clone());
     let clock = RunClock::start_now();
+    let started_at = jiff::Timestamp::now().to_string();
 
     let directory = RunDir::create(&plan.results, &plan.name)?;
     let (sinks, connections) = match open(plan, clock, &stop).await {
@@ -104,7 +107,7 @@ pub async fn run(plan: &Plan, graph: &Graph, options: RunOptions) -> Result<Fini
     };
 
     let simulated = connections.any_simulated();
-    let run_line = run_line(plan, &directory, simulated);
+    let run_line = run_line(plan, &directory, simulated, started_at);
     let warnings = connections.warnings();
     for warning in &warnings {
         eprintln!("warning: {warning}");
@@ -150,6 +153,7 @@ pub async fn run(plan: &Plan, graph: &Graph, options: RunOptions) -> Result<Fini
     let done = recorder.finish(end)?;
     manifest.state = done.end.state;
     manifest.ended_at = Some(jiff::Timestamp::now().to_string());
+    manifest.ended_ns = Some(clock.now_ns());
     manifest.exit_code = Some(done.summary.verdict.exit_code);
     manifest.end = Some(done.end);
     let path = directory.path().to_owned();
@@ -170,21 +174,21 @@ async fn open(
     Ok((sinks, connections))
 }
 
-/// Ends the run when nothing of it is kept any more: what is in flight is cut, and the walk gets no
-/// further than its current stages.
+/// Ends the run when nothing of it is kept any more: what is in flight is cut, and the walk is
+/// dropped where it stands, since nobody would hear what it still has to say.
 async fn stop_when(log_failed: &tokio_util::sync::CancellationToken, stop: &Stop) {
     log_failed.cancelled().await;
     stop.drain.cancel();
     stop.cut.cancel();
 }
 
-fn run_line(plan: &Plan, directory: &RunDir, simulated: bool) -> RunLine {
+fn run_line(plan: &Plan, directory: &RunDir, simulated: bool, started_at: String) -> RunLine {
     RunLine {
         record_version: RECORD_VERSION,
         run_id: directory.id().to_owned(),
         plan: plan.name.clone(),
         plan_hash: plan.hash.clone(),
-        started_at: jiff::Timestamp::now().to_string(),
+        started_at,
         seed: plan.seed,
         simulated,
         runner_version: env!("CARGO_PKG_VERSION").into(),
@@ -217,6 +221,7 @@ fn manifest(
             name: plan.name.clone(),
             path: plan.path.display().to_string(),
             hash: plan.hash.clone(),
+            resolved: plan.resolved.clone(),
         },
         simulated: run.simulated,
         seed: run.seed,
@@ -229,6 +234,7 @@ fn manifest(
         host: Host::this(),
         started_at: run.started_at.clone(),
         ended_at: None,
+        ended_ns: None,
         exit_code: None,
         end: None,
     }

@@ -81,6 +81,7 @@ impl Lowering<'_> {
             sinks,
             results,
             tags,
+            resolved: serde_json::Value::Null,
         })
     }
 

@@ -3,12 +3,13 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+
+use crate::sandbox::{Sandbox, children, code, records, stage, stderr};
 
 /// A short plan on the simulator; `%s` is where further stages go.
 const PLAN: &str = "\
@@ -26,78 +27,6 @@ stages:
   - { id: flush, kind: flush }
   - { id: after_flush, kind: cold, like: cold }
 ";
-
-struct Sandbox {
-    dir: tempfile::TempDir,
-}
-
-impl Sandbox {
-    fn new() -> Self {
-        Self { dir: tempfile::tempdir().expect("a temporary folder") }
-    }
-
-    fn plan(&self, text: &str) -> PathBuf {
-        let path = self.dir.path().join("plan.yaml");
-        fs::write(&path, text).expect("the plan is written");
-        path
-    }
-
-    fn runner(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_runner"));
-        command.current_dir(self.dir.path()).env_clear().env("PATH", "/usr/bin:/bin");
-        command
-    }
-
-    fn run(&self, args: &[&str]) -> Output {
-        self.runner().args(args).output().expect("runner starts")
-    }
-
-    /// The one run directory under `results/`.
-    fn run_dir(&self) -> PathBuf {
-        let plans: Vec<_> = children(&self.dir.path().join("results"));
-        let runs: Vec<_> = plans
-            .iter()
-            .flat_map(|plan| children(plan))
-            .filter(|p| p.is_dir() && !p.is_symlink())
-            .collect();
-        assert_eq!(runs.len(), 1, "one run expected: {runs:?}");
-        runs[0].clone()
-    }
-
-    fn summary(&self) -> Value {
-        read_json(&self.run_dir().join("summary.json"))
-    }
-}
-
-fn children(folder: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
-    entries.map(|entry| entry.expect("readable").path()).collect()
-}
-
-fn read_json(path: &Path) -> Value {
-    serde_json::from_slice(&fs::read(path).expect("the file is there")).expect("it is JSON")
-}
-
-fn records(run_dir: &Path) -> Vec<Value> {
-    let text = fs::read_to_string(run_dir.join("records-000001.jsonl")).expect("a record log");
-    text.lines()
-        .map(|line| serde_json::from_str::<Value>(line).expect("each line is JSON"))
-        .filter(|line| line["type"] == "end")
-        .collect()
-}
-
-fn stage<'a>(summary: &'a Value, id: &str) -> &'a Value {
-    let stages = summary["stages"].as_array().expect("stages");
-    stages.iter().find(|stage| stage["id"] == id).unwrap_or_else(|| panic!("no stage {id}"))
-}
-
-fn code(output: &Output) -> i32 {
-    output.status.code().unwrap_or(-1)
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
 
 #[test]
 fn cold_warm_flush_are_proven_on_the_simulator() {
@@ -402,4 +331,26 @@ fn simulate_serves_until_it_is_told_to_stop() {
     assert!(answer.contains("simulated-8b"), "{answer}");
     child.kill().expect("it runs");
     child.wait().expect("it ends");
+}
+
+#[test]
+fn the_manifest_holds_the_plan_as_it_ran_without_its_secrets() {
+    let sandbox = Sandbox::new();
+    let plan = PLAN.replace(
+        "endpoint: {",
+        "params: { asked: { type: int, default: 2 } }\nendpoint: { api_key: \"${secret:KEY}\",",
+    );
+    let plan = sandbox.plan(&plan.replace("requests: 4", "requests: \"${asked}\""));
+    let mut command = sandbox.runner();
+    command.args(["run", plan.to_str().expect("utf-8"), "--param", "asked=3"]);
+    let output = command.env("KEY", "tell-nobody").output().expect("runner starts");
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    let text = fs::read_to_string(sandbox.run_dir().join("manifest.json")).expect("a manifest");
+    assert!(!text.contains("tell-nobody"), "{text}");
+    let manifest: Value = serde_json::from_str(&text).expect("JSON");
+    let resolved = &manifest["plan"]["resolved"];
+    assert_eq!(resolved["stages"][0]["requests"], 3, "{resolved:#}");
+    assert_eq!(resolved["endpoint"]["api_key"], "***");
+    let length = manifest["ended_ns"].as_u64().expect("the run's clock at its end");
+    assert!(length > 0);
 }

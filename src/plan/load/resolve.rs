@@ -95,6 +95,7 @@ impl<'l> Loading<'l> {
         let mut plan = self.plan(&base, cells.as_deref());
         if let (Some(plan), Some(cells)) = (&mut plan, &cells) {
             show_axes(&mut plan.params, cells);
+            plan.resolved = self.shown(base.tree);
         }
         self.unused(&params, cells.as_deref());
         plan
@@ -239,6 +240,9 @@ impl<'l> Loading<'l> {
             cell,
         }
         .plan(bound.value?, identity)?;
+        if combination.is_none() {
+            plan.resolved = self.shown(&tree);
+        }
         selection.knows(&plan);
         plan.stages = select::apply(
             std::mem::take(&mut plan.stages),
@@ -248,6 +252,11 @@ impl<'l> Loading<'l> {
         );
         selection.is_empty &= plan.stages.is_empty();
         Some(plan)
+    }
+
+    /// A tree as a document without secrets.
+    fn shown(&self, tree: &Node) -> serde_json::Value {
+        tree.json(&|text| self.redactor.redact(text).into_owned())
     }
 
     /// Fills in references, the plan's name first; returns the name.

@@ -61,6 +61,10 @@ pub struct Plan {
     pub results: PathBuf,
     /// Free labels, copied into the manifest.
     pub tags: BTreeMap<String, String>,
+    /// The plan as one document, for the manifest: files joined, defaults and references filled in,
+    /// secrets redacted. With a matrix its references stay, since each cell fills them in its own
+    /// way. What the command line selects or replaces is not in it.
+    pub resolved: serde_json::Value,
 }
 
 /// How the nonce that opens every cold prompt is chosen.

@@ -67,6 +67,26 @@ impl Node {
         Self { at: At { span, id: 0, end: 0 }, value, raw: None, origin: None }
     }
 
+    /// The same as JSON, without places; `shown` turns texts into what may be seen.
+    pub(crate) fn json(&self, shown: &impl Fn(&str) -> String) -> serde_json::Value {
+        match &self.value {
+            Value::Null | Value::Broken => serde_json::Value::Null,
+            Value::Bool(value) => (*value).into(),
+            Value::Int(value) => i64::try_from(*value)
+                .map(serde_json::Value::from)
+                .or_else(|_| u64::try_from(*value).map(serde_json::Value::from))
+                .unwrap_or_else(|_| value.to_string().into()),
+            Value::Float(value) => (*value).into(),
+            Value::Text(text) => shown(text).into(),
+            Value::List(items) => items.iter().map(|item| item.json(shown)).collect(),
+            Value::Map(entries) => entries
+                .iter()
+                .map(|entry| (entry.key.clone(), entry.node.json(shown)))
+                .collect::<serde_json::Map<_, _>>()
+                .into(),
+        }
+    }
+
     /// The entries of a map; none for anything else.
     pub(crate) fn entries(&self) -> &[Entry] {
         match &self.value {

@@ -46,6 +46,7 @@ pub fn manifest(run: &RunDir, end: Option<RunEnd>, exit_code: Option<i32>) -> Ma
         run_id: run.id().into(),
         state: end.as_ref().map_or(RunState::Running, |end| end.state),
         plan: ManifestPlan {
+            resolved: serde_json::json!({"version": 1}),
             name: "cache-eviction".into(),
             path: "scenarios/cache-eviction.yaml".into(),
             hash: "c0ffee".into(),
@@ -67,6 +68,7 @@ pub fn manifest(run: &RunDir, end: Option<RunEnd>, exit_code: Option<i32>) -> Ma
         host: Host::this(),
         started_at: "2026-11-21T22:40:15Z".into(),
         ended_at: end.as_ref().map(|_| "2026-11-21T22:40:25Z".into()),
+        ended_ns: None,
         exit_code,
         end,
     }

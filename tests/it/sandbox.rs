@@ -1,0 +1,80 @@
+//! A folder for one plan, `runner` started in it as a person would, and what it left.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+/// A folder in which `runner` runs, with an environment that is not ours.
+pub struct Sandbox {
+    pub dir: tempfile::TempDir,
+}
+
+impl Sandbox {
+    pub fn new() -> Self {
+        Self { dir: tempfile::tempdir().expect("a temporary folder") }
+    }
+
+    pub fn plan(&self, text: &str) -> PathBuf {
+        let path = self.dir.path().join("plan.yaml");
+        fs::write(&path, text).expect("the plan is written");
+        path
+    }
+
+    pub fn runner(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_runner"));
+        command.current_dir(self.dir.path()).env_clear().env("PATH", "/usr/bin:/bin");
+        command
+    }
+
+    pub fn run(&self, args: &[&str]) -> Output {
+        self.runner().args(args).output().expect("runner starts")
+    }
+
+    /// The one run directory under `results/`.
+    pub fn run_dir(&self) -> PathBuf {
+        let plans: Vec<_> = children(&self.dir.path().join("results"));
+        let runs: Vec<_> = plans
+            .iter()
+            .flat_map(|plan| children(plan))
+            .filter(|p| p.is_dir() && !p.is_symlink())
+            .collect();
+        assert_eq!(runs.len(), 1, "one run expected: {runs:?}");
+        runs[0].clone()
+    }
+
+    pub fn summary(&self) -> Value {
+        read_json(&self.run_dir().join("summary.json"))
+    }
+}
+
+pub fn children(folder: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+    entries.map(|entry| entry.expect("readable").path()).collect()
+}
+
+pub fn read_json(path: &Path) -> Value {
+    serde_json::from_slice(&fs::read(path).expect("the file is there")).expect("it is JSON")
+}
+
+pub fn records(run_dir: &Path) -> Vec<Value> {
+    let text = fs::read_to_string(run_dir.join("records-000001.jsonl")).expect("a record log");
+    text.lines()
+        .map(|line| serde_json::from_str::<Value>(line).expect("each line is JSON"))
+        .filter(|line| line["type"] == "end")
+        .collect()
+}
+
+pub fn stage<'a>(summary: &'a Value, id: &str) -> &'a Value {
+    let stages = summary["stages"].as_array().expect("stages");
+    stages.iter().find(|stage| stage["id"] == id).unwrap_or_else(|| panic!("no stage {id}"))
+}
+
+pub fn code(output: &Output) -> i32 {
+    output.status.code().unwrap_or(-1)
+}
+
+pub fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
