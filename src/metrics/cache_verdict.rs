@@ -5,7 +5,7 @@
 //! judged by the share that was cached, because a chat template's preamble is cached even for a
 //! prompt nobody has ever sent.
 
-use crate::record::{CacheState, Record, ServerTimings};
+use crate::record::{CacheState, Exchange, Record, ServerTimings};
 
 /// From this share of the prompt on, a request is warm. A repeated prompt never reaches 1: at least
 /// its last token is computed again, and block-granular caches recompute the unfinished block.
@@ -21,6 +21,9 @@ pub const PREAMBLE_TOKENS: u64 = 32;
 /// The usual size of a cache block (vLLM's default). A prompt of less than four blocks may be as
 /// warm as it can be and still stay under [`WARM_SHARE`].
 pub const BLOCK_TOKENS: u64 = 16;
+
+/// The flag of an answer that came from a cache, by a server that does not say how much of it.
+const FROM_CACHE: &str = "from_cache";
 
 /// The verdict on one request.
 pub fn verdict(
@@ -39,6 +42,14 @@ pub fn verdict(
         None if cached <= PREAMBLE_TOKENS => CacheState::Unknown,
         None => CacheState::Mixed,
     }
+}
+
+/// What an answer says, by counts, or by yes or no where the server does not count.
+pub fn of_exchange(exchange: &Exchange) -> CacheState {
+    let by_counts =
+        verdict(exchange.cached_tokens, exchange.input_tokens, exchange.timings.as_ref());
+    let says_yes = exchange.flags.iter().any(|flag| flag == FROM_CACHE);
+    if by_counts == CacheState::Unknown && says_yes { CacheState::Warm } else { by_counts }
 }
 
 /// Cached tokens of a request as best known: the server's usage, else its own timings.

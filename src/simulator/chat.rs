@@ -1,26 +1,16 @@
-//! `/v1/chat/completions`: what is asked, and whether it can be had.
+//! `/v1/chat/completions`: what is asked.
 //!
-//! In: a request body. Out: a job for the engine and a reply to write, or a refusal in vLLM's
-//! words. Invariant: only requests that pass all checks get a number, in the order of arrival.
+//! In: a request body. Out: a [`Wish`], or what is wrong with it. It is typed, unlike the other
+//! APIs' bodies, because calibration drives this path as fast as it goes.
 
-use std::io;
-use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Deserialize;
 use serde_json::json;
 
-use super::engine::Job;
-use super::http::{Connection, Incoming};
-use super::reply::{Reply, ReplyText};
-use super::routes::{Next, error_body, respond};
-use super::server::{Shared, TruthEntry};
-use super::tokens::{self, Answer};
-use super::truth::TruthOutcome;
-use crate::plan::{Fault, FaultKind};
-
-/// Length of an answer that nothing else limits.
-const ANSWER_TOKENS: u64 = 64;
+use super::generate::Wish;
+use super::server::Shared;
+use super::tokens;
 
 #[derive(Debug, Deserialize)]
 struct ChatBody {
@@ -94,111 +84,22 @@ pub fn unix_seconds() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
-/// A request that passed the checks.
-#[derive(Debug)]
-pub struct Order {
-    prompt: Vec<u32>,
-    output_tokens: u64,
-    stream: bool,
-    /// Length of `prompt`.
-    pub prompt_tokens: u64,
-    /// What will be said.
-    pub answer: Answer,
-    /// Whether the request's limit ends the answer.
-    pub cut: bool,
-    /// Whether a stream ends with usage.
-    pub include_usage: bool,
-}
-
-/// Checks a body; an error is a status and a body.
-fn check(shared: &Shared, body: &[u8]) -> Result<Order, (u16, String)> {
-    let bad = |message: &str| (400, error_body(400, "BadRequestError", message));
-    let body: ChatBody = serde_json::from_slice(body).map_err(|error| bad(&error.to_string()))?;
-    if let Some(refusal) = unknown_model(shared, body.model.as_deref()) {
-        return Err((404, refusal));
-    }
+/// What a chat body asks; an error is the 400's message.
+pub fn read(body: &[u8]) -> Result<Wish, String> {
+    let body: ChatBody = serde_json::from_slice(body).map_err(|error| error.to_string())?;
     if body.messages.is_empty() {
-        return Err(bad("messages must not be empty"));
+        return Err("messages must not be empty".into());
     }
     if body.n.is_some_and(|n| n != 1) {
-        return Err(bad("the simulator gives one choice only: n must be 1"));
+        return Err("the simulator gives one choice only: n must be 1".into());
     }
-    let asked = body.max_completion_tokens.or(body.max_tokens);
-    if asked == Some(0) {
-        return Err(bad("max_tokens must be at least 1, got 0."));
-    }
-    let prompt = prompt(&body.messages);
-    let (longest, length) = (shared.config.max_model_len, prompt.len() as u64);
-    let wanted = length.saturating_add(asked.unwrap_or(1));
-    if wanted > longest {
-        return Err(bad(&format!(
-            "This model's maximum context length is {longest} tokens. However, you requested \
-             {wanted} tokens ({length} in the messages, {} in the completion). Please reduce the \
-             length of the messages or completion.",
-            asked.unwrap_or(1)
-        )));
-    }
-    let most = asked.unwrap_or(longest - length);
-    let natural = match body.ignore_eos {
-        Some(true) => most,
-        _ => ANSWER_TOKENS.max(body.min_tokens.unwrap_or(0)),
-    };
-    Ok(Order {
-        answer: Answer::new(shared.config.seed, &prompt),
-        prompt,
-        prompt_tokens: length,
-        output_tokens: natural.min(most),
-        cut: natural >= most,
+    Ok(Wish {
+        prompt: prompt(&body.messages),
+        model: body.model,
+        max_tokens: body.max_completion_tokens.or(body.max_tokens),
+        min_tokens: body.min_tokens,
+        ignore_eos: body.ignore_eos == Some(true),
         stream: body.stream.unwrap_or(false),
         include_usage: body.stream_options.and_then(|options| options.include_usage) == Some(true),
     })
-}
-
-/// Answers a generation request.
-pub async fn answer(
-    connection: &mut Connection,
-    shared: &Arc<Shared>,
-    request: Incoming,
-    read_ns: u64,
-) -> io::Result<Next> {
-    let keep_alive = request.keep_alive;
-    let order = match check(shared, &request.body) {
-        Ok(order) => order,
-        Err((status, body)) => return respond(connection, status, &body, keep_alive).await,
-    };
-    let (request_id, prompt_tokens) = (request.request_id, order.prompt_tokens);
-    let mut entry = TruthEntry::open(shared, request_id.clone(), read_ns, prompt_tokens);
-    let number = entry.number;
-    let fault = fault(&shared.config.faults, number);
-    match fault {
-        Some(FaultKind::Crash) => {
-            entry.end(TruthOutcome::Fault("crash"));
-            shared.stop.cancel();
-            return Ok(Next::Close);
-        }
-        Some(&FaultKind::Status(status)) => {
-            entry.write(0, None, Some(TruthOutcome::Status(status)));
-            let body = error_body(status, "SimulatedError", "a scripted fault");
-            return respond(connection, status, &body, keep_alive).await;
-        }
-        _ => {}
-    }
-    let text = ReplyText::new(shared, request_id.as_deref(), &order, &entry);
-    let Order { prompt, answer, output_tokens, cut, stream, .. } = order;
-    let job = Job { number, prompt, answer, output_tokens, cut };
-    let Ok(generation) = shared.submit(job) else {
-        entry.write(0, None, Some(TruthOutcome::Status(503)));
-        let message = "The engine is currently busy: its queue is full.";
-        let body = error_body(503, "ServiceUnavailableError", message);
-        return respond(connection, 503, &body, keep_alive).await;
-    };
-    let reply = Reply { connection, generation, entry, text, fault, keep_alive };
-    if stream { reply.stream().await } else { reply.whole().await }
-}
-
-fn fault(faults: &[Fault], number: u64) -> Option<&FaultKind> {
-    faults
-        .iter()
-        .find(|fault| number.checked_sub(fault.from).is_some_and(|past| past < fault.count))
-        .map(|fault| &fault.kind)
 }

@@ -49,6 +49,10 @@ pub struct Step {
     pub last: bool,
     /// Prompt tokens that came from the cache.
     pub cached: u64,
+    /// From the job's submission to the start of its prefill.
+    pub queued: u64,
+    /// From the start of prefill to the first token.
+    pub prefill: u64,
 }
 
 /// Too many are waiting already.
@@ -94,6 +98,9 @@ struct Sequence {
     blocks: Vec<u64>,
     cached: u64,
     generated: u64,
+    submitted_at: u64,
+    prefill_at: u64,
+    first_token_at: u64,
     /// Absent without jitter.
     jitter: Option<ChaCha8Rng>,
 }
@@ -104,7 +111,8 @@ pub struct Engine {
     config: SimulatorConfig,
     block_tokens: usize,
     cache: PrefixCache,
-    waiting: VecDeque<Job>,
+    /// Jobs without a slot, each with the time of its submission.
+    waiting: VecDeque<(Job, u64)>,
     running: HashMap<u64, Sequence>,
     /// Those that wait for prefill, in order; the first is in prefill when `prefilling`.
     prefill: VecDeque<u64>,
@@ -137,9 +145,9 @@ impl Engine {
     /// have been taken with [`Engine::advance`].
     pub fn submit(&mut self, job: Job, now: u64) -> Result<(), Busy> {
         if self.has_room() {
-            self.admit(job, now);
+            self.admit(job, now, now);
         } else if (self.waiting.len() as u64) < self.config.max_queue {
-            self.waiting.push_back(job);
+            self.waiting.push_back((job, now));
         } else {
             return Err(Busy);
         }
@@ -149,7 +157,7 @@ impl Engine {
     /// Drops a job at `now`, wherever it is; one that is done or unknown is no error.
     pub fn cancel(&mut self, number: u64, now: u64) {
         let queued = self.waiting.len();
-        self.waiting.retain(|job| job.number != number);
+        self.waiting.retain(|(job, _)| job.number != number);
         if self.waiting.len() < queued {
             self.counters.aborted += 1;
         } else if self.running.contains_key(&number) {
@@ -210,7 +218,8 @@ impl Engine {
         (self.running.len() as u64) < self.config.max_num_seqs.max(1)
     }
 
-    fn admit(&mut self, job: Job, at: u64) {
+    /// Gives a slot at `at` to a job that was submitted at `submitted_at`.
+    fn admit(&mut self, job: Job, submitted_at: u64, at: u64) {
         let number = job.number;
         let jitter = (self.config.jitter > 0.0).then(|| {
             let mut rng = ChaCha8Rng::seed_from_u64(self.config.seed);
@@ -220,7 +229,16 @@ impl Engine {
         self.running_tokens += job.prompt.len() as u64;
         let mut blocks = Vec::new();
         cache::extend_hashes(&mut blocks, &job.prompt, self.block_tokens);
-        let sequence = Sequence { job, blocks, cached: 0, generated: 0, jitter };
+        let sequence = Sequence {
+            job,
+            blocks,
+            cached: 0,
+            generated: 0,
+            submitted_at,
+            prefill_at: at,
+            first_token_at: at,
+            jitter,
+        };
         self.running.insert(number, sequence);
         self.plan(at, self.config.overhead, number, Due::Prefill);
     }
@@ -240,6 +258,7 @@ impl Engine {
         self.cache.touch(&usable[..matched]);
         let cached = matched * self.block_tokens;
         sequence.cached = cached as u64;
+        sequence.prefill_at = at;
         self.counters.cache_queries += prompt_tokens as u64;
         self.counters.cache_hits += cached as u64;
         let seconds = (prompt_tokens - cached) as f64 / self.config.prefill_rate
@@ -258,7 +277,18 @@ impl Engine {
         self.counters.generation_tokens += 1;
         let last = sequence.generated >= sequence.job.output_tokens;
         let cut = sequence.job.cut;
-        let step = Step { number, at, index, last, cached: sequence.cached };
+        if index == 0 {
+            sequence.first_token_at = at;
+        }
+        let step = Step {
+            number,
+            at,
+            index,
+            last,
+            cached: sequence.cached,
+            queued: sequence.prefill_at.saturating_sub(sequence.submitted_at),
+            prefill: sequence.first_token_at.saturating_sub(sequence.prefill_at),
+        };
         let interval = (1.0 + self.config.batch_cost * running) / self.config.decode_rate
             * spread(sequence.jitter.as_mut(), self.config.jitter);
         if index == 0 {
@@ -304,8 +334,8 @@ impl Engine {
             self.cache.touch(&blocks);
         }
         while self.has_room() {
-            let Some(job) = self.waiting.pop_front() else { break };
-            self.admit(job, at);
+            let Some((job, submitted_at)) = self.waiting.pop_front() else { break };
+            self.admit(job, submitted_at, at);
         }
     }
 

@@ -23,7 +23,7 @@ pub struct Incoming {
     pub method: String,
     /// The path without its query.
     pub path: String,
-    /// The value of `Authorization`.
+    /// The value of `Authorization`, or what `X-Api-Key` means in its words.
     pub authorization: Option<String>,
     /// The value of `X-Request-Id`.
     pub request_id: Option<String>,
@@ -238,6 +238,9 @@ fn parse_head(head: &str) -> Result<(Incoming, Framing, bool), ReadError> {
             expects = value.eq_ignore_ascii_case("100-continue");
         } else if name.eq_ignore_ascii_case("authorization") {
             request.authorization = Some(value.to_owned());
+        } else if name.eq_ignore_ascii_case("x-api-key") {
+            // Anthropic's way to say it.
+            request.authorization.get_or_insert_with(|| format!("Bearer {value}"));
         } else if name.eq_ignore_ascii_case("x-request-id") {
             request.request_id = Some(value.to_owned());
         }
@@ -247,10 +250,31 @@ fn parse_head(head: &str) -> Result<(Incoming, Framing, bool), ReadError> {
 
 /// A whole response.
 pub fn response(status: u16, content_type: &str, body: &[u8], keep_alive: bool) -> Vec<u8> {
+    response_with(status, content_type, &[], body, keep_alive)
+}
+
+/// A whole response with further headers.
+pub fn response_with(
+    status: u16,
+    content_type: &str,
+    headers: &[(&str, String)],
+    body: &[u8],
+    keep_alive: bool,
+) -> Vec<u8> {
     let close = if keep_alive { "" } else { "connection: close\r\n" };
+    let mut more = String::new();
+    for (name, value) in headers {
+        more.extend([
+            *name,
+            ": ",
+            value.as_str(),
+            "
+",
+        ]);
+    }
     let mut out = format!(
         "HTTP/1.1 {status} {}\r\nserver: runner-simulator\r\n{close}content-type: {content_type}\r\n\
-         content-length: {}\r\n\r\n",
+         {more}content-length: {}\r\n\r\n",
         reason(status),
         body.len()
     )
@@ -260,11 +284,10 @@ pub fn response(status: u16, content_type: &str, body: &[u8], keep_alive: bool) 
 }
 
 /// The head of a response whose body follows in chunks.
-pub fn stream_head(keep_alive: bool, out: &mut Vec<u8>) {
-    out.extend_from_slice(
-        b"HTTP/1.1 200 OK\r\nserver: runner-simulator\r\n\
-          content-type: text/event-stream; charset=utf-8\r\n",
-    );
+pub fn stream_head(content_type: &str, keep_alive: bool, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"HTTP/1.1 200 OK\r\nserver: runner-simulator\r\ncontent-type: ");
+    out.extend_from_slice(content_type.as_bytes());
+    out.extend_from_slice(b"\r\n");
     if !keep_alive {
         out.extend_from_slice(b"connection: close\r\n");
     }
@@ -280,6 +303,17 @@ pub fn push_event(pieces: &[&str], out: &mut Vec<u8>) {
         out.extend_from_slice(piece.as_bytes());
     }
     out.extend_from_slice(b"\n\n\r\n");
+}
+
+/// Bytes in a chunk of their own; nothing at all when there are none, since an empty chunk would end
+/// the body.
+pub fn push_chunk(bytes: &[u8], out: &mut Vec<u8>) {
+    if !bytes.is_empty() {
+        push_hex(bytes.len(), out);
+        out.extend_from_slice(b"\r\n");
+        out.extend_from_slice(bytes);
+        out.extend_from_slice(b"\r\n");
+    }
 }
 
 fn push_hex(value: usize, out: &mut Vec<u8>) {

@@ -6,15 +6,16 @@
 //! really *left* is in the truth log.
 //!
 //! `http` bytes ↔ requests · `server` connections and faults of the whole server · `routes` one
-//! answer per path · `chat` what is asked · `reply` what is written · `engine` which token is due when · `cache` and
-//! `tokens` what is warm · `alarm` waking up on time · `truth` the log. It speaks vLLM's way where
-//! servers differ.
+//! answer per path · `generate` and `chat` what is asked · `dialect` every other API's words ·
+//! `reply` what is written · `engine` which token is due when · `cache` and `tokens` what is warm ·
+//! `alarm` waking up on time · `truth` the log. It speaks vLLM's way where servers differ.
 
 mod alarm;
 mod cache;
 mod chat;
 pub mod dialect;
 mod engine;
+mod generate;
 mod http;
 mod reply;
 mod routes;

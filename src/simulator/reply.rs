@@ -1,22 +1,29 @@
-//! The chat answer on the wire, streamed and whole, with the scripted faults.
+//! An answer on the wire, streamed and whole, with the scripted faults.
 //!
-//! In: tokens as they come due. Out: bytes in vLLM's shapes, or what a fault makes of them.
+//! In: tokens as they come due. Out: bytes in the API's shapes, or what a fault makes of them.
 //! Invariant: a stamp goes into the truth log just before the write it belongs to, and a client
 //! that leaves frees its slot at once. A fault "after n tokens" strikes when token n + 1 is due, in
 //! its place; an answer that is shorter ends well.
+
+mod chat_text;
+mod dialect_text;
 
 use std::io;
 
 use serde_json::{Value, json};
 
-use super::chat::{self, Order};
 use super::engine::Step;
 use super::http::{self, Connection, LAST_CHUNK};
 use super::routes::{self, Next};
-use super::server::{Generation, Shared, TruthEntry};
-use super::tokens::Answer;
+use super::server::{Generation, TruthEntry};
 use super::truth::TruthOutcome;
 use crate::plan::FaultKind;
+
+pub use chat_text::ChatText;
+pub use dialect_text::DialectText;
+
+/// What an answer says that a fault spoils.
+const ERROR: &str = "EngineCore encountered an issue (a scripted fault).";
 
 /// Half of a JSON object, as [`FaultKind::Malformed`] sends it.
 const HALF_JSON: &str = r#"{"id":"chatcmpl-simulated","object":"chat.completion.chunk","choi"#;
@@ -32,21 +39,69 @@ pub struct Reply<'a> {
     pub keep_alive: bool,
 }
 
-/// The words around the tokens.
+/// The words around the tokens, by API.
 #[derive(Debug)]
-pub struct ReplyText {
-    id: String,
-    created: u64,
-    model: String,
-    /// What every chunk of the stream starts with.
-    chunk_head: String,
-    answer: Answer,
-    finish_reason: &'static str,
-    prompt_tokens: u64,
-    /// Whether usage reports cached tokens.
-    report_cached: bool,
-    /// Whether a stream ends with usage.
-    include_usage: bool,
+pub enum ReplyText {
+    /// `OpenAI` chat, the one on the fast path.
+    Chat(ChatText),
+    /// Every other API.
+    Dialect(Box<DialectText>),
+}
+
+impl ReplyText {
+    fn stream_type(&self) -> &'static str {
+        match self {
+            Self::Chat(_) => "text/event-stream; charset=utf-8",
+            Self::Dialect(text) => text.stream_type(),
+        }
+    }
+
+    fn push_open(&mut self, out: &mut Vec<u8>) {
+        if let Self::Dialect(text) = self {
+            text.push_open(out);
+        }
+    }
+
+    fn push_token(&mut self, step: Step, out: &mut Vec<u8>) {
+        match self {
+            Self::Chat(text) => text.push_token(step, out),
+            Self::Dialect(text) => text.push_token(step, out),
+        }
+    }
+
+    fn push_end(&mut self, step: Step, out: &mut Vec<u8>) {
+        match self {
+            Self::Chat(text) => text.push_end(step, out),
+            Self::Dialect(text) => text.push_end(step, out),
+        }
+    }
+
+    /// An error in the middle of a stream, and the stream's end.
+    fn push_error(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Chat(_) => {
+                http::push_event(&[&error().to_string()], out);
+                http::push_event(&["[DONE]"], out);
+                out.extend_from_slice(LAST_CHUNK);
+            }
+            Self::Dialect(text) => text.push_error(ERROR, out),
+        }
+    }
+
+    fn push_half(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Chat(_) => http::push_event(&[HALF_JSON], out),
+            Self::Dialect(text) => text.push_half(HALF_JSON, out),
+        }
+    }
+
+    /// The body of an answer that ends with `step`, and its further headers.
+    fn whole(&mut self, step: Step, first_token_at: u64) -> (Vec<u8>, Vec<(&'static str, String)>) {
+        match self {
+            Self::Chat(text) => (text.whole(step).into_bytes(), Vec::new()),
+            Self::Dialect(text) => text.whole(step, first_token_at),
+        }
+    }
 }
 
 impl Reply<'_> {
@@ -70,7 +125,8 @@ impl Reply<'_> {
 
     async fn send_stream(&mut self) -> io::Result<Next> {
         let mut out = Vec::with_capacity(1024);
-        http::stream_head(self.keep_alive, &mut out);
+        http::stream_head(self.text.stream_type(), self.keep_alive, &mut out);
+        self.text.push_open(&mut out);
         let mut batch = Vec::new();
         // With rates beyond measure the tokens are due with the headers: one write for all.
         while let Ok(step) = self.generation.steps.try_recv() {
@@ -87,10 +143,10 @@ impl Reply<'_> {
                     }
                     Some(FaultKind::Malformed(_)) => {
                         complete = TruthOutcome::Fault("malformed");
-                        http::push_event(&[HALF_JSON], &mut out);
+                        self.text.push_half(&mut out);
                     }
                     Some(fault) => {
-                        end = spoil(fault, &mut out);
+                        end = spoil(fault, &self.text, &mut out);
                         break;
                     }
                 }
@@ -115,9 +171,13 @@ impl Reply<'_> {
 
     async fn send_whole(&mut self) -> io::Result<Next> {
         let mut batch = Vec::new();
+        let mut first_token_at = 0;
         let (last, struck) = loop {
             batch.clear();
             self.wait(&mut batch).await?;
+            if let Some(first) = batch.first().filter(|step| step.index == 0) {
+                first_token_at = first.at;
+            }
             let fault =
                 self.fault.filter(|fault| batch.iter().any(|step| strikes(fault, step.index)));
             match batch.last() {
@@ -125,12 +185,12 @@ impl Reply<'_> {
                 _ => {}
             }
         };
-        let body = self.text.whole(last);
-        let half = &body.as_bytes()[..body.len() / 2];
+        let (body, headers) = self.text.whole(last, first_token_at);
+        let half = &body[..body.len() / 2];
         let keep = self.keep_alive;
         let (bytes, outcome, next) = match struck {
             None => {
-                let bytes = http::response(200, routes::JSON, body.as_bytes(), keep);
+                let bytes = http::response_with(200, routes::JSON, &headers, &body, keep);
                 (bytes, TruthOutcome::Complete, Next::Keep)
             }
             Some(FaultKind::Stall(_)) => {
@@ -147,7 +207,7 @@ impl Reply<'_> {
             }
             Some(fault) => {
                 // Half of what the headers promise.
-                let mut bytes = http::response(200, routes::JSON, body.as_bytes(), false);
+                let mut bytes = http::response(200, routes::JSON, &body, false);
                 bytes.truncate(bytes.len() - body.len() + half.len());
                 let truncated = matches!(fault, FaultKind::Truncate(_));
                 let name = if truncated { "truncate" } else { "disconnect" };
@@ -196,7 +256,7 @@ fn strikes(fault: &FaultKind, index: u64) -> bool {
 }
 
 /// Ends a stream as the fault says.
-fn spoil(fault: &FaultKind, out: &mut Vec<u8>) -> Option<(TruthOutcome, Next)> {
+fn spoil(fault: &FaultKind, text: &ReplyText, out: &mut Vec<u8>) -> Option<(TruthOutcome, Next)> {
     match fault {
         FaultKind::Truncate(_) => {
             out.extend_from_slice(LAST_CHUNK);
@@ -209,9 +269,7 @@ fn spoil(fault: &FaultKind, out: &mut Vec<u8>) -> Option<(TruthOutcome, Next)> {
         }
         FaultKind::Stall(_) => Some((SILENT, Next::Close)),
         FaultKind::ErrorEvent(_) => {
-            http::push_event(&[&error().to_string()], out);
-            http::push_event(&["[DONE]"], out);
-            out.extend_from_slice(LAST_CHUNK);
+            text.push_error(out);
             Some((TruthOutcome::Fault("error_event"), Next::Keep))
         }
         FaultKind::Malformed(_) | FaultKind::Status(_) | FaultKind::Crash => None,
@@ -220,102 +278,7 @@ fn spoil(fault: &FaultKind, out: &mut Vec<u8>) -> Option<(TruthOutcome, Next)> {
 
 fn error() -> Value {
     json!({"error": {
-        "message": "EngineCore encountered an issue (a scripted fault).",
+        "message": ERROR,
         "type": "InternalServerError", "param": null, "code": 500,
     }})
 }
-
-impl ReplyText {
-    /// The words for one answer.
-    pub fn new(
-        shared: &Shared,
-        request_id: Option<&str>,
-        order: &Order,
-        entry: &TruthEntry,
-    ) -> Self {
-        // Like vLLM, the answer's id carries the client's; only a tame one, since it goes into JSON.
-        let id = match request_id.filter(|id| id.bytes().all(|byte| byte.is_ascii_graphic())) {
-            Some(id) => format!("chatcmpl-{id}"),
-            None => format!("chatcmpl-{:016x}", entry.number),
-        };
-        let (created, model) = (chat::unix_seconds(), shared.config.model.clone());
-        let (quoted_id, quoted_model) = (json!(id), json!(model));
-        let chunk_head = format!(
-            r#"{{"id":{quoted_id},"object":"chat.completion.chunk","created":{created},"model":{quoted_model},"choices":["#
-        );
-        Self {
-            id,
-            created,
-            model,
-            chunk_head,
-            answer: order.answer,
-            finish_reason: if order.cut { "length" } else { "stop" },
-            prompt_tokens: order.prompt_tokens,
-            report_cached: shared.config.report_cached_tokens,
-            include_usage: order.include_usage,
-        }
-    }
-
-    /// A token's chunk; the first brings the role's chunk along, the last the reason of its end.
-    fn push_token(&self, step: Step, out: &mut Vec<u8>) {
-        let head = self.chunk_head.as_str();
-        if step.index == 0 {
-            let role = r#"{"index":0,"delta":{"role":"assistant","content":""},"logprobs":null,"finish_reason":null}],"prompt_token_ids":null}"#;
-            http::push_event(&[head, role], out);
-        }
-        let open = r#"{"index":0,"delta":{"content":""#;
-        let word = self.answer.word(step.index);
-        if step.last {
-            let close = r#""},"logprobs":null,"finish_reason":""#;
-            let end = r#"","stop_reason":null,"token_ids":null}]}"#;
-            http::push_event(&[head, open, word, close, self.finish_reason, end], out);
-        } else {
-            let close = r#""},"logprobs":null,"finish_reason":null,"token_ids":null}]}"#;
-            http::push_event(&[head, open, word, close], out);
-        }
-    }
-
-    /// What follows the last token.
-    fn push_end(&self, step: Step, out: &mut Vec<u8>) {
-        if self.include_usage {
-            let usage =
-                format!(r#"],"usage":{},"system_fingerprint":"{FINGERPRINT}"}}"#, self.usage(step));
-            http::push_event(&[&self.chunk_head, &usage], out);
-        }
-        http::push_event(&["[DONE]"], out);
-        out.extend_from_slice(LAST_CHUNK);
-    }
-
-    fn usage(&self, step: Step) -> Value {
-        let (prompt, completion) = (self.prompt_tokens, step.index + 1);
-        let details = self.report_cached.then(|| json!({"cached_tokens": step.cached}));
-        json!({
-            "prompt_tokens": prompt, "total_tokens": prompt + completion,
-            "completion_tokens": completion, "prompt_tokens_details": details,
-        })
-    }
-
-    /// The body of an answer that ends with `step`.
-    fn whole(&self, step: Step) -> String {
-        let text: String = (0..=step.index).map(|index| self.answer.word(index)).collect();
-        json!({
-            "id": self.id, "object": "chat.completion", "created": self.created,
-            "model": self.model,
-            "choices": [{
-                "index": 0,
-                "message": {
-                    "role": "assistant", "content": text, "refusal": null, "annotations": null,
-                    "audio": null, "function_call": null, "tool_calls": [], "reasoning": null,
-                },
-                "logprobs": null, "finish_reason": self.finish_reason, "stop_reason": null,
-                "token_ids": null,
-            }],
-            "service_tier": null, "system_fingerprint": FINGERPRINT, "usage": self.usage(step),
-            "prompt_logprobs": null, "prompt_token_ids": null, "kv_transfer_params": null,
-        })
-        .to_string()
-    }
-}
-
-/// What the answer says of its maker.
-const FINGERPRINT: &str = concat!("runner-simulator-", env!("CARGO_PKG_VERSION"));

@@ -1,7 +1,7 @@
 //! One answer per path.
 //!
-//! In: a request. Out: a response as vLLM gives it. To add a dialect: a file like `chat.rs` and a
-//! line in [`answer`].
+//! In: a request. Out: a response as vLLM gives it; what generates text is in `generate`, whatever
+//! its API.
 
 use std::fmt::Write as _;
 use std::io;
@@ -12,6 +12,7 @@ use serde_json::json;
 
 use super::chat::{self, ChatMessage};
 use super::engine::Counters;
+use super::generate;
 use super::http::{self, Connection, Incoming};
 use super::server::Shared;
 use super::tokens;
@@ -38,19 +39,20 @@ pub async fn answer(
     read_ns: u64,
 ) -> io::Result<Next> {
     let keep_alive = request.keep_alive;
+    let config = &shared.config;
+    let generates = generate::is_at(config, &request.path);
     // Like vLLM, the key guards the API and not the side doors.
-    if request.path.starts_with("/v1/") && !has_key(shared, &request) {
+    if (generates || request.path.starts_with("/v1/")) && !has_key(shared, &request) {
         let body = json!({"error": {
             "message": "Incorrect API key provided.",
             "type": "invalid_request_error", "param": null, "code": "invalid_api_key",
         }});
         return respond(connection, 401, &body.to_string(), keep_alive).await;
     }
-    let config = &shared.config;
     let reset = config.reset_prefix_cache;
     let (status, body) = match (request.method.as_str(), request.path.as_str()) {
-        ("POST", "/v1/chat/completions") => {
-            return chat::answer(connection, shared, request, read_ns).await;
+        ("POST", _) if generates => {
+            return generate::answer(connection, shared, request, read_ns).await;
         }
         ("GET", "/v1/models") => (200, models(shared)),
         ("POST", "/tokenize") => tokenize(shared, &request.body),
@@ -72,14 +74,14 @@ pub async fn answer(
         (_, "/reset_prefix_cache") if !reset => (404, not_found()),
         (
             _,
-            "/v1/chat/completions"
-            | "/v1/models"
+            "/v1/models"
             | "/tokenize"
             | "/metrics"
             | "/reset_prefix_cache"
             | "/version"
             | "/health",
         ) => (405, json!({"detail": "Method Not Allowed"}).to_string()),
+        _ if generates => (405, json!({"detail": "Method Not Allowed"}).to_string()),
         _ => (404, not_found()),
     };
     respond(connection, status, &body, keep_alive).await

@@ -174,8 +174,7 @@ impl Post {
         let output_tokens = tokens::output_counts(&exchange, tokenizer);
         let cached_tokens =
             exchange.cached_tokens.or(exchange.timings.and_then(|timings| timings.cache_n));
-        let cache =
-            cache_verdict::verdict(cached_tokens, exchange.input_tokens, exchange.timings.as_ref());
+        let cache = cache_verdict::of_exchange(&exchange);
         let error = exchange.outcome.class().map(|class| ErrorInfo {
             message: exchange.error_message.unwrap_or_else(|| class.clone()),
             class,

@@ -178,11 +178,7 @@ impl Prover<'_> {
             exchange.cached_tokens.or(exchange.timings.and_then(|timings| timings.cache_n));
         let ttft_ns = exchange.first_token_ns.map(|at| at.saturating_sub(exchange.sent_ns));
         Ok(Sight {
-            state: cache_verdict::verdict(
-                cached_tokens,
-                exchange.input_tokens,
-                exchange.timings.as_ref(),
-            ),
+            state: cache_verdict::of_exchange(&exchange),
             prompt_tokens: exchange.input_tokens,
             cached_tokens,
             ttft_ms: ttft_ns.map(|ns| ns as f64 / 1e6),

@@ -4,6 +4,7 @@
 mod live;
 mod requests;
 mod round_trip;
+mod run;
 mod streams;
 
 use runner::client::dialect::{self, Deltas, Usage};

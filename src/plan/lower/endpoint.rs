@@ -14,7 +14,9 @@ use crate::plan::bind::{Named, Spanned};
 use crate::plan::diagnostic::{Code, Diagnostic};
 use crate::plan::file::{ApiWord, EndpointFile, EndpointKeys, TimeSpan, TimeoutKeys};
 use crate::plan::source::{At, Span};
-use crate::plan::{Api, Endpoint, Location, Target, Timeouts, TokenizerConfig, suggest};
+use crate::plan::{
+    Api, Endpoint, Location, SimulatorConfig, Target, Timeouts, TokenizerConfig, suggest,
+};
 
 /// The file that the place of `--endpoint` is in: none.
 const COMMAND_LINE: &str = "--endpoint";
@@ -142,9 +144,15 @@ impl Lowering<'_> {
     /// One endpoint out of its keys.
     pub(super) fn endpoint(&mut self, layered: &Layered, seed: u64) -> Option<Endpoint> {
         let Layered { keys, name, at } = layered;
+        let api = keys.api.map_or(Api::OpenaiChat, api);
         let target = match (&keys.simulator, &keys.url) {
             (Some(simulator), _) => {
-                Some(Target::Simulator(Box::new(self.simulator(simulator, seed))))
+                let json = match &api {
+                    Api::Json(json) => Some(json.clone()),
+                    _ => None,
+                };
+                let config = SimulatorConfig { json, ..self.simulator(simulator, seed) };
+                Some(Target::Simulator(Box::new(config)))
             }
             (None, Some(url)) => self.url("url", url).map(Target::Url),
             (None, None) => {
@@ -184,7 +192,7 @@ impl Lowering<'_> {
                 Target::Url(url) => authority(url),
             }),
             target,
-            api: keys.api.map_or(Api::OpenaiChat, api),
+            api,
             model: filled(keys.model.clone()).map(|model| model.value.trim().to_owned()),
             api_key,
             headers,

@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use super::JsonApi;
+
 /// The embedded simulator: an OpenAI-style server with a block-granular LRU prefix cache.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SimulatorConfig {
@@ -39,6 +41,8 @@ pub struct SimulatorConfig {
     pub report_cached_tokens: bool,
     /// Scripted faults, by request number.
     pub faults: Vec<Fault>,
+    /// The JSON API of the endpoint, served at its own path; none when the endpoint speaks another.
+    pub json: Option<Box<JsonApi>>,
 }
 
 impl Default for SimulatorConfig {
@@ -60,6 +64,7 @@ impl Default for SimulatorConfig {
             reset_prefix_cache: true,
             report_cached_tokens: true,
             faults: Vec::new(),
+            json: None,
         }
     }
 }

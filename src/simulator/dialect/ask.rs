@@ -65,21 +65,62 @@ impl Ask {
                 }));
             }
             Some(plain @ Value::String(_)) => messages.push(("user".to_owned(), text(plain))),
+            // A body of the plan's own making may keep its prompt anywhere: all its text it is.
+            _ if matches!(api, Api::Json(_)) => messages.push(("user".to_owned(), texts(body))),
             _ => return Err(AskError(format!("`{prompt}` is missing or no text"))),
         }
         if *api == Api::AnthropicMessages && count(limit).is_none() {
             return Err(AskError("max_tokens: Field required".into()));
         }
-        let default_stream = matches!(api, Api::OllamaChat | Api::OllamaGenerate);
+        // Ollama streams unless told not to; so does a body of the plan's own making, which says
+        // nothing of it, where answers are streams.
+        let default_stream = match api {
+            Api::OllamaChat | Api::OllamaGenerate => true,
+            Api::Json(json) => json.body.is_some(),
+            _ => false,
+        };
         Ok(Self {
             messages,
             model: body.get("model").and_then(Value::as_str).map(str::to_owned),
-            max_tokens: count(limit),
+            max_tokens: count(limit).or_else(|| {
+                matches!(api, Api::Json(_))
+                    .then(|| LIMITS.iter().find_map(|key| found(body, key)))?
+            }),
             min_tokens: count("min_tokens"),
             ignore_eos: flag(option("ignore_eos")).unwrap_or(false),
             stream: stream.or(flag(body.get("stream"))).unwrap_or(default_stream),
             include_usage: flag(body.pointer("/stream_options/include_usage")).unwrap_or(false),
         })
+    }
+}
+
+/// Names under which bodies of the plan's own making may keep their limit.
+const LIMITS: [&str; 5] =
+    ["max_tokens", "max_new_tokens", "max_output_tokens", "num_predict", "n_predict"];
+
+/// The number under `key`, at any depth.
+fn found(value: &Value, key: &str) -> Option<u64> {
+    match value {
+        Value::Object(fields) => fields
+            .get(key)
+            .and_then(Value::as_u64)
+            .or_else(|| fields.values().find_map(|value| found(value, key))),
+        Value::Array(items) => items.iter().find_map(|value| found(value, key)),
+        _ => None,
+    }
+}
+
+/// All strings at any depth, in order, but for what names the model.
+fn texts(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(items) => items.iter().map(texts).collect(),
+        Value::Object(fields) => fields
+            .iter()
+            .filter(|(key, _)| *key != "model")
+            .map(|(_, value)| texts(value))
+            .collect(),
+        _ => String::new(),
     }
 }
 

@@ -34,9 +34,13 @@ pub(super) fn close(writer: &Writer, api: &JsonApi, totals: &Totals, out: &mut V
 }
 
 pub(super) fn error(api: &JsonApi, message: &str, out: &mut Vec<u8>) {
+    push(api, &refusal(api, message), out);
+}
+
+pub(super) fn refusal(api: &JsonApi, message: &str) -> Value {
     let mut value = json!({});
     put(&mut value, api.error.as_deref().unwrap_or("/error"), json!(message));
-    push(api, &value, out);
+    value
 }
 
 pub(super) fn whole(writer: &Writer, api: &JsonApi, totals: &Totals) -> Value {

@@ -20,7 +20,7 @@ mod triton;
 
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 pub use self::ask::{Ask, AskError};
 use crate::plan::Api;
@@ -52,6 +52,21 @@ pub fn generate_api(body: &Value) -> (Api, Option<bool>) {
         (Api::Sglang, None)
     } else {
         (Api::Json(Box::default()), None)
+    }
+}
+
+/// The body of a refusal, in the API's words.
+pub fn refusal(api: &Api, status: u16, kind: &str, message: &str) -> Value {
+    match api {
+        Api::AnthropicMessages => {
+            json!({"type": "error", "error": {"type": kind, "message": message}})
+        }
+        Api::OllamaChat | Api::OllamaGenerate | Api::Triton => json!({"error": message}),
+        Api::Tgi => json!({"error": message, "error_type": kind}),
+        Api::Json(api) => json::refusal(api, message),
+        _ => json!({"error": {
+            "message": message, "type": kind, "param": null, "code": status,
+        }}),
     }
 }
 
@@ -214,9 +229,8 @@ impl Writer {
             Api::Triton => triton::error(message, out),
             Api::Json(api) => json::error(api, message, out),
             Api::OpenaiChat | Api::OpenaiCompletions | Api::Sglang | Api::LlamacppCompletion => {
-                let error =
-                    serde_json::json!({"message": message, "type": "server_error", "code": 500});
-                event(&serde_json::json!({"error": error}), out);
+                let error = json!({"message": message, "type": "server_error", "code": 500});
+                event(&json!({"error": error}), out);
             }
         }
     }

@@ -49,6 +49,7 @@ impl Lowering<'_> {
             reset_prefix_cache: keys.reset_prefix_cache.unwrap_or(default.reset_prefix_cache),
             report_cached_tokens: keys.report_cached_tokens.unwrap_or(default.report_cached_tokens),
             faults: if keys.faults.is_empty() { default.faults } else { faults },
+            json: default.json,
         }
     }
 
