@@ -12,8 +12,6 @@ use url::Url;
 use super::ending::seconds;
 use super::side_door::{Answer, Cause, NoAnswer};
 use super::{Client, ClientError, join, tokenize};
-use crate::plan::Endpoint;
-use crate::record::RunClock;
 
 /// Longest preflight.
 pub const TOTAL: Duration = Duration::from_secs(20);
@@ -93,17 +91,6 @@ impl From<ClientError> for PreflightError {
     fn from(error: ClientError) -> Self {
         Self::new(error.to_string(), "correct the endpoint in the plan")
     }
-}
-
-/// Makes a client for `endpoint` and probes its server. Nothing but short questions is sent.
-pub async fn preflight(
-    endpoint: &Endpoint,
-    base_url: &Url,
-    clock: RunClock,
-    cancel: &CancellationToken,
-) -> Result<Server, PreflightError> {
-    let client = Client::new(endpoint, base_url, clock)?;
-    probe(&client, endpoint.model.as_deref(), cancel).await
 }
 
 /// Asks the server who it is and whether it has `model` (its first when `None`).

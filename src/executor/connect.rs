@@ -11,10 +11,17 @@ use url::Url;
 use super::RunError;
 use super::manifest::ManifestEndpoint;
 use crate::client::Client;
-use crate::client::probe::{self, Server, ServerKind};
-use crate::plan::{Endpoint, Plan, Target};
+use crate::client::probe::{self, PreflightError, Server, ServerKind};
+use crate::client::tokenize::tokenize;
+use crate::plan::{Endpoint, Plan, Target, TokenizerConfig};
 use crate::record::RunClock;
 use crate::simulator::Simulator;
+use crate::workload::filler::filler;
+use crate::workload::store::Store;
+use crate::workload::tokenizer::Tokenizer;
+
+/// Tokens of the text that the server counts once, to learn how long its tokens are.
+const SAMPLE_TOKENS: u64 = 512;
 
 /// A reached endpoint.
 pub(super) struct Connection {
@@ -22,6 +29,8 @@ pub(super) struct Connection {
     pub client: Client,
     /// What preflight learnt.
     pub server: Server,
+    /// How its tokens are counted.
+    pub tokenizer: Tokenizer,
     endpoint: Endpoint,
     simulator: Option<Simulator>,
 }
@@ -36,6 +45,7 @@ impl Connections {
     /// Reaches every endpoint that a stage uses; stages with equal endpoints share one.
     pub(super) async fn open(
         plan: &Plan,
+        store: &Store,
         clock: RunClock,
         cancel: &CancellationToken,
     ) -> Result<Self, RunError> {
@@ -46,7 +56,7 @@ impl Connections {
             let position = if let Some(position) = known {
                 position
             } else {
-                let connection = Connection::open(&stage.endpoint, clock, cancel).await?;
+                let connection = Connection::open(&stage.endpoint, store, clock, cancel).await?;
                 connections.reached.push(connection);
                 connections.reached.len() - 1
             };
@@ -89,6 +99,7 @@ impl Connections {
 impl Connection {
     async fn open(
         endpoint: &Endpoint,
+        store: &Store,
         clock: RunClock,
         cancel: &CancellationToken,
     ) -> Result<Self, RunError> {
@@ -107,7 +118,9 @@ impl Connection {
         let client = Client::new(endpoint, &url, clock).map_err(|error| preflight(error.into()))?;
         let server =
             probe::probe(&client, endpoint.model.as_deref(), cancel).await.map_err(preflight)?;
-        Ok(Self { client, server, endpoint: endpoint.clone(), simulator })
+        let tokenizer =
+            tokenizer(&endpoint.tokenizer, store, &client, &server).await.map_err(preflight)?;
+        Ok(Self { client, server, tokenizer, endpoint: endpoint.clone(), simulator })
     }
 
     fn described(&self) -> ManifestEndpoint {
@@ -120,6 +133,36 @@ impl Connection {
             model: Some(self.server.model.clone()),
             server: Some(self.server.kind.name().to_owned()),
             server_version: self.server.version.clone(),
+        }
+    }
+}
+
+/// How the endpoint's tokens are counted, tried out.
+async fn tokenizer(
+    config: &TokenizerConfig,
+    store: &Store,
+    client: &Client,
+    server: &Server,
+) -> Result<Tokenizer, PreflightError> {
+    match config {
+        TokenizerConfig::File(path) => store.tokenizer(path).ok_or_else(|| PreflightError {
+            what: format!("{} was not read", path.display()),
+            help: "this is a bug of runner".to_owned(),
+        }),
+        TokenizerConfig::Estimate => Ok(Tokenizer::Estimate),
+        TokenizerConfig::Auto if !server.has_tokenize => Ok(Tokenizer::Estimate),
+        TokenizerConfig::Auto | TokenizerConfig::Server => {
+            let sample = filler(0, 0, SAMPLE_TOKENS, &Tokenizer::Estimate);
+            match (tokenize(client, server, &sample).await, config) {
+                (Some(tokens), _) => Ok(Tokenizer::server_rate(&sample, tokens)),
+                (None, TokenizerConfig::Server) => Err(PreflightError {
+                    what: "the server has no working /tokenize, which `tokenizer: server` needs"
+                        .to_owned(),
+                    help: "use `tokenizer: auto`, or give the path of the model's tokenizer.json"
+                        .to_owned(),
+                }),
+                (None, _) => Ok(Tokenizer::Estimate),
+            }
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Floor 5: walks the graph, records, shows progress.
 //!
 //! In: a checked plan and its graph. Out: a run directory and a [`Finished`] run. Order of events:
-//! the run directory and the sinks are opened, then every endpoint is reached (preflight), and only
+//! the run directory is made, the plan's files are read, the sinks are opened, then every endpoint is reached (preflight), and only
 //! then is the first request sent. Invariant: nothing is sent when any of these fails, and the
 //! directory is finished whatever happens after.
 
@@ -25,6 +25,7 @@ use crate::record::{RECORD_VERSION, RunClock, RunLine};
 use crate::report::view::Background;
 use crate::sink::{self, OpenSink, SinkError};
 use crate::stage::Stop;
+use crate::workload::store::{Store, StoreError};
 use connect::Connections;
 use guard::{Watch, guards};
 use manifest::{Host, MANIFEST_VERSION, Manifest, ManifestPlan};
@@ -64,6 +65,9 @@ pub enum RunError {
         "the run directory can't be used: {0}\n  help: choose another folder with --results FOLDER or the plan's `results:`"
     )]
     Directory(#[from] RunDirError),
+    /// A file of the plan can't be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// A sink could not be opened.
     #[error("sink {0}")]
     Sink(#[from] SinkError),
@@ -94,7 +98,7 @@ pub async fn run(plan: &Plan, graph: &Graph, options: RunOptions) -> Result<Fini
     let started_at = jiff::Timestamp::now().to_string();
 
     let directory = RunDir::create(&plan.results, &plan.name)?;
-    let (sinks, connections) = match open(plan, clock, &stop).await {
+    let Opened { store, sinks, connections } = match open(plan, clock, &stop).await {
         Ok(opened) if !stop.drain.is_cancelled() => opened,
         result => {
             // An empty directory would look like a run that was lost.
@@ -130,6 +134,7 @@ pub async fn run(plan: &Plan, graph: &Graph, options: RunOptions) -> Result<Fini
         plan,
         graph,
         connections: &connections,
+        store: &store,
         run_nonce: &run_nonce,
         records: &records,
         clock,
@@ -163,15 +168,19 @@ pub async fn run(plan: &Plan, graph: &Graph, options: RunOptions) -> Result<Fini
     Ok(Finished { summary: done.summary, directory: path, unfinished })
 }
 
+/// What a run needs, open.
+struct Opened {
+    store: Store,
+    sinks: Vec<OpenSink>,
+    connections: Connections,
+}
+
 /// Opens what a run needs, in the order in which it costs the world something.
-async fn open(
-    plan: &Plan,
-    clock: RunClock,
-    stop: &Stop,
-) -> Result<(Vec<OpenSink>, Connections), RunError> {
+async fn open(plan: &Plan, clock: RunClock, stop: &Stop) -> Result<Opened, RunError> {
+    let store = Store::open(plan)?;
     let sinks = sink::open_all(&plan.sinks, Path::new("."), &Background::of(plan))?;
-    let connections = Connections::open(plan, clock, &stop.drain).await?;
-    Ok((sinks, connections))
+    let connections = Connections::open(plan, &store, clock, &stop.drain).await?;
+    Ok(Opened { store, sinks, connections })
 }
 
 /// Ends the run when nothing of it is kept any more: what is in flight is cut, and the walk is

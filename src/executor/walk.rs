@@ -13,12 +13,14 @@ use crate::graph::Graph;
 use crate::plan::{Plan, Stage};
 use crate::record::{RecordSender, RunClock, StageState};
 use crate::stage::{self, StageContext, Stop};
+use crate::workload::store::Store;
 
 /// Everything the walk hands on to stages.
 pub(super) struct Walk<'a> {
     pub plan: &'a Plan,
     pub graph: &'a Graph,
     pub connections: &'a Connections,
+    pub store: &'a Store,
     pub run_nonce: &'a str,
     pub records: &'a RecordSender,
     pub clock: RunClock,
@@ -103,6 +105,8 @@ impl Walk<'_> {
             params: &params,
             client: &connection.client,
             server: &connection.server,
+            tokenizer: &connection.tokenizer,
+            store: self.store,
             records: self.records,
             clock: self.clock,
             stop: &self.guards[node].stop,
@@ -122,6 +126,8 @@ impl Walk<'_> {
                 params: &serde_json::Value::Null,
                 client: &connection.client,
                 server: &connection.server,
+                tokenizer: &connection.tokenizer,
+                store: self.store,
                 records: self.records,
                 clock: self.clock,
                 stop: &self.guards[node].stop,

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use futures::future::join_all;
 
 use super::exchange::Post;
-use super::{StageContext, StageOutcome, tokens, unless_cut};
+use super::{StageContext, StageOutcome, unless_cut};
 use crate::client::probe;
 use crate::plan::Repeat;
 use crate::record::Outcome;
@@ -30,7 +30,7 @@ struct Shared<'a> {
 
 /// Sends the stage's requests.
 pub(super) async fn run(context: &StageContext<'_>, repeat: &Repeat) -> StageOutcome {
-    let tokenizer = tokens::tokenizer(context).await;
+    let tokenizer = context.tokenizer;
     let settings = PromptSettings {
         stage: &context.stage.id,
         seed: context.seed,
@@ -38,14 +38,10 @@ pub(super) async fn run(context: &StageContext<'_>, repeat: &Repeat) -> StageOut
         params: context.params,
         context_tokens: context.server.context_tokens,
     };
-    let workload = tokenizer.map_err(|error| error.to_string()).and_then(|tokenizer| {
-        PromptWorkload::new(repeat, &settings, tokenizer.clone())
-            .map(|workload| (workload, tokenizer))
-            .map_err(|error| error.to_string())
-    });
-    let (workload, tokenizer) = match workload {
+    let made = PromptWorkload::new(repeat, &settings, context.store, tokenizer.clone());
+    let workload = match made {
         Ok(workload) => workload,
-        Err(reason) => return give_up(context, repeat.requests, 0, reason).await,
+        Err(error) => return give_up(context, repeat.requests, 0, error.to_string()).await,
     };
     // A prompt that was abandoned, or a flush just done, may still keep the server busy.
     super::flush::wait_until_idle(context).await;
@@ -54,7 +50,7 @@ pub(super) async fn run(context: &StageContext<'_>, repeat: &Repeat) -> StageOut
         context,
         post: Post::of(context, None),
         workload: &workload,
-        tokenizer: &tokenizer,
+        tokenizer,
         requests: repeat.requests,
         next: AtomicU64::new(0),
         is_endpoint_gone: AtomicBool::new(false),

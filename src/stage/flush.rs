@@ -9,7 +9,7 @@
 
 use std::time::Duration;
 
-use super::{StageContext, StageOutcome, tokens, unless_cut};
+use super::{StageContext, StageOutcome, unless_cut};
 use crate::client::flush as control;
 use crate::metrics::cache_verdict;
 use crate::plan::{Flush, FlushMethod};
@@ -17,7 +17,6 @@ use crate::record::{CacheState, Exchange, FlushAttempt, FlushLine, FlushState, L
 use crate::request::{Message, Request};
 use crate::workload::filler::filler;
 use crate::workload::prompt::nonce;
-use crate::workload::tokenizer::Tokenizer;
 
 /// Length of a canary: several blocks of the coarsest cache seen (vLLM on CPU: 128 tokens), and so
 /// long that the chat template's own prefix is under the tenth from which on llama.cpp takes a slot
@@ -68,11 +67,7 @@ impl Sight {
 
 /// Runs the stage.
 pub(super) async fn run(context: &StageContext<'_>, flush: &Flush) -> StageOutcome {
-    let tokenizer = match tokens::tokenizer(context).await {
-        Ok(tokenizer) => tokenizer,
-        Err(error) => return StageOutcome::failed(error.to_string()),
-    };
-    let prover = Prover { context, flush, tokenizer };
+    let prover = Prover { context, flush };
     match prover.prove().await {
         Ok(line) => {
             context.records.send(Line::Flush(line)).await;
@@ -90,7 +85,6 @@ pub(super) async fn run(context: &StageContext<'_>, flush: &Flush) -> StageOutco
 struct Prover<'a> {
     context: &'a StageContext<'a>,
     flush: &'a Flush,
-    tokenizer: Tokenizer,
 }
 
 impl Prover<'_> {
@@ -165,7 +159,8 @@ impl Prover<'_> {
     /// Sends a canary and reads its cache state.
     async fn look(&self, canary: u64) -> Result<Sight, String> {
         let room = self.room().unwrap_or(CANARY_TOKENS);
-        let document = filler(self.context.seed, canary, CANARY_TOKENS.min(room), &self.tokenizer);
+        let document =
+            filler(self.context.seed, canary, CANARY_TOKENS.min(room), self.context.tokenizer);
         let exchange = self.ask("canary", canary, &document).await;
         if exchange.outcome != Outcome::Ok {
             let why = exchange.error_message.or(exchange.outcome.class());
@@ -206,7 +201,7 @@ impl Prover<'_> {
                 break;
             }
             let index = round * requests + number + 1;
-            let document = filler(self.context.seed, index, size, &self.tokenizer);
+            let document = filler(self.context.seed, index, size, self.context.tokenizer);
             let exchange = self.ask("traffic", index, &document).await;
             if exchange.outcome == Outcome::Ok {
                 sent_tokens += exchange.input_tokens.unwrap_or(size);

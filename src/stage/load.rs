@@ -19,7 +19,7 @@ use self::lane::{Driven, Ended, Lane};
 use self::level::Repeating;
 pub(super) use self::level::{Level, levels};
 use super::exchange::Post;
-use super::{SETTLE, SETTLE_SUFFIX, StageContext, StageOutcome, tokens};
+use super::{SETTLE, SETTLE_SUFFIX, StageContext, StageOutcome};
 use crate::plan::Shape;
 use crate::record::{Line, LoadLine, StageEnd, StageStart, StageState};
 use crate::workload::tokenizer::Tokenizer;
@@ -30,15 +30,7 @@ const LEAD: Duration = Duration::from_millis(5);
 
 /// Runs the levels.
 pub(super) async fn run(context: &StageContext<'_>, levels: &[Level<'_>]) -> StageOutcome {
-    let tokenizer = match tokens::tokenizer(context).await {
-        Ok(tokenizer) => Arc::new(tokenizer),
-        Err(error) => {
-            for level in levels {
-                skip(context, level, StageState::Failed, &error.to_string()).await;
-            }
-            return StageOutcome::failed(error.to_string());
-        }
-    };
+    let tokenizer = Arc::new(context.tokenizer.clone());
     let mut ended = StageOutcome::completed();
     let mut interrupted = None;
     for (number, level) in levels.iter().enumerate() {

@@ -20,6 +20,8 @@ use crate::client::Client;
 use crate::client::probe::Server;
 use crate::plan::{Action, Ending, Stage};
 use crate::record::{CacheState, Line, RecordSender, RunClock, StageEnd, StageStart, StageState};
+use crate::workload::store::Store;
+use crate::workload::tokenizer::Tokenizer;
 
 /// Kind of the part of a stage or rung before its numbers count; its id is that of the stage with
 /// [`SETTLE_SUFFIX`] behind it.
@@ -43,6 +45,10 @@ pub struct StageContext<'a> {
     pub client: &'a Client,
     /// What preflight learnt of it.
     pub server: &'a Server,
+    /// How tokens are counted there.
+    pub tokenizer: &'a Tokenizer,
+    /// The files of the plan's prompts.
+    pub store: &'a Store,
     /// Where lines go.
     pub records: &'a RecordSender,
     /// The run's clock.

@@ -10,6 +10,7 @@ pub mod dataset;
 pub mod filler;
 pub mod prompt;
 pub mod seed;
+pub mod store;
 pub mod synthetic;
 mod template;
 pub mod tokenizer;

@@ -7,11 +7,13 @@
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
+use std::sync::{Arc, OnceLock};
 
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use super::filler::filler;
+use super::store::Store;
 use super::template::{Functions, TemplateProblem, Templates, variables};
 use super::tokenizer::Tokenizer;
 use super::{Workload, WorkloadError};
@@ -44,7 +46,7 @@ pub struct PromptSettings<'a> {
 pub struct PromptWorkload {
     prompt: Prompt,
     templates: Templates,
-    rows: Vec<Value>,
+    rows: Arc<[Value]>,
     document: Document,
     tokenizer: Tokenizer,
     distinct: u64,
@@ -55,20 +57,26 @@ pub struct PromptWorkload {
     params: Value,
 }
 
-/// The document in front of the question, cut to length as far as that is the same for all.
+/// The document in front of the question.
 enum Document {
     None,
-    /// A text that every request shares (the nonce keeps the requests apart).
-    Shared(String),
+    /// A text that every request shares (the nonce keeps the requests apart), cut to so many tokens
+    /// when the first asks for it.
+    Shared {
+        whole: Arc<str>,
+        tokens: u64,
+        cut: OnceLock<String>,
+    },
     /// Filler of so many tokens, different for each index.
     Filler(u64),
 }
 
 impl PromptWorkload {
-    /// Reads dataset and document and compiles the templates.
+    /// Takes dataset and document from the store and compiles the templates. Counts nothing.
     pub fn new(
         repeat: &Repeat,
         settings: &PromptSettings<'_>,
+        store: &Store,
         tokenizer: Tokenizer,
     ) -> Result<Self, WorkloadError> {
         let prompt = repeat.prompt.clone();
@@ -78,10 +86,13 @@ impl PromptWorkload {
                 .add(template_name(position), message.content.clone())
                 .map_err(|problem| problem.at(&message.location.to_string(), None))?;
         }
-        let rows = prompt.dataset.as_deref().map(read_rows).transpose()?.unwrap_or_default();
+        let rows = match &prompt.dataset {
+            Some(path) => store.rows(path).ok_or_else(|| unread(path))?,
+            None => Arc::default(),
+        };
         let document = match &prompt.context {
             None => Document::None,
-            Some(context) => Document::new(context, settings.context_tokens, &tokenizer)?,
+            Some(context) => Document::new(context, settings.context_tokens, store)?,
         };
         Ok(Self {
             prompt,
@@ -140,7 +151,9 @@ impl Workload for PromptWorkload {
         let distinct = index % self.distinct;
         let document = match &self.document {
             Document::None => String::new(),
-            Document::Shared(text) => text.clone(),
+            Document::Shared { whole, tokens, cut } => {
+                cut.get_or_init(|| self.tokenizer.truncate(whole, *tokens)).clone()
+            }
             Document::Filler(tokens) => filler(self.seed, distinct, *tokens, &self.tokenizer),
         };
         let (row, number) = match self.rows.len() {
@@ -190,7 +203,7 @@ impl Document {
     fn new(
         context: &Context,
         server_limit: Option<u64>,
-        tokenizer: &Tokenizer,
+        store: &Store,
     ) -> Result<Self, WorkloadError> {
         let limit =
             context.max_ctx_tokens.map(|tokens| tokens.saturating_sub(Context::SAFETY_MARGIN));
@@ -209,12 +222,12 @@ impl Document {
             (Some(tokens), None) => tokens,
             (None, _) => whole(),
         };
-        let text = match &context.from {
+        let whole = match &context.from {
             ContextSource::Filler => return Ok(Self::Filler(tokens)),
-            ContextSource::Bundled => BUNDLED_DOCUMENT.to_owned(),
-            ContextSource::File(path) => read_text(path)?,
+            ContextSource::Bundled => BUNDLED_DOCUMENT.into(),
+            ContextSource::File(path) => store.document(path).ok_or_else(|| unread(path))?,
         };
-        Ok(Self::Shared(tokenizer.truncate(&text, tokens)))
+        Ok(Self::Shared { whole, tokens, cut: OnceLock::new() })
     }
 }
 
@@ -234,8 +247,9 @@ pub(super) fn template_name(position: usize) -> String {
     format!("message-{position}")
 }
 
-fn read_text(path: &Path) -> Result<String, WorkloadError> {
-    fs::read_to_string(path).map_err(|error| WorkloadError(format!("{}: {error}", path.display())))
+/// A file that the store was not asked to read; it reads all that a plan names.
+fn unread(path: &Path) -> WorkloadError {
+    WorkloadError(format!("{} was not read before the run", path.display()))
 }
 
 /// The first row of a JSONL dataset.
@@ -251,24 +265,4 @@ pub(super) fn first_row(path: &Path) -> Result<Value, WorkloadError> {
         }
     }
     Err(WorkloadError(format!("{}: the dataset has no rows", path.display())))
-}
-
-/// Reads a JSONL dataset; blank lines are skipped.
-fn read_rows(path: &Path) -> Result<Vec<Value>, WorkloadError> {
-    let text = read_text(path)?;
-    let mut rows = Vec::new();
-    for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-        let row: Value = serde_json::from_str(line).map_err(|error| {
-            WorkloadError(format!(
-                "{}:{}: expected one JSON object per line: {error}",
-                path.display(),
-                number + 1
-            ))
-        })?;
-        rows.push(row);
-    }
-    if rows.is_empty() {
-        return Err(WorkloadError(format!("{}: the dataset has no rows", path.display())));
-    }
-    Ok(rows)
 }

@@ -23,32 +23,33 @@ pub enum Tokenizer {
 /// Why tokens can't be counted as asked.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenizerError {
-    /// The file can't be read, or is not a `tokenizer.json`.
+    /// The file can't be read.
+    #[error("{}: {reason}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        reason: String,
+    },
+    /// The file is not a `tokenizer.json`.
     #[error("{} is not a usable tokenizer.json: {reason}", path.display())]
-    File {
+    Malformed {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
         reason: String,
     },
-    /// The plan wants the server to count, and it doesn't.
-    #[error("the server has no working /tokenize; use `tokenizer: auto`, or give a tokenizer.json")]
-    NoServer,
-}
-
-impl TokenizerError {
-    /// The plan wants the server to count, and it doesn't.
-    pub fn no_server() -> Self {
-        Self::NoServer
-    }
 }
 
 impl Tokenizer {
     /// Reads a `tokenizer.json`.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, TokenizerError> {
         let path = path.as_ref();
-        let wrong = |reason: String| TokenizerError::File { path: path.to_owned(), reason };
-        let text = std::fs::read(path).map_err(|error| wrong(error.to_string()))?;
+        let text = std::fs::read(path).map_err(|error| TokenizerError::Unreadable {
+            path: path.to_owned(),
+            reason: error.to_string(),
+        })?;
+        let wrong = |reason: String| TokenizerError::Malformed { path: path.to_owned(), reason };
         let mut tokenizer =
             tokenizers::Tokenizer::from_bytes(text).map_err(|error| wrong(error.to_string()))?;
         // A file may ask for padding or cutting, which would falsify counts.
@@ -221,10 +222,10 @@ mod tests {
     #[test]
     fn a_wrong_file_is_named_with_the_reason() {
         let missing = Tokenizer::from_file("no/such.json").unwrap_err().to_string();
-        assert!(missing.starts_with("no/such.json is not a usable tokenizer.json: "), "{missing}");
+        assert!(missing.starts_with("no/such.json: "), "{missing}");
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "{\"not\": \"a tokenizer\"}").unwrap();
-        assert!(matches!(Tokenizer::from_file(file.path()), Err(TokenizerError::File { .. })));
+        assert!(matches!(Tokenizer::from_file(file.path()), Err(TokenizerError::Malformed { .. })));
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod ci;
 mod client;
 mod command_line;
 mod compose;
+mod contexts;
 mod datasets;
 mod dialects;
 mod evidence;

@@ -144,7 +144,7 @@ impl Repeating {
             nonce_key: key.to_owned(),
         };
         Ok(Self {
-            prompts: PromptWorkload::new(&repeat, &settings, tokenizer.clone())?,
+            prompts: PromptWorkload::new(&repeat, &settings, context.store, tokenizer.clone())?,
             repeats: Repeats::new(level.traffic.repeat_ratio, context.seed, key),
         })
     }

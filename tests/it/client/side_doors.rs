@@ -6,8 +6,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::{client, endpoint, limited};
 use crate::faulty_server::{FaultyServer, Step, answer, json};
+use runner::client::Client;
 use runner::client::flush::{Idle, reset, wait_until_idle};
-use runner::client::probe::{PreflightError, Server, ServerKind, preflight, probe};
+use runner::client::probe::{PreflightError, Server, ServerKind, probe};
 use runner::client::tokenize::tokenize;
 use runner::plan::Endpoint;
 use runner::record::RunClock;
@@ -30,7 +31,8 @@ const VLLM: (&str, u16, &str) = (
 
 async fn check(endpoint: &Endpoint) -> Result<Server, PreflightError> {
     let runner::plan::Target::Url(url) = endpoint.target.clone() else { panic!("no url") };
-    preflight(endpoint, &url, RunClock::start_now(), &CancellationToken::new()).await
+    let client = Client::new(endpoint, &url, RunClock::start_now())?;
+    probe(&client, endpoint.model.as_deref(), &CancellationToken::new()).await
 }
 
 async fn fails(endpoint: &Endpoint, what: &str, help: &str) {

@@ -1,0 +1,131 @@
+//! The files that a plan's prompts and counts are made of.
+//!
+//! In: a checked plan. Out: a [`Store`] that has read each file once, however many stages and cells
+//! name it. Invariant: it is made before anything is sent, so a file that can't be used ends no run
+//! halfway; from then on prompts come from memory, and a file that changes changes no run.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::tokenizer::{Tokenizer, TokenizerError};
+use crate::plan::{ContextSource, Location, Plan, Stage, TokenizerConfig};
+
+/// What was read.
+#[derive(Debug, Default)]
+pub struct Store {
+    tokenizers: HashMap<PathBuf, Tokenizer>,
+    documents: HashMap<PathBuf, Arc<str>>,
+    rows: HashMap<PathBuf, Arc<[Value]>>,
+}
+
+/// A file of the plan can't be used.
+#[derive(Debug, thiserror::Error)]
+#[error("{owner} at {place}: `{key}`: {problem}\n  help: {help}")]
+pub struct StoreError {
+    /// The stage or endpoint that names it.
+    owner: String,
+    /// Where that stands in the plan.
+    place: Location,
+    /// The key that names the file.
+    key: &'static str,
+    /// The file and what is wrong with it.
+    problem: String,
+    /// What to do.
+    help: &'static str,
+}
+
+impl Store {
+    /// Reads every file that a stage of `plan` will need.
+    pub fn open(plan: &Plan) -> Result<Self, StoreError> {
+        let mut store = Self::default();
+        for stage in &plan.stages {
+            store.add(stage)?;
+        }
+        Ok(store)
+    }
+
+    /// The tokenizer of a `tokenizer.json` that the plan names.
+    pub fn tokenizer(&self, path: &Path) -> Option<Tokenizer> {
+        self.tokenizers.get(path).cloned()
+    }
+
+    /// The text of a document that the plan names.
+    pub fn document(&self, path: &Path) -> Option<Arc<str>> {
+        self.documents.get(path).cloned()
+    }
+
+    /// The rows of a dataset that the plan names; at least one.
+    pub fn rows(&self, path: &Path) -> Option<Arc<[Value]>> {
+        self.rows.get(path).cloned()
+    }
+
+    fn add(&mut self, stage: &Stage) -> Result<(), StoreError> {
+        if let TokenizerConfig::File(path) = &stage.endpoint.tokenizer
+            && !self.tokenizers.contains_key(path)
+        {
+            let read = Tokenizer::from_file(path).map_err(|error| StoreError {
+                owner: format!("endpoint `{}`", stage.endpoint.name),
+                place: stage.endpoint.location.clone(),
+                key: "tokenizer",
+                help: match &error {
+                    TokenizerError::Unreadable { .. } => "give a file that this user may read",
+                    TokenizerError::Malformed { .. } => {
+                        "give the tokenizer.json that comes with the model, or `tokenizer: auto`"
+                    }
+                },
+                problem: error.to_string(),
+            })?;
+            self.tokenizers.insert(path.clone(), read);
+        }
+        let Some(prompt) = stage.action.prompt() else { return Ok(()) };
+        let wrong = |key, problem, help| StoreError {
+            owner: format!("stage `{}`", stage.id),
+            place: stage.location.clone(),
+            key,
+            problem,
+            help,
+        };
+        if let Some(ContextSource::File(path)) = prompt.context.as_ref().map(|it| &it.from)
+            && !self.documents.contains_key(path)
+        {
+            let help = "give a UTF-8 text file that this user may read";
+            let text = read(path).map_err(|it| wrong("prompt.context.from", it, help))?;
+            if text.trim().is_empty() {
+                let problem = format!("{}: the document is empty", path.display());
+                return Err(wrong("prompt.context.from", problem, "give a file with text in it"));
+            }
+            self.documents.insert(path.clone(), text.into());
+        }
+        if let Some(path) = &prompt.dataset
+            && !self.rows.contains_key(path)
+        {
+            let help = "a dataset has one JSON object per line";
+            let rows = read_rows(path).map_err(|it| wrong("prompt.dataset", it, help))?;
+            self.rows.insert(path.clone(), rows.into());
+        }
+        Ok(())
+    }
+}
+
+fn read(path: &Path) -> Result<String, String> {
+    fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+/// Reads a JSONL dataset; blank lines are skipped.
+fn read_rows(path: &Path) -> Result<Vec<Value>, String> {
+    let text = read(path)?;
+    let mut rows = Vec::new();
+    for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+        let row = serde_json::from_str(line)
+            .map_err(|error| format!("{}:{}: {error}", path.display(), number + 1))?;
+        rows.push(row);
+    }
+    if rows.is_empty() {
+        return Err(format!("{}: the dataset has no rows", path.display()));
+    }
+    Ok(rows)
+}
