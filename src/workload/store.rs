@@ -12,7 +12,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::tokenizer::{Tokenizer, TokenizerError};
-use crate::plan::{ContextSource, Location, Plan, Stage, TokenizerConfig};
+use crate::plan::{ContextSource, Plan, Stage, TokenizerConfig};
 
 /// What was read.
 #[derive(Debug, Default)]
@@ -24,12 +24,10 @@ pub struct Store {
 
 /// A file of the plan can't be used.
 #[derive(Debug, thiserror::Error)]
-#[error("{owner} at {place}: `{key}`: {problem}\n  help: {help}")]
+#[error("{owner}: `{key}`: {problem}\n  help: {help}")]
 pub struct StoreError {
-    /// The stage or endpoint that names it.
+    /// The stage or endpoint that names it, and where that stands in the plan.
     owner: String,
-    /// Where that stands in the plan.
-    place: Location,
     /// The key that names the file.
     key: &'static str,
     /// The file and what is wrong with it.
@@ -68,8 +66,7 @@ impl Store {
             && !self.tokenizers.contains_key(path)
         {
             let read = Tokenizer::from_file(path).map_err(|error| StoreError {
-                owner: format!("endpoint `{}`", stage.endpoint.name),
-                place: stage.endpoint.location.clone(),
+                owner: format!("endpoint `{}` at {}", stage.endpoint.name, stage.endpoint.location),
                 key: "tokenizer",
                 help: match &error {
                     TokenizerError::Unreadable { .. } => "give a file that this user may read",
@@ -83,8 +80,7 @@ impl Store {
         }
         let Some(prompt) = stage.action.prompt() else { return Ok(()) };
         let wrong = |key, problem, help| StoreError {
-            owner: format!("stage `{}`", stage.id),
-            place: stage.location.clone(),
+            owner: format!("stage `{}` at {}", stage.id, stage.location),
             key,
             problem,
             help,
