@@ -28,7 +28,7 @@ use std::sync::OnceLock;
 use crate::cli::{OutputFormat, PlanInputs, When};
 use crate::graph::Graph;
 use crate::metrics::summary::Summary;
-use crate::plan::diagnostic::{self, Diagnostic, render};
+use crate::plan::diagnostic::{self, Diagnostic, Severity, render};
 use crate::plan::{LoadOptions, Loaded, Plan, Redactor, Sources};
 use crate::report::console;
 use crate::report::look::Look;
@@ -111,9 +111,9 @@ pub(crate) fn load(path: &Path, options: &LoadOptions, json: bool) -> Result<Rea
             return Err(PLAN_INVALID);
         }
     };
-    let problems = templates(&loaded);
-    if !problems.is_empty() {
-        say(&problems, &loaded.sources, &loaded.redactor, json);
+    let problems = looked_into(&mut loaded);
+    say(&problems, &loaded.sources, &loaded.redactor, json);
+    if problems.iter().any(|problem| problem.severity == Severity::Error) {
         return Err(PLAN_INVALID);
     }
     if let Some(name) = &place.name {
@@ -138,15 +138,16 @@ pub(crate) fn checked(
     path: &Path,
     options: &LoadOptions,
 ) -> (Vec<Diagnostic>, Sources, Redactor, Option<(Plan, Graph)>) {
-    let loaded = match crate::plan::load(path, options) {
+    let mut loaded = match crate::plan::load(path, options) {
         Err(error) => return (error.diagnostics, error.sources, error.redactor, None),
         Ok(loaded) => loaded,
     };
-    let mut diagnostics = templates(&loaded);
+    let mut diagnostics = looked_into(&mut loaded);
+    let is_sound = diagnostics.iter().all(|it| it.severity != Severity::Error);
     let graph = Graph::build(&loaded.plan);
     let Loaded { plan, warnings, sources, redactor } = loaded;
     let ready = match graph {
-        Ok(graph) if diagnostics.is_empty() => Some((plan, graph)),
+        Ok(graph) if is_sound => Some((plan, graph)),
         Ok(_) => None,
         Err(cycles) => {
             diagnostics.extend(cycles);
@@ -157,9 +158,9 @@ pub(crate) fn checked(
     (diagnostics, sources, redactor, ready)
 }
 
-/// What is wrong with a plan's templates, without its secrets.
-fn templates(loaded: &Loaded) -> Vec<Diagnostic> {
-    let mut problems = crate::workload::check::check(&loaded.plan, &loaded.sources);
+/// What is wrong with a plan's datasets and templates, without its secrets.
+fn looked_into(loaded: &mut Loaded) -> Vec<Diagnostic> {
+    let mut problems = crate::workload::check::check(&mut loaded.plan, &loaded.sources);
     for problem in &mut problems {
         problem.redact(&loaded.redactor);
     }

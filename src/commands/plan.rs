@@ -6,6 +6,7 @@ use serde_json::json;
 
 use crate::cli::{PlanArgs, PlanFormat};
 use crate::graph::{Graph, describe};
+use crate::plan::workload::{RowOrder, RowSource};
 use crate::plan::{Action, Ending, Endpoint, Limit, Plan, Prompt, Shape, Stage, Target, params};
 
 /// Prints the resolved plan.
@@ -137,6 +138,9 @@ fn text(plan: &Plan, graph: &Graph) -> String {
             if needs.is_empty() { String::new() } else { format!("after {}", needs.join(", ")) };
         let _ = writeln!(out, "  {:<width$}  {:<32}  {after}", stage.id, describe(stage));
         let _ = writeln!(out, "  {:<width$}    on {}", "", endpoint(&stage.endpoint));
+        if let Some(source) = stage.action.prompt().and_then(|prompt| prompt.dataset.as_ref()) {
+            let _ = writeln!(out, "  {:<width$}    {}", "", dataset(source));
+        }
         if estimate.requests > 0 {
             let _ = writeln!(out, "  {:<width$}    {}", "", estimate.in_words());
         }
@@ -187,6 +191,14 @@ pub(super) fn document(plan: &Plan) -> serde_json::Value {
                 "endpoint": endpoint(&stage.endpoint),
                 "model": stage.endpoint.model,
                 "concurrency": concurrency(stage),
+                "dataset": stage.action.prompt().and_then(|prompt| prompt.dataset.as_ref())
+                    .map(|source| json!({
+                        "files": source.config.files,
+                        "format": source.seen.as_ref().map(|seen| seen.format.name()),
+                        "why": source.seen.as_ref().map(|seen| &seen.why),
+                        "rows": source.seen.as_ref().and_then(|seen| seen.rows),
+                        "malformed": source.seen.as_ref().map(|seen| seen.malformed),
+                    })),
                 "requests": estimate.requests,
                 "estimated_input_tokens": estimate.input_tokens,
                 "estimated_output_tokens": estimate.output_tokens,
@@ -252,6 +264,23 @@ fn endpoint(endpoint: &Endpoint) -> String {
             format!("{} (embedded simulator, {})", endpoint.name, config.model)
         }
     }
+}
+
+/// A dataset in a line: files, format and why, rows.
+fn dataset(source: &RowSource) -> String {
+    let files = source.config.files.join(", ");
+    let Some(seen) = &source.seen else { return format!("dataset {files}") };
+    let mut parts = vec![format!("{} ({})", seen.format.name(), seen.why)];
+    if let Some(rows) = seen.rows {
+        parts.push(format!("{} rows", grouped(rows)));
+    }
+    if seen.malformed > 0 {
+        parts.push(format!("{} malformed left out", grouped(seen.malformed)));
+    }
+    if source.order == RowOrder::Shuffled {
+        parts.push("shuffled".into());
+    }
+    format!("dataset {files}: {}", parts.join(", "))
 }
 
 fn indented(text: &str) -> String {

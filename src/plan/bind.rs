@@ -130,6 +130,8 @@ fn described(name: &str) -> &str {
         "PromptKeys" => "`prompt`",
         "MessageKeys" => "a message",
         "ContextKeys" => "`context`",
+        "DatasetKeys" => "`dataset`",
+        "FieldKeys" => "`fields`",
         "ThresholdKeys" => "a threshold",
         "TestKeys" => "a test file",
         "CaseKeys" => "a case",

@@ -3,6 +3,7 @@
 //! In: what was bound, with places. Out: a [`Plan`] with every default filled in and every name
 //! checked, or diagnostics. Invariant: nothing is reported about what binding has already refused.
 
+mod dataset;
 mod endpoint;
 mod live;
 mod merge;

@@ -37,6 +37,7 @@ pub(super) async fn run(context: &StageContext<'_>, repeat: &Repeat) -> StageOut
         run_nonce: context.run_nonce,
         params: context.params,
         context_tokens: context.server.context_tokens,
+        is_load: false,
     };
     let made = PromptWorkload::new(repeat, &settings, context.store, tokenizer.clone());
     let workload = match made {

@@ -1,33 +1,141 @@
-//! Templates, checked before anything is sent.
+//! Datasets and templates, checked before anything is sent.
 //!
-//! In: a plan and its texts. Out: diagnostics at the template's own line in the plan. Invariant:
-//! what passes here renders for the first row of its dataset; nothing is sent and nothing printed
-//! of a row but the names of its fields.
+//! In: a plan and its texts. Out: diagnostics at the template's own line in the plan, and in the
+//! plan what only its datasets can say: their format and number of rows. Invariant: what passes here
+//! renders for the first row of its dataset; nothing is sent and nothing printed of a row but the
+//! names of its fields.
 
 use serde_json::{Map, Value};
 
-use super::prompt::{first_row, template_name};
+use super::dataset::{Dataset, DatasetError, look};
+use super::prompt::template_name;
 use super::template::{Functions, TemplateProblem, Templates, variables};
 use super::tokenizer::Tokenizer;
 use crate::plan::diagnostic::{Code, Diagnostic};
-use crate::plan::{Location, Plan, Prompt, Sources, Stage, suggest};
+use crate::plan::workload::{DatasetConfig, RowOrder, RowSource, Seen};
+use crate::plan::{Action, Location, Plan, Prompt, Sources, Stage, suggest};
 
-/// Compiles every template of a plan and renders it with the first row of its dataset.
-pub fn check(plan: &Plan, sources: &Sources) -> Vec<Diagnostic> {
+/// Looks into every dataset of a plan and notes what is there, then compiles every template and
+/// renders it with the first row of its dataset.
+pub fn check(plan: &mut Plan, sources: &Sources) -> Vec<Diagnostic> {
+    let mut found = Found::default();
+    let mut looks = Looks::default();
+    for stage in &mut plan.stages {
+        looks.stage(&mut stage.action, &mut found);
+    }
     let visible = plan.params.iter().filter(|param| !param.secret);
     let params = visible.map(|param| (param.name.clone(), param.value.clone())).collect();
-    let mut found: Vec<Diagnostic> = Vec::new();
     for stage in &plan.stages {
         let Some(prompt) = stage.action.prompt() else { continue };
+        if prompt.dataset.as_ref().is_some_and(|source| source.seen.is_none()) {
+            continue;
+        }
         let checking = Checking { stage, prompt, params: &params, seed: plan.seed, sources };
         for diagnostic in checking.run() {
-            // Stages share prompts.
-            if !found.contains(&diagnostic) {
-                found.push(diagnostic);
-            }
+            found.add(diagnostic);
         }
     }
-    found
+    found.0
+}
+
+/// Findings, each once: stages share prompts and datasets.
+#[derive(Default)]
+struct Found(Vec<Diagnostic>);
+
+impl Found {
+    fn add(&mut self, diagnostic: Diagnostic) {
+        if !self.0.contains(&diagnostic) {
+            self.0.push(diagnostic);
+        }
+    }
+}
+
+/// What was seen of the datasets so far.
+#[derive(Default)]
+struct Looks(Vec<(DatasetConfig, Option<Seen>)>);
+
+impl Looks {
+    /// Looks into what a stage reads, and fills in what depends on the number of rows.
+    fn stage(&mut self, action: &mut Action, found: &mut Found) {
+        if let Some(prompt) = action.prompt_mut()
+            && let Some(source) = &mut prompt.dataset
+        {
+            source.seen = self.seen(source, source.order == RowOrder::Shuffled, found);
+            let is_asked = prompt.messages.is_empty();
+            if is_asked && source.seen.as_ref().is_some_and(|seen| !seen.has_prompts) {
+                let message = "the rows of the dataset have no prompt of their own";
+                found.add(
+                    Diagnostic::error(Code::Dataset, message)
+                        .at(source.location.clone())
+                        .help("say in `text:` or `messages:` how a row's fields make one, such as `text: \"{{ row.question }}\"`"),
+                );
+            }
+        }
+        let (Action::Cold(repeat) | Action::Warm(repeat)) = action else { return };
+        let Some(source) = repeat.rows_of.take() else { return };
+        let Some(rows) = self.seen(&source, true, found).and_then(|seen| seen.rows) else { return };
+        if repeat.requests == 0 {
+            repeat.requests = rows;
+        }
+        if repeat.distinct == 0 {
+            repeat.distinct = rows;
+        }
+    }
+
+    /// What a dataset is like; `None` when it can't be read, which has been reported.
+    fn seen(&mut self, source: &RowSource, counted: bool, found: &mut Found) -> Option<Seen> {
+        let known = self.0.iter().position(|(config, _)| *config == source.config);
+        if let Some(known) = known {
+            let (_, seen) = &self.0[known];
+            let is_enough = seen.as_ref().is_none_or(|seen| !counted || seen.rows.is_some());
+            if is_enough {
+                return seen.clone();
+            }
+            self.0.swap_remove(known);
+        }
+        let seen = match look(&source.config, counted) {
+            Ok(seen) => Some(seen),
+            Err(error) => {
+                found.add(unusable(&error, source));
+                None
+            }
+        };
+        if let Some(Seen { malformed: malformed @ 1.., problem, .. }) = &seen {
+            let rows = if *malformed == 1 { "row is" } else { "rows are" };
+            let message = format!("{malformed} malformed {rows} left out of the dataset");
+            let warning = Diagnostic::warning(Code::Dataset, message).at(source.location.clone());
+            found.add(match problem {
+                Some(problem) => warning.help(format!("the first: {problem}")),
+                None => warning,
+            });
+        }
+        self.0.push((source.config.clone(), seen.clone()));
+        seen
+    }
+}
+
+/// Why a dataset can't be used, at its place in the plan.
+fn unusable(error: &DatasetError, source: &RowSource) -> Diagnostic {
+    let at = source.location.clone();
+    match error {
+        DatasetError::Malformed(_) => Diagnostic::error(Code::Dataset, error.to_string())
+            .at(at)
+            .help("mend the row, name the `format:`, or leave such rows out: `on_malformed: skip`"),
+        DatasetError::Empty { .. }
+        | DatasetError::Broken { .. }
+        | DatasetError::Shuffled { .. } => {
+            Diagnostic::error(Code::Dataset, error.to_string()).at(at)
+        }
+        DatasetError::Outside { .. } => Diagnostic::error(Code::Path, error.to_string())
+            .at(at)
+            .help("`--allow-outside-root` lifts this"),
+        DatasetError::Io { .. }
+        | DatasetError::NoFile { .. }
+        | DatasetError::Pattern { .. }
+        | DatasetError::NotRegular { .. } => {
+            Diagnostic::error(Code::Path, error.to_string()).at(at)
+        }
+    }
 }
 
 struct Checking<'c> {
@@ -42,14 +150,7 @@ impl Checking<'_> {
     fn run(&self) -> Vec<Diagnostic> {
         let row = match self.prompt.dataset.as_deref().map(first_row).transpose() {
             Ok(row) => row.unwrap_or_else(|| Value::Object(Map::new())),
-            Err(error) => {
-                let message = format!("the first row of the dataset can't be used: {error}");
-                return vec![
-                    Diagnostic::error(Code::Path, message)
-                        .at(self.stage.location.clone())
-                        .help("a dataset has one JSON object per line"),
-                ];
-            }
+            Err(diagnostic) => return vec![diagnostic],
         };
         let tokenizer = Tokenizer::Estimate;
         let mut templates = Templates::new(&self.prompt.files, &tokenizer);
@@ -152,6 +253,13 @@ impl Checking<'_> {
             end: start + len,
         }
     }
+}
+
+/// The fields of a dataset's first row.
+fn first_row(source: &RowSource) -> Result<Value, Diagnostic> {
+    let first = Dataset::open(&source.config)
+        .and_then(|dataset| dataset.rows().next().transpose()?.ok_or_else(|| dataset.no_rows()));
+    first.map(|row| row.fields).map_err(|error| unusable(&error, source))
 }
 
 /// The field in `… row.FIELD is undefined`.

@@ -4,25 +4,30 @@
 //! index. Invariant: the same plan, seed and nonce give the same request for the same index; two
 //! different indices of a cold stage share no prefix beyond the chat template's own.
 
-use std::fs;
-use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
+use super::dataset::{self, OrderedRows, Row};
 use super::filler::filler;
 use super::store::Store;
+use super::synthetic::Ask;
+use super::synthetic::text::Texts;
 use super::template::{Functions, TemplateProblem, Templates, variables};
 use super::tokenizer::Tokenizer;
 use super::{Workload, WorkloadError};
+use crate::plan::workload::{OutputLimit, Unique, Uniqueness};
 use crate::plan::{Context, ContextSource, Prompt, Repeat};
 use crate::request::{Message, Request, hex};
 
 /// Context length that is assumed when neither plan nor server names one (the first seed's
 /// default for `--max_ctx_tokens`).
 const DEFAULT_MAX_CTX_TOKENS: u64 = 131_072;
+
+/// What the one nonce of a run is made of: no stage can be called so.
+const RUN_KEY: &str = "/run";
 
 /// The document that ships inside the binary.
 const BUNDLED_DOCUMENT: &str = include_str!("../../datasets/document.txt");
@@ -40,13 +45,18 @@ pub struct PromptSettings<'a> {
     pub params: &'a Value,
     /// The server's context length in tokens, when it tells.
     pub context_tokens: Option<u64>,
+    /// Whether it is a stage of load, which claims nothing of the cache.
+    pub is_load: bool,
 }
 
-/// The requests of a cold or warm stage.
+/// The requests of a stage.
 pub struct PromptWorkload {
     prompt: Prompt,
     templates: Templates,
-    rows: Arc<[Value]>,
+    rows: Option<OrderedRows>,
+    /// Makes the text of rows that have none; only where rows are asked as they are.
+    texts: Option<Texts>,
+    unique: Unique,
     document: Document,
     tokenizer: Tokenizer,
     distinct: u64,
@@ -86,10 +96,17 @@ impl PromptWorkload {
                 .add(template_name(position), message.content.clone())
                 .map_err(|problem| problem.at(&message.location.to_string(), None))?;
         }
-        let rows = match &prompt.dataset {
-            Some(path) => store.rows(path).ok_or_else(|| unread(path))?,
-            None => Arc::default(),
-        };
+        let source = prompt.dataset.as_deref();
+        let rows =
+            source.map(|source| OrderedRows::open(source, store, settings.seed)).transpose()?;
+        let unique = prompt.unique_in(settings.is_load);
+        let texts = prompt.messages.is_empty().then(|| {
+            let runs = match unique {
+                Unique::Never => Uniqueness::Never,
+                Unique::Request | Unique::Run => Uniqueness::PerRun,
+            };
+            Texts::new(settings.seed, settings.run_nonce, runs, tokenizer.clone())
+        });
         let document = match &prompt.context {
             None => Document::None,
             Some(context) => Document::new(context, settings.context_tokens, store)?,
@@ -98,6 +115,8 @@ impl PromptWorkload {
             prompt,
             templates,
             rows,
+            texts,
+            unique,
             document,
             tokenizer,
             distinct: repeat.distinct.max(1),
@@ -110,8 +129,45 @@ impl PromptWorkload {
     }
 
     /// The text that opens the prompt and that no cache can have seen in another run.
-    fn nonce(&self, distinct: u64) -> String {
-        nonce(&self.run_nonce, &self.nonce_key, distinct)
+    fn nonce(&self, distinct: u64) -> Option<String> {
+        match self.unique {
+            Unique::Request => Some(nonce(&self.run_nonce, &self.nonce_key, distinct)),
+            Unique::Run => Some(nonce(&self.run_nonce, RUN_KEY, 0)),
+            Unique::Never => None,
+        }
+    }
+
+    /// Its rows, where it has some.
+    pub fn rows(&self) -> Option<&OrderedRows> {
+        self.rows.as_ref()
+    }
+
+    /// Request `index`, which asks row `number` of the dataset: for stages that choose rows
+    /// themselves.
+    pub fn request_of_row(&self, number: u64, index: u64) -> Result<Request, WorkloadError> {
+        let row = self.rows.as_ref().map(|rows| rows.numbered(number)).transpose()?;
+        self.request_with(row.as_deref(), index, number)
+    }
+
+    /// A row as it was recorded, opened by the nonce where there is one.
+    fn recorded(
+        &self,
+        (row, texts): (&Row, &Texts),
+        (index, distinct): (u64, u64),
+        body: Map<String, Value>,
+    ) -> Result<Request, WorkloadError> {
+        let ask = Ask {
+            max_tokens: self.prompt.max_tokens,
+            temperature: self.prompt.temperature,
+            stream: self.prompt.stream,
+            body,
+        };
+        let limit = self.prompt.dataset.as_ref().map_or(OutputLimit::Plan, |it| it.output);
+        let mut request = dataset::request(row, index, texts, &ask, limit)?;
+        if let Some(nonce) = self.nonce(distinct) {
+            open_with(&mut request, &nonce);
+        }
+        Ok(request)
     }
 
     /// Renders the strings of extra body fields; other values pass as they are.
@@ -149,6 +205,21 @@ impl Workload for PromptWorkload {
         // A stage may go round its prompts several times; what it says depends on the round-free
         // number alone, so that round two meets what round one left in the cache.
         let distinct = index % self.distinct;
+        let row = self.rows.as_ref().map(|rows| rows.row(distinct)).transpose()?;
+        self.request_with(row.as_deref(), index, distinct)
+    }
+}
+
+impl PromptWorkload {
+    fn request_with(
+        &self,
+        row: Option<&Row>,
+        index: u64,
+        distinct: u64,
+    ) -> Result<Request, WorkloadError> {
+        let none = Value::Object(Map::new());
+        let fields = row.map_or(&none, |row| &row.fields);
+        let number = row.map(|row| row.number + 1);
         let document = match &self.document {
             Document::None => String::new(),
             Document::Shared { whole, tokens, cut } => {
@@ -156,16 +227,15 @@ impl Workload for PromptWorkload {
             }
             Document::Filler(tokens) => filler(self.seed, distinct, *tokens, &self.tokenizer),
         };
-        let (row, number) = match self.rows.len() {
-            0 => (Value::Object(Map::new()), None),
-            rows => {
-                let at = usize::try_from(distinct).unwrap_or(0) % rows;
-                (self.rows[at].clone(), Some(at as u64 + 1))
-            }
-        };
         let functions = Functions::new(self.seed, &self.nonce_key, distinct, &self.tokenizer);
         let variables =
-            variables((&row, &self.params), (distinct, &self.stage, &document), &functions);
+            variables((fields, &self.params), (distinct, &self.stage, &document), &functions);
+        let render = |text: &str| self.templates.render_text(text, &variables, &[fields]);
+        let body =
+            self.render_body(&render).map_err(|problem| problem.at("prompt.body", number))?;
+        if let (Some(row), Some(texts)) = (row, &self.texts) {
+            return self.recorded((row, texts), (index, distinct), body);
+        }
 
         let mut messages = Vec::with_capacity(self.prompt.messages.len());
         let mut is_placed = matches!(self.document, Document::None);
@@ -173,29 +243,43 @@ impl Workload for PromptWorkload {
             let name = template_name(position);
             let mut content = self
                 .templates
-                .render(&name, &variables, &[&row])
+                .render(&name, &variables, &[fields])
                 .map_err(|problem| problem.at(&template.location.to_string(), number))?;
             is_placed |= self.templates.places_context(&name);
             if !is_placed && template.role == "user" {
                 content = format!("{document}\n\n{content}");
                 is_placed = true;
             }
-            if position == 0 {
-                content = format!("{}\n{content}", self.nonce(distinct));
-            }
             messages.push(Message { role: template.role.clone(), content });
         }
-        let render = |text: &str| self.templates.render_text(text, &variables, &[&row]);
-        let body =
-            self.render_body(&render).map_err(|problem| problem.at("prompt.body", number))?;
-        Ok(Request {
+        let mut request = Request {
             index,
             messages,
             max_tokens: self.prompt.max_tokens,
             temperature: self.prompt.temperature,
             stream: self.prompt.stream,
             body,
-        })
+        };
+        if let Some(nonce) = self.nonce(distinct) {
+            open_with(&mut request, &nonce);
+        }
+        Ok(request)
+    }
+}
+
+/// Puts a nonce in front of everything that a request says: before its first message, and before
+/// that of the messages that stand in the body word for word, since those are what is sent.
+fn open_with(request: &mut Request, nonce: &str) {
+    if let Some(first) = request.messages.first_mut() {
+        first.content = format!("{nonce}\n{}", first.content);
+    }
+    let verbatim = request.body.get_mut("messages").and_then(|messages| messages.get_mut(0));
+    match verbatim.and_then(|message| message.get_mut("content")) {
+        Some(Value::String(content)) => *content = format!("{nonce}\n{content}"),
+        Some(Value::Array(parts)) => {
+            parts.insert(0, serde_json::json!({ "type": "text", "text": nonce }));
+        }
+        _ => {}
     }
 }
 
@@ -250,19 +334,4 @@ pub(super) fn template_name(position: usize) -> String {
 /// A file that the store was not asked to read; it reads all that a plan names.
 fn unread(path: &Path) -> WorkloadError {
     WorkloadError(format!("{} was not read before the run", path.display()))
-}
-
-/// The first row of a JSONL dataset.
-pub(super) fn first_row(path: &Path) -> Result<Value, WorkloadError> {
-    let unreadable = |error| WorkloadError(format!("{}: {error}", path.display()));
-    let file = fs::File::open(path).map_err(unreadable)?;
-    for (number, line) in BufReader::new(file).lines().enumerate() {
-        let line = line.map_err(unreadable)?;
-        if !line.trim().is_empty() {
-            return serde_json::from_str(&line).map_err(|error| {
-                WorkloadError(format!("{}:{}: {error}", path.display(), number + 1))
-            });
-        }
-    }
-    Err(WorkloadError(format!("{}: the dataset has no rows", path.display())))
 }

@@ -2,24 +2,25 @@
 //!
 //! In: a checked plan. Out: a [`Store`] that has read each file once, however many stages and cells
 //! name it. Invariant: it is made before anything is sent, so a file that can't be used ends no run
-//! halfway; from then on prompts come from memory, and a file that changes changes no run.
+//! halfway; from then on documents and tokenizers come from memory, and a file that changes changes
+//! no run. Datasets alone are read on while they are asked, however large they are.
 
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use serde_json::Value;
-
+use super::dataset::{Dataset, DatasetError, IndexedDataset};
 use super::tokenizer::{Tokenizer, TokenizerError};
+use crate::plan::workload::{DatasetConfig, RowSource};
 use crate::plan::{ContextSource, Plan, Stage, TokenizerConfig};
 
 /// What was read.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Store {
     tokenizers: HashMap<PathBuf, Tokenizer>,
     documents: HashMap<PathBuf, Arc<str>>,
-    rows: HashMap<PathBuf, Arc<[Value]>>,
+    datasets: Vec<(DatasetConfig, Arc<IndexedDataset>)>,
 }
 
 /// A file of the plan can't be used.
@@ -57,8 +58,9 @@ impl Store {
     }
 
     /// The rows of a dataset that the plan names; at least one.
-    pub fn rows(&self, path: &Path) -> Option<Arc<[Value]>> {
-        self.rows.get(path).cloned()
+    pub fn dataset(&self, config: &DatasetConfig) -> Option<Arc<IndexedDataset>> {
+        let known = self.datasets.iter().find(|(known, _)| known == config);
+        known.map(|(_, rows)| Arc::clone(rows))
     }
 
     fn add(&mut self, stage: &Stage) -> Result<(), StoreError> {
@@ -96,12 +98,12 @@ impl Store {
             }
             self.documents.insert(path.clone(), text.into());
         }
-        if let Some(path) = &prompt.dataset
-            && !self.rows.contains_key(path)
+        if let Some(source) = &prompt.dataset
+            && self.dataset(&source.config).is_none()
         {
-            let help = "a dataset has one JSON object per line";
-            let rows = read_rows(path).map_err(|it| wrong("prompt.dataset", it, help))?;
-            self.rows.insert(path.clone(), rows.into());
+            let help = "mend the file, or say how it is read in `dataset: { path, format, … }`";
+            let rows = open(source).map_err(|it| wrong("prompt.dataset", it.to_string(), help))?;
+            self.datasets.push((source.config.clone(), Arc::new(rows)));
         }
         Ok(())
     }
@@ -111,17 +113,9 @@ fn read(path: &Path) -> Result<String, String> {
     fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))
 }
 
-/// Reads a JSONL dataset; blank lines are skipped.
-fn read_rows(path: &Path) -> Result<Vec<Value>, String> {
-    let text = read(path)?;
-    let mut rows = Vec::new();
-    for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-        let row = serde_json::from_str(line)
-            .map_err(|error| format!("{}:{}: {error}", path.display(), number + 1))?;
-        rows.push(row);
-    }
-    if rows.is_empty() {
-        return Err(format!("{}: the dataset has no rows", path.display()));
-    }
+/// Opens a dataset and reads its first row.
+fn open(source: &RowSource) -> Result<IndexedDataset, DatasetError> {
+    let rows = Dataset::open(&source.config)?.indexed();
+    rows.cycled(0)?;
     Ok(rows)
 }

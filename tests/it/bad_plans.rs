@@ -63,8 +63,8 @@ fn plans() -> Vec<PathBuf> {
 fn said(path: &Path) -> String {
     let text = fs::read_to_string(path).expect("the plan reads");
     let (diagnostics, sources, redactor) = match plan::load(path, &options(&text)) {
-        Ok(loaded) => {
-            let found = runner::workload::check::check(&loaded.plan, &loaded.sources);
+        Ok(mut loaded) => {
+            let found = runner::workload::check::check(&mut loaded.plan, &loaded.sources);
             (found, loaded.sources, loaded.redactor)
         }
         Err(error) => (error.diagnostics, error.sources, error.redactor),

@@ -99,7 +99,9 @@ stages:
     let plan = load(&folder.path().join("plan.yaml"), &LoadOptions::default()).plan;
     let cold = repeat(&plan, "cold");
     assert_eq!((cold.requests, cold.concurrency, cold.prompt.max_tokens), (2, 3, Some(5)));
-    assert_eq!(cold.prompt.dataset, Some(folder.path().join("shared/rows.jsonl")));
+    let files = cold.prompt.dataset.map(|source| source.config.files);
+    let rows = folder.path().join("shared/rows.jsonl").to_str().map(str::to_owned);
+    assert_eq!(files, rows.map(|path| vec![path]));
     assert_eq!(repeat(&plan, "warm").concurrency, 3);
     assert_eq!(repeat(&plan, "own").concurrency, 1);
     assert_eq!(plan.stages[2].tags, ["nightly"]);

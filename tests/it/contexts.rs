@@ -129,9 +129,9 @@ fn a_broken_row_far_down_ends_the_run_before_anything_is_sent() {
     let bench = Bench::new();
     bench.file("rows.jsonl", "{\"q\": \"one\"}\n{\"q\": \"two\"}\n\n{\"q\": \n");
     let output = bench.cold("", ", dataset: rows.jsonl, text: \"{{ row.q }}\"");
-    assert_eq!(code(&output), 4, "{}", said(&output));
+    assert_eq!(code(&output), 3, "{}", said(&output));
     let said = said(&output);
-    assert!(said.contains("rows.jsonl:4: "), "{said}");
-    assert!(said.contains("`prompt.dataset`"), "{said}");
+    assert!(said.contains("rows.jsonl:4: expected one JSON value"), "{said}");
+    assert!(said.contains("E055") && said.contains("plan.yaml:4:"), "{said}");
     bench.assert_nothing_happened();
 }

@@ -1,10 +1,11 @@
 //! Datasets from outside: rows, packed and malformed files, requests made of rows, inspect and
-//! convert. The samples in datasets/samples/ stand for their formats.
+//! convert, datasets of plans. The samples in datasets/samples/ stand for their formats.
 
 mod convert;
 mod files;
 mod formats;
 mod malformed;
+mod plans;
 mod requests;
 
 use std::fs;

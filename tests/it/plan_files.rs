@@ -17,11 +17,17 @@ fn datasets_count_for_requests_and_stay_within_the_root() {
     let path = inner.join("plan.yaml");
     let text = SMALLEST.replace("Say hello.", "{ text: \"{{ row.q }}\", dataset: rows.jsonl }");
     fs::write(&path, &text).expect("a plan");
-    let plan = plan::load(&path, &LoadOptions::default())
-        .unwrap_or_else(|error| panic!("{}", said(&error)))
-        .plan;
-    assert_eq!(repeat(&plan, "cold").requests, 3);
-    assert_eq!(repeat(&plan, "cold").prompt.dataset, Some(inner.join("rows.jsonl")));
+    let mut loaded = plan::load(&path, &LoadOptions::default())
+        .unwrap_or_else(|error| panic!("{}", said(&error)));
+    let found = runner::workload::check::check(&mut loaded.plan, &loaded.sources);
+    assert_eq!(found, []);
+    for stage in ["cold", "warm"] {
+        let repeat = repeat(&loaded.plan, stage);
+        assert_eq!((repeat.requests, repeat.distinct), (3, 3), "{stage}");
+        let source = repeat.prompt.dataset.expect("it has one");
+        assert_eq!(source.config.files, [inner.join("rows.jsonl").to_str().expect("UTF-8")]);
+        assert_eq!(source.seen.and_then(|seen| seen.rows), Some(3));
+    }
 
     fs::write(&path, text.replace("rows.jsonl", "../outside.jsonl")).expect("a plan");
     let error = plan::load(&path, &LoadOptions::default()).expect_err("it leaves the root");

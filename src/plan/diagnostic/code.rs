@@ -83,6 +83,8 @@ pub enum Code {
     Header,
     /// A file that the plan names can't be used.
     Path,
+    /// Rows of a dataset that can't be read, or that say nothing.
+    Dataset,
     /// A threshold that can't be read.
     Threshold,
     /// No such metric.
@@ -140,6 +142,7 @@ impl Code {
         Self::Credential,
         Self::Header,
         Self::Path,
+        Self::Dataset,
         Self::Threshold,
         Self::Metric,
         Self::Aggregate,
@@ -195,6 +198,7 @@ impl Code {
             Self::Credential => "E052",
             Self::Header => "E053",
             Self::Path => "E054",
+            Self::Dataset => "E055",
             Self::Threshold => "E060",
             Self::Metric => "E061",
             Self::Aggregate => "E062",

@@ -220,6 +220,11 @@ impl Code {
                 "prompt: { text: hi, dataset: ../../secret.jsonl }",
                 "Mend the path, which is relative to the plan's file. `--allow-outside-root` lets data lie elsewhere.",
             ),
+            Self::Dataset => of(
+                "The rows of a dataset can't be read, are not what its format promises, or say nothing that could be asked.",
+                "prompt: { dataset: rows.csv }   # and its columns are no prompt",
+                "Mend the row at the line that is named, name the `format:`, leave such rows out with `on_malformed: skip`, or say in `text:` how a row's fields make a prompt.",
+            ),
             Self::Threshold => of(
                 "A check can't be read.",
                 "thresholds: [ttft.p50 is fast]",

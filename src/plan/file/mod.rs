@@ -3,6 +3,7 @@
 //! In: a bound tree. Out: values with places, defaults not yet filled in. Invariant: each key's doc
 //! comment is what an editor shows on hover, and these types are the only list of keys.
 
+mod dataset;
 mod defaults;
 mod endpoint;
 mod load;
@@ -17,6 +18,10 @@ use serde::de::IgnoredAny;
 
 use super::bind::{Named, Spanned};
 
+pub(crate) use dataset::{
+    DatasetFile, DatasetKeys, FieldKeys, MalformedWord, OrderWord, OutputWord, RecordedWord,
+    UniqueWord, UnitWord,
+};
 pub(crate) use endpoint::{
     ApiWord, EndpointFile, EndpointKeys, FaultKeys, SimulatorKeys, TimeoutKeys,
 };
@@ -124,8 +129,14 @@ pub(crate) struct PromptKeys {
     pub(crate) messages: Option<Spanned<Vec<Spanned<MessageKeys>>>>,
     /// A long document in front of the first user message.
     pub(crate) context: Option<Spanned<ContextKeys>>,
-    /// JSONL file whose rows are `row` in templates; relative to the plan's file.
-    pub(crate) dataset: Option<Spanned<String>>,
+    /// Rows from files, relative to the plan's file: a path or a pattern such as `logs/*.jsonl.gz`,
+    /// or a map. With `text` or `messages` they are `row` in templates; without, each row is asked
+    /// as it was recorded.
+    pub(crate) dataset: Option<Spanned<DatasetFile>>,
+    /// How far prompts are told apart by a nonce that opens them: `request` (each has its own, so
+    /// that no cache can know it; the default), `run` (one for all of a run, so that they share what
+    /// their texts share) or `never` (the default for rows that a load stage asks as they are).
+    pub(crate) unique: Option<Spanned<UniqueWord>>,
     /// Most tokens to generate; the server's default unless given.
     pub(crate) max_tokens: Option<Spanned<Count>>,
     /// Sampling temperature; the server's default unless given.

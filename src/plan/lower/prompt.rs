@@ -1,12 +1,11 @@
 //! `prompt:` → [`Prompt`].
 
-use std::io::{BufRead, BufReader};
-
 use super::Lowering;
 use crate::plan::bind::Spanned;
 use crate::plan::diagnostic::Code;
-use crate::plan::file::{ContextKeys, MessageKeys, PromptFile, PromptKeys};
+use crate::plan::file::{ContextKeys, MessageKeys, PromptFile, PromptKeys, UniqueWord};
 use crate::plan::source::Span;
+use crate::plan::workload::Unique;
 use crate::plan::{Context, ContextSource, FileAccess, MessageTemplate, Prompt};
 
 impl Lowering<'_> {
@@ -17,6 +16,7 @@ impl Lowering<'_> {
                 messages: vec![self.user(text)],
                 context: None,
                 dataset: None,
+                unique: None,
                 max_tokens: None,
                 temperature: None,
                 stream: true,
@@ -26,7 +26,9 @@ impl Lowering<'_> {
             PromptFile::Map(keys) => {
                 let messages = self.messages(written, keys);
                 let context = keys.context.as_ref().map(|context| self.context(context));
-                let dataset = keys.dataset.as_ref().map(|path| self.data_file("dataset", path));
+                let has_templates = keys.text.is_some() || keys.messages.is_some();
+                let dataset =
+                    keys.dataset.as_ref().map(|written| self.dataset(written, has_templates));
                 let max_tokens = self.positive("max_tokens", keys.max_tokens);
                 let body = self.body(keys);
                 Some(Prompt {
@@ -36,9 +38,14 @@ impl Lowering<'_> {
                         None => None,
                     },
                     dataset: match dataset {
-                        Some(path) => Some(path?),
+                        Some(source) => Some(Box::new(source?)),
                         None => None,
                     },
+                    unique: keys.unique.map(|word| match word.value {
+                        UniqueWord::Request => Unique::Request,
+                        UniqueWord::Run => Unique::Run,
+                        UniqueWord::Never => Unique::Never,
+                    }),
                     max_tokens,
                     temperature: keys.temperature.map(|temperature| temperature.value.0),
                     stream: keys.stream.unwrap_or(true),
@@ -124,11 +131,20 @@ impl Lowering<'_> {
                 self.error(Code::Conflict, text.at.span, message, help);
                 None
             }
+            // Its rows are asked as they are.
+            (None, None) if keys.dataset.is_some() => {
+                if let Some(context) = &keys.context {
+                    let message = "`context` stands before messages, and rows bring their own";
+                    let help = "add `text:` or `messages:` that use `row`, or remove it";
+                    self.error(Code::Conflict, context.at.span, message, help);
+                }
+                Some(Vec::new())
+            }
             (None, None) => {
                 if !self.has_bad(written.at)
-                    && !self.may_be_given(written.at, &["text", "messages"])
+                    && !self.may_be_given(written.at, &["text", "messages", "dataset"])
                 {
-                    let help = "add `text:` or `messages:`";
+                    let help = "add `text:`, `messages:` or `dataset:`";
                     self.error(Code::Incomplete, written.at.span, "the prompt says nothing", help);
                 }
                 None
@@ -180,30 +196,5 @@ impl Lowering<'_> {
             self.error(Code::Incomplete, written.at.span, "filler has no length of its own", help);
         }
         Some(Context { from: from?, tokens, max_ctx_tokens })
-    }
-
-    /// How many rows a prompt's dataset has; `None` without one.
-    pub(super) fn rows(&mut self, prompt: &Prompt, span: Span) -> Option<u64> {
-        let path = prompt.dataset.as_ref()?;
-        let counted = std::fs::File::open(path).and_then(|file| {
-            let mut rows = 0;
-            for line in BufReader::new(file).split(b'\n') {
-                rows += u64::from(!line?.iter().all(u8::is_ascii_whitespace));
-            }
-            Ok(rows)
-        });
-        match counted {
-            Ok(0) => {
-                let message = format!("the dataset `{}` has no rows", path.display());
-                self.error(Code::Path, span, message, "");
-                None
-            }
-            Ok(rows) => Some(rows),
-            Err(error) => {
-                let message = format!("can't read the dataset `{}`: {error}", path.display());
-                self.error(Code::Path, span, message, "");
-                None
-            }
-        }
     }
 }

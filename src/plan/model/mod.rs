@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use workload::{RowSource, Unique};
 
 pub use api::{Api, JsonAnswer, JsonApi};
 pub use endpoint::{Endpoint, Secret, Target, Timeouts, TokenizerConfig};
@@ -273,15 +274,30 @@ impl Action {
             Self::Flush(_) | Self::Pause(_) => None,
         }
     }
+
+    /// The same, to fill in what only its files can say.
+    pub fn prompt_mut(&mut self) -> Option<&mut Prompt> {
+        match self {
+            Self::Cold(repeat) | Self::Warm(repeat) => Some(&mut repeat.prompt),
+            Self::Load(load) => Some(&mut load.traffic.prompt),
+            Self::QpsLadder(ladder) => Some(&mut ladder.traffic.prompt),
+            Self::ConcurrencyRamp(ramp) => Some(&mut ramp.traffic.prompt),
+            Self::Flush(_) | Self::Pause(_) => None,
+        }
+    }
 }
 
 /// A list of prompts sent in order: the body of cold and warm stages.
 #[derive(Debug, Clone)]
 pub struct Repeat {
-    /// How many requests.
+    /// How many requests; 0 until [`Repeat::rows_of`] is counted.
     pub requests: u64,
-    /// How many different prompts: request `i` asks prompt `i % distinct`.
+    /// How many different prompts: request `i` asks prompt `i % distinct`; 0 until
+    /// [`Repeat::rows_of`] is counted.
     pub distinct: u64,
+    /// The dataset whose number of rows the two above are, where they are 0. Files are opened
+    /// when the plan is otherwise sound, by `workload::check`, which leaves `None` here.
+    pub rows_of: Option<Box<RowSource>>,
     /// How many at a time.
     pub concurrency: u64,
     /// What is asked.
@@ -294,12 +310,15 @@ pub struct Repeat {
 /// What a request says, before rendering.
 #[derive(Debug, Clone)]
 pub struct Prompt {
-    /// Messages whose contents are templates (`row`, `i`, `stage`, `params`, `context`).
+    /// Messages whose contents are templates (`row`, `i`, `stage`, `params`, `context`); none where
+    /// the rows of the dataset are asked as they are.
     pub messages: Vec<MessageTemplate>,
     /// A document put before the first user message, unless a template places `context` itself.
     pub context: Option<Context>,
-    /// Rows for `row` in templates.
-    pub dataset: Option<PathBuf>,
+    /// Rows: asked as they are, or as `row` in templates.
+    pub dataset: Option<Box<RowSource>>,
+    /// How far prompts are told apart; see [`Prompt::unique_in`] when `None`.
+    pub unique: Option<Unique>,
     /// Upper bound of generated tokens.
     pub max_tokens: Option<u64>,
     /// Sampling temperature.
@@ -311,6 +330,18 @@ pub struct Prompt {
     pub body: serde_json::Map<String, serde_json::Value>,
     /// What its templates may read.
     pub files: FileAccess,
+}
+
+impl Prompt {
+    /// How far its prompts are told apart: as the plan says, else each by itself, except for rows
+    /// that a stage of load asks as they were recorded.
+    pub fn unique_in(&self, is_load: bool) -> Unique {
+        match self.unique {
+            Some(unique) => unique,
+            None if is_load && self.messages.is_empty() => Unique::Never,
+            None => Unique::Request,
+        }
+    }
 }
 
 /// The files that templates may read.

@@ -7,7 +7,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::Think;
+use super::{Location, Think};
 
 /// Files of rows and how they are read.
 #[derive(Debug, Clone, PartialEq)]
@@ -191,6 +191,58 @@ pub enum TimestampUnit {
     Microseconds,
     /// Nanoseconds.
     Nanoseconds,
+}
+
+/// A dataset as a prompt uses it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RowSource {
+    /// Its files and how they are read.
+    pub config: DatasetConfig,
+    /// In which order its rows are asked; after the last comes the first again.
+    pub order: RowOrder,
+    /// How long answers may be.
+    pub output: OutputLimit,
+    /// What is in it, once somebody has looked (`workload::check`).
+    pub seen: Option<Seen>,
+    /// Where it stands in the plan.
+    pub location: Location,
+}
+
+/// In which order rows are asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RowOrder {
+    /// As they stand in the files.
+    File,
+    /// In a random order that the plan's seed decides, a new one each time round.
+    Shuffled,
+}
+
+/// What a look into a dataset tells before anything is sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// The format it is read as.
+    pub format: DatasetFormat,
+    /// Why, in half a sentence.
+    pub why: String,
+    /// Its rows, when they were counted: too many bytes are read only where a number is needed.
+    pub rows: Option<u64>,
+    /// Malformed rows that are left out, as far as rows were counted.
+    pub malformed: u64,
+    /// The first of them: file, line, what was expected and found.
+    pub problem: Option<String>,
+    /// Whether the first row has a prompt of its own.
+    pub has_prompts: bool,
+}
+
+/// How far prompts are told apart by a nonce that opens them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unique {
+    /// Each has its own: none shares a prefix with another, nor with those of other runs.
+    Request,
+    /// All of a run have the same: they share what their texts share, and nothing with other runs.
+    Run,
+    /// There is none: the same bytes in every run.
+    Never,
 }
 
 /// What happens at a malformed row.

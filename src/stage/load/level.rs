@@ -135,10 +135,12 @@ impl Repeating {
             run_nonce: context.run_nonce,
             params: context.params,
             context_tokens: context.server.context_tokens,
+            is_load: true,
         };
         let repeat = Repeat {
             requests: u64::MAX,
             distinct: u64::MAX,
+            rows_of: None,
             concurrency: 1,
             prompt: level.traffic.prompt.clone(),
             nonce_key: key.to_owned(),

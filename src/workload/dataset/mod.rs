@@ -16,9 +16,11 @@ mod field;
 mod format;
 mod indexed;
 mod json_stream;
+mod look;
 mod messages;
 mod mooncake;
 mod openai_batch;
+mod order;
 mod pointers;
 mod replay_log;
 mod row;
@@ -26,6 +28,7 @@ mod rows;
 mod sharegpt;
 mod source;
 pub mod survey;
+mod timeline;
 mod unit;
 mod weka;
 
@@ -36,9 +39,12 @@ use crate::plan::workload::{DatasetConfig, DatasetFormat};
 
 pub use ask::{DatasetWorkload, messages, request};
 pub use indexed::IndexedDataset;
+pub use look::look;
+pub use order::OrderedRows;
 pub use row::{Blocks, DatasetError, Malformed, Place, Row, RowPrompt};
 pub use rows::{Counts, Rows};
 pub use source::{Packing, SourceFile};
+pub use timeline::{Arrival, Timeline};
 pub use unit::MAX_UNIT_BYTES;
 
 /// A dataset whose files were found and whose format is known. Cheap to clone.

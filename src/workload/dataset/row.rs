@@ -248,6 +248,15 @@ pub enum DatasetError {
         /// Why.
         reason: String,
     },
+    /// A large packed file in random order.
+    #[error(
+        "{}: a packed file of this size can't be read in random order; unpack it, or remove `order: shuffle`",
+        path.display()
+    )]
+    Shuffled {
+        /// The file.
+        path: PathBuf,
+    },
     /// There is no row at all.
     #[error("{}: the dataset has no rows{}", path.display(), hint)]
     Empty {

@@ -256,20 +256,16 @@ impl Lowering<'_> {
             }
             ratio.value.0
         });
-        let own = prompt.map(|prompt| (self.prompt(prompt), prompt.at.span));
-        let (prompt, span) = if let Some((own, span)) = own {
-            (own?, span)
+        let prompt = if let Some(own) = prompt {
+            self.prompt(own)?
         } else {
             if !shared.has_prompt {
                 let message = format!("the stage `{}` has nothing to ask", draft.id);
                 let help = "add `prompt:` to the plan or to the stage";
                 self.error(Code::Incomplete, draft.span, message, help);
             }
-            (shared.prompt.clone()?, draft.span)
+            shared.prompt.clone()?
         };
-        if prompt.dataset.is_some() {
-            self.rows(&prompt, span)?;
-        }
         let warmup_requests = warmup_requests.map_or(0, |count| count.value.0);
         Some(Traffic { prompt, repeat_ratio, warmup_requests })
     }

@@ -4,6 +4,7 @@ use super::{Draft, Lowering, Shared};
 use crate::plan::bind::Spanned;
 use crate::plan::diagnostic::{Code, Diagnostic};
 use crate::plan::file::{Count, PromptFile};
+use crate::plan::workload::Unique;
 use crate::plan::{Action, Repeat, Stage, suggest};
 
 /// Requests of a stage that neither says how many nor has a dataset.
@@ -59,22 +60,41 @@ impl Lowering<'_> {
                 shared.prompt.clone()?
             }
         };
-        // Counted even when `requests` is given: an empty dataset has no first row either.
-        let rows = self.rows(&prompt, keys.prompt.map_or(draft.span, |prompt| prompt.at.span));
-        if prompt.dataset.is_some() && rows.is_none() {
-            return None;
+        if let (Some(unique), "cold") =
+            (prompt.unique.filter(|it| *it != Unique::Request), draft.kind)
+        {
+            let message = format!("the prompts of `{}` may be in a cache", draft.id);
+            let word = if unique == Unique::Run { "run" } else { "never" };
+            let help = format!(
+                "a cold stage tells each prompt apart: give it a prompt without `unique: {word}`"
+            );
+            self.error(Code::Conflict, draft.span, message, &help);
         }
         let like = match &model {
             Model::Like(repeat) => Some(*repeat),
             Model::Own | Model::Refused => None,
         };
-        let requests = requests.or(like.map(|it| it.requests)).or(rows).unwrap_or(REQUESTS);
+        let rows = prompt.dataset.as_ref();
+        // 0 is as many as there are rows.
+        let most = if rows.is_some() { 0 } else { REQUESTS };
+        let requests = requests.or(like.map(|it| it.requests)).unwrap_or(most);
         // A cold stage never asks the same twice; a warm one on its own goes round its rows, so
         // that the second round meets what the first left in the cache.
-        let own_distinct = if draft.kind == "cold" { requests } else { rows.unwrap_or(1) };
+        let own_distinct = match rows {
+            _ if draft.kind == "cold" => requests,
+            Some(_) => 0,
+            None => 1,
+        };
+        let distinct = like.map_or(own_distinct, |it| it.distinct);
+        let is_counted = requests > 0 && distinct > 0;
         Some(Repeat {
             requests,
-            distinct: like.map_or(own_distinct, |it| it.distinct),
+            distinct,
+            rows_of: match like {
+                _ if is_counted => None,
+                Some(like) => like.rows_of.clone(),
+                None => rows.cloned(),
+            },
             concurrency: concurrency.or(like.map(|it| it.concurrency)).unwrap_or(1),
             prompt,
             nonce_key: like.map_or_else(|| self.nonce_key(draft), |it| it.nonce_key.clone()),

@@ -1,0 +1,216 @@
+//! The written form of `dataset:`.
+//!
+//! In: a bound tree. Out: one struct with places. Which files there are is for lowering to look up.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::param::TextOrList;
+use super::scalar::Count;
+use crate::plan::bind::Spanned;
+use crate::plan::workload::DatasetFormat;
+
+/// Rows from files: a path or pattern, or a map.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename = "by shape", rename_all = "lowercase")]
+#[schemars(rename = "Dataset", untagged)]
+pub(crate) enum DatasetFile {
+    /// A path or pattern; everything else by default.
+    Text(Spanned<String>),
+    /// A dataset in detail.
+    Map(Box<DatasetKeys>),
+}
+
+/// A dataset in detail.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DatasetKeys {
+    /// Files relative to the plan's file: a path, a pattern (`*`, `?`, `[…]`, `**`), or a list of
+    /// them; gzip and Zstandard are unpacked on the way.
+    #[schemars(required)]
+    pub(crate) path: Option<TextOrList>,
+    /// The format of the files; detected from the first file's beginning unless given.
+    pub(crate) format: Option<Spanned<FormatWord>>,
+    /// What happens at a row that is not what its format promises: `error` (the default) or `skip`
+    /// (it is left out and counted).
+    pub(crate) on_malformed: Option<Spanned<MalformedWord>>,
+    /// What happens to rows that the trace marks as failed: `skip` (they are left out and counted;
+    /// the default) or `keep`.
+    pub(crate) recorded_failures: Option<Spanned<RecordedWord>>,
+    /// Reads no more rows than this.
+    pub(crate) limit: Option<Spanned<Count>>,
+    /// In which order rows are asked: `file` (the default) or `shuffle` (random, by the plan's
+    /// seed). After the last row comes the first again.
+    pub(crate) order: Option<Spanned<OrderWord>>,
+    /// How long answers may be: `row` (as the row asked, else as long as its recorded answer, else
+    /// `max_tokens`; the default for rows that are asked as they are), `recorded` (exactly as long as
+    /// the recorded answer) or `plan` (`max_tokens`, whatever the row says).
+    pub(crate) output: Option<Spanned<OutputWord>>,
+    /// JSON pointers to a row's parts where their names are not the format's own, such as
+    /// `timestamp: /ts`; in CSV `/Column name`.
+    pub(crate) fields: Option<FieldKeys>,
+    /// What numbers in timestamps count: `s`, `ms`, `us` or `ns`; the format's own unit unless
+    /// given.
+    pub(crate) timestamp_unit: Option<Spanned<UnitWord>>,
+}
+
+/// JSON pointers to a row's parts.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct FieldKeys {
+    /// An array of messages.
+    pub(crate) messages: Option<Spanned<String>>,
+    /// A plain prompt.
+    pub(crate) prompt: Option<Spanned<String>>,
+    /// A system message put before the others.
+    pub(crate) system: Option<Spanned<String>>,
+    /// When the request arrived: a number or a calendar stamp.
+    pub(crate) timestamp: Option<Spanned<String>>,
+    /// The session whose turns never overlap.
+    pub(crate) session: Option<Spanned<String>>,
+    /// The row's own id.
+    pub(crate) id: Option<Spanned<String>>,
+    /// The model that was asked.
+    pub(crate) model: Option<Spanned<String>>,
+    /// Upper bound of generated tokens.
+    pub(crate) max_tokens: Option<Spanned<String>>,
+    /// Tokens that were generated.
+    pub(crate) output_tokens: Option<Spanned<String>>,
+    /// Prompt tokens, for rows without text.
+    pub(crate) input_tokens: Option<Spanned<String>>,
+    /// Ids of the prompt's blocks, for rows without text.
+    pub(crate) hash_ids: Option<Spanned<String>>,
+}
+
+/// The formats of datasets and traces.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum FormatWord {
+    /// One JSON object per line.
+    Jsonl,
+    /// The same objects in a JSON array.
+    Json,
+    /// A header and records.
+    Csv,
+    /// Each file is one row.
+    Text,
+    /// Each line is one prompt.
+    Lines,
+    /// `[{id, conversations: [{from, value}]}]`.
+    Sharegpt,
+    /// `{messages: [{role, content}], …}`.
+    OpenaiMessages,
+    /// `{custom_id, method, url, body}` per line.
+    OpenaiBatch,
+    /// One prompt per JSON value: messages, or an object with `messages`.
+    PromptFile,
+    /// `[{prompt_content, cut_chat_history: [{role, content}]}]`.
+    ChatHistory,
+    /// Log lines: a calendar stamp, then JSON with `[Log chat request] {…}` in its `message`.
+    ReplayLog,
+    /// `{timestamp, conversation_id, messages: [{role, content: [token ids]}]}` per line.
+    TokenLog,
+    /// `{timestamp, input_length, output_length, hash_ids}` per line.
+    Mooncake,
+    /// CSV `TIMESTAMP,ContextTokens,GeneratedTokens`.
+    Azure,
+    /// CSV `Timestamp,Session ID,Elapsed time,Model,Request tokens,Response tokens,…`.
+    Burstgpt,
+    /// `{body, timestamp, completion_tokens?}` per line.
+    EvalscopeTrace,
+    /// `{id, t, in, out, hash_ids}`, or sessions with `requests` of these.
+    Weka,
+}
+
+impl FormatWord {
+    /// The format it names.
+    pub(crate) fn format(self) -> DatasetFormat {
+        match self {
+            Self::Jsonl => DatasetFormat::Jsonl,
+            Self::Json => DatasetFormat::Json,
+            Self::Csv => DatasetFormat::Csv,
+            Self::Text => DatasetFormat::Text,
+            Self::Lines => DatasetFormat::Lines,
+            Self::Sharegpt => DatasetFormat::ShareGpt,
+            Self::OpenaiMessages => DatasetFormat::OpenaiMessages,
+            Self::OpenaiBatch => DatasetFormat::OpenaiBatch,
+            Self::PromptFile => DatasetFormat::PromptFile,
+            Self::ChatHistory => DatasetFormat::ChatHistory,
+            Self::ReplayLog => DatasetFormat::ReplayLog,
+            Self::TokenLog => DatasetFormat::TokenLog,
+            Self::Mooncake => DatasetFormat::Mooncake,
+            Self::Azure => DatasetFormat::Azure,
+            Self::Burstgpt => DatasetFormat::BurstGpt,
+            Self::EvalscopeTrace => DatasetFormat::EvalscopeTrace,
+            Self::Weka => DatasetFormat::Weka,
+        }
+    }
+}
+
+/// What happens at a malformed row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum MalformedWord {
+    /// Nothing is sent, or the stage ends there.
+    Error,
+    /// It is left out and counted.
+    Skip,
+}
+
+/// What happens to rows that the trace itself marks as failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum RecordedWord {
+    /// They are left out and counted.
+    Skip,
+    /// They are asked like any other row.
+    Keep,
+}
+
+/// In which order rows are asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum OrderWord {
+    /// As they stand in the files.
+    File,
+    /// At random, by the plan's seed.
+    Shuffle,
+}
+
+/// How long answers to rows may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum OutputWord {
+    /// As the row asked.
+    Row,
+    /// Exactly as long as the recorded answer.
+    Recorded,
+    /// As `max_tokens` says.
+    Plan,
+}
+
+/// What a number in a timestamp counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum UnitWord {
+    /// Seconds.
+    S,
+    /// Milliseconds.
+    Ms,
+    /// Microseconds.
+    Us,
+    /// Nanoseconds.
+    Ns,
+}
+
+/// How far prompts are told apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum UniqueWord {
+    /// Each from every other.
+    Request,
+    /// Those of one run from those of another.
+    Run,
+    /// Not at all.
+    Never,
+}

@@ -1,0 +1,137 @@
+//! `dataset:` → [`RowSource`].
+//!
+//! In: a written dataset. Out: its files, as paths and patterns within the plan's root, and how they
+//! are read. Invariant: files are looked up here and opened by nobody on this floor; what is in
+//! them is for `workload::check` to say.
+
+use super::Lowering;
+use crate::plan::bind::Spanned;
+use crate::plan::diagnostic::Code;
+use crate::plan::file::{
+    DatasetFile, DatasetKeys, FieldKeys, MalformedWord, OrderWord, OutputWord, RecordedWord,
+    UnitWord,
+};
+use crate::plan::workload::{
+    DatasetConfig, FieldPointers, OnMalformed, OutputLimit, RecordedFailures, RowOrder, RowSource,
+    TimestampUnit,
+};
+
+impl Lowering<'_> {
+    /// A dataset; `None` when it can't be used, which has been reported. Its rows are asked as they
+    /// are unless templates use them.
+    pub(super) fn dataset(
+        &mut self,
+        written: &Spanned<DatasetFile>,
+        has_templates: bool,
+    ) -> Option<RowSource> {
+        let output = if has_templates { OutputLimit::Plan } else { OutputLimit::Row };
+        let source = RowSource {
+            config: DatasetConfig {
+                confine: (!self.options.allow_outside_root).then(|| self.root.clone()),
+                ..DatasetConfig::default()
+            },
+            order: RowOrder::File,
+            output,
+            seen: None,
+            location: self.location(written.at.span),
+        };
+        match &written.value {
+            DatasetFile::Text(path) => {
+                let files = vec![self.rows_file("dataset", path)?];
+                Some(RowSource { config: DatasetConfig { files, ..source.config }, ..source })
+            }
+            DatasetFile::Map(keys) => self.dataset_in_detail(written, keys, source),
+        }
+    }
+
+    fn dataset_in_detail(
+        &mut self,
+        written: &Spanned<DatasetFile>,
+        keys: &DatasetKeys,
+        source: RowSource,
+    ) -> Option<RowSource> {
+        let texts = keys.path.as_ref().map_or(&[][..], |path| path.texts());
+        if texts.is_empty() {
+            if !self.has_bad(written.at) && !self.may_be_given(written.at, &["path"]) {
+                let help = "add `path: rows.jsonl`";
+                self.error(Code::MissingKey, written.at.span, "`dataset` names no files", help);
+            }
+            return None;
+        }
+        let files: Vec<_> = texts.iter().map(|text| self.rows_file("dataset.path", text)).collect();
+        let limit = self.positive("limit", keys.limit);
+        let fields = keys.fields.as_ref().map_or_else(FieldPointers::default, |it| self.fields(it));
+        Some(RowSource {
+            config: DatasetConfig {
+                files: files.into_iter().collect::<Option<_>>()?,
+                format: keys.format.map(|word| word.value.format()),
+                fields,
+                timestamp_unit: keys.timestamp_unit.map(|word| match word.value {
+                    UnitWord::S => TimestampUnit::Seconds,
+                    UnitWord::Ms => TimestampUnit::Milliseconds,
+                    UnitWord::Us => TimestampUnit::Microseconds,
+                    UnitWord::Ns => TimestampUnit::Nanoseconds,
+                }),
+                malformed: match keys.on_malformed.map(|word| word.value) {
+                    Some(MalformedWord::Skip) => OnMalformed::Skip,
+                    Some(MalformedWord::Error) | None => OnMalformed::Error,
+                },
+                recorded_failures: match keys.recorded_failures.map(|word| word.value) {
+                    Some(RecordedWord::Keep) => RecordedFailures::Keep,
+                    Some(RecordedWord::Skip) | None => RecordedFailures::Skip,
+                },
+                limit,
+                ..source.config
+            },
+            order: match keys.order.map(|word| word.value) {
+                Some(OrderWord::Shuffle) => RowOrder::Shuffled,
+                Some(OrderWord::File) | None => RowOrder::File,
+            },
+            output: match keys.output.map(|word| word.value) {
+                Some(OutputWord::Row) => OutputLimit::Row,
+                Some(OutputWord::Recorded) => OutputLimit::Recorded,
+                Some(OutputWord::Plan) => OutputLimit::Plan,
+                None => source.output,
+            },
+            ..source
+        })
+    }
+
+    /// A path that must be there, or a pattern whose matches are looked up when it is opened.
+    fn rows_file(&mut self, key: &str, written: &Spanned<String>) -> Option<String> {
+        let text = written.value.trim();
+        let folder = self.sources.folder(written.at.span.source);
+        if text.contains(['*', '?', '[']) && !folder.join(text).exists() {
+            // The folder's own name is no pattern.
+            let folder = glob::Pattern::escape(&folder.to_string_lossy());
+            return Some(std::path::Path::new(&folder).join(text).to_string_lossy().into_owned());
+        }
+        self.data_file(key, written).map(|path| path.to_string_lossy().into_owned())
+    }
+
+    fn fields(&mut self, keys: &FieldKeys) -> FieldPointers {
+        FieldPointers {
+            messages: self.pointer(keys.messages.as_ref()),
+            prompt: self.pointer(keys.prompt.as_ref()),
+            system: self.pointer(keys.system.as_ref()),
+            timestamp: self.pointer(keys.timestamp.as_ref()),
+            session: self.pointer(keys.session.as_ref()),
+            id: self.pointer(keys.id.as_ref()),
+            model: self.pointer(keys.model.as_ref()),
+            max_tokens: self.pointer(keys.max_tokens.as_ref()),
+            output_tokens: self.pointer(keys.output_tokens.as_ref()),
+            input_tokens: self.pointer(keys.input_tokens.as_ref()),
+            hash_ids: self.pointer(keys.hash_ids.as_ref()),
+        }
+    }
+
+    fn pointer(&mut self, written: Option<&Spanned<String>>) -> Option<String> {
+        let written = written?;
+        if !written.value.starts_with('/') {
+            let message = format!("`{}` is no JSON pointer", written.value);
+            let help = format!("it begins with `/`: `/{}`", written.value.replace('.', "/"));
+            self.error(Code::Value, written.at.span, message, &help);
+        }
+        Some(written.value.clone())
+    }
+}
