@@ -132,6 +132,6 @@ fn a_broken_row_far_down_ends_the_run_before_anything_is_sent() {
     assert_eq!(code(&output), 3, "{}", said(&output));
     let said = said(&output);
     assert!(said.contains("rows.jsonl:4: expected one JSON value"), "{said}");
-    assert!(said.contains("E055") && said.contains("plan.yaml:4:"), "{said}");
+    assert!(said.contains("E055") && said.contains("plan.yaml:5:35"), "{said}");
     bench.assert_nothing_happened();
 }
