@@ -52,6 +52,8 @@ pub enum Command {
     Params(ParamsArgs),
     /// Serve the simulated endpoint until interrupted.
     Simulate(SimulateArgs),
+    /// Compare runs: better, worse, the same, or not enough data.
+    Compare(CompareArgs),
     /// Rebuild the report of a run from its records.
     Report(ReportArgs),
     /// Print a JSON Schema.
@@ -235,6 +237,34 @@ pub struct SimulateArgs {
     pub truth: Option<PathBuf>,
 }
 
+/// Arguments of `compare`.
+#[derive(Debug, Args)]
+pub struct CompareArgs {
+    /// The run to compare with: its directory, record log or summary.json.
+    pub base: PathBuf,
+    /// The runs to judge.
+    #[arg(required = true)]
+    pub new: Vec<PathBuf>,
+    /// How to print it.
+    #[arg(long, value_enum, default_value_t = CompareFormat::Text)]
+    pub format: CompareFormat,
+    /// Write it to this file instead of standard output.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Metrics to compare, such as ttft,e2e; TTFT, E2E and TPOT unless given.
+    #[arg(long = "metric", value_name = "NAME", value_delimiter = ',')]
+    pub metrics: Vec<String>,
+    /// Percentiles to compare beside the median; 95 and 99 unless given.
+    #[arg(long, value_name = "P", value_delimiter = ',', value_parser = percentile)]
+    pub percentiles: Vec<f64>,
+    /// The least difference that matters; 5% unless given.
+    #[arg(long, value_name = "SHARE")]
+    pub min_effect: Option<String>,
+    /// What makes the exit code 10; with `worse`, what can't be told is 5.
+    #[arg(long, value_enum, default_value_t = FailOn::Never)]
+    pub fail_on: FailOn,
+}
+
 /// Arguments of `report`.
 #[derive(Debug, Args)]
 pub struct ReportArgs {
@@ -284,6 +314,30 @@ pub enum OutputFormat {
     Json,
     /// Nothing.
     None,
+}
+
+/// How a comparison is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum CompareFormat {
+    /// A table for people.
+    Text,
+    /// For a pull request or `GITHUB_STEP_SUMMARY`.
+    Markdown,
+    /// One self-contained page with charts.
+    Html,
+    /// Every chart on one sheet.
+    Svg,
+    /// For programs.
+    Json,
+}
+
+/// Which verdict fails a comparison.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum FailOn {
+    /// None.
+    Never,
+    /// A new run that is worse.
+    Worse,
 }
 
 /// How progress is shown.
@@ -350,6 +404,14 @@ fn key_value(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
         _ => Err("expected NAME=VALUE".into()),
+    }
+}
+
+/// A percentile such as `99`, `p99` or `99.9`.
+fn percentile(text: &str) -> Result<f64, String> {
+    match text.trim_start_matches('p').parse::<f64>() {
+        Ok(percent) if percent > 0.0 && percent < 100.0 => Ok(percent),
+        _ => Err("expected a percentile between 0 and 100, such as 95 or 99.9".into()),
     }
 }
 

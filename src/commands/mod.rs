@@ -5,6 +5,7 @@
 //! report that was asked for, everything else goes to standard error.
 
 pub(crate) mod builtin;
+pub mod compare;
 pub mod completions;
 pub mod dataset;
 pub mod explain;
@@ -47,6 +48,8 @@ pub const BUG: u8 = 1;
 pub const PLAN_INVALID: u8 = 3;
 /// Preflight failed; nothing was sent.
 pub const PREFLIGHT: u8 = 4;
+/// A threshold failed, or a comparison says worse where that was to fail.
+pub const THRESHOLDS_FAILED: u8 = 10;
 /// The plan is fine, but nothing of it was selected.
 pub const NOTHING_SELECTED: u8 = 11;
 

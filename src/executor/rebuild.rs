@@ -10,6 +10,9 @@ use super::run_dir::{self, RunDirError};
 use crate::metrics::aggregator::Aggregator;
 use crate::metrics::record_log::{self, LogLosses, ReadLogError};
 use crate::metrics::summary::{RunEnd, RunState, Summary};
+use crate::record::Line;
+
+pub use crate::metrics::record_log::is_segment;
 
 /// A summary made from a record log.
 #[derive(Debug)]
@@ -20,6 +23,17 @@ pub struct Rebuilt {
     pub manifest: Option<Manifest>,
     /// What the log lacks.
     pub losses: LogLosses,
+}
+
+/// What is known of a run beside its lines.
+#[derive(Debug)]
+pub struct Read {
+    /// The run's manifest, if it has one.
+    pub manifest: Option<Manifest>,
+    /// What the log lacks.
+    pub losses: LogLosses,
+    /// How the run ended, as far as can be told.
+    pub end: RunEnd,
 }
 
 /// Why a summary can't be rebuilt.
@@ -33,16 +47,10 @@ pub enum RebuildError {
     RunDir(#[from] RunDirError),
 }
 
-/// Reads the records of the run in `run` and sums them up.
-pub fn rebuild(run: &Path) -> Result<Rebuilt, RebuildError> {
-    let manifest = run_dir::read_manifest(run)?;
-    let mut aggregator = Aggregator::new();
-    let losses = record_log::read(run, |_, line| {
-        aggregator.line(&line);
-    })?;
-    if let Some(why) = losses.data_loss() {
-        aggregator.distrust(why);
-    }
+/// Hands every line of the run in `run` to `each`, in order.
+pub fn lines(run: &Path, mut each: impl FnMut(&Line)) -> Result<Read, RebuildError> {
+    let manifest = if run.is_dir() { run_dir::read_manifest(run)? } else { None };
+    let losses = record_log::read(run, |_, line| each(&line))?;
     let mut end =
         manifest.as_ref().and_then(|manifest| manifest.end.clone()).unwrap_or_else(|| {
             if run_dir::is_locked(run) {
@@ -56,5 +64,23 @@ pub fn rebuild(run: &Path) -> Result<Rebuilt, RebuildError> {
             }
         });
     end.notes.extend(losses.note());
+    Ok(Read { manifest, losses, end })
+}
+
+/// Reads the records of the run in `run` and sums them up.
+pub fn rebuild(run: &Path) -> Result<Rebuilt, RebuildError> {
+    rebuild_with(run, |_| {})
+}
+
+/// The same; `each` sees every line too.
+pub fn rebuild_with(run: &Path, mut each: impl FnMut(&Line)) -> Result<Rebuilt, RebuildError> {
+    let mut aggregator = Aggregator::new();
+    let Read { manifest, losses, end } = lines(run, |line| {
+        aggregator.line(line);
+        each(line);
+    })?;
+    if let Some(why) = losses.data_loss() {
+        aggregator.distrust(why);
+    }
     Ok(Rebuilt { summary: aggregator.finish(&end), manifest, losses })
 }

@@ -94,7 +94,7 @@ pub enum ReadLogError {
     },
 }
 
-/// Reads every line of the run in `dir`, in order.
+/// Reads every line of the run in `dir` (or of one file of lines), in order.
 pub fn read(dir: &Path, mut each: impl FnMut(u64, Line)) -> Result<LogLosses, ReadLogError> {
     let mut losses = LogLosses::default();
     let mut next_seq = 0;
@@ -134,10 +134,13 @@ pub fn read(dir: &Path, mut each: impl FnMut(u64, Line)) -> Result<LogLosses, Re
 
 fn segments(dir: &Path) -> Result<Vec<PathBuf>, ReadLogError> {
     let failed = |source| ReadLogError::Io { path: dir.to_owned(), source };
+    if dir.is_file() {
+        return Ok(vec![dir.to_owned()]);
+    }
     let mut found = Vec::new();
     for entry in std::fs::read_dir(dir).map_err(failed)? {
         let name = entry.map_err(failed)?.file_name();
-        if name.to_str().is_some_and(is_segment) {
+        if is_segment(Path::new(&name)) {
             found.push(dir.join(name));
         }
     }
@@ -148,7 +151,9 @@ fn segments(dir: &Path) -> Result<Vec<PathBuf>, ReadLogError> {
     Ok(found)
 }
 
-fn is_segment(name: &str) -> bool {
+/// Whether a file is a part of a run's log, by its name.
+pub fn is_segment(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let number = name.strip_prefix("records-").and_then(|rest| rest.strip_suffix(".jsonl"));
     number.is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
 }

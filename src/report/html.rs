@@ -1,4 +1,4 @@
-//! A [`ReportView`] → one HTML file that needs nothing else.
+//! A [`ReportView`] or [`CompareView`] → one HTML file that needs nothing else.
 //!
 //! In: the view. Out: a page with its style, script, charts and data inside. Invariants: every text
 //! is escaped by the template engine or by [`svg`]; the content security policy forbids every
@@ -13,12 +13,15 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::chart::{Axis, Chart, Shape};
+use super::compare::{self, CompareView};
 use super::draw::{Frame, draw};
 use super::palette;
 use super::svg;
 use super::view::{Picture, ReportView};
 
+const MACROS: &str = include_str!("assets/macros.html");
 const PAGE: &str = include_str!("assets/report.html");
+const COMPARISON: &str = include_str!("assets/compare.html");
 const STYLE: &str = include_str!("assets/report.css");
 const SCRIPT: &str = include_str!("assets/report.js");
 
@@ -30,9 +33,17 @@ const TIMELINE_LEFT: f64 = 62.0;
 #[error("the report's template does not fit its view: {0:#}")]
 pub struct HtmlError(#[from] minijinja::Error);
 
-/// The page.
+/// The page of a run.
 pub fn document(view: &ReportView) -> Result<String, HtmlError> {
-    let pictures: Vec<&Picture> = pictures(view).collect();
+    page(PAGE, Value::from(Serde(view)), &pictures(view).collect::<Vec<_>>())
+}
+
+/// The page of a comparison.
+pub fn comparison(view: &CompareView) -> Result<String, HtmlError> {
+    page(COMPARISON, Value::from(Serde(view)), &compare::all_pictures(view).collect::<Vec<_>>())
+}
+
+fn page(template: &str, view: Value, pictures: &[&Picture]) -> Result<String, HtmlError> {
     let style = format!("{}{STYLE}", palette::style_sheet());
     let safe = |text: String| Value::from_safe_string(text);
     let drawings = pictures.iter().map(|picture| (picture.id.as_str(), safe(drawing(picture))));
@@ -45,17 +56,17 @@ pub fn document(view: &ReportView) -> Result<String, HtmlError> {
     environment.set_undefined_behavior(UndefinedBehavior::SemiStrict);
     environment.set_auto_escape_callback(|_| AutoEscape::Html);
     let context = context! {
-        view => Value::from(Serde(view)),
+        view => view,
         version => env!("CARGO_PKG_VERSION"),
         policy => policy(&style),
         drawings => drawings.collect::<BTreeMap<_, _>>(),
         classes => classes.collect::<BTreeMap<_, _>>(),
         keys => keys.collect::<BTreeMap<_, _>>(),
-        data => safe(data(&pictures)),
+        data => safe(data(pictures)),
         style => safe(style.clone()),
         script => safe(SCRIPT.to_owned()),
     };
-    Ok(environment.render_str(PAGE, context)?)
+    Ok(environment.render_str(&format!("{MACROS}{template}"), context)?)
 }
 
 /// Every picture of the report.
@@ -85,6 +96,9 @@ fn drawing(picture: &Picture) -> String {
 fn sizes(picture: &Picture) -> ((f64, f64), (f64, f64)) {
     let rows = picture.chart.y.categories.len() as f64;
     match picture.id.as_str() {
+        id if id.starts_with("changes-") => {
+            ((1000.0, 60.0 + rows * 38.0), (370.0, 60.0 + rows * 38.0))
+        }
         "ttft" => ((1000.0, 50.0 + rows * 56.0), (370.0, 50.0 + rows * 56.0)),
         "time-ttft" => ((1000.0, 320.0), (370.0, 280.0)),
         id if id.starts_with("time-") => ((1000.0, 180.0), (370.0, 180.0)),

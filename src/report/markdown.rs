@@ -96,7 +96,7 @@ fn stage(stage: &StageView) -> String {
     )
 }
 
-fn sign(mood: Mood) -> &'static str {
+pub(super) fn sign(mood: Mood) -> &'static str {
     match mood {
         Mood::Good => "✅",
         Mood::Doubtful => "⚠️",
@@ -105,14 +105,14 @@ fn sign(mood: Mood) -> &'static str {
     }
 }
 
-fn fold(name: &str, body: &str) -> String {
+pub(super) fn fold(name: &str, body: &str) -> String {
     if body.trim().is_empty() {
         return String::new();
     }
     format!("\n<details><summary>{}</summary>\n\n{body}\n</details>\n", escaped(name))
 }
 
-fn table(table: &Table) -> String {
+pub(super) fn table(table: &Table) -> String {
     if table.rows.is_empty() {
         return String::new();
     }
@@ -131,7 +131,7 @@ fn table(table: &Table) -> String {
     out
 }
 
-fn facts(facts: &[Fact]) -> String {
+pub(super) fn facts(facts: &[Fact]) -> String {
     let mut out = String::new();
     for Fact { name, value, detail } in facts {
         let detail =
@@ -142,7 +142,7 @@ fn facts(facts: &[Fact]) -> String {
 }
 
 /// `text` as text: nothing in it can mean anything to markdown or HTML, and nobody is mentioned.
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for letter in text.chars() {
         match letter {

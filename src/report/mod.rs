@@ -13,9 +13,11 @@
 //! | [`chart`], [`ticks`], [`draw`], [`scene`], [`palette`] | series and axes → lines, dots and text |
 //! | [`sheet`], [`svg`], `png` | the view → one sheet of charts; a scene → a file |
 //! | [`html`], [`markdown`] | the view → a page |
+//! | [`compare`] and the files behind it | runs against each other → text, markdown, a page |
 
 pub mod chart;
 mod checks;
+pub mod compare;
 mod conclusion;
 pub mod console;
 pub mod draw;

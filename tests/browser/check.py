@@ -177,7 +177,7 @@ def check_drawing(checks, name, state, size):
 
 def check_script(browser, checks, name):
     """What the page's script adds."""
-    figure = "(document.querySelector('figure[data-chart=cdf-ttft]') ?? document.querySelector('figure.chart'))"
+    figure = "(document.querySelector('figure[data-chart^=cdf-]') ?? document.querySelector('figure.chart'))"
     if browser.ask(f"!{figure}"):
         return
     browser.ask(f"{figure}.scrollIntoView({{block: 'center', behavior: 'instant'}})")

@@ -13,7 +13,7 @@ if ! command -v chromium >/dev/null; then
   apt-get install -y -qq --no-install-recommends chromium >/dev/null
 fi
 
-pages=(target/tmp/report/{typical,hostile,large,broken-off-0,broken-off-60}.html)
+pages=(target/tmp/report/{typical,hostile,large,broken-off-0,broken-off-60,comparison}.html)
 runner=target/release/runner
 if [ -x "$runner" ]; then
   "$runner" run scenarios/cache-eviction.yaml --results target/ci-results --progress none \

@@ -5,6 +5,7 @@ mod bad_plans;
 mod ci;
 mod client;
 mod command_line;
+mod compare;
 mod compose;
 mod contexts;
 mod datasets;

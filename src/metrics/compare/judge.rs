@@ -1,0 +1,143 @@
+//! Differences → verdicts.
+//!
+//! In: stages with their tests made. Out: the same with p-values corrected and verdicts given.
+//! Invariant: a verdict follows from the numbers that stand beside it.
+
+use super::rank::holm;
+use super::{ALPHA, Difference, MIN_SHARE, Options, StageComparison, Verdict};
+use crate::metrics::bootstrap::{Estimate, MIN_SAMPLES};
+use crate::metrics::quantity::{grouped, significant};
+use crate::plan::metric;
+
+/// Judges every difference and stage; returns how many tests shared the chance of a false alarm.
+pub(super) fn judge(stages: &mut [StageComparison], options: &Options) -> usize {
+    let enough = |difference: &Difference| difference.verdict.is_some() && has_samples(difference);
+    let all = || stages.iter().flat_map(|stage| &stage.differences);
+    let p_values: Vec<f64> = all()
+        .filter(|it| enough(it))
+        .filter_map(|it| it.test.as_ref().map(|test| test.p))
+        .collect();
+    let mut adjusted = holm(&p_values).into_iter();
+    for stage in &mut *stages {
+        for difference in &mut stage.differences {
+            if difference.verdict.is_none() {
+                continue;
+            }
+            if has_samples(difference)
+                && let Some(test) = &mut difference.test
+            {
+                test.p_adjusted = adjusted.next().unwrap_or(1.0);
+            }
+            let (verdict, reason) = verdict(difference, options);
+            (difference.verdict, difference.reason) = (Some(verdict), reason);
+        }
+        stage.verdict = over_figures(&stage.differences);
+    }
+    p_values.len()
+}
+
+/// The verdict over several stages: any that is worse makes all worse, and one that can't be told
+/// leaves the whole open.
+pub(super) fn over(verdicts: impl Iterator<Item = Verdict>) -> Verdict {
+    let rank = |verdict: &Verdict| match verdict {
+        Verdict::Worse => 3,
+        Verdict::Better => 2,
+        Verdict::NotEnoughData => 1,
+        Verdict::Same => 0,
+    };
+    verdicts.max_by_key(rank).unwrap_or(Verdict::NotEnoughData)
+}
+
+/// The verdict over the figures of a stage: the same only if every median is, since few errors on
+/// both sides say nothing of times; a tail that can't be told takes nothing away from that.
+fn over_figures(differences: &[Difference]) -> Verdict {
+    let is_median =
+        |it: &&Difference| it.percentile.is_some_and(|percent| (percent - 50.0).abs() < 1e-9);
+    let decided = differences
+        .iter()
+        .filter_map(|it| it.verdict)
+        .filter(|verdict| matches!(verdict, Verdict::Better | Verdict::Worse));
+    let medians = differences.iter().filter(is_median).filter_map(|it| it.verdict);
+    let any = differences.iter().filter_map(|it| it.verdict);
+    match over(decided.chain(medians)) {
+        Verdict::NotEnoughData if differences.iter().all(|it| it.percentile.is_none()) => over(any),
+        verdict => verdict,
+    }
+}
+
+fn has_samples(difference: &Difference) -> bool {
+    difference.base_samples.min(difference.new_samples) >= MIN_SAMPLES as u64
+}
+
+fn verdict(difference: &Difference, options: &Options) -> (Verdict, String) {
+    let samples = difference.base_samples.min(difference.new_samples);
+    if !has_samples(difference) {
+        let reason = format!("{} samples; {MIN_SAMPLES} are the least", grouped(samples));
+        return (Verdict::NotEnoughData, reason);
+    }
+    let is_share = difference.unit == "share";
+    let effect = if is_share { difference.difference } else { difference.ratio.map(less_one) };
+    let (Some(effect), Some(test)) = (effect, &difference.test) else {
+        let reason = "no records at hand, so nothing can be tested".to_owned();
+        return (Verdict::NotEnoughData, reason);
+    };
+    let least = if is_share { MIN_SHARE } else { options.min_effect };
+    let (change, needed) = (percent(effect.value, is_share), percent(least, is_share));
+    let odds = format!("p {}", p_value(test.p_adjusted));
+    let is_real = test.p_adjusted < ALPHA;
+    if is_real && effect.value.abs() >= least {
+        let lower_is_better =
+            metric::find(&difference.metric).and_then(|metric| metric.lower_is_better);
+        let verdict = if (effect.value > 0.0) == (lower_is_better == Some(true)) {
+            Verdict::Worse
+        } else {
+            Verdict::Better
+        };
+        return (verdict, format!("certain ({odds})"));
+    }
+    if is_real {
+        return (Verdict::Same, format!("certain ({odds}), but {change} is less than {needed}"));
+    }
+    if is_share {
+        return (Verdict::Same, "within chance".to_owned());
+    }
+    let widest = effect.low.abs().max(effect.high.abs());
+    if widest <= least {
+        return (Verdict::Same, format!("within chance, and surely within {needed}"));
+    }
+    // An interval narrows with the square root of the samples.
+    let half = (effect.high - effect.low) / 2.0;
+    let factor = (half / least).powi(2).max(1.0);
+    let reason = if factor > 1.2 {
+        let requests = significant_count(samples as f64 * factor);
+        format!("about {requests} requests a side would show {needed}")
+    } else {
+        format!("the interval reaches beyond {needed}")
+    };
+    (Verdict::NotEnoughData, reason)
+}
+
+fn less_one(ratio: Estimate) -> Estimate {
+    Estimate { value: ratio.value - 1.0, low: ratio.low - 1.0, high: ratio.high - 1.0 }
+}
+
+/// `+10.1 %`, or `+1.2 points` of shares.
+fn percent(effect: f64, is_share: bool) -> String {
+    let unit = if is_share { "points" } else { "%" };
+    format!(
+        "{}{} {unit}",
+        if effect < 0.0 { "−" } else { "" },
+        significant(effect.abs() * 100.0, 3)
+    )
+}
+
+/// A p-value for people.
+pub fn p_value(p: f64) -> String {
+    if p < 0.001 { "< 0.001".to_owned() } else { format!("{p:.3}") }
+}
+
+/// A count to two significant digits, rounded up.
+fn significant_count(count: f64) -> String {
+    let step = 10_f64.powf((count.max(1.0).log10().floor() - 1.0).max(0.0));
+    format!("{:.0}", (count / step).ceil() * step)
+}

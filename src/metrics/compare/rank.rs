@@ -1,0 +1,341 @@
+//! Whether two sets of samples differ by more than chance.
+//!
+//! In: samples of two runs. Out: two-sided p-values. Invariants: every p lies in 0..=1; samples that
+//! follow one another too closely count for less (see [`design_effect`]), so that a queue that
+//! builds up once is not taken for a thousand proofs.
+//!
+//! | question | test |
+//! |---|---|
+//! | is one side larger | Mann and Whitney's U, normal approximation with tie and continuity correction |
+//! | is one side's tail heavier | the share of each side above the pooled percentile, two proportions |
+//! | are one side's errors more | two proportions; Fisher's exact test where fewer than five are expected |
+//! | which of many are left | Holm's step-down correction |
+
+use statrs::distribution::{ContinuousCDF, Normal};
+use statrs::stats_tests::Alternative;
+use statrs::stats_tests::fisher::fishers_exact;
+
+use crate::metrics::distribution::percentile;
+
+/// Samples of one quantity.
+#[derive(Debug, Clone, Copy)]
+pub struct Side<'a> {
+    /// Sorted.
+    pub sorted: &'a [f64],
+    /// How many samples count for one independent one, 1 or more.
+    pub design_effect: f64,
+}
+
+impl Side<'_> {
+    fn len(&self) -> f64 {
+        self.sorted.len() as f64
+    }
+
+    /// Independent samples that tell as much as these.
+    pub fn effective(&self) -> f64 {
+        (self.len() / self.design_effect.max(1.0)).max(1.0)
+    }
+}
+
+/// What the rank test found.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct RankTest {
+    /// Two-sided p-value.
+    pub p: f64,
+    /// The chance that a sample of `new` is larger than one of `base` (ties count half): 0.5 where
+    /// nothing differs.
+    pub superiority: f64,
+}
+
+/// Mann and Whitney's U test; `None` when a side is empty.
+pub fn mann_whitney(base: Side, new: Side) -> Option<RankTest> {
+    let (n, m) = (base.len(), new.len());
+    if n < 1.0 || m < 1.0 {
+        return None;
+    }
+    let (below, ties) = walk(base.sorted, new.sorted);
+    let all = n + m;
+    let spread = (all + 1.0) - ties / (all * (all - 1.0)).max(1.0);
+    let independent = n * m / 12.0 * spread;
+    // Of the variance of U, n·m²/12 comes of one side's samples and n²·m/12 of the other's.
+    let shared = (base.design_effect.max(1.0) * m + new.design_effect.max(1.0) * n) / all;
+    let deviation = (independent * shared).max(0.0).sqrt();
+    let away = (below - n * m / 2.0).abs() - 0.5;
+    let p = if deviation > 0.0 { two_sided(away.max(0.0) / deviation) } else { 1.0 };
+    Some(RankTest { p, superiority: below / (n * m) })
+}
+
+/// How many pairs have the sample of `base` below that of `new` (ties count half), and Σ(t³ − t)
+/// over the groups of equal values.
+fn walk(base: &[f64], new: &[f64]) -> (f64, f64) {
+    let (mut at_base, mut at_new) = (0, 0);
+    let (mut below, mut ties) = (0.0, 0.0);
+    while at_base < base.len() || at_new < new.len() {
+        let value = match (base.get(at_base), new.get(at_new)) {
+            (Some(left), Some(right)) => left.min(*right),
+            (Some(only), None) | (None, Some(only)) => *only,
+            (None, None) => break,
+        };
+        // A value that is equal to nothing, such as NaN, would never be passed.
+        let equal = |sorted: &[f64], from: usize| {
+            sorted[from..].iter().take_while(|sample| sample.total_cmp(&value).is_le()).count()
+        };
+        let (in_base, in_new) = (equal(base, at_base), equal(new, at_new));
+        below += in_new as f64 * (at_base as f64 + in_base as f64 / 2.0);
+        let group = (in_base + in_new) as f64;
+        ties += group.powi(3) - group;
+        (at_base, at_new) = (at_base + in_base, at_new + in_new);
+        if in_base + in_new == 0 {
+            break;
+        }
+    }
+    (below, ties)
+}
+
+/// Whether one side has more above the pooled percentile `percent` (0 to 100): Mood's median test
+/// for any percentile. `None` when fewer than ten samples of a side are expected beyond it.
+pub fn tail(base: Side, new: Side, percent: f64) -> Option<f64> {
+    let beyond = 1.0 - percent / 100.0;
+    if base.effective().min(new.effective()) * beyond.min(1.0 - beyond) < MIN_BEYOND {
+        return None;
+    }
+    let mut pooled = [base.sorted, new.sorted].concat();
+    pooled.sort_unstable_by(f64::total_cmp);
+    let limit = percentile(&pooled, percent)?;
+    let above = |side: Side| {
+        let count = side.sorted.len() - side.sorted.partition_point(|sample| *sample <= limit);
+        count as f64 / side.len()
+    };
+    Some(proportions(above(base), base.effective(), above(new), new.effective()))
+}
+
+/// Fewest independent samples beyond a percentile that tell anything of it.
+const MIN_BEYOND: f64 = 10.0;
+
+/// Whether `errors` of `all` differ between two sides.
+pub fn counts(base: (u64, u64), new: (u64, u64)) -> f64 {
+    let (errors, all) = (base.0 + new.0, base.1 + new.1);
+    if all == 0 {
+        return 1.0;
+    }
+    let share = errors as f64 / all as f64;
+    let least = base.1.min(new.1) as f64 * share.min(1.0 - share);
+    if least >= 5.0 {
+        let of = |side: (u64, u64)| side.0 as f64 / side.1 as f64;
+        return proportions(of(base), base.1 as f64, of(new), new.1 as f64);
+    }
+    let table = [base.0, base.1 - base.0.min(base.1), new.0, new.1 - new.0.min(new.1)];
+    fishers_exact(&table, Alternative::TwoSided).unwrap_or(1.0).clamp(0.0, 1.0)
+}
+
+/// The z-test of two proportions with a pooled variance.
+fn proportions(base: f64, base_count: f64, new: f64, new_count: f64) -> f64 {
+    let pooled = (base * base_count + new * new_count) / (base_count + new_count);
+    let deviation = (pooled * (1.0 - pooled) * (1.0 / base_count + 1.0 / new_count)).sqrt();
+    if deviation > 0.0 { two_sided((new - base).abs() / deviation) } else { 1.0 }
+}
+
+/// Whether paired differences lean to one side: Wilcoxon's signed-rank test, normal approximation
+/// with tie and continuity correction; pairs without a difference are left out (Wilcoxon's own
+/// rule). `None` without pairs.
+pub fn signed_rank(differences: &[f64]) -> Option<RankTest> {
+    let mut apart: Vec<f64> =
+        differences.iter().copied().filter(|difference| *difference != 0.0).collect();
+    if differences.is_empty() {
+        return None;
+    }
+    if apart.is_empty() {
+        return Some(RankTest { p: 1.0, superiority: 0.5 });
+    }
+    apart.sort_unstable_by(|a, b| a.abs().total_cmp(&b.abs()));
+    let n = apart.len() as f64;
+    let (mut positive, mut ties, mut from) = (0.0, 0.0, 0);
+    for group in apart.chunk_by(|a, b| a.abs().total_cmp(&b.abs()).is_eq()) {
+        let count = group.len() as f64;
+        // Ranks from + 1 to from + t share their mean.
+        let rank = from as f64 + f64::midpoint(count, 1.0);
+        positive += rank * group.iter().filter(|difference| **difference > 0.0).count() as f64;
+        ties += count.powi(3) - count;
+        from += group.len();
+    }
+    let expected = n * (n + 1.0) / 4.0;
+    let deviation = (n * (n + 1.0) * (2.0 * n + 1.0) / 24.0 - ties / 48.0).max(0.0).sqrt();
+    let away = ((positive - expected).abs() - 0.5).max(0.0);
+    let p = if deviation > 0.0 { two_sided(away / deviation) } else { 1.0 };
+    Some(RankTest { p, superiority: positive / (n * (n + 1.0) / 2.0) })
+}
+
+/// The chance of a standard normal at least `z` away from zero.
+fn two_sided(z: f64) -> f64 {
+    (2.0 * Normal::standard().sf(z)).clamp(0.0, 1.0)
+}
+
+/// Holm's step-down correction: p-values that hold for all of them together, in the same order.
+pub fn holm(p_values: &[f64]) -> Vec<f64> {
+    let mut order: Vec<usize> = (0..p_values.len()).collect();
+    order.sort_by(|a, b| p_values[*a].total_cmp(&p_values[*b]));
+    let mut adjusted = vec![1.0; p_values.len()];
+    let mut largest: f64 = 0.0;
+    for (place, at) in order.into_iter().enumerate() {
+        let left = (p_values.len() - place) as f64;
+        largest = largest.max((p_values[at] * left).min(1.0));
+        adjusted[at] = largest;
+    }
+    adjusted
+}
+
+/// Fewest samples for which a correlation between neighbours can be told from chance.
+const MIN_SERIES: usize = 20;
+/// The strongest correlation that is believed: 39 samples for one.
+const STRONGEST: f64 = 0.95;
+
+/// How many samples in a row count for one independent one: (1 + ρ) / (1 − ρ), with ρ the
+/// correlation of the ranks of neighbours in time (a first-order autoregression). 1 where ρ is
+/// within chance, 1.64 / √n, or negative.
+pub fn design_effect(in_time: &[f64]) -> f64 {
+    if in_time.len() < MIN_SERIES {
+        return 1.0;
+    }
+    let ranks = ranks(in_time);
+    let n = ranks.len() as f64;
+    let mean = (n - 1.0) / 2.0;
+    let variance: f64 = ranks.iter().map(|rank| (rank - mean).powi(2)).sum();
+    if variance <= 0.0 {
+        return 1.0;
+    }
+    let shared: f64 = ranks.windows(2).map(|pair| (pair[0] - mean) * (pair[1] - mean)).sum();
+    let rho = shared / variance;
+    if rho < 1.64 / n.sqrt() {
+        return 1.0;
+    }
+    let rho = rho.min(STRONGEST);
+    (1.0 + rho) / (1.0 - rho)
+}
+
+/// The rank of each value, from 0; equal values share their mean rank.
+fn ranks(values: &[f64]) -> Vec<f64> {
+    let mut order: Vec<usize> = (0..values.len()).collect();
+    order.sort_by(|a, b| values[*a].total_cmp(&values[*b]));
+    let mut ranks = vec![0.0; values.len()];
+    let mut from = 0;
+    for group in order.chunk_by(|a, b| values[*a].total_cmp(&values[*b]).is_eq()) {
+        let rank = from as f64 + (group.len() as f64 - 1.0) / 2.0;
+        for at in group {
+            ranks[*at] = rank;
+        }
+        from += group.len();
+    }
+    ranks
+}
+
+#[cfg(test)]
+mod tests {
+    use statrs::stats_tests::mannwhitneyu::{MannWhitneyUMethod, mannwhitneyu};
+
+    use super::*;
+
+    fn side(sorted: &[f64]) -> Side<'_> {
+        Side { sorted, design_effect: 1.0 }
+    }
+
+    fn close(left: f64, right: f64) {
+        assert!((left - right).abs() < 1e-6, "{left} is not {right}");
+    }
+
+    #[test]
+    fn the_rank_test_agrees_with_statrs_with_and_without_ties() {
+        let series = [
+            (vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0], vec![3.5, 4.5, 6.5, 8.0, 9.0, 10.0]),
+            (vec![1.0, 1.0, 2.0, 2.0, 2.0, 3.0], vec![2.0, 2.0, 3.0, 3.0, 4.0, 4.0, 4.0]),
+            (vec![5.0; 8], vec![5.0, 5.0, 6.0]),
+        ];
+        for (base, new) in series {
+            let ours = mann_whitney(side(&base), side(&new)).expect("samples");
+            let method = MannWhitneyUMethod::AsymptoticInclContinuityCorrection;
+            let (_, theirs) =
+                mannwhitneyu(&base, &new, method, Alternative::TwoSided).expect("samples");
+            close(ours.p, theirs);
+        }
+        // scipy.stats.mannwhitneyu([19, 22, 16, 29, 24], [20, 11, 17, 12]): U = 17, p = 0.1113
+        let (males, females) = ([16.0, 19.0, 22.0, 24.0, 29.0], [11.0, 12.0, 17.0, 20.0]);
+        let found = mann_whitney(side(&females), side(&males)).expect("samples");
+        close(found.superiority, 17.0 / 20.0);
+        assert!((found.p - 0.111_34).abs() < 1e-4, "{}", found.p);
+    }
+
+    #[test]
+    fn equal_constants_do_not_differ_and_empty_sides_have_no_test() {
+        let same = mann_whitney(side(&[3.0; 9]), side(&[3.0; 9])).expect("samples");
+        assert_eq!((same.p, same.superiority), (1.0, 0.5));
+        assert_eq!(mann_whitney(side(&[]), side(&[1.0])), None);
+        let apart = mann_whitney(side(&[3.0; 9]), side(&[4.0; 9])).expect("samples");
+        assert!(apart.p < 0.001 && apart.superiority > 0.999, "{apart:?}");
+    }
+
+    #[test]
+    fn samples_that_hang_together_prove_less() {
+        let (base, new): (Vec<f64>, Vec<f64>) =
+            (0..100).map(|n| (f64::from(n), f64::from(n) + 15.0)).unzip();
+        let alone = mann_whitney(side(&base), side(&new)).expect("samples");
+        let tied = |sorted| Side { sorted, design_effect: 4.0 };
+        let together = mann_whitney(tied(&base), tied(&new)).expect("samples");
+        assert!(alone.p < 0.001 && together.p > 0.05, "{alone:?} {together:?}");
+    }
+
+    #[test]
+    fn a_heavier_tail_is_seen_where_medians_agree() {
+        let base: Vec<f64> = (0..1_000).map(f64::from).collect();
+        let new: Vec<f64> = base.iter().map(|n| if *n >= 960.0 { n * 2.0 } else { *n }).collect();
+        let p = tail(side(&base), side(&new), 95.0).expect("samples enough");
+        assert!(p > 0.05, "the tail is longer, not heavier: {p}");
+        let heavy: Vec<f64> = base.iter().map(|n| if *n >= 900.0 { n * 2.0 } else { *n }).collect();
+        let p = tail(side(&base), side(&heavy), 95.0).expect("samples enough");
+        assert!(p < 0.001, "{p}");
+        assert_eq!(tail(side(&base[..100]), side(&new), 95.0), None);
+    }
+
+    #[test]
+    fn error_counts_are_tested_exactly_where_few() {
+        // scipy.stats.fisher_exact([[8, 2], [1, 5]]): 0.03497
+        assert!((counts((8, 10), (1, 6)) - 0.034_965).abs() < 1e-5);
+        close(counts((0, 50), (0, 60)), 1.0);
+        close(counts((0, 0), (0, 0)), 1.0);
+        // 50 of 1,000 against 100 of 1,000: z = 4.244
+        let p = counts((50, 1_000), (100, 1_000));
+        assert!((p - 2.19e-5).abs() < 1e-6, "{p}");
+    }
+
+    #[test]
+    fn the_signed_rank_test_is_that_of_the_books() {
+        // scipy.stats.wilcoxon([6, 8, 14, 16, 23, 24, 28, 29, 41, -48, 49, 56, 60, -67, 75],
+        //     mode="approx", correction=True): W = 24, p = 0.0409
+        let plants = [
+            6.0, 8.0, 14.0, 16.0, 23.0, 24.0, 28.0, 29.0, 41.0, -48.0, 49.0, 56.0, 60.0, -67.0,
+            75.0,
+        ];
+        let found = signed_rank(&plants).expect("pairs");
+        assert!((found.p - 0.0440).abs() < 0.004, "{}", found.p);
+        close(found.superiority, 96.0 / 120.0);
+        assert_eq!(signed_rank(&[]), None);
+        assert_eq!(signed_rank(&[0.0; 5]).map(|test| test.p), Some(1.0));
+    }
+
+    #[test]
+    fn holm_steps_down_and_never_reorders() {
+        let adjusted = holm(&[0.01, 0.04, 0.03, 0.005]);
+        for (found, expected) in adjusted.iter().zip([0.03, 0.06, 0.06, 0.02]) {
+            close(*found, expected);
+        }
+        assert!(holm(&[]).is_empty());
+    }
+
+    #[test]
+    fn neighbours_that_resemble_each_other_count_for_less() {
+        let scattered: Vec<f64> = (0..200).map(|n| f64::from((n * 61) % 200)).collect();
+        close(design_effect(&scattered), 1.0);
+        let drifting: Vec<f64> = (0..200).map(|n| f64::from(n / 10)).collect();
+        assert!(design_effect(&drifting) > 10.0);
+        close(design_effect(&[1.0; 50]), 1.0);
+        close(design_effect(&drifting[..10]), 1.0);
+    }
+}

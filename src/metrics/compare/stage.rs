@@ -1,0 +1,196 @@
+//! Two stages of one name → their differences, not judged yet.
+//!
+//! In: summaries and samples of both. Out: a [`StageComparison`] whose tests are made and whose
+//! verdicts are still open. Invariant: a figure comes from the summaries, so it is the one that
+//! reports show; an interval or a p-value comes from samples only.
+
+use super::evidence::{ALIKE, Evidence};
+use super::rank::{Side, counts, design_effect, mann_whitney, tail};
+use super::{Difference, Options, StageComparison, Test, Verdict, interval};
+use crate::metrics::catalogue::{self, Source};
+use crate::metrics::distribution::percentile;
+use crate::metrics::quantity::{show, significant};
+use crate::metrics::summary::StageSummary;
+use crate::plan::metric;
+
+/// Figures of a whole stage that stand beside the judged ones.
+const SHOWN: [&str; 2] = ["requests_per_second", "output_tokens_per_second"];
+/// Lengths of prompts and answers that differ by more than this make times incomparable.
+const ALIKE_WITHIN: f64 = 0.02;
+
+/// Two stages of one name.
+pub(super) struct Pair<'a> {
+    pub(super) base: &'a Evidence,
+    pub(super) new: &'a Evidence,
+    pub(super) left: &'a StageSummary,
+    pub(super) right: &'a StageSummary,
+}
+
+/// Every difference between the two.
+pub(super) fn compare(pair: &Pair, options: &Options) -> StageComparison {
+    let mut differences: Vec<Difference> =
+        options.metrics.iter().flat_map(|metric| distribution(pair, metric, options)).collect();
+    differences.extend(SHOWN.iter().filter_map(|metric| figure(pair, metric)));
+    differences.extend(errors(pair));
+    StageComparison {
+        label: pair.left.label(),
+        id: pair.left.id.clone(),
+        cell: pair.left.cell.clone(),
+        rung: pair.left.rung,
+        verdict: Verdict::NotEnoughData,
+        differences,
+        flags: flags(pair),
+    }
+}
+
+/// The chosen percentiles of a metric; percentiles of the tail only where samples are enough.
+fn distribution(pair: &Pair, metric: &'static str, options: &Options) -> Vec<Difference> {
+    let Some(of) = metric::find(metric).filter(|metric| metric.distribution) else {
+        return Vec::new();
+    };
+    let series = |run: &Evidence, stage: &StageSummary| {
+        run.samples(stage).map_or_else(Vec::new, |samples| samples.in_time(metric))
+    };
+    let (mut base, mut new) = (series(pair.base, pair.left), series(pair.new, pair.right));
+    let effects = (design_effect(&base), design_effect(&new));
+    base.sort_unstable_by(f64::total_cmp);
+    new.sort_unstable_by(f64::total_cmp);
+    let left = Side { sorted: &base, design_effect: effects.0 };
+    let right = Side { sorted: &new, design_effect: effects.1 };
+    let seed = pair.base.summary.run.seed;
+    let row = |percent: f64| {
+        let is_median = (percent - 50.0).abs() < f64::EPSILON;
+        let test = if is_median {
+            mann_whitney(left, right).map(|test| Test {
+                name: "Mann-Whitney U",
+                p: test.p,
+                p_adjusted: test.p,
+                superiority: Some(test.superiority),
+            })
+        } else {
+            let p = tail(left, right, percent)?;
+            Some(Test {
+                name: "share above the pooled percentile",
+                p,
+                p_adjusted: p,
+                superiority: None,
+            })
+        };
+        let (ratio, difference) = interval::difference(left, right, percent, seed).unzip();
+        let known = |stage: &StageSummary, sorted: &[f64]| {
+            let found = stage.metrics.get(metric);
+            percentile(sorted, percent).or_else(|| found.filter(|_| is_median).map(|it| it.p50))
+        };
+        let samples = |stage: &StageSummary| stage.metrics.get(metric).map_or(0, |it| it.count);
+        let found = Difference {
+            metric: metric.to_owned(),
+            percentile: Some(percent),
+            unit: of.unit.to_owned(),
+            base: known(pair.left, &base),
+            new: known(pair.right, &new),
+            base_samples: samples(pair.left),
+            new_samples: samples(pair.right),
+            ratio,
+            difference,
+            test,
+            verdict: of.lower_is_better.map(|_| Verdict::NotEnoughData),
+            reason: String::new(),
+        };
+        (found.base.is_some() || found.new.is_some()).then_some(found)
+    };
+    let tails = options.percentiles.iter().copied().filter(|percent| (percent - 50.0).abs() > 0.0);
+    std::iter::once(50.0).chain(tails).filter_map(row).collect()
+}
+
+/// A figure of the whole stage: shown, not judged, since one number has no spread.
+fn figure(pair: &Pair, metric: &str) -> Option<Difference> {
+    let Some(Source::Stage(take)) = catalogue::source(metric) else { return None };
+    let (base, new) = (take(pair.left), take(pair.right));
+    (base.is_some() || new.is_some()).then(|| Difference {
+        metric: metric.to_owned(),
+        percentile: None,
+        unit: metric::find(metric).map_or("", |metric| metric.unit).to_owned(),
+        base,
+        new,
+        base_samples: pair.left.counts.ok,
+        new_samples: pair.right.counts.ok,
+        ratio: None,
+        difference: None,
+        test: None,
+        verdict: None,
+        reason: "one figure a run: not judged".to_owned(),
+    })
+}
+
+fn errors(pair: &Pair) -> Option<Difference> {
+    let counted =
+        |stage: &StageSummary| (stage.counts.errors, stage.counts.ok + stage.counts.errors);
+    let (base, new) = (counted(pair.left), counted(pair.right));
+    let share = |(errors, all): (u64, u64)| (all > 0).then(|| errors as f64 / all as f64);
+    if base.1 + new.1 == 0 {
+        return None;
+    }
+    let p = counts(base, new);
+    let name = "two proportions";
+    Some(Difference {
+        metric: "error_rate".to_owned(),
+        percentile: None,
+        unit: "share".to_owned(),
+        base: share(base),
+        new: share(new),
+        base_samples: base.1,
+        new_samples: new.1,
+        ratio: None,
+        difference: interval::shares(base, new),
+        test: Some(Test { name, p, p_adjusted: p, superiority: None }),
+        verdict: Some(Verdict::NotEnoughData),
+        reason: String::new(),
+    })
+}
+
+/// What differs between the stages though they are compared.
+fn flags(pair: &Pair) -> Vec<String> {
+    let (left, right) = (pair.left, pair.right);
+    let mut flags = Vec::new();
+    let mut differs = |what: &str, left: String, right: String| {
+        if left != right {
+            flags.push(format!("{what}: {left}, then {right}"));
+        }
+    };
+    differs("stage kind", left.kind.clone(), right.kind.clone());
+    let word = |text: Option<&str>| text.unwrap_or("none").to_owned();
+    differs("model", word(left.model.as_deref()), word(right.model.as_deref()));
+    differs("cache", left.cache.verdict.to_string(), right.cache.verdict.to_string());
+    for metric in ALIKE {
+        let mean = |stage: &StageSummary| stage.metrics.get(metric).map(|found| found.mean);
+        if let Some((left, right)) = mean(left).zip(mean(right))
+            && (right / left - 1.0).abs() > ALIKE_WITHIN
+        {
+            let what = if metric == "input_tokens" { "prompt" } else { "answer" };
+            flags.push(format!(
+                "{what}s differ in length: {} tokens on average, then {}; times differ for that \
+                 reason too",
+                significant(left, 3),
+                significant(right, 3),
+            ));
+        }
+    }
+    if let Some((left, right)) = left.load.zip(right.load) {
+        let limited = left.generator_limited || right.generator_limited;
+        if limited {
+            let lag = |stage: &StageSummary| {
+                stage
+                    .metrics
+                    .get("schedule_lag")
+                    .map_or_else(|| "–".into(), |it| show(it.p99, "ms"))
+            };
+            flags.push(format!(
+                "the generator was the bottleneck (schedule lag p99 {}, then {}), so this says \
+                 little of the endpoint",
+                lag(pair.left),
+                lag(pair.right)
+            ));
+        }
+    }
+    flags
+}

@@ -1,0 +1,191 @@
+//! `runner compare` as a person runs it, on runs of the simulator and on made-up ones.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use runner::metrics::compare::evidence::{Collector, Evidence};
+use runner::metrics::compare::{Options, Verdict, compare};
+use runner::metrics::summary::{RunEnd, RunState};
+use runner::record::Line;
+use runner::report::compare as view;
+use runner::report::html;
+use serde_json::Value;
+
+use crate::synthetic_run::{HOSTILE, Shape, TYPICAL, lines};
+
+/// A plan whose prefill is as fast as asked.
+fn plan(rate: &str) -> String {
+    format!(
+        "version: 1
+name: demo
+endpoint: {{ simulator: {{ prefill_rate: {rate}, decode_rate: 500 }} }}
+seed: 7
+prompt:
+  context: {{ from: filler, tokens: 400 }}
+  text: Summarize.
+  max_tokens: 4
+stages:
+  - {{ id: cold, kind: cold, requests: 10 }}
+  - {{ id: extra_{rate}, kind: cold, requests: 1 }}
+"
+    )
+}
+
+struct Sandbox(tempfile::TempDir);
+
+impl Sandbox {
+    fn new() -> Self {
+        Self(tempfile::tempdir().expect("a folder"))
+    }
+
+    fn runner(&self, args: &[&str]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_runner"));
+        command.current_dir(self.0.path()).env_clear().env("PATH", "/usr/bin:/bin");
+        command.args(args).output().expect("runner starts")
+    }
+
+    /// Runs the plan; returns its run directory.
+    fn run(&self, rate: &str) -> PathBuf {
+        let file = self.0.path().join(format!("{rate}.yaml"));
+        fs::write(&file, plan(rate)).expect("written");
+        let results = self.0.path().join(rate);
+        let (file, folder) = (file.display().to_string(), results.display().to_string());
+        let output = self.runner(&["run", &file, "--results", &folder, "--progress", "none"]);
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        let runs = fs::read_dir(results.join("demo")).expect("a folder of runs");
+        let mut runs = runs.map(|run| run.expect("readable").path());
+        runs.find(|run| run.is_dir() && !run.is_symlink()).expect("a run")
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn shown(path: &Path) -> &str {
+    path.to_str().expect("utf-8")
+}
+
+#[test]
+fn a_slower_server_is_worse_in_every_format_and_in_the_exit_code() {
+    let sandbox = Sandbox::new();
+    let (fast, slow) = (sandbox.run("8k"), sandbox.run("3k"));
+    let (fast, slow) = (shown(&fast), shown(&slow));
+
+    let output = sandbox.runner(&["compare", fast, slow]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let report = text(&output.stdout);
+    for words in ["SIMULATED", "Worse in cold: TTFT p50", "WORSE", "only in the base: extra_8k"] {
+        assert!(report.contains(words), "{words} in {report}");
+    }
+    assert!(report.contains("different texts of the plan"), "{report}");
+
+    let output = sandbox.runner(&["compare", fast, slow, "--format", "json", "--fail-on", "worse"]);
+    assert_eq!(output.status.code(), Some(10));
+    let found: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let ttft = &found["comparisons"][0]["stages"][0]["differences"][0];
+    assert_eq!((&ttft["metric"], &ttft["verdict"]), (&"ttft".into(), &"worse".into()), "{ttft}");
+    let low = ttft["ratio"]["low"].as_f64().expect("an interval");
+    assert!(low > 1.2, "{low}");
+
+    // The other way round it is better, and that is no failure.
+    let output = sandbox.runner(&["compare", slow, fast, "--fail-on", "worse"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stdout));
+
+    // A summary finds its records beside it; a copy of it has figures and nothing to test.
+    let beside = format!("{fast}/summary.json");
+    let output = sandbox.runner(&["compare", &beside, slow, "--format", "markdown"]);
+    assert!(text(&output.stdout).starts_with("## ❌ WORSE"), "{}", text(&output.stdout));
+    let copy = sandbox.0.path().join("copy.json");
+    fs::copy(&beside, &copy).expect("copied");
+    let output = sandbox.runner(&["compare", shown(&copy), slow, "--fail-on", "worse"]);
+    assert_eq!(output.status.code(), Some(5), "{}", text(&output.stdout));
+    assert!(text(&output.stdout).contains("only a summary"), "{}", text(&output.stdout));
+
+    let page = sandbox.0.path().join("page.html");
+    let output =
+        sandbox.runner(&["compare", fast, slow, fast, "--format", "html", "-o", shown(&page)]);
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(0), 0));
+    let page = fs::read_to_string(page).expect("written");
+    assert!(page.contains("3 runs compared") && page.contains("TTFT of cold"), "{page}");
+    let output = sandbox.runner(&["compare", fast, slow, "--format", "svg"]);
+    assert!(text(&output.stdout).starts_with("<svg") || text(&output.stdout).starts_with("<?xml"));
+}
+
+#[test]
+fn what_is_no_run_is_told() {
+    let sandbox = Sandbox::new();
+    let folder = sandbox.0.path().join("folder");
+    fs::create_dir(&folder).expect("made");
+    let notes = sandbox.0.path().join("notes.txt");
+    fs::write(&notes, "hello\n").expect("written");
+    let broken = sandbox.0.path().join("broken.json");
+    fs::write(&broken, "{}").expect("written");
+    for (args, message) in [
+        (vec!["compare", "nowhere", "nowhere"], "No such file"),
+        (vec!["compare", shown(&folder), shown(&folder)], "it is not a run directory"),
+        (vec!["compare", shown(&notes), shown(&notes)], "no line of a record log"),
+        (vec!["compare", shown(&broken), shown(&broken)], "not the summary of a run"),
+        (vec!["compare", "a", "b", "--metric", "latency"], "choose of ttft"),
+        (vec!["compare", "a", "b", "--min-effect", "0%"], "above 0 %"),
+        (vec!["compare", "a", "b", "--percentiles", "100"], "between 0 and 100"),
+        (vec!["compare", "a"], "required"),
+    ] {
+        let output = sandbox.runner(&args);
+        let errors = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {errors}");
+        assert!(errors.contains(message), "{args:?}: {errors}");
+    }
+}
+
+/// A made-up run whose answers take `slower` times as long.
+fn evidence(name: &str, shape: Shape, slower: f64) -> Evidence {
+    let mut collector = Collector::new(&Options::default().metrics);
+    lines(shape, &mut |mut line| {
+        if let Line::End(record) = &mut line {
+            let sent = record.sent_ns.unwrap_or(0);
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "milliseconds after a start"
+            )]
+            let later = |at: u64| sent + (at.saturating_sub(sent) as f64 * slower) as u64;
+            record.first_token_ns = record.first_token_ns.map(later);
+            record.last_token_ns = record.last_token_ns.map(later);
+        }
+        collector.line(&line);
+    });
+    collector.finish(name.to_owned(), None, &RunEnd::new(RunState::Finished))
+}
+
+#[test]
+fn a_page_compares_ladders_too_and_shows_hostile_text_as_text() {
+    let base = evidence("base", TYPICAL, 1.0);
+    let new = evidence("new", TYPICAL, 1.1);
+    let found = compare(&base, &new, &Options::default());
+    assert_eq!(found.verdict, Verdict::Worse);
+    assert_eq!(found.stages.len(), 3 + 8);
+    let shown = view::compose(std::slice::from_ref(&found), &[&base, &new]);
+    let page = html::comparison(&shown).expect("a page");
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("report");
+    fs::create_dir_all(&folder).expect("a folder");
+    fs::write(folder.join("comparison.html"), &page).expect("written");
+    for words in ["What changed", "TTFT of warm", "Throughput of ladder", "Wilcoxon"] {
+        assert_eq!(page.contains(words), words != "Wilcoxon", "{words}");
+    }
+    assert!(page.len() < 1_000_000, "{}", page.len());
+
+    let hostile = Shape { hostile: true, ..TYPICAL };
+    let (base, new) = (evidence(HOSTILE, hostile, 1.0), evidence(HOSTILE, hostile, 1.0));
+    let found = compare(&base, &new, &Options::default());
+    let shown = view::compose(std::slice::from_ref(&found), &[&base, &new]);
+    let page = html::comparison(&shown).expect("a page");
+    assert_eq!((page.matches("<script").count(), page.matches("<img").count()), (2, 0));
+    let markdown = view::markdown(&shown);
+    for live in ["<img", "<script", "](javascript:", "@team", "\u{1b}"] {
+        assert!(!markdown.contains(live), "{live}");
+    }
+    let plain = view::text(&shown, runner::report::look::Look::PLAIN);
+    assert!(!plain.contains(['\u{1b}', '\u{202e}']), "{plain}");
+}
