@@ -77,7 +77,7 @@ fn insert(headers: &mut HeaderMap, name: &str, value: &str) -> Result<(), Client
     Ok(())
 }
 
-fn strip_login(base_url: &Url) -> Result<Url, ClientError> {
+pub(super) fn strip_login(base_url: &Url) -> Result<Url, ClientError> {
     let mut base = base_url.clone();
     if !matches!(base.scheme(), "http" | "https") || base.host_str().is_none() {
         return Err(ClientError::Url(format!(
@@ -91,7 +91,7 @@ fn strip_login(base_url: &Url) -> Result<Url, ClientError> {
 }
 
 /// Standard base64 with padding, for `Authorization: Basic`.
-fn base64(bytes: &[u8]) -> String {
+pub(super) fn base64(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut out = String::new();
     for chunk in bytes.chunks(3) {

@@ -16,6 +16,7 @@ mod ending;
 mod exchange;
 pub mod flush;
 pub mod framing;
+pub mod gateway;
 mod limits;
 pub mod ndjson;
 pub mod probe;

@@ -119,6 +119,12 @@ impl Transport {
 }
 
 impl Post {
+    /// The same with another type of body than JSON.
+    pub fn with_content_type(mut self, content_type: &'static str) -> Self {
+        self.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+        self
+    }
+
     /// Method, URL, headers of its own and body.
     pub fn parts(&self) -> (&str, &Url, &HeaderMap, &[u8]) {
         (self.method.as_str(), &self.url, &self.headers, &self.body)

@@ -226,6 +226,14 @@ pub(crate) fn print_summary(summary: &Summary, format: OutputFormat) -> anyhow::
     Ok(())
 }
 
+/// Says a summary on standard error, when something else has standard output.
+pub(crate) fn say_summary(summary: &Summary, format: OutputFormat) {
+    if format == OutputFormat::Text {
+        let colour = is_coloured(io::stderr().is_terminal());
+        eprint!("{}", console::render(summary, Look { colour, ..Look::PLAIN }));
+    }
+}
+
 /// The process's exit code for a run.
 pub(crate) fn exit_code(summary: &Summary) -> u8 {
     u8::try_from(summary.verdict.exit_code).unwrap_or(BUG)

@@ -8,7 +8,7 @@ use crate::executor::progress::ProgressMode;
 use crate::executor::{self, RunError, RunOptions};
 use crate::metrics::baseline;
 use crate::metrics::summary::Summary;
-use crate::plan::Loaded;
+use crate::plan::{Loaded, Plan, SinkConfig, SinkKind};
 
 /// Runs a plan; the exit code is the run's verdict.
 pub fn run(args: &RunArgs) -> anyhow::Result<u8> {
@@ -26,6 +26,16 @@ pub fn run(args: &RunArgs) -> anyhow::Result<u8> {
     if let Some(results) = &args.results {
         loaded.plan.results.clone_from(results);
     }
+    let to_stdout = loaded.plan.sinks.iter().find(|sink| sink.is_stdout()).map(|sink| sink.kind);
+    if let Some(kind) = to_stdout.filter(|_| is_json) {
+        let word = kind.word();
+        eprintln!(
+            "error: the sink `{word}:-` and `--output-format json` both want standard output"
+        );
+        eprintln!("  help: give the sink a file, or leave out `--output-format json`");
+        return Ok(super::USAGE);
+    }
+    loaded.plan.sinks.extend(step_summary(&loaded.plan));
     let options = RunOptions {
         arguments: std::env::args().map(|arg| loaded.redactor.redact(&arg).into_owned()).collect(),
         progress: match args.progress {
@@ -48,14 +58,28 @@ pub fn run(args: &RunArgs) -> anyhow::Result<u8> {
     };
     // A connection that a server never closes must not hold up the exit.
     runtime.shutdown_background();
-    super::print_summary(&finished.summary, args.output_format)?;
-    super::github::annotate(&super::github::thresholds(&finished.summary), is_json);
+    // What a sink writes to standard output stays whole: the report for people steps aside.
+    if to_stdout.is_some() {
+        super::say_summary(&finished.summary, args.output_format);
+    } else {
+        super::print_summary(&finished.summary, args.output_format)?;
+    }
+    let is_taken = is_json || to_stdout.is_some();
+    super::github::annotate(&super::github::thresholds(&finished.summary), is_taken);
     if let Some(problem) = &finished.unfinished {
         eprintln!("error: the run's results are not complete on disk: {problem}");
         return Ok(super::INCOMPLETE);
     }
     eprintln!("results: {}", finished.directory.display());
     Ok(super::exit_code(&finished.summary))
+}
+
+/// The report for the summary of a step, where GitHub asks for one and the plan does not write it
+/// already.
+fn step_summary(plan: &Plan) -> Option<SinkConfig> {
+    let target = std::env::var("GITHUB_STEP_SUMMARY").ok().filter(|path| !path.is_empty())?;
+    let is_written = plan.sinks.iter().any(|sink| sink.target == target);
+    (!is_written).then_some(SinkConfig { kind: SinkKind::Markdown, target, required: false })
 }
 
 /// Gives the checks against `baseline` their numbers. `Err` holds the exit code.

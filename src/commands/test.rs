@@ -16,7 +16,7 @@ use crate::graph::Graph;
 use crate::metrics::summary::{Summary, ThresholdResult};
 use crate::metrics::verdict::THRESHOLDS_FAILED;
 use crate::plan::{self, ENDINGS, LoadOptions, Plan, Redactor, Sources, Target, TestCase};
-use crate::report::junit::{self, Case, Suite};
+use crate::report::junit::{self, Case, CaseResult, Suite};
 
 /// Runs every case; exits 10 when one fails, 3 when a test file is wrong, 11 when there is none.
 pub fn run(args: &TestArgs) -> anyhow::Result<u8> {
@@ -47,14 +47,14 @@ pub fn run(args: &TestArgs) -> anyhow::Result<u8> {
                     let failures = failures(&file.plan, case)?;
                     let seconds = begun.elapsed().as_secs_f64();
                     show(path, case, &failures, seconds);
-                    suite.cases.push(Case { name: case.name.clone(), seconds, failures });
+                    suite.cases.push(Case::of(case.name.clone(), seconds, &failures));
                 }
                 suites.push(suite);
             }
         }
     }
     let cases = || suites.iter().flat_map(|suite| &suite.cases);
-    let failed = cases().filter(|case| !case.failures.is_empty()).count();
+    let failed = cases().filter(|case| case.result != CaseResult::Passed).count();
     super::print(&format!("{} cases, {failed} failed\n", cases().count()));
     if let Some(path) = &args.junit
         && let Err(error) = std::fs::write(path, junit::render(&suites))

@@ -33,6 +33,7 @@ pub mod distribution;
 pub mod gate;
 pub mod histogram;
 pub mod live;
+pub mod pulse;
 pub mod quantity;
 pub mod record_log;
 pub mod saturation;

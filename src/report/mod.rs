@@ -14,9 +14,11 @@
 //! | [`sheet`], [`svg`], `png` | the view → one sheet of charts; a scene → a file |
 //! | [`html`], [`markdown`] | the view → a page |
 //! | [`compare`] and the files behind it | runs against each other → text, markdown, a page |
+//! | [`checks_junit`], [`junit`] | the checks → test cases → XML |
 
 pub mod chart;
 mod checks;
+pub mod checks_junit;
 pub mod compare;
 mod conclusion;
 pub mod console;

@@ -1,8 +1,8 @@
 //! `jsonl:FILE`: the records of the run as they end.
 //!
 //! In: lines. Out: the log's run line (so that the file says which run it is and whether that was
-//! simulated) and then every `end` line, exactly as in the record log. Written out at least at the
-//! end of each stage.
+//! simulated) and then every `end` line, exactly as in the record log. Written out
+//! at the end of each stage and once a second.
 
 use std::io::Write;
 use std::path::Path;
@@ -41,6 +41,10 @@ impl Sink for Jsonl {
     }
 
     fn stage(&mut self, _stage: &StageSummary) -> Result<(), SinkError> {
+        self.tick()
+    }
+
+    fn tick(&mut self) -> Result<(), SinkError> {
         self.output.flush().map_err(|error| self.failed(error))
     }
 

@@ -6,12 +6,24 @@
 
 pub mod atomic_file;
 mod csv;
+mod document;
+mod exposition;
 mod html;
 mod jsonl;
+mod junit;
 mod markdown;
+mod otlp;
 mod page;
+mod parquet;
 mod png;
+mod prometheus;
+mod push;
+mod row;
+mod so_far;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 pub mod stage_rows;
+mod stages;
 pub mod summary;
 mod svg;
 mod target;
@@ -19,11 +31,14 @@ mod text_cell;
 
 use std::path::Path;
 
+use url::Url;
+
 use crate::metrics::summary::{StageSummary, Summary};
 use crate::plan::{SinkConfig, SinkKind};
 use crate::record::Line;
 use crate::report::view::Background;
 
+use document::Document;
 use page::Page;
 
 /// Why a sink could not go on.
@@ -50,6 +65,10 @@ pub trait Sink: Send {
     }
     /// A stage (or rung) is over.
     fn stage(&mut self, _stage: &StageSummary) -> Result<(), SinkError> {
+        Ok(())
+    }
+    /// About once a second: a sink that shows the run so far writes it out.
+    fn tick(&mut self) -> Result<(), SinkError> {
         Ok(())
     }
     /// The run is over; nothing follows.
@@ -83,6 +102,15 @@ pub fn build(
         SinkKind::Jsonl => Box::new(jsonl::Jsonl::open(name, &config.target, base)?),
         SinkKind::Csv => Box::new(csv::Csv::open(name, &config.target, base)?),
         SinkKind::Summary => Box::new(summary::SummaryFile::open(name, &config.target, base)?),
+        SinkKind::Stages => Box::new(Document::open(name, &config.target, base, stages::render)?),
+        SinkKind::Junit => Box::new(Document::open(name, &config.target, base, junit::render)?),
+        SinkKind::Sqlite => open_sqlite(name, &config.target, base)?,
+        SinkKind::Parquet => Box::new(parquet::Parquet::open(name, &config.target, base)?),
+        SinkKind::Prometheus if config.is_url() => {
+            Box::new(prometheus::push(name, &config.target)?)
+        }
+        SinkKind::Prometheus => Box::new(prometheus::Served::open(&name, &config.target)?),
+        SinkKind::Otlp => Box::new(otlp::push(name, &config.target)?),
         SinkKind::Html => page(html::format())?,
         SinkKind::Markdown => page(markdown::format())?,
         SinkKind::Svg => page(svg::format())?,
@@ -103,17 +131,28 @@ pub fn open_all(
     configs.iter().map(open).collect()
 }
 
+#[cfg(feature = "sqlite")]
+fn open_sqlite(name: String, target: &str, base: &Path) -> Result<Box<dyn Sink>, SinkError> {
+    Ok(Box::new(sqlite::Sqlite::open(name, target, base)?))
+}
+
+#[cfg(not(feature = "sqlite"))]
+fn open_sqlite(name: String, _target: &str, _base: &Path) -> Result<Box<dyn Sink>, SinkError> {
+    Err(SinkError::new(&name, "this build has no `sqlite` feature; use parquet or csv"))
+}
+
+/// `kind:target`, without user and password of a URL.
 fn name(config: &SinkConfig) -> String {
-    let kind = match config.kind {
-        SinkKind::Jsonl => "jsonl",
-        SinkKind::Csv => "csv",
-        SinkKind::Summary => "summary",
-        SinkKind::Html => "html",
-        SinkKind::Markdown => "markdown",
-        SinkKind::Svg => "svg",
-        SinkKind::Png => "png",
+    let shown = match Url::parse(&config.target) {
+        Ok(mut url) if config.is_url() => {
+            // Both fail only for URLs that can't hold them.
+            let _no_password = url.set_password(None);
+            let _no_user = url.set_username("");
+            url.to_string()
+        }
+        _ => config.target.clone(),
     };
-    format!("{kind}:{}", config.target)
+    format!("{}:{shown}", config.kind.word())
 }
 
 #[cfg(test)]
@@ -125,7 +164,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a folder");
         std::fs::write(dir.path().join("file"), "").expect("written");
         for kind in
-            [SinkKind::Jsonl, SinkKind::Csv, SinkKind::Summary, SinkKind::Html, SinkKind::Png]
+            [SinkKind::Jsonl, SinkKind::Junit, SinkKind::Parquet, SinkKind::Sqlite, SinkKind::Html]
         {
             let target = "file/below.out".to_owned();
             let config = SinkConfig { kind, target, required: true };
@@ -134,6 +173,21 @@ mod tests {
                 .expect("a file is no folder");
             assert!(error.sink.ends_with(":file/below.out"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_taken_port_fails_before_the_run_and_a_password_is_in_no_name() {
+        let config = |target: &str| SinkConfig {
+            kind: SinkKind::Prometheus,
+            target: target.to_owned(),
+            required: false,
+        };
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let target = taken.local_addr().expect("bound").to_string();
+        let open = |config| build(&config, Path::new("."), &Background::default());
+        let error = open(config(&target)).err().expect("it is taken");
+        assert!(error.message.contains("in use"), "{error}");
+        assert_eq!(name(&config("http://me:key@gateway:9091")), "prometheus:http://gateway:9091/");
     }
 
     #[test]

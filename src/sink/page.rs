@@ -8,13 +8,10 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use super::so_far::so_far;
 use super::target::{self, STDOUT};
 use super::{Sink, SinkError, atomic_file};
-use crate::metrics::saturation;
-use crate::metrics::summary::{
-    RunState, RunSummary, SUMMARY_VERSION, StageSummary, Summary, Verdict,
-};
-use crate::metrics::verdict::INCOMPLETE;
+use crate::metrics::summary::{StageSummary, Summary};
 use crate::record::Line;
 use crate::report::samples::RunSamples;
 use crate::report::view::{self, Background, ReportView};
@@ -87,27 +84,6 @@ impl Page {
         };
         written.map_err(|error| SinkError::new(&self.name, error))
     }
-
-    /// What is known while the run goes on.
-    fn so_far(&self) -> Option<Summary> {
-        let run = self.samples.run.as_ref()?;
-        Some(Summary {
-            schema_version: SUMMARY_VERSION,
-            run: RunSummary {
-                id: run.run_id.clone(),
-                plan: run.plan.clone(),
-                state: RunState::Running,
-                valid: true,
-                simulated: run.simulated,
-                started_at: run.started_at.clone(),
-                seed: run.seed,
-                notes: Vec::new(),
-            },
-            saturation: saturation::of_stages(&self.stages),
-            stages: self.stages.clone(),
-            verdict: Verdict { pass: false, exit_code: INCOMPLETE },
-        })
-    }
 }
 
 impl Sink for Page {
@@ -122,9 +98,9 @@ impl Sink for Page {
         }
         self.stages.push(stage.clone());
         if self.written.is_none_or(|at| at.elapsed() > PAUSE)
-            && let Some(summary) = self.so_far()
+            && let Some(run) = &self.samples.run
         {
-            self.write(&summary)?;
+            self.write(&so_far(run, &self.stages))?;
             self.written = Some(Instant::now());
         }
         Ok(())

@@ -1,49 +1,60 @@
-//! The run directory's `summary.csv`: one row per stage, cell and rung.
+//! One row per stage, cell and rung: the run directory's `summary.csv`, and the sinks `stages` and
+//! `sqlite`.
 //!
-//! In: a summary. Out: CSV bytes with counts, rates, cache verdict and, for each distribution of the
-//! catalogue, mean and percentiles in the catalogue's unit. Absent figures are empty cells.
+//! In: a summary. Out: counts, rates, cache verdict and, for each distribution of the catalogue, mean
+//! and percentiles in the catalogue's unit. Absent figures are empty cells.
 
-use super::csv::{column_name, number, text, word};
-use super::text_cell::neutral;
+use super::csv::cell;
+use super::row::{Kind, Value, column_name, word};
 use crate::metrics::summary::{Distribution, StageSummary, Summary};
 use crate::metrics::verdict;
 use crate::plan::metric::METRICS;
 
-/// One column: its name and what stands in it.
-type Column = (&'static str, fn(&Summary, &StageSummary) -> String);
+/// One column: its name, its type and what stands in it.
+pub(super) type Column =
+    (&'static str, Kind, for<'s> fn(&'s Summary, &'s StageSummary) -> Value<'s>);
 /// One figure of a distribution.
 type Figure = (&'static str, fn(&Distribution) -> f64);
 
-const COLUMNS: &[Column] = &[
-    ("run_id", |summary, _| neutral(&summary.run.id).into_owned()),
-    ("plan", |summary, _| neutral(&summary.run.plan).into_owned()),
-    ("simulated", |summary, _| summary.run.simulated.to_string()),
-    ("valid", |summary, _| summary.run.valid.to_string()),
-    ("stage", |_, stage| neutral(&stage.id).into_owned()),
-    ("kind", |_, stage| neutral(&stage.kind).into_owned()),
-    ("cell", |_, stage| text(stage.cell.as_deref())),
-    ("rung", |_, stage| number(stage.rung)),
-    ("endpoint", |_, stage| neutral(&stage.endpoint).into_owned()),
-    ("model", |_, stage| text(stage.model.as_deref())),
-    ("state", |_, stage| word(&stage.state)),
-    ("planned", |_, stage| stage.counts.planned.to_string()),
-    ("ok", |_, stage| stage.counts.ok.to_string()),
-    ("errors", |_, stage| stage.counts.errors.to_string()),
-    ("cancelled", |_, stage| stage.counts.cancelled.to_string()),
-    ("dropped_late", |_, stage| stage.counts.dropped_late.to_string()),
-    ("lost_in_flight", |_, stage| stage.counts.lost_in_flight.to_string()),
-    ("never_started", |_, stage| stage.counts.never_started.to_string()),
-    ("success_rate", |_, stage| number(stage.success_rate)),
-    ("duration_s", |_, stage| stage.duration_s.to_string()),
-    ("requests_per_second", |_, stage| number(stage.throughput.requests_per_second)),
-    ("output_tokens_per_second", |_, stage| number(stage.throughput.output_tokens_per_second)),
-    ("input_tokens_per_second", |_, stage| number(stage.throughput.input_tokens_per_second)),
-    ("cache_verdict", |_, stage| stage.cache.verdict.to_string()),
-    ("cache_expected", |_, stage| number(stage.cache.expected)),
-    ("cached_tokens_sum", |_, stage| number(stage.cache.cached_tokens)),
-    ("prompt_tokens_sum", |_, stage| number(stage.cache.prompt_tokens)),
-    ("thresholds", |_, stage| stage.thresholds.len().to_string()),
-    ("thresholds_failed", |_, stage| failed(stage).to_string()),
+/// What a row holds beside its distributions.
+pub(super) const COLUMNS: &[Column] = &[
+    ("run_id", Kind::Text, |summary, _| Value::text(Some(&summary.run.id))),
+    ("plan", Kind::Text, |summary, _| Value::text(Some(&summary.run.plan))),
+    ("simulated", Kind::Flag, |summary, _| Value::Flag(summary.run.simulated)),
+    ("valid", Kind::Flag, |summary, _| Value::Flag(summary.run.valid)),
+    ("stage", Kind::Text, |_, stage| Value::text(Some(&stage.id))),
+    ("kind", Kind::Text, |_, stage| Value::text(Some(&stage.kind))),
+    ("cell", Kind::Text, |_, stage| Value::text(stage.cell.as_deref())),
+    ("rung", Kind::Real, |_, stage| Value::real(stage.rung)),
+    ("endpoint", Kind::Text, |_, stage| Value::text(Some(&stage.endpoint))),
+    ("model", Kind::Text, |_, stage| Value::text(stage.model.as_deref())),
+    ("state", Kind::Text, |_, stage| Value::Text(word(&stage.state).into())),
+    ("planned", Kind::Whole, |_, stage| Value::Whole(stage.counts.planned)),
+    ("ok", Kind::Whole, |_, stage| Value::Whole(stage.counts.ok)),
+    ("errors", Kind::Whole, |_, stage| Value::Whole(stage.counts.errors)),
+    ("cancelled", Kind::Whole, |_, stage| Value::Whole(stage.counts.cancelled)),
+    ("dropped_late", Kind::Whole, |_, stage| Value::Whole(stage.counts.dropped_late)),
+    ("lost_in_flight", Kind::Whole, |_, stage| Value::Whole(stage.counts.lost_in_flight)),
+    ("never_started", Kind::Whole, |_, stage| Value::Whole(stage.counts.never_started)),
+    ("success_rate", Kind::Real, |_, stage| Value::real(stage.success_rate)),
+    ("duration_s", Kind::Real, |_, stage| Value::Real(stage.duration_s)),
+    ("requests_per_second", Kind::Real, |_, stage| {
+        Value::real(stage.throughput.requests_per_second)
+    }),
+    ("output_tokens_per_second", Kind::Real, |_, stage| {
+        Value::real(stage.throughput.output_tokens_per_second)
+    }),
+    ("input_tokens_per_second", Kind::Real, |_, stage| {
+        Value::real(stage.throughput.input_tokens_per_second)
+    }),
+    ("cache_verdict", Kind::Text, |_, stage| Value::Text(stage.cache.verdict.to_string().into())),
+    ("cache_expected", Kind::Text, |_, stage| {
+        stage.cache.expected.map_or(Value::Absent, |state| Value::Text(state.to_string().into()))
+    }),
+    ("cached_tokens_sum", Kind::Whole, |_, stage| Value::whole(stage.cache.cached_tokens)),
+    ("prompt_tokens_sum", Kind::Whole, |_, stage| Value::whole(stage.cache.prompt_tokens)),
+    ("thresholds", Kind::Whole, |_, stage| Value::Whole(stage.thresholds.len() as u64)),
+    ("thresholds_failed", Kind::Whole, |_, stage| Value::Whole(failed(stage))),
 ];
 
 const FIGURES: &[Figure] = &[
@@ -69,17 +80,17 @@ fn header() -> impl Iterator<Item = String> {
         let name = column_name(metric);
         FIGURES.iter().map(move |(figure, _)| format!("{name}_{figure}"))
     });
-    COLUMNS.iter().map(|(name, _)| (*name).to_owned()).chain(metrics)
+    COLUMNS.iter().map(|(name, _, _)| (*name).to_owned()).chain(metrics)
 }
 
 fn row(summary: &Summary, stage: &StageSummary) -> impl Iterator<Item = String> {
     let metrics = METRICS.iter().filter(|metric| metric.distribution).flat_map(move |metric| {
         let found = stage.metrics.get(metric.name);
-        FIGURES.iter().map(move |(_, figure)| number(found.map(figure)))
+        FIGURES.iter().map(move |(_, figure)| cell(&Value::real(found.map(figure))))
     });
-    COLUMNS.iter().map(move |(_, cell)| cell(summary, stage)).chain(metrics)
+    COLUMNS.iter().map(move |(_, _, take)| cell(&take(summary, stage))).chain(metrics)
 }
 
-fn failed(stage: &StageSummary) -> usize {
-    stage.thresholds.iter().filter(|result| verdict::fails(result)).count()
+fn failed(stage: &StageSummary) -> u64 {
+    stage.thresholds.iter().filter(|result| verdict::fails(result)).count() as u64
 }

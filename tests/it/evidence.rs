@@ -5,3 +5,4 @@ mod artefacts;
 mod fixture;
 mod rebuilding;
 mod reports;
+mod second_readers;

@@ -39,6 +39,8 @@ const BORDERS: &[(&str, &str)] = &[
     ("tiny_skia", "report/png"),
     ("ttf_parser", "report/png"),
     ("clap", "cli"),
+    ("rusqlite", "sink/sqlite"),
+    ("snap", "sink/parquet"),
 ];
 
 const FORBIDDEN_NAMES: &[&str] = &["utils", "util", "helpers", "common", "manager", "imp", "misc"];

@@ -1,12 +1,14 @@
-//! The extra sinks, on a thread of their own.
+//! The extra sinks, each on a thread of its own.
 //!
 //! In: lines and stage summaries. Out: what the sinks make of them. Invariant: nothing here ever
-//! makes the recorder wait: when the sinks can't keep up (a full pipe, a dead disk), lines are
-//! dropped and counted. The record log has them all.
+//! makes the recorder wait, nor one sink another: when a sink can't keep up (a full pipe, a dead
+//! disk), lines are dropped for it and counted. The record log has them all.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{
+    Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError, sync_channel,
+};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -16,8 +18,11 @@ use crate::sink::{OpenSink, Sink, SinkError};
 
 /// Messages that may wait: seconds of a busy run, some tens of megabytes at most.
 const QUEUE: usize = 8192;
-/// At the end, sinks that do nothing for this long are given up.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// At the end, a sink that gets nothing done for this long is given up; the report of a million
+/// requests takes a good part of it.
+const PATIENCE: Duration = Duration::from_secs(15);
+/// How often a sink shows the run so far.
+const TICK: Duration = Duration::from_secs(1);
 
 /// A sink that did not get or keep everything.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,181 +38,193 @@ pub struct SinkFailure {
 }
 
 enum Message {
-    Line(u64, Box<Line>),
-    Stage(Box<StageSummary>),
-    Finish(Box<Summary>),
+    Line(u64, Arc<Line>),
+    Stage(Arc<StageSummary>),
+    Finish(Arc<Summary>),
 }
 
 /// The recorder's way to the sinks.
 pub(super) struct Outlet {
-    names: Vec<(String, bool)>,
-    queue: Option<SyncSender<Message>>,
-    failures: Receiver<Vec<SinkFailure>>,
-    /// Steps done, to tell slow from stuck.
-    steps: Arc<AtomicU64>,
-    /// Which sink is at work.
-    at_work: Arc<AtomicUsize>,
-    overflowed: u64,
+    lanes: Vec<Lane>,
 }
 
 impl Outlet {
-    /// Starts the thread, if there is a sink at all.
+    /// Starts a thread for each sink.
     pub(super) fn start(sinks: Vec<OpenSink>) -> std::io::Result<Self> {
-        let names = sinks.iter().map(|sink| (sink.name.clone(), sink.required)).collect();
-        let (queue, messages) = sync_channel(QUEUE);
-        let (report, failures) = sync_channel(1);
-        let (steps, at_work) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicUsize::new(0)));
-        let queue = (!sinks.is_empty()).then_some(queue);
-        if queue.is_some() {
-            let mut worker = Worker {
-                slots: sinks.into_iter().map(Slot::new).collect(),
-                steps: Arc::clone(&steps),
-                at_work: Arc::clone(&at_work),
-            };
-            thread::Builder::new().name("sinks".into()).spawn(move || {
-                let failures = worker.work(&messages);
-                let _nobody_waits_any_more = report.send(failures);
-            })?;
-        }
-        Ok(Self { names, queue, failures, steps, at_work, overflowed: 0 })
+        Ok(Self { lanes: sinks.into_iter().map(Lane::start).collect::<Result<_, _>>()? })
     }
 
-    /// Passes a line on if there is room.
+    /// Passes a line on wherever there is room.
     pub(super) fn line(&mut self, seq: u64, line: Line) {
-        let record = u64::from(matches!(line, Line::End(_)));
-        if let Some(queue) = &self.queue
-            && queue.try_send(Message::Line(seq, Box::new(line))).is_err()
-        {
-            self.overflowed += record;
+        if self.lanes.is_empty() {
+            return;
+        }
+        let line = Arc::new(line);
+        for lane in &mut self.lanes {
+            lane.line(seq, &line);
         }
     }
 
     /// Whether anything is to be passed on.
     pub(super) fn is_open(&self) -> bool {
-        self.queue.is_some()
+        !self.lanes.is_empty()
     }
 
-    /// Passes a stage's summary on if there is room.
+    /// Passes a stage's summary on wherever there is room.
     pub(super) fn stage(&mut self, stage: StageSummary) {
-        if let Some(queue) = &self.queue {
-            let _told_by_the_lines_lost = queue.try_send(Message::Stage(Box::new(stage)));
+        let stage = Arc::new(stage);
+        for lane in &self.lanes {
+            let _told_by_the_lines_lost = lane.queue.try_send(Message::Stage(Arc::clone(&stage)));
         }
     }
 
-    /// Lets the sinks finish, for as long as they get on with it, and returns what went wrong.
-    pub(super) fn finish(mut self, summary: &Summary) -> Vec<SinkFailure> {
-        let Some(queue) = self.queue.take() else { return Vec::new() };
-        let mut message = Some(Message::Finish(Box::new(summary.clone())));
-        let mut watch = (self.steps.load(Ordering::Relaxed), Instant::now());
-        loop {
-            if let Some(pending) = message.take()
-                && let Err(TrySendError::Full(back)) = queue.try_send(pending)
-            {
-                message = Some(back);
-            }
-            match self.failures.recv_timeout(Duration::from_millis(20)) {
-                Ok(failures) => return self.with_overflow(failures),
-                Err(RecvTimeoutError::Disconnected) => return self.given_up("died at its work"),
-                Err(RecvTimeoutError::Timeout) => {}
-            }
-            let steps = self.steps.load(Ordering::Relaxed);
-            if steps != watch.0 {
-                watch = (steps, Instant::now());
-            } else if watch.1.elapsed() > PATIENCE {
-                return self.given_up(&format!("stalled for {} s", PATIENCE.as_secs()));
-            }
+    /// Lets the sinks finish, each for as long as it gets on with it, and returns what went wrong.
+    pub(super) fn finish(self, summary: &Summary) -> Vec<SinkFailure> {
+        let summary = Arc::new(summary.clone());
+        let mut closing: Vec<Closing> =
+            self.lanes.into_iter().map(|lane| Closing::new(lane, &summary)).collect();
+        while closing.iter_mut().any(|lane| !lane.is_over()) {
+            thread::sleep(Duration::from_millis(5));
         }
-    }
-
-    fn with_overflow(&self, mut failures: Vec<SinkFailure>) -> Vec<SinkFailure> {
-        if self.overflowed == 0 {
-            return failures;
-        }
-        for (name, required) in &self.names {
-            match failures.iter_mut().find(|failure| failure.sink == *name) {
-                Some(failure) => failure.lost_records += self.overflowed,
-                None => failures.push(SinkFailure {
-                    sink: name.clone(),
-                    required: *required,
-                    lost_records: self.overflowed,
-                    message: "could not keep up with the run".to_owned(),
-                }),
-            }
-        }
-        failures
-    }
-
-    /// One sink hangs or died, and those behind it never had their turn.
-    fn given_up(&self, what_happened: &str) -> Vec<SinkFailure> {
-        let at_work = self.at_work.load(Ordering::Relaxed);
-        let failure = |(index, (name, required)): (usize, &(String, bool))| SinkFailure {
-            sink: name.clone(),
-            required: *required,
-            lost_records: self.overflowed,
-            message: if index == at_work {
-                format!("{what_happened} and was given up")
-            } else {
-                format!("not finished, because {} {what_happened}", self.names[at_work].0)
-            },
-        };
-        self.names.iter().enumerate().map(failure).collect()
+        closing.into_iter().filter_map(Closing::failure).collect()
     }
 }
 
-struct Worker {
-    slots: Vec<Slot>,
-    steps: Arc<AtomicU64>,
-    at_work: Arc<AtomicUsize>,
-}
-
-struct Slot {
+/// The way to one sink.
+struct Lane {
     name: String,
     required: bool,
-    /// Absent once it failed or finished.
-    sink: Option<Box<dyn Sink>>,
-    lost_records: u64,
+    queue: SyncSender<Message>,
+    result: Receiver<Loss>,
+    /// Messages done, to tell slow from stuck.
+    steps: Arc<AtomicU64>,
+    overflowed: u64,
+}
+
+/// What a sink lacks, as its thread knows it.
+struct Loss {
+    records: u64,
+    /// Absent when it went well.
     message: Option<String>,
 }
 
-impl Worker {
-    /// Serves the queue until the finish (or until the recorder is gone).
-    fn work(&mut self, messages: &Receiver<Message>) -> Vec<SinkFailure> {
-        for message in messages {
-            match message {
-                Message::Line(seq, line) => {
-                    self.each(|slot| slot.line(seq, &line));
-                }
-                Message::Stage(stage) => {
-                    self.each(|slot| slot.attempt(|sink| sink.stage(&stage)));
-                }
-                Message::Finish(summary) => {
-                    self.each(|slot| slot.finish(&summary));
-                    break;
-                }
-            }
-        }
-        self.slots.iter_mut().filter_map(Slot::failure).collect()
+impl Lane {
+    fn start(open: OpenSink) -> std::io::Result<Self> {
+        let OpenSink { name, required, sink } = open;
+        let (queue, messages) = sync_channel(QUEUE);
+        let (report, result) = sync_channel(1);
+        let steps = Arc::new(AtomicU64::new(0));
+        let mut slot = Slot { sink: Some(sink), loss: Loss { records: 0, message: None } };
+        let done = Arc::clone(&steps);
+        thread::Builder::new().name("sink".into()).spawn(move || {
+            slot.work(&messages, &done);
+            let _nobody_waits_any_more = report.send(slot.loss);
+        })?;
+        Ok(Self { name, required, queue, result, steps, overflowed: 0 })
     }
 
-    fn each(&mut self, mut act: impl FnMut(&mut Slot)) {
-        for (index, slot) in self.slots.iter_mut().enumerate() {
-            self.at_work.store(index, Ordering::Relaxed);
-            act(slot);
-            self.steps.fetch_add(1, Ordering::Relaxed);
+    fn line(&mut self, seq: u64, line: &Arc<Line>) {
+        if self.queue.try_send(Message::Line(seq, Arc::clone(line))).is_err() {
+            self.overflowed += u64::from(matches!(**line, Line::End(_)));
         }
+    }
+
+    /// What the run's notes say, unless all went well.
+    fn failure(self, loss: Loss) -> Option<SinkFailure> {
+        let message = match loss.message {
+            Some(message) => message,
+            None if self.overflowed > 0 => "could not keep up with the run".to_owned(),
+            None => return None,
+        };
+        let lost_records = loss.records + self.overflowed;
+        Some(SinkFailure { sink: self.name, required: self.required, lost_records, message })
     }
 }
 
+/// A sink that is about to finish.
+struct Closing {
+    lane: Lane,
+    /// The finish, until there was room for it.
+    message: Option<Message>,
+    /// The last count of steps, and since when it stands.
+    watch: (u64, Instant),
+    loss: Option<Loss>,
+}
+
+impl Closing {
+    fn new(lane: Lane, summary: &Arc<Summary>) -> Self {
+        let watch = (lane.steps.load(Ordering::Relaxed), Instant::now());
+        let message = Some(Message::Finish(Arc::clone(summary)));
+        Self { lane, message, watch, loss: None }
+    }
+
+    /// Whether it has finished, or was given up.
+    fn is_over(&mut self) -> bool {
+        if self.loss.is_some() {
+            return true;
+        }
+        if let Some(pending) = self.message.take()
+            && let Err(TrySendError::Full(back)) = self.lane.queue.try_send(pending)
+        {
+            self.message = Some(back);
+        }
+        let given_up = |why: String| Loss { records: 0, message: Some(why) };
+        self.loss = match self.lane.result.try_recv() {
+            Ok(loss) => Some(loss),
+            Err(TryRecvError::Disconnected) => {
+                Some(given_up("died at its work and was given up".to_owned()))
+            }
+            Err(TryRecvError::Empty) => {
+                let steps = self.lane.steps.load(Ordering::Relaxed);
+                if steps != self.watch.0 {
+                    self.watch = (steps, Instant::now());
+                }
+                let stalled = format!("stalled for {} s and was given up", PATIENCE.as_secs());
+                (self.watch.1.elapsed() > PATIENCE).then(|| given_up(stalled))
+            }
+        };
+        self.loss.is_some()
+    }
+
+    fn failure(self) -> Option<SinkFailure> {
+        self.lane.failure(self.loss?)
+    }
+}
+
+/// A sink on its thread.
+struct Slot {
+    /// Absent once it failed or finished.
+    sink: Option<Box<dyn Sink>>,
+    loss: Loss,
+}
+
 impl Slot {
-    fn new(open: OpenSink) -> Self {
-        let OpenSink { name, required, sink } = open;
-        Self { name, required, sink: Some(sink), lost_records: 0, message: None }
+    /// Serves the queue until the finish (or until the recorder is gone).
+    fn work(&mut self, messages: &Receiver<Message>, steps: &AtomicU64) {
+        let mut tick = Instant::now() + TICK;
+        loop {
+            match messages.recv_timeout(tick.saturating_duration_since(Instant::now())) {
+                Ok(Message::Line(seq, line)) => self.line(seq, &line),
+                Ok(Message::Stage(stage)) => self.attempt(|sink| sink.stage(&stage)),
+                Ok(Message::Finish(summary)) => {
+                    self.finish(&summary);
+                    break;
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            if tick <= Instant::now() {
+                self.attempt(|sink| sink.tick());
+                tick = Instant::now() + TICK;
+            }
+            steps.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     fn line(&mut self, seq: u64, line: &Line) {
         self.attempt(|sink| sink.line(seq, line));
         if self.sink.is_none() && matches!(line, Line::End(_)) {
-            self.lost_records += 1;
+            self.loss.records += 1;
         }
     }
 
@@ -216,7 +233,7 @@ impl Slot {
         if let Some(sink) = &mut self.sink
             && let Err(error) = act(sink.as_mut())
         {
-            self.message = Some(error.message);
+            self.loss.message = Some(error.message);
             self.sink = None;
         }
     }
@@ -225,16 +242,7 @@ impl Slot {
         if let Some(sink) = self.sink.take()
             && let Err(error) = sink.finish(summary)
         {
-            self.message = Some(error.message);
+            self.loss.message = Some(error.message);
         }
-    }
-
-    fn failure(&mut self) -> Option<SinkFailure> {
-        Some(SinkFailure {
-            sink: self.name.clone(),
-            required: self.required,
-            lost_records: self.lost_records,
-            message: self.message.take()?,
-        })
     }
 }

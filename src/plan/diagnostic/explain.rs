@@ -256,9 +256,9 @@ impl Code {
                 "Run with `--baseline results/PLAN/RUN/summary.json`. Stages are matched by id, rung and cell.",
             ),
             Self::Sink => of(
-                "A sink can't be read, or its kind is unknown.",
+                "A sink can't be read, its kind is unknown, or its target does not suit it.",
                 "sinks: [cvs:rows.csv]",
-                "Write `jsonl:PATH`, `csv:PATH` or `summary:PATH`; `-` is standard output, an empty target turns it off.",
+                "Write `KIND:TARGET`: `csv:PATH` and the like, `prometheus:HOST:PORT`, `otlp:URL`; `-` is standard output, which one sink may have; an empty target turns it off.",
             ),
             Self::Cycle => of(
                 "Stages wait for one another, so none can ever begin.",

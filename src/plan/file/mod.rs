@@ -17,6 +17,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::bind::{Named, Spanned};
+use super::model::SinkKind;
 
 pub(crate) use dataset::{
     DatasetFile, DatasetKeys, FieldKeys, MalformedWord, OrderWord, OutputWord, RecordedWord,
@@ -91,8 +92,8 @@ pub(crate) struct PlanFile {
     /// Checks that name their stage: `warm.ttft.p50 <= 0.5 * cold.ttft.p50`.
     #[serde(default)]
     pub(crate) thresholds: Vec<Spanned<ThresholdFile>>,
-    /// Extra outputs: `jsonl:PATH`, `csv:PATH`, `summary:PATH`; `-` is standard output, an empty
-    /// target turns one off.
+    /// Extra outputs as `kind:target`, such as `csv:rows.csv`, `junit:checks.xml` or
+    /// `prometheus:127.0.0.1:9464`; `-` is standard output, an empty target turns one off.
     #[serde(default)]
     pub(crate) sinks: Vec<Spanned<SinkFile>>,
     /// Folder for run directories, relative to the current directory; `results` unless given.
@@ -188,32 +189,16 @@ pub(crate) enum SinkFile {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SinkKeys {
-    /// `jsonl` (a line per record), `csv` (a row per request), `summary` (JSON), `html` (the report),
-    /// `markdown` (the report for a pull request or a CI step), `svg` or `png` (every chart).
-    pub(crate) kind: SinkWord,
-    /// A file, relative to the current directory; `-` for standard output; empty for off.
+    /// `jsonl` (a line per record), `csv` (a row per request), `stages` (a row per stage, cell and
+    /// rung), `summary` (JSON), `sqlite` (tables), `parquet` (a row per request), `junit` (the checks),
+    /// `html` (the report), `markdown` (the report for a pull request or a CI step), `svg` or `png`
+    /// (every chart), `prometheus` and `otlp` (live metrics).
+    pub(crate) kind: SinkKind,
+    /// A file, relative to the current directory; `-` for standard output; for `prometheus` a
+    /// `HOST:PORT` to serve at or the URL of a gateway; for `otlp` the URL of a collector; empty for
+    /// off.
     pub(crate) target: Spanned<String>,
     /// Whether its failure changes the exit code; false unless given.
     #[serde(default)]
     pub(crate) required: bool,
-}
-
-/// The kinds of sinks.
-#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum SinkWord {
-    /// One line per record.
-    Jsonl,
-    /// One row per request.
-    Csv,
-    /// The summary as JSON.
-    Summary,
-    /// The report as one page.
-    Html,
-    /// The report for a pull request or a CI step.
-    Markdown,
-    /// Every chart on one sheet, as SVG.
-    Svg,
-    /// Every chart on one sheet, as PNG.
-    Png,
 }

@@ -1,0 +1,81 @@
+//! What the sinks `stages` and `junit` share: a document made of the summary alone.
+//!
+//! In: the stages as they end, then the run's summary. Out: one file, replaced as a whole after each
+//! stage and at the end; on standard output only the last one.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use super::so_far::so_far;
+use super::target::{self, STDOUT};
+use super::{Sink, SinkError, atomic_file};
+use crate::metrics::summary::{StageSummary, Summary};
+use crate::record::{Line, RunLine};
+
+/// How a summary becomes a file.
+pub(super) type Render = fn(&Summary) -> Result<Vec<u8>, String>;
+
+pub(super) struct Document {
+    name: String,
+    /// Standard output when absent.
+    path: Option<PathBuf>,
+    render: Render,
+    run: Option<RunLine>,
+    stages: Vec<StageSummary>,
+    /// A stage has ended since the file was written.
+    stale: bool,
+}
+
+impl Document {
+    pub(super) fn open(
+        name: String,
+        target: &str,
+        base: &Path,
+        render: Render,
+    ) -> Result<Self, SinkError> {
+        let path = match target {
+            STDOUT => None,
+            file => Some(target::check(&name, file, base)?),
+        };
+        Ok(Self { name, path, render, run: None, stages: Vec::new(), stale: false })
+    }
+
+    fn write(&self, summary: &Summary) -> Result<(), SinkError> {
+        let bytes = (self.render)(summary).map_err(|why| SinkError::new(&self.name, why))?;
+        let written = match &self.path {
+            Some(path) => atomic_file::write(path, &bytes),
+            None => std::io::stdout().write_all(&bytes),
+        };
+        written.map_err(|error| SinkError::new(&self.name, error))
+    }
+}
+
+impl Sink for Document {
+    fn line(&mut self, _seq: u64, line: &Line) -> Result<(), SinkError> {
+        if let Line::Run(run) = line {
+            self.run = Some(run.clone());
+        }
+        Ok(())
+    }
+
+    fn stage(&mut self, stage: &StageSummary) -> Result<(), SinkError> {
+        if self.path.is_some() {
+            self.stages.push(stage.clone());
+            self.stale = true;
+        }
+        Ok(())
+    }
+
+    fn tick(&mut self) -> Result<(), SinkError> {
+        if std::mem::take(&mut self.stale)
+            && let Some(run) = &self.run
+        {
+            self.write(&so_far(run, &self.stages))?;
+        }
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>, summary: &Summary) -> Result<(), SinkError> {
+        self.write(summary)
+    }
+}
