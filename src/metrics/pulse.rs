@@ -148,7 +148,9 @@ impl StagePulse {
                 Some(Source::Pooled(take)) => {
                     let mut list = Vec::new();
                     take(record, &mut list);
-                    list.into_iter().for_each(|ms| buckets.take(ms));
+                    for ms in list {
+                        buckets.take(ms);
+                    }
                 }
                 Some(Source::Stage(_) | Source::Verdict) | None => {}
             }

@@ -59,17 +59,27 @@ fn metrics(pulse: &Pulse) -> Vec<Value> {
             .iter()
             .map(move |(outcome, count)| whole(stage, vec![attribute("outcome", outcome)], *count))
     });
-    metrics.push(sum("runner.requests", "{request}", "ended, by outcome", requests.collect()));
+    metrics.push(sum(
+        "runner.requests",
+        "{request}",
+        "ended, by outcome",
+        &requests.collect::<Vec<_>>(),
+    ));
     let errors = pulse.stages.iter().flat_map(|stage| {
         stage
             .errors
             .iter()
             .map(move |(class, count)| whole(stage, vec![attribute("error.type", class)], *count))
     });
-    metrics.push(sum("runner.errors", "{request}", "failed, by class", errors.collect()));
+    metrics.push(sum(
+        "runner.errors",
+        "{request}",
+        "failed, by class",
+        &errors.collect::<Vec<_>>(),
+    ));
     for (at, name) in TOKENS.iter().enumerate() {
         let points = of_each(&|stage| stage.tokens[at]);
-        metrics.push(sum(&format!("runner.{name}"), "{token}", definition(name), points));
+        metrics.push(sum(&format!("runner.{name}"), "{token}", definition(name), &points));
     }
     metrics.push(json!({
         "name": "runner.requests_in_flight",
@@ -102,7 +112,7 @@ fn metrics(pulse: &Pulse) -> Vec<Value> {
     }
     if let Some(summary) = &pulse.summary {
         let value = json!({ "asInt": summary.verdict.exit_code.to_string() });
-        let point = times.stamped(Vec::new(), &value);
+        let point = times.stamped(&[], &value);
         metrics.push(json!({
             "name": "runner.exit_code",
             "description": "the exit code of the run",
@@ -112,7 +122,7 @@ fn metrics(pulse: &Pulse) -> Vec<Value> {
     metrics
 }
 
-fn sum(name: &str, unit: &str, description: &str, points: Vec<Value>) -> Value {
+fn sum(name: &str, unit: &str, description: &str, points: &[Value]) -> Value {
     json!({
         "name": name,
         "unit": unit,
@@ -147,10 +157,10 @@ impl Times {
             start.rung.map(|rung| json!({ "key": "rung", "value": { "doubleValue": rung } })),
         );
         attributes.extend(further);
-        self.stamped(attributes, value)
+        self.stamped(&attributes, value)
     }
 
-    fn stamped(&self, attributes: Vec<Value>, value: &Value) -> Value {
+    fn stamped(&self, attributes: &[Value], value: &Value) -> Value {
         let mut point = json!({
             "attributes": attributes,
             "startTimeUnixNano": self.start,

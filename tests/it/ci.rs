@@ -72,6 +72,42 @@ fn failed_thresholds_are_annotated_on_their_own_line() {
 }
 
 #[test]
+fn the_step_summary_gets_the_report_below_what_is_there() {
+    let folder = Folder::new();
+    folder.write("plan.yaml", FAILING);
+    folder.write("summary.md", "earlier step\n");
+    let path = folder.0.path().join("summary.md");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_runner"));
+    command.current_dir(folder.0.path()).env("GITHUB_STEP_SUMMARY", &path);
+    let output = command.args(["run", "plan.yaml"]).output().expect("runner starts");
+    assert_eq!(output.status.code(), Some(10), "{}", err(&output));
+    // The colons and brackets of Markdown are spelt out.
+    let summary = folder.read("summary.md").replace("&#58;", ":").replace("&gt;", ">");
+    assert!(summary.starts_with("earlier step\n"), "{summary}");
+    // What was measured, the limit, the samples and the place.
+    for part in ["ttft.p50 > 5s", "5 s", "2 samples", "plan.yaml:8:9"] {
+        assert!(summary.contains(part), "{part} is not in {summary}");
+    }
+}
+
+#[test]
+fn standard_output_holds_one_document() {
+    let folder = Folder::new();
+    folder.write("plan.yaml", FAILING);
+    let run = |args: &[&str]| folder.runner(&[&["run", "plan.yaml"], args].concat(), true);
+    let output = run(&["--sink", "csv:-"]);
+    let said = out(&output);
+    assert_eq!(csv::Reader::from_reader(said.as_bytes()).records().count(), 2, "{said}");
+    assert!(err(&output).contains("FAIL: ") && err(&output).contains("::error file="));
+
+    let output = run(&["--sink", "csv:-", "--output-format", "json"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(err(&output).contains("both want standard output"), "{}", err(&output));
+    let output = run(&["--sink", "csv:-", "--sink", "jsonl:-"]);
+    assert_eq!(output.status.code(), Some(3));
+}
+
+#[test]
 fn problems_of_a_plan_are_annotated_beside_the_text() {
     let folder = Folder::new();
     folder.write("plan.yaml", &FAILING.replace("requests: 2", "requets: 2"));

@@ -122,7 +122,7 @@ mod tests {
     #[test]
     fn numbers_are_zigzag_varints() {
         for (value, bytes) in [(0, vec![0]), (-1, vec![1]), (1, vec![2]), (300, vec![0xd8, 0x04])] {
-            assert_eq!(Struct::default().i32(1, value).end()[1..bytes.len() + 1], bytes);
+            assert_eq!(Struct::default().i32(1, value).end()[1..=bytes.len()], bytes);
         }
     }
 
