@@ -27,6 +27,7 @@ mod report;
 mod run;
 mod sandbox;
 mod scenarios;
+mod server_account;
 mod simulator;
 mod synthetic_run;
 mod tidy;

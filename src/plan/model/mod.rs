@@ -20,8 +20,11 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use workload::{RowSource, Unique};
 
-pub use api::{Api, JsonAnswer, JsonApi};
-pub use endpoint::{Endpoint, Secret, Target, Timeouts, TokenizerConfig};
+pub use api::{Api, JsonAnswer, JsonApi, PLACEHOLDERS, TextPart, text_parts};
+pub use endpoint::{
+    CallMethod, Endpoint, FlushCall, MetricsConfig, MetricsPage, Secret, Target, Timeouts,
+    TokenizerConfig,
+};
 pub use load::{
     Abort, ArrivalProcess, ClosedLoop, ConcurrencyRamp, Late, Load, Measure, OpenLoop, Pacing,
     QpsLadder, Rate, RatePiece, Search, SearchAxis, Shape, Think, Traffic, Until, WhenFull,
