@@ -6,8 +6,10 @@ use serde_json::json;
 
 use crate::cli::{PlanArgs, PlanFormat};
 use crate::graph::{Graph, describe};
-use crate::plan::workload::{RowOrder, RowSource};
+use crate::plan::workload::{PrefixLength, PrefixText, RowOrder, RowSource, SyntheticConfig};
 use crate::plan::{Action, Ending, Endpoint, Limit, Plan, Prompt, Shape, Stage, Target, params};
+use crate::workload::synthetic::length;
+use crate::workload::tokenizer::Tokenizer;
 
 /// Prints the resolved plan.
 pub fn run(args: &PlanArgs) -> anyhow::Result<u8> {
@@ -47,7 +49,7 @@ impl Estimate {
         Self {
             requests,
             input_tokens: requests.saturating_mul(prompt_tokens(prompt)),
-            output_tokens: prompt.max_tokens.map(|tokens| tokens.saturating_mul(requests)),
+            output_tokens: generated(prompt).map(|tokens| tokens.saturating_mul(requests)),
         }
     }
 
@@ -84,12 +86,45 @@ fn warmup(action: &Action) -> u64 {
 
 /// Prompt tokens of one request: the document's length plus a quarter of the other characters.
 fn prompt_tokens(prompt: &Prompt) -> u64 {
+    if let Some(config) = &prompt.synthetic {
+        return synthetic_tokens(config).0;
+    }
     let chars: usize = prompt.messages.iter().map(|message| message.content.chars().count()).sum();
     let context = prompt
         .context
         .as_ref()
         .map_or(0, |context| context.tokens.or(context.max_ctx_tokens).unwrap_or_default());
     context + chars.div_ceil(4) as u64
+}
+
+/// Tokens to generate for one request, at most or on average; `None` when the server decides.
+fn generated(prompt: &Prompt) -> Option<u64> {
+    let drawn = prompt.synthetic.as_ref().and_then(|config| config.output_tokens.as_ref());
+    drawn.map(|length| whole(length::mean(length))).or(prompt.max_tokens)
+}
+
+/// Tokens of a synthetic prompt, on average, and those of them that it shares with others.
+fn synthetic_tokens(config: &SyntheticConfig) -> (u64, u64) {
+    let drawn = length::mean(&config.input_tokens);
+    let system = config.system_tokens as f64;
+    let (all, shared) = match config.prefix.as_ref().map(|it| (&it.text, it.length)) {
+        None => (drawn, system),
+        Some((_, PrefixLength::Tokens(tokens))) => (drawn, system + tokens as f64),
+        Some((_, PrefixLength::Share(share))) => (drawn, (drawn * share).max(system)),
+        Some((PrefixText::File(path), PrefixLength::Whole)) => {
+            let text = std::fs::read_to_string(path).unwrap_or_default();
+            let file = Tokenizer::Estimate.count(&text) as f64;
+            (system + file + drawn, system + file)
+        }
+        Some((PrefixText::Generated, PrefixLength::Whole)) => (drawn, system),
+    };
+    (whole(all), whole(shared.min(all)))
+}
+
+/// A count that was an average.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates")]
+fn whole(tokens: f64) -> u64 {
+    tokens.round() as u64
 }
 
 fn text(plan: &Plan, graph: &Graph) -> String {
@@ -140,6 +175,16 @@ fn text(plan: &Plan, graph: &Graph) -> String {
         let _ = writeln!(out, "  {:<width$}    on {}", "", endpoint(&stage.endpoint));
         if let Some(source) = stage.action.prompt().and_then(|prompt| prompt.dataset.as_ref()) {
             let _ = writeln!(out, "  {:<width$}    {}", "", dataset(source));
+        }
+        if let Some(config) = stage.action.prompt().and_then(|prompt| prompt.synthetic.as_ref()) {
+            let (all, shared) = synthetic_tokens(config);
+            let share = 100.0 * shared as f64 / all.max(1) as f64;
+            let _ = writeln!(
+                out,
+                "  {:<width$}    synthetic prompts of about {} tokens, {share:.0} % of them shared with others",
+                "",
+                grouped(all)
+            );
         }
         if estimate.requests > 0 {
             let _ = writeln!(out, "  {:<width$}    {}", "", estimate.in_words());

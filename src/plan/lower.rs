@@ -11,6 +11,7 @@ mod path;
 mod prompt;
 mod sink;
 mod stage;
+mod synthetic;
 mod threshold;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -27,5 +27,6 @@ mod run;
 mod sandbox;
 mod scenarios;
 mod simulator;
+mod synthetic;
 mod synthetic_run;
 mod tidy;
