@@ -52,18 +52,12 @@ pub fn run(args: &DatasetArgs) -> anyhow::Result<u8> {
 fn config(args: &ReadArgs) -> Result<DatasetConfig, String> {
     let format = match &args.format {
         None => None,
-        Some(name) => match DatasetFormat::from_name(name) {
-            Some(format) => Some(format),
-            None => {
-                let names = DatasetFormat::ALL.map(DatasetFormat::name);
-                let near = suggest::did_you_mean(name, names);
-                return Err(format!(
-                    "no format is called `{name}`{}\n  formats: {}",
-                    if near.is_empty() { String::new() } else { format!(": {near}") },
-                    names.join(", ")
-                ));
-            }
-        },
+        Some(name) => Some(DatasetFormat::from_name(name).ok_or_else(|| {
+            let names = DatasetFormat::ALL.map(DatasetFormat::name);
+            let near = suggest::did_you_mean(name, names);
+            let near = if near.is_empty() { near } else { format!(": {near}") };
+            format!("no format is called `{name}`{near}\n  formats: {}", names.join(", "))
+        })?),
     };
     let mut fields = FieldPointers::default();
     for (name, pointer) in &args.fields {

@@ -108,7 +108,6 @@ fn synthetic_tokens(config: &SyntheticConfig) -> (u64, u64) {
     let drawn = length::mean(&config.input_tokens);
     let system = config.system_tokens as f64;
     let (all, shared) = match config.prefix.as_ref().map(|it| (&it.text, it.length)) {
-        None => (drawn, system),
         Some((_, PrefixLength::Tokens(tokens))) => (drawn, system + tokens as f64),
         Some((_, PrefixLength::Share(share))) => (drawn, (drawn * share).max(system)),
         Some((PrefixText::File(path), PrefixLength::Whole)) => {
@@ -116,7 +115,7 @@ fn synthetic_tokens(config: &SyntheticConfig) -> (u64, u64) {
             let file = Tokenizer::Estimate.count(&text) as f64;
             (system + file + drawn, system + file)
         }
-        Some((PrefixText::Generated, PrefixLength::Whole)) => (drawn, system),
+        Some((PrefixText::Generated, PrefixLength::Whole)) | None => (drawn, system),
     };
     (whole(all), whole(shared.min(all)))
 }

@@ -215,8 +215,8 @@ impl PromptWorkload {
         index: u64,
         distinct: u64,
     ) -> Result<Request, WorkloadError> {
-        let none = Value::Object(Map::new());
-        let fields = row.map_or(&none, |row| &row.fields);
+        let empty = Value::Object(Map::new());
+        let fields = row.map_or(&empty, |row| &row.fields);
         let number = row.map(|row| row.number + 1);
         let document = match &self.document {
             Document::None => String::new(),

@@ -170,9 +170,11 @@ impl SyntheticWorkload {
         let mut messages = Vec::with_capacity(2);
         let system = self.config.system_tokens.min(shape.input_tokens.saturating_sub(1));
         if system > 0 {
-            let content = match std::mem::take(&mut opening) {
-                none if none.is_empty() => self.texts.shared_piece("system", 0, system).to_string(),
-                opening => self.texts.continued(&opening, system, "opened", index),
+            let opening = std::mem::take(&mut opening);
+            let content = if opening.is_empty() {
+                self.texts.shared_piece("system", 0, system).to_string()
+            } else {
+                self.texts.continued(&opening, system, "opened", index)
             };
             messages.push(Message { role: "system".into(), content });
         }

@@ -64,8 +64,9 @@ fn prompts_have_exactly_the_tokens_that_the_tokenizer_counts() {
          stages:\n\
            - {{ id: load, kind: load, concurrency: 1, requests: 5 }}\n\
            - {{ id: cold, kind: cold, requests: 3 }}\n\
-           - id: spread\n    kind: load\n    concurrency: 1\n    requests: 20\n    prompt:\n      synthetic:\n        \
-             input_tokens: {{ distribution: uniform, min: 40, max: 60 }}\n        output_tokens: {{ distribution: empirical, values: [2, 5] }}\n",
+           - {{ id: spread, kind: load, concurrency: 1, requests: 20, prompt: {{ synthetic: {{ \
+         input_tokens: {{ distribution: uniform, min: 40, max: 60 }}, \
+         output_tokens: {{ distribution: empirical, values: [2, 5] }} }} }} }}\n",
     ));
     for stage in ["load", "cold"] {
         for record in of(&records, stage) {

@@ -24,10 +24,7 @@ impl Lowering<'_> {
         written: &Spanned<Box<SyntheticKeys>>,
     ) -> Option<SyntheticConfig> {
         let keys = &*written.value;
-        if keys.input_tokens.is_none()
-            && !self.has_bad(written.at)
-            && !self.may_be_given(written.at, &["input_tokens"])
-        {
+        if keys.input_tokens.is_none() && !self.has_bad(written.at) {
             let help = "add `input_tokens: 512`";
             let message = "`synthetic` does not say how long prompts are";
             self.error(Code::MissingKey, written.at.span, message, help);
@@ -117,7 +114,7 @@ impl Lowering<'_> {
         keys: &LengthKeys,
     ) -> Option<Length> {
         let Some(word) = keys.distribution else {
-            if !self.has_bad(written.at) && !self.may_be_given(written.at, &["distribution"]) {
+            if !self.has_bad(written.at) {
                 let message = format!("`{key}` names no distribution");
                 let help =
                     "add `distribution: uniform`, `normal`, `lognormal`, `zipf` or `empirical`";
@@ -143,7 +140,7 @@ impl Lowering<'_> {
         let missing: Vec<&str> =
             needed.iter().copied().filter(|name| !given.iter().any(|(it, _)| it == name)).collect();
         if !missing.is_empty() {
-            if !self.has_bad(written.at) && !self.may_be_given(written.at, &missing) {
+            if !self.has_bad(written.at) {
                 let message =
                     format!("`{}` lengths need `{}`", word.name(), missing.join("` and `"));
                 self.error(Code::MissingKey, written.at.span, message, "");
