@@ -13,6 +13,7 @@ mod dialects;
 mod evidence;
 mod faulty_server;
 mod flush;
+mod fuzz;
 mod gates;
 mod load;
 mod load_stages;
