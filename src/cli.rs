@@ -127,8 +127,8 @@ pub struct RunArgs {
     /// A further output, such as csv:requests.csv; may be given several times.
     #[arg(long = "sink", value_name = "KIND:TARGET")]
     pub sinks: Vec<String>,
-    /// Skip what is left when a stage does not complete; otherwise further cells of the matrix and
-    /// independent stages go on.
+    /// Skip what is left when a stage does not complete or fails a check; otherwise further cells
+    /// of the matrix and independent stages go on.
     #[arg(long)]
     pub fail_fast: bool,
     /// What to print on standard output.

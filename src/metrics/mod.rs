@@ -39,6 +39,7 @@ pub mod record_log;
 pub mod saturation;
 pub mod schema;
 pub mod steady;
+pub mod stretch;
 pub mod summary;
 pub mod tally;
 pub mod verdict;
