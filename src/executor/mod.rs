@@ -118,6 +118,7 @@ pub async fn run(plan: &Plan, graph: &Graph, options: RunOptions) -> Result<Fini
     }
     let mut manifest = manifest(plan, &run_line, &connections, options.arguments);
     directory.write_manifest(&manifest)?;
+    tracing::info!("run {} writes to {}", run_line.run_id, directory.path().display());
     let mut progress = Progress::new(plan, options.progress);
     let run_nonce = run_nonce(plan, &run_line.run_id);
     let guards = guards(plan, &stop);

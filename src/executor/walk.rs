@@ -116,7 +116,8 @@ impl Walk<'_> {
     async fn stage(&self, node: usize) -> stage::StageOutcome {
         let connection = self.connections.get(node);
         let params = params(self.plan, &self.plan.stages[node]);
-        stage::run(StageContext {
+        tracing::info!("stage {} begins", self.name(node));
+        let outcome = stage::run(StageContext {
             stage: &self.plan.stages[node],
             seed: self.plan.seed,
             run_nonce: self.run_nonce,
@@ -130,7 +131,10 @@ impl Walk<'_> {
             stop: &self.guards[node].stop,
             early: &self.guards[node].early,
         })
-        .await
+        .await;
+        let reason = outcome.reason.as_deref().unwrap_or_default();
+        tracing::info!("stage {} is over: {:?} {reason}", self.name(node), outcome.state);
+        outcome
     }
 
     /// Leaves the lines of a stage that will not run: all it planned never started.

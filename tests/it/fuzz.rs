@@ -37,8 +37,8 @@ fn corpus() -> &'static Corpus {
 fn answer(case: &Case) -> bool {
     let (found, sources, redactor, is_plan) =
         match plan::load_text(&case.name, &case.text, &case.options) {
-            Ok(loaded) => {
-                let mut found = workload::check::check(&loaded.plan, &loaded.sources);
+            Ok(mut loaded) => {
+                let mut found = workload::check::check(&mut loaded.plan, &loaded.sources);
                 match Graph::build(&loaded.plan) {
                     Ok(graph) => {
                         let _ = (graph.to_mermaid(&loaded.plan), graph.to_dot(&loaded.plan));
