@@ -98,14 +98,14 @@ impl Stretch {
         let over_ns = over_ns.max(PARTS);
         let last = to.saturating_sub(over_ns).max(from);
         let mut worst: Option<Worst> = None;
-        let (mut head, mut tail) = (0, 0);
+        let (mut first, mut end_at) = (0, 0);
         let mut begin = from;
         loop {
             let end = begin.saturating_add(over_ns);
-            head += samples[head..].iter().take_while(|(at, _)| *at < begin).count();
-            tail = tail.max(head);
-            tail += samples[tail..].iter().take_while(|(at, _)| *at <= end).count();
-            let held = &samples[head..tail];
+            first += samples[first..].iter().take_while(|(at, _)| *at < begin).count();
+            end_at = end_at.max(first);
+            end_at += samples[end_at..].iter().take_while(|(at, _)| *at <= end).count();
+            let held = &samples[first..end_at];
             if held.len() as u64 >= check.min_samples.max(1) {
                 let values = held.iter().map(|(_, sample)| *sample).collect();
                 if let Some(value) = figure(values, self.metric.aggregate)
@@ -119,7 +119,7 @@ impl Stretch {
             }
             // Where nothing ended, the next stretch that holds anything is far.
             let step = over_ns / PARTS;
-            let next = samples.get(head).map_or(last, |(at, _)| at.saturating_sub(over_ns));
+            let next = samples.get(first).map_or(last, |(at, _)| at.saturating_sub(over_ns));
             let skipped = next.saturating_sub(begin) / step;
             begin = begin.saturating_add(step * skipped.max(1)).min(last);
         }

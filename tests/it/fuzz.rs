@@ -102,12 +102,11 @@ fn for_a_while() {
         fs::write(folder.join("current"), format!("{at} {}\n{}", case.name, case.text))
             .expect("written");
         let began = Instant::now();
-        match panic::catch_unwind(AssertUnwindSafe(|| answer(&case))) {
-            Ok(is_plan) => plans += u64::from(is_plan),
-            Err(_) => {
-                failed.push(at);
-                fs::write(folder.join(format!("panic-{at}")), &case.text).expect("written");
-            }
+        if let Ok(is_plan) = panic::catch_unwind(AssertUnwindSafe(|| answer(&case))) {
+            plans += u64::from(is_plan);
+        } else {
+            failed.push(at);
+            fs::write(folder.join(format!("panic-{at}")), &case.text).expect("written");
         }
         if began.elapsed() > slowest {
             slowest = began.elapsed();
