@@ -1,8 +1,15 @@
 //! The command line: clap types only.
 
+mod dataset;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub use dataset::{
+    ConvertArgs, ConvertToArg, DatasetArgs, DatasetCommand, InspectArgs, OnMalformedArg, ReadArgs,
+    SurveyFormat, UnitArg,
+};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -54,6 +61,8 @@ pub enum Command {
     Simulate(SimulateArgs),
     /// Compare runs: better, worse, the same, or not enough data.
     Compare(CompareArgs),
+    /// Look into datasets and traces, or convert them.
+    Dataset(DatasetArgs),
     /// Rebuild the report of a run from its records.
     Report(ReportArgs),
     /// Print a JSON Schema.
@@ -118,8 +127,8 @@ pub struct RunArgs {
     /// A further output, such as csv:requests.csv; may be given several times.
     #[arg(long = "sink", value_name = "KIND:TARGET")]
     pub sinks: Vec<String>,
-    /// Skip what is left when a stage does not complete; otherwise further cells of the matrix and
-    /// independent stages go on.
+    /// Skip what is left when a stage does not complete or fails a check; otherwise further cells
+    /// of the matrix and independent stages go on.
     #[arg(long)]
     pub fail_fast: bool,
     /// What to print on standard output.

@@ -618,22 +618,40 @@ pub enum Line {
 /// and never its memory.
 #[derive(Debug, Clone)]
 pub struct RecordSender {
-    lines: tokio::sync::mpsc::Sender<Line>,
+    parcels: tokio::sync::mpsc::Sender<Parcel>,
+}
+
+/// What goes to the recorder.
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly every parcel is a line")]
+pub enum Parcel {
+    /// A line to be recorded.
+    Line(Line),
+    /// To be answered once all that was sent before is recorded.
+    Mark(tokio::sync::oneshot::Sender<()>),
 }
 
 /// The recorder's end of the channel.
-pub type RecordReceiver = tokio::sync::mpsc::Receiver<Line>;
+pub type RecordReceiver = tokio::sync::mpsc::Receiver<Parcel>;
 
 impl RecordSender {
     /// A channel that holds up to `capacity` lines.
     pub fn channel(capacity: usize) -> (Self, RecordReceiver) {
-        let (lines, receiver) = tokio::sync::mpsc::channel(capacity);
-        (Self { lines }, receiver)
+        let (parcels, receiver) = tokio::sync::mpsc::channel(capacity);
+        (Self { parcels }, receiver)
     }
 
     /// Hands one line to the recorder; waits while the queue is full. A recorder that is gone has
     /// already reported why, so the line is dropped.
     pub async fn send(&self, line: Line) {
-        let _gone = self.lines.send(line).await;
+        let _gone = self.parcels.send(Parcel::Line(line)).await;
+    }
+
+    /// Waits until every line sent before is recorded, and judged where it ended a stage.
+    pub async fn caught_up(&self) {
+        let (mark, answered) = tokio::sync::oneshot::channel();
+        if self.parcels.send(Parcel::Mark(mark)).await.is_ok() {
+            let _gone = answered.await;
+        }
     }
 }

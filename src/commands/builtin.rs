@@ -14,12 +14,22 @@ use crate::plan::suggest;
 /// The repository's files that make up the built-in scenarios.
 pub(crate) const FILES: &[(&str, &str)] = &[
     ("scenarios/cache-eviction.yaml", include_str!("../../scenarios/cache-eviction.yaml")),
+    ("scenarios/ci-gate.yaml", include_str!("../../scenarios/ci-gate.yaml")),
+    ("scenarios/concurrency-ramp.yaml", include_str!("../../scenarios/concurrency-ramp.yaml")),
     ("scenarios/context-sweep.yaml", include_str!("../../scenarios/context-sweep.yaml")),
+    ("scenarios/heavy.yaml", include_str!("../../scenarios/heavy.yaml")),
     ("scenarios/max-context-stress.yaml", include_str!("../../scenarios/max-context-stress.yaml")),
     ("scenarios/model-comparison.yaml", include_str!("../../scenarios/model-comparison.yaml")),
+    ("scenarios/qps-ladder-slo.yaml", include_str!("../../scenarios/qps-ladder-slo.yaml")),
     ("scenarios/quick-smoke.yaml", include_str!("../../scenarios/quick-smoke.yaml")),
     ("scenarios/repeat-ratio.yaml", include_str!("../../scenarios/repeat-ratio.yaml")),
     ("scenarios/saturation.yaml", include_str!("../../scenarios/saturation.yaml")),
+    ("scenarios/soak.yaml", include_str!("../../scenarios/soak.yaml")),
+    ("scenarios/standard.yaml", include_str!("../../scenarios/standard.yaml")),
+    (
+        "scenarios/synthetic-prefix-share.yaml",
+        include_str!("../../scenarios/synthetic-prefix-share.yaml"),
+    ),
     ("datasets/questions.jsonl", include_str!("../../datasets/questions.jsonl")),
 ];
 

@@ -6,7 +6,13 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use crate::plan::workload::{DatasetConfig, OnMalformed};
+use crate::cli::{
+    ConvertToArg, DatasetArgs, DatasetCommand, OnMalformedArg, ReadArgs, SurveyFormat, UnitArg,
+};
+use crate::plan::suggest;
+use crate::plan::workload::{
+    DatasetConfig, DatasetFormat, FieldPointers, OnMalformed, RecordedFailures, TimestampUnit,
+};
 use crate::sink::atomic_file;
 use crate::workload::dataset::convert::{ConvertError, ConvertTo, convert as write_rows};
 use crate::workload::dataset::survey::{Lengths, Survey, survey};
@@ -15,6 +21,84 @@ use crate::workload::tokenizer::Tokenizer;
 
 /// Widest bar, in characters.
 const BAR: u64 = 40;
+
+/// Does what the arguments say.
+pub fn run(args: &DatasetArgs) -> anyhow::Result<u8> {
+    let read = match &args.command {
+        DatasetCommand::Inspect(args) => &args.read,
+        DatasetCommand::Convert(args) => &args.read,
+    };
+    let config = match config(read) {
+        Ok(config) => config,
+        Err(problem) => return Ok(refuse(&problem)),
+    };
+    match &args.command {
+        DatasetCommand::Inspect(args) => {
+            let as_json = args.output_format == SurveyFormat::Json;
+            inspect(&config, args.tokenizer.as_deref(), as_json)
+        }
+        DatasetCommand::Convert(args) => {
+            let to = match args.to {
+                ConvertToArg::OpenaiMessages => ConvertTo::OpenaiMessages,
+                ConvertToArg::Sharegpt => ConvertTo::ShareGpt,
+                ConvertToArg::Mooncake => ConvertTo::Mooncake,
+            };
+            convert(&config, to, &args.output, args.overwrite)
+        }
+    }
+}
+
+/// How the arguments say that files are read.
+fn config(args: &ReadArgs) -> Result<DatasetConfig, String> {
+    let format = match &args.format {
+        None => None,
+        Some(name) => Some(DatasetFormat::from_name(name).ok_or_else(|| {
+            let names = DatasetFormat::ALL.map(DatasetFormat::name);
+            let near = suggest::did_you_mean(name, names);
+            let near = if near.is_empty() { near } else { format!(": {near}") };
+            format!("no format is called `{name}`{near}\n  formats: {}", names.join(", "))
+        })?),
+    };
+    let mut fields = FieldPointers::default();
+    for (name, pointer) in &args.fields {
+        let Some(field) = fields.named(name) else {
+            let near = suggest::did_you_mean(name, FieldPointers::NAMES);
+            return Err(format!(
+                "rows have no part `{name}`{}\n  parts: {}",
+                if near.is_empty() { String::new() } else { format!(": {near}") },
+                FieldPointers::NAMES.join(", ")
+            ));
+        };
+        if !pointer.starts_with('/') {
+            return Err(format!(
+                "`{pointer}` is no JSON pointer; it begins with `/`: `/{pointer}`"
+            ));
+        }
+        *field = Some(pointer.clone());
+    }
+    Ok(DatasetConfig {
+        files: args.files.clone(),
+        format,
+        fields,
+        timestamp_unit: args.timestamp_unit.map(|unit| match unit {
+            UnitArg::S => TimestampUnit::Seconds,
+            UnitArg::Ms => TimestampUnit::Milliseconds,
+            UnitArg::Us => TimestampUnit::Microseconds,
+            UnitArg::Ns => TimestampUnit::Nanoseconds,
+        }),
+        malformed: match args.on_malformed {
+            OnMalformedArg::Error => OnMalformed::Error,
+            OnMalformedArg::Skip => OnMalformed::Skip,
+        },
+        recorded_failures: if args.keep_recorded_failures {
+            RecordedFailures::Keep
+        } else {
+            RecordedFailures::Skip
+        },
+        limit: args.limit,
+        ..DatasetConfig::default()
+    })
+}
 
 /// Shows what a dataset holds. Token counts are by `tokenizer`, a `tokenizer.json`, or estimated.
 /// All malformed rows are counted; the exit code tells of them unless `config` says skip.

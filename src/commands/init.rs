@@ -45,7 +45,14 @@ pub fn run(args: &InitArgs) -> anyhow::Result<u8> {
     // All or nothing: looked at before anything is written.
     let mut files = vec![(PathBuf::from(path), text)];
     files.extend(data);
-    if let Some((taken, _)) = files.iter().find(|(path, text)| is_other(path, text)) {
+    if let Some((parent, _)) = files.iter().skip(1).find(|(path, _)| *path == files[0].0) {
+        eprintln!("error: `{}` is the plan that this one extends", parent.display());
+        eprintln!("  help: give another name: `runner init NAME --template {}`", scenario.name);
+        return Ok(super::USAGE);
+    }
+    let plan_there = files[0].0.symlink_metadata().is_ok().then_some(&files[0]);
+    let taken = files[1..].iter().find(|(path, text)| is_other(path, text));
+    if let Some((taken, _)) = plan_there.or(taken) {
         eprintln!("error: `{}` exists and is left as it is", taken.display());
         eprintln!("  help: give another name: `runner init NAME`");
         return Ok(super::USAGE);
@@ -62,7 +69,8 @@ pub fn run(args: &InitArgs) -> anyhow::Result<u8> {
     Ok(super::PASS)
 }
 
-/// The scenario's text under its new name, and the data files it needs beside it.
+/// The scenario's text under its new name, and the files it needs beside it: data, and the plan
+/// that it extends.
 fn plan(scenario: &Scenario, name: &str) -> (String, Vec<(PathBuf, String)>) {
     let mut text = String::new();
     for line in scenario.text.lines() {
@@ -84,14 +92,19 @@ fn plan(scenario: &Scenario, name: &str) -> (String, Vec<(PathBuf, String)>) {
             data.push((PathBuf::from(path), (*content).to_owned()));
         }
     }
+    for (path, parent) in builtin::FILES {
+        let own = path.strip_prefix("scenarios/");
+        if let Some(file) = own.filter(|file| text.contains(&format!("\nextends: {file}\n"))) {
+            data.push((PathBuf::from(file), (*parent).to_owned()));
+        }
+    }
     (text, data)
 }
 
-/// Whether something else lies there already. Data that is there as it should be is kept.
+/// Whether something else lies there already. A file that is there as it should be is kept.
 fn is_other(path: &Path, text: &str) -> bool {
-    let is_data = path.parent().is_some_and(|parent| !parent.as_os_str().is_empty());
     path.symlink_metadata().is_ok()
-        && !(is_data && std::fs::read_to_string(path).is_ok_and(|there| there == text))
+        && !std::fs::read_to_string(path).is_ok_and(|there| there == text)
 }
 
 fn create(path: &Path, text: &str) -> std::io::Result<()> {

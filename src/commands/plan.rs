@@ -11,8 +11,10 @@ use estimate::Estimate;
 
 use crate::cli::{PlanArgs, PlanFormat};
 use crate::graph::{Graph, describe};
-use crate::plan::workload::{RowOrder, RowSource};
+use crate::plan::workload::{PrefixLength, PrefixText, RowOrder, RowSource, SyntheticConfig};
 use crate::plan::{Action, Ending, Endpoint, Limit, Plan, Shape, Stage, Target, params};
+use crate::workload::synthetic::length;
+use crate::workload::tokenizer::Tokenizer;
 
 /// Prints the resolved plan.
 pub fn run(args: &PlanArgs) -> anyhow::Result<u8> {
@@ -52,6 +54,29 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<u8> {
 
 /// More cells than this are only counted in the text form.
 const MOST_CELLS: usize = 20;
+
+/// Tokens of a synthetic prompt, on average, and those of them that it shares with others.
+fn synthetic_tokens(config: &SyntheticConfig) -> (u64, u64) {
+    let drawn = length::mean(&config.input_tokens);
+    let system = config.system_tokens as f64;
+    let (all, shared) = match config.prefix.as_ref().map(|it| (&it.text, it.length)) {
+        Some((_, PrefixLength::Tokens(tokens))) => (drawn, system + tokens as f64),
+        Some((_, PrefixLength::Share(share))) => (drawn, (drawn * share).max(system)),
+        Some((PrefixText::File(path), PrefixLength::Whole)) => {
+            let text = std::fs::read_to_string(path).unwrap_or_default();
+            let file = Tokenizer::Estimate.count(&text) as f64;
+            (system + file + drawn, system + file)
+        }
+        Some((PrefixText::Generated, PrefixLength::Whole)) | None => (drawn, system),
+    };
+    (whole(all), whole(shared.min(all)))
+}
+
+/// A count that was an average.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates")]
+fn whole(tokens: f64) -> u64 {
+    tokens.round() as u64
+}
 
 fn text(plan: &Plan, graph: &Graph, estimates: &[Estimate]) -> String {
     let mut out = String::new();
@@ -100,6 +125,16 @@ fn text(plan: &Plan, graph: &Graph, estimates: &[Estimate]) -> String {
         let _ = writeln!(out, "  {:<width$}    on {}", "", endpoint(&stage.endpoint));
         if let Some(source) = stage.action.prompt().and_then(|prompt| prompt.dataset.as_ref()) {
             let _ = writeln!(out, "  {:<width$}    {}", "", dataset(source));
+        }
+        if let Some(config) = stage.action.prompt().and_then(|prompt| prompt.synthetic.as_ref()) {
+            let (all, shared) = synthetic_tokens(config);
+            let share = 100.0 * shared as f64 / all.max(1) as f64;
+            let _ = writeln!(
+                out,
+                "  {:<width$}    synthetic prompts of about {} tokens, {share:.0} % of them shared with others",
+                "",
+                grouped(all)
+            );
         }
         if estimate.is_something() {
             let _ = writeln!(out, "  {:<width$}    {}", "", estimate.in_words());

@@ -1,12 +1,18 @@
-//! `abort:` and `stop_when:` while a stage runs.
+//! `abort:` and `stop_when:` while a stage runs, and the checks that have failed so far.
 //!
-//! In: lines, on the recorder's thread, away from whatever is being timed. Out: the stage's own two
-//! ways to stop, pulled with a reason. Invariant: each stage has its own, so that ending one leaves
-//! the others alone; a signal still ends them all.
+//! In: lines and measured stages, on the recorder's thread, away from whatever is being timed. Out:
+//! the stage's own two ways to stop, pulled with a reason; for `--fail-fast`, what failed. Invariant:
+//! each stage of each cell has its own, so that ending one leaves the others alone; a signal still
+//! ends them all.
 
-use crate::metrics::live::LiveTally;
-use crate::plan::{Ending, LiveCheck, Plan};
-use crate::record::{Line, Record};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::recorder::Event;
+use crate::metrics::live::{Known, LiveTally};
+use crate::metrics::summary::StageSummary;
+use crate::plan::{Ending, Level, LiveCheck, Plan, Stage};
+use crate::record::{Line, Record, StageStart};
 use crate::stage::{EarlyEnd, Stop};
 
 /// How one stage is stopped.
@@ -24,13 +30,38 @@ pub(super) fn guards(plan: &Plan, stop: &Stop) -> Vec<Guard> {
     plan.stages.iter().map(guard).collect()
 }
 
+/// A stage of a cell.
+type Key = (String, Option<String>);
+
+/// The first check that failed on each stage; whoever asks must have waited for the recorder.
+#[derive(Debug, Clone, Default)]
+pub(super) struct FailedChecks(Arc<Mutex<BTreeMap<Key, String>>>);
+
+impl FailedChecks {
+    /// The check of this stage that failed the run, if one did.
+    pub(super) fn of(&self, stage: &Stage) -> Option<String> {
+        let key = (stage.id.clone(), stage.cell_id().map(str::to_owned));
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned()
+    }
+
+    fn note(&self, stage: &StageSummary) {
+        let failed = stage.thresholds.iter().find(|it| !it.pass && it.level == Level::Fail);
+        if let Some(failed) = failed {
+            let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let key = (stage.id.clone(), stage.cell.clone());
+            all.entry(key).or_insert_with(|| failed.check.clone());
+        }
+    }
+}
+
 /// The checks on running stages.
 pub(super) struct Watch {
-    stages: Vec<Watched>,
+    stages: BTreeMap<Key, Watched>,
+    known: Known,
+    failed: FailedChecks,
 }
 
 struct Watched {
-    id: String,
     checks: Vec<LiveCheck>,
     tallies: Vec<LiveTally>,
     guard: Guard,
@@ -38,46 +69,66 @@ struct Watched {
 
 impl Watch {
     /// Watches the stages that ask for it.
-    pub(super) fn new(plan: &Plan, guards: &[Guard]) -> Self {
+    pub(super) fn new(plan: &Plan, guards: &[Guard], failed: FailedChecks) -> Self {
         let stages = plan.stages.iter().zip(guards).filter(|(stage, _)| !stage.live.is_empty());
-        let watched = stages.map(|(stage, guard)| Watched {
-            id: stage.id.clone(),
-            checks: stage.live.clone(),
-            tallies: Vec::new(),
-            guard: guard.clone(),
+        let watched = stages.map(|(stage, guard)| {
+            let key = (stage.id.clone(), stage.cell_id().map(str::to_owned));
+            let checks = stage.live.clone();
+            (key, Watched { checks, tallies: Vec::new(), guard: guard.clone() })
         });
-        Self { stages: watched.collect() }
+        let live = plan.stages.iter().flat_map(|stage| &stage.live);
+        Self { stages: watched.collect(), known: Known::for_checks(live), failed }
     }
 
-    /// Takes a line of the record log.
-    pub(super) fn observe(&mut self, line: &Line) {
-        match line {
-            Line::StageStart(start) => {
-                if let Some(stage) = self.stages.iter_mut().find(|it| it.id == start.stage) {
-                    // Each rung is judged by itself.
-                    stage.tallies = stage.checks.iter().map(LiveTally::new).collect();
+    /// Takes what the recorder tells.
+    pub(super) fn observe(&mut self, event: &Event<'_>) {
+        match event {
+            Event::Stage(stage) => {
+                self.failed.note(stage);
+                self.known.measured(stage);
+            }
+            Event::Line(_) if self.stages.is_empty() => {}
+            Event::Line(Line::StageStart(start)) => {
+                let key = (start.stage.clone(), start.cell.clone());
+                if let Some(stage) = self.stages.get_mut(&key) {
+                    stage.begin(start, &self.known);
                 }
             }
-            Line::End(record) => {
-                if let Some(stage) = self.stages.iter_mut().find(|it| it.id == record.stage) {
+            Event::Line(Line::End(record)) => {
+                let key = (record.stage.clone(), record.cell.clone());
+                if let Some(stage) = self.stages.get_mut(&key) {
                     stage.take(record);
                 }
             }
-            _ => {}
+            Event::Line(_) => {}
         }
     }
 }
 
 impl Watched {
+    /// Each rung is judged by itself.
+    fn begin(&mut self, start: &StageStart, known: &Known) {
+        self.tallies.clear();
+        for check in &self.checks {
+            match known.limit(check, start) {
+                Ok(limit) => self.tallies.push(LiveTally::new(check, limit)),
+                Err(why) => {
+                    let id = &start.stage;
+                    tracing::warn!("`{}` does not watch {id}: {why}", check.when.check);
+                }
+            }
+        }
+    }
+
     fn take(&mut self, record: &Record) {
         if self.guard.stop.drain.is_cancelled() {
             return;
         }
-        for (tally, check) in self.tallies.iter_mut().zip(&self.checks) {
+        for tally in &mut self.tallies {
             let Some(why) = tally.take(record) else { continue };
-            self.guard.early.set(check.ending, why);
+            self.guard.early.set(tally.ending(), why);
             self.guard.stop.drain.cancel();
-            if check.ending == Ending::Abort {
+            if tally.ending() == Ending::Abort {
                 self.guard.stop.cut.cancel();
             }
             return;

@@ -27,7 +27,7 @@ use crate::sink::{self, OpenSink, SinkError};
 use crate::stage::Stop;
 use crate::workload::store::{Store, StoreError};
 use connect::Connections;
-use guard::{Watch, guards};
+use guard::{FailedChecks, Watch, guards};
 use manifest::{Host, MANIFEST_VERSION, Manifest, ManifestPlan};
 use progress::{Progress, ProgressMode};
 use recorder::{Event, Recorder, RecorderError};
@@ -42,7 +42,7 @@ pub struct RunOptions {
     pub arguments: Vec<String>,
     /// How progress is shown on standard error.
     pub progress: ProgressMode,
-    /// Skip what is left when a stage does not complete.
+    /// Skip what is left when a stage does not complete or fails a check.
     pub fail_fast: bool,
 }
 
@@ -118,13 +118,15 @@ pub async fn run(plan: &Plan, graph: &Graph, options: RunOptions) -> Result<Fini
     }
     let mut manifest = manifest(plan, &run_line, &connections, options.arguments);
     directory.write_manifest(&manifest)?;
+    tracing::info!("run {} writes to {}", run_line.run_id, directory.path().display());
     let mut progress = Progress::new(plan, options.progress);
     let run_nonce = run_nonce(plan, &run_line.run_id);
     let guards = guards(plan, &stop);
-    let mut watch = Watch::new(plan, &guards);
+    let failed = FailedChecks::default();
+    let mut watch = Watch::new(plan, &guards, failed.clone());
     let (records, recorder) = Recorder::start(directory.path(), run_line, sinks, move |event| {
+        watch.observe(&event);
         if let Event::Line(line) = event {
-            watch.observe(line);
             progress.observe(line);
         }
     })?;
@@ -141,6 +143,7 @@ pub async fn run(plan: &Plan, graph: &Graph, options: RunOptions) -> Result<Fini
         stop: &stop,
         guards: &guards,
         fail_fast: options.fail_fast,
+        failed: &failed,
     };
     tokio::select! {
         () = walk.run() => {}

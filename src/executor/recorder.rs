@@ -24,7 +24,7 @@ pub use self::outlet::SinkFailure;
 use self::writer::LogWriter;
 use crate::metrics::aggregator::Aggregator;
 use crate::metrics::summary::{RunEnd, StageSummary, Summary};
-use crate::record::{Line, RecordReceiver, RecordSender, RunLine};
+use crate::record::{Line, Parcel, RecordReceiver, RecordSender, RunLine};
 use crate::sink::OpenSink;
 
 /// Lines that may wait for the recorder; some megabytes.
@@ -152,8 +152,8 @@ impl Desk {
             let sync_due = self.log.sync_due();
             tokio::select! {
                 biased;
-                line = lines.recv() => match line {
-                    Some(line) => self.take_all(line, &mut lines),
+                parcel = lines.recv() => match parcel {
+                    Some(parcel) => self.take_all(parcel, &mut lines),
                     None => break,
                 },
                 () = async { sleep_until(sync_due.unwrap_or_else(std::time::Instant::now).into()).await },
@@ -165,10 +165,15 @@ impl Desk {
     }
 
     /// Takes a line and those that wait behind it, and writes them out together.
-    fn take_all(&mut self, first: Line, lines: &mut RecordReceiver) {
+    fn take_all(&mut self, first: Parcel, lines: &mut RecordReceiver) {
         let mut next = Some(first);
-        while let Some(line) = next {
-            self.take(line);
+        while let Some(parcel) = next {
+            match parcel {
+                Parcel::Line(line) => self.take(line),
+                Parcel::Mark(mark) => {
+                    let _nobody_waits_any_more = mark.send(());
+                }
+            }
             if self.log.is_full() {
                 break;
             }

@@ -8,7 +8,7 @@ use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 
 use super::connect::Connections;
-use super::guard::Guard;
+use super::guard::{FailedChecks, Guard};
 use crate::graph::Graph;
 use crate::plan::Plan;
 use crate::record::{RecordSender, RunClock, StageState};
@@ -27,8 +27,10 @@ pub(super) struct Walk<'a> {
     pub stop: &'a Stop,
     /// How each stage is stopped by itself.
     pub guards: &'a [Guard],
-    /// Skip what is left when a stage does not complete.
+    /// Skip what is left when a stage does not complete or fails a check.
     pub fail_fast: bool,
+    /// The checks that have failed.
+    pub failed: &'a FailedChecks,
 }
 
 impl Walk<'_> {
@@ -48,10 +50,12 @@ impl Walk<'_> {
             let Some((node, outcome)) = running.next().await else { break };
             is_running[node] = false;
             is_settled[node] = true;
+            if self.fail_fast
+                && let Some(why) = self.failure(node, outcome.state).await
+            {
+                self.skip_the_rest(&why, &mut is_settled, &is_running).await;
+            }
             if outcome.state != StageState::Completed {
-                if self.fail_fast && outcome.state == StageState::Failed {
-                    self.skip_the_rest(node, &mut is_settled, &is_running).await;
-                }
                 for skipped in self.graph.skipped_by(node) {
                     if !is_settled[skipped] && !stages[skipped].always {
                         is_settled[skipped] = true;
@@ -67,9 +71,23 @@ impl Walk<'_> {
         }
     }
 
+    /// Why `--fail-fast` ends the run with this stage, if it does.
+    async fn failure(&self, node: usize, state: StageState) -> Option<String> {
+        match state {
+            StageState::Completed => {
+                // Its checks are judged on the recorder's thread, from its last line on.
+                self.records.caught_up().await;
+                let check = self.failed.of(&self.plan.stages[node])?;
+                Some(format!("`{}` failed the check `{check}`", self.name(node)))
+            }
+            StageState::Failed => Some(format!("`{}` failed", self.name(node))),
+            _ => None,
+        }
+    }
+
     /// Settles everything that neither ran nor runs.
-    async fn skip_the_rest(&self, failed: usize, is_settled: &mut [bool], is_running: &[bool]) {
-        let reason = format!("`{}` failed, and --fail-fast was asked for", self.name(failed));
+    async fn skip_the_rest(&self, why: &str, is_settled: &mut [bool], is_running: &[bool]) {
+        let reason = format!("{why}, and --fail-fast was asked for");
         for node in 0..is_settled.len() {
             if !is_settled[node] && !is_running[node] {
                 is_settled[node] = true;
@@ -98,7 +116,8 @@ impl Walk<'_> {
     async fn stage(&self, node: usize) -> stage::StageOutcome {
         let connection = self.connections.get(node);
         let params = self.plan.template_params(&self.plan.stages[node]);
-        stage::run(StageContext {
+        tracing::info!("stage {} begins", self.name(node));
+        let outcome = stage::run(StageContext {
             stage: &self.plan.stages[node],
             seed: self.plan.seed,
             run_nonce: self.run_nonce,
@@ -113,7 +132,10 @@ impl Walk<'_> {
             stop: &self.guards[node].stop,
             early: &self.guards[node].early,
         })
-        .await
+        .await;
+        let reason = outcome.reason.as_deref().unwrap_or_default();
+        tracing::info!("stage {} is over: {:?} {reason}", self.name(node), outcome.state);
+        outcome
     }
 
     /// Leaves the lines of a stage that will not run: all it planned never started.

@@ -13,7 +13,8 @@ use crate::plan::{Aggregate, BaselineValue, Limit, MetricRef, Plan};
 pub fn resolve(plan: &mut Plan, baseline: Option<(&Summary, &str)>) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     for stage in &mut plan.stages {
-        for threshold in &mut stage.thresholds {
+        let live = stage.live.iter_mut().map(|check| &mut check.when);
+        for threshold in stage.thresholds.iter_mut().chain(live) {
             let Limit::Baseline { values, .. } = &mut threshold.right else { continue };
             let id = threshold.left.stage.as_deref().unwrap_or(&stage.id);
             match numbers(&threshold.left, id, baseline) {
@@ -64,8 +65,8 @@ fn numbers(
     Ok(values)
 }
 
-/// A number out of a summary.
-fn number(of: &MetricRef, stage: &StageSummary) -> Option<f64> {
+/// A number out of a summary, as far as it keeps it.
+pub(super) fn number(of: &MetricRef, stage: &StageSummary) -> Option<f64> {
     let Some(aggregate) = of.aggregate else {
         return match super::catalogue::source(&of.metric)? {
             super::catalogue::Source::Stage(take) => take(stage),

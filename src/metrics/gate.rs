@@ -29,15 +29,7 @@ pub fn judge(threshold: &Threshold, own: &Measured, earlier: &[&Measured]) -> Th
         }),
         Limit::Baseline { share, values } => judge_number(threshold, own, earlier, |unit| {
             let base = baseline(&threshold.left, values, own, earlier)?;
-            let shown = show(base, unit);
-            let sum = if *share < 0.0 {
-                format!("baseline ({shown}) - {}", percent(-share))
-            } else if *share > 0.0 {
-                format!("baseline ({shown}) + {}", percent(*share))
-            } else {
-                format!("baseline ({shown})")
-            };
-            Ok((base * (1.0 + share), Some(sum)))
+            Ok((base * (1.0 + share), Some(baseline_words(*share, base, unit))))
         }),
     };
     let judged = match judged {
@@ -56,6 +48,18 @@ pub fn judge(threshold: &Threshold, own: &Measured, earlier: &[&Measured]) -> Th
         pass: judged.pass,
         reason: judged.reason,
         location: threshold.location.to_string(),
+    }
+}
+
+/// `baseline (261 ms) + 10 %`.
+pub(super) fn baseline_words(share: f64, base: f64, unit: &str) -> String {
+    let shown = show(base, unit);
+    if share < 0.0 {
+        format!("baseline ({shown}) - {}", percent(-share))
+    } else if share > 0.0 {
+        format!("baseline ({shown}) + {}", percent(share))
+    } else {
+        format!("baseline ({shown})")
     }
 }
 
@@ -97,6 +101,25 @@ fn judge_number(
         Ok(figure) => figure,
         Err(why) => return Judged::no_data(why),
     };
+    let (left, stretch) = match threshold.over_ms {
+        None => (left, None),
+        Some(over_ms) => {
+            let over = show(over_ms as f64, "ms");
+            let Some(worst) = own.worst(threshold) else {
+                let (have, want) = (plural(left.samples, "sample"), threshold.min_samples.max(1));
+                return Judged {
+                    samples: left.samples,
+                    reason: format!(
+                        "too little data: no {over} of the stage have {want} samples ({have} in all)"
+                    ),
+                    ..Judged::no_data("")
+                };
+            };
+            let from = worst.from_ns.saturating_sub(own.began_ns()) as f64 / 1e6;
+            let words = format!("in the worst {over}, {} after the stage began", show(from, "ms"));
+            (Figure { value: worst.value, samples: worst.samples }, Some(words))
+        }
+    };
     let mut judged = Judged {
         actual: number(left.value),
         limit: None,
@@ -124,6 +147,9 @@ fn judge_number(
         let _infallible = write!(judged.reason, " = {product}");
     }
     let _infallible = write!(judged.reason, "; {}", plural(left.samples, "sample"));
+    if let Some(stretch) = stretch {
+        let _infallible = write!(judged.reason, " {stretch}");
+    }
     judged
 }
 
@@ -333,7 +359,7 @@ pub(super) fn name(of: &MetricRef) -> String {
     format!("{stage}{}{aggregate}", of.metric)
 }
 
-fn unit_of(of: &MetricRef) -> &'static str {
+pub(super) fn unit_of(of: &MetricRef) -> &'static str {
     if of.aggregate == Some(Aggregate::Count) {
         return "samples";
     }

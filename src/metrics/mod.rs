@@ -44,6 +44,7 @@ pub mod saturation;
 pub mod schema;
 pub mod server;
 pub mod steady;
+pub mod stretch;
 pub mod summary;
 pub mod tally;
 pub mod verdict;

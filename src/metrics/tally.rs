@@ -10,7 +10,9 @@ use super::catalogue::{self, Source};
 use super::contamination::{self, ContaminationTally};
 use super::distribution::distribution;
 use super::server::ServerTally;
+use super::stretch::{Stretch, Worst};
 use super::summary::{CacheSummary, Counts, LoadSummary, StageSummary, Throughput};
+use crate::plan::Threshold;
 use crate::plan::metric::{METRICS, Metric};
 use crate::record::{
     CacheState, FlushLine, OutcomeKind, Record, ServerLine, StageEnd, StageStart, StageState,
@@ -26,6 +28,9 @@ pub struct Measured {
     /// What `summary.json` says of it.
     pub summary: StageSummary,
     samples: Vec<(&'static str, Vec<f64>)>,
+    /// What checks with `over:` met at worst.
+    worst: Vec<(Threshold, Option<Worst>)>,
+    began_ns: u64,
 }
 
 impl Measured {
@@ -33,6 +38,16 @@ impl Measured {
     pub fn samples(&self, metric: &str) -> &[f64] {
         let found = self.samples.iter().find(|(name, _)| *name == metric);
         found.map_or(&[], |(_, samples)| samples)
+    }
+
+    /// The worst stretch that a check with `over:` met.
+    pub fn worst(&self, check: &Threshold) -> Option<Worst> {
+        self.worst.iter().find(|(known, _)| known == check)?.1
+    }
+
+    /// When the stage began, in nanoseconds of the run's clock.
+    pub fn began_ns(&self) -> u64 {
+        self.began_ns
     }
 }
 
@@ -44,6 +59,8 @@ pub struct StageTally {
     in_flight: HashSet<u64>,
     ended: Bits,
     columns: Vec<Column>,
+    /// One for each check with `over:`.
+    stretches: Vec<(Threshold, Stretch)>,
     verdict: CacheState,
     cached: Option<(u64, u64)>,
     ok_tokens: (Option<u64>, Option<u64>),
@@ -77,6 +94,12 @@ impl StageTally {
             counts: Counts { planned: start.planned, ..Counts::default() },
             last_ns: start.at_ns,
             columns: columns.collect(),
+            stretches: start
+                .thresholds
+                .iter()
+                .filter(|check| check.over_ms.is_some() && check.judges(start.rung))
+                .map(|check| (check.clone(), Stretch::new(&check.left)))
+                .collect(),
             start,
             in_flight: HashSet::new(),
             ended: Bits::default(),
@@ -131,6 +154,11 @@ impl StageTally {
             | OutcomeKind::Connect
             | OutcomeKind::Stream
             | OutcomeKind::Protocol => self.failed(record),
+        }
+        if let Some(at) = record.end_ns.or(record.due_ns) {
+            for (_, stretch) in &mut self.stretches {
+                stretch.take(record, at);
+            }
         }
         for column in &mut self.columns {
             match column.source {
@@ -207,7 +235,14 @@ impl StageTally {
             server: self.server.summary(),
         };
         let samples = samples.into_iter().map(|(metric, list)| (metric.name, list)).collect();
-        (Measured { summary, samples }, self.faults)
+        let began_ns = self.start.at_ns;
+        let worst = self.stretches.into_iter().map(|(check, stretch)| {
+            let over_ns = check.over_ms.unwrap_or(0).saturating_mul(1_000_000);
+            let worst = stretch.worst(&check, over_ns, (began_ns, end_ns));
+            (check, worst)
+        });
+        let worst = worst.collect();
+        (Measured { summary, samples, worst, began_ns }, self.faults)
     }
 
     /// What the cache did: by the answers, else by the server's counters.

@@ -11,6 +11,7 @@ mod path;
 mod prompt;
 mod sink;
 mod stage;
+mod synthetic;
 mod threshold;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,7 +21,7 @@ use std::sync::Arc;
 use super::bind::Spanned;
 use super::diagnostic::{Code, Diagnostic};
 use super::file::{Count, PlanFile};
-use super::source::{At, Node, Sources, Span};
+use super::source::{At, Entry, Node, Sources, Span, Value};
 use super::{Cell, LoadOptions, Location, Nonce, Param, Plan, Redactor, suggest};
 
 /// What lowering knows besides the written plan.
@@ -161,11 +162,15 @@ impl Lowering<'_> {
     }
 
     /// Whether one of `keys` stands in the map at `at` after all: refused by binding, or misspelt.
+    /// A key without a value gives nothing, and nobody has said so.
     fn may_be_given(&self, at: At, keys: &[&str]) -> bool {
+        let gives = |entry: &Entry, key: &str| {
+            let is_empty = matches!(entry.node.value, Value::Null);
+            let is_silent = entry.key == key && is_empty && !self.bad.contains(&entry.node.at.id);
+            !is_silent && suggest::nearest(&entry.key, [key]).is_some()
+        };
         self.tree.find(at.id).is_some_and(|map| {
-            map.entries()
-                .iter()
-                .any(|entry| keys.iter().any(|key| suggest::nearest(&entry.key, [*key]).is_some()))
+            map.entries().iter().any(|entry| keys.iter().any(|key| gives(entry, key)))
         })
     }
 

@@ -24,6 +24,7 @@ pub fn plan() -> Value {
         root.insert("title".into(), json!("runner plan, version 1"));
         root.insert("patternProperties".into(), json!({ "^x-": true }));
         kinds(root);
+        unless_extended(root);
     }
     schema.to_value()
 }
@@ -42,6 +43,27 @@ fn kinds(root: &mut Map<String, Value>) {
         if let Some(properties) = definitions.get_mut(name).and_then(|it| it.get_mut("properties"))
         {
             properties["kind"] = json!(true);
+        }
+    }
+}
+
+/// What a plan laid over another may leave out, since the other has it: stages, the `kind` of a
+/// stage, the `type` of a param.
+fn unless_extended(root: &mut Map<String, Value>) {
+    root.insert("required".into(), json!(["version"]));
+    root.insert("if".into(), json!({ "required": ["extends"] }));
+    let whole = json!({
+        "required": ["stages"],
+        "properties": {
+            "stages": { "items": { "required": ["kind"] } },
+            "params": { "additionalProperties": { "required": ["type"] } },
+        },
+    });
+    root.insert("else".into(), whole);
+    let Some(Value::Object(definitions)) = root.get_mut("definitions") else { return };
+    for name in ["Stage", "Param"] {
+        if let Some(definition) = definitions.get_mut(name).and_then(Value::as_object_mut) {
+            definition.remove("required");
         }
     }
 }

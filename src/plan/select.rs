@@ -111,6 +111,7 @@ pub(super) fn apply(
         for stage in &mut stages {
             stage.action.smoke();
             stage.thresholds.clear();
+            stage.live.clear();
         }
     }
     stages
@@ -121,13 +122,15 @@ fn warn_of_gaps(stages: &[Stage], kept: &BTreeSet<usize>, found: &mut Vec<Diagno
     let is_kept = |id: &str| kept.iter().any(|&index| stages[index].id == id);
     for &index in kept {
         let stage = &stages[index];
-        for threshold in &stage.thresholds {
+        let live = stage.live.iter().map(|check| (&check.when, "this check is not watched"));
+        let judged = stage.thresholds.iter().map(|it| (it, "this check fails for want of data"));
+        for (threshold, words) in judged.chain(live) {
             let named = named(threshold).find(|id| !is_kept(id));
             if let Some(id) = named {
                 let message = format!("`{}` is judged by `{id}`, which is not selected", stage.id);
                 found.push(
                     Diagnostic::warning(Code::Selection, message)
-                        .label(threshold.location.clone(), "this check fails for want of data")
+                        .label(threshold.location.clone(), words)
                         .help(format!("`--select +{}` runs what it waits for, too", stage.id)),
                 );
             }

@@ -5,6 +5,9 @@
 //! renders for the first row of its dataset; nothing is sent and nothing printed of a row but the
 //! names of its fields.
 
+use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use serde_json::{Map, Value};
 
 use super::dataset::{Dataset, DatasetError, look};
@@ -23,19 +26,43 @@ pub fn check(plan: &mut Plan, sources: &Sources) -> Vec<Diagnostic> {
     for stage in &mut plan.stages {
         looks.stage(&mut stage.action, &mut found);
     }
-    let visible = plan.params.iter().filter(|param| !param.secret);
-    let params = visible.map(|param| (param.name.clone(), param.value.clone())).collect();
+    let mut checked = HashSet::new();
     for stage in &plan.stages {
         let Some(prompt) = stage.action.prompt() else { continue };
-        if prompt.dataset.as_ref().is_some_and(|source| source.seen.is_none()) {
+        if prompt.dataset.as_ref().is_some_and(|source| source.seen.is_none())
+            || !checked.insert(identity(stage, prompt))
+        {
             continue;
         }
+        let own = stage.cell.iter().flat_map(|cell| &cell.params);
+        let visible = plan.params.iter().chain(own).filter(|param| !param.secret);
+        let params = visible.map(|param| (param.name.clone(), param.value.clone())).collect();
         let checking = Checking { stage, prompt, params: &params, seed: plan.seed, sources };
         for diagnostic in checking.run() {
             found.add(diagnostic);
         }
     }
     found.0
+}
+
+/// What a prompt's templates are, as far as they may fail: thousands of cells share a few, unless
+/// they read what differs between them.
+fn identity(stage: &Stage, prompt: &Prompt) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    let body = Value::Object(prompt.body.clone()).to_string();
+    let texts = prompt.messages.iter().map(|message| message.content.as_str());
+    let texts: Vec<&str> = texts.chain([body.as_str()]).collect();
+    let reads = |name: &str| texts.iter().any(|text| text.contains(name));
+    texts.hash(&mut hasher);
+    for message in &prompt.messages {
+        (&message.location.file, message.location.start).hash(&mut hasher);
+    }
+    reads("stage").then_some(&stage.id).hash(&mut hasher);
+    reads("params").then(|| stage.cell_id()).hash(&mut hasher);
+    if let Some(source) = &prompt.dataset {
+        format!("{:?}", source.config).hash(&mut hasher);
+    }
+    hasher.finish()
 }
 
 /// Findings, each once: stages share prompts and datasets.

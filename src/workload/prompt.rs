@@ -4,6 +4,8 @@
 //! index. Invariant: the same plan, seed and nonce give the same request for the same index; two
 //! different indices of a cold stage share no prefix beyond the chat template's own.
 
+mod instead;
+
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
@@ -18,9 +20,10 @@ use super::synthetic::text::Texts;
 use super::template::{Functions, TemplateProblem, Templates, variables};
 use super::tokenizer::Tokenizer;
 use super::{Workload, WorkloadError};
-use crate::plan::workload::{OutputLimit, Unique, Uniqueness};
+use crate::plan::workload::{OutputLimit, Unique};
 use crate::plan::{Context, ContextSource, Prompt, Repeat};
 use crate::request::{Message, Request, hex};
+use instead::Instead;
 
 /// Context length that is assumed when neither plan nor server names one (the first seed's
 /// default for `--max_ctx_tokens`).
@@ -54,8 +57,8 @@ pub struct PromptWorkload {
     prompt: Prompt,
     templates: Templates,
     rows: Option<OrderedRows>,
-    /// Makes the text of rows that have none; only where rows are asked as they are.
-    texts: Option<Texts>,
+    /// What is said where the plan has no messages.
+    instead: Instead,
     unique: Unique,
     document: Document,
     tokenizer: Tokenizer,
@@ -100,13 +103,8 @@ impl PromptWorkload {
         let rows =
             source.map(|source| OrderedRows::open(source, store, settings.seed)).transpose()?;
         let unique = prompt.unique_in(settings.is_load);
-        let texts = prompt.messages.is_empty().then(|| {
-            let runs = match unique {
-                Unique::Never => Uniqueness::Never,
-                Unique::Request | Unique::Run => Uniqueness::PerRun,
-            };
-            Texts::new(settings.seed, settings.run_nonce, runs, tokenizer.clone())
-        });
+        let instead =
+            Instead::new(&prompt, unique, settings, (&repeat.nonce_key, store), &tokenizer)?;
         let document = match &prompt.context {
             None => Document::None,
             Some(context) => Document::new(context, settings.context_tokens, store)?,
@@ -115,7 +113,7 @@ impl PromptWorkload {
             prompt,
             templates,
             rows,
-            texts,
+            instead,
             unique,
             document,
             tokenizer,
@@ -217,8 +215,8 @@ impl PromptWorkload {
         index: u64,
         distinct: u64,
     ) -> Result<Request, WorkloadError> {
-        let none = Value::Object(Map::new());
-        let fields = row.map_or(&none, |row| &row.fields);
+        let empty = Value::Object(Map::new());
+        let fields = row.map_or(&empty, |row| &row.fields);
         let number = row.map(|row| row.number + 1);
         let document = match &self.document {
             Document::None => String::new(),
@@ -233,8 +231,17 @@ impl PromptWorkload {
         let render = |text: &str| self.templates.render_text(text, &variables, &[fields]);
         let body =
             self.render_body(&render).map_err(|problem| problem.at("prompt.body", number))?;
-        if let (Some(row), Some(texts)) = (row, &self.texts) {
-            return self.recorded((row, texts), (index, distinct), body);
+        match (&self.instead, row) {
+            (Instead::Rows(texts), Some(row)) => {
+                return self.recorded((row, texts), (index, distinct), body);
+            }
+            (Instead::Synthetic(prompts), _) => {
+                // A text that is new in each run needs no nonce to tell it from yesterday's.
+                let nonce = self.nonce(distinct).filter(|_| self.unique == Unique::Request);
+                let request = prompts.opened(distinct, nonce.as_deref())?;
+                return Ok(Request { index, body, ..request });
+            }
+            (Instead::Nothing | Instead::Rows(_), _) => {}
         }
 
         let mut messages = Vec::with_capacity(self.prompt.messages.len());

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use super::dataset::{Dataset, DatasetError, IndexedDataset};
 use super::tokenizer::{Tokenizer, TokenizerError};
-use crate::plan::workload::{DatasetConfig, RowSource};
+use crate::plan::workload::{DatasetConfig, PrefixText, RowSource};
 use crate::plan::{ContextSource, Plan, Stage, TokenizerConfig};
 
 /// What was read.
@@ -99,14 +99,26 @@ impl Store {
             problem,
             help,
         };
-        if let Some(ContextSource::File(path)) = prompt.context.as_ref().map(|it| &it.from)
-            && !self.documents.contains_key(path)
-        {
+        let prefix = prompt.synthetic.as_ref().and_then(|config| config.prefix.as_ref());
+        let documents = [
+            match prompt.context.as_ref().map(|context| &context.from) {
+                Some(ContextSource::File(path)) => Some(("prompt.context.from", path)),
+                _ => None,
+            },
+            match prefix.map(|prefix| &prefix.text) {
+                Some(PrefixText::File(path)) => Some(("prompt.synthetic.prefix.from", path)),
+                _ => None,
+            },
+        ];
+        for (key, path) in documents.into_iter().flatten() {
+            if self.documents.contains_key(path) {
+                continue;
+            }
             let help = "give a UTF-8 text file that this user may read";
-            let text = read(path).map_err(|it| wrong("prompt.context.from", it, help))?;
+            let text = read(path).map_err(|it| wrong(key, it, help))?;
             if text.trim().is_empty() {
                 let problem = format!("{}: the document is empty", path.display());
-                return Err(wrong("prompt.context.from", problem, "give a file with text in it"));
+                return Err(wrong(key, problem, "give a file with text in it"));
             }
             self.documents.insert(path.clone(), text.into());
         }

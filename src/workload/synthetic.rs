@@ -8,17 +8,15 @@
 pub mod length;
 pub mod text;
 
-use std::fs;
-
 use rand::RngExt;
 
 use super::seed::keyed_rng;
 use super::tokenizer::Tokenizer;
 use super::{Workload, WorkloadError};
-use crate::plan::workload::{PrefixLength, PrefixText, SharedPrefix, SyntheticConfig};
+use crate::plan::workload::{PrefixLength, PrefixText, SharedPrefix, SyntheticConfig, Uniqueness};
 use crate::request::{Message, Request};
 use length::{draw, zipf};
-use text::{MOST_TOKENS, Texts};
+use text::{MOST_TOKENS, Texts, key_of};
 
 /// What every request of a workload has beside its text.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -47,36 +45,50 @@ pub struct PromptShape {
     pub group: u64,
 }
 
+/// What tells the texts of a workload from those of others.
+#[derive(Debug, Clone, Copy)]
+pub struct Identity<'a> {
+    /// The plan's seed.
+    pub seed: u64,
+    /// What makes this run's texts unlike those of other runs.
+    pub run_nonce: &'a str,
+    /// The stage or rung. Prefixes are shared by all stages of a run, what follows them by none.
+    pub key: &'a str,
+    /// Whether texts are new in each run.
+    pub unique: Uniqueness,
+}
+
 /// Synthetic requests.
 pub struct SyntheticWorkload {
     config: SyntheticConfig,
     ask: Ask,
     seed: u64,
+    key: String,
     texts: Texts,
     /// The prefix from a file, and its tokens.
     document: Option<(String, u64)>,
 }
 
 impl SyntheticWorkload {
-    /// Reads the prefix's file, if there is one.
+    /// Requests of the shape in `config`; `document` is the text of the prefix's file, where the
+    /// prefix comes from one.
     pub fn new(
         config: SyntheticConfig,
         ask: Ask,
-        seed: u64,
-        run_nonce: &str,
+        identity: Identity<'_>,
+        document: Option<&str>,
         tokenizer: Tokenizer,
     ) -> Result<Self, WorkloadError> {
-        let texts = Texts::new(seed, run_nonce, config.unique, tokenizer);
-        let document = match &config.prefix {
-            Some(SharedPrefix { text: PrefixText::File(path), length, .. }) => {
-                let text = fs::read_to_string(path)
-                    .map_err(|error| WorkloadError(format!("{}: {error}", path.display())))?;
+        let Identity { seed, run_nonce, key, unique } = identity;
+        let texts = Texts::new(seed, run_nonce, unique, tokenizer);
+        let document = match (&config.prefix, document) {
+            (Some(SharedPrefix { text: PrefixText::File(path), length, .. }), Some(text)) => {
                 // A text that yesterday's run sent too begins with what only this run says.
                 let text = match texts.nonce() {
                     Some(nonce) => {
                         format!("{}\n{text}", super::prompt::nonce(nonce, "prefix", 0))
                     }
-                    None => text,
+                    None => text.to_owned(),
                 };
                 let tokens = texts.tokenizer().count(&text);
                 if let PrefixLength::Tokens(wanted) = length
@@ -91,7 +103,7 @@ impl SyntheticWorkload {
             }
             _ => None,
         };
-        Ok(Self { config, ask, seed, texts, document })
+        Ok(Self { config, ask, seed, key: key.to_owned(), texts, document })
     }
 
     /// What request `index` is like.
@@ -139,6 +151,14 @@ impl SyntheticWorkload {
 
 impl Workload for SyntheticWorkload {
     fn request(&self, index: u64) -> Result<Request, WorkloadError> {
+        self.opened(index, None)
+    }
+}
+
+impl SyntheticWorkload {
+    /// Request `index`, whose first message begins with `nonce` where there is one: as long as
+    /// without it, and shared by none.
+    pub fn opened(&self, index: u64, nonce: Option<&str>) -> Result<Request, WorkloadError> {
         let shape = self.shape(index);
         if shape.input_tokens > MOST_TOKENS {
             return Err(WorkloadError(format!(
@@ -146,24 +166,29 @@ impl Workload for SyntheticWorkload {
                 shape.input_tokens
             )));
         }
+        let mut opening = nonce.map_or_else(String::new, |nonce| format!("{nonce}\n"));
         let mut messages = Vec::with_capacity(2);
         let system = self.config.system_tokens.min(shape.input_tokens.saturating_sub(1));
         if system > 0 {
-            let content = self.texts.shared_piece("system", 0, system).to_string();
+            let opening = std::mem::take(&mut opening);
+            let content = if opening.is_empty() {
+                self.texts.shared_piece("system", 0, system).to_string()
+            } else {
+                self.texts.continued(&opening, system, "opened", index)
+            };
             messages.push(Message { role: "system".into(), content });
         }
         let prefix = shape.shared_tokens.saturating_sub(system);
         let own = shape.input_tokens - system;
-        let content = if prefix == 0 {
-            self.texts.piece("prompt", index, own)
-        } else {
-            let head = match &self.document {
-                Some((text, tokens)) if *tokens == prefix => text.clone(),
-                Some((text, _)) => self.texts.tokenizer().truncate(text, prefix),
-                None => self.texts.shared_piece("prefix", shape.group, prefix).to_string(),
-            };
-            self.texts.continued(&head, own, "prompt", index)
+        let own_key = key_of(&[self.key.as_bytes(), &index.to_le_bytes()]);
+        let head = match &self.document {
+            _ if prefix == 0 => String::new(),
+            Some((text, tokens)) if *tokens == prefix => text.clone(),
+            Some((text, _)) => self.texts.tokenizer().truncate(text, prefix),
+            None => self.texts.shared_piece("prefix", shape.group, prefix).to_string(),
         };
+        let head = format!("{opening}{head}");
+        let content = self.texts.continued(&head, own, "prompt", own_key);
         messages.push(Message { role: "user".into(), content });
         Ok(Request {
             index,
@@ -197,16 +222,33 @@ fn share_of(count: u64, share: f64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::workload::{Length, Uniqueness};
+    use crate::plan::workload::Length;
 
     fn bundled() -> Tokenizer {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/datasets/tokenizer.json");
         Tokenizer::from_file(path).unwrap()
     }
 
-    fn workload(config: SyntheticConfig, nonce: &str, tokenizer: Tokenizer) -> SyntheticWorkload {
-        SyntheticWorkload::new(config, Ask::default(), 11, nonce, tokenizer).unwrap()
+    fn identity(run_nonce: &str, unique: Uniqueness) -> Identity<'_> {
+        Identity { seed: 11, run_nonce, key: "load", unique }
     }
+
+    fn workload(config: SyntheticConfig, nonce: &str, tokenizer: Tokenizer) -> SyntheticWorkload {
+        let identity = identity(nonce, Uniqueness::PerRun);
+        SyntheticWorkload::new(config, Ask::default(), identity, Some(FERRYMAN), tokenizer).unwrap()
+    }
+
+    /// What stands in the file of a prefix.
+    const FERRYMAN: &str = "You are a ferryman on the Moselle, and nobody asks you about anything \
+        else. You know every bend of the river, every village on its banks, the price of a crossing \
+        in fair weather and in foul, and the names of all who drowned. You answer in few words, as \
+        people do who row. You have never seen the sea, but you have heard that the river ends \
+        there, and you do not believe it. When somebody asks for the bridge, you say that there is \
+        none; when somebody asks for the time, you look at the water. Your father was a ferryman, \
+        too, and his father before him, and none of them could swim. You keep a lantern under the \
+        bench, a rope, a hook, and a bottle that you do not talk about. You like dogs, and dislike \
+        horses, which shift in the boat. On Sundays you do not row, unless somebody is dying on the \
+        other side.";
 
     fn tokens(request: &Request, tokenizer: &Tokenizer) -> u64 {
         request.messages.iter().map(|message| tokenizer.count(&message.content)).sum()
@@ -274,10 +316,9 @@ mod tests {
     #[test]
     fn a_prompt_file_and_random_tokens_give_the_fourth_seeds_share() {
         let tokenizer = bundled();
-        let file = tempfile::NamedTempFile::new().unwrap();
-        fs::write(file.path(), "You are a ferryman on the Moselle. ".repeat(60)).unwrap();
+        let file = || PrefixText::File("prompt-1k.txt".into());
         let config = SyntheticConfig {
-            prefix: Some(prefix(PrefixText::File(file.path().to_owned()), PrefixLength::Whole, 1)),
+            prefix: Some(prefix(file(), PrefixLength::Whole, 1)),
             ..SyntheticConfig::constant(1_000, 250)
         };
         let of_run = |nonce: &str| workload(config.clone(), nonce, tokenizer.clone());
@@ -295,28 +336,25 @@ mod tests {
         assert!(common(a, &other.messages[0].content) < 8);
         // With a share given, the file is cut to it.
         let config = SyntheticConfig {
-            prefix: Some(prefix(
-                PrefixText::File(file.path().to_owned()),
-                PrefixLength::Share(0.2),
-                1,
-            )),
+            prefix: Some(prefix(file(), PrefixLength::Share(0.1), 1)),
             ..SyntheticConfig::constant(1_000, 250)
         };
         let cut = workload(config, "monday", tokenizer.clone());
-        assert_eq!(cut.shape(3).shared_tokens, 200);
+        assert_eq!(cut.shape(3).shared_tokens, 100);
         assert_eq!(tokens(&cut.request(3).unwrap(), &tokenizer), 1_000);
     }
 
     #[test]
     fn a_prefix_longer_than_its_file_is_an_error() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        fs::write(file.path(), "short").unwrap();
         let length = PrefixLength::Tokens(100);
         let config = SyntheticConfig {
-            prefix: Some(prefix(PrefixText::File(file.path().to_owned()), length, 1)),
+            prefix: Some(prefix(PrefixText::File("short.txt".into()), length, 1)),
             ..SyntheticConfig::constant(1_000, 250)
         };
-        let made = SyntheticWorkload::new(config, Ask::default(), 1, "run", Tokenizer::Estimate);
+        let identity = identity("run", Uniqueness::PerRun);
+        let estimate = Tokenizer::Estimate;
+        let made =
+            SyntheticWorkload::new(config, Ask::default(), identity, Some("short"), estimate);
         let error = made.err().map(|error| error.to_string()).unwrap_or_default();
         assert!(error.contains("should have 100 tokens"), "{error}");
     }
@@ -332,16 +370,39 @@ mod tests {
             workload(config.clone(), "monday", Tokenizer::Estimate),
             workload(config.clone(), "tuesday", Tokenizer::Estimate),
         );
-        let fixed = SyntheticConfig { unique: Uniqueness::Never, ..config };
-        let (three, four) = (
-            workload(fixed.clone(), "monday", Tokenizer::Estimate),
-            workload(fixed, "tuesday", Tokenizer::Estimate),
-        );
+        let fixed = |nonce| {
+            let identity = identity(nonce, Uniqueness::Never);
+            let estimate = Tokenizer::Estimate;
+            SyntheticWorkload::new(config.clone(), Ask::default(), identity, None, estimate)
+                .unwrap()
+        };
+        let (three, four) = (fixed("monday"), fixed("tuesday"));
         for index in 0..20 {
             assert_eq!(one.shape(index), two.shape(index));
             assert_ne!(one.request(index).unwrap(), two.request(index).unwrap());
             assert_eq!(one.request(index).unwrap(), one.request(index).unwrap());
             assert_eq!(three.request(index).unwrap(), four.request(index).unwrap());
+        }
+    }
+
+    #[test]
+    fn a_nonce_is_counted_and_leaves_nothing_to_share() {
+        for tokenizer in [bundled(), Tokenizer::Estimate] {
+            for system_tokens in [0, 40] {
+                let config = SyntheticConfig {
+                    prefix: Some(prefix(PrefixText::Generated, PrefixLength::Share(0.5), 1)),
+                    system_tokens,
+                    ..SyntheticConfig::constant(300, 16)
+                };
+                let workload = workload(config, "run", tokenizer.clone());
+                let opened = |index: u64| {
+                    workload.opened(index, Some(&format!("[0123456789a{index}]"))).unwrap()
+                };
+                let (one, two) = (opened(1), opened(2));
+                assert_eq!(tokens(&one, &tokenizer), 300);
+                assert!(one.messages[0].content.starts_with("[0123456789a1]\n"));
+                assert!(common(&one.messages[0].content, &two.messages[0].content) < 14);
+            }
         }
     }
 }

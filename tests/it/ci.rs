@@ -2,6 +2,7 @@
 //! day: `init`, `explain`, `list`.
 
 use std::fs;
+use std::path::Path;
 use std::process::{Command, Output};
 
 use runner::plan::diagnostic::Code;
@@ -158,6 +159,8 @@ fn init_writes_a_plan_that_is_valid_and_overwrites_nothing() {
         ("quick-smoke", "toml"),
         ("max-context-stress", "toml"),
         ("repeat-ratio", "toml"),
+        ("heavy", "yaml"),
+        ("heavy", "toml"),
     ] {
         let folder = Folder::new();
         let args = ["init", "mine", "--template", scenario, "--format", format];
@@ -183,6 +186,91 @@ fn init_writes_a_plan_that_is_valid_and_overwrites_nothing() {
     assert_eq!(output.status.code(), Some(2));
     assert!(err(&output).contains("did you mean `@cache-eviction`?"), "{}", err(&output));
     assert_eq!(folder.runner(&["init", "../mine"], false).status.code(), Some(2));
+}
+
+/// Runs the scenario for CI with the variables of a host, and nothing else.
+fn gate(folder: &Folder, variables: &[(&str, &str)]) -> Output {
+    let plan = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios/ci-gate.yaml");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_runner"));
+    command.current_dir(folder.0.path()).env_clear().env("PATH", "/usr/bin:/bin");
+    command.envs(variables.iter().copied()).arg("run").arg(plan);
+    command.output().expect("runner starts")
+}
+
+/// The one manifest below `results/`.
+fn manifest(folder: &Folder) -> Value {
+    let runs = folder.0.path().join("results/ci-gate");
+    let mut runs: Vec<_> = fs::read_dir(runs).expect("a run").flatten().collect();
+    runs.retain(|run| run.path().is_dir() && !run.path().is_symlink());
+    assert_eq!(runs.len(), 1);
+    serde_json::from_slice(&fs::read(runs[0].path().join("manifest.json")).expect("a manifest"))
+        .expect("JSON")
+}
+
+#[test]
+fn the_gate_runs_with_what_github_actions_sets() {
+    let folder = Folder::new();
+    folder.write("page.md", "# before\n");
+    let page = folder.0.path().join("page.md").display().to_string();
+    let mut variables = vec![
+        ("CI", "true"),
+        ("GITHUB_ACTIONS", "true"),
+        ("GITHUB_SHA", "0123456789abcdef"),
+        ("GITHUB_HEAD_REF", ""),
+        ("GITHUB_REF_NAME", "main"),
+        ("GITHUB_RUN_ID", "42"),
+        ("GITHUB_STEP_SUMMARY", page.as_str()),
+        // A variable or secret that the repository does not have comes as nothing.
+        ("BENCH_ENDPOINT", ""),
+        ("BENCH_API_KEY", ""),
+        ("BENCH_DOCS", "2"),
+    ];
+    let output = gate(&folder, &variables);
+    assert_eq!(output.status.code(), Some(0), "{}{}", out(&output), err(&output));
+    assert!(!out(&output).contains("::error"), "{}", out(&output));
+    let written = manifest(&folder);
+    assert_eq!(written["params"]["commit"], "0123456789abcdef");
+    assert_eq!(written["tags"]["branch"], "main", "{:#}", written["tags"]);
+    assert_eq!((&written["params"]["docs"], &written["tags"]["job"]), (&2.into(), &"42".into()));
+    let page = folder.read("page.md");
+    assert!(page.contains("cold") && page.contains("ttft"), "{page}");
+
+    // A check that fails stands on its own line, under the plan's own path.
+    let strict = Folder::new();
+    variables.retain(|(name, _)| *name != "GITHUB_STEP_SUMMARY");
+    variables.push(("SLO_TTFT", "1ms"));
+    let output = gate(&strict, &variables);
+    assert_eq!(output.status.code(), Some(10), "{}", err(&output));
+    let plan = fs::read_to_string("scenarios/ci-gate.yaml").expect("the scenario");
+    let line = 1 + plan.lines().position(|it| it.contains("ttft.p95 <")).expect("the check");
+    let place = format!("ci-gate.yaml,line={line},");
+    assert!(out(&output).contains("::error file="), "{}", out(&output));
+    assert!(out(&output).contains(&place), "{place}\n{}", out(&output));
+}
+
+#[test]
+fn the_gate_runs_with_what_gitlab_ci_sets() {
+    let folder = Folder::new();
+    let variables = [
+        ("CI", "true"),
+        ("GITLAB_CI", "true"),
+        ("CI_COMMIT_SHA", "fedcba9876543210"),
+        ("CI_COMMIT_REF_NAME", "feature/cache"),
+        ("CI_JOB_ID", "77"),
+        ("BENCH_DOCS", "2"),
+        ("BENCH_PAGE", "report.md"),
+    ];
+    let output = gate(&folder, &variables);
+    assert_eq!(output.status.code(), Some(0), "{}{}", out(&output), err(&output));
+    let written = manifest(&folder);
+    assert_eq!(written["tags"]["commit"], "fedcba9876543210");
+    assert_eq!(written["tags"]["branch"], "feature/cache");
+    assert!(folder.read("report.md").contains("cold"));
+    let wrong = [("GITLAB_CI", "true"), ("BENCH_DOCS", "many"), ("SLO_TTFT", "fast")];
+    let output = gate(&folder, &wrong);
+    assert_eq!(output.status.code(), Some(3));
+    let said = err(&output);
+    assert!(said.contains("BENCH_DOCS") && said.contains("SLO_TTFT"), "both at once: {said}");
 }
 
 #[test]

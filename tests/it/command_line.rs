@@ -1,7 +1,9 @@
-//! Every flag of `run` changes the plan, or is an error, or is known to be about output only.
+//! Every flag of `run` changes the plan, or the run, or what is said of it: shown for each flag that
+//! clap knows, so that a new flag without a case here fails.
 
+use std::collections::BTreeSet;
 use std::fs;
-use std::process::{Command, Output};
+use std::path::Path;
 
 use clap::CommandFactory;
 use runner::cli::Cli;
@@ -9,80 +11,185 @@ use runner::plan::{self, LoadOptions, Plan};
 use serde_json::Value;
 
 use crate::load::{load_with, repeat};
-
-/// Flags that say where the report goes and how it looks, never what is asked or judged.
-const ABOUT_OUTPUT: &[&str] = &["output-format", "progress", "color", "verbose", "help", "version"];
-
-/// Flags that change the walk over the same plan; `matrix.rs` runs them.
-const ABOUT_THE_WALK: &[&str] = &["fail-fast"];
-
-/// Flags that only `run` has and that change what `runner plan` prints through other doors.
-/// (`gates.rs` runs `--baseline`.)
-const ABOUT_TARGETS: &[&str] = &["results", "sink", "baseline"];
+use crate::sandbox::{Sandbox, children, code, stderr};
 
 const TEXT: &str = "version: 1
 params: { docs: { type: int, default: 2 } }
 matrix: { size: [1, 2] }
-endpoint: http://127.0.0.1:8000/v1
-prompt: \"Say ${size}.\"
+endpoint: { simulator: { prefill_rate: 100k, decode_rate: 1k } }
+prompt: { text: \"Say ${size}.\", max_tokens: 2 }
 stages:
   - { kind: cold, requests: \"${docs}\", tags: [fast] }
-  - { id: warm, kind: warm }
+  - { id: warm, kind: warm, thresholds: [ttft.p50 > 1h] }
   - { id: last, kind: cold, needs: [warm] }
 ";
 
-/// A value for each flag that changes the plan above.
-const CHANGES: &[(&str, &[&str])] = &[
-    ("param", &["--param", "docs=3"]),
-    ("params-file", &["--params-file", "values.yaml"]),
-    ("set", &["--set", "stages.warm.concurrency=2"]),
-    ("select", &["--select", "+warm"]),
-    ("exclude", &["--exclude", "tag:fast"]),
-    ("smoke", &["--smoke"]),
-    ("matrix", &["--matrix", "size=2"]),
-    ("shard", &["--shard", "1/2"]),
-    ("endpoint", &["--endpoint", "http://127.0.0.1:9000/v1"]),
-    ("seed", &["--seed", "9"]),
+/// How a flag shows.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Shows {
+    /// `runner plan` prints another plan.
+    InThePlan,
+    /// The run leaves other files, prints something else or ends with another code.
+    InTheRun,
+    /// It says something itself.
+    AtOnce,
+}
+use Shows::{AtOnce, InThePlan, InTheRun};
+
+/// A case for every flag.
+const CASES: &[(&str, &[&str], Shows)] = &[
+    ("param", &["--param", "docs=3"], InThePlan),
+    ("params-file", &["--params-file", "values.yaml"], InThePlan),
+    ("set", &["--set", "stages.warm.concurrency=2"], InThePlan),
+    ("select", &["--select", "+warm"], InThePlan),
+    ("exclude", &["--exclude", "tag:fast"], InThePlan),
+    ("smoke", &["--smoke"], InThePlan),
+    ("matrix", &["--matrix", "size=2"], InThePlan),
+    ("shard", &["--shard", "1/2"], InThePlan),
+    ("endpoint", &["--endpoint", "http://127.0.0.1:9000/v1"], InThePlan),
+    ("seed", &["--seed", "9"], InThePlan),
+    ("allow-outside-root", &["--allow-outside-root"], InTheRun),
+    ("results", &["--results", "elsewhere"], InTheRun),
+    ("baseline", &["--baseline", "old.json"], InTheRun),
+    ("sink", &["--sink", "csv:requests.csv"], InTheRun),
+    ("fail-fast", &["--fail-fast"], InTheRun),
+    ("output-format", &["--output-format", "json"], InTheRun),
+    ("progress", &["--progress", "none"], InTheRun),
+    ("color", &["--color", "always"], InTheRun),
+    ("verbose", &["-vv"], InTheRun),
+    ("help", &["--help"], AtOnce),
+    ("version", &["--version"], AtOnce),
 ];
 
-fn runner(args: &[&str]) -> Output {
-    let folder = tempfile::tempdir().expect("a folder");
-    fs::write(folder.path().join("plan.yaml"), TEXT).expect("written");
-    fs::write(folder.path().join("values.yaml"), "docs: 5\n").expect("written");
-    Command::new(env!("CARGO_BIN_EXE_runner"))
-        .current_dir(folder.path())
-        .env_clear()
-        .args(["plan", "plan.yaml", "--format", "json"])
-        .args(args)
-        .output()
-        .expect("runner starts")
+fn sandbox() -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.plan(TEXT);
+    fs::write(sandbox.dir.path().join("values.yaml"), "docs: 5\n").expect("written");
+    sandbox
 }
 
 fn document(args: &[&str]) -> Value {
-    let output = runner(args);
-    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    let output = sandbox().run(&[&["plan", "plan.yaml", "--format", "json"], args].concat());
+    assert!(output.status.success(), "{args:?}: {}", stderr(&output));
     serde_json::from_slice(&output.stdout).expect("JSON")
 }
 
-#[test]
-fn every_flag_of_run_changes_the_plan_or_is_about_output() {
-    let cli = Cli::command();
-    let run = cli.find_subcommand("run").expect("run is there");
-    let plain = document(&[]);
-    for flag in run.get_arguments().filter_map(|argument| argument.get_long()) {
-        if let Some((_, args)) = CHANGES.iter().find(|(name, _)| *name == flag) {
-            assert_ne!(document(args), plain, "--{flag} changes nothing");
+/// What a person sees of a run, but for its numbers: the exit code, the names of the files it left,
+/// the states of its stages, and how what it prints begins and how long it is.
+fn effect(flag: &str, args: &[&str]) -> String {
+    let sandbox = sandbox();
+    let folder = sandbox.dir.path();
+    match flag {
+        "baseline" => {
+            let free = TEXT.replace(", thresholds: [ttft.p50 > 1h]", "");
+            sandbox.plan(&free);
+            let first = sandbox.run(&["run", "plan.yaml", "--output-format", "json"]);
+            fs::write(folder.join("old.json"), &first.stdout).expect("written");
+            sandbox.plan(&free.replace(
+                "needs: [warm] }",
+                "needs: [warm], thresholds: [error_rate <= baseline] }",
+            ));
+        }
+        "allow-outside-root" => {
+            fs::create_dir(folder.join("inner")).expect("a folder");
+            fs::write(folder.join("rows.jsonl"), "{\"q\": \"hello\"}\n").expect("written");
+            let text = TEXT
+                .replace("text: \"Say ${size}.\"", "dataset: ../rows.jsonl, text: \"{{ row.q }}\"");
+            fs::write(folder.join("inner/plan.yaml"), text.replace("${size}", ""))
+                .expect("written");
+        }
+        _ => {}
+    }
+    let path = if flag == "allow-outside-root" { "inner/plan.yaml" } else { "plan.yaml" };
+    let output = sandbox.run(&[&["run", path], args].concat());
+    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+    let mut files = BTreeSet::new();
+    let mut states = String::new();
+    walk(folder, "", &mut |name, path| {
+        if name.ends_with("summary.json")
+            && let Ok(summary) =
+                serde_json::from_slice::<Value>(&fs::read(path).unwrap_or_default())
+        {
+            states = summary["stages"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .fold(String::new(), |all, stage| format!("{all} {}", stage["state"]));
+        }
+        files.insert(name.to_owned());
+    });
+    format!(
+        "{} {states} {files:?} {:?} {} {}",
+        code(&output),
+        stdout.chars().next(),
+        stdout.contains('\u{1b}'),
+        stderr(&output).lines().count()
+    )
+}
+
+/// Every file below a folder, with the folders of runs under one name.
+fn walk(folder: &Path, name: &str, found: &mut dyn FnMut(&str, &Path)) {
+    for path in children(folder) {
+        let own = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let own = if own.starts_with("20") { "RUN".to_owned() } else { own };
+        let name = format!("{name}/{own}");
+        if path.is_dir() && !path.is_symlink() {
+            walk(&path, &name, found);
         } else {
-            let known = [ABOUT_OUTPUT, ABOUT_THE_WALK, ABOUT_TARGETS].concat();
-            let known = known.contains(&flag) || flag == "allow-outside-root";
-            assert!(known, "--{flag}: prove here that it changes the plan");
+            found(&name, &path);
+        }
+    }
+}
+
+#[test]
+fn every_flag_of_run_shows_in_the_plan_or_in_the_run() {
+    let mut cli = Cli::command();
+    cli.build();
+    let run = cli.find_subcommand("run").expect("run is there");
+    let flags: Vec<&str> = run.get_arguments().filter_map(|it| it.get_long()).collect();
+    assert!(flags.len() >= 15, "{flags:?}");
+    for (flag, ..) in CASES {
+        assert!(flags.contains(flag), "--{flag} is no flag of `run` any more");
+    }
+    let plain = document(&[]);
+    for flag in flags {
+        let case = CASES.iter().find(|(name, ..)| *name == flag);
+        let Some((_, args, shows)) = case else {
+            panic!("--{flag}: show here what it changes");
+        };
+        match shows {
+            InThePlan => assert_ne!(document(args), plain, "--{flag} changes nothing"),
+            InTheRun => {
+                let (without, with) = (effect(flag, &[]), effect(flag, args));
+                assert_ne!(without, with, "--{flag} changes nothing");
+            }
+            AtOnce => {
+                let output = sandbox().run(&[&["run"], *args].concat());
+                assert!(output.status.success() && !output.stdout.is_empty(), "--{flag}");
+            }
+        }
+    }
+}
+
+#[test]
+fn flags_that_change_a_plan_change_it_for_every_command_alike() {
+    let cli = Cli::command();
+    let of = |name: &str| -> BTreeSet<String> {
+        let command = cli.find_subcommand(name).expect("the command is there");
+        command.get_arguments().filter_map(|it| it.get_long()).map(str::to_owned).collect()
+    };
+    let run = of("run");
+    for (flag, _, shows) in CASES {
+        let all = ["validate", "plan", "params"].map(of);
+        if *shows == InThePlan {
+            assert!(run.contains(*flag) && all.iter().all(|it| it.contains(*flag)), "--{flag}");
         }
     }
 }
 
 #[test]
 fn a_flag_that_would_do_nothing_is_an_error_with_its_own_exit_code() {
-    let code = |args: &[&str]| runner(args).status.code().unwrap_or(-1);
+    let code = |args: &[&str]| code(&sandbox().run(&[&["plan", "plan.yaml"], args].concat()));
     for args in [
         &["--select", "wram"][..],
         &["--exclude", "tag:none"],

@@ -141,3 +141,93 @@ fn no_data_fails_unless_the_plan_allows_it() {
     assert_eq!(code, 0, "{summary:#}");
     assert!(reason.as_str().expect("a reason").ends_with("the plan allows that"), "{reason}");
 }
+
+#[test]
+fn over_judges_the_worst_stretch_and_not_the_whole() {
+    // A fifth of the requests fail, all of them in the middle: over the whole stage few enough.
+    let text = plan(
+        "faults: [{ from: 24, count: 12, status: 500 }]",
+        "    thresholds:\n      - error_rate <= 30%\n      - { check: error_rate <= 30%, over: 60ms }\n",
+    );
+    let (code, summary) =
+        Sandbox::new(&text.replace("decode_rate: 500", "decode_rate: 200")).summary(&[]);
+    let checks = &summary["stages"][0]["thresholds"];
+    assert_eq!(code, 10, "{checks:#}");
+    assert_eq!((&checks[0]["pass"], &checks[1]["pass"]), (&true.into(), &false.into()));
+    let reason = checks[1]["reason"].as_str().expect("a reason");
+    assert!(reason.contains("in the worst 60 ms, "), "{reason}");
+}
+
+const TWO: &str = "\
+version: 1
+matrix: { slow: [10k, 1k] }
+endpoint:
+  simulator: { prefill_rate: \"${slow}\", decode_rate: 1k, jitter: 0, cache_tokens: 0 }
+prompt: { text: \"Say ${slow}.\", context: { from: filler, tokens: 200 }, max_tokens: 2 }
+stages:
+  - { id: before, kind: cold, requests: 3 }
+  - { id: after, kind: warm, like: before, requests: 40, LIVE }
+";
+
+#[test]
+fn live_checks_compare_with_stages_measured_before_in_the_same_cell() {
+    let states = |live: &str| {
+        let (code, summary) = Sandbox::new(&TWO.replace("LIVE", live)).summary(&[]);
+        let stages = summary["stages"].as_array().expect("stages").clone();
+        let of = |index: usize| {
+            let stage: &Value = &stages[index];
+            format!("{} {}", stage["state"], stage["reason"])
+        };
+        (code, of(1), of(3))
+    };
+    // Nothing is cached, so after is as slow as before: in both cells more than half of it.
+    let (code, first, second) = states("abort: [ttft.p50 > 0.5 * before.ttft.p50]");
+    assert_eq!(code, 5);
+    for stage in [first, second] {
+        assert!(
+            stage.starts_with("\"failed\"") && stage.contains("0.5 × before.ttft.p50"),
+            "{stage}"
+        );
+    }
+    let (code, first, second) = states("abort: [ttft.p50 > 50 * before.ttft.p50]");
+    assert_eq!(
+        (code, first.as_str(), second.as_str()),
+        (0, "\"completed\" null", "\"completed\" null")
+    );
+    // Only the slow cell takes longer than this.
+    let (_, first, second) = states("stop_when: [ttft.p50 > 100ms]");
+    assert_eq!(first, "\"completed\" null");
+    assert!(second.contains("stopped: "), "{second}");
+}
+
+#[test]
+fn live_checks_compare_with_a_baseline() {
+    let text = plan("", "    abort: [ttft.p50 > baseline + 50%]\n");
+    let sandbox = Sandbox::new(&text);
+    assert_eq!(sandbox.runner(&["run", "plan.yaml"]).status.code(), Some(3), "none is given");
+    let (_, mut summary) = Sandbox::new(&plan("", "")).summary(&[]);
+    let p50 = summary["stages"][0]["metrics"]["ttft"]["p50"].as_f64().expect("a TTFT");
+    for (factor, expected) in [(100.0, 0), (0.001, 5)] {
+        summary["stages"][0]["metrics"]["ttft"]["p50"] = (p50 * factor).into();
+        fs::write(sandbox.0.path().join("old.json"), summary.to_string()).expect("a baseline");
+        let (code, judged) = sandbox.summary(&["--baseline", "old.json"]);
+        assert_eq!(code, expected, "{:#}", judged["stages"][0]["reason"]);
+    }
+    // A smoke run is judged by nothing, so it needs none.
+    assert_eq!(sandbox.runner(&["run", "plan.yaml", "--smoke"]).status.code(), Some(0));
+}
+
+#[test]
+fn fail_fast_hears_of_checks_that_failed() {
+    let text = TWO.replace("LIVE", "thresholds: [ttft.p50 > 1h]");
+    let states = |args: &[&str]| {
+        let (code, summary) = Sandbox::new(&text).summary(args);
+        let stages = summary["stages"].as_array().expect("stages").clone();
+        let state = |it: &Value| it["state"].as_str().unwrap_or("").to_owned();
+        (code, stages.iter().map(state).collect::<Vec<_>>().join(" "))
+    };
+    assert_eq!(states(&[]), (10, "completed completed completed completed".to_owned()));
+    // What was skipped makes the run incomplete.
+    let first = "completed completed skipped skipped".to_owned();
+    assert_eq!(states(&["--fail-fast"]), (5, first));
+}

@@ -86,7 +86,6 @@ fn bad_plans_that_a_schema_can_refuse_are_refused() {
         "allow-no-data-not-a-boolean.yaml",
         "allow-no-data-not-a-boolean.toml",
         "over-in-thresholds.yaml",
-        "over-in-thresholds.toml",
     ] {
         let path = Path::new("tests/plans/bad").join(name);
         let value = value(&path).unwrap_or_else(|| panic!("{name} parses"));

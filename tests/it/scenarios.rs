@@ -24,7 +24,7 @@ fn scenarios() -> Vec<PathBuf> {
 
 /// Params that make a run short, as far as a scenario has them.
 fn short(path: &Path) -> Vec<String> {
-    const SMALL: [(&str, &str); 10] = [
+    const SMALL: [(&str, &str); 13] = [
         ("docs", "2"),
         ("lengths", "256,512"),
         ("requests", "4"),
@@ -35,6 +35,9 @@ fn short(path: &Path) -> Vec<String> {
         ("concurrency", "1"),
         ("step", "600ms"),
         ("users", "1,4"),
+        ("rates", "10,20"),
+        ("duration", "1500ms"),
+        ("stretch", "1s"),
     ];
     let text = fs::read_to_string(path).expect("it reads");
     // An axis of a matrix is seen like a param, and can't be set like one.

@@ -12,6 +12,7 @@ mod matrix;
 mod param;
 mod scalar;
 mod stage;
+mod synthetic;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -35,6 +36,7 @@ pub(crate) use scalar::{Count, PerSecond, Ratio, Series, Span as TimeSpan};
 pub(crate) use stage::{
     Common, FlushKeys, FlushWord, LevelWord, LiveFile, LiveKeys, StageFile, ThresholdFile,
 };
+pub(crate) use synthetic::{DistributionWord, LengthFile, LengthKeys, PrefixKeys, SyntheticKeys};
 
 /// A scenario: what to ask of an endpoint, in which order, and what must come out.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -137,9 +139,12 @@ pub(crate) struct PromptKeys {
     /// or a map. With `text` or `messages` they are `row` in templates; without, each row is asked
     /// as it was recorded.
     pub(crate) dataset: Option<Spanned<DatasetFile>>,
+    /// Prompts without meaning, of given lengths, with given shares of text in common.
+    pub(crate) synthetic: Option<Spanned<Box<SyntheticKeys>>>,
     /// How far prompts are told apart by a nonce that opens them: `request` (each has its own, so
     /// that no cache can know it; the default), `run` (one for all of a run, so that they share what
-    /// their texts share) or `never` (the default for rows that a load stage asks as they are).
+    /// their texts share) or `never`. Stages of load send recorded rows as they are (`never`) and
+    /// synthetic prompts that share what they are to share (`run`) unless given.
     pub(crate) unique: Option<Spanned<UniqueWord>>,
     /// Most tokens to generate; the server's default unless given.
     pub(crate) max_tokens: Option<Spanned<Count>>,

@@ -187,6 +187,9 @@ pub(crate) struct ThresholdKeys {
     /// The rungs of a ladder or ramp that it judges, such as `rate <= 8`; all unless given.
     #[serde(rename = "where")]
     pub(crate) rungs: Option<Spanned<String>>,
+    /// Judge each stretch of this length, such as `30s`, and let the worst one count; the whole
+    /// stage at once unless given.
+    pub(crate) over: Option<Spanned<Span>>,
     /// Whether a stage without any data passes the check; false unless given.
     pub(crate) allow_no_data: Option<bool>,
 }

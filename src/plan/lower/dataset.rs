@@ -52,7 +52,7 @@ impl Lowering<'_> {
     ) -> Option<RowSource> {
         let texts = keys.path.as_ref().map_or(&[][..], |path| path.texts());
         if texts.is_empty() {
-            if !self.has_bad(written.at) && !self.may_be_given(written.at, &["path"]) {
+            if !self.has_bad(written.at) {
                 let help = "add `path: rows.jsonl`";
                 self.error(Code::MissingKey, written.at.span, "`dataset` names no files", help);
             }

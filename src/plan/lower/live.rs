@@ -1,19 +1,22 @@
 //! `abort:` and `stop_when:` → [`LiveCheck`]s.
 //!
-//! In: checks as written. Out: checks that can be answered while their stage runs. Invariant: they
-//! speak of the stage's own metrics and plain numbers only, since nothing else is known by then.
+//! In: checks as written. Out: checks that can be answered while their stage runs. Invariant: on the
+//! left stands a metric of the stage itself that can be told before it ends; on the right a plain
+//! number, what a summary keeps of a stage that is over by then, or a baseline.
+
+use std::time::Duration;
 
 use super::Lowering;
-use super::threshold::{Judged, Ranks, sends};
+use super::threshold::{Judged, Places, Ranks, SHARES, sends};
 use crate::plan::bind::Spanned;
 use crate::plan::diagnostic::Code;
 use crate::plan::file::{LiveFile, LiveKeys};
 use crate::plan::metric;
 use crate::plan::threshold::Check;
-use crate::plan::{Ending, Level, Limit, LiveCheck, Threshold};
+use crate::plan::{Aggregate, Ending, Level, Limit, LiveCheck, Threshold};
 
-/// What a share of the requests so far can be told of.
-const SHARES: [&str; 2] = ["error_rate", "success_rate"];
+/// The percentiles that summaries keep.
+const KEPT: [f64; 6] = [0.0, 50.0, 90.0, 95.0, 99.0, 100.0];
 
 impl Lowering<'_> {
     /// The checks that end a stage early.
@@ -46,9 +49,7 @@ impl Lowering<'_> {
             LiveFile::Map(LiveKeys { check, over, min_samples }) => (check, *over, *min_samples),
         };
         let min_samples = self.positive("min_samples", min_samples);
-        if let Some(over) = over.filter(|over| over.value.0.is_zero()) {
-            self.error(Code::Value, over.at.span, "`over` must be longer than nothing", "");
-        }
+        let over = over.map(|over| Duration::from_millis(self.over(over)));
         let (Check { mut left, op, right, .. }, places) = self.parsed(check, ranks)?;
         let key = key(ending);
         if left.stage.as_deref().is_some_and(|stage| stage != judged.id) {
@@ -57,13 +58,7 @@ impl Lowering<'_> {
             return None;
         }
         left.stage = None;
-        if !matches!(right, Limit::Value(_)) {
-            let message = format!("`{key}` compares with a plain number");
-            let help = "write a check such as `error_rate > 20%` or `ttft.p99 > 5s`; comparisons \
-                        with other stages and baselines belong to `thresholds`";
-            self.error(Code::Threshold, places.right, message, help);
-            return None;
-        }
+        self.known_at_the_start(key, judged, &right, places)?;
         let is_distribution = metric::find(&left.metric).is_some_and(|it| it.distribution);
         if !is_distribution && !SHARES.contains(&left.metric.as_str()) {
             let message = format!("`{}` is not known before the stage is over", left.metric);
@@ -71,7 +66,7 @@ impl Lowering<'_> {
             self.error(Code::Metric, places.left, message, help);
             return None;
         }
-        Some(LiveCheck {
+        let live = LiveCheck {
             when: Threshold {
                 check: check.value.trim().to_owned(),
                 left,
@@ -80,13 +75,47 @@ impl Lowering<'_> {
                 level: Level::Fail,
                 min_samples: min_samples.unwrap_or(1),
                 rungs: None,
+                over_ms: None,
                 allow_no_data: false,
                 implicit: false,
                 location: self.location(places.whole),
             },
-            over: over.map(|over| over.value.0),
+            over,
             ending,
-        })
+        };
+        let earlier = self.refers_back(&live.when, judged.id, places, ranks);
+        earlier.then_some(live)
+    }
+
+    /// Whether what a live check compares with can be known when its stage begins.
+    fn known_at_the_start(
+        &mut self,
+        key: &str,
+        judged: &Judged<'_>,
+        right: &Limit,
+        places: Places,
+    ) -> Option<()> {
+        let (message, help) = match right {
+            Limit::Value(_) | Limit::Baseline { .. } => return Some(()),
+            Limit::Cache(_) => (
+                format!("`{key}` can't wait for a verdict, which is known at the end"),
+                "put `cache == …` under `thresholds`",
+            ),
+            Limit::Times { of, .. } if of.stage.as_deref().is_none_or(|id| id == judged.id) => (
+                format!("`{key}` compares `{}` with itself", judged.id),
+                "compare with a number, with an earlier stage (`2 * cold.ttft.p50`) or with \
+                 `baseline + 10%`",
+            ),
+            Limit::Times { of, .. } => match of.aggregate {
+                Some(Aggregate::Percentile(percent)) if !KEPT.contains(&percent) => (
+                    format!("of a stage that is over, p{percent} is not kept"),
+                    "kept are mean, std, min, max, count, p50, p90, p95 and p99",
+                ),
+                _ => return Some(()),
+            },
+        };
+        self.error(Code::Threshold, places.right, message, help);
+        None
     }
 }
 

@@ -16,6 +16,7 @@ impl Lowering<'_> {
                 messages: vec![self.user(text)],
                 context: None,
                 dataset: None,
+                synthetic: None,
                 unique: None,
                 max_tokens: None,
                 temperature: None,
@@ -29,6 +30,7 @@ impl Lowering<'_> {
                 let has_templates = keys.text.is_some() || keys.messages.is_some();
                 let dataset =
                     keys.dataset.as_ref().map(|written| self.dataset(written, has_templates));
+                let synthetic = keys.synthetic.as_ref().map(|written| self.synthetic(written));
                 let max_tokens = self.positive("max_tokens", keys.max_tokens);
                 let body = self.body(keys);
                 Some(Prompt {
@@ -39,6 +41,10 @@ impl Lowering<'_> {
                     },
                     dataset: match dataset {
                         Some(source) => Some(Box::new(source?)),
+                        None => None,
+                    },
+                    synthetic: match synthetic {
+                        Some(config) => Some(Box::new(config?)),
                         None => None,
                     },
                     unique: keys.unique.map(|word| match word.value {
@@ -114,6 +120,17 @@ impl Lowering<'_> {
         written: &Spanned<PromptFile>,
         keys: &PromptKeys,
     ) -> Option<Vec<MessageTemplate>> {
+        if keys.synthetic.is_some() {
+            let beside = [
+                ("text", keys.text.as_ref().map(|it| it.at.span)),
+                ("messages", keys.messages.as_ref().map(|it| it.at.span)),
+                ("dataset", keys.dataset.as_ref().map(|it| it.at.span)),
+            ];
+            for (key, span) in beside.into_iter().filter_map(|(key, span)| Some((key, span?))) {
+                let message = format!("`{key}` and `synthetic` can't stand together");
+                self.error(Code::Conflict, span, message, "a prompt says one or the other");
+            }
+        }
         match (&keys.text, &keys.messages) {
             (Some(text), None) => Some(vec![self.user(text)]),
             (None, Some(messages)) => {
@@ -131,20 +148,20 @@ impl Lowering<'_> {
                 self.error(Code::Conflict, text.at.span, message, help);
                 None
             }
-            // Its rows are asked as they are.
-            (None, None) if keys.dataset.is_some() => {
+            // Rows and synthetic prompts are asked as they are.
+            (None, None) if keys.dataset.is_some() || keys.synthetic.is_some() => {
                 if let Some(context) = &keys.context {
-                    let message = "`context` stands before messages, and rows bring their own";
-                    let help = "add `text:` or `messages:` that use `row`, or remove it";
+                    let message = "`context` stands before messages, and there are none here";
+                    let help = "add `text:` or `messages:`, or remove it";
                     self.error(Code::Conflict, context.at.span, message, help);
                 }
                 Some(Vec::new())
             }
             (None, None) => {
                 if !self.has_bad(written.at)
-                    && !self.may_be_given(written.at, &["text", "messages", "dataset"])
+                    && !self.may_be_given(written.at, &["text", "messages", "dataset", "synthetic"])
                 {
-                    let help = "add `text:`, `messages:` or `dataset:`";
+                    let help = "add `text:`, `messages:`, `dataset:` or `synthetic:`";
                     self.error(Code::Incomplete, written.at.span, "the prompt says nothing", help);
                 }
                 None

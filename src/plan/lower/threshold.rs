@@ -4,12 +4,14 @@
 //! judged to be cold even when nobody says so.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::Lowering;
 use super::stage::Draft;
 use crate::plan::bind::Spanned;
 use crate::plan::diagnostic::{Code, Diagnostic};
-use crate::plan::file::{LevelWord, ThresholdFile};
+use crate::plan::file::{LevelWord, ThresholdFile, TimeSpan};
+use crate::plan::metric;
 use crate::plan::source::Span;
 use crate::plan::threshold::{self, Check};
 use crate::plan::{CacheWord, Level, Limit, MetricRef, Op, RungFilter, Stage, Threshold};
@@ -91,6 +93,9 @@ fn rung_names(kind: &str) -> &'static [&'static str] {
     }
 }
 
+/// What is no distribution and can all the same be told of a part of a stage.
+pub(super) const SHARES: [&str; 2] = ["error_rate", "success_rate"];
+
 pub(super) fn sends(kind: &str) -> bool {
     matches!(kind, "cold" | "warm" | "load" | "qps_ladder" | "concurrency_ramp")
 }
@@ -117,6 +122,12 @@ impl Lowering<'_> {
                 if threshold.left.stage.as_deref() == Some(judged.id) {
                     threshold.left.stage = None;
                 }
+                if let (Some(_), Some(other)) = (threshold.over_ms, &threshold.left.stage) {
+                    let message = format!("a stretch of `{other}` is judged where `{other}` is");
+                    let help = format!("move this check to `{other}`, or remove `over`");
+                    self.error(Code::ThresholdStage, places.left, message, &help);
+                    return None;
+                }
                 self.refers_back(&threshold, judged.id, places, ranks).then_some(threshold)
             })
             .collect();
@@ -130,6 +141,7 @@ impl Lowering<'_> {
                 level: Level::Fail,
                 min_samples: 1,
                 rungs: None,
+                over_ms: None,
                 allow_no_data: false,
                 implicit: true,
                 location: self.location(judged.span),
@@ -180,7 +192,7 @@ impl Lowering<'_> {
     }
 
     /// Whether what a check compares with is known by the time it is judged.
-    fn refers_back(
+    pub(super) fn refers_back(
         &mut self,
         threshold: &Threshold,
         judged: &str,
@@ -226,7 +238,12 @@ impl Lowering<'_> {
         let min_samples = self.positive("min_samples", keys.and_then(|keys| keys.min_samples));
         let rungs = keys.and_then(|keys| keys.rungs.as_ref());
         let rungs = rungs.map(|written| self.rung_filter(written, kind));
+        let over = keys.and_then(|keys| keys.over);
+        let over_ms = over.map(|over| self.over(over));
         let (parsed, places) = self.parsed(check, ranks)?;
+        if let Some(over) = over {
+            self.of_a_stretch(&parsed, over.at.span, places)?;
+        }
         let span = places.whole;
         let Check { left, op, right, .. } = parsed;
         let rungs = match rungs {
@@ -244,11 +261,43 @@ impl Lowering<'_> {
             },
             min_samples: min_samples.unwrap_or(1),
             rungs,
+            over_ms,
             allow_no_data: keys.and_then(|keys| keys.allow_no_data).unwrap_or(false),
             implicit: false,
             location: self.location(span),
         };
         Some((threshold, places))
+    }
+
+    /// `over:` in milliseconds.
+    pub(super) fn over(&mut self, over: Spanned<TimeSpan>) -> u64 {
+        const MOST: Duration = Duration::from_secs(30 * 86_400);
+        let length = over.value.0;
+        if length < Duration::from_millis(1) || length > MOST {
+            let help = "write the length of a stretch, such as `30s`";
+            let message = "`over` must be at least 1ms and at most 30d";
+            self.error(Code::Value, over.at.span, message, help);
+        }
+        u64::try_from(length.as_millis()).unwrap_or(u64::MAX).max(1)
+    }
+
+    /// Whether a check can be judged on a part of a stage.
+    fn of_a_stretch(&mut self, check: &Check, over: Span, places: Places) -> Option<()> {
+        let name = &check.left.metric;
+        let is_distribution = metric::find(name).is_some_and(|it| it.distribution);
+        if check.op == Op::Eq {
+            let message = "`==` can't be judged `over` a part of the stage";
+            let help = "remove `over`, or compare with `<`, `<=`, `>` or `>=`";
+            self.error(Code::Threshold, over, message, help);
+        } else if !is_distribution && !SHARES.contains(&name.as_str()) {
+            let message = format!("`{name}` is known of a whole stage only");
+            let help = "remove `over`, or check `error_rate`, `success_rate` or a distribution \
+                        such as `ttft.p99`";
+            self.error(Code::Metric, places.left, message, help);
+        } else {
+            return Some(());
+        }
+        None
     }
 
     /// Parses a check and finds the places of its sides.

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use workload::{RowSource, Unique};
+use workload::{RowSource, SyntheticConfig, Unique};
 
 pub use api::{Api, JsonAnswer, JsonApi, PLACEHOLDERS, TextPart, text_parts};
 pub use endpoint::{
@@ -324,12 +324,14 @@ pub struct Repeat {
 #[derive(Debug, Clone)]
 pub struct Prompt {
     /// Messages whose contents are templates (`row`, `i`, `stage`, `params`, `context`); none where
-    /// the rows of the dataset are asked as they are.
+    /// the rows of the dataset, or synthetic prompts, are asked as they are.
     pub messages: Vec<MessageTemplate>,
     /// A document put before the first user message, unless a template places `context` itself.
     pub context: Option<Context>,
     /// Rows: asked as they are, or as `row` in templates.
     pub dataset: Option<Box<RowSource>>,
+    /// Prompts without meaning and with a given shape.
+    pub synthetic: Option<Box<SyntheticConfig>>,
     /// How far prompts are told apart; see [`Prompt::unique_in`] when `None`.
     pub unique: Option<Unique>,
     /// Upper bound of generated tokens.
@@ -346,11 +348,13 @@ pub struct Prompt {
 }
 
 impl Prompt {
-    /// How far its prompts are told apart: as the plan says, else each by itself, except for rows
-    /// that a stage of load asks as they were recorded.
+    /// How far its prompts are told apart: as the plan says, else each by itself, except in stages
+    /// of load, which claim nothing of the cache: there rows are asked as they were recorded, and
+    /// synthetic prompts share what they are to share.
     pub fn unique_in(&self, is_load: bool) -> Unique {
         match self.unique {
             Some(unique) => unique,
+            None if is_load && self.synthetic.is_some() => Unique::Run,
             None if is_load && self.messages.is_empty() => Unique::Never,
             None => Unique::Request,
         }

@@ -27,6 +27,10 @@ pub struct Threshold {
     /// The rungs that it judges; all of them when absent.
     #[serde(default, rename = "where", skip_serializing_if = "Option::is_none")]
     pub rungs: Option<RungFilter>,
+    /// Judged on each stretch of this many milliseconds, the worst of which counts; on the whole
+    /// stage when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub over_ms: Option<u64>,
     /// Whether a stage without any data passes it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub allow_no_data: bool,
@@ -61,7 +65,8 @@ pub struct RungFilter {
 /// A check on a running stage, which ends the stage when it HOLDS.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LiveCheck {
-    /// The check; its right side is a plain number, its left a metric of the stage itself.
+    /// The check; its left side is a metric of the stage itself, and what it compares with is known
+    /// when the stage begins: a number, a stage measured before, or a baseline.
     pub when: Threshold,
     /// How far back it looks; to the stage's beginning when `None`.
     pub over: Option<Duration>,

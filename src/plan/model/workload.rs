@@ -174,6 +174,39 @@ pub struct FieldPointers {
 }
 
 impl FieldPointers {
+    /// The parts of a row, as plans and the command line name them.
+    pub const NAMES: [&str; 11] = [
+        "messages",
+        "prompt",
+        "system",
+        "timestamp",
+        "session",
+        "id",
+        "model",
+        "max_tokens",
+        "output_tokens",
+        "input_tokens",
+        "hash_ids",
+    ];
+
+    /// The pointer to the part of that name.
+    pub fn named(&mut self, name: &str) -> Option<&mut Option<String>> {
+        Some(match name {
+            "messages" => &mut self.messages,
+            "prompt" => &mut self.prompt,
+            "system" => &mut self.system,
+            "timestamp" => &mut self.timestamp,
+            "session" => &mut self.session,
+            "id" => &mut self.id,
+            "model" => &mut self.model,
+            "max_tokens" => &mut self.max_tokens,
+            "output_tokens" => &mut self.output_tokens,
+            "input_tokens" => &mut self.input_tokens,
+            "hash_ids" => &mut self.hash_ids,
+            _ => return None,
+        })
+    }
+
     /// Whether none is given.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
@@ -286,8 +319,6 @@ pub struct SyntheticConfig {
     pub prefix: Option<SharedPrefix>,
     /// A system message of so many tokens, the same for all; counted in `input_tokens`.
     pub system_tokens: u64,
-    /// Whether a nonce makes the run's prompts unlike those of other runs.
-    pub unique: Uniqueness,
 }
 
 impl SyntheticConfig {
@@ -298,7 +329,6 @@ impl SyntheticConfig {
             output_tokens: Some(Length::Constant(output_tokens)),
             prefix: None,
             system_tokens: 0,
-            unique: Uniqueness::PerRun,
         }
     }
 }

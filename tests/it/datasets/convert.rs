@@ -139,3 +139,58 @@ fn the_commands_show_convert_and_refuse_with_the_right_codes() {
     assert_eq!(fs::read_to_string(&output).unwrap().lines().count(), 3);
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
 }
+
+#[test]
+fn the_command_line_reads_files_as_it_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "log.csv", "when,question\n100,What is a page?\n350,What is a lock?\n");
+    write(folder.path(), "bad.jsonl", "{\"prompt\": \"a\"}\n{\n");
+    let run = |arguments: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_runner"));
+        command.current_dir(folder.path()).env_clear();
+        let output = command.args(arguments).output().expect("runner starts");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    };
+    let told =
+        ["--field", "prompt=/question", "--field", "timestamp=/when", "--timestamp-unit", "ms"];
+    let mut words = vec!["dataset", "inspect", "log.csv", "--output-format", "json"];
+    words.extend(told);
+    let (code, survey, _) = run(&words);
+    let survey: serde_json::Value = serde_json::from_str(&survey).unwrap();
+    assert_eq!((code, &survey["rows"]), (Some(0), &2.into()));
+    assert_eq!(survey["time"]["seconds"], 0.25);
+    assert_eq!(survey["prompts"][0][0], "text");
+
+    let mut words = vec!["dataset", "convert", "log.csv", "-o", "log.jsonl"];
+    words.extend(told);
+    let (code, _, said) = run(&words);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.starts_with("log.jsonl: 2 rows from csv"), "{said}");
+    let (code, _, said) = run(&words);
+    assert_eq!(code, Some(3));
+    assert!(said.contains("--overwrite replaces it"), "{said}");
+    words.push("--overwrite");
+    assert_eq!(run(&words).0, Some(0));
+    let (code, shown, _) = run(&["dataset", "inspect", "log.jsonl"]);
+    assert_eq!(code, Some(0));
+    assert!(shown.contains("time      0.100 s to 0.350 s"), "{shown}");
+
+    let (code, shown, _) = run(&["dataset", "inspect", "bad.jsonl"]);
+    assert_eq!(code, Some(3));
+    assert!(shown.contains("bad.jsonl:2: expected one JSON value"), "{shown}");
+    assert_eq!(run(&["dataset", "inspect", "bad.jsonl", "--on-malformed", "skip"]).0, Some(0));
+    for (words, part) in [
+        (&["dataset", "inspect", "no.jsonl"][..], "no.jsonl: no such file"),
+        (&["dataset", "inspect", "log.csv", "--format", "sharegtp"], "did you mean `sharegpt`?"),
+        (
+            &["dataset", "inspect", "log.csv", "--field", "promt=/question"],
+            "did you mean `prompt`?",
+        ),
+        (&["dataset", "inspect", "log.csv", "--field", "prompt=question"], "no JSON pointer"),
+    ] {
+        let (code, _, said) = run(words);
+        assert_eq!(code, Some(3), "{said}");
+        assert!(said.contains(part), "{said}");
+    }
+}

@@ -93,6 +93,7 @@ pub fn threshold(check: &str, left: MetricRef, op: Op, right: Limit) -> Threshol
         level: Level::Fail,
         min_samples: 1,
         rungs: None,
+        over_ms: None,
         allow_no_data: false,
         implicit: false,
         location: Location { file, line: 40, column: 9, start: 0, end: 1 },

@@ -42,9 +42,7 @@ impl Lowering<'_> {
         let own = keys.prompt.map(|prompt| self.prompt(prompt));
         let model = match keys.like {
             Some(like) => self.like(draft, like, ids, earlier),
-            None if draft.kind == "warm" && keys.prompt.is_none() => {
-                nearest_cold(draft, ids, earlier)
-            }
+            None if draft.kind == "warm" && keys.prompt.is_none() => nearest_cold(earlier),
             None => Model::Own,
         };
         let prompt = match (own, &model) {
@@ -155,8 +153,7 @@ impl Lowering<'_> {
 }
 
 /// What a warm stage repeats when it does not say.
-fn nearest_cold<'s>(draft: &Draft, ids: &[String], earlier: &'s [Option<Stage>]) -> Model<'s> {
-    debug_assert!(!ids[..earlier.len()].contains(&draft.id), "ids are unique");
+fn nearest_cold(earlier: &[Option<Stage>]) -> Model<'_> {
     for stage in earlier.iter().rev() {
         match stage.as_ref().map(|stage| &stage.action) {
             Some(Action::Cold(repeat)) => return Model::Like(repeat),
