@@ -122,12 +122,14 @@ pub async fn run(plan: &Plan, graph: &Graph, options: RunOptions) -> Result<Fini
     let run_nonce = run_nonce(plan, &run_line.run_id);
     let guards = guards(plan, &stop);
     let mut watch = Watch::new(plan, &guards);
-    let (records, recorder) = Recorder::start(directory.path(), run_line, sinks, move |event| {
-        if let Event::Line(line) = event {
-            watch.observe(line);
-            progress.observe(line);
-        }
-    })?;
+    let (records, recorder) =
+        Recorder::start(directory.path(), run_line, sinks, move |event| match event {
+            Event::Line(line) => {
+                watch.observe(line);
+                progress.observe(line);
+            }
+            Event::Stage(summary) => watch.measured(summary),
+        })?;
 
     let log_failed = recorder.log_failed();
     let walk = Walk {

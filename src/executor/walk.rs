@@ -111,6 +111,7 @@ impl Walk<'_> {
             clock: self.clock,
             stop: &self.guards[node].stop,
             early: &self.guards[node].early,
+            rungs: &self.guards[node].rungs,
         })
         .await
     }
@@ -132,6 +133,7 @@ impl Walk<'_> {
                 clock: self.clock,
                 stop: &self.guards[node].stop,
                 early: &self.guards[node].early,
+                rungs: &self.guards[node].rungs,
             },
             state,
             reason,
