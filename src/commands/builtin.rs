@@ -24,6 +24,7 @@ pub(crate) const FILES: &[(&str, &str)] = &[
     ("scenarios/quick-smoke.yaml", include_str!("../../scenarios/quick-smoke.yaml")),
     ("scenarios/repeat-ratio.yaml", include_str!("../../scenarios/repeat-ratio.yaml")),
     ("scenarios/saturation.yaml", include_str!("../../scenarios/saturation.yaml")),
+    ("scenarios/search-rate.yaml", include_str!("../../scenarios/search-rate.yaml")),
     ("scenarios/soak.yaml", include_str!("../../scenarios/soak.yaml")),
     ("scenarios/standard.yaml", include_str!("../../scenarios/standard.yaml")),
     (

@@ -254,9 +254,11 @@ fn concurrency(stage: &Stage) -> Option<u64> {
             Shape::Closed(closed) => Some(closed.users),
             Shape::Open(_) => None,
         },
-        Action::Flush(_) | Action::Pause(_) | Action::QpsLadder(_) | Action::ConcurrencyRamp(_) => {
-            None
-        }
+        Action::Flush(_)
+        | Action::Pause(_)
+        | Action::QpsLadder(_)
+        | Action::ConcurrencyRamp(_)
+        | Action::Search(_) => None,
     }
 }
 

@@ -131,6 +131,7 @@ impl Walk<'_> {
             clock: self.clock,
             stop: &self.guards[node].stop,
             early: &self.guards[node].early,
+            rungs: &self.guards[node].rungs,
         })
         .await;
         let reason = outcome.reason.as_deref().unwrap_or_default();
@@ -156,6 +157,7 @@ impl Walk<'_> {
                 clock: self.clock,
                 stop: &self.guards[node].stop,
                 early: &self.guards[node].early,
+                rungs: &self.guards[node].rungs,
             },
             state,
             reason,

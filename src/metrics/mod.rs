@@ -14,10 +14,12 @@
 //! | [`prometheus`], [`server`] | the server's page → its own account of a stage |
 //! | [`contamination`] | claims of cold and warm against what the server counted |
 //! | [`tally`], [`aggregator`] | lines → [`summary::StageSummary`], [`summary::Summary`] |
+//! | `goodput` | thresholds + records → requests that kept every limit |
 //! | [`window`] | samples → statistics of each stretch of a running stage |
 //! | [`steady`] | samples over time → the part that is in steady state |
 //! | [`saturation`] | rungs → capacity, sustainable level, advice |
 //! | [`compare`] | two runs → better, worse, the same, or not enough data |
+//! | [`search`] | verdicts on levels → next level to try, or the result |
 //! | [`baseline`] | summary of an earlier run → limits of `baseline ± n%` |
 //! | [`live`] | records → whether a running stage must end |
 //! | [`gate`] | threshold + numbers → [`summary::ThresholdResult`] |
@@ -34,6 +36,7 @@ pub mod compare;
 pub mod contamination;
 pub mod distribution;
 pub mod gate;
+mod goodput;
 pub mod histogram;
 pub mod live;
 pub mod prometheus;
@@ -42,6 +45,7 @@ pub mod quantity;
 pub mod record_log;
 pub mod saturation;
 pub mod schema;
+pub mod search;
 pub mod server;
 pub mod steady;
 pub mod stretch;

@@ -9,6 +9,7 @@ use super::cache_verdict::{cached_tokens, combine, verdict};
 use super::catalogue::{self, Source};
 use super::contamination::{self, ContaminationTally};
 use super::distribution::distribution;
+use super::goodput::Limits;
 use super::server::ServerTally;
 use super::stretch::{Stretch, Worst};
 use super::summary::{CacheSummary, Counts, LoadSummary, StageSummary, Throughput};
@@ -73,6 +74,7 @@ pub struct StageTally {
     due: Option<(u64, u64)>,
     sent: Option<(u64, u64)>,
     answered: Option<(u64, u64)>,
+    limits: Limits,
     faults: Vec<String>,
 }
 
@@ -100,6 +102,7 @@ impl StageTally {
                 .filter(|check| check.over_ms.is_some() && check.judges(start.rung))
                 .map(|check| (check.clone(), Stretch::new(&check.left)))
                 .collect(),
+            limits: Limits::of(&start.thresholds),
             start,
             in_flight: HashSet::new(),
             ended: Bits::default(),
@@ -145,7 +148,10 @@ impl StageTally {
         widen(&mut self.due, record.due_ns);
         widen(&mut self.sent, record.sent_ns);
         match record.outcome {
-            OutcomeKind::Ok => self.succeeded(record),
+            OutcomeKind::Ok => {
+                self.succeeded(record);
+                self.limits.count(record);
+            }
             OutcomeKind::Cancelled => self.counts.cancelled += 1,
             OutcomeKind::DroppedLate => self.counts.dropped_late += 1,
             OutcomeKind::NeverStarted => self.counts.never_started += 1,
@@ -204,7 +210,13 @@ impl StageTally {
             Some((metric.name.to_owned(), distribution(samples, metric.unit)?))
         });
         let summary = StageSummary {
-            load: self.start.load.map(|load| LoadSummary {
+            goodput: self.limits.goodput(
+                self.counts.planned,
+                self.counts.ok,
+                achieved.or(throughput.requests_per_second),
+            ),
+            probe: None,
+            load: self.start.load.as_ref().map(|load| LoadSummary {
                 target_rate: load.target_rate,
                 achieved_rate: achieved,
                 generator_limited: lag_p99(&samples)
@@ -327,7 +339,7 @@ impl StageTally {
     /// that counts, held against that of the due times; without one, all the time from the first
     /// request to the last answer.
     fn achieved(&self) -> Option<f64> {
-        let load = self.start.load?;
+        let load = self.start.load.as_ref()?;
         let ((first_end, last_end), (first_sent, _)) = (self.answered?, self.sent?);
         let ok = self.counts.ok as f64;
         let Some(target) = load.target_rate else {
@@ -485,6 +497,7 @@ pub(crate) mod fixture {
             state,
             reason,
             planned: None,
+            aborted: false,
             at_ns: ms(2100),
         }
     }

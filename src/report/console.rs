@@ -28,6 +28,7 @@ pub fn render(summary: &Summary, look: Look) -> String {
         ("Checks", checks::render(&all, look)),
         ("Notes", notes.collect()),
         ("Saturation", conclusion::saturation(summary)),
+        ("Search", conclusion::searches(summary)),
         ("", conclusion::story(&stages).iter().map(|line| format!("  {line}")).collect()),
         ("", vec![format!("  {}", look.bold(&conclusion::headline(summary, look)))]),
     ];

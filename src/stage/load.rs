@@ -77,16 +77,16 @@ pub(super) async fn skip(
     let planned = planned.unwrap_or(0);
     let phase = Phase::main(context, level);
     phase.start(planned, context.clock.now_ns()).await;
-    let post = Post::of(context, level.rung);
+    let post = post(context, level);
     for index in 0..planned {
         post.never_started(index).await;
     }
     let outcome = StageOutcome { state, reason: Some(reason.to_owned()) };
-    phase.end(&outcome, Some(planned)).await;
+    phase.end(&outcome, Some(planned), false).await;
 }
 
 /// Sends requests, one after another, that are not reported.
-async fn warm_up(context: &StageContext<'_>, level: &Level<'_>, tokenizer: &Tokenizer) {
+pub(super) async fn warm_up(context: &StageContext<'_>, level: &Level<'_>, tokenizer: &Tokenizer) {
     let requests = level.traffic.warmup_requests;
     let id = format!("{}.warmup", context.stage.id);
     let phase = Phase { context, level, id: id.clone(), kind: "warmup" };
@@ -114,11 +114,11 @@ async fn warm_up(context: &StageContext<'_>, level: &Level<'_>, tokenizer: &Toke
             }
         }
     }
-    phase.end(&outcome, None).await;
+    phase.end(&outcome, None, false).await;
 }
 
 /// Runs one level from its first prepared request to the last answer.
-async fn drive(
+pub(super) async fn drive(
     context: &StageContext<'_>,
     level: &Level<'_>,
     tokenizer: &Arc<Tokenizer>,
@@ -138,7 +138,7 @@ async fn drive(
         }
     };
     let planned = schedule.as_ref().map_or(level.until.requests(), |it| Some(it.planned()));
-    let post = Post::of(context, level.rung);
+    let post = post(context, level);
     let ahead = Ahead::start(&post, workload, Arc::clone(tokenizer), planned);
     let mut ahead = match ahead {
         Ok(ahead) => ahead,
@@ -177,6 +177,15 @@ async fn drive(
     close(context, level, &lane, &driven, planned, settled).await
 }
 
+/// Where a level's requests go.
+fn post(context: &StageContext<'_>, level: &Level<'_>) -> Post {
+    let post = Post::of(context, level.rung);
+    match &level.search {
+        Some(search) => post.of_probe(search.probe),
+        None => post,
+    }
+}
+
 /// Records what was planned and not sent, and ends the level's phases.
 async fn close(
     context: &StageContext<'_>,
@@ -199,17 +208,25 @@ async fn close(
     let outcome = match &driven.ended {
         _ if context.stop.drain.is_cancelled() => StageOutcome::interrupted(),
         Ended::Failed(reason) => StageOutcome::failed(reason.clone()),
-        Ended::Whole => StageOutcome::completed(),
+        Ended::Unanswered if level.needs_answers() => StageOutcome::failed("no request succeeded"),
+        Ended::Unanswered | Ended::Whole => StageOutcome::completed(),
     };
-    let outcome = context.early.explain(outcome);
+    let mut outcome = context.early.explain(outcome);
+    // A probe that its plan aborts has failed; the search goes on.
+    let aborted = level.search.is_some()
+        && outcome.state == StageState::Failed
+        && context.early.has_aborted();
+    if aborted {
+        outcome.state = StageState::Completed;
+    }
     let settling = lane.settling_count() + unsent_settling;
     if !level.measure.settle.is_zero() {
-        Phase::settling(context, level).end(&outcome, Some(settling)).await;
+        Phase::settling(context, level).end(&outcome, Some(settling), false).await;
     }
     let ended_ns = context.clock.now_ns();
     close_account(context).await;
     let planned = Some(planned.saturating_sub(settling));
-    Phase::main(context, level).end_at(ended_ns, &outcome, planned).await;
+    Phase::main(context, level).end_at(ended_ns, &outcome, planned, aborted).await;
     outcome
 }
 
@@ -257,6 +274,7 @@ impl<'a> Phase<'a> {
             load: self.is_main().then(|| LoadLine {
                 target_rate: level.target_rate,
                 max_lag_ms: level.max_lag().map(|lag| lag.as_secs_f64() * 1e3),
+                search: level.search.clone(),
             }),
             thresholds: if self.is_main() { stage.thresholds.clone() } else { Vec::new() },
             at_ns,
@@ -264,11 +282,17 @@ impl<'a> Phase<'a> {
         context.records.send(Line::StageStart(line)).await;
     }
 
-    async fn end(&self, outcome: &StageOutcome, planned: Option<u64>) {
-        self.end_at(self.context.clock.now_ns(), outcome, planned).await;
+    async fn end(&self, outcome: &StageOutcome, planned: Option<u64>, aborted: bool) {
+        self.end_at(self.context.clock.now_ns(), outcome, planned, aborted).await;
     }
 
-    async fn end_at(&self, at_ns: u64, outcome: &StageOutcome, planned: Option<u64>) {
+    async fn end_at(
+        &self,
+        at_ns: u64,
+        outcome: &StageOutcome,
+        planned: Option<u64>,
+        aborted: bool,
+    ) {
         let line = StageEnd {
             stage: self.id.clone(),
             cell: self.context.stage.cell_id().map(str::to_owned),
@@ -276,6 +300,7 @@ impl<'a> Phase<'a> {
             state: outcome.state,
             reason: outcome.reason.clone(),
             planned,
+            aborted,
             at_ns,
         };
         self.context.records.send(Line::StageEnd(line)).await;

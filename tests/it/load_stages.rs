@@ -284,3 +284,111 @@ fn a_ladder_that_stops_itself_forgoes_the_rungs_that_are_left() {
     assert_eq!(rungs[1]["state"], "completed");
     assert_eq!(bench.ends("qps_ladder").len(), 180);
 }
+
+/// Runs the search and says what is wrong with what it found.
+fn search_once() -> Result<(), String> {
+    // 4 at a time, 101 ms each (1 ms of overhead, 20 gaps of 5 ms).
+    let capacity = 4.0 / 0.101;
+    let server = simulator(SimulatorConfig { prefill_rate: 1e9, ..plain(4, 200.0) });
+    let bench = Bench::new(&format!(
+        "version: 1\nendpoint: {{ url: \"{}\" }}\nprompt: {{ text: Hello., max_tokens: 21 }}\n\
+         stages:\n  - {{ id: capacity, kind: search, over: rate, from: 3.7, step: 2s, \
+         tolerance: 5%, warmup_requests: 4, max_lag: 2s, thresholds: [\"ttft.p95 < 2s\"] }}\n",
+        server.base_url()
+    ));
+    let output = bench.run();
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    let summary = bench.summary();
+    let found = &summary["searches"]["capacity"];
+    let best = found["best"].as_f64().expect("a level");
+    let used = found["requests"].as_u64().expect("a count");
+    assert_eq!(found["reason"], "converged", "{found:#}");
+    assert!(found["confidence"].as_f64() > Some(0.5), "{found:#}");
+    assert_eq!(bench.ends("capacity").len() as u64, used);
+    // No two probes share an id, even of the same level.
+    let ids: std::collections::BTreeSet<String> =
+        bench.ends("capacity").iter().map(|end| end["request_id"].to_string()).collect();
+    assert_eq!(ids.len() as u64, used);
+    // The thresholds decide about levels; the run is judged by what was found.
+    let probes = stages(&summary, "capacity");
+    assert!(probes.iter().any(|it| it["probe"]["verdict"] == "fail"));
+    let checks = probes.iter().filter_map(|it| it["thresholds"].as_array()).flatten();
+    let checks: Vec<(&Value, &Value)> = checks.map(|it| (&it["check"], &it["pass"])).collect();
+    assert_eq!(checks, [(&"best >= 3.7".into(), &true.into())]);
+    // The log alone says the same.
+    let report = Command::new(env!("CARGO_BIN_EXE_runner"))
+        .args(["report", "--format", "json"])
+        .arg(bench.run_dir())
+        .output()
+        .expect("runner starts");
+    let rebuilt: Value = serde_json::from_slice(&report.stdout).expect("JSON");
+    assert_eq!(rebuilt["searches"], summary["searches"]);
+
+    // Rungs of the same length, 5 % apart, from the same level up to the first that fails.
+    let ladder = std::iter::successors(Some(3.7), |level| Some(level * 1.05));
+    let ladder: f64 = ladder.take_while(|level| *level < capacity * 1.05).map(|it| it * 2.0).sum();
+    let is_near = (best / capacity - 1.0).abs() < 0.05;
+    let is_cheap = (used as f64) < ladder / 2.0;
+    if is_near && is_cheap {
+        return Ok(());
+    }
+    Err(format!("{best} of {capacity}, {used} requests of {ladder}: {}", said(&output)))
+}
+
+#[test]
+fn a_search_finds_the_capacity_with_under_half_of_a_ladders_requests() {
+    // A machine that is busy with other things may spoil one search.
+    let mut failed = Vec::new();
+    for _ in 0..3 {
+        match search_once() {
+            Ok(()) => return,
+            Err(why) => failed.push(why),
+        }
+    }
+    panic!("{failed:#?}");
+}
+
+#[test]
+fn a_search_over_users_stops_where_a_latency_limit_breaks() {
+    // One at a time, 20 ms each: with n users a first token waits about (n - 1) · 20 ms.
+    let server = simulator(SimulatorConfig { prefill_rate: 1e9, ..plain(1, 500.0) });
+    let bench = Bench::new(&format!(
+        "version: 1\nendpoint: {{ url: \"{}\" }}\nprompt: {{ text: Hello., max_tokens: 10 }}\n\
+         stages:\n  - {{ id: users, kind: search, over: concurrency, from: 1, to: 64, requests: 40, \
+         at_least: 6, thresholds: [\"ttft.p50 < 95ms\"], abort: [\"ttft.p50 > 250ms\"] }}\n",
+        server.base_url()
+    ));
+    let output = bench.run();
+    let summary = bench.summary();
+    let found = &summary["searches"]["users"];
+    let best = found["best"].as_f64().expect("a level");
+    assert!((3.0..=5.0).contains(&best), "{best}: {}", said(&output));
+    assert_eq!(found["axis"], "concurrency");
+    // It is asked for six.
+    assert_eq!(output.status.code(), Some(10), "{}", said(&output));
+    assert!(said(&output).contains("best >= 6"), "{}", said(&output));
+    // A probe that is aborted has failed, and the search goes on.
+    let aborted: Vec<&Value> = stages(&summary, "users")
+        .into_iter()
+        .filter(|it| it["reason"].as_str().is_some_and(|why| why.starts_with("aborted")))
+        .collect();
+    for probe in aborted {
+        assert_eq!(
+            (&probe["state"], &probe["probe"]["verdict"]),
+            (&"completed".into(), &"fail".into())
+        );
+    }
+}
+
+#[test]
+fn a_search_without_any_answer_fails_at_its_first_level() {
+    let server = simulator(SimulatorConfig { api_key: Some("key".into()), ..plain(4, 500.0) });
+    let bench = Bench::new(&format!(
+        "version: 1\nendpoint: {{ url: \"{}\" }}\nprompt: {{ text: Hello., max_tokens: 2 }}\n\
+         stages:\n  - {{ kind: search, over: rate, from: 20, requests: 5 }}\n",
+        server.base_url()
+    ));
+    let output = bench.run();
+    assert_ne!(output.status.code(), Some(0), "{}", said(&output));
+    assert!(said(&output).contains("401"), "{}", said(&output));
+}

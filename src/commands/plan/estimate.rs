@@ -205,6 +205,7 @@ fn warmup(action: &Action) -> u64 {
         Action::Load(load) => load.traffic.warmup_requests,
         Action::QpsLadder(ladder) => ladder.traffic.warmup_requests,
         Action::ConcurrencyRamp(ramp) => ramp.traffic.warmup_requests,
+        Action::Search(search) => search.traffic.warmup_requests,
         Action::Cold(_) | Action::Warm(_) | Action::Flush(_) | Action::Pause(_) => 0,
     }
 }

@@ -30,7 +30,9 @@ pub(crate) use endpoint::{
     MetricsKeys, SimulatorKeys, TimeoutKeys,
 };
 pub(crate) use json_api::{AnswerWord, JsonKeys};
-pub(crate) use load::{ArrivalWord, FullWord, LadderKeys, LateWord, LoadKeys, RampKeys};
+pub(crate) use load::{
+    ArrivalWord, FullWord, LadderKeys, LateWord, LoadKeys, OverWord, RampKeys, SearchKeys,
+};
 pub(crate) use param::{ParamFile, ParamType, TextOrList};
 pub(crate) use scalar::{Count, PerSecond, Ratio, Series, Span as TimeSpan};
 pub(crate) use stage::{

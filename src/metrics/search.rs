@@ -2,7 +2,14 @@
 //!
 //! In: verdicts on the levels probed so far. Out: the next level to probe, or the result.
 //! Invariant: what comes next is a pure function of settings and history, so a search resumes from
-//! its log; it ends, at the latest when its probes or requests are spent.
+//! its log, and a summary rebuilt from the log says what the search itself found; it ends, at the
+//! latest when its probes or requests are spent.
+//!
+//! | file | what it turns into what |
+//! |---|---|
+//! | [`judge`] | the numbers of a probe → its verdict |
+//! | [`found`](SearchFound) | the probes of a run → what each search found |
+//! | `advice` | that in plain words |
 //!
 //! First the level is doubled until it fails (bracketing). Then the bracket is narrowed: around the
 //! rate that the overloaded server still answered, if that lies inside, else by halving it
@@ -10,10 +17,20 @@
 //! agree. An end that does not hold up moves, and narrowing goes on. So one lucky or unlucky probe
 //! never decides, and only the two levels that matter are repeated.
 
-use crate::plan;
+use serde::{Deserialize, Serialize};
+
+use crate::record::SearchLine;
+
+mod advice;
+mod found;
+mod judge;
+
+pub use found::{SearchFound, gate, of_stages};
+pub use judge::{ProbeSummary, judge, probe};
 
 /// What a probe showed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// Every threshold held.
     Pass,
@@ -32,9 +49,9 @@ pub struct Probe {
     pub verdict: Verdict,
     /// The requests it took.
     pub requests: u64,
-    /// Requests per second that were answered, where the level is a rate: on an overloaded server
-    /// that is its capacity, so a failed probe says where to look next.
-    pub achieved: Option<f64>,
+    /// Where the level is a rate that was not kept up with: the rate that, by what was answered, is
+    /// just kept up with. So a failed probe says where to look next.
+    pub limit: Option<f64>,
 }
 
 /// What to do next.
@@ -65,7 +82,8 @@ pub struct Outcome {
 }
 
 /// Why a search ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum Reason {
     /// The bracket is as narrow as asked and both ends are confirmed.
     Converged,
@@ -99,16 +117,16 @@ pub struct Settings {
     pub whole: bool,
 }
 
-impl From<&plan::Search> for Settings {
-    fn from(search: &plan::Search) -> Self {
+impl From<&SearchLine> for Settings {
+    fn from(line: &SearchLine) -> Self {
         Self {
-            low: search.low,
-            high: search.high,
-            tolerance: search.tolerance,
-            confirmations: search.confirmations,
-            max_probes: search.max_probes,
-            max_requests: search.max_requests,
-            whole: matches!(search.over, plan::SearchAxis::Concurrency { .. }),
+            low: line.from,
+            high: line.to,
+            tolerance: line.tolerance,
+            confirmations: line.confirmations,
+            max_probes: line.max_probes,
+            max_requests: line.max_requests,
+            whole: line.whole,
         }
     }
 }
@@ -140,6 +158,11 @@ impl Search {
         }
     }
 
+    /// How far it came, for one that was cut short.
+    pub fn so_far(&self) -> Outcome {
+        self.outcome(&self.bracket(), Reason::Spent)
+    }
+
     /// Takes down what a probe showed.
     pub fn observe(&mut self, probe: Probe) {
         self.history.push(probe);
@@ -167,7 +190,7 @@ impl Search {
             (Some(pass), None) => (Some(self.round(pass.level * 2.0).min(high)), Reason::Spent),
             (Some(pass), Some(stop)) => {
                 let (below, above) = (pass.level, stop.votes.level);
-                let middle = self.between(below, above, stop.votes.achieved);
+                let middle = self.between(below, above, stop.votes.limit);
                 let narrow = above <= below * (1.0 + self.settings.tolerance)
                     || (self.settings.whole && above - below <= 1.0)
                     || middle <= below
@@ -197,7 +220,7 @@ impl Search {
                 Verdict::Pass => levels[at].passes += 1,
                 Verdict::Fail => {
                     levels[at].fails += 1;
-                    levels[at].achieved = probe.achieved;
+                    levels[at].limit = probe.limit;
                 }
                 Verdict::Inconclusive => levels[at].unclear += 1,
             }
@@ -215,15 +238,16 @@ impl Search {
         bracket
     }
 
-    /// The level that narrows the bracket from `below` to `above`. If the server answered clearly
-    /// less than the rate `above`, then two levels around what it did answer make a bracket just
-    /// narrow enough, when its capacity is the limit; when latency is, halving goes on.
-    fn between(&self, below: f64, above: f64, achieved: Option<f64>) -> f64 {
+    /// The level that narrows the bracket from `below` to `above`. If the server fell clearly short of
+    /// the rate `above`, then its capacity is the limit, and two levels around the `limit` that it
+    /// showed make a bracket just narrow enough; so does one just above `below`, if the limit seems to
+    /// lie no higher than that. When latency is what fails, halving goes on.
+    fn between(&self, below: f64, above: f64, limit: Option<f64>) -> f64 {
         let part = 1.0 + 0.45 * self.settings.tolerance;
         let inside = |level: &f64| *level > below * part.sqrt() && *level < above / part.sqrt();
-        let around = achieved
-            .filter(|rate| rate * part < above / part)
-            .and_then(|rate| [rate / part, rate * part].into_iter().find(inside));
+        let around = limit.filter(|rate| rate * part.sqrt() < above).and_then(|rate| {
+            [rate / part, rate * part, below * part * part].into_iter().find(inside)
+        });
         self.round(around.unwrap_or_else(|| (below * above).sqrt()))
     }
 
@@ -281,7 +305,7 @@ struct Votes {
     fails: u64,
     unclear: u64,
     /// Of the latest failed probe.
-    achieved: Option<f64>,
+    limit: Option<f64>,
 }
 
 impl Votes {
