@@ -15,6 +15,7 @@
 //! | [`window`] | samples → statistics of each stretch of a running stage |
 //! | [`steady`] | samples over time → the part that is in steady state |
 //! | [`saturation`] | rungs → capacity, sustainable level, advice |
+//! | [`definitions`] | records → figures under other tools' formulas |
 //! | [`compare`] | two runs → better, worse, the same, or not enough data |
 //! | [`baseline`] | summary of an earlier run → limits of `baseline ± n%` |
 //! | [`live`] | records → whether a running stage must end |
@@ -29,6 +30,7 @@ pub mod bootstrap;
 pub mod cache_verdict;
 pub mod catalogue;
 pub mod compare;
+pub mod definitions;
 pub mod distribution;
 pub mod gate;
 pub mod histogram;
