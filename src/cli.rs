@@ -63,8 +63,10 @@ pub enum Command {
     Compare(CompareArgs),
     /// Look into datasets and traces, or convert them.
     Dataset(DatasetArgs),
-    /// Rebuild the report of a run from its records.
+    /// Rebuild the report of a run from its records, also under another tool's definitions.
     Report(ReportArgs),
+    /// Show a metric over runs.
+    History(HistoryArgs),
     /// Print a JSON Schema.
     Schema(SchemaArgs),
     /// Print a shell completion script.
@@ -127,6 +129,9 @@ pub struct RunArgs {
     /// A further output, such as csv:requests.csv; may be given several times.
     #[arg(long = "sink", value_name = "KIND:TARGET")]
     pub sinks: Vec<String>,
+    /// Leave no report.html in the run directory.
+    #[arg(long)]
+    pub no_report: bool,
     /// Skip what is left when a stage does not complete or fails a check; otherwise further cells
     /// of the matrix and independent stages go on.
     #[arg(long)]
@@ -285,12 +290,46 @@ pub struct CompareArgs {
 pub struct ReportArgs {
     /// The run directory.
     pub run: PathBuf,
-    /// What to print on standard output.
-    #[arg(long, value_enum, default_value_t = OutputFormat::Text)]
-    pub format: OutputFormat,
-    /// Replace the run's summary.json and summary.csv by what its records say.
+    /// What to print.
+    #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
+    pub format: ReportFormat,
+    /// Write it to this file instead of standard output.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Percentiles of the text's table, such as 50,90,99.9.
+    #[arg(long, value_name = "P", value_delimiter = ',', value_parser = percentile)]
+    pub percentiles: Vec<f64>,
+    /// Derive the figures anew under the formulas of another tool: vllm, sglang, aiperf, guidellm,
+    /// inference-perf, llmperf, evalscope, ttft-cache, qps-benchmark, chat-replay or bench-pack.
+    #[arg(long, value_name = "TOOL")]
+    pub definitions: Option<String>,
+    /// Put the records through a sink as well, such as junit:checks.xml or csv:requests.csv; may be
+    /// given several times.
+    #[arg(long = "sink", value_name = "KIND:TARGET")]
+    pub sinks: Vec<String>,
+    /// Replace the run's summary.json, summary.csv and report.html by what its records say.
     #[arg(long)]
     pub write: bool,
+}
+
+/// Arguments of `history`.
+#[derive(Debug, Args)]
+pub struct HistoryArgs {
+    /// The folder that holds the runs.
+    #[arg(default_value = "results")]
+    pub results: PathBuf,
+    /// What to show, such as `ttft.p99` or `error_rate`.
+    #[arg(long, default_value = "ttft.p50")]
+    pub metric: String,
+    /// Only this stage, by id or as a report labels it.
+    #[arg(long)]
+    pub stage: Option<String>,
+    /// Only runs of this plan.
+    #[arg(long)]
+    pub plan: Option<String>,
+    /// How to print it.
+    #[arg(long, value_enum, default_value_t = DiagnosticFormat::Text)]
+    pub format: DiagnosticFormat,
 }
 
 /// Arguments of `schema`.
@@ -320,7 +359,26 @@ pub enum When {
     Never,
 }
 
-/// What `run` and `report` print on standard output.
+/// What `report` prints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ReportFormat {
+    /// Tables for people.
+    Text,
+    /// The summary as JSON.
+    Json,
+    /// The page with charts.
+    Html,
+    /// For a pull request or `GITHUB_STEP_SUMMARY`.
+    Markdown,
+    /// Every chart on one sheet.
+    Svg,
+    /// The same as pixels.
+    Png,
+    /// Nothing.
+    None,
+}
+
+/// What `run` prints on standard output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum OutputFormat {
     /// Tables for people.

@@ -106,7 +106,7 @@ fn read(path: &Path, metrics: &[&'static str]) -> Result<Evidence, String> {
     if let Some(log) = log {
         let mut collector = Collector::new(metrics);
         let read =
-            rebuild::lines(&log, |line| collector.line(line)).map_err(|it| it.to_string())?;
+            rebuild::lines(&log, |_, line| collector.line(line)).map_err(|it| it.to_string())?;
         if read.losses.lines == 0 {
             return Err("no line of a record log in it".to_owned());
         }

@@ -10,6 +10,7 @@ pub mod completions;
 pub mod dataset;
 pub mod explain;
 mod github;
+pub mod history;
 pub mod init;
 pub mod list;
 pub mod params;

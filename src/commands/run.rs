@@ -66,6 +66,11 @@ pub fn run(args: &RunArgs) -> anyhow::Result<u8> {
     }
     let is_taken = is_json || to_stdout.is_some();
     super::github::annotate(&super::github::thresholds(&finished.summary), is_taken);
+    if !args.no_report
+        && let Err(why) = super::report::leave_page(&finished.directory, &finished.summary)
+    {
+        eprintln!("warning: {} could not be written: {why}", super::report::PAGE);
+    }
     if let Some(problem) = &finished.unfinished {
         eprintln!("error: the run's results are not complete on disk: {problem}");
         return Ok(super::INCOMPLETE);

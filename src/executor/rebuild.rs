@@ -47,10 +47,10 @@ pub enum RebuildError {
     RunDir(#[from] RunDirError),
 }
 
-/// Hands every line of the run in `run` to `each`, in order.
-pub fn lines(run: &Path, mut each: impl FnMut(&Line)) -> Result<Read, RebuildError> {
+/// Hands every line of the run in `run` to `each`, with its number and in order.
+pub fn lines(run: &Path, mut each: impl FnMut(u64, &Line)) -> Result<Read, RebuildError> {
     let manifest = if run.is_dir() { run_dir::read_manifest(run)? } else { None };
-    let losses = record_log::read(run, |_, line| each(&line))?;
+    let losses = record_log::read(run, |seq, line| each(seq, &line))?;
     let mut end =
         manifest.as_ref().and_then(|manifest| manifest.end.clone()).unwrap_or_else(|| {
             if run_dir::is_locked(run) {
@@ -69,15 +69,9 @@ pub fn lines(run: &Path, mut each: impl FnMut(&Line)) -> Result<Read, RebuildErr
 
 /// Reads the records of the run in `run` and sums them up.
 pub fn rebuild(run: &Path) -> Result<Rebuilt, RebuildError> {
-    rebuild_with(run, |_| {})
-}
-
-/// The same; `each` sees every line too.
-pub fn rebuild_with(run: &Path, mut each: impl FnMut(&Line)) -> Result<Rebuilt, RebuildError> {
     let mut aggregator = Aggregator::new();
-    let Read { manifest, losses, end } = lines(run, |line| {
+    let Read { manifest, losses, end } = lines(run, |_, line| {
         aggregator.line(line);
-        each(line);
     })?;
     if let Some(why) = losses.data_loss() {
         aggregator.distrust(why);

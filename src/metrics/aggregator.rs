@@ -4,6 +4,7 @@
 //! each stage's summary as it ends, and the run's. Invariant: it reads nothing but lines and the
 //! [`RunEnd`], so a summary rebuilt from the log equals the one made while the run went on.
 
+use super::distribution::percentile;
 use super::gate;
 use super::quantity;
 use super::saturation;
@@ -139,6 +140,18 @@ impl Aggregator {
         let verdict = verdict::verdict(&run, &stages, end);
         let saturation = saturation::of_stages(&stages);
         Summary { schema_version: SUMMARY_VERSION, run, stages, saturation, searches, verdict }
+    }
+
+    /// The exact percentile `percent` (0 to 100) of a metric of a stage that is over.
+    pub fn percentile(&self, stage: &StageSummary, metric: &str, percent: f64) -> Option<f64> {
+        let bits = stage.rung.map(f64::to_bits);
+        let is_it = |measured: &&Measured| {
+            let summary = &measured.summary;
+            let rung = summary.rung.map(f64::to_bits);
+            summary.id == stage.id && summary.cell == stage.cell && rung == bits
+        };
+        let measured = self.slots.iter().rev().filter_map(Slot::measured).find(is_it)?;
+        percentile(measured.samples(metric), percent)
     }
 
     /// Every reason not to trust the numbers.

@@ -66,7 +66,7 @@ fn numbers(
 }
 
 /// A number out of a summary, as far as it keeps it.
-pub(super) fn number(of: &MetricRef, stage: &StageSummary) -> Option<f64> {
+pub fn number(of: &MetricRef, stage: &StageSummary) -> Option<f64> {
     let Some(aggregate) = of.aggregate else {
         return match super::catalogue::source(&of.metric)? {
             super::catalogue::Source::Stage(take) => take(stage),

@@ -18,6 +18,7 @@
 //! | [`window`] | samples → statistics of each stretch of a running stage |
 //! | [`steady`] | samples over time → the part that is in steady state |
 //! | [`saturation`] | rungs → capacity, sustainable level, advice |
+//! | [`definitions`] | records → figures under other tools' formulas |
 //! | [`compare`] | two runs → better, worse, the same, or not enough data |
 //! | [`search`] | verdicts on levels → next level to try, or the result |
 //! | [`baseline`] | summary of an earlier run → limits of `baseline ± n%` |
@@ -34,6 +35,7 @@ pub mod cache_verdict;
 pub mod catalogue;
 pub mod compare;
 pub mod contamination;
+pub mod definitions;
 pub mod distribution;
 pub mod gate;
 mod goodput;

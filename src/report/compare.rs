@@ -343,7 +343,8 @@ fn interval(difference: &Difference) -> String {
 /// A share in percent with its sign.
 fn signed(share: f64) -> String {
     let percent = share * 100.0;
-    let digits = usize::from(percent.abs() < 10.0);
+    // 9.96 is shown as 10, so that it has no more digits than 10.04.
+    let digits = usize::from(percent.abs() < 9.95);
     let text = format!("{:.digits$}", percent.abs());
     if text == "0.0" {
         return "0".to_owned();

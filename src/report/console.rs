@@ -11,11 +11,23 @@ use crate::metrics::summary::{StageSummary, Summary};
 /// Said wherever the embedded simulator answered.
 const SIMULATED: &str = "SIMULATED: the embedded simulator answered, not a real server";
 
+pub use super::table::Percentiles;
+
 /// The whole report.
 pub fn render(summary: &Summary, look: Look) -> String {
+    sections(summary, look, None)
+}
+
+/// The same with other percentiles in its table.
+pub fn render_with(summary: &Summary, look: Look, percentiles: &Percentiles) -> String {
+    sections(summary, look, Some(percentiles))
+}
+
+fn sections(summary: &Summary, look: Look, percentiles: Option<&Percentiles>) -> String {
     let stages: Vec<&StageSummary> = summary.stages.iter().filter(|stage| stage.reported).collect();
     let all: Vec<&StageSummary> = summary.stages.iter().collect();
-    let table = if stages.is_empty() { Vec::new() } else { table::render(&stages, look) };
+    let table =
+        if stages.is_empty() { Vec::new() } else { table::render(&stages, look, percentiles) };
     let notes = summary.run.notes.iter().map(|note| format!("  {}", printable(note)));
     let sections = [
         ("", header(summary, look)),

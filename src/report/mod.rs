@@ -13,6 +13,7 @@
 //! | [`chart`], [`ticks`], [`draw`], [`scene`], [`palette`] | series and axes → lines, dots and text |
 //! | [`sheet`], [`svg`], `png` | the view → one sheet of charts; a scene → a file |
 //! | [`html`], [`markdown`] | the view → a page |
+//! | [`definitions`], [`history`] | figures under other tools' names, figures over runs → text |
 //! | [`compare`] and the files behind it | runs against each other → text, markdown, a page |
 //! | [`checks_junit`], [`junit`] | the checks → test cases → XML |
 
@@ -22,9 +23,12 @@ pub mod checks_junit;
 pub mod compare;
 mod conclusion;
 pub mod console;
+pub mod definitions;
 pub mod draw;
 pub mod escape;
 mod evidence;
+mod grid;
+pub mod history;
 pub mod html;
 pub mod junit;
 pub mod look;

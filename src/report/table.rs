@@ -24,12 +24,24 @@ struct Column {
     cells: Vec<String>,
 }
 
-/// A figure taken of a distribution.
-type Figure = fn(&Distribution) -> f64;
+/// A figure of one stage: its name, when it goes, and its value for each row.
+type Figures = Vec<(String, u8, Vec<Option<f64>>)>;
+
+/// Percentiles that were asked for, and where to get them.
+pub struct Percentiles<'a> {
+    /// 0 to 100 each.
+    pub percents: &'a [f64],
+    /// The exact percentile of a stage's metric.
+    pub exact: &'a dyn Fn(&StageSummary, &str, f64) -> Option<f64>,
+}
 
 /// The table, at most as wide as the terminal if that can be had.
-pub(super) fn render(stages: &[&StageSummary], look: Look) -> Vec<String> {
-    let mut columns = columns(stages);
+pub(super) fn render(
+    stages: &[&StageSummary],
+    look: Look,
+    percentiles: Option<&Percentiles>,
+) -> Vec<String> {
+    let mut columns = columns(stages, percentiles);
     loop {
         let lines = draw(&columns, stages.len());
         let widest = lines.iter().map(|line| line.chars().count()).max().unwrap_or(0);
@@ -43,7 +55,7 @@ pub(super) fn render(stages: &[&StageSummary], look: Look) -> Vec<String> {
     }
 }
 
-fn columns(stages: &[&StageSummary]) -> Vec<Column> {
+fn columns(stages: &[&StageSummary], percentiles: Option<&Percentiles>) -> Vec<Column> {
     let text = |head: &str, goes, cell: fn(&StageSummary) -> String| Column {
         head: head.to_owned(),
         unit: String::new(),
@@ -56,14 +68,17 @@ fn columns(stages: &[&StageSummary]) -> Vec<Column> {
         text("kind", 7, |stage| printable(&stage.kind).into_owned()),
         text("requests", 0, |stage| requests(&stage.counts)),
     ];
-    columns.extend(times(
-        stages,
-        "TTFT",
-        "ttft",
-        &[("p50", 0, |d| d.p50), ("p95", 3, |d| d.p95), ("p99", 5, |d| d.p99)],
-    ));
-    columns.extend(times(stages, "TPOT", "tpot", &[("p50", 2, |d| d.p50)]));
-    columns.extend(times(stages, "E2E", "e2e", &[("p50", 1, |d| d.p50), ("p95", 4, |d| d.p95)]));
+    for (head, metric, usual) in [
+        ("TTFT", "ttft", &[("p50", 0, P50), ("p95", 3, P95), ("p99", 5, P99)][..]),
+        ("TPOT", "tpot", &[("p50", 2, P50)]),
+        ("E2E", "e2e", &[("p50", 1, P50), ("p95", 4, P95)]),
+    ] {
+        let figures = match percentiles {
+            None => kept(stages, metric, usual),
+            Some(asked) => chosen(stages, metric, asked),
+        };
+        columns.extend(times(head, &figures));
+    }
     columns.push(throughput(stages));
     columns.push(text("cache", 0, cache));
     columns.push(took(stages));
@@ -72,25 +87,43 @@ fn columns(stages: &[&StageSummary]) -> Vec<Column> {
     columns
 }
 
+/// A figure taken of a distribution.
+type Figure = fn(&Distribution) -> f64;
+const P50: Figure = |it| it.p50;
+const P95: Figure = |it| it.p95;
+const P99: Figure = |it| it.p99;
+
+/// Figures that summaries keep.
+fn kept(stages: &[&StageSummary], metric: &str, figures: &[(&str, u8, Figure)]) -> Figures {
+    let of = |figure: &Figure| -> Vec<Option<f64>> {
+        stages.iter().map(|stage| stage.metrics.get(metric).map(figure)).collect()
+    };
+    figures.iter().map(|(name, goes, figure)| ((*name).to_owned(), *goes, of(figure))).collect()
+}
+
+/// The percentiles that were asked for; the later ones go first.
+fn chosen(stages: &[&StageSummary], metric: &str, asked: &Percentiles) -> Figures {
+    let goes = |number: usize| u8::try_from(number.min(6)).unwrap_or(0);
+    let of = |percent: f64| stages.iter().map(move |stage| (asked.exact)(stage, metric, percent));
+    let percents = asked.percents.iter().enumerate();
+    percents
+        .map(|(number, percent)| (format!("p{percent}"), goes(number), of(*percent).collect()))
+        .collect()
+}
+
 /// Columns of one metric in one unit; only the first head carries the metric's name.
-fn times(
-    stages: &[&StageSummary],
-    head: &str,
-    metric: &str,
-    figures: &[(&str, u8, Figure)],
-) -> Vec<Column> {
-    let found: Vec<_> = stages.iter().map(|stage| stage.metrics.get(metric)).collect();
-    let shown = |figure: Figure| found.iter().flatten().map(move |d| figure(d));
-    let all = || figures.iter().flat_map(|(_, _, figure)| shown(*figure));
+fn times(head: &str, figures: &Figures) -> Vec<Column> {
+    let all = || figures.iter().flat_map(|(_, _, values)| values.iter().copied().flatten());
     let (unit, factor) = time_unit(all().fold(0.0, f64::max));
     let decimals = decimals(all().map(|ms| ms * factor));
-    let column = |(position, (name, goes, figure)): (usize, &(&str, u8, Figure))| Column {
-        head: if position == 0 { format!("{head} {name}") } else { (*name).to_owned() },
-        unit: unit.to_owned(),
-        right: true,
-        goes: *goes,
-        cells: found.iter().map(|d| number(d.map(|d| figure(d) * factor), decimals)).collect(),
-    };
+    let column =
+        |(position, (name, goes, values)): (usize, &(String, u8, Vec<Option<f64>>))| Column {
+            head: if position == 0 { format!("{head} {name}") } else { name.clone() },
+            unit: unit.to_owned(),
+            right: true,
+            goes: *goes,
+            cells: values.iter().map(|ms| number(ms.map(|ms| ms * factor), decimals)).collect(),
+        };
     figures.iter().enumerate().map(column).collect()
 }
 

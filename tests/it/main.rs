@@ -25,6 +25,7 @@ mod plan_schema;
 mod plans;
 mod reader;
 mod report;
+mod reporting;
 mod run;
 mod sandbox;
 mod scenarios;

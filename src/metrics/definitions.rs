@@ -1,0 +1,340 @@
+//! Other tools' names and formulas over the same records.
+//!
+//! In: a tool's word and the lines of a run. Out: that tool's figures, each with its formula.
+//! Invariants: figures are derived anew from raw stamps, never from ours; where a record does not
+//! hold what the tool would have seen, the formula says what stands in. Sources: each tool's code, as
+//! named with it.
+
+use serde::Serialize;
+
+use super::distribution::distribution;
+use super::summary::Distribution;
+use crate::record::{Line, OutcomeKind, Record};
+
+mod tools;
+
+pub use tools::{TOOLS, find};
+
+/// A tool with its definitions.
+#[derive(Debug, Clone, Copy)]
+pub struct Tool {
+    /// What `--definitions` calls it.
+    pub word: &'static str,
+    /// The tool, and where its formulas stand.
+    pub name: &'static str,
+    /// Figures of single requests.
+    pub figures: &'static [Figure],
+    /// Figures of whole stages.
+    pub totals: &'static [Total],
+}
+
+/// A figure of single requests.
+#[derive(Debug, Clone, Copy)]
+pub struct Figure {
+    /// The tool's name for it.
+    pub name: &'static str,
+    /// Its unit.
+    pub unit: &'static str,
+    /// Its formula in our stamps.
+    pub formula: &'static str,
+    /// Appends the samples of an answered request.
+    take: fn(&Answer, &mut Vec<f64>),
+}
+
+/// A figure of a whole stage.
+#[derive(Debug, Clone, Copy)]
+pub struct Total {
+    /// The tool's name for it.
+    pub name: &'static str,
+    /// Its unit.
+    pub unit: &'static str,
+    /// Its formula in our stamps.
+    pub formula: &'static str,
+    take: fn(&Sums) -> Option<f64>,
+}
+
+/// A complete answer with the stamps that every tool needs.
+struct Answer<'r> {
+    record: &'r Record,
+    sent: u64,
+}
+
+/// What the totals of a stage are made of.
+#[derive(Debug, Clone, Copy, Default)]
+struct Sums {
+    ok: u64,
+    output: u64,
+    input: u64,
+    /// Σ(end − first event), in seconds.
+    generating_s: f64,
+    first_sent: Option<u64>,
+    last_end: Option<u64>,
+    started: u64,
+    ended: u64,
+}
+
+/// A stage under a tool's definitions.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Redefined {
+    /// Stage, cell and rung.
+    pub stage: String,
+    /// The stage's kind.
+    pub kind: String,
+    /// Answered requests.
+    pub completed: u64,
+    /// Distributions by the tool's names, in its order.
+    pub figures: Vec<Named<Distribution>>,
+    /// Totals by the tool's names.
+    pub totals: Vec<Named<f64>>,
+}
+
+/// A figure with its name and formula.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Named<T> {
+    /// The tool's name for it.
+    pub name: &'static str,
+    /// Its unit.
+    pub unit: &'static str,
+    /// Its formula in our stamps.
+    pub formula: &'static str,
+    /// The figure.
+    pub value: T,
+}
+
+/// Takes the lines of a run.
+#[derive(Debug)]
+pub struct Collector {
+    tool: &'static Tool,
+    stages: Vec<Stage>,
+}
+
+#[derive(Debug)]
+struct Stage {
+    id: String,
+    kind: String,
+    cell: Option<String>,
+    rung: Option<f64>,
+    reported: bool,
+    columns: Vec<Vec<f64>>,
+    sums: Sums,
+}
+
+impl Collector {
+    /// Will derive the figures of `tool`.
+    pub fn new(tool: &'static Tool) -> Self {
+        Self { tool, stages: Vec::new() }
+    }
+
+    /// Takes one line.
+    pub fn line(&mut self, line: &Line) {
+        match line {
+            Line::StageStart(start) => self.stages.push(Stage {
+                id: start.stage.clone(),
+                kind: start.kind.clone(),
+                cell: start.cell.clone(),
+                rung: start.rung,
+                reported: start.reported,
+                columns: vec![Vec::new(); self.tool.figures.len()],
+                sums: Sums { started: start.at_ns, ended: start.at_ns, ..Sums::default() },
+            }),
+            Line::End(record) => self.record(record),
+            Line::StageEnd(end) => {
+                if let Some(stage) = self.stage(&end.stage, end.cell.as_deref(), end.rung) {
+                    stage.sums.ended = stage.sums.ended.max(end.at_ns);
+                }
+            }
+            Line::Run(_) | Line::Start(_) | Line::Flush(_) => {}
+        }
+    }
+
+    fn stage(&mut self, id: &str, cell: Option<&str>, rung: Option<f64>) -> Option<&mut Stage> {
+        let bits = rung.map(f64::to_bits);
+        self.stages.iter_mut().rfind(|stage| {
+            stage.id == id && stage.cell.as_deref() == cell && stage.rung.map(f64::to_bits) == bits
+        })
+    }
+
+    fn record(&mut self, record: &Record) {
+        let figures = self.tool.figures;
+        let Some(stage) = self.stage(&record.stage, record.cell.as_deref(), record.rung) else {
+            return;
+        };
+        let sums = &mut stage.sums;
+        sums.ended = sums.ended.max(record.end_ns.unwrap_or(0));
+        let Some(sent) = record.sent_ns else { return };
+        sums.first_sent = Some(sums.first_sent.map_or(sent, |first| first.min(sent)));
+        sums.last_end = sums.last_end.max(record.end_ns);
+        if record.outcome != OutcomeKind::Ok {
+            return;
+        }
+        let answer = Answer { record, sent };
+        sums.ok += 1;
+        sums.output += answer.output_tokens().unwrap_or(0);
+        sums.input += record.input_tokens.best().map_or(0, |(count, _)| count);
+        let first = record.first_event_ns.or(record.first_token_ns);
+        sums.generating_s += seconds(first, record.end_ns).unwrap_or(0.0);
+        for (figure, column) in figures.iter().zip(&mut stage.columns) {
+            (figure.take)(&answer, column);
+        }
+    }
+
+    /// Every reported stage that got answers.
+    pub fn finish(self) -> Vec<Redefined> {
+        let tool = self.tool;
+        let stages = self.stages.into_iter().filter(|stage| stage.reported && stage.sums.ok > 0);
+        stages.map(|stage| stage.finish(tool)).collect()
+    }
+}
+
+impl Stage {
+    fn finish(self, tool: &'static Tool) -> Redefined {
+        let cell = self.cell.map(|cell| format!("[{cell}]")).unwrap_or_default();
+        let rung = self.rung.map(|rung| format!("@{rung}")).unwrap_or_default();
+        let figures = tool.figures.iter().zip(self.columns).filter_map(|(figure, mut samples)| {
+            samples.retain(|sample| sample.is_finite());
+            samples.sort_unstable_by(f64::total_cmp);
+            let value = distribution(&samples, figure.unit)?;
+            let Figure { name, unit, formula, .. } = *figure;
+            Some(Named { name, unit, formula, value })
+        });
+        let totals = tool.totals.iter().filter_map(|total| {
+            let value = (total.take)(&self.sums).filter(|value| value.is_finite())?;
+            let Total { name, unit, formula, .. } = *total;
+            Some(Named { name, unit, formula, value })
+        });
+        Redefined {
+            stage: format!("{}{cell}{rung}", self.id),
+            kind: self.kind,
+            completed: self.sums.ok,
+            figures: figures.collect(),
+            totals: totals.collect(),
+        }
+    }
+}
+
+/// Seconds from one stamp to a later one.
+fn seconds(from: Option<u64>, to: Option<u64>) -> Option<f64> {
+    Some(to?.checked_sub(from?)? as f64 / 1e9)
+}
+
+impl Answer<'_> {
+    /// Seconds from sent to a later stamp.
+    fn after(&self, to: Option<u64>) -> Option<f64> {
+        seconds(Some(self.sent), to)
+    }
+
+    /// By usage, else by tokenizer, else by events.
+    fn output_tokens(&self) -> Option<u64> {
+        self.record.output_tokens.best().map(|(count, _)| count)
+    }
+
+    /// By tokenizer, as tools that count for themselves do, else as above.
+    fn retokenized(&self) -> Option<u64> {
+        self.record.output_tokens.tokenizer.or_else(|| self.output_tokens())
+    }
+
+    /// `seconds` over the tokens after the first.
+    fn per_later_token(seconds: Option<f64>, tokens: Option<u64>) -> Option<f64> {
+        let gaps = tokens?.checked_sub(1).filter(|gaps| *gaps > 0)?;
+        Some(seconds? / gaps as f64)
+    }
+}
+
+impl Sums {
+    fn per(count: u64, from: Option<u64>, to: Option<u64>) -> Option<f64> {
+        let seconds = seconds(from, to).filter(|seconds| *seconds > 0.0)?;
+        Some(count as f64 / seconds)
+    }
+
+    /// Over the time from the first request to the last answer.
+    fn per_span(&self, count: u64) -> Option<f64> {
+        Self::per(count, self.first_sent, self.last_end)
+    }
+
+    /// Over the stage's wall time.
+    fn per_stage(&self, count: u64) -> Option<f64> {
+        Self::per(count, Some(self.started), Some(self.ended))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::tally::fixture::{record, stage_end, stage_start};
+    use crate::record::StageState;
+
+    /// The figures of the typical record: sent 110, first event 305, first token 310 (reasoning),
+    /// first content 350, tokens at 310, 350, 350, 410, last token 410, end 430; 7 output tokens.
+    fn derived(word: &str) -> Redefined {
+        let mut collector = Collector::new(find(word).expect("a tool"));
+        collector.line(&Line::StageStart(stage_start(1)));
+        collector.line(&Line::End(Box::new(record())));
+        collector.line(&Line::StageEnd(stage_end(StageState::Completed)));
+        collector.finish().remove(0)
+    }
+
+    fn mean(found: &Redefined, name: &str) -> f64 {
+        let figure = found.figures.iter().find(|figure| figure.name == name);
+        figure.unwrap_or_else(|| panic!("{name} in {found:?}")).value.mean
+    }
+
+    fn close(found: f64, expected: f64) {
+        assert!((found - expected).abs() < 1e-6, "{found} is not {expected}");
+    }
+
+    #[test]
+    fn vllm_counts_the_role_chunk_as_the_first_token() {
+        let found = derived("vllm");
+        close(mean(&found, "ttft_ms"), 195.0);
+        close(mean(&found, "tpot_ms"), (300.0 - 195.0) / 6.0);
+        close(mean(&found, "itl_ms"), (5.0 + 40.0 + 0.0 + 60.0) / 4.0);
+        close(mean(&found, "e2el_ms"), 300.0);
+        let throughput = found.totals.iter().find(|it| it.name == "output_throughput");
+        close(throughput.expect("a total").value, 7.0 / 0.32);
+    }
+
+    #[test]
+    fn guidellms_tpot_includes_the_first_token() {
+        let found = derived("guidellm");
+        close(mean(&found, "time_per_output_token_ms"), 300.0 / 7.0);
+        close(mean(&found, "inter_token_latency_ms"), 100.0 / 6.0);
+        close(mean(&found, "time_to_first_token_ms"), 200.0);
+        close(mean(&found, "time_to_first_output_token_ms"), 240.0);
+        close(mean(&found, "request_latency"), 0.32);
+    }
+
+    #[test]
+    fn inference_perf_does_not_see_reasoning() {
+        let found = derived("inference-perf");
+        close(mean(&found, "time_to_first_token"), 0.24);
+        close(mean(&found, "time_per_output_token"), (0.32 - 0.24) / 6.0);
+        close(mean(&found, "normalized_time_per_output_token"), 0.32 / 7.0);
+    }
+
+    #[test]
+    fn aiperf_and_llmperf_differ_in_what_a_gap_is() {
+        let aiperf = derived("aiperf");
+        close(mean(&aiperf, "inter_token_latency"), 100.0 / 6.0);
+        close(mean(&aiperf, "time_to_second_token"), 40.0);
+        close(mean(&aiperf, "request_latency"), 300.0);
+        let llmperf = derived("llmperf");
+        close(mean(&llmperf, "inter_token_latency_s"), 0.3 / 4.0);
+    }
+
+    #[test]
+    fn every_tool_has_words_of_its_own_and_derives_something() {
+        for tool in TOOLS {
+            let found = derived(tool.word);
+            assert!(!found.figures.is_empty() && !found.totals.is_empty(), "{}", tool.word);
+            for (name, formula) in tool
+                .figures
+                .iter()
+                .map(|it| (it.name, it.formula))
+                .chain(tool.totals.iter().map(|it| (it.name, it.formula)))
+            {
+                assert!(!formula.is_empty(), "{} {name}", tool.word);
+            }
+        }
+        assert!(find("vLLM").is_none());
+    }
+}
