@@ -139,7 +139,7 @@ async fn ask(client: &Client, model: Option<&str>) -> Result<Server, PreflightEr
         let per_slot = props.pointer("/default_generation_settings/n_ctx").and_then(Value::as_u64);
         context_tokens = per_slot.or(context_tokens);
     }
-    let has_tokenize = tokenize::count(client, kind, &model, "one two").await.is_some();
+    let has_tokenize = tokenize::count(client, kind, &model, "one two").await.is_ok();
     Ok(Server { kind, version, model, models, context_tokens, slots, has_tokenize, warnings })
 }
 

@@ -1,6 +1,7 @@
 //! The server's own tokenizer.
 //!
-//! In: text. Out: its number of tokens, without the special tokens that a chat template adds.
+//! In: text. Out: its number of tokens, without the special tokens that a chat template adds, or why
+//! there is none. Invariant: every question ends within [`LIMIT`].
 
 use std::time::Duration;
 
@@ -9,11 +10,11 @@ use serde_json::{Value, json};
 use super::Client;
 use super::probe::{Server, ServerKind};
 
-const LIMIT: Duration = Duration::from_secs(10);
+/// Longest question.
+pub const LIMIT: Duration = Duration::from_secs(10);
 
-/// How many tokens `text` has by the server's `/tokenize`; `None` when it has no such thing or did
-/// not answer in 10 s.
-pub async fn tokenize(client: &Client, server: &Server, text: &str) -> Option<u64> {
+/// How many tokens `text` has by the server's `/tokenize`; else, in one line, why it did not say.
+pub async fn tokenize(client: &Client, server: &Server, text: &str) -> Result<u64, String> {
     count(client, server.kind, &server.model, text).await
 }
 
@@ -22,14 +23,19 @@ pub(super) async fn count(
     kind: ServerKind,
     model: &str,
     text: &str,
-) -> Option<u64> {
+) -> Result<u64, String> {
     let body = if kind == ServerKind::LlamaCpp {
         json!({ "content": text })
     } else {
         json!({ "model": model, "prompt": text, "add_special_tokens": false })
     };
-    let answer = client.post(client.root_url("tokenize"), Some(&body), LIMIT).await.ok()?;
-    let reply = answer.json().filter(|_| answer.ok())?;
+    let answer = client.post(client.root_url("tokenize"), Some(&body), LIMIT).await;
+    let answer = answer.map_err(|error| error.to_string())?;
+    if !answer.ok() {
+        return Err(answer.line());
+    }
+    let reply = answer.json().unwrap_or_default();
     let listed = || reply.get("tokens")?.as_array().map(|tokens| tokens.len() as u64);
-    reply.get("count").and_then(Value::as_u64).or_else(listed)
+    let count = reply.get("count").and_then(Value::as_u64).or_else(listed);
+    count.ok_or_else(|| "the answer has no count of tokens".to_owned())
 }

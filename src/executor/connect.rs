@@ -4,24 +4,30 @@
 //! the run must not begin. Nothing but `GET`s is sent here.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::mpsc;
+use std::time::Duration;
 
-use tokio_util::sync::CancellationToken;
+use tokio::runtime::Handle;
 use url::Url;
 
 use super::RunError;
 use super::manifest::ManifestEndpoint;
 use crate::client::Client;
 use crate::client::probe::{self, PreflightError, Server, ServerKind};
-use crate::client::tokenize::tokenize;
+use crate::client::tokenize::{self, tokenize};
 use crate::plan::{Endpoint, Plan, Target, TokenizerConfig};
 use crate::record::RunClock;
 use crate::simulator::Simulator;
+use crate::stage::Stop;
 use crate::workload::filler::filler;
 use crate::workload::store::Store;
-use crate::workload::tokenizer::Tokenizer;
+use crate::workload::tokenizer::{Silence, Tokenizer};
 
 /// Tokens of the text that the server counts once, to learn how long its tokens are.
 const SAMPLE_TOKENS: u64 = 512;
+
+/// How much longer than its limit a question to the server may take on a machine that is busy.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A reached endpoint.
 pub(super) struct Connection {
@@ -47,7 +53,7 @@ impl Connections {
         plan: &Plan,
         store: &Store,
         clock: RunClock,
-        cancel: &CancellationToken,
+        stop: &Stop,
     ) -> Result<Self, RunError> {
         let mut connections = Self { reached: Vec::new(), of_stage: Vec::new() };
         for stage in &plan.stages {
@@ -56,7 +62,7 @@ impl Connections {
             let position = if let Some(position) = known {
                 position
             } else {
-                let connection = Connection::open(&stage.endpoint, store, clock, cancel).await?;
+                let connection = Connection::open(&stage.endpoint, store, clock, stop).await?;
                 connections.reached.push(connection);
                 connections.reached.len() - 1
             };
@@ -90,6 +96,21 @@ impl Connections {
         self.reached.iter().flat_map(of).collect()
     }
 
+    /// What of the servers' side doors failed while requests ran, one line each.
+    pub(super) fn notes(&self) -> Vec<String> {
+        let note = |connection: &Connection| match &connection.tokenizer {
+            Tokenizer::Server(served) => served.failure().map(|why| {
+                format!(
+                    "endpoint `{}`: its /tokenize stopped answering ({why}); from then on lengths \
+                     of prompts are estimates, and only its usage counts their tokens",
+                    connection.endpoint.name
+                )
+            }),
+            Tokenizer::File(_) | Tokenizer::Estimate => None,
+        };
+        self.reached.iter().filter_map(note).collect()
+    }
+
     /// The endpoints for the manifest.
     pub(super) fn described(&self) -> Vec<ManifestEndpoint> {
         self.reached.iter().map(Connection::described).collect()
@@ -101,7 +122,7 @@ impl Connection {
         endpoint: &Endpoint,
         store: &Store,
         clock: RunClock,
-        cancel: &CancellationToken,
+        stop: &Stop,
     ) -> Result<Self, RunError> {
         let (url, simulator) = match &endpoint.target {
             Target::Url(url) => (url.clone(), None),
@@ -116,10 +137,12 @@ impl Connection {
         };
         let preflight = |error| RunError::Preflight { endpoint: endpoint.name.clone(), error };
         let client = Client::new(endpoint, &url, clock).map_err(|error| preflight(error.into()))?;
-        let server =
-            probe::probe(&client, endpoint.model.as_deref(), cancel).await.map_err(preflight)?;
-        let tokenizer =
-            tokenizer(&endpoint.tokenizer, store, &client, &server).await.map_err(preflight)?;
+        let server = probe::probe(&client, endpoint.model.as_deref(), &stop.drain)
+            .await
+            .map_err(preflight)?;
+        let tokenizer = tokenizer(&endpoint.tokenizer, store, (&client, &server), stop)
+            .await
+            .map_err(preflight)?;
         Ok(Self { client, server, tokenizer, endpoint: endpoint.clone(), simulator })
     }
 
@@ -141,8 +164,8 @@ impl Connection {
 async fn tokenizer(
     config: &TokenizerConfig,
     store: &Store,
-    client: &Client,
-    server: &Server,
+    (client, server): (&Client, &Server),
+    stop: &Stop,
 ) -> Result<Tokenizer, PreflightError> {
     match config {
         TokenizerConfig::File(path) => store.tokenizer(path).ok_or_else(|| PreflightError {
@@ -154,15 +177,44 @@ async fn tokenizer(
         TokenizerConfig::Auto | TokenizerConfig::Server => {
             let sample = filler(0, 0, SAMPLE_TOKENS, &Tokenizer::Estimate);
             match (tokenize(client, server, &sample).await, config) {
-                (Some(tokens), _) => Ok(Tokenizer::server_rate(&sample, tokens)),
-                (None, TokenizerConfig::Server) => Err(PreflightError {
-                    what: "the server has no working /tokenize, which `tokenizer: server` needs"
-                        .to_owned(),
+                (Ok(tokens), _) if tokens > 0 => {
+                    Ok(Tokenizer::served(asker(client, server, stop), &sample, tokens))
+                }
+                (counted, TokenizerConfig::Server) => Err(PreflightError {
+                    what: format!(
+                        "`tokenizer: server` needs a working /tokenize of the server: {}",
+                        counted.err().unwrap_or_else(|| "it counts no tokens in a text".into())
+                    ),
                     help: "use `tokenizer: auto`, or give the path of the model's tokenizer.json"
                         .to_owned(),
                 }),
-                (None, _) => Ok(Tokenizer::Estimate),
+                _ => Ok(Tokenizer::Estimate),
             }
         }
+    }
+}
+
+/// Asks the server's tokenizer from a thread that may wait.
+fn asker(
+    client: &Client,
+    server: &Server,
+    stop: &Stop,
+) -> impl Fn(&str) -> Result<u64, Silence> + Send + Sync + 'static {
+    let (client, server, cut) = (client.clone(), server.clone(), stop.cut.clone());
+    let runtime = Handle::current();
+    move |text| {
+        let (sender, answer) = mpsc::sync_channel(1);
+        let (client, server, cut) = (client.clone(), server.clone(), cut.clone());
+        let text = text.to_owned();
+        runtime.spawn(async move {
+            let counted = tokio::select! {
+                biased;
+                () = cut.cancelled() => Err(Silence::Interrupted),
+                counted = tokenize(&client, &server, &text) => counted.map_err(Silence::Failed),
+            };
+            // The one who asked waits for longer than any answer takes.
+            drop(sender.send(counted));
+        });
+        answer.recv_timeout(tokenize::LIMIT + PATIENCE).unwrap_or(Err(Silence::Interrupted))
     }
 }

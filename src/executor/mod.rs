@@ -155,6 +155,7 @@ pub async fn run(plan: &Plan, graph: &Graph, options: RunOptions) -> Result<Fini
     });
     end.signal_exit_code = signals.exit_code();
     end.notes.extend(warnings);
+    end.notes.extend(connections.notes());
     let done = recorder.finish(end)?;
     manifest.state = done.end.state;
     manifest.ended_at = Some(jiff::Timestamp::now().to_string());
@@ -179,7 +180,7 @@ struct Opened {
 async fn open(plan: &Plan, clock: RunClock, stop: &Stop) -> Result<Opened, RunError> {
     let store = Store::open(plan)?;
     let sinks = sink::open_all(&plan.sinks, Path::new("."), &Background::of(plan))?;
-    let connections = Connections::open(plan, &store, clock, &stop.drain).await?;
+    let connections = Connections::open(plan, &store, clock, stop).await?;
     Ok(Opened { store, sinks, connections })
 }
 

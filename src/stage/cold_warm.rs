@@ -3,16 +3,18 @@
 //! The two differ only in what they expect of the server's cache; prompts that must be unseen (or
 //! seen) are the workload's doing. Invariant: as many `end` lines as `requests`.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use futures::future::join_all;
+use tokio::sync::Mutex;
 
 use super::exchange::Post;
-use super::{StageContext, StageOutcome, unless_cut};
+use super::load::ahead::Ahead;
+use super::{StageContext, StageOutcome, unless_cut, unless_drained};
 use crate::client::probe;
 use crate::plan::Repeat;
 use crate::record::Outcome;
-use crate::workload::Workload;
 use crate::workload::prompt::{PromptSettings, PromptWorkload};
 use crate::workload::tokenizer::Tokenizer;
 
@@ -20,11 +22,10 @@ use crate::workload::tokenizer::Tokenizer;
 struct Shared<'a> {
     context: &'a StageContext<'a>,
     post: Post,
-    workload: &'a dyn Workload,
     tokenizer: &'a Tokenizer,
-    requests: u64,
-    next: AtomicU64,
-    is_endpoint_gone: AtomicBool,
+    ahead: Mutex<Ahead>,
+    taken: AtomicU64,
+    is_over: AtomicBool,
     any_ok: AtomicBool,
 }
 
@@ -44,27 +45,38 @@ pub(super) async fn run(context: &StageContext<'_>, repeat: &Repeat) -> StageOut
         Ok(workload) => workload,
         Err(error) => return give_up(context, repeat.requests, 0, error.to_string()).await,
     };
+    let post = Post::of(context, None);
+    let survey = repeat.distinct.min(repeat.requests);
+    let counter = Arc::new(tokenizer.clone());
+    let ahead = Ahead::surveyed(&post, workload, counter, Some(repeat.requests), survey);
+    let mut ahead = match ahead {
+        Ok(ahead) => ahead,
+        Err(error) => {
+            let reason = format!("the system gives no thread to prepare requests: {error}");
+            return give_up(context, repeat.requests, 0, reason).await;
+        }
+    };
     // A prompt that was abandoned, or a flush just done, may still keep the server busy.
     super::flush::wait_until_idle(context).await;
+    unless_drained(context, ahead.fill()).await;
 
     let shared = Shared {
         context,
-        post: Post::of(context, None),
-        workload: &workload,
+        post,
         tokenizer,
-        requests: repeat.requests,
-        next: AtomicU64::new(0),
-        is_endpoint_gone: AtomicBool::new(false),
+        ahead: Mutex::new(ahead),
+        taken: AtomicU64::new(0),
+        is_over: AtomicBool::new(false),
         any_ok: AtomicBool::new(false),
     };
     let slots = repeat.concurrency.clamp(1, repeat.requests.max(1));
     let reasons = join_all((0..slots).map(|_| slot(&shared))).await;
 
-    let sent = shared.next.load(Ordering::Relaxed).min(repeat.requests);
+    let taken = shared.taken.load(Ordering::Relaxed);
     match reasons.into_iter().flatten().next() {
-        Some(reason) => give_up(context, repeat.requests, sent, reason).await,
-        None if sent < repeat.requests => {
-            for index in sent..repeat.requests {
+        Some(reason) => give_up(context, repeat.requests, taken, reason).await,
+        None if taken < repeat.requests => {
+            for index in taken..repeat.requests {
                 shared.post.never_started(index).await;
             }
             StageOutcome::interrupted()
@@ -81,19 +93,22 @@ pub(super) async fn run(context: &StageContext<'_>, repeat: &Repeat) -> StageOut
 async fn slot(shared: &Shared<'_>) -> Option<String> {
     let Shared { context, .. } = shared;
     loop {
-        if context.stop.drain.is_cancelled() || shared.is_endpoint_gone.load(Ordering::Relaxed) {
-            return None;
-        }
-        let index = shared.next.fetch_add(1, Ordering::Relaxed);
-        if index >= shared.requests {
-            return None;
-        }
-        let ready = match shared.post.prepare(shared.workload, shared.tokenizer, index) {
+        let next = {
+            let mut ahead = shared.ahead.lock().await;
+            if shared.is_over.load(Ordering::Relaxed) {
+                return None;
+            }
+            let next = unless_drained(context, ahead.next()).await.flatten();
+            if matches!(next, Some(Ok(_))) {
+                shared.taken.fetch_add(1, Ordering::Relaxed);
+            }
+            next
+        };
+        let ready = match next? {
             Ok(ready) => ready,
             Err(error) => {
-                shared.is_endpoint_gone.store(true, Ordering::Relaxed);
-                shared.post.never_started(index).await;
-                return Some(error.to_string());
+                shared.is_over.store(true, Ordering::Relaxed);
+                return Some(error);
             }
         };
         // Without a schedule a request is due as soon as its slot is free and it is ready.
@@ -108,7 +123,7 @@ async fn slot(shared: &Shared<'_>) -> Option<String> {
         if matches!(outcome, Outcome::Connect(_) | Outcome::Stream(_) | Outcome::Timeout(_))
             && let Some(Err(error)) = unless_cut(context, probe::is_alive(context.client)).await
         {
-            shared.is_endpoint_gone.store(true, Ordering::Relaxed);
+            shared.is_over.store(true, Ordering::Relaxed);
             return Some(format!("the endpoint stopped answering: {error}"));
         }
     }
@@ -118,11 +133,11 @@ async fn slot(shared: &Shared<'_>) -> Option<String> {
 async fn give_up(
     context: &StageContext<'_>,
     requests: u64,
-    sent: u64,
+    taken: u64,
     reason: String,
 ) -> StageOutcome {
     let post = Post::of(context, None);
-    for index in sent..requests {
+    for index in taken..requests {
         post.never_started(index).await;
     }
     StageOutcome::failed(reason)

@@ -72,7 +72,7 @@ impl Post {
         self
     }
 
-    /// Renders and serialises the request with this index.
+    /// Renders, counts and serialises the request with this index. Blocks where the server counts.
     pub(super) fn prepare(
         &self,
         workload: &dyn Workload,
@@ -111,7 +111,8 @@ impl Post {
             .await;
         let exchange = self.client.send(&ready.prepared, &self.cut).await;
         let outcome = exchange.outcome.clone();
-        let record = self.record(ready, due_ns, exchange, tokenizer);
+        let output_tokens = tokens::output_counts(&exchange, tokenizer).await;
+        let record = self.record(ready, due_ns, exchange, output_tokens);
         self.records.send(Line::End(Box::new(record))).await;
         outcome
     }
@@ -167,11 +168,10 @@ impl Post {
         ready: Ready,
         due_ns: u64,
         exchange: Exchange,
-        tokenizer: &Tokenizer,
+        output_tokens: TokenCounts,
     ) -> Record {
         let mut input_tokens = ready.input_tokens;
         input_tokens.server = exchange.input_tokens;
-        let output_tokens = tokens::output_counts(&exchange, tokenizer);
         let cached_tokens =
             exchange.cached_tokens.or(exchange.timings.and_then(|timings| timings.cache_n));
         let cache = cache_verdict::of_exchange(&exchange);

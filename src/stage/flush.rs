@@ -159,8 +159,7 @@ impl Prover<'_> {
     /// Sends a canary and reads its cache state.
     async fn look(&self, canary: u64) -> Result<Sight, String> {
         let room = self.room().unwrap_or(CANARY_TOKENS);
-        let document =
-            filler(self.context.seed, canary, CANARY_TOKENS.min(room), self.context.tokenizer);
+        let document = self.document(canary, CANARY_TOKENS.min(room));
         let exchange = self.ask("canary", canary, &document).await;
         if exchange.outcome != Outcome::Ok {
             let why = exchange.error_message.or(exchange.outcome.class());
@@ -201,7 +200,7 @@ impl Prover<'_> {
                 break;
             }
             let index = round * requests + number + 1;
-            let document = filler(self.context.seed, index, size, self.context.tokenizer);
+            let document = self.document(index, size);
             let exchange = self.ask("traffic", index, &document).await;
             if exchange.outcome == Outcome::Ok {
                 sent_tokens += exchange.input_tokens.unwrap_or(size);
@@ -215,6 +214,12 @@ impl Prover<'_> {
             detail = format!("{detail}; {failed} of {requests} requests failed: {error}");
         }
         attempt(format!("traffic {requests} × {size} tokens"), failed < requests, detail)
+    }
+
+    /// A text of ours; the server may be asked how long it is.
+    fn document(&self, index: u64, tokens: u64) -> String {
+        let StageContext { seed, tokenizer, .. } = *self.context;
+        tokio::task::block_in_place(|| filler(seed, index, tokens, tokenizer))
     }
 
     /// How many foreign requests, and how long each.

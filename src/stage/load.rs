@@ -5,7 +5,7 @@
 //! the one before is in flight any more; warm-up and settling requests are recorded under ids of
 //! their own that are not reported; after a level that could not be completed no other is sent.
 
-mod ahead;
+pub(super) mod ahead;
 mod closed;
 mod lane;
 mod level;
@@ -19,7 +19,7 @@ use self::lane::{Driven, Ended, Lane};
 use self::level::Repeating;
 pub(super) use self::level::{Level, levels};
 use super::exchange::Post;
-use super::{SETTLE, SETTLE_SUFFIX, StageContext, StageOutcome};
+use super::{SETTLE, SETTLE_SUFFIX, StageContext, StageOutcome, unless_drained};
 use crate::plan::Shape;
 use crate::record::{Line, LoadLine, StageEnd, StageStart, StageState};
 use crate::workload::tokenizer::Tokenizer;
@@ -95,9 +95,10 @@ async fn warm_up(context: &StageContext<'_>, level: &Level<'_>, tokenizer: &Toke
     for index in 0..requests {
         let ready = match &workload {
             _ if context.stop.drain.is_cancelled() => Err(StageOutcome::interrupted()),
-            Ok(workload) => post
-                .prepare(workload, tokenizer, index)
-                .map_err(|error| StageOutcome::failed(error.to_string())),
+            Ok(workload) => {
+                tokio::task::block_in_place(|| post.prepare(workload, tokenizer, index))
+                    .map_err(|error| StageOutcome::failed(error.to_string()))
+            }
             Err(error) => Err(StageOutcome::failed(error.to_string())),
         };
         match ready {
@@ -144,7 +145,7 @@ async fn drive(
             return StageOutcome::failed(reason);
         }
     };
-    ahead.fill().await;
+    unless_drained(context, ahead.fill()).await;
 
     let start = Instant::now() + LEAD;
     let settle = level.measure.settle;

@@ -133,6 +133,15 @@ async fn unless_cut<T>(context: &StageContext<'_>, call: impl Future<Output = T>
     }
 }
 
+/// Waits for something of ours; `None` when nothing new is to be sent any more.
+async fn unless_drained<T>(context: &StageContext<'_>, work: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        biased;
+        () = context.stop.drain.cancelled() => None,
+        value = work => Some(value),
+    }
+}
+
 /// Leaves the lines of a stage that will not run: all it planned never started.
 pub async fn skip(context: StageContext<'_>, state: StageState, reason: &str) {
     if let Some(levels) = load::levels(context.stage) {

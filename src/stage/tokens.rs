@@ -1,31 +1,48 @@
 //! Token counts of a stage's requests and answers, by every source that is known.
 //!
 //! In: a request or an exchange, and how the endpoint's tokens are counted. Out: [`TokenCounts`].
-//! Absent is not zero, and an estimate never passes for a count.
+//! Absent is not zero, and an estimate never passes for a count. A count may mean work or a question
+//! to the server, so prompts are counted by the thread that makes them and answers by one that
+//! nobody waits for.
 
 use crate::record::{Exchange, TokenCounts};
 use crate::request::Request;
 use crate::workload::tokenizer::Tokenizer;
 
-/// Prompt tokens as our side knows them before sending.
+/// Prompt tokens as our side knows them before sending. Blocks.
 pub(super) fn input_counts(request: &Request, tokenizer: &Tokenizer) -> TokenCounts {
+    let texts = request.messages.iter().map(|message| message.content.as_str());
     TokenCounts {
         server: None,
-        tokenizer: tokenizer.is_exact().then(|| {
-            request.messages.iter().map(|message| tokenizer.count(&message.content)).sum()
-        }),
+        tokenizer: texts.map(|text| tokenizer.counted(text)).sum(),
         events: None,
         estimate: Some(Tokenizer::Estimate.count_chars(request.chars())),
     }
 }
 
 /// Generated tokens by every source.
-pub(super) fn output_counts(exchange: &Exchange, tokenizer: &Tokenizer) -> TokenCounts {
-    let has_text = !exchange.text.is_empty();
+pub(super) async fn output_counts(exchange: &Exchange, tokenizer: &Tokenizer) -> TokenCounts {
+    let text = Some(&exchange.text).filter(|text| !text.is_empty());
     TokenCounts {
         server: exchange.output_tokens,
-        tokenizer: (has_text && tokenizer.is_exact()).then(|| tokenizer.count(&exchange.text)),
+        tokenizer: match text {
+            Some(text) if !matches!(tokenizer, Tokenizer::Estimate) => {
+                let (tokenizer, text) = (tokenizer.clone(), text.clone());
+                let counting = tokio::task::spawn_blocking(move || tokenizer.counted_now(&text));
+                counting.await.ok().flatten()
+            }
+            _ => None,
+        },
         events: (!exchange.token_ns.is_empty()).then_some(exchange.token_ns.len() as u64),
-        estimate: has_text.then(|| Tokenizer::Estimate.count_chars(exchange.text.chars().count())),
+        estimate: text.map(|text| Tokenizer::Estimate.count_chars(text.chars().count())),
+    }
+}
+
+/// What counts answers while others are in flight: a question to the server for each would be load
+/// that the plan did not ask for.
+pub(super) fn under_load(tokenizer: &Tokenizer) -> Tokenizer {
+    match tokenizer {
+        Tokenizer::Server(_) => Tokenizer::Estimate,
+        Tokenizer::File(_) | Tokenizer::Estimate => tokenizer.clone(),
     }
 }

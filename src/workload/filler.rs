@@ -1,8 +1,8 @@
 //! Text that means nothing and has a given length.
 //!
 //! In: seed, index, length in tokens, and who counts. Out: prose-like English. Invariant: the same
-//! four give the same text; two indices share no beginning worth caching. With a tokenizer file the
-//! length is exact; by rate it is exact in characters.
+//! four give the same text; two indices share no beginning worth caching. Where tokens can be counted
+//! the length is exact, else it is exact in characters.
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -17,7 +17,7 @@ const MOST_ROUNDS: usize = 16;
 pub fn filler(seed: u64, index: u64, tokens: u64, tokenizer: &Tokenizer) -> String {
     let mut prose = Prose::new(keyed_rng(seed, "filler", index));
     if !tokenizer.is_exact() {
-        prose.grow(tokens as f64 * tokenizer.chars_per_token());
+        prose.grow(tokens as f64 * tokenizer.most_chars_per_token());
         return tokenizer.truncate(&prose.text, tokens);
     }
     let mut rate = tokenizer.chars_per_token();
@@ -143,9 +143,19 @@ mod tests {
     }
 
     #[test]
+    fn its_length_is_exact_by_the_servers_count() {
+        // Words are tokens, as in the vocabularies of today's models.
+        let words = |text: &str| text.split_whitespace().count() as u64;
+        let tokenizer = Tokenizer::served(move |text| Ok(words(text)), "four", 1);
+        for tokens in [1, 2, 17, 100, 1_000, 5_003] {
+            assert_eq!(words(&filler(7, tokens, tokens, &tokenizer)), tokens);
+        }
+        assert_eq!(filler(7, 0, 0, &tokenizer), "");
+    }
+
+    #[test]
     fn its_length_in_characters_is_exact_by_rate() {
         assert_eq!(filler(7, 0, 2_000, &Tokenizer::Estimate).len(), 8_000);
-        assert_eq!(filler(7, 0, 100, &Tokenizer::ServerRate(4.5)).len(), 450);
         assert_eq!(filler(7, 0, 0, &Tokenizer::Estimate), "");
     }
 

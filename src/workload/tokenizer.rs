@@ -3,19 +3,27 @@
 //! In: text. Out: how many tokens it has, or its first so many tokens. Invariant: an estimate never
 //! passes for a count: [`Tokenizer::source`] says where every number comes from.
 
+mod served;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use served::{Served, Silence};
+
 /// Characters of a token where nothing better is known.
 const CHARS_PER_TOKEN: f64 = 4.0;
+
+/// More characters than a token of prose has on average, whatever the server's tokenizer: its words
+/// have seven with the blank before them.
+const MOST_CHARS_PER_TOKEN: f64 = 12.0;
 
 /// How tokens are counted.
 #[derive(Clone)]
 pub enum Tokenizer {
     /// By a `tokenizer.json`: exact for its model.
     File(Arc<tokenizers::Tokenizer>),
-    /// By the characters per token that the server's own tokenizer gave for a sample.
-    ServerRate(f64),
+    /// By the server's own, text by text; by the rate of a sample where it is not asked.
+    Server(Arc<Served>),
     /// Four characters per token.
     Estimate,
 }
@@ -58,22 +66,47 @@ impl Tokenizer {
         Ok(Self::File(Arc::new(tokenizer)))
     }
 
-    /// Counts by the rate at which the server's tokenizer counted `tokens` in `sample`.
-    pub fn server_rate(sample: &str, tokens: u64) -> Self {
-        if sample.is_empty() || tokens == 0 {
-            return Self::Estimate;
-        }
-        Self::ServerRate(sample.chars().count() as f64 / tokens as f64)
+    /// Counts by asking the server, which found `tokens` tokens in `sample`. Asking may block, so
+    /// whoever counts, cuts or makes texts must not be a task that others wait for.
+    pub fn served(
+        ask: impl Fn(&str) -> Result<u64, Silence> + Send + Sync + 'static,
+        sample: &str,
+        tokens: u64,
+    ) -> Self {
+        Self::Server(Arc::new(Served::new(ask, sample.chars().count(), tokens)))
     }
 
-    /// Tokens of `text`, without any that a template or model would add around it.
+    /// Tokens of `text`, without any that a template or model would add around it; by rate where
+    /// they can't be counted.
     pub fn count(&self, text: &str) -> u64 {
+        self.counted(text).unwrap_or_else(|| self.count_chars(text.chars().count()))
+    }
+
+    /// Tokens of `text` if they are counted and not estimated.
+    pub fn counted(&self, text: &str) -> Option<u64> {
         match self {
             // The fast form gives the same tokens and no offsets.
-            Self::File(tokenizer) => tokenizer
-                .encode_fast(text, false)
-                .map_or_else(|_| Self::Estimate.count(text), |encoding| encoding.len() as u64),
-            Self::ServerRate(_) | Self::Estimate => self.count_chars(text.chars().count()),
+            Self::File(tokenizer) => {
+                tokenizer.encode_fast(text, false).ok().map(|encoding| encoding.len() as u64)
+            }
+            Self::Server(served) => served.count(text),
+            Self::Estimate => None,
+        }
+    }
+
+    /// Tokens of an answer just received, if they can be counted: the server is asked even while it
+    /// is left alone otherwise.
+    pub fn counted_now(&self, text: &str) -> Option<u64> {
+        match self {
+            Self::Server(served) => served.count_now(text),
+            Self::File(_) | Self::Estimate => self.counted(text),
+        }
+    }
+
+    /// Leaves the server alone, or asks it again.
+    pub fn rest(&self, is_resting: bool) {
+        if let Self::Server(served) = self {
+            served.rest(is_resting);
         }
     }
 
@@ -87,14 +120,15 @@ impl Tokenizer {
     pub fn truncate(&self, text: &str, tokens: u64) -> String {
         match self {
             Self::File(tokenizer) => self.truncate_exactly(tokenizer, text, tokens),
-            Self::ServerRate(_) | Self::Estimate => {
+            Self::Server(served) => text[..served.cut(text, tokens)].to_owned(),
+            Self::Estimate => {
                 let chars = as_count((tokens as f64 * self.chars_per_token()).floor());
                 text.chars().take(usize::try_from(chars).unwrap_or(usize::MAX)).collect()
             }
         }
     }
 
-    /// Whether counts are the model's own.
+    /// Whether every count is the model's own and costs no question.
     pub fn is_exact(&self) -> bool {
         matches!(self, Self::File(_))
     }
@@ -103,7 +137,7 @@ impl Tokenizer {
     pub fn source(&self) -> &'static str {
         match self {
             Self::File(_) => "tokenizer",
-            Self::ServerRate(_) => "server",
+            Self::Server(_) => "server",
             Self::Estimate => "estimate",
         }
     }
@@ -111,8 +145,16 @@ impl Tokenizer {
     /// Characters per token where counts go by rate (and a first guess where they don't).
     pub(super) fn chars_per_token(&self) -> f64 {
         match self {
-            Self::ServerRate(rate) => *rate,
+            Self::Server(served) => served.chars_per_token(),
             Self::File(_) | Self::Estimate => CHARS_PER_TOKEN,
+        }
+    }
+
+    /// Characters of prose that are sure to have a token where it is cut by counting.
+    pub(super) fn most_chars_per_token(&self) -> f64 {
+        match self {
+            Self::Server(_) => MOST_CHARS_PER_TOKEN,
+            Self::File(_) | Self::Estimate => self.chars_per_token(),
         }
     }
 
@@ -147,7 +189,7 @@ impl std::fmt::Debug for Tokenizer {
     /// A vocabulary is of no use in a message.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::ServerRate(rate) => write!(f, "ServerRate({rate})"),
+            Self::Server(served) => write!(f, "Server(~{})", served.chars_per_token()),
             Self::File(_) | Self::Estimate => f.write_str(self.source()),
         }
     }
@@ -184,7 +226,7 @@ mod tests {
 
     #[test]
     fn a_short_text_is_left_alone() {
-        for tokenizer in [bundled(), Tokenizer::Estimate, Tokenizer::ServerRate(3.3)] {
+        for tokenizer in [bundled(), Tokenizer::Estimate, four_letters()] {
             assert_eq!(tokenizer.truncate("A few words.", 1_000), "A few words.");
             assert_eq!(tokenizer.truncate("", 5), "");
             assert_eq!(tokenizer.count(""), 0);
@@ -209,14 +251,25 @@ mod tests {
         assert_eq!(Tokenizer::Estimate.truncate("żółw płynie", 2), "żółw pły");
     }
 
+    /// A server whose tokens have four characters, whatever its sample said.
+    fn four_letters() -> Tokenizer {
+        let ask = |text: &str| Ok(text.chars().count().div_ceil(4) as u64);
+        Tokenizer::served(ask, "ten chars!", 4)
+    }
+
     #[test]
-    fn a_server_rate_comes_from_its_sample() {
-        let tokenizer = Tokenizer::server_rate("ten chars!", 4);
+    fn a_server_counts_each_text_and_its_sample_stands_in_while_it_rests() {
+        let tokenizer = four_letters();
         assert_eq!(tokenizer.count("five!"), 2);
-        assert_eq!(tokenizer.truncate("ten chars!", 2), "ten c");
+        assert_eq!(tokenizer.truncate("more than ten chars!", 2), "more tha");
         assert_eq!(tokenizer.source(), "server");
         assert!(!tokenizer.is_exact());
-        assert_eq!(Tokenizer::server_rate("", 0).source(), "estimate");
+        tokenizer.rest(true);
+        assert_eq!(tokenizer.counted("ten chars!"), None);
+        assert_eq!(tokenizer.count("ten chars!"), 4);
+        assert_eq!(tokenizer.counted_now("ten chars!"), Some(3));
+        assert_eq!(tokenizer.truncate("some other text", 2), "some ");
+        assert_eq!(Tokenizer::Estimate.counted("text"), None);
     }
 
     #[test]

@@ -15,6 +15,7 @@ use super::level::Level;
 use crate::client::{Client, probe};
 use crate::record::Outcome;
 use crate::stage::exchange::{Post, Ready};
+use crate::stage::tokens::under_load;
 use crate::stage::{SETTLE_SUFFIX, StageContext};
 use crate::workload::tokenizer::Tokenizer;
 
@@ -81,7 +82,7 @@ impl Lane {
             settle_until_ns: if settle.is_zero() { 0 } else { context.clock.ns(start + settle) },
             settling_count: AtomicU64::new(0),
             client: context.client.clone(),
-            tokenizer,
+            tokenizer: Arc::new(under_load(&tokenizer)),
             start,
             drain: context.stop.drain.child_token(),
             cut,

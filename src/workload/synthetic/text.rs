@@ -290,7 +290,7 @@ mod tests {
         [
             Tokenizer::from_file(bundled).unwrap(),
             Tokenizer::Estimate,
-            Tokenizer::server_rate("ten chars!", 3),
+            Tokenizer::served(|text| Ok(text.chars().count().div_ceil(3) as u64), "ten chars!", 3),
         ]
     }
 

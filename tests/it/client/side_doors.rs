@@ -58,7 +58,7 @@ async fn vllm_is_recognised_with_version_context_and_tokenizer() {
     assert_eq!((found.context_tokens, found.slots, found.has_tokenize), (Some(8192), None, true));
     assert_eq!(found.models, ["llama-8b", "qwen"]);
     let client = client(&endpoint(&server.url()));
-    assert_eq!(tokenize(&client, &found, "hello world").await, Some(2));
+    assert_eq!(tokenize(&client, &found, "hello world").await, Ok(2));
     let asked = server.requests().pop().unwrap();
     assert!(
         asked.contains("\"prompt\":\"hello world\"") && asked.contains("\"model\":\"llama-8b\"")
