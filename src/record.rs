@@ -173,7 +173,7 @@ pub struct TokenCounts {
     /// The server's `usage`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server: Option<u64>,
-    /// The configured tokenizer.
+    /// The endpoint's `tokenizer`: the texts of the messages, without the chat template.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokenizer: Option<u64>,
     /// Token-bearing stream events.

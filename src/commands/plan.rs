@@ -1,8 +1,12 @@
 //! `runner plan PLAN`: the plan as it will run, with nothing sent.
 
+mod estimate;
+
 use std::fmt::Write as _;
 
 use serde_json::json;
+
+use estimate::Estimate;
 
 use crate::cli::{PlanArgs, PlanFormat};
 use crate::graph::{Graph, describe};
@@ -19,83 +23,26 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<u8> {
         Err(code) => return Ok(code),
     };
     let (plan, graph) = (&ready.loaded.plan, &ready.graph);
+    let estimates = match estimate::all(plan) {
+        Ok(estimates) => estimates,
+        Err(why) => {
+            eprintln!("error: {}", ready.loaded.redactor.redact(&why));
+            return Ok(super::PLAN_INVALID);
+        }
+    };
     super::print(&match args.format {
-        PlanFormat::Text => text(plan, graph),
+        PlanFormat::Text => text(plan, graph, &estimates),
         PlanFormat::Mermaid => graph.to_mermaid(plan),
         PlanFormat::Dot => graph.to_dot(plan),
-        PlanFormat::Json => format!("{}\n", serde_json::to_string_pretty(&document(plan))?),
+        PlanFormat::Json => {
+            format!("{}\n", serde_json::to_string_pretty(&document(plan, &estimates))?)
+        }
     });
     Ok(super::PASS)
 }
 
 /// More cells than this are only counted in the text form.
 const MOST_CELLS: usize = 20;
-
-/// What a stage will cost: requests, prompt tokens and at most so many generated ones.
-#[derive(Debug, Clone, Copy, Default)]
-struct Estimate {
-    requests: u64,
-    input_tokens: u64,
-    /// `None` when the server decides.
-    output_tokens: Option<u64>,
-}
-
-impl Estimate {
-    fn of(stage: &Stage) -> Self {
-        let requests = stage.action.planned() + warmup(&stage.action);
-        let Some(prompt) = stage.action.prompt() else {
-            return Self { output_tokens: Some(0), ..Self::default() };
-        };
-        Self {
-            requests,
-            input_tokens: requests.saturating_mul(prompt_tokens(prompt)),
-            output_tokens: generated(prompt).map(|tokens| tokens.saturating_mul(requests)),
-        }
-    }
-
-    fn plus(self, other: Self) -> Self {
-        Self {
-            requests: self.requests + other.requests,
-            input_tokens: self.input_tokens + other.input_tokens,
-            output_tokens: self.output_tokens.zip(other.output_tokens).map(|(a, b)| a + b),
-        }
-    }
-
-    fn in_words(self) -> String {
-        let output = match self.output_tokens {
-            Some(tokens) => format!("at most {} generated", grouped(tokens)),
-            None => "generated tokens up to the server".into(),
-        };
-        format!(
-            "{} requests, about {} prompt tokens, {output}",
-            grouped(self.requests),
-            grouped(self.input_tokens)
-        )
-    }
-}
-
-/// Requests that a stage sends before those that count.
-fn warmup(action: &Action) -> u64 {
-    match action {
-        Action::Load(load) => load.traffic.warmup_requests,
-        Action::QpsLadder(ladder) => ladder.traffic.warmup_requests,
-        Action::ConcurrencyRamp(ramp) => ramp.traffic.warmup_requests,
-        Action::Cold(_) | Action::Warm(_) | Action::Flush(_) | Action::Pause(_) => 0,
-    }
-}
-
-/// Prompt tokens of one request: the document's length plus a quarter of the other characters.
-fn prompt_tokens(prompt: &Prompt) -> u64 {
-    if let Some(config) = &prompt.synthetic {
-        return synthetic_tokens(config).0;
-    }
-    let chars: usize = prompt.messages.iter().map(|message| message.content.chars().count()).sum();
-    let context = prompt
-        .context
-        .as_ref()
-        .map_or(0, |context| context.tokens.or(context.max_ctx_tokens).unwrap_or_default());
-    context + chars.div_ceil(4) as u64
-}
 
 /// Tokens to generate for one request, at most or on average; `None` when the server decides.
 fn generated(prompt: &Prompt) -> Option<u64> {
@@ -126,7 +73,7 @@ fn whole(tokens: f64) -> u64 {
     tokens.round() as u64
 }
 
-fn text(plan: &Plan, graph: &Graph) -> String {
+fn text(plan: &Plan, graph: &Graph, estimates: &[Estimate]) -> String {
     let mut out = String::new();
     let _ = writeln!(out, "{}", plan.name);
     if let Some(description) = &plan.description {
@@ -152,11 +99,10 @@ fn text(plan: &Plan, graph: &Graph) -> String {
     }
     let shown_most = plan.cells.get(MOST_CELLS - 1).map_or(0, |cell| cell.number);
     let width = plan.stages.iter().map(|stage| stage.id.chars().count()).max().unwrap_or(0);
-    let mut total = Estimate { output_tokens: Some(0), ..Estimate::default() };
+    let mut total = Estimate::none();
     let mut shown: Option<&str> = None;
-    for (node, stage) in plan.stages.iter().enumerate() {
-        let estimate = Estimate::of(stage);
-        total = total.plus(estimate);
+    for (node, (stage, estimate)) in plan.stages.iter().zip(estimates).enumerate() {
+        total = total.plus(*estimate);
         if let Some(cell) = &stage.cell {
             if cell.number > shown_most && plan.cells.len() > MOST_CELLS {
                 continue;
@@ -185,7 +131,7 @@ fn text(plan: &Plan, graph: &Graph) -> String {
                 grouped(all)
             );
         }
-        if estimate.requests > 0 {
+        if estimate.is_something() {
             let _ = writeln!(out, "  {:<width$}    {}", "", estimate.in_words());
         }
         for threshold in &stage.thresholds {
@@ -207,22 +153,25 @@ fn text(plan: &Plan, graph: &Graph) -> String {
     if plan.cells.len() > MOST_CELLS {
         let _ = writeln!(out, "\n… and {} more cells", plan.cells.len() - MOST_CELLS);
     }
-    let _ = writeln!(out, "\nestimate\n  {}", total.in_words());
-    let flushes = plan.stages.iter().any(|stage| matches!(stage.action, Action::Flush(_)));
-    if flushes {
+    let _ = writeln!(out, "\nestimate\n  {}", total.sum_in_words());
+    if total.each.is_some() {
         let _ =
-            writeln!(out, "  flush stages send canary prompts (and foreign traffic) of their own");
+            writeln!(out, "  and what stages without a number of requests get done in their time");
     }
     out
 }
 
-/// The plan as `--format json` has it.
-pub(super) fn document(plan: &Plan) -> serde_json::Value {
+/// The plan as `--format json` has it, with its estimates.
+pub(super) fn resolved(plan: &Plan) -> Result<serde_json::Value, String> {
+    Ok(document(plan, &estimate::all(plan)?))
+}
+
+fn document(plan: &Plan, estimates: &[Estimate]) -> serde_json::Value {
     let stages: Vec<_> = plan
         .stages
         .iter()
-        .map(|stage| {
-            let estimate = Estimate::of(stage);
+        .zip(estimates)
+        .map(|(stage, estimate)| {
             json!({
                 "id": stage.id,
                 "cell": stage.cell_id(),
@@ -246,6 +195,11 @@ pub(super) fn document(plan: &Plan) -> serde_json::Value {
                 "requests": estimate.requests,
                 "estimated_input_tokens": estimate.input_tokens,
                 "estimated_output_tokens": estimate.output_tokens,
+                "estimated_input_tokens_each": estimate.each,
+                "perhaps_foreign_traffic": (estimate.traffic.0 > 0).then(|| json!({
+                    "requests": estimate.traffic.0,
+                    "input_tokens": estimate.traffic.1,
+                })),
                 "thresholds": stage.thresholds.iter().map(|threshold| json!({
                     "check": threshold.check,
                     "level": threshold.level,

@@ -164,7 +164,10 @@ fn refusal(
 
 fn misresolved(plan: &Plan, graph: &Graph, case: &TestCase) -> Vec<String> {
     let mut failures = Vec::new();
-    let document = super::plan::document(plan);
+    let document = match super::plan::resolved(plan) {
+        Ok(document) => document,
+        Err(why) => return vec![why],
+    };
     for (pointer, wanted) in &case.expect.resolved {
         match document.pointer(pointer) {
             None => failures.push(format!("{pointer}: nothing there, expected {wanted}")),

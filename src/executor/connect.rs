@@ -106,7 +106,7 @@ impl Connections {
                     connection.endpoint.name
                 )
             }),
-            Tokenizer::File(_) | Tokenizer::Estimate => None,
+            Tokenizer::File(_) | Tokenizer::Rate(_) | Tokenizer::Estimate => None,
         };
         self.reached.iter().filter_map(note).collect()
     }

@@ -75,6 +75,10 @@ pub(super) async fn run(context: &StageContext<'_>, repeat: &Repeat) -> StageOut
     let taken = shared.taken.load(Ordering::Relaxed);
     match reasons.into_iter().flatten().next() {
         Some(reason) => give_up(context, repeat.requests, taken, reason).await,
+        None if taken < repeat.requests && !context.stop.drain.is_cancelled() => {
+            let reason = "the thread that prepares requests ended".to_owned();
+            give_up(context, repeat.requests, taken, reason).await
+        }
         None if taken < repeat.requests => {
             for index in taken..repeat.requests {
                 shared.post.never_started(index).await;

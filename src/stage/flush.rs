@@ -9,6 +9,7 @@
 
 use std::time::Duration;
 
+use super::flush_cost::{self, CANARY_TOKENS, room};
 use super::{StageContext, StageOutcome, unless_cut};
 use crate::client::flush as control;
 use crate::metrics::cache_verdict;
@@ -18,20 +19,8 @@ use crate::request::{Message, Request};
 use crate::workload::filler::filler;
 use crate::workload::prompt::nonce;
 
-/// Length of a canary: several blocks of the coarsest cache seen (vLLM on CPU: 128 tokens), and so
-/// long that the chat template's own prefix is under the tenth from which on llama.cpp takes a slot
-/// for its likeness instead of the least recently used one.
-const CANARY_TOKENS: u64 = 400;
-
 /// The most prompts sent to push a canary out of a server's slots.
 const MAX_SLOTS: u64 = 64;
-
-/// The first seed's flush: ten one-token completions over a filler of 100,000 characters.
-const TRAFFIC_REQUESTS: u64 = 10;
-const TRAFFIC_CHARS: u64 = 100_000;
-
-/// Tokens kept free for template and answer in a filler that fills the server's context.
-const TRAFFIC_MARGIN: u64 = 128;
 
 /// How long a server may take to finish what it still does for earlier requests.
 const IDLE_LIMIT: Duration = Duration::from_secs(30);
@@ -158,7 +147,7 @@ impl Prover<'_> {
 
     /// Sends a canary and reads its cache state.
     async fn look(&self, canary: u64) -> Result<Sight, String> {
-        let room = self.room().unwrap_or(CANARY_TOKENS);
+        let room = room(self.context.server.context_tokens).unwrap_or(CANARY_TOKENS);
         let document = self.document(canary, CANARY_TOKENS.min(room));
         let exchange = self.ask("canary", canary, &document).await;
         if exchange.outcome != Outcome::Ok {
@@ -191,7 +180,7 @@ impl Prover<'_> {
 
     /// Foreign prompts, none like another.
     async fn by_traffic(&self, round: u64) -> FlushAttempt {
-        let (requests, size) = self.traffic_plan();
+        let (requests, size) = flush_cost::traffic(self.flush, self.context.server.context_tokens);
         let mut sent_tokens = 0;
         let mut failed = 0;
         let mut last_error = None;
@@ -220,24 +209,6 @@ impl Prover<'_> {
     fn document(&self, index: u64, tokens: u64) -> String {
         let StageContext { seed, tokenizer, .. } = *self.context;
         tokio::task::block_in_place(|| filler(seed, index, tokens, tokenizer))
-    }
-
-    /// How many foreign requests, and how long each.
-    fn traffic_plan(&self) -> (u64, u64) {
-        let room = self.room().unwrap_or(u64::MAX);
-        match self.flush.tokens {
-            Some(total) => {
-                let size = (total / TRAFFIC_REQUESTS).clamp(1, room);
-                (total.div_ceil(size), size)
-            }
-            None => (TRAFFIC_REQUESTS, (TRAFFIC_CHARS / 4).min(room)),
-        }
-    }
-
-    /// Tokens of filler that fit into the server's context, when it is known.
-    fn room(&self) -> Option<u64> {
-        let context = self.context.server.context_tokens?;
-        Some(context.saturating_sub(TRAFFIC_MARGIN).max(1))
     }
 
     /// A one-token completion over `document`, opened by a nonce of its own.

@@ -8,6 +8,7 @@
 mod cold_warm;
 mod exchange;
 mod flush;
+pub mod flush_cost;
 mod load;
 mod tokens;
 

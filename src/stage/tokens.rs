@@ -26,7 +26,7 @@ pub(super) async fn output_counts(exchange: &Exchange, tokenizer: &Tokenizer) ->
     TokenCounts {
         server: exchange.output_tokens,
         tokenizer: match text {
-            Some(text) if !matches!(tokenizer, Tokenizer::Estimate) => {
+            Some(text) if matches!(tokenizer, Tokenizer::File(_) | Tokenizer::Server(_)) => {
                 let (tokenizer, text) = (tokenizer.clone(), text.clone());
                 let counting = tokio::task::spawn_blocking(move || tokenizer.counted_now(&text));
                 counting.await.ok().flatten()
@@ -35,14 +35,5 @@ pub(super) async fn output_counts(exchange: &Exchange, tokenizer: &Tokenizer) ->
         },
         events: (!exchange.token_ns.is_empty()).then_some(exchange.token_ns.len() as u64),
         estimate: text.map(|text| Tokenizer::Estimate.count_chars(text.chars().count())),
-    }
-}
-
-/// What counts answers while others are in flight: a question to the server for each would be load
-/// that the plan did not ask for.
-pub(super) fn under_load(tokenizer: &Tokenizer) -> Tokenizer {
-    match tokenizer {
-        Tokenizer::Server(_) => Tokenizer::Estimate,
-        Tokenizer::File(_) | Tokenizer::Estimate => tokenizer.clone(),
     }
 }

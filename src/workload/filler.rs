@@ -156,6 +156,7 @@ mod tests {
     #[test]
     fn its_length_in_characters_is_exact_by_rate() {
         assert_eq!(filler(7, 0, 2_000, &Tokenizer::Estimate).len(), 8_000);
+        assert_eq!(filler(7, 0, 100, &Tokenizer::Rate(4.5)).len(), 450);
         assert_eq!(filler(7, 0, 0, &Tokenizer::Estimate), "");
     }
 

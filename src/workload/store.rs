@@ -42,8 +42,16 @@ impl Store {
     pub fn open(plan: &Plan) -> Result<Self, StoreError> {
         let mut store = Self::default();
         for stage in &plan.stages {
-            store.add(stage)?;
+            store.add_tokenizer(stage)?;
+            store.add_texts(stage)?;
         }
+        Ok(store)
+    }
+
+    /// The same without tokenizers, to look at prompts and not to count them.
+    pub fn texts(plan: &Plan) -> Result<Self, StoreError> {
+        let mut store = Self::default();
+        plan.stages.iter().try_for_each(|stage| store.add_texts(stage))?;
         Ok(store)
     }
 
@@ -63,7 +71,7 @@ impl Store {
         known.map(|(_, rows)| Arc::clone(rows))
     }
 
-    fn add(&mut self, stage: &Stage) -> Result<(), StoreError> {
+    fn add_tokenizer(&mut self, stage: &Stage) -> Result<(), StoreError> {
         if let TokenizerConfig::File(path) = &stage.endpoint.tokenizer
             && !self.tokenizers.contains_key(path)
         {
@@ -80,6 +88,10 @@ impl Store {
             })?;
             self.tokenizers.insert(path.clone(), read);
         }
+        Ok(())
+    }
+
+    fn add_texts(&mut self, stage: &Stage) -> Result<(), StoreError> {
         let Some(prompt) = stage.action.prompt() else { return Ok(()) };
         let wrong = |key, problem, help| StoreError {
             owner: format!("stage `{}` at {}", stage.id, stage.location),

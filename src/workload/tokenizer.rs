@@ -24,6 +24,8 @@ pub enum Tokenizer {
     File(Arc<tokenizers::Tokenizer>),
     /// By the server's own, text by text; by the rate of a sample where it is not asked.
     Server(Arc<Served>),
+    /// By that rate alone, in characters per token: asks nothing, and is the same whenever it is asked.
+    Rate(f64),
     /// Four characters per token.
     Estimate,
 }
@@ -90,7 +92,7 @@ impl Tokenizer {
                 tokenizer.encode_fast(text, false).ok().map(|encoding| encoding.len() as u64)
             }
             Self::Server(served) => served.count(text),
-            Self::Estimate => None,
+            Self::Rate(_) | Self::Estimate => None,
         }
     }
 
@@ -99,7 +101,17 @@ impl Tokenizer {
     pub fn counted_now(&self, text: &str) -> Option<u64> {
         match self {
             Self::Server(served) => served.count_now(text),
-            Self::File(_) | Self::Estimate => self.counted(text),
+            Self::File(_) | Self::Rate(_) | Self::Estimate => self.counted(text),
+        }
+    }
+
+    /// The same without questions, for texts made while others are measured: their length must not
+    /// depend on whether there was time to ask.
+    #[must_use]
+    pub fn without_asking(&self) -> Self {
+        match self {
+            Self::Server(served) => Self::Rate(served.chars_per_token()),
+            Self::File(_) | Self::Rate(_) | Self::Estimate => self.clone(),
         }
     }
 
@@ -121,7 +133,7 @@ impl Tokenizer {
         match self {
             Self::File(tokenizer) => self.truncate_exactly(tokenizer, text, tokens),
             Self::Server(served) => text[..served.cut(text, tokens)].to_owned(),
-            Self::Estimate => {
+            Self::Rate(_) | Self::Estimate => {
                 let chars = as_count((tokens as f64 * self.chars_per_token()).floor());
                 text.chars().take(usize::try_from(chars).unwrap_or(usize::MAX)).collect()
             }
@@ -138,6 +150,7 @@ impl Tokenizer {
         match self {
             Self::File(_) => "tokenizer",
             Self::Server(_) => "server",
+            Self::Rate(_) => "server rate",
             Self::Estimate => "estimate",
         }
     }
@@ -146,6 +159,7 @@ impl Tokenizer {
     pub(super) fn chars_per_token(&self) -> f64 {
         match self {
             Self::Server(served) => served.chars_per_token(),
+            Self::Rate(rate) => *rate,
             Self::File(_) | Self::Estimate => CHARS_PER_TOKEN,
         }
     }
@@ -154,7 +168,7 @@ impl Tokenizer {
     pub(super) fn most_chars_per_token(&self) -> f64 {
         match self {
             Self::Server(_) => MOST_CHARS_PER_TOKEN,
-            Self::File(_) | Self::Estimate => self.chars_per_token(),
+            Self::File(_) | Self::Rate(_) | Self::Estimate => self.chars_per_token(),
         }
     }
 
@@ -190,6 +204,7 @@ impl std::fmt::Debug for Tokenizer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Server(served) => write!(f, "Server(~{})", served.chars_per_token()),
+            Self::Rate(rate) => write!(f, "Rate({rate})"),
             Self::File(_) | Self::Estimate => f.write_str(self.source()),
         }
     }
@@ -261,7 +276,7 @@ mod tests {
     fn a_server_counts_each_text_and_its_sample_stands_in_while_it_rests() {
         let tokenizer = four_letters();
         assert_eq!(tokenizer.count("five!"), 2);
-        assert_eq!(tokenizer.truncate("more than ten chars!", 2), "more tha");
+        assert_eq!(tokenizer.count(&tokenizer.truncate("more than ten chars!", 2)), 2);
         assert_eq!(tokenizer.source(), "server");
         assert!(!tokenizer.is_exact());
         tokenizer.rest(true);
@@ -269,6 +284,9 @@ mod tests {
         assert_eq!(tokenizer.count("ten chars!"), 4);
         assert_eq!(tokenizer.counted_now("ten chars!"), Some(3));
         assert_eq!(tokenizer.truncate("some other text", 2), "some ");
+        let by_rate = tokenizer.without_asking();
+        assert_eq!((by_rate.counted("ten chars!"), by_rate.count("ten chars!")), (None, 4));
+        assert_eq!(by_rate.truncate("some other text", 2), "some ");
         assert_eq!(Tokenizer::Estimate.counted("text"), None);
     }
 

@@ -10,6 +10,7 @@ mod compose;
 mod contexts;
 mod datasets;
 mod dialects;
+mod estimates;
 mod evidence;
 mod faulty_server;
 mod flush;

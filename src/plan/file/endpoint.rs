@@ -47,7 +47,8 @@ pub(crate) struct EndpointKeys {
     /// Proxy URL; proxy variables of the environment are ignored.
     pub(crate) proxy: Option<Spanned<String>>,
     /// How tokens are counted on our side: `auto` (the server's `/tokenize`, else the estimate),
-    /// `server`, `estimate` (four characters per token), or the path of a `tokenizer.json`.
+    /// `server`, `estimate` (four characters per token), or the path of a `tokenizer.json`. The
+    /// server is asked before the first request of a stage and not while requests are measured.
     pub(crate) tokenizer: Option<Spanned<String>>,
 }
 

@@ -172,7 +172,8 @@ pub(crate) struct ContextKeys {
     /// `filler` (words, different for each request; the default), `bundled` (a document that
     /// ships with runner), or the path of a text file.
     pub(crate) from: Option<Spanned<String>>,
-    /// Its length in tokens; the whole document unless given.
+    /// Its length in tokens, as the endpoint's `tokenizer` counts them; the whole document unless
+    /// given.
     pub(crate) tokens: Option<Spanned<Count>>,
     /// The model's context length; the document is cut so that it fits, with 2,048 tokens to
     /// spare.

@@ -68,6 +68,16 @@ pub struct Plan {
     pub resolved: serde_json::Value,
 }
 
+impl Plan {
+    /// The params as a stage's templates see them, those of its cell over the plan's. Secrets stay
+    /// out: a prompt is no place for them.
+    pub fn template_params(&self, stage: &Stage) -> serde_json::Value {
+        let own = stage.cell.iter().flat_map(|cell| &cell.params);
+        let visible = self.params.iter().chain(own).filter(|param| !param.secret);
+        visible.map(|param| (param.name.clone(), param.value.clone())).collect()
+    }
+}
+
 /// How the nonce that opens every cold prompt is chosen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Nonce {

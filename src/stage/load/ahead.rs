@@ -35,8 +35,8 @@ pub(in crate::stage) struct Ahead {
 
 impl Ahead {
     /// Begins with request 0; ends after `count` of them, if there is a count. Fails only when the
-    /// system gives no thread. Where the server counts tokens, it counts what is ready before the
-    /// first is due; there is no end to prompts under load.
+    /// system gives no thread. Where the server counts tokens, it counts those that are ready before
+    /// the first is due and no others: load may go on for as long as it likes.
     pub(in crate::stage) fn start(
         post: &Post,
         workload: impl Workload + 'static,

@@ -15,7 +15,6 @@ use super::level::Level;
 use crate::client::{Client, probe};
 use crate::record::Outcome;
 use crate::stage::exchange::{Post, Ready};
-use crate::stage::tokens::under_load;
 use crate::stage::{SETTLE_SUFFIX, StageContext};
 use crate::workload::tokenizer::Tokenizer;
 
@@ -82,7 +81,8 @@ impl Lane {
             settle_until_ns: if settle.is_zero() { 0 } else { context.clock.ns(start + settle) },
             settling_count: AtomicU64::new(0),
             client: context.client.clone(),
-            tokenizer: Arc::new(under_load(&tokenizer)),
+            // A question for each answer would be load that the plan did not ask for.
+            tokenizer: Arc::new(tokenizer.without_asking()),
             start,
             drain: context.stop.drain.child_token(),
             cut,

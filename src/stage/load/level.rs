@@ -146,7 +146,12 @@ impl Repeating {
             nonce_key: key.to_owned(),
         };
         Ok(Self {
-            prompts: PromptWorkload::new(&repeat, &settings, context.store, tokenizer.clone())?,
+            prompts: PromptWorkload::new(
+                &repeat,
+                &settings,
+                context.store,
+                tokenizer.without_asking(),
+            )?,
             repeats: Repeats::new(level.traffic.repeat_ratio, context.seed, key),
         })
     }

@@ -287,11 +287,7 @@ mod tests {
 
     fn all() -> [Tokenizer; 3] {
         let bundled = concat!(env!("CARGO_MANIFEST_DIR"), "/datasets/tokenizer.json");
-        [
-            Tokenizer::from_file(bundled).unwrap(),
-            Tokenizer::Estimate,
-            Tokenizer::served(|text| Ok(text.chars().count().div_ceil(3) as u64), "ten chars!", 3),
-        ]
+        [Tokenizer::from_file(bundled).unwrap(), Tokenizer::Estimate, Tokenizer::Rate(10.0 / 3.0)]
     }
 
     fn texts(tokenizer: Tokenizer) -> Texts {

@@ -1,0 +1,222 @@
+//! What a plan will cost, with nothing sent.
+//!
+//! In: a checked plan. Out: about how many requests and tokens each stage takes. A few of its prompts
+//! are made as the run would make them, at four characters per token, so that documents, datasets
+//! and templates count as they are. Invariant: what only the server decides is told apart from what
+//! is known.
+
+use crate::plan::{Action, Flush, FlushMethod, Plan, Repeat, Stage, Target};
+use crate::request::Request;
+use crate::stage::flush_cost::{self, CANARIES, CANARY_TOKENS};
+use crate::workload::prompt::{PromptSettings, PromptWorkload, nonce};
+use crate::workload::store::Store;
+use crate::workload::tokenizer::Tokenizer;
+use crate::workload::{Workload, WorkloadError};
+
+/// Prompts that are made of a dataset's rows, whose lengths differ.
+const ROWS: u64 = 32;
+
+/// Prompts that are made otherwise.
+const ALIKE: u64 = 4;
+
+/// In plans with more stages than this, one prompt stands for all of a stage.
+const MANY_STAGES: usize = 60;
+
+/// What a stage will cost.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Estimate {
+    /// Requests that will be sent, about.
+    pub requests: u64,
+    /// Their prompt tokens, about.
+    pub input_tokens: u64,
+    /// Their generated tokens, at most; `None` when the server decides.
+    pub output_tokens: Option<u64>,
+    /// Prompt tokens of one request where time ends the stage and the server decides how many
+    /// requests fit into it.
+    pub each: Option<u64>,
+    /// Requests and prompt tokens of foreign traffic, sent where the server has no other way to
+    /// flush.
+    pub traffic: (u64, u64),
+}
+
+/// The estimate of every stage of a plan, or which prompt can't be made and why.
+pub(super) fn all(plan: &Plan) -> Result<Vec<Estimate>, String> {
+    let store = Store::texts(plan).map_err(|error| error.to_string())?;
+    let of = |stage| Estimate::of(plan, stage, &store).map_err(|error| error.to_string());
+    plan.stages.iter().map(of).collect()
+}
+
+impl Estimate {
+    /// Nothing, to add to.
+    pub(super) fn none() -> Self {
+        Self { output_tokens: Some(0), ..Self::default() }
+    }
+
+    fn of(plan: &Plan, stage: &Stage, store: &Store) -> Result<Self, WorkloadError> {
+        let context_tokens = match &stage.endpoint.target {
+            Target::Simulator(config) => Some(config.max_model_len),
+            Target::Url(_) => None,
+        };
+        if let Action::Flush(flush) = &stage.action {
+            return Ok(Self::of_flush(flush, context_tokens));
+        }
+        let Some(prompt) = stage.action.prompt() else { return Ok(Self::none()) };
+        let requests = stage.action.planned().saturating_add(warmup(&stage.action));
+        let each = |tokens: u64| (stage.action.planned() == 0).then_some(tokens);
+        if let Some(config) = &prompt.synthetic {
+            // Lengths that are drawn have a mean; a few of them would only come near it.
+            let (tokens, _) = super::synthetic_tokens(config);
+            return Ok(Self {
+                requests,
+                input_tokens: requests.saturating_mul(tokens),
+                output_tokens: super::generated(prompt).map(|most| requests.saturating_mul(most)),
+                each: each(tokens),
+                traffic: (0, 0),
+            });
+        }
+        let own;
+        let (repeat, is_load) = match &stage.action {
+            Action::Cold(repeat) | Action::Warm(repeat) => (repeat, false),
+            _ => {
+                own = Repeat {
+                    requests: u64::MAX,
+                    distinct: u64::MAX,
+                    rows_of: None,
+                    concurrency: 1,
+                    prompt: prompt.clone(),
+                    nonce_key: stage.id.clone(),
+                };
+                (&own, true)
+            }
+        };
+        let params = plan.template_params(stage);
+        let settings = PromptSettings {
+            stage: &stage.id,
+            seed: plan.seed,
+            run_nonce: "estimate",
+            params: &params,
+            context_tokens,
+            is_load,
+        };
+        let workload = PromptWorkload::new(repeat, &settings, store, Tokenizer::Estimate)?;
+        let samples = match prompt.dataset {
+            _ if plan.stages.len() > MANY_STAGES => 1,
+            Some(_) => ROWS,
+            None => ALIKE,
+        };
+        let samples = samples.min(repeat.distinct).max(1);
+        let (mut input, mut output) = (0, Some(0));
+        for index in 0..samples {
+            let request = workload.request(index)?;
+            input += tokens(&request);
+            output = output.zip(request.max_tokens).map(|(sum, tokens)| sum + tokens);
+        }
+        let scaled = |sum: u64| {
+            let of_all = u128::from(sum) * u128::from(requests) / u128::from(samples);
+            u64::try_from(of_all).unwrap_or(u64::MAX)
+        };
+        Ok(Self {
+            requests,
+            input_tokens: scaled(input),
+            output_tokens: output.map(scaled),
+            each: each(input / samples),
+            traffic: (0, 0),
+        })
+    }
+
+    /// The canaries, and the foreign traffic of one round.
+    fn of_flush(flush: &Flush, context_tokens: Option<u64>) -> Self {
+        let opening = nonce("", "", 0).len().div_ceil(4) as u64;
+        let (requests, size) = flush_cost::traffic(flush, context_tokens);
+        let traffic = (requests, requests.saturating_mul(size.saturating_add(opening)));
+        let room = flush_cost::room(context_tokens).unwrap_or(CANARY_TOKENS);
+        let canaries = Self {
+            requests: CANARIES,
+            input_tokens: CANARIES * (CANARY_TOKENS.min(room) + opening),
+            output_tokens: Some(CANARIES),
+            ..Self::default()
+        };
+        match flush.with {
+            FlushMethod::Http => canaries,
+            FlushMethod::Auto => Self { traffic, ..canaries },
+            FlushMethod::Traffic => canaries.plus(Self {
+                requests: traffic.0,
+                input_tokens: traffic.1,
+                output_tokens: Some(traffic.0),
+                ..Self::default()
+            }),
+        }
+    }
+
+    /// Both together.
+    pub(super) fn plus(self, other: Self) -> Self {
+        let sum = u64::saturating_add;
+        Self {
+            requests: sum(self.requests, other.requests),
+            input_tokens: sum(self.input_tokens, other.input_tokens),
+            output_tokens: self.output_tokens.zip(other.output_tokens).map(|(a, b)| sum(a, b)),
+            each: self.each.or(other.each),
+            traffic: (sum(self.traffic.0, other.traffic.0), sum(self.traffic.1, other.traffic.1)),
+        }
+    }
+
+    /// Whether there is anything to say.
+    pub(super) fn is_something(&self) -> bool {
+        self.requests > 0 || self.each.is_some()
+    }
+
+    /// For one stage.
+    pub(super) fn in_words(&self) -> String {
+        let grouped = super::grouped;
+        match self.each {
+            Some(each) => {
+                let before = match self.requests {
+                    0 => String::new(),
+                    requests => format!("{} requests to warm up, then ", grouped(requests)),
+                };
+                format!(
+                    "{before}as many requests as the server answers in its time, of about {} prompt tokens",
+                    grouped(each)
+                )
+            }
+            None => self.sum_in_words(),
+        }
+    }
+
+    /// For a whole plan.
+    pub(super) fn sum_in_words(&self) -> String {
+        let grouped = super::grouped;
+        let output = match self.output_tokens {
+            Some(tokens) => format!("at most {} generated", grouped(tokens)),
+            None => "generated tokens up to the server".into(),
+        };
+        let traffic = match self.traffic {
+            (0, _) => String::new(),
+            (requests, tokens) => format!(
+                "; {} more with about {} prompt tokens where foreign traffic has to flush",
+                grouped(requests),
+                grouped(tokens)
+            ),
+        };
+        format!(
+            "{} requests, about {} prompt tokens, {output}{traffic}",
+            grouped(self.requests),
+            grouped(self.input_tokens)
+        )
+    }
+}
+
+/// Tokens of a prompt at four characters each.
+fn tokens(request: &Request) -> u64 {
+    Tokenizer::Estimate.count_chars(request.chars())
+}
+
+/// Requests that a stage sends before those that count.
+fn warmup(action: &Action) -> u64 {
+    match action {
+        Action::Load(load) => load.traffic.warmup_requests,
+        Action::QpsLadder(ladder) => ladder.traffic.warmup_requests,
+        Action::ConcurrencyRamp(ramp) => ramp.traffic.warmup_requests,
+        Action::Cold(_) | Action::Warm(_) | Action::Flush(_) | Action::Pause(_) => 0,
+    }
+}
