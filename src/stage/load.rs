@@ -149,7 +149,7 @@ async fn drive(
 
     let start = Instant::now() + LEAD;
     let settle = level.measure.settle;
-    let lane = Arc::new(Lane::new(context, level, post, Arc::clone(tokenizer), start));
+    let lane = Arc::new(Lane::new(context, level, post, tokenizer, start));
     // What settles is known from the schedule where there is one, else from when it was sent.
     let settle_ns = u64::try_from(settle.as_nanos()).unwrap_or(u64::MAX);
     let settled = schedule.as_ref().map_or(0, |schedule| {

@@ -245,15 +245,15 @@ fn filler_has_its_length_and_tokens_of_all_sources_stand_side_by_side() {
     assert_eq!(code(&output), 0, "{}", said(&output));
     let records = bench.records();
     assert_eq!(records.len(), 3);
-    for (index, record) in records.iter().enumerate() {
-        let index = index as u64;
+    for (at, record) in records.iter().enumerate() {
+        let index = at as u64;
         let document = filler(7, index, 500, &tokenizer);
         assert_eq!(tokenizer.count(&document), 500);
         let content = content(index, &document);
         let input = &record["input_tokens"];
         assert_eq!(input["tokenizer"], tokenizer.count(&content), "{record:#}");
         assert_eq!(input["estimate"], content.len().div_ceil(4), "{record:#}");
-        assert_eq!(input["server"], bench.arrived()[index as usize], "{record:#}");
+        assert_eq!(input["server"], bench.arrived()[at], "{record:#}");
         assert_eq!(input["server"], simulated(&document), "{record:#}");
         let output = &record["output_tokens"];
         assert_eq!((&output["server"], &output["events"]), (&4.into(), &4.into()), "{record:#}");

@@ -68,7 +68,7 @@ impl Lane {
         context: &StageContext<'_>,
         level: &Level<'_>,
         post: Post,
-        tokenizer: Arc<Tokenizer>,
+        tokenizer: &Tokenizer,
         start: Instant,
     ) -> Self {
         let cut = context.stop.cut.child_token();
