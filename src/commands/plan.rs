@@ -12,7 +12,7 @@ use estimate::Estimate;
 use crate::cli::{PlanArgs, PlanFormat};
 use crate::graph::{Graph, describe};
 use crate::plan::workload::{PrefixLength, PrefixText, RowOrder, RowSource, SyntheticConfig};
-use crate::plan::{Action, Ending, Endpoint, Limit, Plan, Shape, Stage, Target, params};
+use crate::plan::{Action, Ending, Endpoint, Limit, Plan, Prompt, Shape, Stage, Target, params};
 use crate::workload::synthetic::length;
 use crate::workload::tokenizer::Tokenizer;
 
@@ -54,6 +54,12 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<u8> {
 
 /// More cells than this are only counted in the text form.
 const MOST_CELLS: usize = 20;
+
+/// Tokens to generate for one request, at most or on average; `None` when the server decides.
+fn generated(prompt: &Prompt) -> Option<u64> {
+    let drawn = prompt.synthetic.as_ref().and_then(|config| config.output_tokens.as_ref());
+    drawn.map(|length| whole(length::mean(length))).or(prompt.max_tokens)
+}
 
 /// Tokens of a synthetic prompt, on average, and those of them that it shares with others.
 fn synthetic_tokens(config: &SyntheticConfig) -> (u64, u64) {

@@ -40,7 +40,10 @@ pub(super) async fn run(context: &StageContext<'_>, repeat: &Repeat) -> StageOut
         context_tokens: context.server.context_tokens,
         is_load: false,
     };
-    let made = PromptWorkload::new(repeat, &settings, context.store, tokenizer.clone());
+    // Shared texts may have to be counted, by the server at that.
+    let made = tokio::task::block_in_place(|| {
+        PromptWorkload::new(repeat, &settings, context.store, tokenizer.clone())
+    });
     let workload = match made {
         Ok(workload) => workload,
         Err(error) => return give_up(context, repeat.requests, 0, error.to_string()).await,

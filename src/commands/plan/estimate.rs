@@ -62,6 +62,18 @@ impl Estimate {
         }
         let Some(prompt) = stage.action.prompt() else { return Ok(Self::none()) };
         let requests = stage.action.planned().saturating_add(warmup(&stage.action));
+        let each = |tokens: u64| (stage.action.planned() == 0).then_some(tokens);
+        if let Some(config) = &prompt.synthetic {
+            // Lengths that are drawn have a mean; a few of them would only come near it.
+            let (tokens, _) = super::synthetic_tokens(config);
+            return Ok(Self {
+                requests,
+                input_tokens: requests.saturating_mul(tokens),
+                output_tokens: super::generated(prompt).map(|most| requests.saturating_mul(most)),
+                each: each(tokens),
+                traffic: (0, 0),
+            });
+        }
         let own;
         let (repeat, is_load) = match &stage.action {
             Action::Cold(repeat) | Action::Warm(repeat) => (repeat, false),
@@ -107,7 +119,7 @@ impl Estimate {
             requests,
             input_tokens: scaled(input),
             output_tokens: output.map(scaled),
-            each: (stage.action.planned() == 0).then_some(input / samples),
+            each: each(input / samples),
             traffic: (0, 0),
         })
     }
