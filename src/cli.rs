@@ -217,6 +217,12 @@ pub struct PlanArgs {
     /// How to print it.
     #[arg(long, value_enum, default_value_t = PlanFormat::Text)]
     pub format: PlanFormat,
+    /// Show a request of this stage exactly as it will be sent, secrets hidden, instead of the plan.
+    #[arg(long, value_name = "STAGE", conflicts_with = "format")]
+    pub request: Option<String>,
+    /// Which of the stage's requests, from 0.
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "request")]
+    pub index: u64,
 }
 
 /// Arguments of `params`.

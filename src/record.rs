@@ -5,6 +5,7 @@
 //! every planned request has exactly one `end` line (or is counted as lost in flight).
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
@@ -575,6 +576,24 @@ pub struct FlushLine {
     pub at_ns: u64,
 }
 
+/// What the server said of itself at one moment: a reading of its Prometheus page.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct ServerLine {
+    /// Name or URL of the endpoint.
+    pub endpoint: String,
+    /// When it was read.
+    pub at_ns: u64,
+    /// What only grows, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub counters: BTreeMap<String, f64>,
+    /// What goes up and down, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub gauges: BTreeMap<String, f64>,
+    /// Why it could not be read, when it could not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
 /// One line of the record log. `type` stands first in each, then `seq`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -589,6 +608,8 @@ pub enum Line {
     End(Box<Record>),
     /// The evidence of a flush.
     Flush(FlushLine),
+    /// The server's own account at one moment.
+    Server(ServerLine),
     /// A stage is over.
     StageEnd(StageEnd),
 }

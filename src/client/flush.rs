@@ -10,6 +10,8 @@ use serde_json::Value;
 use super::Client;
 use super::probe::{Server, ServerKind};
 use super::side_door::Answer;
+use crate::metrics::server::{self, SERVER};
+use crate::plan::FlushCall;
 
 /// Longest single call; a reset may wait for a large cache.
 const CALL: Duration = Duration::from_secs(10);
@@ -29,16 +31,25 @@ pub struct ResetReply {
     pub detail: String,
 }
 
-/// Asks the server to drop its prefix cache, by the call its kind has; an unknown server is tried
-/// with vLLM's and `SGLang`'s until one is accepted.
-pub async fn reset(client: &Client, server: &Server) -> Vec<ResetReply> {
+/// Asks the server to drop its prefix cache: by the plan's own `call`, else by the call its kind
+/// has; an unknown server is tried with vLLM's and `SGLang`'s until one is accepted. A server that
+/// is busy is asked again for a while.
+pub async fn reset(client: &Client, server: &Server, call: Option<&FlushCall>) -> Vec<ResetReply> {
+    if let Some(call) = call {
+        return vec![by_plan(client, call).await];
+    }
     match server.kind {
-        ServerKind::Vllm => vec![vllm(client, server.kind.name(), DEV_MODE).await],
-        ServerKind::Simulator => vec![vllm(client, server.kind.name(), SWITCHED_OFF).await],
+        ServerKind::Vllm | ServerKind::Simulator => vec![vllm(client, server.kind.name()).await],
         ServerKind::Sglang => vec![sglang(client, server.kind.name()).await],
         ServerKind::LlamaCpp => vec![llama_cpp(client, server.slots).await],
+        ServerKind::Ollama => vec![ollama(client, &server.model).await],
+        ServerKind::Tgi | ServerKind::Triton => vec![ResetReply {
+            method: format!("{}: no call", server.kind.name()),
+            accepted: false,
+            detail: "it has none; name one with the endpoint's `flush`, or use traffic".into(),
+        }],
         ServerKind::Other => {
-            let mut replies = vec![vllm(client, "vLLM-style", DEV_MODE).await];
+            let mut replies = vec![vllm(client, "vLLM-style").await];
             if !replies[0].accepted {
                 replies.push(sglang(client, "SGLang-style").await);
             }
@@ -47,26 +58,76 @@ pub async fn reset(client: &Client, server: &Server) -> Vec<ResetReply> {
     }
 }
 
-/// What a vLLM without the call needs.
-const DEV_MODE: &str = "vLLM needs VLLM_SERVER_DEV_MODE=1 in its environment";
-/// What a simulator without the call was told.
-const SWITCHED_OFF: &str = "the simulator has `reset_prefix_cache: false`";
+/// What a server said to a call that empties its cache.
+fn said_no(answer: &Answer) -> bool {
+    answer.json().and_then(|json| json.get("success")?.as_bool()) == Some(false)
+}
 
-async fn vllm(client: &Client, name: &str, missing: &str) -> ResetReply {
-    let answer = client.post(client.root_url("reset_prefix_cache"), None, CALL).await;
+async fn by_plan(client: &Client, call: &FlushCall) -> ResetReply {
+    let method = format!("{} /{}", call.method.word(), call.path);
+    let (path, query) = match call.path.split_once('?') {
+        Some((path, query)) => (path, Some(query)),
+        None => (call.path.as_str(), None),
+    };
+    let mut url = client.root_url(path);
+    url.set_query(query);
+    let until = Instant::now() + BUSY;
+    loop {
+        let answer = client.flush_call(call.method, url.clone(), call.body.as_ref(), CALL).await;
+        let (accepted, detail) = match answer {
+            Err(error) => (false, error.to_string()),
+            Ok(answer) => {
+                let is_busy =
+                    said_no(&answer) || matches!(answer.status, 400 | 409 | 423 | 425 | 429 | 503);
+                if is_busy && Instant::now() < until {
+                    tokio::time::sleep(LOOK).await;
+                    continue;
+                }
+                (answer.ok() && !said_no(&answer), answer.line())
+            }
+        };
+        return ResetReply { method, accepted, detail };
+    }
+}
+
+async fn vllm(client: &Client, name: &str) -> ResetReply {
+    let until = Instant::now() + BUSY;
+    loop {
+        let answer = client.post(client.root_url("reset_prefix_cache"), None, CALL).await;
+        let (accepted, detail) = match answer {
+            Err(error) => (false, error.to_string()),
+            Ok(answer) if matches!(answer.status, 404 | 405) => (
+                false,
+                format!(
+                    "not supported ({}): vLLM needs VLLM_SERVER_DEV_MODE=1 in its environment",
+                    answer.line()
+                ),
+            ),
+            // Older versions answer with nothing, newer ones say whether it worked: requests that
+            // are running keep their blocks.
+            Ok(answer) if said_no(&answer) => {
+                if Instant::now() < until {
+                    tokio::time::sleep(LOOK).await;
+                    continue;
+                }
+                (false, "the server could not: requests still hold blocks".to_owned())
+            }
+            Ok(answer) => (answer.ok(), answer.line()),
+        };
+        return ResetReply { method: format!("{name} POST /reset_prefix_cache"), accepted, detail };
+    }
+}
+
+/// Unloads the model, whose next request loads it again.
+async fn ollama(client: &Client, model: &str) -> ResetReply {
+    let body = serde_json::json!({"model": model, "keep_alive": 0});
+    let answer = client.post(client.root_url("api/generate"), Some(&body), CALL).await;
     let (accepted, detail) = match answer {
         Err(error) => (false, error.to_string()),
-        Ok(answer) if matches!(answer.status, 404 | 405) => {
-            (false, format!("not supported ({}): {missing}", answer.line()))
-        }
-        // Older versions answer with nothing, newer ones say whether it worked: requests that are
-        // running keep their blocks.
-        Ok(answer) => match answer.json().and_then(|json| json.get("success")?.as_bool()) {
-            Some(false) => (false, "the server could not: requests still hold blocks".to_owned()),
-            _ => (answer.ok(), answer.line()),
-        },
+        Ok(answer) => (answer.ok(), answer.line()),
     };
-    ResetReply { method: format!("{name} POST /reset_prefix_cache"), accepted, detail }
+    let method = "Ollama POST /api/generate, keep_alive 0 (unload)".to_owned();
+    ResetReply { method, accepted, detail }
 }
 
 async fn sglang(client: &Client, name: &str) -> ResetReply {
@@ -172,50 +233,11 @@ async fn busy_slots(client: &Client, limit: Duration) -> Option<u64> {
 
 /// Requests running or waiting, from `/metrics`.
 async fn busy_requests(client: &Client, limit: Duration) -> Option<u64> {
-    const GAUGES: [[&str; 2]; 3] = [
-        ["vllm:num_requests_running", "vllm:num_requests_waiting"],
-        ["sglang:num_running_reqs", "sglang:num_queue_reqs"],
-        ["llamacpp:requests_processing", "llamacpp:requests_deferred"],
-    ];
     let answer = client.get(client.root_url("metrics"), limit.min(CALL)).await.ok()?;
-    let text = String::from_utf8_lossy(&answer.body).into_owned();
-    let sums = GAUGES.map(|names| names.map(|name| sum(&text, name)));
-    let [running, waiting] = sums.into_iter().find(|[running, _]| running.is_some())?;
-    let total = running.unwrap_or(0.0) + waiting.unwrap_or(0.0);
+    let page = String::from_utf8_lossy(&answer.body);
+    let (_, gauges) = server::read(&page, SERVER, &[]);
+    let (running, waiting) = (gauges.get("running"), gauges.get("waiting"));
+    let total = running? + waiting.unwrap_or(&0.0);
     // A gauge counts requests; anything that is not 0 is busy.
-    Some(u64::from(answer.ok() && total > 0.0))
-}
-
-/// The sum of one metric over all its label sets; `None` when it is not there.
-fn sum(text: &str, name: &str) -> Option<f64> {
-    let mut total = None;
-    for line in text.lines() {
-        let Some(rest) = line.strip_prefix(name) else { continue };
-        let value = match rest.as_bytes().first() {
-            Some(b' ' | b'\t') => rest,
-            // Label values may hold braces and spaces; the last brace ends them.
-            Some(b'{') => rest.rsplit_once('}').map_or("", |(_, value)| value),
-            _ => continue,
-        };
-        if let Some(Ok(value)) = value.split_whitespace().next().map(str::parse::<f64>) {
-            *total.get_or_insert(0.0) += value;
-        }
-    }
-    total
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_metric_is_summed_over_its_labels() {
-        let text = "# TYPE vllm:num_requests_running gauge\n\
-            vllm:num_requests_running{engine=\"0\",model_name=\"a } b\"} 2.0\n\
-            vllm:num_requests_running{engine=\"1\"} 1 1700000000\n\
-            vllm:num_requests_running_total 9\nplain 4\n";
-        assert_eq!(sum(text, "vllm:num_requests_running"), Some(3.0));
-        assert_eq!(sum(text, "plain"), Some(4.0));
-        assert_eq!(sum(text, "vllm:num_requests_waiting"), None);
-    }
+    answer.ok().then(|| u64::from(total > 0.0))
 }

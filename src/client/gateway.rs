@@ -16,7 +16,9 @@ use super::dial::Dial;
 use super::dialect;
 use super::ending::connect_help;
 use super::transport::{FaultKind, Method, Post, Transport};
-use crate::plan::{Api, Endpoint, Location, Target, Timeouts, TokenizerConfig};
+use crate::plan::{
+    Api, Endpoint, Location, MetricsConfig, MetricsPage, Target, Timeouts, TokenizerConfig,
+};
 
 /// The longest that a connection may take.
 const CONNECT: Duration = Duration::from_secs(2);
@@ -101,6 +103,8 @@ fn endpoint(url: &Url) -> Endpoint {
         insecure: false,
         proxy: None,
         tokenizer: TokenizerConfig::Estimate,
+        metrics: MetricsConfig { page: MetricsPage::Off, ..MetricsConfig::default() },
+        flush: None,
         location: Location::default(),
     }
 }

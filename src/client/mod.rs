@@ -6,8 +6,9 @@
 //!
 //! Layers, each knowing the one below: `transport` (bytes over HTTP) → [`framing`] ([`sse`] or
 //! [`ndjson`]: events) → [`dialect`] (deltas) → `exchange` and `tally` (stamps and outcome). Beside
-//! them stand the server's side doors: [`probe`], [`flush`], [`tokenize`].
+//! them stand the server's side doors: [`probe`], [`flush`], [`tokenize`], [`account`].
 
+pub mod account;
 mod coding;
 mod credentials;
 mod dial;
@@ -130,6 +131,24 @@ impl Client {
     /// the stamps so far.
     pub async fn send(&self, prepared: &Prepared, cancel: &CancellationToken) -> Exchange {
         exchange::run(self, prepared, cancel).await
+    }
+
+    /// Whether requests must name a model.
+    fn needs_model(&self) -> bool {
+        self.dialect.needs_model()
+    }
+
+    /// Whether the API is at the server's root, with or without a `/v1` in the base URL.
+    fn is_at_root(&self) -> bool {
+        let nothing = Request {
+            index: 0,
+            messages: Vec::new(),
+            max_tokens: None,
+            temperature: None,
+            stream: false,
+            body: serde_json::Map::new(),
+        };
+        self.dialect.encode(&nothing, "").place == Place::Root
     }
 
     /// TCP connections made so far.

@@ -3,6 +3,7 @@
 //! In: an endpoint. Out: a [`Server`], or a [`PreflightError`] that says what is wrong and how to
 //! put it right. Invariant: it takes at most [`TOTAL`], and it changes nothing on the server.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -19,6 +20,8 @@ pub const TOTAL: Duration = Duration::from_secs(20);
 const CALL: Duration = Duration::from_secs(10);
 /// Longest call for something that is nice to know.
 const EXTRA: Duration = Duration::from_secs(3);
+/// Stands for the model where the API has no word for it.
+const UNNAMED: &str = "unnamed";
 /// How many models an error lists.
 const LISTED: usize = 10;
 
@@ -31,6 +34,12 @@ pub enum ServerKind {
     Sglang,
     /// llama.cpp's `llama-server`.
     LlamaCpp,
+    /// Ollama.
+    Ollama,
+    /// Text Generation Inference.
+    Tgi,
+    /// Triton.
+    Triton,
     /// The embedded simulator, which has vLLM's side doors.
     Simulator,
     /// Anything else.
@@ -44,6 +53,9 @@ impl ServerKind {
             Self::Vllm => "vLLM",
             Self::Sglang => "SGLang",
             Self::LlamaCpp => "llama.cpp",
+            Self::Ollama => "Ollama",
+            Self::Tgi => "TGI",
+            Self::Triton => "Triton",
             Self::Simulator => "simulator",
             Self::Other => "unknown server",
         }
@@ -63,6 +75,8 @@ pub struct Server {
     pub models: Vec<String>,
     /// Longest prompt plus answer of one request, in tokens.
     pub context_tokens: Option<u64>,
+    /// What it says of the model: its file, parent, size, quantisation, digest.
+    pub model_details: BTreeMap<String, Value>,
     /// Requests it serves at once (llama.cpp's slots).
     pub slots: Option<u64>,
     /// Whether `/tokenize` counts tokens.
@@ -122,11 +136,19 @@ pub async fn is_alive(client: &Client) -> Result<(), String> {
 async fn ask(client: &Client, model: Option<&str>) -> Result<Server, PreflightError> {
     let mut warnings = Vec::new();
     let listing = listing(client, model, &mut warnings).await?;
-    let (mut kind, mut version) = recognise(client, &listing).await;
+    let (mut kind, mut version) = match listing.native {
+        Some(kind) => (kind, listing.version.clone()),
+        None => recognise(client, &listing).await,
+    };
     let models: Vec<String> = listing.models.iter().filter_map(id).collect();
-    let model = choose(model, &models, kind, &mut warnings)?;
+    let model = if model.is_none() && models.is_empty() && !client.needs_model() {
+        UNNAMED.to_owned()
+    } else {
+        choose(model, &models, kind, &mut warnings)?
+    };
     let entry = listing.models.iter().find(|entry| id(entry).is_some_and(|id| id == model));
     let mut context_tokens = entry.and_then(context);
+    let mut model_details = entry.map(details).unwrap_or_default();
     let mut slots = None;
     // llama.cpp behind a proxy loses its `Server` header, but /props stays its own.
     if matches!(kind, ServerKind::LlamaCpp | ServerKind::Other)
@@ -138,15 +160,32 @@ async fn ask(client: &Client, model: Option<&str>) -> Result<Server, PreflightEr
         version = props.get("build_info").and_then(Value::as_str).map(str::to_owned);
         let per_slot = props.pointer("/default_generation_settings/n_ctx").and_then(Value::as_u64);
         context_tokens = per_slot.or(context_tokens);
+        if let Some(file) = props.get("model_path").filter(|file| file.is_string()) {
+            model_details.insert("model_path".to_owned(), file.clone());
+        }
     }
     let has_tokenize = tokenize::count(client, kind, &model, "one two").await.is_some();
-    Ok(Server { kind, version, model, models, context_tokens, slots, has_tokenize, warnings })
+    Ok(Server {
+        kind,
+        version,
+        model,
+        models,
+        context_tokens,
+        model_details,
+        slots,
+        has_tokenize,
+        warnings,
+    })
 }
 
 /// The answer of `/models`.
+#[derive(Default)]
 struct Listing {
     models: Vec<Value>,
     server: Option<String>,
+    /// The server, when it was known by a door of its own, and its version.
+    native: Option<ServerKind>,
+    version: Option<String>,
 }
 
 async fn listing(
@@ -154,13 +193,14 @@ async fn listing(
     model: Option<&str>,
     warnings: &mut Vec<String>,
 ) -> Result<Listing, PreflightError> {
-    let url = client.url("models");
+    // Where the API itself is at the server's root, the URL may lack its /v1.
+    let url = if client.is_at_root() { client.root_url("v1/models") } else { client.url("models") };
     let answer =
         client.get(url.clone(), CALL).await.map_err(|error| unreachable(client, &error))?;
     let entries = answer.json().and_then(|json| json.get("data")?.as_array().cloned());
     match (answer.status, entries) {
         (200..=299, Some(models)) => {
-            return Ok(Listing { models, server: answer.server });
+            return Ok(Listing { models, server: answer.server, ..Listing::default() });
         }
         (401 | 403, _) => {
             return Err(PreflightError::new(
@@ -184,23 +224,94 @@ async fn listing(
         }
         _ => {}
     }
+    if let Some(native) = native(client).await {
+        return Ok(native);
+    }
     if let Some(base) = better_base(client).await {
         return Err(PreflightError::new(
             format!("{} is not the API's base: {}", client.base_url(), short(&answer)),
             format!("did you mean {base} ?"),
         ));
     }
-    if model.is_none() {
+    if model.is_none() && client.needs_model() {
         return Err(PreflightError::new(
             format!("{url} lists no models: {}", short(&answer)),
             "set the endpoint's `model`, or correct its url (it usually ends in /v1)",
         ));
     }
-    warnings.push(format!(
-        "{url} lists no models ({}), so the model's name is unchecked",
-        short(&answer)
-    ));
-    Ok(Listing { models: Vec::new(), server: answer.server })
+    if model.is_some() {
+        warnings.push(format!(
+            "{url} lists no models ({}), so the model's name is unchecked",
+            short(&answer)
+        ));
+    }
+    Ok(Listing { server: answer.server, ..Listing::default() })
+}
+
+/// Servers that list their models in ways of their own, each known by a door that no other has.
+async fn native(client: &Client) -> Option<Listing> {
+    let text = |json: &Value, key: &str| Some(json.get(key)?.as_str()?.to_owned());
+    if let Some(tags) = json(client, "api/tags").await
+        && let Some(list) = tags.get("models").and_then(Value::as_array)
+    {
+        let named = |model: &Value| {
+            let mut model = model.clone();
+            let name = model.get("model").or(model.get("name"))?.clone();
+            model.as_object_mut()?.insert("id".into(), name);
+            Some(model)
+        };
+        let version = json(client, "api/version").await;
+        return Some(Listing {
+            models: list.iter().filter_map(named).collect(),
+            native: Some(ServerKind::Ollama),
+            version: version.and_then(|it| text(&it, "version")),
+            ..Listing::default()
+        });
+    }
+    if let Some(mut info) = json(client, "info").await
+        && let Some(model) = info.get("model_id").cloned()
+    {
+        let version = text(&info, "version");
+        let longest = info.get("max_total_tokens").cloned();
+        if let Some(info) = info.as_object_mut() {
+            info.insert("id".into(), model);
+            info.extend(longest.map(|longest| ("max_model_len".to_owned(), longest)));
+        }
+        return Some(Listing {
+            models: vec![info],
+            native: Some(ServerKind::Tgi),
+            version,
+            ..Listing::default()
+        });
+    }
+    let v2 = json(client, "v2").await.filter(|v2| v2.get("extensions").is_some())?;
+    Some(Listing {
+        native: Some(ServerKind::Triton),
+        version: text(&v2, "version"),
+        ..Listing::default()
+    })
+}
+
+/// What a listed model says of itself, as far as it tells two models apart.
+fn details(model: &Value) -> BTreeMap<String, Value> {
+    const TELLING: [&str; 11] = [
+        "root",
+        "parent",
+        "digest",
+        "model_sha",
+        "model_dtype",
+        "size",
+        "created",
+        "modified_at",
+        "max_model_len",
+        "meta",
+        "details",
+    ];
+    let known = |key: &&str| {
+        let value = model.get(*key).filter(|value| !value.is_null())?;
+        Some(((*key).to_owned(), value.clone()))
+    };
+    TELLING.iter().filter_map(known).collect()
 }
 
 /// `BASE/v1`, if the API is there.
@@ -230,6 +341,12 @@ async fn recognise(client: &Client, listing: &Listing) -> (ServerKind, Option<St
     }
     let text = |json: Value| Some(json.get("version")?.as_str()?.to_owned());
     let mut version = json(client, "version").await.and_then(text);
+    if version.is_none()
+        && kind == ServerKind::Other
+        && let Some(ollama) = json(client, "api/version").await.and_then(text)
+    {
+        return (ServerKind::Ollama, Some(ollama));
+    }
     if version.is_none() && matches!(kind, ServerKind::Sglang | ServerKind::Other) {
         for path in ["server_info", "get_server_info"] {
             let Some(info) = json(client, path).await else { continue };

@@ -14,6 +14,7 @@ use super::dial::Dial;
 use super::dialect;
 use super::ending::{connect_help, seconds};
 use super::transport::{Fault, FaultKind, Method, Transport};
+use crate::plan::CallMethod;
 
 /// The most that is read of an answer; a large vLLM's metrics are a few hundred kilobytes.
 const MAX_BYTES: usize = 8 * 1024 * 1024;
@@ -82,6 +83,24 @@ impl Client {
     ) -> Result<Answer, NoAnswer> {
         let body = body.map(Value::to_string).unwrap_or_default();
         self.call(Method::Post, url, body.into(), limit).await
+    }
+
+    /// The plan's own call that empties the cache.
+    pub(super) async fn flush_call(
+        &self,
+        method: CallMethod,
+        url: Url,
+        body: Option<&Value>,
+        limit: Duration,
+    ) -> Result<Answer, NoAnswer> {
+        let method = match method {
+            CallMethod::Get => Method::Get,
+            CallMethod::Post => Method::Post,
+            CallMethod::Put => Method::Put,
+            CallMethod::Delete => Method::Delete,
+        };
+        let body = body.map(Value::to_string).unwrap_or_default();
+        self.call(method, url, body.into(), limit).await
     }
 
     async fn call(

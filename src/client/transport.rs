@@ -98,6 +98,8 @@ impl Transport {
         let method = match method {
             Method::Get => reqwest::Method::GET,
             Method::Post => reqwest::Method::POST,
+            Method::Put => reqwest::Method::PUT,
+            Method::Delete => reqwest::Method::DELETE,
         };
         Post { method, url, headers, body }
     }
@@ -136,6 +138,8 @@ impl Post {
 pub(super) enum Method {
     Get,
     Post,
+    Put,
+    Delete,
 }
 
 /// A response whose headers are here and whose body is still to come.

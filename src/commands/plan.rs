@@ -1,5 +1,7 @@
 //! `runner plan PLAN`: the plan as it will run, with nothing sent.
 
+mod request;
+
 use std::fmt::Write as _;
 
 use serde_json::json;
@@ -19,6 +21,16 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<u8> {
         Err(code) => return Ok(code),
     };
     let (plan, graph) = (&ready.loaded.plan, &ready.graph);
+    if let Some(stage) = &args.request {
+        match request::show(plan, stage, args.index) {
+            Ok(shown) => super::print(&format!("{}\n", ready.loaded.redactor.redact(&shown))),
+            Err(error) => {
+                eprintln!("error: {}", ready.loaded.redactor.redact(&format!("{error:#}")));
+                return Ok(super::USAGE);
+            }
+        }
+        return Ok(super::PASS);
+    }
     super::print(&match args.format {
         PlanFormat::Text => text(plan, graph),
         PlanFormat::Mermaid => graph.to_mermaid(plan),

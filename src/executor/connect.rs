@@ -11,6 +11,7 @@ use url::Url;
 use super::RunError;
 use super::manifest::ManifestEndpoint;
 use crate::client::Client;
+use crate::client::account::{Account, NoAccount};
 use crate::client::probe::{self, PreflightError, Server, ServerKind};
 use crate::client::tokenize::tokenize;
 use crate::plan::{Endpoint, Plan, Target, TokenizerConfig};
@@ -31,6 +32,8 @@ pub(super) struct Connection {
     pub server: Server,
     /// How its tokens are counted.
     pub tokenizer: Tokenizer,
+    /// The server's own account, or why there is none.
+    pub account: Result<Account, NoAccount>,
     endpoint: Endpoint,
     simulator: Option<Simulator>,
 }
@@ -90,6 +93,19 @@ impl Connections {
         self.reached.iter().flat_map(of).collect()
     }
 
+    /// Endpoints that give no account of themselves, one line each.
+    pub(super) fn silent(&self) -> Vec<String> {
+        let of = |connection: &Connection| match &connection.account {
+            Ok(_) | Err(NoAccount::Off) => None,
+            Err(why) => Some(format!(
+                "endpoint `{}`: no account of the server itself: {why}; name its page with \
+                 `metrics:`, or say `metrics: off`",
+                connection.endpoint.name
+            )),
+        };
+        self.reached.iter().filter_map(of).collect()
+    }
+
     /// The endpoints for the manifest.
     pub(super) fn described(&self) -> Vec<ManifestEndpoint> {
         self.reached.iter().map(Connection::described).collect()
@@ -120,7 +136,8 @@ impl Connection {
             probe::probe(&client, endpoint.model.as_deref(), cancel).await.map_err(preflight)?;
         let tokenizer =
             tokenizer(&endpoint.tokenizer, store, &client, &server).await.map_err(preflight)?;
-        Ok(Self { client, server, tokenizer, endpoint: endpoint.clone(), simulator })
+        let account = Account::find(endpoint, &url, clock).await;
+        Ok(Self { client, server, tokenizer, account, endpoint: endpoint.clone(), simulator })
     }
 
     fn described(&self) -> ManifestEndpoint {
@@ -133,6 +150,10 @@ impl Connection {
             model: Some(self.server.model.clone()),
             server: Some(self.server.kind.name().to_owned()),
             server_version: self.server.version.clone(),
+            model_details: self.server.model_details.clone(),
+            context_tokens: self.server.context_tokens,
+            slots: self.server.slots,
+            metrics: self.account.as_ref().ok().map(|account| account.page().to_owned()),
         }
     }
 }

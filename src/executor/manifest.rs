@@ -89,6 +89,18 @@ pub struct ManifestEndpoint {
     pub server: Option<String>,
     /// Its version, where it says so.
     pub server_version: Option<String>,
+    /// What it says of the model: its file, parent, size, quantisation, digest.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub model_details: BTreeMap<String, serde_json::Value>,
+    /// Longest prompt plus answer of one request, in tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context_tokens: Option<u64>,
+    /// Requests it serves at once, where it says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slots: Option<u64>,
+    /// The page of its own account, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metrics: Option<String>,
 }
 
 /// The machine that ran it.

@@ -155,6 +155,7 @@ pub async fn run(plan: &Plan, graph: &Graph, options: RunOptions) -> Result<Fini
     });
     end.signal_exit_code = signals.exit_code();
     end.notes.extend(warnings);
+    end.notes.extend(connections.silent());
     let done = recorder.finish(end)?;
     manifest.state = done.end.state;
     manifest.ended_at = Some(jiff::Timestamp::now().to_string());
@@ -206,7 +207,7 @@ fn run_line(plan: &Plan, directory: &RunDir, simulated: bool, started_at: String
 
 /// What makes this run's prompts unlike those of other runs. The embedded simulator is born empty,
 /// so there the seed alone decides and a run can be repeated byte for byte.
-fn run_nonce(plan: &Plan, run_id: &str) -> String {
+pub fn run_nonce(plan: &Plan, run_id: &str) -> String {
     let all_simulated =
         plan.stages.iter().all(|stage| matches!(stage.endpoint.target, Target::Simulator(_)));
     match &plan.nonce {

@@ -60,7 +60,7 @@ impl Progress {
             return;
         }
         match line {
-            Line::Run(_) => {}
+            Line::Run(_) | Line::Server(_) => {}
             // The settling part of a rung runs within that rung; one line for both is enough.
             Line::StageStart(start) if start.kind == SETTLE => {}
             Line::StageEnd(end) if end.stage.ends_with(SETTLE_SUFFIX) => {}

@@ -10,7 +10,7 @@ use futures::stream::FuturesUnordered;
 use super::connect::Connections;
 use super::guard::Guard;
 use crate::graph::Graph;
-use crate::plan::{Plan, Stage};
+use crate::plan::Plan;
 use crate::record::{RecordSender, RunClock, StageState};
 use crate::stage::{self, StageContext, Stop};
 use crate::workload::store::Store;
@@ -97,7 +97,7 @@ impl Walk<'_> {
 
     async fn stage(&self, node: usize) -> stage::StageOutcome {
         let connection = self.connections.get(node);
-        let params = params(self.plan, &self.plan.stages[node]);
+        let params = self.plan.params_of(&self.plan.stages[node]);
         stage::run(StageContext {
             stage: &self.plan.stages[node],
             seed: self.plan.seed,
@@ -107,6 +107,7 @@ impl Walk<'_> {
             server: &connection.server,
             tokenizer: &connection.tokenizer,
             store: self.store,
+            account: connection.account.as_ref().ok(),
             records: self.records,
             clock: self.clock,
             stop: &self.guards[node].stop,
@@ -128,6 +129,7 @@ impl Walk<'_> {
                 server: &connection.server,
                 tokenizer: &connection.tokenizer,
                 store: self.store,
+                account: None,
                 records: self.records,
                 clock: self.clock,
                 stop: &self.guards[node].stop,
@@ -138,12 +140,4 @@ impl Walk<'_> {
         )
         .await;
     }
-}
-
-/// The params as a stage's templates see them, those of its cell over the plan's. Secrets stay out:
-/// a prompt is no place for them.
-fn params(plan: &Plan, stage: &Stage) -> serde_json::Value {
-    let own = stage.cell.iter().flat_map(|cell| &cell.params);
-    let visible = plan.params.iter().chain(own).filter(|param| !param.secret);
-    visible.map(|param| (param.name.clone(), param.value.clone())).collect()
 }

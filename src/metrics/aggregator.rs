@@ -11,12 +11,15 @@ use super::summary::{RunEnd, RunSummary, SUMMARY_VERSION, StageSummary, Summary}
 use super::tally::{Measured, StageTally};
 use super::verdict;
 use crate::plan::Threshold;
-use crate::record::{Line, RECORD_VERSION, RunLine, StageEnd};
+use crate::record::{Line, RECORD_VERSION, RunLine, ServerLine, StageEnd};
 
 /// Requests sent later than this after they were due (99th percentile, in milliseconds) mean that
 /// the generator, not the server, set the pace. A human-scale bound: a tenth of a second is far
 /// above the lag of a healthy closed loop (well under a millisecond) and below what a TTFT hides.
 pub const SCHEDULE_LAG_LIMIT_MS: f64 = 100.0;
+
+/// Different reasons for gaps in the server's own account that are told.
+const MOST_UNREAD: usize = 8;
 
 /// Builds summaries from lines.
 #[derive(Debug, Default)]
@@ -26,6 +29,8 @@ pub struct Aggregator {
     invalid: Vec<String>,
     strays: u64,
     unjudged: Vec<Unjudged>,
+    /// Why the server's own account has gaps.
+    unread: Vec<String>,
 }
 
 /// A check with `where:` that no rung of its stage has had so far.
@@ -74,9 +79,31 @@ impl Aggregator {
                 Some(stage) => stage.flushed(flush),
                 None => self.strays += 1,
             },
+            Line::Server(reading) => self.read_server(reading),
             Line::StageEnd(end) => return self.end_stage(end),
         }
         None
+    }
+
+    /// A reading belongs to every stage that runs on that endpoint, and to none between stages.
+    fn read_server(&mut self, reading: &ServerLine) {
+        for slot in &mut self.slots {
+            if let Slot::Open(tally) = slot
+                && tally.start().endpoint == reading.endpoint
+            {
+                tally.read_server(reading);
+            }
+        }
+        if let Some(error) = &reading.error {
+            let why = format!(
+                "endpoint {}: its metrics could not be read: {error}; the server's own account \
+                 lacks that moment",
+                reading.endpoint
+            );
+            if !self.unread.contains(&why) && self.unread.len() < MOST_UNREAD {
+                self.unread.push(why);
+            }
+        }
     }
 
     /// Says that lines are missing, so that the numbers must not be trusted.
@@ -99,6 +126,11 @@ impl Aggregator {
         notes.extend(end.incomplete.iter().map(|what| format!("incomplete: {what}")));
         notes.extend(stages.iter().filter_map(lag_note));
         notes.extend(stages.iter().filter_map(loss_note));
+        notes.extend(stages.iter().flat_map(|stage| {
+            stage.contamination.iter().map(|found| found.sentence(&stage.label()))
+        }));
+        notes.extend(stages.iter().filter_map(restart_note));
+        notes.extend(self.unread.iter().cloned());
         notes.extend(end.notes.iter().cloned());
         let run = run_summary(self.run.clone(), end, invalid.is_empty(), notes);
         let verdict = verdict::verdict(&run, &stages, end);
@@ -287,6 +319,15 @@ fn lag_note(stage: &StageSummary) -> Option<String> {
         stage.label(),
         quantity::show(lag.p99, "ms"),
         quantity::show(SCHEDULE_LAG_LIMIT_MS, "ms"),
+    ))
+}
+
+fn restart_note(stage: &StageSummary) -> Option<String> {
+    let resets = stage.server.as_ref().map(|server| server.resets).filter(|resets| *resets > 0)?;
+    Some(format!(
+        "stage {}: the server's counters began anew {}: it was restarted while it was measured",
+        stage.label(),
+        quantity::plural(resets, "time"),
     ))
 }
 

@@ -42,6 +42,10 @@ pub fn source(metric: &str) -> Option<Source> {
         "input_tokens" => Request(|record| tokens(answered(record)?.input_tokens.best()?.0)),
         "output_tokens" => Request(|record| tokens(output_tokens(record)?)),
         "cached_tokens" => Request(|record| tokens(cached_tokens(answered(record)?)?)),
+        "server_queue" => Request(|record| answered(record)?.timings?.queue_ms),
+        "server_prefill" => Request(|record| answered(record)?.timings?.prompt_ms),
+        "server_decode" => Request(|record| answered(record)?.timings?.predicted_ms),
+        "server_total" => Request(server_total),
         "success_rate" => Stage(|stage| stage.success_rate),
         "error_rate" => Stage(error_rate),
         "requests_per_second" => Stage(|stage| stage.throughput.requests_per_second),
@@ -105,6 +109,14 @@ fn tokens_per_second(record: &Record) -> Option<f64> {
 #[expect(clippy::unnecessary_wraps, reason = "closes every chain of the match above")]
 fn tokens(count: u64) -> Option<f64> {
     Some(count as f64)
+}
+
+/// By servers that don't sum it up, the parts that they tell.
+fn server_total(record: &Record) -> Option<f64> {
+    let timings = answered(record)?.timings?;
+    let parts = [timings.queue_ms, timings.prompt_ms, timings.predicted_ms];
+    let known = timings.prompt_ms.is_some() && timings.predicted_ms.is_some();
+    timings.total_ms.or_else(|| known.then(|| parts.into_iter().flatten().sum()))
 }
 
 fn error_rate(stage: &StageSummary) -> Option<f64> {

@@ -11,6 +11,8 @@
 //! | [`bootstrap`] | samples → how sure their median is |
 //! | [`histogram`] | samples → live quantiles in constant memory |
 //! | [`cache_verdict`] | token counts → cold, warm, mixed, unknown |
+//! | [`prometheus`], [`server`] | the server's page → its own account of a stage |
+//! | [`contamination`] | claims of cold and warm against what the server counted |
 //! | [`tally`], [`aggregator`] | lines → [`summary::StageSummary`], [`summary::Summary`] |
 //! | [`window`] | samples → statistics of each stretch of a running stage |
 //! | [`steady`] | samples over time → the part that is in steady state |
@@ -29,15 +31,18 @@ pub mod bootstrap;
 pub mod cache_verdict;
 pub mod catalogue;
 pub mod compare;
+pub mod contamination;
 pub mod distribution;
 pub mod gate;
 pub mod histogram;
 pub mod live;
+pub mod prometheus;
 pub mod pulse;
 pub mod quantity;
 pub mod record_log;
 pub mod saturation;
 pub mod schema;
+pub mod server;
 pub mod steady;
 pub mod summary;
 pub mod tally;

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::contamination::Contamination;
 use super::saturation::Saturation;
+use super::server::ServerSummary;
 use crate::plan::Level;
 use crate::record::{CacheState, FlushLine, StageState};
 
@@ -151,6 +153,12 @@ pub struct StageSummary {
     /// The evidence of a flush stage.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub flush: Option<FlushLine>,
+    /// How the cache was not what the stage claims.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub contamination: Vec<Contamination>,
+    /// The server's own account; absent where it gives none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<ServerSummary>,
 }
 
 /// `planned = ok + errors + cancelled + dropped_late + lost_in_flight + never_started`.
@@ -258,6 +266,10 @@ pub struct CacheSummary {
     pub cached_tokens: Option<u64>,
     /// Prompt tokens of the same requests, summed.
     pub prompt_tokens: Option<u64>,
+    /// True when answers said nothing of the cache and the figures are what the server's counters
+    /// grew by meanwhile.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub by_counters: bool,
 }
 
 /// One judged threshold.

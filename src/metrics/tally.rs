@@ -5,13 +5,16 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::cache_verdict::{cached_tokens, combine};
+use super::cache_verdict::{cached_tokens, combine, verdict};
 use super::catalogue::{self, Source};
+use super::contamination::{self, ContaminationTally};
 use super::distribution::distribution;
+use super::server::ServerTally;
 use super::summary::{CacheSummary, Counts, LoadSummary, StageSummary, Throughput};
 use crate::plan::metric::{METRICS, Metric};
 use crate::record::{
-    CacheState, FlushLine, OutcomeKind, Record, StageEnd, StageStart, StageState, StartLine,
+    CacheState, FlushLine, OutcomeKind, Record, ServerLine, StageEnd, StageStart, StageState,
+    StartLine,
 };
 
 /// Longest error message kept as a sample, in characters.
@@ -47,6 +50,8 @@ pub struct StageTally {
     errors: BTreeMap<String, u64>,
     error_samples: BTreeMap<String, String>,
     flush: Option<FlushLine>,
+    contamination: ContaminationTally,
+    server: ServerTally,
     last_ns: u64,
     due: Option<(u64, u64)>,
     sent: Option<(u64, u64)>,
@@ -81,6 +86,8 @@ impl StageTally {
             errors: BTreeMap::new(),
             error_samples: BTreeMap::new(),
             flush: None,
+            contamination: ContaminationTally::default(),
+            server: ServerTally::default(),
             due: None,
             sent: None,
             answered: None,
@@ -140,6 +147,11 @@ impl StageTally {
         self.flush = Some(line.clone());
     }
 
+    /// The server's own account at one moment.
+    pub fn read_server(&mut self, reading: &ServerLine) {
+        self.server.take(reading);
+    }
+
     /// Its numbers, and why they must not be trusted if so. Without an `end` the log broke off:
     /// what had started is lost in flight, and what had not never started.
     pub fn close(mut self, end: Option<&StageEnd>) -> (Measured, Vec<String>) {
@@ -154,6 +166,11 @@ impl StageTally {
         let finished = self.counts.ok + self.counts.errors;
         let throughput = self.throughput(duration_s);
         let achieved = self.achieved();
+        let cache = self.cache();
+        let all_answered = self.counts.ok == self.counts.planned;
+        let contamination = self.start.expects.map_or_else(Vec::new, |claim| {
+            self.contamination.found(claim, &self.server, all_answered)
+        });
         let samples: Vec<_> = self.columns.into_iter().map(Column::sorted).collect();
         let metrics = samples.iter().filter_map(|(metric, samples)| {
             Some((metric.name.to_owned(), distribution(samples, metric.unit)?))
@@ -181,19 +198,38 @@ impl StageTally {
             counts: self.counts,
             duration_s,
             throughput,
-            cache: CacheSummary {
-                verdict: self.verdict,
-                expected: self.start.expects,
-                cached_tokens: self.cached.map(|(cached, _)| cached),
-                prompt_tokens: self.cached.map(|(_, prompt)| prompt),
-            },
+            cache,
             errors: self.errors,
             error_samples: self.error_samples,
             thresholds: Vec::new(),
             flush: self.flush,
+            contamination,
+            server: self.server.summary(),
         };
         let samples = samples.into_iter().map(|(metric, list)| (metric.name, list)).collect();
         (Measured { summary, samples }, self.faults)
+    }
+
+    /// What the cache did: by the answers, else by the server's counters.
+    fn cache(&self) -> CacheSummary {
+        let by_answers = CacheSummary {
+            verdict: self.verdict,
+            expected: self.start.expects,
+            cached_tokens: self.cached.map(|(cached, _)| cached),
+            prompt_tokens: self.cached.map(|(_, prompt)| prompt),
+            by_counters: false,
+        };
+        let is_silent = self.verdict == CacheState::Unknown && self.cached.is_none();
+        match contamination::by_counters(&self.server) {
+            Some((hits, queries)) if is_silent && self.counts.ok > 0 => CacheSummary {
+                verdict: verdict(Some(hits), Some(queries), None),
+                cached_tokens: Some(hits),
+                prompt_tokens: Some(queries),
+                by_counters: true,
+                ..by_answers
+            },
+            _ => by_answers,
+        }
     }
 
     /// Fills in what a broken log left open and checks the identity.
@@ -226,6 +262,9 @@ impl StageTally {
         self.counts.ok += 1;
         widen(&mut self.answered, record.last_token_ns.or(record.end_ns));
         self.verdict = combine(self.verdict, record.cache);
+        if let Some(claim) = self.start.expects {
+            self.contamination.take(record, claim);
+        }
         let input = record.input_tokens.best().map(|(count, _)| count);
         let output = record.output_tokens.best().map(|(count, _)| count);
         add(&mut self.ok_tokens.0, input);

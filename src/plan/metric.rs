@@ -52,6 +52,10 @@ pub const METRICS: &[Metric] = &[
     count("input_tokens", "prompt tokens of each request, by the best source known"),
     count("output_tokens", "generated tokens of each request, by the best source known"),
     count("cached_tokens", "prompt tokens served from the cache, where the server says so"),
+    time("server_queue", "waiting in the server, by its own account of the request"),
+    time("server_prefill", "prompt processing, by the server's own account of the request"),
+    time("server_decode", "generation, by the server's own account of the request"),
+    time("server_total", "the whole request, by the server's own account of it"),
     rate("success_rate", "share", "ok / (ok + errors)"),
     Metric {
         name: "error_rate",

@@ -5,7 +5,7 @@
 
 use super::escape::printable;
 use super::look::Look;
-use super::{checks, conclusion, evidence, table};
+use super::{checks, conclusion, evidence, server, table};
 use crate::metrics::summary::{StageSummary, Summary};
 
 /// Said wherever the embedded simulator answered.
@@ -22,6 +22,7 @@ pub fn render(summary: &Summary, look: Look) -> String {
         ("", table),
         // What happened is told of unreported stages too; only their figures are left out.
         ("Flush", evidence::flushes(&all, look)),
+        ("Server", server::lines(&stages)),
         ("Errors", evidence::errors(&all)),
         ("Not completed", evidence::incomplete(&all, look)),
         ("Checks", checks::render(&all, look)),

@@ -35,6 +35,8 @@ pub mod png;
 pub mod reservoir;
 pub mod samples;
 pub mod scene;
+mod server;
+pub mod server_series;
 pub mod sheet;
 pub mod svg;
 mod table;

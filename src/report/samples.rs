@@ -5,6 +5,7 @@
 //! stages, never with the number of requests.
 
 use super::reservoir::Reservoir;
+use super::server_series::ServerSeries;
 use super::timeline::Timeline;
 use crate::metrics::catalogue::{self, Source};
 use crate::record::{Line, OutcomeKind, Record, RunLine, StageEnd, StageStart};
@@ -31,6 +32,8 @@ pub struct RunSamples {
     pub stages: Vec<StageSamples>,
     /// What went on at each moment.
     pub timeline: Timeline,
+    /// What the servers said of themselves at each moment.
+    pub server: ServerSeries,
 }
 
 /// What was seen of one stage, cell and rung.
@@ -101,6 +104,7 @@ impl RunSamples {
                     stage.end = Some(end.clone());
                 }
             }
+            Line::Server(reading) => self.server.take(reading),
             Line::Start(_) | Line::Flush(_) => {}
         }
     }

@@ -18,6 +18,7 @@ use serde::Serialize;
 use super::chart::{Chart, Tone};
 use super::escape::printable;
 use super::samples::{RunSamples, StageSamples};
+use super::server;
 use crate::metrics::summary::{StageSummary, Summary};
 use crate::plan::{Endpoint, Plan, Target};
 use ladder::Ladder;
@@ -374,7 +375,14 @@ fn stage_views(
             name: group.name(),
             kind: text(&first.kind),
             chips: story::chips(group),
-            story: story::stage(group, number, comparisons, seed),
+            story: {
+                let mut told = story::stage(group, number, comparisons, seed);
+                let facts = server::facts(first);
+                if !facts.is_empty() && group.ladder.is_none() {
+                    told.push(format!("By the server's own account: {}.", facts.join(", ")));
+                }
+                told
+            },
             metrics: tables::metrics(group),
             rungs: tables::rungs(group),
             attempts: tables::attempts(group),

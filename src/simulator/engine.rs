@@ -76,6 +76,12 @@ pub struct Counters {
     pub prompt_tokens: u64,
     /// Generated tokens.
     pub generation_tokens: u64,
+    /// Answers that began.
+    pub begun: u64,
+    /// Time that those waited before their prefill, summed, in nanoseconds.
+    pub queued_ns: u64,
+    /// Time of their prefill, summed, in nanoseconds.
+    pub prefill_ns: u64,
     /// Jobs that ended by themselves.
     pub stopped: u64,
     /// Jobs that ended at the request's limit.
@@ -292,6 +298,9 @@ impl Engine {
         let interval = (1.0 + self.config.batch_cost * running) / self.config.decode_rate
             * spread(sequence.jitter.as_mut(), self.config.jitter);
         if index == 0 {
+            self.counters.begun += 1;
+            self.counters.queued_ns += step.queued;
+            self.counters.prefill_ns += step.prefill;
             self.counters.prompt_tokens += sequence.job.prompt.len() as u64;
             self.cache.touch(&sequence.blocks);
             self.end_prefill(at);

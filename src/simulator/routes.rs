@@ -186,5 +186,21 @@ fn metrics(model: &str, counters: &Counters) -> String {
         (",finished_reason=\"abort\"", counters.aborted as f64),
     ];
     family("request_success_total", counter, "Ended requests.", &ended);
+    family("num_preemptions_total", counter, "Preempted requests.", &[("", 0.0)]);
+    let seconds = |ns: u64| ns as f64 / 1e9;
+    let (queued, prefill) = (seconds(counters.queued_ns), seconds(counters.prefill_ns));
+    for (name, sum) in [
+        ("request_queue_time_seconds", queued),
+        ("request_prefill_time_seconds", prefill),
+        ("time_to_first_token_seconds", queued + prefill),
+    ] {
+        // A histogram without its buckets, which nobody reads here.
+        let count = counters.begun;
+        let _ = writeln!(
+            out,
+            "# TYPE vllm:{name} histogram\nvllm:{name}_sum{{{labels}}} {sum:?}\n\
+             vllm:{name}_count{{{labels}}} {count}"
+        );
+    }
     out
 }

@@ -11,9 +11,12 @@ use std::time::Duration;
 
 use super::{StageContext, StageOutcome, unless_cut};
 use crate::client::flush as control;
-use crate::metrics::cache_verdict;
+use crate::metrics::server::ServerTally;
+use crate::metrics::{cache_verdict, contamination};
 use crate::plan::{Flush, FlushMethod};
-use crate::record::{CacheState, Exchange, FlushAttempt, FlushLine, FlushState, Line, Outcome};
+use crate::record::{
+    CacheState, Exchange, FlushAttempt, FlushLine, FlushState, Line, Outcome, ServerLine,
+};
 use crate::request::{Message, Request};
 use crate::workload::filler::filler;
 use crate::workload::prompt::nonce;
@@ -35,6 +38,10 @@ const TRAFFIC_MARGIN: u64 = 128;
 
 /// How long a server may take to finish what it still does for earlier requests.
 const IDLE_LIMIT: Duration = Duration::from_secs(30);
+
+/// How often and how long to wait for counters that lag behind the answer they count.
+const LAGS: u32 = 4;
+const LAG: Duration = Duration::from_millis(50);
 
 /// Waits until the server is idle, where it can tell.
 pub(super) async fn wait_until_idle(context: &StageContext<'_>) {
@@ -161,6 +168,7 @@ impl Prover<'_> {
         let room = self.room().unwrap_or(CANARY_TOKENS);
         let document =
             filler(self.context.seed, canary, CANARY_TOKENS.min(room), self.context.tokenizer);
+        let before = self.read_account().await;
         let exchange = self.ask("canary", canary, &document).await;
         if exchange.outcome != Outcome::Ok {
             let why = exchange.error_message.or(exchange.outcome.class());
@@ -171,18 +179,49 @@ impl Prover<'_> {
         }
         let cached_tokens =
             exchange.cached_tokens.or(exchange.timings.and_then(|timings| timings.cache_n));
+        let mut state = cache_verdict::of_exchange(&exchange);
+        let mut counted = (cached_tokens, exchange.input_tokens);
+        // A canary is alone on the server, so what its counters grew by is the canary's doing.
+        if state == CacheState::Unknown
+            && let Some((hits, queries)) = self.grown_since(before).await
+        {
+            state = cache_verdict::verdict(Some(hits), Some(queries), None);
+            counted = (Some(hits), Some(queries));
+        }
         let ttft_ns = exchange.first_token_ns.map(|at| at.saturating_sub(exchange.sent_ns));
         Ok(Sight {
-            state: cache_verdict::of_exchange(&exchange),
-            prompt_tokens: exchange.input_tokens,
-            cached_tokens,
+            state,
+            prompt_tokens: counted.1,
+            cached_tokens: counted.0,
             ttft_ms: ttft_ns.map(|ns| ns as f64 / 1e6),
         })
     }
 
+    /// The server's counters now.
+    async fn read_account(&self) -> Option<ServerLine> {
+        unless_cut(self.context, self.context.account?.look()).await.flatten()
+    }
+
+    /// Prompt tokens found in the cache and looked up there since `before`, by the server's own
+    /// counters; they may lag a moment behind the answer.
+    async fn grown_since(&self, before: Option<ServerLine>) -> Option<(u64, u64)> {
+        let before = before?;
+        for _ in 0..LAGS {
+            let mut tally = ServerTally::default();
+            tally.take(&before);
+            tally.take(&self.read_account().await?);
+            if let Some(grown) = contamination::by_counters(&tally) {
+                return Some(grown);
+            }
+            tokio::time::sleep(LAG).await;
+        }
+        None
+    }
+
     /// The server's own endpoint; for an unknown server one attempt per spelling.
     async fn by_http(&self) -> Vec<FlushAttempt> {
-        let reset = control::reset(self.context.client, self.context.server);
+        let call = self.context.stage.endpoint.flush.as_ref();
+        let reset = control::reset(self.context.client, self.context.server, call);
         let replies = unless_cut(self.context, reset).await.unwrap_or_default();
         replies
             .into_iter()

@@ -19,7 +19,9 @@ use self::lane::{Driven, Ended, Lane};
 use self::level::Repeating;
 pub(super) use self::level::{Level, levels};
 use super::exchange::Post;
-use super::{SETTLE, SETTLE_SUFFIX, StageContext, StageOutcome};
+use super::{
+    SETTLE, SETTLE_SUFFIX, StageContext, StageOutcome, close_account, open_account, record_reading,
+};
 use crate::plan::Shape;
 use crate::record::{Line, LoadLine, StageEnd, StageStart, StageState};
 use crate::workload::tokenizer::Tokenizer;
@@ -146,6 +148,7 @@ async fn drive(
     };
     ahead.fill().await;
 
+    let before = open_account(context).await;
     let start = Instant::now() + LEAD;
     let settle = level.measure.settle;
     let lane = Arc::new(Lane::new(context, level, post, Arc::clone(tokenizer), start));
@@ -160,6 +163,7 @@ async fn drive(
     }
     main.start(planned.unwrap_or(0).saturating_sub(settled), context.clock.ns(start + settle))
         .await;
+    record_reading(context, before).await;
 
     let driven = match (&level.shape, schedule) {
         (Shape::Closed(load), _) => closed::drive(context, &lane, load, level, ahead).await,
@@ -200,7 +204,10 @@ async fn close(
     if !level.measure.settle.is_zero() {
         Phase::settling(context, level).end(&outcome, Some(settling)).await;
     }
-    Phase::main(context, level).end(&outcome, Some(planned.saturating_sub(settling))).await;
+    let ended_ns = context.clock.now_ns();
+    close_account(context).await;
+    let planned = Some(planned.saturating_sub(settling));
+    Phase::main(context, level).end_at(ended_ns, &outcome, planned).await;
     outcome
 }
 
@@ -256,6 +263,10 @@ impl<'a> Phase<'a> {
     }
 
     async fn end(&self, outcome: &StageOutcome, planned: Option<u64>) {
+        self.end_at(self.context.clock.now_ns(), outcome, planned).await;
+    }
+
+    async fn end_at(&self, at_ns: u64, outcome: &StageOutcome, planned: Option<u64>) {
         let line = StageEnd {
             stage: self.id.clone(),
             cell: self.context.stage.cell_id().map(str::to_owned),
@@ -263,7 +274,7 @@ impl<'a> Phase<'a> {
             state: outcome.state,
             reason: outcome.reason.clone(),
             planned,
-            at_ns: self.context.clock.now_ns(),
+            at_ns,
         };
         self.context.records.send(Line::StageEnd(line)).await;
     }

@@ -17,9 +17,12 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::client::Client;
+use crate::client::account::Account;
 use crate::client::probe::Server;
 use crate::plan::{Action, Ending, Stage};
-use crate::record::{CacheState, Line, RecordSender, RunClock, StageEnd, StageStart, StageState};
+use crate::record::{
+    CacheState, Line, RecordSender, RunClock, ServerLine, StageEnd, StageStart, StageState,
+};
 use crate::workload::store::Store;
 use crate::workload::tokenizer::Tokenizer;
 
@@ -49,6 +52,8 @@ pub struct StageContext<'a> {
     pub tokenizer: &'a Tokenizer,
     /// The files of the plan's prompts.
     pub store: &'a Store,
+    /// The server's own account, where it gives one.
+    pub account: Option<&'a Account>,
     /// Where lines go.
     pub records: &'a RecordSender,
     /// The run's clock.
@@ -159,7 +164,9 @@ pub async fn run(context: StageContext<'_>) -> StageOutcome {
         return load::run(&context, &levels).await;
     }
     let planned = stage.action.planned();
+    let before = open_account(&context).await;
     context.records.send(Line::StageStart(start_line(&context, planned))).await;
+    record_reading(&context, before).await;
     let outcome = match &stage.action {
         Action::Cold(repeat) | Action::Warm(repeat) => cold_warm::run(&context, repeat).await,
         Action::Flush(flush) => flush::run(&context, flush).await,
@@ -170,8 +177,28 @@ pub async fn run(context: StageContext<'_>) -> StageOutcome {
         }
     };
     let outcome = context.early.explain(outcome);
-    context.records.send(Line::StageEnd(end_line(&context, &outcome))).await;
+    let end = end_line(&context, &outcome);
+    close_account(&context).await;
+    context.records.send(Line::StageEnd(end)).await;
     outcome
+}
+
+/// The server's own account before a stage or rung sends anything; read on from now on.
+async fn open_account(context: &StageContext<'_>) -> Option<ServerLine> {
+    unless_cut(context, context.account?.open(context.records)).await.flatten()
+}
+
+/// The account after the last answer of a stage or rung.
+async fn close_account(context: &StageContext<'_>) {
+    let Some(account) = context.account else { return };
+    let reading = unless_cut(context, account.close()).await.flatten();
+    record_reading(context, reading).await;
+}
+
+async fn record_reading(context: &StageContext<'_>, reading: Option<ServerLine>) {
+    if let Some(reading) = reading {
+        context.records.send(Line::Server(reading)).await;
+    }
 }
 
 fn end_line(context: &StageContext<'_>, outcome: &StageOutcome) -> StageEnd {

@@ -44,6 +44,8 @@ pub fn endpoint(url: &Url) -> Endpoint {
         insecure: false,
         proxy: None,
         tokenizer: TokenizerConfig::Estimate,
+        metrics: runner::plan::MetricsConfig::default(),
+        flush: None,
         location: Location::default(),
     }
 }

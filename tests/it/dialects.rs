@@ -1,6 +1,7 @@
 //! Every dialect against recorded and published streams, against the simulator's side of it, and
 //! the requests it makes.
 
+mod json_plans;
 mod live;
 mod requests;
 mod round_trip;

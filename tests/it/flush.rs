@@ -112,7 +112,9 @@ fn auto_falls_back_to_traffic() {
 
 #[test]
 fn without_a_sign_from_the_server_nothing_is_claimed() {
-    let (code, summary, flush) = run(&plan("report_cached_tokens: false", "with: auto"));
+    let silent = plan("report_cached_tokens: false", "with: auto");
+    let silent = silent.replace("endpoint:\n", "endpoint:\n  metrics: off\n");
+    let (code, summary, flush) = run(&silent);
     assert_eq!((code, text(&flush, "state")), (0, "unproven"), "{flush:#}");
     assert!(text(&flush, "summary").contains("does not report cached tokens"), "{flush:#}");
     assert!(flush["ttft_cold_ms"].is_number(), "the evidence there is: {flush:#}");

@@ -26,6 +26,7 @@ mod report;
 mod run;
 mod sandbox;
 mod scenarios;
+mod server_account;
 mod simulator;
 mod synthetic;
 mod synthetic_run;

@@ -6,12 +6,12 @@
 
 use serde_json::Value;
 
-use super::body::{Body, prompt};
+use super::body::{Body, messages, prompt};
 use super::cumulative::Lean;
 use super::lenient::{Said, said};
 use super::{DecodeError, Deltas, Dialect, HttpRequest, Place, Usage, error_text};
 use crate::client::framing::Framing;
-use crate::plan::{JsonAnswer, JsonApi};
+use crate::plan::{JsonAnswer, JsonApi, TextPart, text_parts};
 use crate::request::Request;
 
 /// The dialect that a plan describes.
@@ -57,9 +57,11 @@ impl Json {
 impl Dialect for Json {
     fn encode(&self, request: &Request, model: &str) -> HttpRequest {
         let body = Body::of(request);
-        let body = if self.api.body.is_some() {
-            // The workload has rendered the plan's template: that is all there is.
-            body
+        let body = if let Some(template) = &self.api.body {
+            let filled = template
+                .iter()
+                .filter_map(|(key, value)| Some((key.as_str(), fill(value, request, model)?)));
+            filled.fold(body, |body, (key, value)| body.set(key, value))
         } else {
             let named = !model.is_empty() && self.api.model.is_some();
             body.set_some("model", named.then_some(model))
@@ -73,6 +75,13 @@ impl Dialect for Json {
         };
         let path = self.api.path.trim_start_matches('/').to_owned();
         HttpRequest { place: Place::Base, path: path.into(), body: body.finish() }
+    }
+
+    fn needs_model(&self) -> bool {
+        match &self.api.body {
+            Some(body) => says_model(&Value::Object(body.clone())),
+            None => self.api.model.is_some(),
+        }
     }
 
     fn decode(&self, event: &[u8], out: &mut Deltas) -> Result<(), DecodeError> {
@@ -108,6 +117,57 @@ impl Dialect for Json {
     /// Only when the plan says what the end looks like; a `[DONE]` is understood all the same.
     fn marks_end(&self) -> bool {
         self.api.done.is_some() || self.api.finish_reason.is_some()
+    }
+}
+
+/// Whether some text of the body stands for the model.
+fn says_model(template: &Value) -> bool {
+    match template {
+        Value::String(text) => text_parts(text).contains(&TextPart::Placeholder("model")),
+        Value::Array(items) => items.iter().any(says_model),
+        Value::Object(fields) => fields.values().any(says_model),
+        _ => false,
+    }
+}
+
+/// A value of the plan's body with its placeholders filled in. A text that is a placeholder and
+/// nothing else becomes the value itself, or nothing where there is none. Data is inserted, never
+/// read again.
+fn fill(template: &Value, request: &Request, model: &str) -> Option<Value> {
+    Some(match template {
+        Value::String(text) => match text_parts(text).as_slice() {
+            [TextPart::Placeholder(name)] => asked(name, request, model)?,
+            parts => parts
+                .iter()
+                .map(|part| match part {
+                    TextPart::Words(words) => (*words).to_owned(),
+                    TextPart::Placeholder(name) => {
+                        asked(name, request, model).as_ref().map(word).unwrap_or_default()
+                    }
+                })
+                .collect::<String>()
+                .into(),
+        },
+        Value::Array(items) => items.iter().filter_map(|item| fill(item, request, model)).collect(),
+        Value::Object(fields) => fields
+            .iter()
+            .filter_map(|(key, item)| Some((key.clone(), fill(item, request, model)?)))
+            .collect::<serde_json::Map<_, _>>()
+            .into(),
+        other => other.clone(),
+    })
+}
+
+/// What a placeholder stands for, one of [`PLACEHOLDERS`](crate::plan::PLACEHOLDERS).
+fn asked(name: &str, request: &Request, model: &str) -> Option<Value> {
+    match name {
+        "prompt" => Some(prompt(&request.messages).into()),
+        "messages" => Some(messages(&request.messages)),
+        "model" => (!model.is_empty()).then(|| model.into()),
+        "max_tokens" => request.max_tokens.map(Value::from),
+        "temperature" => request.temperature.map(Value::from),
+        "stream" => Some(super::stream_field(request).into()),
+        _ => None,
     }
 }
 

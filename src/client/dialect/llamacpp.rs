@@ -29,6 +29,10 @@ impl Dialect for LlamacppCompletion {
         HttpRequest { place: Place::Root, path: "completion".into(), body }
     }
 
+    fn needs_model(&self) -> bool {
+        false
+    }
+
     fn decode(&self, event: &[u8], out: &mut Deltas) -> Result<(), DecodeError> {
         out.clear();
         match said(event) {

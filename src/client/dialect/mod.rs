@@ -170,6 +170,11 @@ pub trait Dialect: Send + Sync {
         &[]
     }
 
+    /// Whether a request must name its model.
+    fn needs_model(&self) -> bool {
+        true
+    }
+
     /// The header that takes the API key by itself; `None` for `Authorization: Bearer`.
     fn key_header(&self) -> Option<&'static str> {
         None

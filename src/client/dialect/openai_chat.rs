@@ -75,11 +75,21 @@ impl Serialize for Body<'_> {
         if ours("stream") {
             map.serialize_entry("stream", &request.stream)?;
         }
-        if super::stream_field(request) && ours("stream_options") {
+        let streams = super::stream_field(request);
+        if streams && ours("stream_options") {
             map.serialize_entry("stream_options", &StreamOptions { include_usage: true })?;
         }
         for (key, value) in extra {
-            map.serialize_entry(key, value)?;
+            match value {
+                // Who adds an option does not mean to turn usage off.
+                Value::Object(theirs) if key == "stream_options" && streams => {
+                    let mut options = serde_json::Map::new();
+                    options.insert("include_usage".into(), true.into());
+                    options.extend(theirs.clone());
+                    map.serialize_entry(key, &options)?;
+                }
+                _ => map.serialize_entry(key, value)?,
+            }
         }
         map.end()
     }
@@ -263,6 +273,11 @@ mod tests {
             })
         );
         assert!(encoded(false, &serde_json::json!({})).get("stream_options").is_none());
+        let more = serde_json::json!({"stream_options": {"continuous_usage_stats": true}});
+        assert_eq!(
+            encoded(true, &more)["stream_options"],
+            serde_json::json!({"include_usage": true, "continuous_usage_stats": true})
+        );
     }
 
     #[test]

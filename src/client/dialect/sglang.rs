@@ -34,6 +34,10 @@ impl Dialect for Sglang {
         HttpRequest { place: Place::Root, path: "generate".into(), body }
     }
 
+    fn needs_model(&self) -> bool {
+        false
+    }
+
     fn decode(&self, event: &[u8], out: &mut Deltas) -> Result<(), DecodeError> {
         out.clear();
         match said(event) {

@@ -39,6 +39,10 @@ impl Dialect for Tgi {
         HttpRequest { place: Place::Root, path: path.into(), body }
     }
 
+    fn needs_model(&self) -> bool {
+        false
+    }
+
     fn decode(&self, event: &[u8], out: &mut Deltas) -> Result<(), DecodeError> {
         out.clear();
         let Said::Json(json) = said(event) else { return Ok(()) };

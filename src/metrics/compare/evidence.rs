@@ -81,7 +81,7 @@ impl Collector {
                 });
             }
             Line::End(record) => self.record(record),
-            Line::Start(_) | Line::Flush(_) | Line::StageEnd(_) => {}
+            Line::Start(_) | Line::Flush(_) | Line::Server(_) | Line::StageEnd(_) => {}
         }
     }
 

@@ -168,7 +168,7 @@ impl Code {
             Self::Template => of(
                 "`{{ }}` stands where no template runs, or would come in with a value from outside.",
                 "name: \"{{ i }}\"",
-                "Use `${name}` for what is known when the plan is read; `{{ … }}` belongs to `prompt` only. Insert params as data: `{{ params.name }}`.",
+                "Use `${name}` for what is known when the plan is read; `{{ … }}` belongs to `prompt` (and to an endpoint's `json.body`) only. Insert params as data: `{{ params.name }}`.",
             ),
             Self::TemplateFails => of(
                 "A template can't be compiled, or fails with the first row of its dataset. Found before anything is sent, since a run that fails at its first request has cost time already.",

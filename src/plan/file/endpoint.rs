@@ -5,6 +5,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::json_api::JsonKeys;
 use super::scalar::{Count, Ratio, Span};
 use crate::plan::bind::{Named, Spanned};
 
@@ -31,6 +32,8 @@ pub(crate) struct EndpointKeys {
     pub(crate) simulator: Option<Spanned<SimulatorKeys>>,
     /// The API spoken there; `openai-chat` unless given.
     pub(crate) api: Option<ApiWord>,
+    /// How an endpoint with `api: json` is asked and read.
+    pub(crate) json: Option<Spanned<JsonKeys>>,
     /// The model to ask for; the first of `/models` when empty.
     pub(crate) model: Option<Spanned<String>>,
     /// Key sent as `Authorization: Bearer`, as `${secret:NAME}` from the environment variable
@@ -49,6 +52,66 @@ pub(crate) struct EndpointKeys {
     /// How tokens are counted on our side: `auto` (the server's `/tokenize`, else the estimate),
     /// `server`, `estimate` (four characters per token), or the path of a `tokenizer.json`.
     pub(crate) tokenizer: Option<Spanned<String>>,
+    /// The server's own account, read before, during and after each stage: `auto` (`/metrics` at
+    /// the server's root, if it is there; the default), `off`, the URL of a Prometheus page, or a
+    /// map.
+    pub(crate) metrics: Option<MetricsFile>,
+    /// The call that empties this server's prefix cache, instead of the one its kind has.
+    pub(crate) flush: Option<Spanned<FlushCallKeys>>,
+}
+
+/// Where the server's own account is read: `auto`, `off`, a URL, or a map.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename = "by shape", rename_all = "lowercase")]
+#[schemars(rename = "Metrics", untagged)]
+pub(crate) enum MetricsFile {
+    /// `auto`, `off`, or the URL of a Prometheus page.
+    Text(Spanned<String>),
+    /// In detail.
+    Map(Spanned<MetricsKeys>),
+}
+
+/// Where and how often the server's own account is read.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct MetricsKeys {
+    /// URL of the server's Prometheus page; `/metrics` at the server's root unless given.
+    pub(crate) url: Option<Spanned<String>>,
+    /// From one reading to the next while a stage runs; 1s unless given.
+    pub(crate) interval: Option<Spanned<Span>>,
+    /// URL of a DCGM exporter's page, for series of the GPUs.
+    pub(crate) gpu: Option<Spanned<String>>,
+    /// Further metrics of the page to keep, by name; those that end in `_total`, `_sum` or `_count`
+    /// or are typed as counters are told by what they grew by.
+    #[serde(default)]
+    pub(crate) names: Vec<String>,
+}
+
+/// A call that empties a prefix cache.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct FlushCallKeys {
+    /// `POST` unless given.
+    pub(crate) method: Option<MethodWord>,
+    /// Path at the server's root, with its query, such as `/cache/clear?all=true`.
+    #[schemars(required)]
+    pub(crate) path: Option<Spanned<String>>,
+    /// JSON body; none unless given.
+    pub(crate) body: Option<serde_json::Value>,
+}
+
+/// The methods of a call.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
+pub(crate) enum MethodWord {
+    /// GET.
+    Get,
+    /// POST.
+    Post,
+    /// PUT.
+    Put,
+    /// DELETE.
+    Delete,
 }
 
 /// The APIs of endpoints.
@@ -75,7 +138,8 @@ pub(crate) enum ApiWord {
     Sglang,
     /// llama.cpp `/completion`.
     LlamacppCompletion,
-    /// A plain JSON endpoint: `{prompt, max_tokens, temperature}` in, `{text, cached}` out.
+    /// Any JSON endpoint: `{prompt, max_tokens, temperature}` in, `{text, cached}` out, unless its
+    /// `json` says otherwise.
     Json,
 }
 

@@ -6,6 +6,7 @@
 mod dataset;
 mod defaults;
 mod endpoint;
+mod json_api;
 mod load;
 mod matrix;
 mod param;
@@ -25,8 +26,10 @@ pub(crate) use dataset::{
     UniqueWord, UnitWord,
 };
 pub(crate) use endpoint::{
-    ApiWord, EndpointFile, EndpointKeys, FaultKeys, SimulatorKeys, TimeoutKeys,
+    ApiWord, EndpointFile, EndpointKeys, FaultKeys, FlushCallKeys, MethodWord, MetricsFile,
+    MetricsKeys, SimulatorKeys, TimeoutKeys,
 };
+pub(crate) use json_api::{AnswerWord, JsonKeys};
 pub(crate) use load::{ArrivalWord, FullWord, LadderKeys, LateWord, LoadKeys, RampKeys};
 pub(crate) use param::{ParamFile, ParamType, TextOrList};
 pub(crate) use scalar::{Count, PerSecond, Ratio, Series, Span as TimeSpan};

@@ -31,8 +31,15 @@ impl Place {
             | ["prompts", _, below @ ..] => Some(below),
             _ => None,
         };
-        let runs_templates =
-            matches!(prompt, Some([] | ["text"] | ["messages", "", "content"] | ["body", ..]));
+        let is_json_body = matches!(
+            keys.as_slice(),
+            ["endpoint", "json", "body", ..]
+                | ["endpoints", _, "json", "body", ..]
+                | ["stages", "", "endpoint", "json", "body", ..]
+                | ["defaults", "endpoint", "json", "body", ..]
+        );
+        let runs_templates = is_json_body
+            || matches!(prompt, Some([] | ["text"] | ["messages", "", "content"] | ["body", ..]));
         let is_endpoint = matches!(
             keys.as_slice(),
             ["endpoint" | "endpoints", ..]

@@ -4,6 +4,8 @@
 //! credential is registered with the redactor.
 
 mod credential;
+mod json;
+mod server;
 mod simulator;
 
 use std::time::Duration;
@@ -144,7 +146,7 @@ impl Lowering<'_> {
     /// One endpoint out of its keys.
     pub(super) fn endpoint(&mut self, layered: &Layered, seed: u64) -> Option<Endpoint> {
         let Layered { keys, name, at } = layered;
-        let api = keys.api.map_or(Api::OpenaiChat, api);
+        let api = self.api(keys);
         let target = match (&keys.simulator, &keys.url) {
             (Some(simulator), _) => {
                 let json = match &api {
@@ -185,6 +187,8 @@ impl Lowering<'_> {
         let ca_file = filled(keys.ca_file.clone()).map(|path| self.file("ca_file", &path));
         let proxy = filled(keys.proxy.clone()).map(|url| self.url("proxy", &url));
         let tokenizer = self.tokenizer(keys.tokenizer.as_ref());
+        let metrics = self.metrics(keys.metrics.as_ref());
+        let flush = keys.flush.as_ref().map(|flush| self.flush_call(flush));
         let target = target?;
         Some(Endpoint {
             name: name.clone().unwrap_or_else(|| match &target {
@@ -207,12 +211,30 @@ impl Lowering<'_> {
                 None => None,
             },
             tokenizer: tokenizer?,
+            metrics: metrics?,
+            flush: match flush {
+                Some(flush) => Some(flush?),
+                None => None,
+            },
             location: if *at == At::default() {
                 Location { file: COMMAND_LINE.into(), ..Location::default() }
             } else {
                 self.location(at.span)
             },
         })
+    }
+
+    /// The API, with what the plan says of a JSON one.
+    fn api(&mut self, keys: &EndpointKeys) -> Api {
+        match (keys.api.map_or(Api::OpenaiChat, api), &keys.json) {
+            (Api::Json(_), Some(json)) => Api::Json(Box::new(self.json_api(json))),
+            (api, None) => api,
+            (api, Some(json)) => {
+                let message = format!("`json` says nothing to `api: {}`", api.name());
+                self.error(Code::Conflict, json.at.span, message, "write `api: json`");
+                api
+            }
+        }
     }
 
     /// Where a profile's name stands.
@@ -226,7 +248,7 @@ impl Lowering<'_> {
     }
 
     /// A URL without credentials, query or trailing slash.
-    fn url(&mut self, key: &str, written: &Spanned<String>) -> Option<url::Url> {
+    pub(super) fn url(&mut self, key: &str, written: &Spanned<String>) -> Option<url::Url> {
         let text = written.value.trim();
         let from_outside = written.at == At::default();
         let mut refuse = |code, message: String, help: &str| {

@@ -18,6 +18,7 @@ pub(super) fn over(lower: EndpointKeys, upper: EndpointKeys) -> EndpointKeys {
         url,
         simulator,
         api: upper.api.or(lower.api),
+        json: upper.json.or(lower.json),
         // Empty comes from a param left empty: not given.
         model: filled(upper.model).or(lower.model),
         api_key: filled(upper.api_key).or(lower.api_key),
@@ -30,6 +31,8 @@ pub(super) fn over(lower: EndpointKeys, upper: EndpointKeys) -> EndpointKeys {
         insecure: upper.insecure.or(lower.insecure),
         proxy: filled(upper.proxy).or(lower.proxy),
         tokenizer: filled(upper.tokenizer).or(lower.tokenizer),
+        metrics: upper.metrics.or(lower.metrics),
+        flush: upper.flush.or(lower.flush),
     }
 }
 

@@ -91,9 +91,8 @@ impl Api {
 pub struct JsonApi {
     /// Path below the endpoint's URL; the URL itself when empty.
     pub path: String,
-    /// The whole body; strings in it, at any depth, are templates. The workload renders it into
-    /// the request's extra fields, and nothing is added to it. When `None`
-    /// the body is `prompt`, `max_tokens`, `temperature` (`stream` where answers are streamed,
+    /// The whole body, in whose texts [`PLACEHOLDERS`] stand for what is asked; the plan's extra
+    /// fields are laid over it. When `None` the body is `prompt`, `max_tokens`, `temperature` (`stream` where answers are streamed,
     /// `model` where answers name theirs) and the plan's extra fields.
     pub body: Option<Map<String, Value>>,
     /// How an answer comes.
@@ -143,6 +142,37 @@ impl Default for JsonApi {
     }
 }
 
+/// What `{{ … }}` may name in the texts of [`JsonApi::body`].
+pub const PLACEHOLDERS: [&str; 6] =
+    ["prompt", "messages", "model", "max_tokens", "temperature", "stream"];
+
+/// A part of a text of [`JsonApi::body`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TextPart<'t> {
+    /// Words as they stand there.
+    Words(&'t str),
+    /// The name between `{{` and `}}`.
+    Placeholder(&'t str),
+}
+
+/// Cuts a text at its placeholders; `{{` that is never closed is words.
+pub fn text_parts(text: &str) -> Vec<TextPart<'_>> {
+    let (mut parts, mut rest) = (Vec::new(), text);
+    while let Some((before, (name, after))) =
+        rest.split_once("{{").and_then(|(before, opened)| Some((before, opened.split_once("}}")?)))
+    {
+        if !before.is_empty() {
+            parts.push(TextPart::Words(before));
+        }
+        parts.push(TextPart::Placeholder(name.trim()));
+        rest = after;
+    }
+    if !rest.is_empty() {
+        parts.push(TextPart::Words(rest));
+    }
+    parts
+}
+
 /// How the answer of a [`JsonApi`] comes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum JsonAnswer {
@@ -157,6 +187,17 @@ pub enum JsonAnswer {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_text_is_cut_at_its_placeholders() {
+        use TextPart::{Placeholder, Words};
+        assert_eq!(
+            text_parts("a {{ b }}{{c}} d"),
+            [Words("a "), Placeholder("b"), Placeholder("c"), Words(" d")]
+        );
+        assert_eq!(text_parts(""), []);
+        assert_eq!(text_parts("{{ open"), [Words("{{ open")]);
+    }
 
     #[test]
     fn every_name_leads_to_an_api_of_that_name() {

@@ -34,6 +34,10 @@ pub struct Endpoint {
     pub proxy: Option<String>,
     /// How tokens are counted on our side.
     pub tokenizer: TokenizerConfig,
+    /// Where the server's own account is read.
+    pub metrics: MetricsConfig,
+    /// The plan's own call that empties the prefix cache.
+    pub flush: Option<FlushCall>,
     /// Where it stands in the plan (or the command line's stand-in).
     pub location: Location,
 }
@@ -53,6 +57,77 @@ pub enum Target {
     Url(url::Url),
     /// Started in process for this run.
     Simulator(Box<SimulatorConfig>),
+}
+
+/// Where and how often the server's own account is read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MetricsConfig {
+    /// The server's Prometheus page.
+    pub page: MetricsPage,
+    /// From one reading to the next while a stage runs.
+    pub interval: Duration,
+    /// The page of a DCGM exporter.
+    pub gpu: Option<url::Url>,
+    /// Further metrics of the page, by name.
+    pub names: Vec<String>,
+}
+
+impl Default for MetricsConfig {
+    fn default() -> Self {
+        Self {
+            page: MetricsPage::Usual,
+            interval: Duration::from_secs(1),
+            gpu: None,
+            names: Vec::new(),
+        }
+    }
+}
+
+/// The server's Prometheus page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MetricsPage {
+    /// Not read.
+    Off,
+    /// `/metrics` at the server's root, if it is there.
+    Usual,
+    /// There.
+    At(url::Url),
+}
+
+/// A call that empties a prefix cache.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FlushCall {
+    /// Its method.
+    pub method: CallMethod,
+    /// Path at the server's root, with its query and without a leading slash.
+    pub path: String,
+    /// JSON body.
+    pub body: Option<serde_json::Value>,
+}
+
+/// The methods of a [`FlushCall`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CallMethod {
+    /// GET.
+    Get,
+    /// POST.
+    Post,
+    /// PUT.
+    Put,
+    /// DELETE.
+    Delete,
+}
+
+impl CallMethod {
+    /// As HTTP writes it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Delete => "DELETE",
+        }
+    }
 }
 
 /// How tokens are counted.

@@ -20,8 +20,11 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use workload::{RowSource, SyntheticConfig, Unique};
 
-pub use api::{Api, JsonAnswer, JsonApi};
-pub use endpoint::{Endpoint, Secret, Target, Timeouts, TokenizerConfig};
+pub use api::{Api, JsonAnswer, JsonApi, PLACEHOLDERS, TextPart, text_parts};
+pub use endpoint::{
+    CallMethod, Endpoint, FlushCall, MetricsConfig, MetricsPage, Secret, Target, Timeouts,
+    TokenizerConfig,
+};
 pub use load::{
     Abort, ArrivalProcess, ClosedLoop, ConcurrencyRamp, Late, Load, Measure, OpenLoop, Pacing,
     QpsLadder, Rate, RatePiece, Search, SearchAxis, Shape, Think, Traffic, Until, WhenFull,
@@ -66,6 +69,16 @@ pub struct Plan {
     /// secrets redacted. With a matrix its references stay, since each cell fills them in its own
     /// way. What the command line selects or replaces is not in it.
     pub resolved: serde_json::Value,
+}
+
+impl Plan {
+    /// The params as a stage's templates see them, those of its cell over the plan's. Secrets stay
+    /// out: a prompt is no place for them.
+    pub fn params_of(&self, stage: &Stage) -> serde_json::Value {
+        let own = stage.cell.iter().flat_map(|cell| &cell.params);
+        let visible = self.params.iter().chain(own).filter(|param| !param.secret);
+        visible.map(|param| (param.name.clone(), param.value.clone())).collect()
+    }
 }
 
 /// How the nonce that opens every cold prompt is chosen.

@@ -11,6 +11,7 @@ use crate::metrics::quantity::{grouped, show};
 use crate::metrics::summary::{Distribution, StageSummary};
 use crate::report::chart::{Axis, Band, Chart, Mark, Range, Shape, TONES, Tone};
 use crate::report::samples::{RunSamples, StageSamples};
+use crate::report::server_series;
 use crate::report::ticks::{plain, say};
 use crate::report::timeline::Interval;
 
@@ -326,6 +327,27 @@ pub(super) fn timeline(groups: &[Group], samples: &RunSamples) -> Vec<Picture> {
             format!("Token-bearing stream events per second in each {width}."),
             chart,
         );
+    }
+    for (id, title, places) in [
+        ("time-server", "The server's own account: requests", &[0, 1][..]),
+        ("time-server-use", "The server's own account: use", &[2, 3]),
+    ] {
+        let told: Vec<(usize, Vec<[f64; 2]>)> = places
+            .iter()
+            .map(|&place| (place, samples.server.points(place)))
+            .filter(|(_, points)| !points.is_empty())
+            .collect();
+        let Some(&(first, _)) = told.first() else { continue };
+        let tops = heights(told.iter().map(|(_, points)| points));
+        let unit = server_series::DRAWN[first].2;
+        let y = Axis::around(unit, "", tops.into_iter(), f64::INFINITY);
+        let mut chart = Chart::new(title, x(), y);
+        for (place, points) in &told {
+            let name = server_series::DRAWN[*place].1;
+            chart.add(name, Shape::Line, series_tone(*place + 3), points.clone());
+        }
+        let caption = "Read from the server's metrics before, during and after each stage.";
+        add(id, caption.to_owned(), chart);
     }
     if intervals.iter().any(|interval| interval.errors > 0) {
         let errors = line(|interval| interval.errors as f64);

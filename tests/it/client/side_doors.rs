@@ -163,6 +163,7 @@ fn known(kind: ServerKind) -> Server {
         model: "m".into(),
         models: vec![],
         context_tokens: None,
+        model_details: std::collections::BTreeMap::new(),
         slots: Some(2),
         has_tokenize: false,
         warnings: vec![],
@@ -171,7 +172,7 @@ fn known(kind: ServerKind) -> Server {
 
 async fn reset_at(server: &FaultyServer, kind: ServerKind) -> (bool, String) {
     let client = client(&endpoint(&server.url()));
-    let reply = reset(&client, &known(kind)).await.pop().unwrap();
+    let reply = reset(&client, &known(kind), None).await.pop().unwrap();
     (reply.accepted, reply.detail)
 }
 
@@ -218,10 +219,88 @@ async fn llama_cpp_erases_every_slot_or_says_what_it_needs() {
 }
 
 #[tokio::test]
+async fn the_plans_own_call_is_sent_as_it_says_and_again_while_the_server_is_busy() {
+    let asked = std::sync::atomic::AtomicUsize::new(0);
+    let server = FaultyServer::answers(move |request| {
+        assert!(request.starts_with("DELETE /cache?all=true HTTP/1.1\r\n"), "{request}");
+        assert!(request.ends_with("\r\n\r\n{\"which\":\"prefix\"}"), "{request}");
+        match asked.fetch_add(1, std::sync::atomic::Ordering::SeqCst) {
+            0 => answer(503, "", "busy"),
+            1 => json(200, "{\"success\":false}"),
+            _ => json(200, "{}"),
+        }
+    });
+    let call = runner::plan::FlushCall {
+        method: runner::plan::CallMethod::Delete,
+        path: "cache?all=true".into(),
+        body: Some(serde_json::json!({"which": "prefix"})),
+    };
+    let client = client(&endpoint(&server.url()));
+    let reply = reset(&client, &known(ServerKind::Vllm), Some(&call)).await.pop().unwrap();
+    assert!(reply.accepted, "{reply:?}");
+    assert_eq!((reply.method.as_str(), server.requests().len()), ("DELETE /cache?all=true", 3));
+}
+
+#[tokio::test]
+async fn ollama_unloads_and_servers_without_a_call_say_so() {
+    let server = routes(&[("POST /api/generate", 200, "{\"done_reason\":\"unload\"}")]);
+    let (accepted, detail) = reset_at(&server, ServerKind::Ollama).await;
+    assert!(accepted, "{detail}");
+    assert!(server.requests()[0].contains("\"keep_alive\":0"), "{:?}", server.requests());
+    for kind in [ServerKind::Tgi, ServerKind::Triton] {
+        let (accepted, detail) = reset_at(&routes(&[]), kind).await;
+        assert!(!accepted && detail.contains("`flush`"), "{detail}");
+    }
+}
+
+#[tokio::test]
+async fn servers_that_list_models_in_ways_of_their_own_are_no_false_refusal() {
+    let tags = "{\"models\":[{\"name\":\"llama3:8b\",\"digest\":\"abc\"}]}";
+    let ollama =
+        [("GET /api/tags", 200, tags), ("GET /api/version", 200, "{\"version\":\"0.9.1\"}")];
+    let info = "{\"model_id\":\"org/m\",\"model_sha\":\"f00\",\"version\":\"3.3.4\",\
+                \"max_total_tokens\":4096}";
+    let triton = "{\"name\":\"triton\",\"version\":\"2.59.0\",\"extensions\":[]}";
+    let rows = [
+        (routes(&ollama), "ollama-chat", None, ServerKind::Ollama, "0.9.1", "llama3:8b"),
+        (routes(&[("GET /info", 200, info)]), "tgi", None, ServerKind::Tgi, "3.3.4", "org/m"),
+        (
+            routes(&[("GET /v2", 200, triton)]),
+            "triton",
+            Some("ensemble"),
+            ServerKind::Triton,
+            "2.59.0",
+            "ensemble",
+        ),
+    ];
+    for (server, api, model, kind, version, found_model) in rows {
+        // With and without the /v1 that these servers do not have.
+        for path in ["/v1", ""] {
+            let mut url = server.url();
+            url.set_path(path);
+            let mut asking = endpoint(&url);
+            asking.api = runner::plan::Api::of_name(api).unwrap();
+            asking.model = model.map(str::to_owned);
+            let found = check(&asking).await.unwrap_or_else(|error| panic!("{api}: {error:?}"));
+            assert_eq!((found.kind, found.version.as_deref()), (kind, Some(version)), "{api}");
+            assert_eq!(found.model, found_model, "{api}");
+        }
+    }
+    for api in ["json", "sglang", "llamacpp-completion", "tgi"] {
+        let mut asking = endpoint(&routes(&[]).url());
+        let server = routes(&[]);
+        asking.target = runner::plan::Target::Url(server.url());
+        asking.api = runner::plan::Api::of_name(api).unwrap();
+        let found = check(&asking).await.unwrap_or_else(|error| panic!("{api}: {error:?}"));
+        assert_eq!((found.model.as_str(), found.warnings.len()), ("unnamed", 0), "{api}");
+    }
+}
+
+#[tokio::test]
 async fn an_unknown_server_is_tried_with_both_ways() {
     let server = routes(&[("POST /flush_cache", 200, "")]);
     let client = client(&endpoint(&server.url()));
-    let replies = reset(&client, &known(ServerKind::Other)).await;
+    let replies = reset(&client, &known(ServerKind::Other), None).await;
     assert_eq!(replies.iter().map(|reply| reply.accepted).collect::<Vec<_>>(), [false, true]);
 }
 

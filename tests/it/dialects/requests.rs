@@ -145,12 +145,26 @@ fn options_merge_and_tgi_spells_greedy_its_own_way() {
 }
 
 #[test]
-fn a_rendered_body_is_all_there_is() {
-    let template = json!({"q": "{{ prompt }}"}).as_object().cloned();
-    let api = Api::Json(Box::new(JsonApi { body: template, ..JsonApi::default() }));
-    let rendered = json!({"q": "U", "n": [1, 2]});
-    let (_, body) = encoded(&api, &request(&[("user", "U")], true, &rendered));
-    assert_eq!(body, rendered);
+fn a_body_of_the_plan_is_filled_in_and_nothing_is_added() {
+    let template = json!({
+        "q": "{{ prompt }}", "say": "{{model}}: {{ prompt }}!", "chat": "{{ messages }}",
+        "deep": [{"most": "{{ max_tokens }}", "t": "{{ temperature }}"}], "s": "{{ stream }}",
+        "kept": [1, null, "words"],
+    });
+    let body = template.as_object().cloned();
+    let api = Api::Json(Box::new(JsonApi { body, ..JsonApi::default() }));
+    let mut asked = request(&[("user", "a {{ prompt }}")], true, &json!({"kept": 2, "more": true}));
+    asked.temperature = None;
+    let (_, body) = encoded(&api, &asked);
+    assert_eq!(
+        body,
+        json!({
+            "q": "a {{ prompt }}", "say": "m: a {{ prompt }}!",
+            "chat": [{"role": "user", "content": "a {{ prompt }}"}],
+            "deep": [{"most": 16}], "s": true, "kept": 2, "more": true,
+        }),
+        "data is inserted as it is, what there is none of goes, extra fields win"
+    );
 }
 
 #[test]

@@ -48,16 +48,20 @@ fn run(api: &str, stream: bool) -> (Vec<Value>, Vec<Truth>) {
     let code = output.status.code();
     // Where the API has no word for cached tokens, cold and warm stages can't be proven.
     assert!(matches!(code, Some(0 | 10)), "{api} stream={stream}: {code:?}\n{said}");
-    let log = glob(folder.path());
-    let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-    let records = lines.filter(|line| line["type"] == "end").collect();
     let mut truth = simulator.truth();
     truth.retain(|entry| entry.outcome != TruthOutcome::Running);
-    (records, truth)
+    (records(folder.path()), truth)
+}
+
+/// The `end` lines of the only run under `folder`, in order.
+pub fn records(folder: &std::path::Path) -> Vec<Value> {
+    let log = log(folder);
+    let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    lines.filter(|line| line["type"] == "end").collect()
 }
 
 /// The only record log under `folder`.
-fn glob(folder: &std::path::Path) -> String {
+fn log(folder: &std::path::Path) -> String {
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).unwrap() {

@@ -1,0 +1,230 @@
+//! Whether a stage that claims a cold or a warm cache met the cache that it claims.
+//!
+//! In: the answers of a stage, and what the server counted meanwhile. Out: [`Contamination`]s:
+//! tokens expected from the cache against tokens seen. Invariant: only what a server said is held
+//! against a stage; silence contaminates nothing.
+
+use serde::{Deserialize, Serialize};
+
+use super::cache_verdict::{COLD_SHARE, WARM_SHARE, cached_tokens};
+use super::quantity::{grouped, plural};
+use super::server::ServerTally;
+use crate::record::{CacheState, Record};
+
+/// Prompt tokens beyond ours that say nothing yet: templates, health checks.
+const FOREIGN_TOKENS: f64 = 64.0;
+/// Nor does this share of ours: servers count the same text a little differently.
+const FOREIGN_SHARE: f64 = 0.05;
+
+/// How a stage's cache was not what the stage claims.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ContaminationKind {
+    /// A cold stage was served from the cache.
+    UnexpectedHits,
+    /// A warm stage was not.
+    UnexpectedMisses,
+    /// Somebody else used the server meanwhile, and its cache.
+    ForeignTraffic,
+}
+
+/// Tokens expected against tokens seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Contamination {
+    /// What is wrong.
+    pub kind: ContaminationKind,
+    /// Requests it is seen in; 0 when only the server's counters show it.
+    pub requests: u64,
+    /// The first of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first: Option<u64>,
+    /// Hits: cached tokens at most; misses: cached tokens at least; foreign traffic: the prompt
+    /// tokens of this stage.
+    pub expected_tokens: u64,
+    /// Cached tokens, or prompt tokens by the server's counter.
+    pub seen_tokens: u64,
+}
+
+impl Contamination {
+    /// One sentence for people, about the stage of this name.
+    pub fn sentence(&self, stage: &str) -> String {
+        let (seen, expected) = (grouped(self.seen_tokens), grouped(self.expected_tokens));
+        let requests = match (self.requests, self.first) {
+            (0, _) => "by the server's counters".to_owned(),
+            (1, Some(first)) => format!("in request {first}"),
+            (count, Some(first)) => {
+                format!("in {}, first in request {first}", plural(count, "request"))
+            }
+            (count, None) => format!("in {}", plural(count, "request")),
+        };
+        match self.kind {
+            ContaminationKind::UnexpectedHits => format!(
+                "stage {stage}: CONTAMINATED: cold was claimed, but {seen} prompt tokens came from \
+                 the cache (at most {expected} expected) {requests}; flush the server, or send \
+                 prompts it can't have seen"
+            ),
+            ContaminationKind::UnexpectedMisses => format!(
+                "stage {stage}: CONTAMINATED: warm was claimed, but only {seen} prompt tokens came \
+                 from the cache (at least {expected} expected) {requests}; is the cache too small, \
+                 or was it used by others meanwhile?"
+            ),
+            ContaminationKind::ForeignTraffic => format!(
+                "stage {stage}: CONTAMINATED: the server read {seen} prompt tokens while this stage \
+                 sent {expected}: somebody else uses it, and its cache"
+            ),
+        }
+    }
+}
+
+/// What is seen of contamination while a stage runs.
+#[derive(Debug, Clone, Default)]
+pub struct ContaminationTally {
+    requests: u64,
+    first: Option<u64>,
+    expected: f64,
+    seen: u64,
+    /// Prompt tokens of all answers, as the server counts them; `None` once one has no count.
+    own: Option<f64>,
+    answers: u64,
+}
+
+impl ContaminationTally {
+    /// Takes a complete answer of a stage that claims `claim`.
+    pub fn take(&mut self, record: &Record, claim: CacheState) {
+        let own = if self.answers == 0 { Some(0.0) } else { self.own };
+        self.answers += 1;
+        let prompt = record.input_tokens.server;
+        self.own = own.zip(prompt).map(|(sum, prompt)| sum + prompt as f64);
+        let Some(cached) = cached_tokens(record) else { return };
+        let is_foul = record.cache != claim && record.cache != CacheState::Unknown;
+        if !is_foul {
+            return;
+        }
+        self.requests += 1;
+        self.first = Some(self.first.map_or(record.index, |first| first.min(record.index)));
+        self.seen += cached;
+        self.expected += prompt.unwrap_or(0) as f64 * share(claim);
+    }
+
+    /// Everything that is wrong with a stage that claims `claim`. `all_answered` says whether the
+    /// stage knows of every token it sent.
+    pub fn found(
+        &self,
+        claim: CacheState,
+        server: &ServerTally,
+        all_answered: bool,
+    ) -> Vec<Contamination> {
+        let kind = match claim {
+            CacheState::Cold => ContaminationKind::UnexpectedHits,
+            _ => ContaminationKind::UnexpectedMisses,
+        };
+        let mut found = Vec::new();
+        if self.requests > 0 {
+            found.push(Contamination {
+                kind,
+                requests: self.requests,
+                first: self.first,
+                expected_tokens: tokens(self.expected),
+                seen_tokens: self.seen,
+            });
+        }
+        let counted = server.growth("prompt_tokens");
+        let is_calm = server.resets() == 0 && server.growth("preemptions").unwrap_or(0.0) == 0.0;
+        if let (Some(counted), Some(own), true) = (counted, self.own, is_calm && all_answered)
+            && counted > own * (1.0 + FOREIGN_SHARE) + FOREIGN_TOKENS
+        {
+            found.push(Contamination {
+                kind: ContaminationKind::ForeignTraffic,
+                requests: 0,
+                first: None,
+                expected_tokens: tokens(own),
+                seen_tokens: tokens(counted),
+            });
+        }
+        found
+    }
+}
+
+/// What a stage's counters say of its cache, where its answers say nothing: the claim is judged by
+/// the share of prompt tokens that were found.
+pub fn by_counters(server: &ServerTally) -> Option<(u64, u64)> {
+    let (hits, queries) =
+        (server.growth("prefix_cache_hits")?, server.growth("prefix_cache_queries")?);
+    (queries > 0.0).then(|| (tokens(hits), tokens(queries)))
+}
+
+fn share(claim: CacheState) -> f64 {
+    if claim == CacheState::Cold { COLD_SHARE } else { WARM_SHARE }
+}
+
+/// A sum of counts, which is whole and not negative.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "`as` saturates, and counters stay far below 2^53"
+)]
+fn tokens(sum: f64) -> u64 {
+    sum.round().max(0.0) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::tally::fixture::record;
+    use crate::record::ServerLine;
+
+    fn answer(index: u64, cached: u64, cache: CacheState) -> Record {
+        Record { index, cached_tokens: Some(cached), cache, ..record() }
+    }
+
+    fn counted(prompt_tokens: [f64; 2]) -> ServerTally {
+        let mut tally = ServerTally::default();
+        for count in prompt_tokens {
+            tally.take(&ServerLine {
+                endpoint: "e".into(),
+                at_ns: 0,
+                counters: [("prompt_tokens".to_owned(), count)].into(),
+                gauges: std::collections::BTreeMap::new(),
+                error: None,
+            });
+        }
+        tally
+    }
+
+    #[test]
+    fn hits_in_a_cold_stage_and_misses_in_a_warm_one_are_named_with_their_tokens() {
+        let mut cold = ContaminationTally::default();
+        cold.take(&answer(0, 24, CacheState::Cold), CacheState::Cold);
+        cold.take(&answer(1, 2000, CacheState::Warm), CacheState::Cold);
+        cold.take(&answer(2, 0, CacheState::Unknown), CacheState::Cold);
+        let found = cold.found(CacheState::Cold, &ServerTally::default(), true);
+        assert_eq!(found.len(), 1);
+        let one = found[0];
+        assert_eq!(one.kind, ContaminationKind::UnexpectedHits);
+        assert_eq!((one.requests, one.first), (1, Some(1)));
+        assert_eq!((one.expected_tokens, one.seen_tokens), (210, 2000));
+        assert!(one.sentence("cold").contains("2,000 prompt tokens came from the cache"));
+
+        let mut warm = ContaminationTally::default();
+        warm.take(&answer(5, 100, CacheState::Mixed), CacheState::Warm);
+        warm.take(&answer(4, 0, CacheState::Cold), CacheState::Warm);
+        let found = warm.found(CacheState::Warm, &ServerTally::default(), true);
+        assert_eq!((found[0].requests, found[0].first), (2, Some(4)));
+        assert_eq!((found[0].expected_tokens, found[0].seen_tokens), (3150, 100));
+    }
+
+    #[test]
+    fn foreign_traffic_shows_in_the_servers_counter_and_nowhere_else() {
+        let mut tally = ContaminationTally::default();
+        for index in 0..3 {
+            tally.take(&answer(index, 0, CacheState::Cold), CacheState::Cold);
+        }
+        let found = |server: &ServerTally, all| tally.found(CacheState::Cold, server, all);
+        assert!(found(&counted([50.0, 50.0 + 3.0 * 2100.0]), true).is_empty());
+        let foreign = found(&counted([50.0, 50.0 + 4.0 * 2100.0]), true);
+        assert_eq!(foreign[0].kind, ContaminationKind::ForeignTraffic);
+        assert_eq!((foreign[0].expected_tokens, foreign[0].seen_tokens), (6300, 8400));
+        assert!(found(&counted([50.0, 50.0 + 4.0 * 2100.0]), false).is_empty());
+        assert!(found(&ServerTally::default(), true).is_empty());
+    }
+}

@@ -1,0 +1,82 @@
+//! The servers' own account beside our figures, one line per stage.
+//!
+//! In: stages. Out: lines of text. Invariant: what a server did not say is not there.
+
+use super::escape::printable;
+use crate::metrics::quantity::{grouped, show};
+use crate::metrics::server::ServerSummary;
+use crate::metrics::summary::StageSummary;
+
+/// Native times of requests, by their metric and for people.
+const TIMES: [(&str, &str); 3] =
+    [("server_queue", "queue"), ("server_prefill", "prefill"), ("server_decode", "decode")];
+
+/// A line for each stage whose server said anything.
+pub(super) fn lines(stages: &[&StageSummary]) -> Vec<String> {
+    let told: Vec<(String, Vec<String>)> = stages
+        .iter()
+        .map(|stage| (printable(&stage.label()).into_owned(), facts(stage)))
+        .filter(|(_, facts)| !facts.is_empty())
+        .collect();
+    let width = told.iter().map(|(label, _)| label.chars().count()).max().unwrap_or(0);
+    told.iter().map(|(label, facts)| format!("  {label:width$}  {}", facts.join(" · "))).collect()
+}
+
+/// What the server said of one stage.
+pub(super) fn facts(stage: &StageSummary) -> Vec<String> {
+    let mut facts = stage.server.as_ref().map(by_page).unwrap_or_default();
+    let native: Vec<String> = TIMES
+        .iter()
+        .filter_map(|(metric, name)| {
+            Some(format!("{name} {}", show(stage.metrics.get(*metric)?.p50, "ms")))
+        })
+        .collect();
+    if !native.is_empty() {
+        facts.push(format!("per request (p50): {}", native.join(", ")));
+    }
+    facts
+}
+
+fn by_page(server: &ServerSummary) -> Vec<String> {
+    let mut facts = Vec::new();
+    let count = |name: &str| server.counters.get(name).copied();
+    let whole = |value: f64| format!("{value:.0}").parse().map_or_else(|_| "?".into(), grouped);
+    if let (Some(share), Some(hits), Some(queries)) =
+        (server.prefix_hit_share, count("prefix_cache_hits"), count("prefix_cache_queries"))
+    {
+        facts.push(format!(
+            "prefix cache hit {:.1} % ({} of {} tokens)",
+            share * 100.0,
+            whole(hits),
+            whole(queries)
+        ));
+    }
+    let most = |name: &str| server.gauges.get(name).map(|gauge| gauge.max);
+    if let Some(running) = most("running") {
+        facts.push(format!("running ≤ {}", whole(running)));
+    }
+    if let Some(waiting) = most("waiting") {
+        facts.push(format!("waiting ≤ {}", whole(waiting)));
+    }
+    if let Some(usage) = most("kv_usage") {
+        facts.push(format!("KV cache ≤ {:.0} %", usage * 100.0));
+    }
+    if let Some(usage) = server.gauges.get("gpu_utilisation_percent") {
+        facts.push(format!("GPU {:.0} % (mean)", usage.mean));
+    }
+    for (name, word) in [("preemptions", "preemptions"), ("evicted_tokens", "evicted tokens")] {
+        if let Some(count) = count(name).filter(|count| *count > 0.0) {
+            facts.push(format!("{} {word}", whole(count)));
+        }
+    }
+    let means: Vec<String> =
+        server.mean_ms.iter().map(|(name, ms)| format!("{name} {}", show(*ms, "ms"))).collect();
+    if !means.is_empty() {
+        facts.push(format!("mean {}", means.join(", ")));
+    }
+    if server.failed > 0 {
+        let all = server.failed + server.readings;
+        facts.push(format!("{} of {all} readings failed", server.failed));
+    }
+    facts
+}
