@@ -105,7 +105,6 @@ async fn vllm(client: &Client, name: &str, missing: &str) -> ResetReply {
             Ok(answer) if matches!(answer.status, 404 | 405) => {
                 (false, format!("not supported ({}): {missing}", answer.line()))
             }
-            ),
             // Older versions answer with nothing, newer ones say whether it worked: requests that
             // are running keep their blocks.
             Ok(answer) if said_no(&answer) => {
