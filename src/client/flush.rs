@@ -39,7 +39,8 @@ pub async fn reset(client: &Client, server: &Server, call: Option<&FlushCall>) -
         return vec![by_plan(client, call).await];
     }
     match server.kind {
-        ServerKind::Vllm | ServerKind::Simulator => vec![vllm(client, server.kind.name()).await],
+        ServerKind::Vllm => vec![vllm(client, server.kind.name(), DEV_MODE).await],
+        ServerKind::Simulator => vec![vllm(client, server.kind.name(), SWITCHED_OFF).await],
         ServerKind::Sglang => vec![sglang(client, server.kind.name()).await],
         ServerKind::LlamaCpp => vec![llama_cpp(client, server.slots).await],
         ServerKind::Ollama => vec![ollama(client, &server.model).await],
@@ -49,7 +50,7 @@ pub async fn reset(client: &Client, server: &Server, call: Option<&FlushCall>) -
             detail: "it has none; name one with the endpoint's `flush`, or use traffic".into(),
         }],
         ServerKind::Other => {
-            let mut replies = vec![vllm(client, "vLLM-style").await];
+            let mut replies = vec![vllm(client, "vLLM-style", DEV_MODE).await];
             if !replies[0].accepted {
                 replies.push(sglang(client, "SGLang-style").await);
             }
@@ -90,19 +91,20 @@ async fn by_plan(client: &Client, call: &FlushCall) -> ResetReply {
     }
 }
 
-async fn vllm(client: &Client, name: &str) -> ResetReply {
+/// What a vLLM without the call needs.
+const DEV_MODE: &str = "vLLM needs VLLM_SERVER_DEV_MODE=1 in its environment";
+/// What a simulator without the call was told.
+const SWITCHED_OFF: &str = "the simulator has `reset_prefix_cache: false`";
+
+async fn vllm(client: &Client, name: &str, missing: &str) -> ResetReply {
     let until = Instant::now() + BUSY;
     loop {
         let answer = client.post(client.root_url("reset_prefix_cache"), None, CALL).await;
         let (accepted, detail) = match answer {
             Err(error) => (false, error.to_string()),
-            Ok(answer) if matches!(answer.status, 404 | 405) => (
-                false,
-                format!(
-                    "not supported ({}): vLLM needs VLLM_SERVER_DEV_MODE=1 in its environment",
-                    answer.line()
-                ),
-            ),
+            Ok(answer) if matches!(answer.status, 404 | 405) => {
+                (false, format!("not supported ({}): {missing}", answer.line()))
+            }
             // Older versions answer with nothing, newer ones say whether it worked: requests that
             // are running keep their blocks.
             Ok(answer) if said_no(&answer) => {

@@ -143,7 +143,7 @@ impl Collector {
                     stage.sums.ended = stage.sums.ended.max(end.at_ns);
                 }
             }
-            Line::Run(_) | Line::Start(_) | Line::Flush(_) => {}
+            Line::Run(_) | Line::Start(_) | Line::Flush(_) | Line::Server(_) => {}
         }
     }
 
