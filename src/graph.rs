@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use std::ops::Range;
 
 use crate::plan::diagnostic::{Code, Diagnostic};
-use crate::plan::{Action, FlushMethod, Plan, Rate, Shape, Stage, Until};
+use crate::plan::{Action, FlushMethod, Plan, Rate, SearchAxis, Shape, Stage, Until};
 
 /// The stages and what they wait for. Nodes are indices into [`Plan::stages`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -222,6 +222,14 @@ pub fn describe(stage: &Stage) -> String {
         Action::ConcurrencyRamp(ramp) => {
             let at_once: Vec<f64> = ramp.levels.iter().map(|level| *level as f64).collect();
             format!("ramp of {} at a time, {} each", levels(&at_once), until(ramp.step))
+        }
+        Action::Search(search) => {
+            let what = match search.over {
+                SearchAxis::Rate { .. } => "requests/s",
+                SearchAxis::Concurrency { .. } => "at a time",
+            };
+            let (low, each) = (search.low, until(search.step));
+            format!("search for the most {what} from {low} on, {each} each")
         }
     }
 }

@@ -464,7 +464,7 @@ pub struct StageStart {
 }
 
 /// What the schedule of a stage (or rung) of load asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct LoadLine {
     /// Requests per second, when the clock decides and not the answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -473,6 +473,37 @@ pub struct LoadLine {
     /// bottleneck and the numbers say nothing of the endpoint; absent where waiting is asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_lag_ms: Option<f64>,
+    /// The search that this is a probe of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub search: Option<SearchLine>,
+}
+
+/// A probe of a search, and all that decides what the search does next.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct SearchLine {
+    /// The probe's number within its search, from 0.
+    pub probe: u64,
+    /// True when concurrencies are searched, in whole numbers; else rates.
+    pub whole: bool,
+    /// The first level.
+    pub from: f64,
+    /// The highest level that may be probed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<f64>,
+    /// Relative width of the final bracket.
+    pub tolerance: f64,
+    /// Agreeing probes wanted at either end of it.
+    pub confirmations: u64,
+    /// Most probes.
+    pub max_probes: u64,
+    /// Most requests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_requests: Option<u64>,
+    /// The level that the run must find to pass; absent when nothing is asked of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_least: Option<f64>,
+    /// Where the search stands in the plan, `file:line:column`.
+    pub location: String,
 }
 
 /// How a stage ended.
@@ -508,6 +539,9 @@ pub struct StageEnd {
     /// Requests that it came to plan, where answers or time decide how many there are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub planned: Option<u64>,
+    /// True when an `abort` check ended the probe of a search: it has failed, the search goes on.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub aborted: bool,
     /// When it ended.
     pub at_ns: u64,
 }

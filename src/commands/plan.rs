@@ -80,6 +80,7 @@ fn warmup(action: &Action) -> u64 {
         Action::Load(load) => load.traffic.warmup_requests,
         Action::QpsLadder(ladder) => ladder.traffic.warmup_requests,
         Action::ConcurrencyRamp(ramp) => ramp.traffic.warmup_requests,
+        Action::Search(search) => search.traffic.warmup_requests,
         Action::Cold(_) | Action::Warm(_) | Action::Flush(_) | Action::Pause(_) => 0,
     }
 }
@@ -295,9 +296,11 @@ fn concurrency(stage: &Stage) -> Option<u64> {
             Shape::Closed(closed) => Some(closed.users),
             Shape::Open(_) => None,
         },
-        Action::Flush(_) | Action::Pause(_) | Action::QpsLadder(_) | Action::ConcurrencyRamp(_) => {
-            None
-        }
+        Action::Flush(_)
+        | Action::Pause(_)
+        | Action::QpsLadder(_)
+        | Action::ConcurrencyRamp(_)
+        | Action::Search(_) => None,
     }
 }
 

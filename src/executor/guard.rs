@@ -1,19 +1,21 @@
 //! `abort:` and `stop_when:` while a stage runs, and the checks that have failed so far.
 //!
 //! In: lines and measured stages, on the recorder's thread, away from whatever is being timed. Out:
-//! the stage's own two ways to stop, pulled with a reason; for `--fail-fast`, what failed. Invariant:
-//! each stage of each cell has its own, so that ending one leaves the others alone; a signal still
-//! ends them all.
+//! the stage's own two ways to stop, pulled with a reason; for `--fail-fast`, what failed; for a search
+//! the summaries of its probes. Invariant: each stage of each cell has its own, so that ending one
+//! leaves the others alone; a signal still ends them all.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tokio::sync::mpsc::UnboundedSender;
+
 use super::recorder::Event;
 use crate::metrics::live::{Known, LiveTally};
 use crate::metrics::summary::StageSummary;
-use crate::plan::{Ending, Level, LiveCheck, Plan, Stage};
+use crate::plan::{Action, Level, LiveCheck, Plan, Stage};
 use crate::record::{Line, Record, StageStart};
-use crate::stage::{EarlyEnd, Stop};
+use crate::stage::{EarlyEnd, MeasuredRungs, SETTLE_SUFFIX, Stop};
 
 /// How one stage is stopped.
 #[derive(Debug, Clone)]
@@ -22,11 +24,18 @@ pub(super) struct Guard {
     pub stop: Stop,
     /// Why its own plan ended it.
     pub early: EarlyEnd,
+    /// What the recorder makes of its rungs.
+    pub rungs: MeasuredRungs,
+    told: UnboundedSender<StageSummary>,
 }
 
 /// One for each stage of the plan.
 pub(super) fn guards(plan: &Plan, stop: &Stop) -> Vec<Guard> {
-    let guard = |_| Guard { stop: stop.child(), early: EarlyEnd::default() };
+    let guard = |_| {
+        let stop = stop.child();
+        let (told, rungs) = MeasuredRungs::channel();
+        Guard { early: EarlyEnd::new(stop.clone()), stop, rungs, told }
+    };
     plan.stages.iter().map(guard).collect()
 }
 
@@ -64,17 +73,21 @@ pub(super) struct Watch {
 struct Watched {
     checks: Vec<LiveCheck>,
     tallies: Vec<LiveTally>,
+    is_search: bool,
     guard: Guard,
 }
 
 impl Watch {
     /// Watches the stages that ask for it.
     pub(super) fn new(plan: &Plan, guards: &[Guard], failed: FailedChecks) -> Self {
-        let stages = plan.stages.iter().zip(guards).filter(|(stage, _)| !stage.live.is_empty());
+        let is_search = |stage: &Stage| matches!(stage.action, Action::Search(_));
+        let stages = plan.stages.iter().zip(guards);
+        let stages = stages.filter(|(stage, _)| !stage.live.is_empty() || is_search(stage));
         let watched = stages.map(|(stage, guard)| {
             let key = (stage.id.clone(), stage.cell_id().map(str::to_owned));
             let checks = stage.live.clone();
-            (key, Watched { checks, tallies: Vec::new(), guard: guard.clone() })
+            let (is_search, guard) = (is_search(stage), guard.clone());
+            (key, Watched { checks, tallies: Vec::new(), is_search, guard })
         });
         let live = plan.stages.iter().flat_map(|stage| &stage.live);
         Self { stages: watched.collect(), known: Known::for_checks(live), failed }
@@ -86,6 +99,7 @@ impl Watch {
             Event::Stage(stage) => {
                 self.failed.note(stage);
                 self.known.measured(stage);
+                self.tell(stage);
             }
             Event::Line(_) if self.stages.is_empty() => {}
             Event::Line(Line::StageStart(start)) => {
@@ -101,6 +115,18 @@ impl Watch {
                 }
             }
             Event::Line(_) => {}
+        }
+    }
+}
+
+impl Watch {
+    /// Tells a search what its probe, or the settling part of it, came to.
+    fn tell(&self, summary: &StageSummary) {
+        let id = summary.id.strip_suffix(SETTLE_SUFFIX).unwrap_or(&summary.id);
+        let stage = self.stages.get(&(id.to_owned(), summary.cell.clone()));
+        if let Some(stage) = stage.filter(|stage| stage.is_search) {
+            // A stage that is over does not listen any more.
+            let _over = stage.guard.told.send(summary.clone());
         }
     }
 }
@@ -121,17 +147,14 @@ impl Watched {
     }
 
     fn take(&mut self, record: &Record) {
-        if self.guard.stop.drain.is_cancelled() {
+        if self.guard.early.is_over() {
             return;
         }
         for tally in &mut self.tallies {
-            let Some(why) = tally.take(record) else { continue };
-            self.guard.early.set(tally.ending(), why);
-            self.guard.stop.drain.cancel();
-            if tally.ending() == Ending::Abort {
-                self.guard.stop.cut.cancel();
+            if let Some(why) = tally.take(record) {
+                self.guard.early.pull(tally.ending(), why);
+                return;
             }
-            return;
         }
     }
 }

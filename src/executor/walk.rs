@@ -130,6 +130,7 @@ impl Walk<'_> {
             clock: self.clock,
             stop: &self.guards[node].stop,
             early: &self.guards[node].early,
+            rungs: &self.guards[node].rungs,
         })
         .await;
         let reason = outcome.reason.as_deref().unwrap_or_default();
@@ -154,6 +155,7 @@ impl Walk<'_> {
                 clock: self.clock,
                 stop: &self.guards[node].stop,
                 early: &self.guards[node].early,
+                rungs: &self.guards[node].rungs,
             },
             state,
             reason,

@@ -8,6 +8,7 @@ use super::distribution::percentile;
 use super::gate;
 use super::quantity;
 use super::saturation;
+use super::search;
 use super::summary::{RunEnd, RunSummary, SUMMARY_VERSION, StageSummary, Summary};
 use super::tally::{Measured, StageTally};
 use super::verdict;
@@ -94,7 +95,9 @@ impl Aggregator {
             }
         }
         self.judge_the_unjudged();
-        let stages: Vec<StageSummary> = self.slots.iter().filter_map(Slot::summary).collect();
+        let mut stages: Vec<StageSummary> = self.slots.iter().filter_map(Slot::summary).collect();
+        let searches = search::of_stages(&stages);
+        search::gate(&mut stages, &searches);
         let invalid = self.invalid(end, &stages);
         let mut notes: Vec<String> = invalid.iter().map(|why| format!("INVALID: {why}")).collect();
         notes.extend(end.incomplete.iter().map(|what| format!("incomplete: {what}")));
@@ -104,7 +107,7 @@ impl Aggregator {
         let run = run_summary(self.run.clone(), end, invalid.is_empty(), notes);
         let verdict = verdict::verdict(&run, &stages, end);
         let saturation = saturation::of_stages(&stages);
-        Summary { schema_version: SUMMARY_VERSION, run, stages, saturation, verdict }
+        Summary { schema_version: SUMMARY_VERSION, run, stages, saturation, searches, verdict }
     }
 
     /// The exact percentile `percent` (0 to 100) of a metric of a stage that is over.
@@ -183,6 +186,7 @@ impl Aggregator {
     fn close(&mut self, slot: usize, end: Option<&StageEnd>) {
         let Slot::Open(tally) = self.slots.remove(slot) else { return };
         let thresholds = tally.start().thresholds.clone();
+        let search = tally.start().load.as_ref().and_then(|load| load.search.clone());
         let (mut measured, faults) = tally.close(end);
         let earlier: Vec<&Measured> = self.slots.iter().filter_map(Slot::measured).collect();
         measured.summary.thresholds = thresholds
@@ -191,6 +195,12 @@ impl Aggregator {
             .map(|threshold| gate::judge(threshold, &measured, &earlier))
             .chain(measured.summary.flush.as_ref().map(gate::judge_flush))
             .collect();
+        if let Some(line) = search {
+            // They decide about the level, and the search about the run.
+            let checks = std::mem::take(&mut measured.summary.thresholds);
+            let probe = search::judge(&line, &measured.summary, checks, end);
+            measured.summary.probe = Some(probe);
+        }
         self.note_rungs(&thresholds, &measured.summary);
         let label = measured.summary.label();
         self.invalid.extend(faults.into_iter().map(|fault| format!("stage {label}: {fault}")));
@@ -277,7 +287,8 @@ fn run_summary(run: Option<RunLine>, end: &RunEnd, valid: bool, notes: Vec<Strin
 
 /// Why a stage's numbers are about the generator and not about the endpoint, if so.
 fn saturated_generator(stage: &StageSummary) -> Option<String> {
-    let load = stage.load.filter(|load| load.generator_limited)?;
+    // A probe that says nothing bounds its search; the other probes still stand.
+    let load = stage.load.filter(|load| load.generator_limited && stage.probe.is_none())?;
     let lag = stage.metrics.get("schedule_lag")?;
     Some(format!(
         "stage {}: generator saturated: requests left up to {} after they were due (p99; limit \

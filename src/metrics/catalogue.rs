@@ -47,6 +47,8 @@ pub fn source(metric: &str) -> Option<Source> {
         "requests_per_second" => Stage(|stage| stage.throughput.requests_per_second),
         "output_tokens_per_second" => Stage(|stage| stage.throughput.output_tokens_per_second),
         "input_tokens_per_second" => Stage(|stage| stage.throughput.input_tokens_per_second),
+        "goodput" => Stage(|stage| stage.goodput?.per_second),
+        "goodput_share" => Stage(|stage| stage.goodput?.share),
         "cached_share" => Stage(cached_share),
         "cache" => Verdict,
         _ => return None,

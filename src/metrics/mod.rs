@@ -12,11 +12,13 @@
 //! | [`histogram`] | samples → live quantiles in constant memory |
 //! | [`cache_verdict`] | token counts → cold, warm, mixed, unknown |
 //! | [`tally`], [`aggregator`] | lines → [`summary::StageSummary`], [`summary::Summary`] |
+//! | `goodput` | thresholds + records → requests that kept every limit |
 //! | [`window`] | samples → statistics of each stretch of a running stage |
 //! | [`steady`] | samples over time → the part that is in steady state |
 //! | [`saturation`] | rungs → capacity, sustainable level, advice |
 //! | [`definitions`] | records → figures under other tools' formulas |
 //! | [`compare`] | two runs → better, worse, the same, or not enough data |
+//! | [`search`] | verdicts on levels → next level to try, or the result |
 //! | [`baseline`] | summary of an earlier run → limits of `baseline ± n%` |
 //! | [`live`] | records → whether a running stage must end |
 //! | [`gate`] | threshold + numbers → [`summary::ThresholdResult`] |
@@ -33,6 +35,7 @@ pub mod compare;
 pub mod definitions;
 pub mod distribution;
 pub mod gate;
+mod goodput;
 pub mod histogram;
 pub mod live;
 pub mod pulse;
@@ -40,6 +43,7 @@ pub mod quantity;
 pub mod record_log;
 pub mod saturation;
 pub mod schema;
+pub mod search;
 pub mod steady;
 pub mod stretch;
 pub mod summary;

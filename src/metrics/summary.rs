@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::saturation::Saturation;
+use super::search::{ProbeSummary, SearchFound};
 use crate::plan::Level;
 use crate::record::{CacheState, FlushLine, StageState};
 
@@ -23,6 +24,9 @@ pub struct Summary {
     /// Where ladders and ramps found the endpoint saturated, by stage id.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub saturation: BTreeMap<String, Saturation>,
+    /// What searches found, by stage id.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub searches: BTreeMap<String, SearchFound>,
     /// The end result.
     pub verdict: Verdict,
 }
@@ -139,6 +143,12 @@ pub struct StageSummary {
     /// How a load fared, in stages of load.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub load: Option<LoadSummary>,
+    /// Requests that kept every limit that the thresholds set on single requests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub goodput: Option<Goodput>,
+    /// What it showed as a probe of a search.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probe: Option<ProbeSummary>,
     /// What the server's prefix cache did.
     pub cache: CacheSummary,
     /// Failed requests by class.
@@ -187,11 +197,13 @@ impl Counts {
 }
 
 impl StageSummary {
-    /// Its id with cell and rung, for people: `ladder[model=a]@8`.
+    /// Its id with cell and rung, for people: `ladder[model=a]@8`; with the number of a probe.
     pub fn label(&self) -> String {
         let cell = self.cell.as_ref().map(|cell| format!("[{cell}]")).unwrap_or_default();
         let rung = self.rung.map(|rung| format!("@{rung}")).unwrap_or_default();
-        format!("{}{cell}{rung}", self.id)
+        // A search may try one level several times.
+        let probe = self.probe.as_ref().map(|it| format!("#{}", it.search.probe + 1));
+        format!("{}{cell}{rung}{}", self.id, probe.unwrap_or_default())
     }
 }
 
@@ -230,6 +242,19 @@ pub struct Throughput {
     pub output_tokens_per_second: Option<f64>,
     /// Prompt tokens of ok requests per second.
     pub input_tokens_per_second: Option<f64>,
+}
+
+/// Requests that kept every limit: those of the stage's own thresholds of the form
+/// `METRIC.p99 < LIMIT` (any percentile from the 90th on, or the maximum), taken as limits on each
+/// single request. A request that has no such figure breaks no limit; one that failed breaks all.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Goodput {
+    /// How many.
+    pub requests: u64,
+    /// Per second: their part of the achieved rate in stages of load, else over wall time.
+    pub per_second: Option<f64>,
+    /// Their share of the requests planned.
+    pub share: Option<f64>,
 }
 
 /// How the load of a stage (or rung) fared.

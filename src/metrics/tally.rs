@@ -8,7 +8,11 @@ use std::collections::{BTreeMap, HashSet};
 use super::cache_verdict::{cached_tokens, combine};
 use super::catalogue::{self, Source};
 use super::distribution::distribution;
+<<<<<<< HEAD
 use super::stretch::{Stretch, Worst};
+=======
+use super::goodput::Limits;
+>>>>>>> 94e6f81 (Search for the highest rate or concurrency that holds; goodput)
 use super::summary::{CacheSummary, Counts, LoadSummary, StageSummary, Throughput};
 use crate::plan::Threshold;
 use crate::plan::metric::{METRICS, Metric};
@@ -68,6 +72,7 @@ pub struct StageTally {
     due: Option<(u64, u64)>,
     sent: Option<(u64, u64)>,
     answered: Option<(u64, u64)>,
+    limits: Limits,
     faults: Vec<String>,
 }
 
@@ -89,12 +94,16 @@ impl StageTally {
             counts: Counts { planned: start.planned, ..Counts::default() },
             last_ns: start.at_ns,
             columns: columns.collect(),
+<<<<<<< HEAD
             stretches: start
                 .thresholds
                 .iter()
                 .filter(|check| check.over_ms.is_some() && check.judges(start.rung))
                 .map(|check| (check.clone(), Stretch::new(&check.left)))
                 .collect(),
+=======
+            limits: Limits::of(&start.thresholds),
+>>>>>>> 94e6f81 (Search for the highest rate or concurrency that holds; goodput)
             start,
             in_flight: HashSet::new(),
             ended: Bits::default(),
@@ -138,7 +147,10 @@ impl StageTally {
         widen(&mut self.due, record.due_ns);
         widen(&mut self.sent, record.sent_ns);
         match record.outcome {
-            OutcomeKind::Ok => self.succeeded(record),
+            OutcomeKind::Ok => {
+                self.succeeded(record);
+                self.limits.count(record);
+            }
             OutcomeKind::Cancelled => self.counts.cancelled += 1,
             OutcomeKind::DroppedLate => self.counts.dropped_late += 1,
             OutcomeKind::NeverStarted => self.counts.never_started += 1,
@@ -187,7 +199,13 @@ impl StageTally {
             Some((metric.name.to_owned(), distribution(samples, metric.unit)?))
         });
         let summary = StageSummary {
-            load: self.start.load.map(|load| LoadSummary {
+            goodput: self.limits.goodput(
+                self.counts.planned,
+                self.counts.ok,
+                achieved.or(throughput.requests_per_second),
+            ),
+            probe: None,
+            load: self.start.load.as_ref().map(|load| LoadSummary {
                 target_rate: load.target_rate,
                 achieved_rate: achieved,
                 generator_limited: lag_p99(&samples)
@@ -288,7 +306,7 @@ impl StageTally {
     /// that counts, held against that of the due times; without one, all the time from the first
     /// request to the last answer.
     fn achieved(&self) -> Option<f64> {
-        let load = self.start.load?;
+        let load = self.start.load.as_ref()?;
         let ((first_end, last_end), (first_sent, _)) = (self.answered?, self.sent?);
         let ok = self.counts.ok as f64;
         let Some(target) = load.target_rate else {
@@ -446,6 +464,7 @@ pub(crate) mod fixture {
             state,
             reason,
             planned: None,
+            aborted: false,
             at_ns: ms(2100),
         }
     }

@@ -71,6 +71,13 @@ pub const METRICS: &[Metric] = &[
         "tokens/s",
         "prompt tokens of ok requests over the stage's wall time",
     ),
+    rate(
+        "goodput",
+        "requests/s",
+        "requests per second that kept every limit that the stage's thresholds set on percentiles \
+         from the 90th on",
+    ),
+    rate("goodput_share", "share", "those requests as a share of the planned ones"),
     Metric {
         name: "cached_share",
         unit: "share",

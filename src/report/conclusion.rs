@@ -6,6 +6,8 @@
 use super::escape::printable;
 use super::look::Look;
 use crate::metrics::quantity::{plural, show, significant};
+use crate::metrics::saturation::Axis;
+use crate::metrics::search::Verdict;
 use crate::metrics::summary::{RunState, StageSummary, Summary};
 use crate::metrics::verdict;
 use crate::record::{CacheState, FlushState};
@@ -42,7 +44,7 @@ pub(super) fn saturation(summary: &Summary) -> Vec<String> {
     let mut lines = Vec::new();
     for (id, found) in &summary.saturation {
         lines.push(format!("  {}", printable(id)));
-        for stage in summary.stages.iter().filter(|stage| stage.reported && stage.id == *id) {
+        for stage in summary.stages.iter().filter(|stage| stage.reported && key(stage) == *id) {
             if let (Some(rung), Some(load)) = (stage.rung, stage.load) {
                 let achieved = load
                     .achieved_rate
@@ -57,6 +59,34 @@ pub(super) fn saturation(summary: &Summary) -> Vec<String> {
         lines.extend(found.advice.iter().map(|line| format!("    {line}")));
     }
     lines
+}
+
+/// What each search found, and the probes behind it in the order in which they were made.
+pub(super) fn searches(summary: &Summary) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (id, found) in &summary.searches {
+        lines.push(format!("  {}", printable(id)));
+        let probes = summary.stages.iter().filter(|stage| stage.reported && key(stage) == *id);
+        for (stage, probe) in probes.filter_map(|stage| Some((stage, stage.probe.as_ref()?))) {
+            let level = stage.rung.map_or_else(String::new, |rung| match found.axis {
+                Axis::Rate => format!("{rung}/s"),
+                Axis::Concurrency => format!("{rung} at a time"),
+            });
+            let verdict = match probe.verdict {
+                Verdict::Pass => "holds",
+                Verdict::Fail => "does not hold",
+                Verdict::Inconclusive => "can't be told",
+            };
+            let why = probe.reasons.first().map(|why| format!(": {}", printable(why)));
+            lines.push(format!("    {level:>10}  {verdict}{}", why.unwrap_or_default()));
+        }
+        lines.extend(found.advice.iter().map(|line| format!("    {}", printable(line))));
+    }
+    lines
+}
+
+fn key(stage: &StageSummary) -> String {
+    stage.cell.as_ref().map_or_else(|| stage.id.clone(), |cell| format!("{}[{cell}]", stage.id))
 }
 
 /// One line that says how the run ended.

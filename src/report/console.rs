@@ -39,6 +39,7 @@ fn sections(summary: &Summary, look: Look, percentiles: Option<&Percentiles>) ->
         ("Checks", checks::render(&all, look)),
         ("Notes", notes.collect()),
         ("Saturation", conclusion::saturation(summary)),
+        ("Search", conclusion::searches(summary)),
         ("", conclusion::story(&stages).iter().map(|line| format!("  {line}")).collect()),
         ("", vec![format!("  {}", look.bold(&conclusion::headline(summary, look)))]),
     ];

@@ -7,6 +7,7 @@
 use super::reservoir::Reservoir;
 use super::timeline::Timeline;
 use crate::metrics::catalogue::{self, Source};
+use crate::metrics::summary::StageSummary;
 use crate::record::{Line, OutcomeKind, Record, RunLine, StageEnd, StageStart};
 
 /// The metrics whose distributions are drawn.
@@ -122,6 +123,17 @@ impl RunSamples {
     /// What was seen of this stage, cell and rung.
     pub fn of(&self, id: &str, cell: Option<&str>, rung: Option<f64>) -> Option<&StageSamples> {
         self.stages.iter().rfind(|stage| stage.is(id, cell, rung))
+    }
+
+    /// What was seen of the stage, or of the very probe, that a summary is of.
+    pub fn of_summary(&self, summary: &StageSummary) -> Option<&StageSamples> {
+        let probe = summary.probe.as_ref().map(|probe| probe.search.probe);
+        let number = |stage: &StageSamples| {
+            stage.start.load.as_ref().and_then(|load| load.search.as_ref()).map(|it| it.probe)
+        };
+        self.stages.iter().rfind(|stage| {
+            stage.is(&summary.id, summary.cell.as_deref(), summary.rung) && number(stage) == probe
+        })
     }
 
     fn stage(

@@ -334,7 +334,7 @@ pub fn compose(summary: &Summary, samples: &RunSamples, background: &Background)
 fn groups<'a>(summary: &'a Summary, samples: &'a RunSamples) -> Vec<Group<'a>> {
     let mut groups: Vec<Group> = Vec::new();
     for stage in summary.stages.iter().filter(|stage| stage.reported) {
-        let seen = samples.of(&stage.id, stage.cell.as_deref(), stage.rung);
+        let seen = samples.of_summary(stage);
         let same = |group: &&mut Group| {
             let first = group.first();
             first.id == stage.id && first.cell == stage.cell && stage.rung.is_some()
@@ -356,9 +356,15 @@ fn groups<'a>(summary: &'a Summary, samples: &'a RunSamples) -> Vec<Group<'a>> {
         }
         let rungs: Vec<_> =
             group.stages.iter().copied().zip(group.samples.iter().copied()).collect();
-        group.ladder = Ladder::new(&rungs);
+        let found = summary.searches.get(&search_key(group.first()));
+        group.ladder = Ladder::new(&rungs, found);
     }
     groups
+}
+
+/// The name of a stage among a summary's searches.
+fn search_key(stage: &StageSummary) -> String {
+    stage.cell.as_ref().map_or_else(|| stage.id.clone(), |cell| format!("{}[{cell}]", stage.id))
 }
 
 fn stage_views(

@@ -1,7 +1,6 @@
 //! Floor 3: when it is due.
 //!
-//! In: the plan's load values and its seed. Out: due times, start offsets, think times, levels to
-//! try. Invariant: everything but [`pacer`] is a pure function of (plan, seed): arrival *i* has one
+//! In: the plan's load values and its seed. Out: due times, start offsets, think times. Invariant: everything but [`pacer`] is a pure function of (plan, seed): arrival *i* has one
 //! time whoever asks, so a schedule can be striped over workers and resumed. Nothing here knows
 //! how a request is sent.
 //!
@@ -16,7 +15,6 @@
 //! | [`admission`] | due + in flight → send, queue or drop |
 //! | [`pacer`] | [`Arrival`]s → [`pacer::Due`]s, on time, from one thread |
 //! | [`sample`] | conversation id → replayed or not |
-//! | [`search`] | verdicts so far → next level to try, or the result |
 
 pub mod admission;
 pub mod arrivals;
@@ -26,7 +24,6 @@ pub mod pacer;
 pub mod profile;
 pub mod repeats;
 pub mod sample;
-pub mod search;
 pub mod trace;
 
 pub use arrivals::{Arrival, Schedule, ScheduleError, Stripe};

@@ -4,6 +4,7 @@
 //! that show the run so far. Invariant: it passes for no verdict: it says `running` and not passed.
 
 use crate::metrics::saturation;
+use crate::metrics::search;
 use crate::metrics::summary::{
     RunState, RunSummary, SUMMARY_VERSION, StageSummary, Summary, Verdict,
 };
@@ -25,6 +26,7 @@ pub(super) fn so_far(run: &RunLine, stages: &[StageSummary]) -> Summary {
             notes: Vec::new(),
         },
         saturation: saturation::of_stages(stages),
+        searches: search::of_stages(stages),
         stages: stages.to_vec(),
         verdict: Verdict { pass: false, exit_code: INCOMPLETE },
     }

@@ -66,6 +66,12 @@ impl Post {
         self
     }
 
+    /// For one probe of a search, which may try its level again: ids stay unique.
+    pub(super) fn of_probe(mut self, probe: u64) -> Self {
+        self.key = format!("{}#{probe}", self.key);
+        self
+    }
+
     /// With another way to cut what is in flight.
     pub(super) fn cut_by(mut self, cut: CancellationToken) -> Self {
         self.cut = cut;

@@ -74,16 +74,16 @@ pub(super) async fn skip(
     let planned = planned.unwrap_or(0);
     let phase = Phase::main(context, level);
     phase.start(planned, context.clock.now_ns()).await;
-    let post = Post::of(context, level.rung);
+    let post = post(context, level);
     for index in 0..planned {
         post.never_started(index).await;
     }
     let outcome = StageOutcome { state, reason: Some(reason.to_owned()) };
-    phase.end(&outcome, Some(planned)).await;
+    phase.end(&outcome, Some(planned), false).await;
 }
 
 /// Sends requests, one after another, that are not reported.
-async fn warm_up(context: &StageContext<'_>, level: &Level<'_>, tokenizer: &Tokenizer) {
+pub(super) async fn warm_up(context: &StageContext<'_>, level: &Level<'_>, tokenizer: &Tokenizer) {
     let requests = level.traffic.warmup_requests;
     let id = format!("{}.warmup", context.stage.id);
     let phase = Phase { context, level, id: id.clone(), kind: "warmup" };
@@ -110,11 +110,11 @@ async fn warm_up(context: &StageContext<'_>, level: &Level<'_>, tokenizer: &Toke
             }
         }
     }
-    phase.end(&outcome, None).await;
+    phase.end(&outcome, None, false).await;
 }
 
 /// Runs one level from its first prepared request to the last answer.
-async fn drive(
+pub(super) async fn drive(
     context: &StageContext<'_>,
     level: &Level<'_>,
     tokenizer: &Arc<Tokenizer>,
@@ -134,7 +134,7 @@ async fn drive(
         }
     };
     let planned = schedule.as_ref().map_or(level.until.requests(), |it| Some(it.planned()));
-    let post = Post::of(context, level.rung);
+    let post = post(context, level);
     let ahead = Ahead::start(&post, workload, Arc::clone(tokenizer), planned);
     let mut ahead = match ahead {
         Ok(ahead) => ahead,
@@ -171,6 +171,15 @@ async fn drive(
     close(context, level, &lane, &driven, planned, settled).await
 }
 
+/// Where a level's requests go.
+fn post(context: &StageContext<'_>, level: &Level<'_>) -> Post {
+    let post = Post::of(context, level.rung);
+    match &level.search {
+        Some(search) => post.of_probe(search.probe),
+        None => post,
+    }
+}
+
 /// Records what was planned and not sent, and ends the level's phases.
 async fn close(
     context: &StageContext<'_>,
@@ -193,14 +202,23 @@ async fn close(
     let outcome = match &driven.ended {
         _ if context.stop.drain.is_cancelled() => StageOutcome::interrupted(),
         Ended::Failed(reason) => StageOutcome::failed(reason.clone()),
-        Ended::Whole => StageOutcome::completed(),
+        Ended::Unanswered if level.needs_answers() => StageOutcome::failed("no request succeeded"),
+        Ended::Unanswered | Ended::Whole => StageOutcome::completed(),
     };
-    let outcome = context.early.explain(outcome);
+    let mut outcome = context.early.explain(outcome);
+    // A probe that its plan aborts has failed; the search goes on.
+    let aborted = level.search.is_some()
+        && outcome.state == StageState::Failed
+        && context.early.has_aborted();
+    if aborted {
+        outcome.state = StageState::Completed;
+    }
     let settling = lane.settling_count() + unsent_settling;
     if !level.measure.settle.is_zero() {
-        Phase::settling(context, level).end(&outcome, Some(settling)).await;
+        Phase::settling(context, level).end(&outcome, Some(settling), false).await;
     }
-    Phase::main(context, level).end(&outcome, Some(planned.saturating_sub(settling))).await;
+    let planned = planned.saturating_sub(settling);
+    Phase::main(context, level).end(&outcome, Some(planned), aborted).await;
     outcome
 }
 
@@ -248,6 +266,7 @@ impl<'a> Phase<'a> {
             load: self.is_main().then(|| LoadLine {
                 target_rate: level.target_rate,
                 max_lag_ms: level.max_lag().map(|lag| lag.as_secs_f64() * 1e3),
+                search: level.search.clone(),
             }),
             thresholds: if self.is_main() { stage.thresholds.clone() } else { Vec::new() },
             at_ns,
@@ -255,7 +274,7 @@ impl<'a> Phase<'a> {
         context.records.send(Line::StageStart(line)).await;
     }
 
-    async fn end(&self, outcome: &StageOutcome, planned: Option<u64>) {
+    async fn end(&self, outcome: &StageOutcome, planned: Option<u64>, aborted: bool) {
         let line = StageEnd {
             stage: self.id.clone(),
             cell: self.context.stage.cell_id().map(str::to_owned),
@@ -263,6 +282,7 @@ impl<'a> Phase<'a> {
             state: outcome.state,
             reason: outcome.reason.clone(),
             planned,
+            aborted,
             at_ns: self.context.clock.now_ns(),
         };
         self.context.records.send(Line::StageEnd(line)).await;

@@ -9,15 +9,19 @@ mod cold_warm;
 mod exchange;
 mod flush;
 mod load;
+mod search;
 mod tokens;
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+
+use tokio::sync::mpsc;
 
 use tokio_util::sync::CancellationToken;
 
 use crate::client::Client;
 use crate::client::probe::Server;
+use crate::metrics::summary::StageSummary;
 use crate::plan::{Action, Ending, Stage};
 use crate::record::{CacheState, Line, RecordSender, RunClock, StageEnd, StageStart, StageState};
 use crate::workload::store::Store;
@@ -57,6 +61,8 @@ pub struct StageContext<'a> {
     pub stop: &'a Stop,
     /// Why the plan itself ends the stage early, once it does.
     pub early: &'a EarlyEnd,
+    /// What the recorder makes of its rungs, for a stage that decides by it.
+    pub rungs: &'a MeasuredRungs,
 }
 
 /// The two ways to end a run early.
@@ -76,19 +82,56 @@ impl Stop {
     }
 }
 
-/// Why a check of the plan ends its stage while it runs; set at most once.
-#[derive(Debug, Clone, Default)]
-pub struct EarlyEnd(Arc<OnceLock<(Ending, String)>>);
+/// What a check of the plan pulls to end its stage (or a probe of it) while it runs, and why.
+#[derive(Debug, Clone)]
+pub struct EarlyEnd(Arc<Mutex<Armed>>);
+
+#[derive(Debug)]
+struct Armed {
+    stop: Stop,
+    why: Option<(Ending, String)>,
+}
 
 impl EarlyEnd {
-    /// Says why, before the stage's [`Stop`] is pulled.
-    pub fn set(&self, ending: Ending, why: String) {
-        let _only_the_first_counts = self.0.set((ending, why));
+    /// One that pulls `stop`.
+    pub fn new(stop: Stop) -> Self {
+        Self(Arc::new(Mutex::new(Armed { stop, why: None })))
+    }
+
+    /// Ends what runs; only the first reason counts.
+    pub fn pull(&self, ending: Ending, why: String) {
+        let mut armed = self.armed();
+        armed.why.get_or_insert((ending, why));
+        armed.stop.drain.cancel();
+        if ending == Ending::Abort {
+            armed.stop.cut.cancel();
+        }
+    }
+
+    /// Whether nothing new is sent any more.
+    pub fn is_over(&self) -> bool {
+        self.armed().stop.drain.is_cancelled()
+    }
+
+    /// From now on it pulls a stop of its own below `stop`, which is returned.
+    fn arm(&self, stop: &Stop) -> Stop {
+        let child = stop.child();
+        *self.armed() = Armed { stop: child.clone(), why: None };
+        child
+    }
+
+    /// Whether it has cut what ran.
+    fn has_aborted(&self) -> bool {
+        matches!(self.armed().why, Some((Ending::Abort, _)))
+    }
+
+    fn armed(&self) -> std::sync::MutexGuard<'_, Armed> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What the end of the stage comes to: a stage that was done anyway stays as it is.
     fn explain(&self, outcome: StageOutcome) -> StageOutcome {
-        match self.0.get() {
+        match &self.armed().why {
             Some((Ending::Abort, why)) if outcome.state == StageState::Interrupted => {
                 StageOutcome::failed(format!("aborted: {why}"))
             }
@@ -98,6 +141,23 @@ impl EarlyEnd {
             },
             _ => outcome,
         }
+    }
+}
+
+/// The summaries of a stage's own rungs, in order, as the recorder makes them.
+#[derive(Debug, Clone)]
+pub struct MeasuredRungs(Arc<tokio::sync::Mutex<mpsc::UnboundedReceiver<StageSummary>>>);
+
+impl MeasuredRungs {
+    /// The stage's end, and the recorder's.
+    pub fn channel() -> (mpsc::UnboundedSender<StageSummary>, Self) {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        (sender, Self(Arc::new(tokio::sync::Mutex::new(receiver))))
+    }
+
+    /// The next one; `None` when the recorder is gone.
+    async fn next(&self) -> Option<StageSummary> {
+        self.0.lock().await.recv().await
     }
 }
 
@@ -141,7 +201,11 @@ pub async fn skip(context: StageContext<'_>, state: StageState, reason: &str) {
         }
         return;
     }
-    let planned = context.stage.action.planned();
+    let planned = match &context.stage.action {
+        // How many it would have come to is up to the answers.
+        Action::Search(_) => 0,
+        action => action.planned(),
+    };
     context.records.send(Line::StageStart(start_line(&context, planned))).await;
     let post = exchange::Post::of(&context, None);
     for index in 0..planned {
@@ -158,6 +222,9 @@ pub async fn run(context: StageContext<'_>) -> StageOutcome {
     if let Some(levels) = load::levels(stage) {
         return load::run(&context, &levels).await;
     }
+    if let Action::Search(search) = &stage.action {
+        return search::run(&context, search).await;
+    }
     let planned = stage.action.planned();
     context.records.send(Line::StageStart(start_line(&context, planned))).await;
     let outcome = match &stage.action {
@@ -165,7 +232,7 @@ pub async fn run(context: StageContext<'_>) -> StageOutcome {
         Action::Flush(flush) => flush::run(&context, flush).await,
         Action::Pause(length) => pause(&context, *length).await,
         // They have levels and were run above.
-        Action::Load(_) | Action::QpsLadder(_) | Action::ConcurrencyRamp(_) => {
+        Action::Load(_) | Action::QpsLadder(_) | Action::ConcurrencyRamp(_) | Action::Search(_) => {
             StageOutcome::completed()
         }
     };
@@ -182,6 +249,7 @@ fn end_line(context: &StageContext<'_>, outcome: &StageOutcome) -> StageEnd {
         state: outcome.state,
         reason: outcome.reason.clone(),
         planned: None,
+        aborted: false,
         at_ns: context.clock.now_ns(),
     }
 }
@@ -203,7 +271,8 @@ fn start_line(context: &StageContext<'_>, planned: u64) -> StageStart {
             | Action::Pause(_)
             | Action::Load(_)
             | Action::QpsLadder(_)
-            | Action::ConcurrencyRamp(_) => None,
+            | Action::ConcurrencyRamp(_)
+            | Action::Search(_) => None,
         },
         reported: stage.record,
         load: None,

@@ -284,3 +284,95 @@ fn a_ladder_that_stops_itself_forgoes_the_rungs_that_are_left() {
     assert_eq!(rungs[1]["state"], "completed");
     assert_eq!(bench.ends("qps_ladder").len(), 180);
 }
+
+#[test]
+fn a_search_finds_the_capacity_with_under_half_of_a_ladders_requests() {
+    // 4 at a time, 26 ms each (1 ms of overhead, 10 gaps of 2.5 ms).
+    let capacity = 4.0 / 0.026;
+    let server = simulator(SimulatorConfig { prefill_rate: 1e9, ..plain(4, 400.0) });
+    let bench = Bench::new(&format!(
+        "version: 1\nendpoint: {{ url: \"{}\" }}\nprompt: {{ text: Hello., max_tokens: 11 }}\n\
+         stages:\n  - {{ id: capacity, kind: search, over: rate, from: 15, step: 1200ms, \
+         tolerance: 5%, warmup_requests: 4, max_lag: 2s, thresholds: [\"ttft.p95 < 1s\"] }}\n",
+        server.base_url()
+    ));
+    let output = bench.run();
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    let summary = bench.summary();
+    let found = &summary["searches"]["capacity"];
+    let best = found["best"].as_f64().expect("a level");
+    assert!((best / capacity - 1.0).abs() < 0.05, "{best} of {capacity}: {}", said(&output));
+    assert_eq!(found["reason"], "converged", "{found:#}");
+    assert!(found["confidence"].as_f64() > Some(0.5), "{found:#}");
+    assert_eq!(found["goodput_share"], 1.0, "{found:#}");
+    // Rungs of the same length, 5 % apart, from the same level up to the first that fails.
+    let ladder = std::iter::successors(Some(15.0), |level| Some(level * 1.05));
+    let ladder: f64 = ladder.take_while(|level| *level < capacity * 1.05).map(|it| it * 1.2).sum();
+    let used = found["requests"].as_f64().expect("a count");
+    assert!(used < ladder / 2.0, "{used} requests, a ladder takes {ladder}");
+    assert_eq!(bench.ends("capacity").len(), used as usize);
+    // No two probes share an id or a prompt, even of the same level.
+    let ids: std::collections::BTreeSet<String> =
+        bench.ends("capacity").iter().map(|end| end["request_id"].to_string()).collect();
+    assert_eq!(ids.len(), used as usize);
+    // The thresholds decide about levels; the run is judged by what was found.
+    let probes = stages(&summary, "capacity");
+    assert!(probes.iter().any(|it| it["probe"]["verdict"] == "fail"));
+    let checks: Vec<&Value> =
+        probes.iter().flat_map(|it| it["thresholds"].as_array()).flatten().collect();
+    assert_eq!(checks.len(), 1, "{checks:?}");
+    assert_eq!((&checks[0]["check"], &checks[0]["pass"]), (&"best >= 15".into(), &true.into()));
+    // What the log alone says is the same.
+    let report = Command::new(env!("CARGO_BIN_EXE_runner"))
+        .args(["report", "--output-format", "json"])
+        .arg(bench.run_dir())
+        .output()
+        .expect("runner starts");
+    let rebuilt: Value = serde_json::from_slice(&report.stdout).expect("JSON");
+    assert_eq!(rebuilt["searches"], summary["searches"]);
+}
+
+#[test]
+fn a_search_over_users_stops_where_a_latency_limit_breaks() {
+    // One at a time, 20 ms each: with n users a first token waits about (n - 1) · 20 ms.
+    let server = simulator(SimulatorConfig { prefill_rate: 1e9, ..plain(1, 500.0) });
+    let bench = Bench::new(&format!(
+        "version: 1\nendpoint: {{ url: \"{}\" }}\nprompt: {{ text: Hello., max_tokens: 10 }}\n\
+         stages:\n  - {{ id: users, kind: search, over: concurrency, from: 1, to: 64, requests: 40, \
+         at_least: 6, thresholds: [\"ttft.p50 < 95ms\"], abort: [\"ttft.p50 > 250ms\"] }}\n",
+        server.base_url()
+    ));
+    let output = bench.run();
+    let summary = bench.summary();
+    let found = &summary["searches"]["users"];
+    let best = found["best"].as_f64().expect("a level");
+    assert!((3.0..=5.0).contains(&best), "{best}: {}", said(&output));
+    assert_eq!(found["axis"], "concurrency");
+    // It is asked for six.
+    assert_eq!(output.status.code(), Some(10), "{}", said(&output));
+    assert!(said(&output).contains("best >= 6"), "{}", said(&output));
+    // A probe that is aborted has failed, and the search goes on.
+    let aborted: Vec<&Value> = stages(&summary, "users")
+        .into_iter()
+        .filter(|it| it["reason"].as_str().is_some_and(|why| why.starts_with("aborted")))
+        .collect();
+    for probe in aborted {
+        assert_eq!(
+            (&probe["state"], &probe["probe"]["verdict"]),
+            (&"completed".into(), &"fail".into())
+        );
+    }
+}
+
+#[test]
+fn a_search_without_any_answer_fails_at_its_first_level() {
+    let server = simulator(SimulatorConfig { api_key: Some("key".into()), ..plain(4, 500.0) });
+    let bench = Bench::new(&format!(
+        "version: 1\nendpoint: {{ url: \"{}\" }}\nprompt: {{ text: Hello., max_tokens: 2 }}\n\
+         stages:\n  - {{ kind: search, over: rate, from: 20, requests: 5 }}\n",
+        server.base_url()
+    ));
+    let output = bench.run();
+    assert_ne!(output.status.code(), Some(0), "{}", said(&output));
+    assert!(said(&output).contains("401"), "{}", said(&output));
+}

@@ -114,6 +114,7 @@ impl Run<'_> {
             state: StageState::Completed,
             reason: None,
             planned: None,
+            aborted: false,
             at_ns: self.now,
         }));
         self.now += 40 * MS;

@@ -27,7 +27,9 @@ pub(crate) use dataset::{
 pub(crate) use endpoint::{
     ApiWord, EndpointFile, EndpointKeys, FaultKeys, SimulatorKeys, TimeoutKeys,
 };
-pub(crate) use load::{ArrivalWord, FullWord, LadderKeys, LateWord, LoadKeys, RampKeys};
+pub(crate) use load::{
+    ArrivalWord, FullWord, LadderKeys, LateWord, LoadKeys, OverWord, RampKeys, SearchKeys,
+};
 pub(crate) use param::{ParamFile, ParamType, TextOrList};
 pub(crate) use scalar::{Count, PerSecond, Ratio, Series, Span as TimeSpan};
 pub(crate) use stage::{

@@ -20,6 +20,10 @@ pub(crate) struct Count(pub(crate) u64);
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Ratio(pub(crate) f64);
 
+/// A share of one: `5%` or `0.05`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Share(pub(crate) f64);
+
 /// Requests per second: `8`, `8/s`, `30/min`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct PerSecond(pub(crate) f64);
@@ -86,6 +90,31 @@ impl<'de> Deserialize<'de> for Ratio {
             }
         }
         deserializer.deserialize_any(RatioVisitor)
+    }
+}
+
+impl<'de> Deserialize<'de> for Share {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ShareVisitor;
+        impl Visitor<'_> for ShareVisitor {
+            type Value = Share;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a share such as `5%` or `0.05`")
+            }
+            fn visit_u64<E: Error>(self, value: u64) -> Result<Share, E> {
+                self.visit_str(&value.to_string())
+            }
+            fn visit_i64<E: Error>(self, value: i64) -> Result<Share, E> {
+                self.visit_str(&value.to_string())
+            }
+            fn visit_f64<E: Error>(self, value: f64) -> Result<Share, E> {
+                self.visit_str(&value.to_string())
+            }
+            fn visit_str<E: Error>(self, text: &str) -> Result<Share, E> {
+                units::share(text).map(Share).map_err(E::custom)
+            }
+        }
+        deserializer.deserialize_any(ShareVisitor)
     }
 }
 
@@ -231,6 +260,23 @@ impl JsonSchema for Ratio {
             "type": ["number", "string"],
             "minimum": 0,
             "pattern": r"^\d*(\.\d+)?([eE][+-]?\d+)?[kKMG]?$|\$\{.+\}",
+        })
+    }
+}
+
+impl JsonSchema for Share {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> Cow<'static, str> {
+        "Share".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": ["number", "string"],
+            "minimum": 0,
+            "maximum": 1,
+            "pattern": r"^\s*\d*(\.\d+)?\s*%?\s*$|\$\{.+\}",
         })
     }
 }

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::scalar::{Count, Span};
-use super::{EndpointFile, LadderKeys, LoadKeys, PromptFile, RampKeys};
+use super::{EndpointFile, LadderKeys, LoadKeys, PromptFile, RampKeys, SearchKeys};
 use crate::plan::bind::Spanned;
 
 /// The keys that every stage has.
@@ -149,6 +149,7 @@ pub(crate) enum StageFile {
     Load(Box<LoadKeys>),
     QpsLadder(Box<LadderKeys>),
     ConcurrencyRamp(Box<RampKeys>),
+    Search(Box<SearchKeys>),
 }
 
 /// The means of a flush.
@@ -243,6 +244,7 @@ impl JsonSchema for StageFile {
             ("load", generator.subschema_for::<LoadKeys>()),
             ("qps_ladder", generator.subschema_for::<LadderKeys>()),
             ("concurrency_ramp", generator.subschema_for::<RampKeys>()),
+            ("search", generator.subschema_for::<SearchKeys>()),
         ];
         let words: Vec<_> = kinds.iter().map(|(kind, _)| *kind).collect();
         let cases: Vec<_> = kinds

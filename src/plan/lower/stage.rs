@@ -99,6 +99,7 @@ impl Lowering<'_> {
             stages.push(stage);
         }
         self.plan_thresholds(&file.thresholds, &ranks, &mut stages);
+        self.searches(&stages);
         stages.into_iter().collect()
     }
 
@@ -127,6 +128,7 @@ impl Lowering<'_> {
                 StageFile::Load(keys) => ("load", keys.common()),
                 StageFile::QpsLadder(keys) => ("qps_ladder", keys.common()),
                 StageFile::ConcurrencyRamp(keys) => ("concurrency_ramp", keys.common()),
+                StageFile::Search(keys) => ("search", keys.common()),
             };
             let span = common.id.as_ref().map_or(stage.at.span, |id| id.at.span);
             let id = common.id.as_ref().map_or_else(String::new, |id| id.value.clone());
@@ -276,6 +278,9 @@ impl Lowering<'_> {
             }
             StageFile::ConcurrencyRamp(keys) => {
                 self.ramp(draft, keys, shared).map(|it| Action::ConcurrencyRamp(Box::new(it)))
+            }
+            StageFile::Search(keys) => {
+                self.search(draft, keys, shared).map(|it| Action::Search(Box::new(it)))
             }
             StageFile::Flush(keys) => Some(Action::Flush(self.flush(keys))),
             StageFile::Pause(keys) => {

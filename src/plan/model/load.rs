@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use super::{Prompt, Threshold};
+use super::Prompt;
 
 /// When a stage (or a rung) stops asking for more. What is in flight then is drained.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -229,15 +229,6 @@ pub struct Measure {
     pub max_lag: Duration,
 }
 
-/// A check on the most recent stretch of a running stage that ends it early (`abort:`).
-#[derive(Debug, Clone, PartialEq)]
-pub struct Abort {
-    /// The check, with its `min_samples`; the stage is aborted when it HOLDS.
-    pub when: Threshold,
-    /// How far back it looks.
-    pub over: Duration,
-}
-
 /// `kind: load`: one load, for a while.
 #[derive(Debug, Clone)]
 pub struct Load {
@@ -251,8 +242,6 @@ pub struct Load {
     pub rounds: u64,
     /// Which part counts.
     pub measure: Measure,
-    /// Reasons to end early.
-    pub abort: Vec<Abort>,
 }
 
 /// `kind: qps_ladder`: one rate after the other.
@@ -270,10 +259,6 @@ pub struct QpsLadder {
     pub step: Until,
     /// Which part of each rung counts, and how long the drain between rungs may take.
     pub measure: Measure,
-    /// When one of these holds for a rung, later rungs are not run.
-    pub stop_when: Vec<Threshold>,
-    /// Reasons to end early.
-    pub abort: Vec<Abort>,
 }
 
 /// `kind: concurrency_ramp`: one concurrency after the other.
@@ -291,10 +276,6 @@ pub struct ConcurrencyRamp {
     pub think: Think,
     /// Which part of each rung counts, and how long the drain between rungs may take.
     pub measure: Measure,
-    /// When one of these holds for a rung, later rungs are not run.
-    pub stop_when: Vec<Threshold>,
-    /// Reasons to end early.
-    pub abort: Vec<Abort>,
 }
 
 /// `kind: search`: the highest level at which the stage's thresholds hold.
@@ -306,22 +287,22 @@ pub struct Search {
     pub over: SearchAxis,
     /// The first level tried, above 0.
     pub low: f64,
-    /// No level above this is tried; doubling goes on until a failure when `None`.
-    pub high: Option<f64>,
+    /// No level above this is tried.
+    pub high: f64,
+    /// The run fails when the level found is below this; nothing is asked of it when `None`.
+    pub at_least: Option<f64>,
     /// Relative distance between the highest pass and the lowest failure at which it is done.
     pub tolerance: f64,
     /// Probes that must agree at either end of the final bracket.
     pub confirmations: u64,
     /// Most probes in all.
     pub max_probes: u64,
-    /// Most requests in all; the last probe may be started below it only.
+    /// Most requests in all; no probe is begun once they are spent.
     pub max_requests: Option<u64>,
     /// When each probe ends.
     pub step: Until,
     /// Which part of each probe is judged.
     pub measure: Measure,
-    /// Reasons to end a probe early; it then counts as failed.
-    pub abort: Vec<Abort>,
 }
 
 /// What a [`Search`] raises.

@@ -23,8 +23,8 @@ use workload::{RowSource, SyntheticConfig, Unique};
 pub use api::{Api, JsonAnswer, JsonApi};
 pub use endpoint::{Endpoint, Secret, Target, Timeouts, TokenizerConfig};
 pub use load::{
-    Abort, ArrivalProcess, ClosedLoop, ConcurrencyRamp, Late, Load, Measure, OpenLoop, Pacing,
-    QpsLadder, Rate, RatePiece, Search, SearchAxis, Shape, Think, Traffic, Until, WhenFull,
+    ArrivalProcess, ClosedLoop, ConcurrencyRamp, Late, Load, Measure, OpenLoop, Pacing, QpsLadder,
+    Rate, RatePiece, Search, SearchAxis, Shape, Think, Traffic, Until, WhenFull,
 };
 pub use replay::{LogFields, Replay, ReplayTiming, Sample, SampleHash, Sessions, Spread};
 pub use simulator::{Fault, FaultKind, SimulatorConfig};
@@ -182,6 +182,8 @@ pub enum Action {
     QpsLadder(Box<QpsLadder>),
     /// One concurrency after the other.
     ConcurrencyRamp(Box<ConcurrencyRamp>),
+    /// The highest level at which the stage's thresholds hold.
+    Search(Box<Search>),
 }
 
 impl Stage {
@@ -229,6 +231,13 @@ impl Action {
                 ramp.levels.truncate(1);
                 ramp.step = Until::Requests(1);
             }
+            Self::Search(search) => {
+                search.traffic.warmup_requests = 0;
+                search.measure.settle = Duration::ZERO;
+                (search.max_probes, search.confirmations) = (1, 1);
+                search.at_least = None;
+                search.step = Until::Requests(1);
+            }
         }
     }
 
@@ -242,6 +251,7 @@ impl Action {
             Self::Load(_) => "load",
             Self::QpsLadder(_) => "qps_ladder",
             Self::ConcurrencyRamp(_) => "concurrency_ramp",
+            Self::Search(_) => "search",
         }
     }
 
@@ -261,6 +271,7 @@ impl Action {
             Self::ConcurrencyRamp(ramp) => {
                 ramp.step.requests().unwrap_or(0).saturating_mul(ramp.levels.len() as u64)
             }
+            Self::Search(search) => search.max_requests.unwrap_or(0),
         }
     }
 
@@ -271,6 +282,7 @@ impl Action {
             Self::Load(load) => Some(&load.traffic.prompt),
             Self::QpsLadder(ladder) => Some(&ladder.traffic.prompt),
             Self::ConcurrencyRamp(ramp) => Some(&ramp.traffic.prompt),
+            Self::Search(search) => Some(&search.traffic.prompt),
             Self::Flush(_) | Self::Pause(_) => None,
         }
     }

@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 
-use super::{Abort, ArrivalProcess, Measure, Pacing, Until};
+use super::{ArrivalProcess, Measure, Pacing, Until};
 
 /// `kind: replay`: what a log says was asked, again.
 #[derive(Debug, Clone)]
@@ -37,8 +37,6 @@ pub struct Replay {
     pub warmup_requests: u64,
     /// Which part counts; `measure.window` is the length of the periodic statistics.
     pub measure: Measure,
-    /// Reasons to end early.
-    pub abort: Vec<Abort>,
 }
 
 /// JSON pointers into a log line; the well-known names of the known formats when `None`.

@@ -5,6 +5,8 @@
 //! result ([`Ladder::rule`]), and a rung above the first unsustainable one never counts.
 
 use crate::metrics::quantity::show;
+use crate::metrics::saturation::Axis;
+use crate::metrics::search::SearchFound;
 use crate::metrics::summary::StageSummary;
 use crate::metrics::verdict;
 use crate::report::samples::{StageSamples, Window};
@@ -28,6 +30,8 @@ pub struct Ladder<'a> {
     pub best: Option<f64>,
     /// The lowest level that is not sustainable, and why.
     pub saturated: Option<(f64, String)>,
+    /// What it found, when it is a search.
+    pub search: Option<&'a SearchFound>,
 }
 
 /// One level of load.
@@ -77,19 +81,28 @@ impl Load {
 }
 
 impl<'a> Ladder<'a> {
-    /// The ladder that these rungs of one stage make; none without a rung that was run.
-    pub fn new(stages: &[(&'a StageSummary, Option<&StageSamples>)]) -> Option<Self> {
+    /// The ladder that these rungs of one stage make; none without a rung that was run. Of a search
+    /// they are the probes, and `search` is what it found.
+    pub fn new(
+        stages: &[(&'a StageSummary, Option<&StageSamples>)],
+        search: Option<&'a SearchFound>,
+    ) -> Option<Self> {
         let rung = |(stage, samples): &(&'a StageSummary, Option<&StageSamples>)| {
             let window = samples.and_then(|samples| samples.window);
             Some(Rung { level: stage.rung?, stage, window })
         };
         let mut rungs: Vec<Rung> = stages.iter().filter_map(rung).collect();
         rungs.sort_by(|left, right| left.level.total_cmp(&right.level));
-        let load = match rungs.first()?.stage.kind.as_str() {
-            "qps_ladder" => Load::Rate,
+        let load = match (rungs.first()?.stage.kind.as_str(), search.map(|it| it.axis)) {
+            ("qps_ladder", _) | (_, Some(Axis::Rate)) => Load::Rate,
             _ => Load::Concurrency,
         };
-        let mut ladder = Self { rungs, load, best: None, saturated: None };
+        let mut ladder = Self { rungs, load, best: None, saturated: None, search };
+        if let Some(found) = search {
+            ladder.best = found.best;
+            ladder.saturated = found.failed_at.map(|level| (level, ladder.why_failed(level)));
+            return Some(ladder);
+        }
         for number in 0..ladder.rungs.len() {
             let level = ladder.rungs[number].level;
             match ladder.why_not(number) {
@@ -103,8 +116,22 @@ impl<'a> Ladder<'a> {
         Some(ladder)
     }
 
+    /// Why the last probe of a level did not pass.
+    fn why_failed(&self, level: f64) -> String {
+        let probes = self.rungs.iter().rev().filter(|rung| rung.level.total_cmp(&level).is_eq());
+        let mut reasons = probes.filter_map(|rung| rung.stage.probe.as_ref()?.reasons.first());
+        reasons.next().map_or_else(|| "it could not be judged".to_owned(), Clone::clone)
+    }
+
     /// The rule behind `best`, in a sentence.
     pub fn rule(&self) -> &'static str {
+        if self.search.is_some() {
+            return "A search doubles its level until one fails, then narrows the bracket and tries \
+                    both of its ends again. A level holds when its thresholds do, at least 99 % of \
+                    its requests are answered (unless a threshold names errors), and a rate is kept \
+                    up with to within half the tolerance. Confidence: the chance that the best level \
+                    passes, and the one above it fails, more often than not, given their probes.";
+        }
         match self.load {
             Load::Rate => {
                 "A rate is sustainable when at least 99 % of its requests succeed, its thresholds \
@@ -121,6 +148,9 @@ impl<'a> Ladder<'a> {
 
     /// The conclusion in a sentence.
     pub fn conclusion(&self) -> String {
+        if let Some(found) = self.search {
+            return found.advice.first().cloned().unwrap_or_default();
+        }
         let best = match (self.load, self.best) {
             (Load::Rate, Some(best)) => format!("Best sustainable rate: {}", self.load.say(best)),
             (Load::Concurrency, Some(best)) => format!("Best {}", self.load.say(best)),
@@ -135,6 +165,9 @@ impl<'a> Ladder<'a> {
     /// Why the first saturated level is, in a sentence.
     pub fn reason(&self) -> Option<String> {
         let (level, why) = self.saturated.as_ref()?;
+        if let Some(found) = self.search {
+            return Some(found.advice.iter().skip(1).cloned().collect::<Vec<_>>().join(" "));
+        }
         Some(format!("At {}, {why}.", self.load.say(*level)))
     }
 

@@ -113,6 +113,10 @@ pub(super) fn tiles(summary: &Summary, groups: &[Group], comparisons: &[Comparis
         };
         let value = ladder.best.map_or_else(|| "none".into(), |best| plain(best, 3));
         let detail = match &ladder.saturated {
+            _ if ladder.search.is_some() => {
+                let found = ladder.search.map_or(0.0, |found| found.confidence);
+                format!("confidence {}", show(found, "share"))
+            }
             Some((level, _)) => format!("saturated at {}", plain(*level, 3)),
             None => "not saturated yet".to_owned(),
         };

@@ -5,6 +5,7 @@
 
 use super::{Cell, Check, Column, Fact, FailureView, Group, Mood, Table, story, text};
 use crate::metrics::quantity::{grouped, show};
+use crate::metrics::search::Verdict;
 use crate::metrics::summary::{Distribution, StageSummary, Summary};
 use crate::plan::Level;
 use crate::plan::metric::METRICS;
@@ -127,7 +128,11 @@ pub(super) fn rungs(group: &Group) -> Table {
     let Some(ladder) = &group.ladder else { return Table::default() };
     let saturated = ladder.saturated.as_ref().map(|(level, _)| *level);
     let rows = ladder.rungs.iter().map(|rung| {
+        let probe = rung.stage.probe.as_ref().map(|probe| probe.verdict);
         let (word, mood) = match saturated {
+            _ if probe == Some(Verdict::Pass) => ("holds", Mood::Good),
+            _ if probe == Some(Verdict::Fail) => ("does not hold", Mood::Bad),
+            _ if probe == Some(Verdict::Inconclusive) => ("can't be told", Mood::Doubtful),
             Some(level) if rung.level >= level => ("saturated", Mood::Bad),
             _ if ladder.best == Some(rung.level) => ("best", Mood::Good),
             _ => ("ok", Mood::Plain),

@@ -22,6 +22,8 @@ use crate::workload::tokenizer::Tokenizer;
 pub(super) enum Ended {
     /// As planned, or by a signal.
     Whole,
+    /// As planned, but not one request succeeded.
+    Unanswered,
     /// It could not go on.
     Failed(String),
 }
@@ -146,7 +148,7 @@ impl Lane {
             self.any_sent.load(Ordering::Relaxed) && !self.any_ok.load(Ordering::Relaxed);
         match self.gone.get() {
             Some(reason) => Ended::Failed(reason.clone()),
-            None if all_failed => Ended::Failed("no request succeeded".to_owned()),
+            None if all_failed => Ended::Unanswered,
             None => Ended::Whole,
         }
     }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::plan::{
     Action, ClosedLoop, Measure, OpenLoop, Rate, Repeat, Shape, Stage, Traffic, Until, WhenFull,
 };
+use crate::record::SearchLine;
 use crate::request::Request;
 use crate::schedule::repeats::Repeats;
 use crate::schedule::{Schedule, ScheduleError};
@@ -26,6 +27,8 @@ pub(in crate::stage) struct Level<'a> {
     pub measure: Measure,
     /// Requests per second asked for, where the rate is constant.
     pub target_rate: Option<f64>,
+    /// The search that it is a probe of.
+    pub search: Option<SearchLine>,
 }
 
 /// The levels of a stage of load; `None` for other kinds.
@@ -41,6 +44,7 @@ pub(in crate::stage) fn levels(stage: &Stage) -> Option<Vec<Level<'_>>> {
                 Shape::Open(OpenLoop { rate: Rate::Constant(rate), .. }) => Some(*rate),
                 _ => None,
             },
+            search: None,
         }],
         Action::QpsLadder(ladder) => ladder
             .rates
@@ -56,6 +60,7 @@ pub(in crate::stage) fn levels(stage: &Stage) -> Option<Vec<Level<'_>>> {
                 until: ladder.step,
                 measure: ladder.measure,
                 target_rate: Some(rate),
+                search: None,
             })
             .collect(),
         Action::ConcurrencyRamp(ramp) => ramp
@@ -74,16 +79,29 @@ pub(in crate::stage) fn levels(stage: &Stage) -> Option<Vec<Level<'_>>> {
                 until: ramp.step,
                 measure: ramp.measure,
                 target_rate: None,
+                search: None,
             })
             .collect(),
-        Action::Cold(_) | Action::Warm(_) | Action::Flush(_) | Action::Pause(_) => return None,
+        Action::Cold(_)
+        | Action::Warm(_)
+        | Action::Flush(_)
+        | Action::Pause(_)
+        | Action::Search(_) => return None,
     })
 }
 
 impl Level<'_> {
     /// Names the level among all of the plan.
     pub(super) fn key(&self, stage: &str) -> String {
-        self.rung.map_or_else(|| stage.to_owned(), |rung| format!("{stage}@{rung}"))
+        // No two probes of a search share prompts, or the second would find them cached.
+        let probe = self.search.as_ref().map(|it| format!("#{}", it.probe)).unwrap_or_default();
+        self.rung.map_or_else(|| stage.to_owned(), |rung| format!("{stage}@{rung}{probe}"))
+    }
+
+    /// Whether a level without any answer fails the stage: only at its first level does that mean
+    /// that something is wrong with the endpoint; above it, it is what a search is after.
+    pub(super) fn needs_answers(&self) -> bool {
+        self.search.as_ref().is_none_or(|search| self.rung.is_some_and(|rung| rung <= search.from))
     }
 
     /// When its requests are due; `None` in a closed loop.

@@ -127,6 +127,7 @@ pub fn stage_end(id: &str, state: StageState, at: u64) -> Line {
         state,
         reason,
         planned: None,
+        aborted: false,
         at_ns: ms(at),
     })
 }

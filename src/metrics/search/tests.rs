@@ -1,7 +1,10 @@
 //! The search against simulated servers, with and without noise.
 
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+
 use super::*;
-use crate::schedule::draw::{Draw, Purpose};
 
 const SETTINGS: Settings = Settings {
     low: 1.0,
@@ -20,18 +23,23 @@ struct Server {
     noise: f64,
     /// Requests of one probe at a level.
     cost: fn(f64) -> u64,
-    luck: Draw,
+    luck: ChaCha8Rng,
+}
+
+/// About standard normal: twelve uniform numbers less their mean.
+fn normal(luck: &mut ChaCha8Rng) -> f64 {
+    (0..12).map(|_| luck.random::<f64>()).sum::<f64>() - 6.0
 }
 
 impl Server {
     fn new(capacity: f64, noise: f64, seed: u64) -> Self {
-        let luck = Draw::new(seed, "server", Purpose::Think);
+        let luck = ChaCha8Rng::seed_from_u64(seed);
         Self { capacity, noise, cost: |_| 200, luck }
     }
 
     fn probe(&mut self, level: f64) -> Probe {
-        let limit = self.capacity * (1.0 + self.noise * self.luck.normal());
-        let answered = self.capacity * (1.0 + self.noise * self.luck.normal());
+        let limit = self.capacity * (1.0 + self.noise * normal(&mut self.luck));
+        let answered = self.capacity * (1.0 + self.noise * normal(&mut self.luck));
         Probe {
             level,
             verdict: if level <= limit { Verdict::Pass } else { Verdict::Fail },

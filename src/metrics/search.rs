@@ -2,7 +2,14 @@
 //!
 //! In: verdicts on the levels probed so far. Out: the next level to probe, or the result.
 //! Invariant: what comes next is a pure function of settings and history, so a search resumes from
-//! its log; it ends, at the latest when its probes or requests are spent.
+//! its log, and a summary rebuilt from the log says what the search itself found; it ends, at the
+//! latest when its probes or requests are spent.
+//!
+//! | file | what it turns into what |
+//! |---|---|
+//! | [`judge`] | the numbers of a probe → its verdict |
+//! | [`found`](SearchFound) | the probes of a run → what each search found |
+//! | `advice` | that in plain words |
 //!
 //! First the level is doubled until it fails (bracketing). Then the bracket is narrowed: around the
 //! rate that the overloaded server still answered, if that lies inside, else by halving it
@@ -10,10 +17,20 @@
 //! agree. An end that does not hold up moves, and narrowing goes on. So one lucky or unlucky probe
 //! never decides, and only the two levels that matter are repeated.
 
-use crate::plan;
+use serde::{Deserialize, Serialize};
+
+use crate::record::SearchLine;
+
+mod advice;
+mod found;
+mod judge;
+
+pub use found::{SearchFound, gate, of_stages};
+pub use judge::{ProbeSummary, judge, probe};
 
 /// What a probe showed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// Every threshold held.
     Pass,
@@ -32,8 +49,8 @@ pub struct Probe {
     pub verdict: Verdict,
     /// The requests it took.
     pub requests: u64,
-    /// Requests per second that were answered, where the level is a rate: on an overloaded server
-    /// that is its capacity, so a failed probe says where to look next.
+    /// Requests per second that were answered, where the level is a rate that was not kept up with:
+    /// on an overloaded server that is its capacity, so a failed probe says where to look next.
     pub achieved: Option<f64>,
 }
 
@@ -65,7 +82,8 @@ pub struct Outcome {
 }
 
 /// Why a search ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum Reason {
     /// The bracket is as narrow as asked and both ends are confirmed.
     Converged,
@@ -99,16 +117,16 @@ pub struct Settings {
     pub whole: bool,
 }
 
-impl From<&plan::Search> for Settings {
-    fn from(search: &plan::Search) -> Self {
+impl From<&SearchLine> for Settings {
+    fn from(line: &SearchLine) -> Self {
         Self {
-            low: search.low,
-            high: search.high,
-            tolerance: search.tolerance,
-            confirmations: search.confirmations,
-            max_probes: search.max_probes,
-            max_requests: search.max_requests,
-            whole: matches!(search.over, plan::SearchAxis::Concurrency { .. }),
+            low: line.from,
+            high: line.to,
+            tolerance: line.tolerance,
+            confirmations: line.confirmations,
+            max_probes: line.max_probes,
+            max_requests: line.max_requests,
+            whole: line.whole,
         }
     }
 }
@@ -138,6 +156,11 @@ impl Search {
             Some(_) if self.spent() => Step::Done(self.outcome(&bracket, Reason::Spent)),
             Some(level) => Step::Probe(level),
         }
+    }
+
+    /// How far it came, for one that was cut short.
+    pub fn so_far(&self) -> Outcome {
+        self.outcome(&self.bracket(), Reason::Spent)
     }
 
     /// Takes down what a probe showed.
@@ -216,14 +239,15 @@ impl Search {
     }
 
     /// The level that narrows the bracket from `below` to `above`. If the server answered clearly
-    /// less than the rate `above`, then two levels around what it did answer make a bracket just
-    /// narrow enough, when its capacity is the limit; when latency is, halving goes on.
+    /// less than the rate `above`, then its capacity is the limit, and two levels around what it did
+    /// answer make a bracket just narrow enough; so does one just above `below`, if it answered no
+    /// more than that. When latency is the limit, halving goes on.
     fn between(&self, below: f64, above: f64, achieved: Option<f64>) -> f64 {
         let part = 1.0 + 0.45 * self.settings.tolerance;
         let inside = |level: &f64| *level > below * part.sqrt() && *level < above / part.sqrt();
-        let around = achieved
-            .filter(|rate| rate * part < above / part)
-            .and_then(|rate| [rate / part, rate * part].into_iter().find(inside));
+        let around = achieved.filter(|rate| rate * part.sqrt() < above).and_then(|rate| {
+            [rate / part, rate * part, below * part * part].into_iter().find(inside)
+        });
         self.round(around.unwrap_or_else(|| (below * above).sqrt()))
     }
 

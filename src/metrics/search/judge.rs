@@ -1,0 +1,117 @@
+//! The numbers of a probe → its verdict.
+//!
+//! In: the summary of a probe, its judged thresholds. Out: a [`ProbeSummary`], and the [`Probe`] that
+//! the search takes down. Invariant: what the generator or too few samples spoil is inconclusive,
+//! never evidence against the endpoint.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Probe, Verdict};
+use crate::metrics::quantity::show;
+use crate::metrics::summary::{StageSummary, ThresholdResult};
+use crate::record::{SearchLine, StageEnd, StageState};
+
+/// Least share of answered requests at a level that passes, where the thresholds do not speak of
+/// errors.
+const MIN_SUCCESS: f64 = 0.99;
+
+/// What one probe of a search showed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct ProbeSummary {
+    /// The search, and the probe's number in it.
+    pub search: SearchLine,
+    /// Pass, fail, or neither.
+    pub verdict: Verdict,
+    /// Why it did not pass, one sentence each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reasons: Vec<String>,
+    /// The stage's thresholds at this level. They decide about the level and not about the run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<ThresholdResult>,
+}
+
+/// Judges a probe. `checks` are its thresholds as they were judged on it.
+pub fn judge(
+    line: &SearchLine,
+    stage: &StageSummary,
+    checks: Vec<ThresholdResult>,
+    end: Option<&StageEnd>,
+) -> ProbeSummary {
+    let (mut against, mut unclear) = (Vec::new(), Vec::new());
+    let counts = &stage.counts;
+    if end.is_some_and(|end| end.aborted) {
+        against.push(stage.reason.clone().unwrap_or_else(|| "aborted".to_owned()));
+    } else if stage.state != StageState::Completed {
+        unclear.push(stage.reason.clone().unwrap_or_else(|| "not completed".to_owned()));
+    }
+    if stage.load.is_some_and(|load| load.generator_limited) {
+        unclear.push("the load generator was the bottleneck".to_owned());
+    }
+    if counts.ok == 0 {
+        against.push("no request succeeded".to_owned());
+    } else {
+        let failed = checks.iter().filter(|it| !it.pass);
+        for check in failed {
+            // Figures that are missing, or too few, say nothing of the level.
+            let no_data = check.actual.is_none() || check.limit.is_none();
+            let too_few = check.reason.starts_with("too little data");
+            let list = if no_data || too_few { &mut unclear } else { &mut against };
+            list.push(format!("{}: {}", check.check, check.reason));
+        }
+        against.extend(implied(line, stage, &checks));
+    }
+    let verdict = match (unclear.is_empty(), against.is_empty()) {
+        (true, true) => Verdict::Pass,
+        (true, false) => Verdict::Fail,
+        (false, _) => Verdict::Inconclusive,
+    };
+    unclear.extend(against);
+    ProbeSummary { search: line.clone(), verdict, reasons: unclear, checks }
+}
+
+/// What a level must hold even where no threshold says so: answers come, and as fast as they are
+/// asked for. A queue that grows all along fails no latency threshold as long as the probe is short.
+fn implied(line: &SearchLine, stage: &StageSummary, checks: &[ThresholdResult]) -> Vec<String> {
+    let mut against = Vec::new();
+    let counts = &stage.counts;
+    let ended = counts.ok + counts.errors + counts.cancelled + counts.dropped_late;
+    let answered = counts.ok as f64 / ended.max(1) as f64;
+    let names_errors = |it: &ThresholdResult| {
+        it.check.starts_with("error_rate") || it.check.starts_with("success_rate")
+    };
+    if answered < MIN_SUCCESS && !checks.iter().any(names_errors) {
+        let (answered, least) = (show(answered, "share"), show(MIN_SUCCESS, "share"));
+        against.push(format!("only {answered} of the requests were answered (at least {least})"));
+    }
+    if let Some((target, achieved)) = fell_behind(line, stage) {
+        let (asked, achieved) = (show(target, "requests/s"), show(achieved, "requests/s"));
+        let least = show(least_kept(line), "share");
+        against.push(format!("it answered {achieved} of {asked} (at least {least})"));
+    }
+    against
+}
+
+/// Least share of the asked rate that must be answered: half the tolerance is left to chance.
+fn least_kept(line: &SearchLine) -> f64 {
+    1.0 - line.tolerance / 2.0
+}
+
+/// The rates asked for and answered, if the second falls short of the first.
+fn fell_behind(line: &SearchLine, stage: &StageSummary) -> Option<(f64, f64)> {
+    let load = stage.load?;
+    let (target, achieved) = (load.target_rate?, load.achieved_rate.unwrap_or(0.0));
+    (achieved < least_kept(line) * target).then_some((target, achieved))
+}
+
+/// What the search takes down of a probe; `None` when a signal or the end of the log cut it short.
+pub fn probe(stage: &StageSummary, settling: u64) -> Option<Probe> {
+    let summary = stage.probe.as_ref()?;
+    let cut_short = stage.state != StageState::Completed;
+    Some(Probe {
+        level: stage.rung.filter(|_| !cut_short)?,
+        verdict: summary.verdict,
+        requests: settling + stage.counts.planned
+            - stage.counts.never_started.min(stage.counts.planned),
+        achieved: fell_behind(&summary.search, stage).map(|(_, achieved)| achieved),
+    })
+}
