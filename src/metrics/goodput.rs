@@ -12,10 +12,18 @@ use crate::record::Record;
 /// The percentile from which on a threshold means nearly every request.
 const NEARLY_ALL: f64 = 90.0;
 
+/// A limit on one figure of a request.
+#[derive(Debug, Clone, Copy)]
+struct OneLimit {
+    take: fn(&Record) -> Option<f64>,
+    op: Op,
+    limit: f64,
+}
+
 /// The limits on single requests, and how many kept them.
 #[derive(Debug, Clone)]
 pub(super) struct Limits {
-    limits: Vec<(fn(&Record) -> Option<f64>, Op, f64)>,
+    limits: Vec<OneLimit>,
     kept: u64,
 }
 
@@ -32,7 +40,7 @@ impl Limits {
             let own = threshold.left.stage.is_none();
             match (catalogue::source(&threshold.left.metric)?, &threshold.right) {
                 (Source::Request(take), Limit::Value(limit)) if of_each && upper && own => {
-                    Some((take, threshold.op, *limit))
+                    Some(OneLimit { take, op: threshold.op, limit: *limit })
                 }
                 _ => None,
             }
@@ -42,8 +50,8 @@ impl Limits {
 
     /// Takes a complete answer.
     pub(super) fn count(&mut self, record: &Record) {
-        let keeps = |(take, op, limit): &(fn(&Record) -> Option<f64>, Op, f64)| {
-            take(record).is_none_or(|value| op.holds(value, *limit))
+        let keeps = |limit: &OneLimit| {
+            (limit.take)(record).is_none_or(|value| limit.op.holds(value, limit.limit))
         };
         self.kept += u64::from(self.limits.iter().all(keeps));
     }
@@ -64,7 +72,7 @@ mod tests {
     use super::*;
     use crate::metrics::tally::fixture::record;
     use crate::plan::{Level, Location, MetricRef};
-    use crate::record::OutcomeKind;
+    use crate::record::{OutcomeKind, TokenCounts};
 
     fn threshold(metric: &str, aggregate: Aggregate, op: Op, limit: f64) -> Threshold {
         Threshold {
@@ -115,7 +123,7 @@ mod tests {
     fn a_figure_that_is_not_there_breaks_no_limit() {
         let mut limits = Limits::of(&[threshold("tpot", Aggregate::Max, Op::Lt, 1e-3)]);
         limits.count(&Record {
-            output_tokens: Default::default(),
+            output_tokens: TokenCounts::default(),
             outcome: OutcomeKind::Ok,
             ..record()
         });

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use super::load::{self, Level};
-use super::{StageContext, StageOutcome, skip, tokens};
+use super::{StageContext, StageOutcome, skip};
 use crate::metrics::search::{Search, Settings, Step, probe};
 use crate::metrics::summary::StageSummary;
 use crate::plan::{self, ClosedLoop, OpenLoop, Rate, SearchAxis, Shape};
@@ -15,14 +15,7 @@ use crate::record::{SearchLine, StageState};
 
 /// Runs the probes.
 pub(super) async fn run(context: &StageContext<'_>, plan: &plan::Search) -> StageOutcome {
-    let tokenizer = match tokens::tokenizer(context).await {
-        Ok(tokenizer) => Arc::new(tokenizer),
-        Err(error) => {
-            let reason = error.to_string();
-            skip(*context, StageState::Failed, &reason).await;
-            return StageOutcome::failed(reason);
-        }
-    };
+    let tokenizer = Arc::new(context.tokenizer.clone());
     let mut line = line(context, plan);
     let mut search = Search::new(Settings::from(&line), Vec::new());
     while let Step::Probe(at) = search.next() {

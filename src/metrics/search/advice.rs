@@ -3,6 +3,8 @@
 //! In: a [`SearchFound`] and why the level above its best failed. Out: a few sentences, the most
 //! important first. Invariant: every number in them stands in the figures as well.
 
+use std::fmt::Write as _;
+
 use super::{Reason, SearchFound};
 use crate::metrics::quantity::{plural, show};
 use crate::metrics::saturation::Axis;
@@ -23,11 +25,11 @@ pub(super) fn advice(found: &SearchFound, why: Option<&str>) -> Vec<String> {
     if let Some(rate) = found.requests_per_second {
         let mut line = format!("There it answered {}", show(rate, "requests/s"));
         if let Some(tokens) = found.output_tokens_per_second {
-            line += &format!(", {}", show(tokens, "tokens/s"));
+            let _infallible = write!(line, ", {}", show(tokens, "tokens/s"));
         }
         if let (Some(goodput), Some(share)) = (found.goodput, found.goodput_share) {
             let (goodput, share) = (show(goodput, "requests/s"), show(share, "share"));
-            line += &format!("; goodput {goodput}, {share} of what was planned");
+            let _infallible = write!(line, "; goodput {goodput}, {share} of what was planned");
         }
         lines.push(line + ".");
     }
