@@ -8,11 +8,8 @@ use std::collections::{BTreeMap, HashSet};
 use super::cache_verdict::{cached_tokens, combine};
 use super::catalogue::{self, Source};
 use super::distribution::distribution;
-<<<<<<< HEAD
-use super::stretch::{Stretch, Worst};
-=======
 use super::goodput::Limits;
->>>>>>> 94e6f81 (Search for the highest rate or concurrency that holds; goodput)
+use super::stretch::{Stretch, Worst};
 use super::summary::{CacheSummary, Counts, LoadSummary, StageSummary, Throughput};
 use crate::plan::Threshold;
 use crate::plan::metric::{METRICS, Metric};
@@ -94,16 +91,13 @@ impl StageTally {
             counts: Counts { planned: start.planned, ..Counts::default() },
             last_ns: start.at_ns,
             columns: columns.collect(),
-<<<<<<< HEAD
             stretches: start
                 .thresholds
                 .iter()
                 .filter(|check| check.over_ms.is_some() && check.judges(start.rung))
                 .map(|check| (check.clone(), Stretch::new(&check.left)))
                 .collect(),
-=======
             limits: Limits::of(&start.thresholds),
->>>>>>> 94e6f81 (Search for the highest rate or concurrency that holds; goodput)
             start,
             in_flight: HashSet::new(),
             ended: Bits::default(),
