@@ -294,6 +294,7 @@ impl Action {
             Self::Load(load) => Some(&mut load.traffic.prompt),
             Self::QpsLadder(ladder) => Some(&mut ladder.traffic.prompt),
             Self::ConcurrencyRamp(ramp) => Some(&mut ramp.traffic.prompt),
+            Self::Search(search) => Some(&mut search.traffic.prompt),
             Self::Flush(_) | Self::Pause(_) => None,
         }
     }
