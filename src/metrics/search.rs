@@ -49,9 +49,9 @@ pub struct Probe {
     pub verdict: Verdict,
     /// The requests it took.
     pub requests: u64,
-    /// Requests per second that were answered, where the level is a rate that was not kept up with:
-    /// on an overloaded server that is its capacity, so a failed probe says where to look next.
-    pub achieved: Option<f64>,
+    /// Where the level is a rate that was not kept up with: the rate that, by what was answered, is
+    /// just kept up with. So a failed probe says where to look next.
+    pub limit: Option<f64>,
 }
 
 /// What to do next.
@@ -190,7 +190,7 @@ impl Search {
             (Some(pass), None) => (Some(self.round(pass.level * 2.0).min(high)), Reason::Spent),
             (Some(pass), Some(stop)) => {
                 let (below, above) = (pass.level, stop.votes.level);
-                let middle = self.between(below, above, stop.votes.achieved);
+                let middle = self.between(below, above, stop.votes.limit);
                 let narrow = above <= below * (1.0 + self.settings.tolerance)
                     || (self.settings.whole && above - below <= 1.0)
                     || middle <= below
@@ -220,7 +220,7 @@ impl Search {
                 Verdict::Pass => levels[at].passes += 1,
                 Verdict::Fail => {
                     levels[at].fails += 1;
-                    levels[at].achieved = probe.achieved;
+                    levels[at].limit = probe.limit;
                 }
                 Verdict::Inconclusive => levels[at].unclear += 1,
             }
@@ -238,14 +238,14 @@ impl Search {
         bracket
     }
 
-    /// The level that narrows the bracket from `below` to `above`. If the server answered clearly
-    /// less than the rate `above`, then its capacity is the limit, and two levels around what it did
-    /// answer make a bracket just narrow enough; so does one just above `below`, if it answered no
-    /// more than that. When latency is the limit, halving goes on.
-    fn between(&self, below: f64, above: f64, achieved: Option<f64>) -> f64 {
+    /// The level that narrows the bracket from `below` to `above`. If the server fell clearly short of
+    /// the rate `above`, then its capacity is the limit, and two levels around the `limit` that it
+    /// showed make a bracket just narrow enough; so does one just above `below`, if the limit seems to
+    /// lie no higher than that. When latency is what fails, halving goes on.
+    fn between(&self, below: f64, above: f64, limit: Option<f64>) -> f64 {
         let part = 1.0 + 0.45 * self.settings.tolerance;
         let inside = |level: &f64| *level > below * part.sqrt() && *level < above / part.sqrt();
-        let around = achieved.filter(|rate| rate * part.sqrt() < above).and_then(|rate| {
+        let around = limit.filter(|rate| rate * part.sqrt() < above).and_then(|rate| {
             [rate / part, rate * part, below * part * part].into_iter().find(inside)
         });
         self.round(around.unwrap_or_else(|| (below * above).sqrt()))
@@ -305,7 +305,7 @@ struct Votes {
     fails: u64,
     unclear: u64,
     /// Of the latest failed probe.
-    achieved: Option<f64>,
+    limit: Option<f64>,
 }
 
 impl Votes {

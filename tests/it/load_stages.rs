@@ -317,7 +317,7 @@ fn search_once() -> Result<(), String> {
     assert_eq!(checks, [(&"best >= 3.7".into(), &true.into())]);
     // The log alone says the same.
     let report = Command::new(env!("CARGO_BIN_EXE_runner"))
-        .args(["report", "--output-format", "json"])
+        .args(["report", "--format", "json"])
         .arg(bench.run_dir())
         .output()
         .expect("runner starts");

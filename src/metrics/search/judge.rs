@@ -91,9 +91,10 @@ fn implied(line: &SearchLine, stage: &StageSummary, checks: &[ThresholdResult]) 
     against
 }
 
-/// Least share of the asked rate that must be answered: half the tolerance is left to chance.
+/// Least share of the asked rate that must be answered. A third of the tolerance is left to chance:
+/// then the two levels that the search tries around the limit stand well apart from it.
 fn least_kept(line: &SearchLine) -> f64 {
-    1.0 - line.tolerance / 2.0
+    1.0 - 0.35 * line.tolerance
 }
 
 /// The rates asked for and answered, if the second falls short of the first.
@@ -112,6 +113,7 @@ pub fn probe(stage: &StageSummary, settling: u64) -> Option<Probe> {
         verdict: summary.verdict,
         requests: settling + stage.counts.planned
             - stage.counts.never_started.min(stage.counts.planned),
-        achieved: fell_behind(&summary.search, stage).map(|(_, achieved)| achieved),
+        limit: fell_behind(&summary.search, stage)
+            .map(|(_, achieved)| achieved / least_kept(&summary.search)),
     })
 }

@@ -44,7 +44,7 @@ impl Server {
             level,
             verdict: if level <= limit { Verdict::Pass } else { Verdict::Fail },
             requests: (self.cost)(level),
-            achieved: Some(answered.min(level)),
+            limit: Some(answered.min(level)),
         }
     }
 }
@@ -109,12 +109,12 @@ fn a_noisy_capacity_is_found_within_5_percent_for_under_half_of_a_ladders_reques
 
 #[test]
 fn a_latency_limit_below_capacity_is_found_by_halving() {
-    // The server answers everything, so `achieved` says nothing.
+    // The server answers everything, so `limit` says nothing.
     let found = run(SETTINGS, |level| Probe {
         level,
         verdict: if level <= 47.3 { Verdict::Pass } else { Verdict::Fail },
         requests: 100,
-        achieved: Some(level),
+        limit: Some(level),
     });
     let best = found.best.expect("a pass");
     assert!(best <= 47.3 && best > 47.3 / 1.051, "{found:?}");
@@ -129,7 +129,7 @@ fn one_unlucky_probe_does_not_decide() {
         let mut probe = server.probe(level);
         if (level - 8.0).abs() < 1e-9 && std::mem::take(&mut unlucky) {
             probe.verdict = Verdict::Fail;
-            probe.achieved = None;
+            probe.limit = None;
         }
         probe
     });
@@ -158,7 +158,7 @@ fn concurrency_is_searched_in_whole_numbers() {
         let mut server = Server::new(capacity, 0.0, 0);
         let found = run(settings, |level| {
             assert!(level.fract().abs() < 1e-12 && level >= 1.0);
-            Probe { achieved: None, ..server.probe(level) }
+            Probe { limit: None, ..server.probe(level) }
         });
         let best = found.best.expect("a pass");
         assert!(best <= capacity && best * 1.05 + 1.0 > capacity, "{capacity}: {found:?}");
@@ -181,7 +181,7 @@ fn a_level_that_can_not_be_judged_bounds_the_answer() {
         level,
         verdict: if level <= 20.0 { Verdict::Pass } else { Verdict::Inconclusive },
         requests: 10,
-        achieved: None,
+        limit: None,
     });
     assert_eq!(found.reason, Reason::Inconclusive);
     assert!((found.best.expect("a pass") / 20.0 - 1.0).abs() < 0.05, "{found:?}");
