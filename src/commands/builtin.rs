@@ -31,6 +31,7 @@ pub(crate) const FILES: &[(&str, &str)] = &[
         "scenarios/synthetic-prefix-share.yaml",
         include_str!("../../scenarios/synthetic-prefix-share.yaml"),
     ),
+    ("scenarios/search-rate.yaml", include_str!("../../scenarios/search-rate.yaml")),
     ("datasets/questions.jsonl", include_str!("../../datasets/questions.jsonl")),
 ];
 

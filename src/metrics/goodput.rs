@@ -83,6 +83,7 @@ mod tests {
             level: Level::Fail,
             min_samples: 1,
             rungs: None,
+            over_ms: None,
             allow_no_data: false,
             implicit: false,
             location: Location::default(),
