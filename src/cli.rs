@@ -142,6 +142,9 @@ pub struct RunArgs {
     /// How to show progress on standard error.
     #[arg(long, value_enum, default_value_t = ProgressArg::Auto)]
     pub progress: ProgressArg,
+    /// Show progress on the whole terminal, with charts.
+    #[arg(long, conflicts_with = "progress")]
+    pub tui: bool,
 }
 
 /// Arguments of `test`.
@@ -310,6 +313,11 @@ pub struct ReportArgs {
     /// Replace the run's summary.json, summary.csv and report.html by what its records say.
     #[arg(long)]
     pub write: bool,
+    /// Also write the run in the files of another tool: vllm-bench, aiperf, genai-perf, guidellm,
+    /// inference-perf, llm-d, ttft-cache, qps-benchmark, replay-rounds or bench-pack; into
+    /// RUN/export/FORMAT unless a folder is named. May be given several times.
+    #[arg(long = "export", value_name = "FORMAT[=FOLDER]")]
+    pub exports: Vec<String>,
 }
 
 /// Arguments of `history`.

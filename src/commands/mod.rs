@@ -9,6 +9,7 @@ pub mod compare;
 pub mod completions;
 pub mod dataset;
 pub mod explain;
+mod export;
 mod github;
 pub mod history;
 pub mod init;

@@ -58,6 +58,10 @@ pub fn run(args: &ReportArgs) -> anyhow::Result<u8> {
         run_dir::write_summaries(&args.run, &summary)?;
         write_page(&args.run, &told.view(&summary, read.manifest.as_ref()))?;
     }
+    let manifest = read.manifest.as_ref();
+    if let Err(code) = super::export::run(&args.run, &args.exports, &summary, manifest) {
+        return Ok(code);
+    }
     if let Some(tool) = tool {
         let stages = told.definitions.map(definitions::Collector::finish).unwrap_or_default();
         let document = match args.format {

@@ -26,6 +26,11 @@ pub fn run(args: &RunArgs) -> anyhow::Result<u8> {
     if let Some(results) = &args.results {
         loaded.plan.results.clone_from(results);
     }
+    if args.tui && !std::io::stderr().is_terminal() {
+        eprintln!("error: `--tui` needs a terminal on standard error");
+        eprintln!("  help: leave it out, or use `--progress plain`");
+        return Ok(super::USAGE);
+    }
     let to_stdout = loaded.plan.sinks.iter().find(|sink| sink.is_stdout()).map(|sink| sink.kind);
     if let Some(kind) = to_stdout.filter(|_| is_json) {
         let word = kind.word();
@@ -39,6 +44,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<u8> {
     let options = RunOptions {
         arguments: std::env::args().map(|arg| loaded.redactor.redact(&arg).into_owned()).collect(),
         progress: match args.progress {
+            _ if args.tui => ProgressMode::FullScreen { colour: super::is_coloured(true) },
             ProgressArg::Auto if std::io::stderr().is_terminal() => ProgressMode::Bar,
             ProgressArg::Auto | ProgressArg::Plain => ProgressMode::Plain,
             ProgressArg::Bar => ProgressMode::Bar,

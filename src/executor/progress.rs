@@ -1,56 +1,76 @@
-//! The live line; the only file that knows the progress-bar crate.
+//! The live views; the only file that knows the progress-bar crate.
 //!
-//! In: the lines of the record log as they pass. Out: on a terminal one moving line per stage with
-//! requests done, in flight and TTFT so far; elsewhere one plain line when a stage ends.
+//! In: the lines of the record log as they pass. Out: on a terminal a moving view of the stages that
+//! run, or (`--tui`) the whole screen; elsewhere one plain line when a stage ends. Invariant: whatever
+//! is shown is read from one [`Board`].
 
+pub mod board;
+pub mod braille;
+mod full_screen;
+pub mod screen;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::metrics::histogram::LiveQuantiles;
+use self::board::{Board, StageBoard, sparkline};
+use self::full_screen::FullScreen;
+use crate::metrics::quantity::{show, significant};
 use crate::plan::Plan;
-use crate::record::{FlushState, Line, OutcomeKind, Record, StageEnd, StageState};
+use crate::record::{Line, StageState};
+use crate::report::escape::printable;
 use crate::stage::{SETTLE, SETTLE_SUFFIX};
 
 /// How progress is shown on standard error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProgressMode {
-    /// A moving line.
+    /// A moving view of the stages that run.
     Bar,
-    /// One line when a stage begins and one when it ends.
+    /// The whole screen, with charts; in colours if asked for.
+    FullScreen {
+        /// Colours may be used.
+        colour: bool,
+    },
+    /// One line when a stage ends.
     Plain,
     /// Nothing.
     None,
 }
 
-/// The progress of the stage that runs.
+/// The progress of the run.
 pub struct Progress {
     mode: ProgressMode,
     width: usize,
-    bar: ProgressBar,
-    planned: u64,
-    done: u64,
-    in_flight: u64,
-    errors: u64,
-    ttft: LiveQuantiles,
-    began_ns: u64,
-    verdict: Option<String>,
+    board: Arc<Mutex<Board>>,
+    /// The bars of the stages that run, by name.
+    bars: BTreeMap<String, ProgressBar>,
+    all: MultiProgress,
+    _screen: Option<FullScreen>,
 }
 
 impl Progress {
     /// Nothing has run yet.
     pub fn new(plan: &Plan, mode: ProgressMode) -> Self {
+        let board = Arc::new(Mutex::new(Board::new(plan)));
+        let (mut mode, mut screen) = (mode, None);
+        if let ProgressMode::FullScreen { colour } = mode {
+            match FullScreen::start(Arc::clone(&board), colour) {
+                Ok(started) => screen = Some(started),
+                Err(error) => {
+                    eprintln!("warning: no full screen: {error}");
+                    mode = ProgressMode::Plain;
+                }
+            }
+        }
         Self {
             mode,
             width: plan.stages.iter().map(|stage| stage.id.chars().count()).max().unwrap_or(0),
-            bar: ProgressBar::hidden(),
-            planned: 0,
-            done: 0,
-            in_flight: 0,
-            errors: 0,
-            ttft: LiveQuantiles::new(),
-            began_ns: 0,
-            verdict: None,
+            board,
+            bars: BTreeMap::new(),
+            all: MultiProgress::with_draw_target(ProgressDrawTarget::stderr()),
+            _screen: screen,
         }
     }
 
@@ -59,131 +79,106 @@ impl Progress {
         if self.mode == ProgressMode::None {
             return;
         }
+        let board = Arc::clone(&self.board);
+        let mut board: MutexGuard<'_, Board> = board.lock().unwrap_or_else(PoisonError::into_inner);
+        board.observe(line);
+        if matches!(self.mode, ProgressMode::FullScreen { .. }) {
+            return;
+        }
         match line {
-            Line::Run(_) | Line::Server(_) => {}
             // The settling part of a rung runs within that rung; one line for both is enough.
             Line::StageStart(start) if start.kind == SETTLE => {}
             Line::StageEnd(end) if end.stage.ends_with(SETTLE_SUFFIX) => {}
-            Line::StageStart(start) => {
-                self.planned = start.planned;
-                (self.done, self.in_flight, self.errors) = (0, 0, 0);
-                self.ttft = LiveQuantiles::new();
-                self.began_ns = start.at_ns;
-                self.verdict = None;
-                if self.mode == ProgressMode::Bar {
-                    self.bar = bar(
-                        &name(&start.stage, start.rung),
-                        &start.kind,
-                        start.planned,
-                        self.width,
-                    );
+            Line::StageStart(_) => {
+                if let Some(stage) = board.current().filter(|_| self.mode == ProgressMode::Bar) {
+                    let bar = self.all.add(bar(stage, self.width));
+                    self.bars.insert(stage.name(), bar);
                 }
             }
-            Line::Start(_) => {
-                self.in_flight += 1;
-                self.refresh();
-            }
-            Line::End(record) => {
-                self.count(record);
-                self.refresh();
-            }
-            Line::Flush(flush) => {
-                self.verdict = Some(
-                    match flush.state {
-                        FlushState::Proven => "proven",
-                        FlushState::Unproven => "unproven",
-                        FlushState::Failed => "failed",
+            Line::Start(_) | Line::End(_) => self.refresh(&board),
+            Line::StageEnd(_) => {
+                if let Some(stage) = board.last_ended() {
+                    if let Some(bar) = self.bars.remove(&stage.name()) {
+                        bar.finish_and_clear();
+                        self.all.remove(&bar);
                     }
-                    .into(),
-                );
+                    let ended = ended(stage, self.width);
+                    self.all.suspend(|| eprintln!("{ended}"));
+                }
             }
-            Line::StageEnd(end) => {
-                self.bar.finish_and_clear();
-                self.bar = ProgressBar::hidden();
-                eprintln!("{}", self.ended(end));
-            }
+            Line::Run(_) | Line::Flush(_) | Line::Server(_) => {}
         }
     }
 
-    fn count(&mut self, record: &Record) {
-        self.done += 1;
-        if record.outcome != OutcomeKind::NeverStarted {
-            self.in_flight = self.in_flight.saturating_sub(1);
-        }
-        if record.outcome.is_error() {
-            self.errors += 1;
-        }
-        if let (OutcomeKind::Ok, Some(sent), Some(first)) =
-            (record.outcome, record.sent_ns, record.first_token_ns)
-        {
-            self.ttft.record_ms(first.saturating_sub(sent) as f64 / 1e6);
-        }
-    }
-
-    fn refresh(&self) {
-        self.bar.set_position(self.done);
-        self.bar.set_message(self.figures());
-    }
-
-    /// `2 in flight · TTFT p50 41.2 ms · 1 error`
-    fn figures(&self) -> String {
-        let mut parts = Vec::new();
-        if self.in_flight > 0 {
-            parts.push(format!("{} in flight", self.in_flight));
-        }
-        if let Some(ms) = self.ttft.quantile_ms(0.5) {
-            parts.push(format!("TTFT p50 {ms:.1} ms"));
-        }
-        match self.errors {
-            0 => {}
-            1 => parts.push("1 error".into()),
-            errors => parts.push(format!("{errors} errors")),
-        }
-        parts.join(" · ")
-    }
-
-    fn ended(&self, end: &StageEnd) -> String {
-        let seconds = end.at_ns.saturating_sub(self.began_ns) as f64 / 1e9;
-        let width = self.width;
-        let mut parts = Vec::new();
-        match (&self.verdict, end.state) {
-            (_, StageState::Skipped) => parts.push("skipped".to_owned()),
-            (Some(verdict), _) => parts.push(format!("{verdict} in {seconds:.1} s")),
-            (None, _) if self.planned == 0 && self.done == 0 => {
-                parts.push(format!("{seconds:.1} s"));
+    /// Brings the bars of all stages that run up to date.
+    fn refresh(&self, board: &Board) {
+        for stage in board.stages.iter().rev().filter(|stage| stage.end.is_none()) {
+            if let Some(bar) = self.bars.get(&stage.name()) {
+                bar.set_position(stage.done);
+                bar.set_message(figures(stage, board.now_ns));
             }
-            (None, _) if self.planned == 0 => {
-                parts.push(format!("{} in {seconds:.1} s", self.done));
-            }
-            (None, _) => parts.push(format!("{}/{} in {seconds:.1} s", self.done, self.planned)),
         }
-        let figures = self.figures();
-        if !figures.is_empty() {
-            parts.push(figures);
-        }
-        parts.extend(end.reason.clone());
-        let mark = match end.state {
-            StageState::Completed => "done",
-            StageState::Failed => "FAILED",
-            StageState::Interrupted => "cut",
-            StageState::Skipped => "-",
-        };
-        format!("{mark:>6}  {:<width$}  {}", name(&end.stage, end.rung), parts.join(" · "))
     }
 }
 
-/// `ladder@8`
-fn name(stage: &str, rung: Option<f64>) -> String {
-    rung.map_or_else(|| stage.to_owned(), |rung| format!("{stage}@{rung}"))
+/// `2 in flight · 7.9 req/s · 126 tok/s · TTFT p50 41.2 ms p99 88 ms ▁▃█▂ · http.503 ×2`
+fn figures(stage: &StageBoard, now_ns: u64) -> String {
+    let mut parts = Vec::new();
+    if stage.in_flight > 0 {
+        parts.push(format!("{} in flight", stage.in_flight));
+    }
+    if let Some((requests, tokens)) = stage.rates(now_ns).filter(|_| stage.end.is_none()) {
+        parts.push(format!("{} req/s", significant(requests, 3)));
+        if tokens > 0.0 {
+            parts.push(format!("{} tok/s", significant(tokens, 3)));
+        }
+    }
+    if let (Some(p50), Some(p99)) = (stage.ttft.quantile_ms(0.5), stage.ttft.quantile_ms(0.99)) {
+        let bars = stage.histogram().map(|(bars, ..)| format!(" {}", sparkline(&bars)));
+        let bars = bars.filter(|_| stage.end.is_none()).unwrap_or_default();
+        parts.push(format!("TTFT p50 {} p99 {}{bars}", show(p50, "ms"), show(p99, "ms")));
+    }
+    if !stage.errors.is_empty() {
+        parts.push(screen::errors(stage));
+    }
+    parts.join(" · ")
 }
 
-/// A bar with a spinner, so that a long wait for the first token is seen to be alive.
-fn bar(stage: &str, kind: &str, planned: u64, width: usize) -> ProgressBar {
-    let bar = ProgressBar::with_draw_target(Some(planned), ProgressDrawTarget::stderr());
+/// The line that stays of a stage.
+fn ended(stage: &StageBoard, width: usize) -> String {
+    let seconds = stage.seconds(0);
+    let planned = stage.start.planned;
+    let how = stage.end.as_ref().map(|end| end.state);
+    let mut parts = vec![match (stage.verdict, how) {
+        (_, Some(StageState::Skipped)) => "skipped".to_owned(),
+        (Some(verdict), _) => format!("{verdict} in {seconds:.1} s"),
+        (None, _) if planned == 0 && stage.done == 0 => format!("{seconds:.1} s"),
+        (None, _) if planned == 0 => format!("{} in {seconds:.1} s", stage.done),
+        (None, _) => format!("{}/{planned} in {seconds:.1} s", stage.done),
+    }];
+    let figures = figures(stage, 0);
+    if !figures.is_empty() {
+        parts.push(figures);
+    }
+    parts.extend(stage.end.as_ref().and_then(|end| end.reason.clone()));
+    let mark = stage.mark().unwrap_or_default();
+    format!("{mark:>6}  {:<width$}  {}", printable(&stage.name()), parts.join(" · "))
+}
+
+/// Two rows with a spinner, so that a long wait for the first token is seen to be alive: how far the
+/// stage is, and what was measured so far.
+fn bar(stage: &StageBoard, width: usize) -> ProgressBar {
+    let planned = stage.start.planned;
+    let bar = ProgressBar::with_draw_target(Some(planned), ProgressDrawTarget::hidden());
+    // A brace would be a place of the template.
+    let name = printable(&stage.name()).replace(['{', '}'], "");
+    let kind = &stage.start.kind;
     let template = if planned > 0 {
-        format!("{{spinner}} {stage:<width$} {{bar:24}} {{pos}}/{{len}} {{elapsed}} {{msg}}")
+        format!(
+            "{{spinner}} {name:<width$} {{bar:24}} {{pos}}/{{len}} {{elapsed}} (left {{eta}})\n  {{wide_msg}}"
+        )
     } else {
-        format!("{{spinner}} {stage:<width$} {kind} {{elapsed}} {{msg}}")
+        format!("{{spinner}} {name:<width$} {kind} {{elapsed}}\n  {{wide_msg}}")
     };
     if let Ok(style) = ProgressStyle::with_template(&template) {
         bar.set_style(style);

@@ -15,6 +15,7 @@
 //! | [`html`], [`markdown`] | the view → a page |
 //! | [`definitions`], [`history`] | figures under other tools' names, figures over runs → text |
 //! | [`compare`] and the files behind it | runs against each other → text, markdown, a page |
+//! | [`export`] and the files behind it | lines → the files of other tools |
 //! | [`checks_junit`], [`junit`] | the checks → test cases → XML |
 
 pub mod chart;
@@ -27,6 +28,7 @@ pub mod definitions;
 pub mod draw;
 pub mod escape;
 mod evidence;
+pub mod export;
 mod grid;
 pub mod history;
 pub mod html;

@@ -2,7 +2,9 @@
 
 mod adversity;
 mod artefacts;
+mod exports;
 mod fixture;
+mod live_views;
 mod rebuilding;
 mod reports;
 mod second_readers;

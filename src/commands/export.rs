@@ -1,0 +1,98 @@
+//! `runner report RUN --export FORMAT[=FOLDER]`: a run in the files of other tools.
+//!
+//! In: a run directory and formats. Out: files, in `RUN/export/FORMAT/` unless a folder is named.
+//! Invariant: all formats are known before the first file is written.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use crate::executor::manifest::{Manifest, ManifestEndpoint};
+use crate::metrics::record_log;
+use crate::metrics::summary::Summary;
+use crate::report::export::{self, Collector, Evidence, FORMATS, Format};
+use crate::sink::atomic_file;
+
+/// Writes the files of every format that is asked for. `Err` holds the exit code.
+pub(super) fn run(
+    run: &Path,
+    asked: &[String],
+    summary: &Summary,
+    manifest: Option<&Manifest>,
+) -> Result<(), u8> {
+    let mut formats = Vec::new();
+    for text in asked {
+        let (word, folder) = match text.split_once('=') {
+            Some((word, folder)) => (word, PathBuf::from(folder)),
+            None => (text.as_str(), run.join("export").join(text)),
+        };
+        let Some(format) = export::format(word) else {
+            let problem = format!("no export is called `{word}`");
+            return Err(refuse(&problem, &format!("formats: {}", known())));
+        };
+        if folder.as_os_str().is_empty() {
+            return Err(refuse(
+                &format!("`--export {text}` names no folder"),
+                "write FORMAT=FOLDER",
+            ));
+        }
+        formats.push((format, folder));
+    }
+    if formats.is_empty() {
+        return Ok(());
+    }
+    let evidence = match evidence(run, summary, manifest) {
+        Ok(evidence) => evidence,
+        Err(problem) => return Err(refuse(&problem, "give the directory of a run")),
+    };
+    for (format, folder) in formats {
+        match write(&evidence, format, &folder) {
+            Ok(1) => eprintln!("export {}: 1 file in {}", format.word, folder.display()),
+            Ok(count) => eprintln!("export {}: {count} files in {}", format.word, folder.display()),
+            Err(problem) => {
+                eprintln!("error: export {}: {problem}", format.word);
+                return Err(super::USAGE);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn refuse(problem: &str, help: &str) -> u8 {
+    eprintln!("error: {problem}\n  help: {help}");
+    super::USAGE
+}
+
+/// Every word with what comes out.
+fn known() -> String {
+    FORMATS.iter().map(|format| format.word).collect::<Vec<_>>().join(", ")
+}
+
+fn evidence(
+    run: &Path,
+    summary: &Summary,
+    manifest: Option<&Manifest>,
+) -> Result<Evidence, String> {
+    let mut collector = Collector::default();
+    record_log::read(run, |_, line| collector.line(line)).map_err(|error| error.to_string())?;
+    let (endpoints, plan) = match manifest {
+        None => (BTreeMap::new(), serde_json::Value::Null),
+        Some(manifest) => {
+            let of = |it: &ManifestEndpoint| (it.name.clone(), it.url.clone());
+            (manifest.endpoints.iter().map(of).collect(), manifest.plan.resolved.clone())
+        }
+    };
+    collector
+        .finish(summary.clone(), endpoints, plan)
+        .ok_or_else(|| "the record log does not say which run it is".to_owned())
+}
+
+fn write(evidence: &Evidence, format: Format, folder: &Path) -> Result<usize, String> {
+    let files = (format.write)(evidence)?;
+    for file in &files {
+        let path = folder.join(&file.name);
+        let failed = |error: std::io::Error| format!("{}: {error}", path.display());
+        std::fs::create_dir_all(atomic_file::parent(&path)).map_err(failed)?;
+        atomic_file::write(&path, &file.bytes).map_err(failed)?;
+    }
+    Ok(files.len())
+}

@@ -1,0 +1,267 @@
+//! What the live views show: the state of every stage, free of any terminal.
+//!
+//! In: the plan's stages, then the lines of the record log as they pass. Out: a [`Board`] to read at any
+//! moment. Invariants: memory is bounded whatever the number of requests; its figures serve the eye
+//! only, whatever is kept as evidence comes from the records.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::metrics::histogram::LiveQuantiles;
+use crate::plan::Plan;
+use crate::record::{FlushState, Line, OutcomeKind, Record, StageEnd, StageStart, StageState};
+use crate::stage::{SETTLE, SETTLE_SUFFIX};
+
+/// Answers that charts and histograms look back on.
+const RECENT: usize = 4096;
+/// Rates are over the last so many nanoseconds.
+const RATE_NS: u64 = 5_000_000_000;
+/// Bars of a small histogram.
+pub const HISTOGRAM: usize = 12;
+
+/// The whole run.
+#[derive(Debug)]
+pub struct Board {
+    /// The plan's name.
+    pub plan: String,
+    /// Answers come from the simulator.
+    pub simulated: bool,
+    /// Stages of the plan that have not begun.
+    pub waiting: VecDeque<String>,
+    /// Stages (and rungs) in the order in which they began.
+    pub stages: Vec<StageBoard>,
+    /// The moment of the last line, in nanoseconds of the run.
+    pub now_ns: u64,
+}
+
+/// A stage (or rung) of it.
+#[derive(Debug)]
+pub struct StageBoard {
+    /// What it set out to do.
+    pub start: StageStart,
+    /// Requests that ended, in whatever way.
+    pub done: u64,
+    /// Requests that were sent and have not ended.
+    pub in_flight: u64,
+    /// Failed requests by class.
+    pub errors: BTreeMap<String, u64>,
+    /// TTFT of its answers.
+    pub ttft: LiveQuantiles,
+    /// The last answers: when they ended, and their TTFT in milliseconds.
+    pub answers: VecDeque<(u64, f64)>,
+    /// The last ends: when, and with how many tokens.
+    ends: VecDeque<(u64, u64)>,
+    /// All complete answers and their tokens.
+    answered: (u64, u64),
+    /// What a flush proved.
+    pub verdict: Option<&'static str>,
+    /// How it ended.
+    pub end: Option<StageEnd>,
+}
+
+impl Board {
+    /// Nothing has run yet.
+    pub fn new(plan: &Plan) -> Self {
+        Self {
+            plan: plan.name.clone(),
+            simulated: false,
+            waiting: plan.stages.iter().map(|stage| stage.id.clone()).collect(),
+            stages: Vec::new(),
+            now_ns: 0,
+        }
+    }
+
+    /// Takes notice of one line of the log.
+    pub fn observe(&mut self, line: &Line) {
+        match line {
+            Line::Run(run) => self.simulated = run.simulated,
+            // The settling part of a rung runs within that rung; one row for both is enough.
+            Line::StageStart(start) if start.kind == SETTLE => {}
+            Line::StageEnd(end) if end.stage.ends_with(SETTLE_SUFFIX) => {}
+            Line::StageStart(start) => {
+                self.now_ns = self.now_ns.max(start.at_ns);
+                if let Some(at) = self.waiting.iter().position(|id| *id == start.stage) {
+                    self.waiting.remove(at);
+                }
+                self.stages.push(StageBoard::new(start.clone()));
+            }
+            Line::Start(start) => {
+                self.now_ns = self.now_ns.max(start.sent_ns);
+                if let Some(stage) = self.running(&start.stage, start.cell.as_deref()) {
+                    stage.in_flight += 1;
+                }
+            }
+            Line::End(record) => {
+                self.now_ns = self.now_ns.max(record.end_ns.unwrap_or(0));
+                if let Some(stage) = self.running(&record.stage, record.cell.as_deref()) {
+                    stage.ended(record);
+                }
+            }
+            Line::Flush(flush) => {
+                if let Some(stage) = self.running(&flush.stage, flush.cell.as_deref()) {
+                    stage.verdict = Some(match flush.state {
+                        FlushState::Proven => "proven",
+                        FlushState::Unproven => "unproven",
+                        FlushState::Failed => "failed",
+                    });
+                }
+            }
+            Line::StageEnd(end) => {
+                self.now_ns = self.now_ns.max(end.at_ns);
+                if let Some(stage) = self.running(&end.stage, end.cell.as_deref()) {
+                    stage.end = Some(end.clone());
+                    stage.in_flight = 0;
+                }
+            }
+        }
+    }
+
+    /// The stage of that id that began last and has not ended; settling requests count for the rung
+    /// they settle.
+    fn running(&mut self, id: &str, cell: Option<&str>) -> Option<&mut StageBoard> {
+        let id = id.strip_suffix(SETTLE_SUFFIX).unwrap_or(id);
+        self.stages.iter_mut().rev().find(|stage| {
+            stage.end.is_none() && stage.start.stage == id && stage.start.cell.as_deref() == cell
+        })
+    }
+
+    /// The stage that just ended.
+    pub fn last_ended(&self) -> Option<&StageBoard> {
+        let at = |stage: &&StageBoard| stage.end.as_ref().map(|end| end.at_ns);
+        self.stages.iter().rev().filter(|stage| stage.end.is_some()).max_by_key(at)
+    }
+
+    /// The stage that runs; the last to have begun of several.
+    pub fn current(&self) -> Option<&StageBoard> {
+        self.stages.iter().rev().find(|stage| stage.end.is_none())
+    }
+}
+
+impl StageBoard {
+    fn new(start: StageStart) -> Self {
+        Self {
+            start,
+            done: 0,
+            in_flight: 0,
+            errors: BTreeMap::new(),
+            ttft: LiveQuantiles::new(),
+            answers: VecDeque::new(),
+            ends: VecDeque::new(),
+            answered: (0, 0),
+            verdict: None,
+            end: None,
+        }
+    }
+
+    fn ended(&mut self, record: &Record) {
+        self.done += u64::from(!record.stage.ends_with(SETTLE_SUFFIX));
+        if record.sent_ns.is_some() {
+            self.in_flight = self.in_flight.saturating_sub(1);
+        }
+        if record.outcome.is_error() {
+            let class = record.error.as_ref().map_or("error", |error| error.class.as_str());
+            *self.errors.entry(class.to_owned()).or_default() += 1;
+        }
+        let Some(end) = record.end_ns else { return };
+        if record.outcome == OutcomeKind::Ok {
+            let tokens = record.output_tokens.best().map_or(0, |(count, _)| count);
+            push(&mut self.ends, (end, tokens));
+            self.answered = (self.answered.0 + 1, self.answered.1 + tokens);
+            if let (Some(sent), Some(first)) = (record.sent_ns, record.first_token_ns) {
+                let ms = first.saturating_sub(sent) as f64 / 1e6;
+                self.ttft.record_ms(ms);
+                push(&mut self.answers, (end, ms));
+            }
+        }
+    }
+
+    /// `ladder@8`, `cold[model=a]`.
+    pub fn name(&self) -> String {
+        let cell = self.start.cell.as_ref().map(|cell| format!("[{cell}]")).unwrap_or_default();
+        let rung = self.start.rung.map(|rung| format!("@{rung}")).unwrap_or_default();
+        format!("{}{cell}{rung}", self.start.stage)
+    }
+
+    /// Answers and tokens per second: over the last seconds while it runs, over all its time when it
+    /// has ended. Nothing while there are too few answers.
+    pub fn rates(&self, now_ns: u64) -> Option<(f64, f64)> {
+        if self.end.is_some() {
+            let (seconds, (count, tokens)) = (self.seconds(now_ns), self.answered);
+            let rates = || (count as f64 / seconds, tokens as f64 / seconds);
+            return (count > 0 && seconds > 0.0).then(rates);
+        }
+        let from = now_ns.saturating_sub(RATE_NS).max(self.start.at_ns);
+        let seconds = now_ns.saturating_sub(from) as f64 / 1e9;
+        let recent = || self.ends.iter().rev().take_while(|(end, _)| *end >= from);
+        let (count, tokens) = (recent().count(), recent().map(|(_, tokens)| tokens).sum::<u64>());
+        (count > 1 && seconds >= 0.5).then(|| (count as f64 / seconds, tokens as f64 / seconds))
+    }
+
+    /// Seconds since it began, or that it took.
+    pub fn seconds(&self, now_ns: u64) -> f64 {
+        let until = self.end.as_ref().map_or(now_ns, |end| end.at_ns);
+        until.saturating_sub(self.start.at_ns) as f64 / 1e9
+    }
+
+    /// Seconds that it will go on at the pace so far; nothing where nobody knows how many requests
+    /// there will be, or before a tenth of them is done.
+    pub fn seconds_left(&self, now_ns: u64) -> Option<f64> {
+        let (done, planned) = (self.done, self.start.planned);
+        let known = self.end.is_none() && planned > 0 && done < planned && done * 10 >= planned;
+        known.then(|| self.seconds(now_ns) * (planned - done) as f64 / done as f64)
+    }
+
+    /// How many of the last answers lie in each of equal ratios between the shortest and the longest
+    /// TTFT, and these two in milliseconds.
+    pub fn histogram(&self) -> Option<([u64; HISTOGRAM], f64, f64)> {
+        let times = || self.answers.iter().map(|(_, ms)| ms.max(0.001));
+        let (low, high) =
+            times().fold((f64::INFINITY, 0.0_f64), |(low, high), ms| (low.min(ms), high.max(ms)));
+        if self.answers.len() < 3 || high <= low {
+            return None;
+        }
+        let mut bars = [0; HISTOGRAM];
+        let width = (high / low).ln();
+        for ms in times() {
+            bars[cell((ms / low).ln() / width)] += 1;
+        }
+        Some((bars, low, high))
+    }
+
+    /// `done`, `FAILED`, `cut`, `-`; nothing while it runs.
+    pub fn mark(&self) -> Option<&'static str> {
+        Some(match self.end.as_ref()?.state {
+            StageState::Completed => "done",
+            StageState::Failed => "FAILED",
+            StageState::Interrupted => "cut",
+            StageState::Skipped => "-",
+        })
+    }
+}
+
+/// The bar of a share from 0 to 1.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a share times a dozen"
+)]
+fn cell(share: f64) -> usize {
+    ((share * HISTOGRAM as f64) as usize).min(HISTOGRAM - 1)
+}
+
+fn push<T>(queue: &mut VecDeque<T>, value: T) {
+    if queue.len() == RECENT {
+        queue.pop_front();
+    }
+    queue.push_back(value);
+}
+
+/// Bars of a small histogram as one word: ` ▁▄█▂`.
+pub fn sparkline(bars: &[u64]) -> String {
+    const HEIGHTS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+    let most = bars.iter().copied().max().unwrap_or(0).max(1);
+    let height = |count: &u64| {
+        let eighths = usize::try_from((count * 8).div_ceil(most)).unwrap_or(8);
+        HEIGHTS[eighths.min(8)]
+    };
+    bars.iter().map(height).collect()
+}

@@ -1,0 +1,121 @@
+//! `--tui`: the board on the whole terminal, drawn four times a second by a thread of its own.
+//!
+//! In: a shared [`Board`]. Out: escape sequences on standard error. Invariants: the terminal is given
+//! back however the run ends: by the drop of [`FullScreen`], or by the panic hook; it is never put into
+//! raw mode, so Ctrl-C stays the signal that it is everywhere else; no more is drawn than fits.
+
+use std::fmt::Write as _;
+use std::io::{self, Write};
+use std::panic;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, Once, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use super::board::Board;
+use super::screen::{Place, draw};
+
+/// Between two pictures.
+const PAUSE: Duration = Duration::from_millis(250);
+/// Other screen, no cursor.
+const ENTER: &str = "\u{1b}[?1049h\u{1b}[?25l\u{1b}[2J";
+/// Cursor, first screen.
+const LEAVE: &str = "\u{1b}[?25h\u{1b}[?1049l";
+/// Show nothing until the whole picture is there, where the terminal knows how to.
+const BEGIN: &str = "\u{1b}[?2026h\u{1b}[H";
+const END: &str = "\u{1b}[J\u{1b}[?2026l";
+
+/// Whether the other screen is shown.
+static SHOWN: AtomicBool = AtomicBool::new(false);
+static HOOK: Once = Once::new();
+
+/// The terminal while the run goes on.
+#[derive(Debug)]
+pub(super) struct FullScreen {
+    stop: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl FullScreen {
+    /// Takes the terminal and begins to draw.
+    pub(super) fn start(board: Arc<Mutex<Board>>, colour: bool) -> io::Result<Self> {
+        HOOK.call_once(|| {
+            let before = panic::take_hook();
+            panic::set_hook(Box::new(move |panic| {
+                leave();
+                before(panic);
+            }));
+        });
+        let (stop, stopped) = channel();
+        enter();
+        let thread = thread::Builder::new().name("screen".into()).spawn(move || {
+            loop {
+                let rows = {
+                    let board = board.lock().unwrap_or_else(PoisonError::into_inner);
+                    draw(&board, place(colour))
+                };
+                show(&rows);
+                if stopped.recv_timeout(PAUSE) != Err(RecvTimeoutError::Timeout) {
+                    break;
+                }
+            }
+        });
+        match thread {
+            Ok(thread) => Ok(Self { stop: Some(stop), thread: Some(thread) }),
+            Err(error) => {
+                leave();
+                Err(error)
+            }
+        }
+    }
+}
+
+impl Drop for FullScreen {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            let _its_panic_was_told = thread.join();
+        }
+        leave();
+    }
+}
+
+/// The terminal's size now, for it may change.
+fn place(colour: bool) -> Place {
+    let size = terminal_size::terminal_size_of(io::stderr());
+    let (width, height) =
+        size.map_or((80, 24), |(width, height)| (usize::from(width.0), usize::from(height.0)));
+    Place { width, height, colour }
+}
+
+fn show(rows: &[String]) {
+    if !SHOWN.load(Ordering::Relaxed) {
+        return;
+    }
+    let mut picture = String::from(BEGIN);
+    for (at, row) in rows.iter().enumerate() {
+        // Each row by its number: what a key or another program printed is painted over.
+        // Writing into a String can't fail.
+        let _ = write!(picture, "\u{1b}[{};1H{row}\u{1b}[K", at + 1);
+    }
+    picture.push_str(END);
+    put(&picture);
+}
+
+fn enter() {
+    SHOWN.store(true, Ordering::Relaxed);
+    put(ENTER);
+}
+
+fn leave() {
+    if SHOWN.swap(false, Ordering::Relaxed) {
+        put(LEAVE);
+    }
+}
+
+/// A terminal that is gone is no reason to end a run.
+fn put(text: &str) {
+    let mut terminal = io::stderr().lock();
+    let _gone = terminal.write_all(text.as_bytes()).and_then(|()| terminal.flush());
+}

@@ -1,0 +1,220 @@
+//! The QPS benchmark's files: `metadata.json`, `benchmark_qps_results.json` and `benchmark_qps.png`.
+//!
+//! In: a run with stages that have a rate. Out: its fields and formulas, in seconds: percentiles are
+//! the nearest rank above (no interpolation), 0 without a sample, as it writes them; tokens per second
+//! are the tokens over the whole response. The picture has its three rows of two.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::figures::{RESPONSE, TTFT};
+use super::{Evidence, File, StageEvidence};
+use crate::record::Record;
+use crate::report::chart::{Axis, Chart, Shape, Tone};
+use crate::report::draw::{Frame, draw};
+use crate::report::scene::Scene;
+
+/// Size of one of the six pictures.
+const FRAME: Frame = Frame { width: 920.0, height: 300.0, titled: true, left: 0.0 };
+const PERCENTS: [usize; 4] = [50, 90, 95, 99];
+/// The least share of answers, in percent, of a level that counts as sustained.
+const SUSTAINED: f64 = 95.0;
+
+/// One level.
+struct Level {
+    target: f64,
+    actual: f64,
+    success: f64,
+    ttft: [f64; 4],
+    e2e: [f64; 4],
+    speed: [f64; 4],
+    document: Value,
+}
+
+/// Three files; two in a build without pictures.
+pub(super) fn files(evidence: &Evidence) -> Result<Vec<File>, String> {
+    let of = |stage: &StageEvidence| stage.target_rate().map(|rate| level(stage, rate));
+    let levels: Vec<Level> = evidence.stages.iter().filter_map(of).collect();
+    if levels.is_empty() {
+        return Err("no stage of the run has a rate (`qps_ladder`, or `load` with `rate`)".into());
+    }
+    let results = levels.iter().map(|level| level.document.clone()).collect();
+    let mut files = vec![
+        File::json("metadata.json", &metadata(evidence, &levels))?,
+        File::json("benchmark_qps_results.json", &results)?,
+    ];
+    files.extend(picture(&scene(evidence, &levels))?);
+    Ok(files)
+}
+
+#[cfg(feature = "plots")]
+fn picture(scene: &Scene) -> Result<Option<File>, String> {
+    let bytes = crate::report::png::document(scene).map_err(|error| error.to_string())?;
+    Ok(Some(File { name: "benchmark_qps.png".to_owned(), bytes }))
+}
+
+#[cfg(not(feature = "plots"))]
+#[expect(clippy::unnecessary_wraps, reason = "a build with pictures can fail")]
+fn picture(_scene: &Scene) -> Result<Option<File>, String> {
+    Ok(None)
+}
+
+fn metadata(evidence: &Evidence, levels: &[Level]) -> Value {
+    let stage = evidence.stages.iter().find(|stage| stage.target_rate().is_some());
+    json!({
+        "timestamp": evidence.run.started_at,
+        "endpoint": stage.map(|stage| evidence.url(stage)),
+        "model": stage.map(StageEvidence::model),
+        "dataset": evidence.planned("/prompt/dataset"),
+        "qps_levels": levels.iter().map(|level| level.target).collect::<Vec<_>>(),
+        "duration": stage.map(StageEvidence::seconds),
+        "max_tokens": evidence.planned("/prompt/max_tokens"),
+        "temperature": evidence.planned("/prompt/temperature"),
+        "percentiles": [50, 95, 99],
+        "show_tokens": true,
+    })
+}
+
+fn level(stage: &StageEvidence, target: f64) -> Level {
+    let ok = stage.ok();
+    let seconds = stage.seconds();
+    // Only what was sent counts; the tool knows nothing of requests that were not.
+    let sent: Vec<&Record> =
+        stage.records.iter().filter(|record| record.sent_ns.is_some()).collect();
+    let actual = if seconds > 0.0 { sent.len() as f64 / seconds } else { 0.0 };
+    let success = 100.0 * ok.len() as f64 / sent.len().max(1) as f64;
+    let percents = |numbers: Vec<f64>| PERCENTS.map(|percent| rank(&numbers, percent));
+    let ttft = percents(sorted(ok.iter().filter_map(TTFT)));
+    let e2e = percents(sorted(ok.iter().map(RESPONSE)));
+    let speed = percents(sorted(ok.iter().filter_map(|sample| {
+        let seconds = sample.response();
+        (seconds > 0.0).then_some(sample.output()? as f64 / seconds)
+    })));
+    let mut errors: BTreeMap<String, u64> = BTreeMap::new();
+    let mut statuses: BTreeMap<String, u64> = BTreeMap::new();
+    for record in &sent {
+        if let Some(status) = record.http_status {
+            *statuses.entry(status.to_string()).or_default() += 1;
+        }
+        if let Some(error) = &record.error {
+            let what = match record.http_status {
+                Some(status) if status != 200 => format!("HTTP {status}"),
+                _ => error.class.clone(),
+            };
+            *errors.entry(what).or_default() += 1;
+        }
+    }
+    let named = |figures: [f64; 4]| json!({ "p50": figures[0], "p90": figures[1], "p95": figures[2], "p99": figures[3] });
+    let document = json!({
+        "qps_target": target,
+        "actual_qps": actual,
+        "duration": seconds,
+        "total_requests": sent.len(),
+        "successful_requests": ok.len(),
+        "failed_requests": sent.len() - ok.len(),
+        "success_rate": success,
+        "ttft": named(ttft),
+        "e2e_latency": named(e2e),
+        "tokens_per_sec": named(speed),
+        "errors": errors,
+        "status_codes": statuses,
+    });
+    Level { target, actual, success, ttft, e2e, speed, document }
+}
+
+fn sorted(numbers: impl Iterator<Item = f64>) -> Vec<f64> {
+    let mut numbers: Vec<f64> = numbers.collect();
+    numbers.sort_unstable_by(f64::total_cmp);
+    numbers
+}
+
+/// The number at rank n·p/100, counted from 0 and cut; 0 without numbers.
+fn rank(sorted: &[f64], percent: usize) -> f64 {
+    let last = sorted.len().saturating_sub(1);
+    sorted.get((sorted.len() * percent / 100).min(last)).copied().unwrap_or(0.0)
+}
+
+fn scene(evidence: &Evidence, levels: &[Level]) -> Scene {
+    let mut rate = chart("Throughput", "requests/s", levels, levels.iter().map(|it| it.actual));
+    rate.add("Actual QPS", Shape::LineDots, Tone::Series(0), points(levels, |it| it.actual));
+    rate.add("Target QPS", Shape::Guide, Tone::Muted, points(levels, |it| it.target));
+    let mut success = chart("Success rate", "%", levels, [105.0].into_iter());
+    success.add("Success rate", Shape::LineDots, Tone::Series(1), points(levels, |it| it.success));
+    let line = levels.iter().map(|level| [level.target, SUSTAINED]).collect();
+    success.add("95 % threshold", Shape::Guide, Tone::Muted, line);
+    let of = |title, unit, take: fn(&Level) -> [f64; 4]| {
+        let mut chart = chart(title, unit, levels, levels.iter().flat_map(take));
+        for (at, percent) in PERCENTS.iter().enumerate() {
+            let points = levels.iter().map(|level| [level.target, take(level)[at]]).collect();
+            let tone = Tone::Series(u8::try_from(at).unwrap_or(0));
+            chart.add(&format!("P{percent}"), Shape::LineDots, tone, points);
+        }
+        chart
+    };
+    let charts = [
+        rate,
+        success,
+        of("Time to First Token (TTFT)", "s", |level| level.ttft),
+        of("End-to-End Request Latency", "s", |level| level.e2e),
+        of("Tokens per second", "tokens/s", |level| level.speed),
+    ];
+    let mut scenes: Vec<Scene> = charts.iter().map(|chart| draw(chart, FRAME)).collect();
+    scenes.push(recommendation(levels));
+    let simulated = if evidence.run.simulated { "SIMULATED · " } else { "" };
+    let small = format!("plan {} · run {}", evidence.run.plan, evidence.run.run_id);
+    Scene::sheet(&format!("{simulated}QPS Benchmark Results"), &small, scenes, 2)
+}
+
+fn chart(
+    title: &str,
+    unit: &'static str,
+    levels: &[Level],
+    values: impl Iterator<Item = f64>,
+) -> Chart {
+    let mut x = Axis::around("Target QPS", "", levels.iter().map(|level| level.target), 50.0);
+    x.stops = levels.iter().map(|level| level.target).collect();
+    Chart::new(title, x, Axis::around(title, unit, values, 1000.0))
+}
+
+fn points(levels: &[Level], take: fn(&Level) -> f64) -> Vec<[f64; 2]> {
+    levels.iter().map(|level| [level.target, take(level)]).collect()
+}
+
+/// The sixth picture: the levels before and at saturation, in words.
+fn recommendation(levels: &[Level]) -> Scene {
+    use crate::report::scene::{Anchor, Item, Text};
+    let saturated = levels.iter().position(|level| level.success < SUSTAINED);
+    let best = levels[..saturated.unwrap_or(levels.len())].last();
+    let describe = |level: &Level| {
+        format!(
+            "{} QPS: {:.2} achieved, {:.1} % answered, TTFT P50 {:.3} s, E2E P50 {:.3} s",
+            level.target, level.actual, level.success, level.ttft[0], level.e2e[0]
+        )
+    };
+    let mut lines = vec!["Summary and recommendations".to_owned()];
+    lines.push(match best {
+        Some(best) => format!("Best before saturation: {}", describe(best)),
+        None => "No level was sustained.".to_owned(),
+    });
+    lines.push(match saturated {
+        Some(at) => format!("Saturation: {}", describe(&levels[at])),
+        None => "No saturation up to the highest level; try higher ones.".to_owned(),
+    });
+    if let Some(best) = best {
+        let (low, high) = (best.target * 0.7, best.target * 0.8);
+        lines.push(format!("Run it at {low:.1} to {high:.1} QPS (70 to 80 % of the best)."));
+    }
+    let text = |(row, text): (usize, String)| {
+        Item::Text(Text {
+            at: [16.0, 32.0 + 28.0 * row as f64],
+            text,
+            size: if row == 0 { 15.0 } else { 13.0 },
+            anchor: Anchor::Start,
+            tone: Tone::Ink,
+            bold: row == 0,
+        })
+    };
+    let items = lines.into_iter().enumerate().map(text).collect();
+    Scene { width: FRAME.width, height: FRAME.height, plot: [0.0; 4], items }
+}
