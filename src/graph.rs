@@ -223,6 +223,15 @@ pub fn describe(stage: &Stage) -> String {
             let at_once: Vec<f64> = ramp.levels.iter().map(|level| *level as f64).collect();
             format!("ramp of {} at a time, {} each", levels(&at_once), until(ramp.step))
         }
+        Action::Conversation(conversation) => {
+            let sessions = match conversation.sessions {
+                Some(sessions) => format!("{sessions} sessions"),
+                None => "the dataset's sessions".into(),
+            };
+            let length = conversation.duration.map(|length| format!(" for {length:?}"));
+            let at_once = conversation.config.concurrency.unwrap_or(1);
+            format!("conversation, {sessions}{}, {at_once} at a time", length.unwrap_or_default())
+        }
     }
 }
 

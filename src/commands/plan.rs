@@ -80,7 +80,11 @@ fn warmup(action: &Action) -> u64 {
         Action::Load(load) => load.traffic.warmup_requests,
         Action::QpsLadder(ladder) => ladder.traffic.warmup_requests,
         Action::ConcurrencyRamp(ramp) => ramp.traffic.warmup_requests,
-        Action::Cold(_) | Action::Warm(_) | Action::Flush(_) | Action::Pause(_) => 0,
+        Action::Cold(_)
+        | Action::Warm(_)
+        | Action::Flush(_)
+        | Action::Pause(_)
+        | Action::Conversation(_) => 0,
     }
 }
 
@@ -295,6 +299,7 @@ fn concurrency(stage: &Stage) -> Option<u64> {
             Shape::Closed(closed) => Some(closed.users),
             Shape::Open(_) => None,
         },
+        Action::Conversation(conversation) => conversation.config.concurrency,
         Action::Flush(_) | Action::Pause(_) | Action::QpsLadder(_) | Action::ConcurrencyRamp(_) => {
             None
         }

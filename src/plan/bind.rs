@@ -148,6 +148,7 @@ fn described(name: &str) -> &str {
         "LoadKeys" => "a `load` stage",
         "LadderKeys" => "a `qps_ladder` stage",
         "RampKeys" => "a `concurrency_ramp` stage",
+        "ConversationKeys" => "a `conversation` stage",
         "StageFile" => "a stage",
         other => other,
     }

@@ -6,6 +6,7 @@
 //! [`Action`], an arm in [`run`].
 
 mod cold_warm;
+mod conversation;
 mod exchange;
 mod flush;
 mod load;
@@ -160,7 +161,13 @@ pub async fn run(context: StageContext<'_>) -> StageOutcome {
     }
     let planned = stage.action.planned();
     context.records.send(Line::StageStart(start_line(&context, planned))).await;
+    let mut planned = None;
     let outcome = match &stage.action {
+        Action::Conversation(it) => {
+            let (outcome, turns) = conversation::run(&context, it).await;
+            planned = Some(turns);
+            outcome
+        }
         Action::Cold(repeat) | Action::Warm(repeat) => cold_warm::run(&context, repeat).await,
         Action::Flush(flush) => flush::run(&context, flush).await,
         Action::Pause(length) => pause(&context, *length).await,
@@ -170,7 +177,8 @@ pub async fn run(context: StageContext<'_>) -> StageOutcome {
         }
     };
     let outcome = context.early.explain(outcome);
-    context.records.send(Line::StageEnd(end_line(&context, &outcome))).await;
+    let line = StageEnd { planned, ..end_line(&context, &outcome) };
+    context.records.send(Line::StageEnd(line)).await;
     outcome
 }
 
@@ -203,7 +211,8 @@ fn start_line(context: &StageContext<'_>, planned: u64) -> StageStart {
             | Action::Pause(_)
             | Action::Load(_)
             | Action::QpsLadder(_)
-            | Action::ConcurrencyRamp(_) => None,
+            | Action::ConcurrencyRamp(_)
+            | Action::Conversation(_) => None,
         },
         reported: stage.record,
         load: None,

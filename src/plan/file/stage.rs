@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::scalar::{Count, Span};
-use super::{EndpointFile, LadderKeys, LoadKeys, PromptFile, RampKeys};
+use super::{ConversationKeys, EndpointFile, LadderKeys, LoadKeys, PromptFile, RampKeys};
 use crate::plan::bind::Spanned;
 
 /// The keys that every stage has.
@@ -149,6 +149,7 @@ pub(crate) enum StageFile {
     Load(Box<LoadKeys>),
     QpsLadder(Box<LadderKeys>),
     ConcurrencyRamp(Box<RampKeys>),
+    Conversation(Box<ConversationKeys>),
 }
 
 /// The means of a flush.
@@ -243,6 +244,7 @@ impl JsonSchema for StageFile {
             ("load", generator.subschema_for::<LoadKeys>()),
             ("qps_ladder", generator.subschema_for::<LadderKeys>()),
             ("concurrency_ramp", generator.subschema_for::<RampKeys>()),
+            ("conversation", generator.subschema_for::<ConversationKeys>()),
         ];
         let words: Vec<_> = kinds.iter().map(|(kind, _)| *kind).collect();
         let cases: Vec<_> = kinds

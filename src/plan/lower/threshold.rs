@@ -97,7 +97,7 @@ fn rung_names(kind: &str) -> &'static [&'static str] {
 pub(super) const SHARES: [&str; 2] = ["error_rate", "success_rate"];
 
 pub(super) fn sends(kind: &str) -> bool {
-    matches!(kind, "cold" | "warm" | "load" | "qps_ladder" | "concurrency_ramp")
+    matches!(kind, "cold" | "warm" | "load" | "qps_ladder" | "concurrency_ramp" | "conversation")
 }
 
 impl Lowering<'_> {

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use workload::{RowSource, SyntheticConfig, Unique};
+use workload::{ConversationConfig, RowSource, SyntheticConfig, Unique};
 
 pub use api::{Api, JsonAnswer, JsonApi};
 pub use endpoint::{Endpoint, Secret, Target, Timeouts, TokenizerConfig};
@@ -182,6 +182,8 @@ pub enum Action {
     QpsLadder(Box<QpsLadder>),
     /// One concurrency after the other.
     ConcurrencyRamp(Box<ConcurrencyRamp>),
+    /// Sessions of several turns.
+    Conversation(Box<Conversation>),
 }
 
 impl Stage {
@@ -229,6 +231,10 @@ impl Action {
                 ramp.levels.truncate(1);
                 ramp.step = Until::Requests(1);
             }
+            Self::Conversation(conversation) => {
+                conversation.sessions = Some(1);
+                conversation.config.max_turns = Some(1);
+            }
         }
     }
 
@@ -242,6 +248,7 @@ impl Action {
             Self::Load(_) => "load",
             Self::QpsLadder(_) => "qps_ladder",
             Self::ConcurrencyRamp(_) => "concurrency_ramp",
+            Self::Conversation(_) => "conversation",
         }
     }
 
@@ -261,6 +268,8 @@ impl Action {
             Self::ConcurrencyRamp(ramp) => {
                 ramp.step.requests().unwrap_or(0).saturating_mul(ramp.levels.len() as u64)
             }
+            // As many as the sessions that join have turns.
+            Self::Conversation(_) => 0,
         }
     }
 
@@ -271,6 +280,7 @@ impl Action {
             Self::Load(load) => Some(&load.traffic.prompt),
             Self::QpsLadder(ladder) => Some(&ladder.traffic.prompt),
             Self::ConcurrencyRamp(ramp) => Some(&ramp.traffic.prompt),
+            Self::Conversation(conversation) => Some(&conversation.prompt),
             Self::Flush(_) | Self::Pause(_) => None,
         }
     }
@@ -282,6 +292,7 @@ impl Action {
             Self::Load(load) => Some(&mut load.traffic.prompt),
             Self::QpsLadder(ladder) => Some(&mut ladder.traffic.prompt),
             Self::ConcurrencyRamp(ramp) => Some(&mut ramp.traffic.prompt),
+            Self::Conversation(conversation) => Some(&mut conversation.prompt),
             Self::Flush(_) | Self::Pause(_) => None,
         }
     }
@@ -305,6 +316,19 @@ pub struct Repeat {
     /// The stage whose nonces its prompts carry: its own id, or that of the stage at the end of
     /// its `like:` chain. Equal keys and equal prompts mean equal requests.
     pub nonce_key: String,
+}
+
+/// `kind: conversation`: sessions of several turns.
+#[derive(Debug, Clone)]
+pub struct Conversation {
+    /// Whose dataset holds the sessions.
+    pub prompt: Prompt,
+    /// How they go on.
+    pub config: ConversationConfig,
+    /// How many join; all of the dataset, once, when `None` and there is no `duration`.
+    pub sessions: Option<u64>,
+    /// No session joins after this long.
+    pub duration: Option<Duration>,
 }
 
 /// What a request says, before rendering.

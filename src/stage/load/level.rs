@@ -76,7 +76,11 @@ pub(in crate::stage) fn levels(stage: &Stage) -> Option<Vec<Level<'_>>> {
                 target_rate: None,
             })
             .collect(),
-        Action::Cold(_) | Action::Warm(_) | Action::Flush(_) | Action::Pause(_) => return None,
+        Action::Cold(_)
+        | Action::Warm(_)
+        | Action::Flush(_)
+        | Action::Pause(_)
+        | Action::Conversation(_) => return None,
     })
 }
 
