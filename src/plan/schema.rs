@@ -37,9 +37,16 @@ pub fn plan_text() -> String {
 /// A stage's keys stand beside its `kind`, which each kind's own schema must let pass.
 fn kinds(root: &mut Map<String, Value>) {
     let Some(Value::Object(definitions)) = root.get_mut("definitions") else { return };
-    for name in
-        ["ColdKeys", "WarmKeys", "FlushKeys", "PauseKeys", "LoadKeys", "LadderKeys", "RampKeys"]
-    {
+    for name in [
+        "ColdKeys",
+        "WarmKeys",
+        "FlushKeys",
+        "PauseKeys",
+        "LoadKeys",
+        "LadderKeys",
+        "RampKeys",
+        "ConversationKeys",
+    ] {
         if let Some(properties) = definitions.get_mut(name).and_then(|it| it.get_mut("properties"))
         {
             properties["kind"] = json!(true);
