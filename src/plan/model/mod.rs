@@ -257,7 +257,8 @@ impl Action {
     pub fn planned(&self) -> u64 {
         match self {
             Self::Cold(repeat) | Self::Warm(repeat) => repeat.requests,
-            Self::Flush(_) | Self::Pause(_) => 0,
+            // A conversation has as many as the sessions that join have turns.
+            Self::Flush(_) | Self::Pause(_) | Self::Conversation(_) => 0,
             Self::Load(load) => match &load.shape {
                 Shape::Open(open) => open.rate.about(load.until),
                 Shape::Closed(_) => load.until.requests().unwrap_or(0),
@@ -268,8 +269,6 @@ impl Action {
             Self::ConcurrencyRamp(ramp) => {
                 ramp.step.requests().unwrap_or(0).saturating_mul(ramp.levels.len() as u64)
             }
-            // As many as the sessions that join have turns.
-            Self::Conversation(_) => 0,
         }
     }
 
