@@ -231,6 +231,15 @@ pub fn describe(stage: &Stage) -> String {
             let (low, each) = (search.low, until(search.step));
             format!("search for the most {what} from {low} on, {each} each")
         }
+        Action::Conversation(conversation) => {
+            let sessions = match conversation.sessions {
+                Some(sessions) => format!("{sessions} sessions"),
+                None => "the dataset's sessions".into(),
+            };
+            let length = conversation.duration.map(|length| format!(" for {length:?}"));
+            let at_once = conversation.config.concurrency.unwrap_or(1);
+            format!("conversation, {sessions}{}, {at_once} at a time", length.unwrap_or_default())
+        }
     }
 }
 

@@ -318,6 +318,8 @@ pub struct Exchange {
     pub flags: Vec<Cow<'static, str>>,
     /// The generated text (content and reasoning), kept for counting; it is not written to the log.
     pub text: String,
+    /// Byte of `text` at which its content begins; reasoning stands before it.
+    pub content_from: Option<usize>,
 }
 
 /// The `end` line: the one terminal record of a planned request.

@@ -66,6 +66,7 @@ impl Tally {
             bytes_in: 0,
             flags: Vec::new(),
             text: String::with_capacity(tokens * 4),
+            content_from: None,
         };
         Self {
             dialect,
@@ -198,6 +199,9 @@ impl Tally {
     fn note(&mut self, at: u64) {
         let Self { deltas, exchange, .. } = self;
         exchange.text.push_str(&deltas.reasoning);
+        if !deltas.content.is_empty() {
+            exchange.content_from.get_or_insert(exchange.text.len());
+        }
         exchange.text.push_str(&deltas.content);
         if let Some(usage) = deltas.usage {
             exchange.usage_ns = Some(at);

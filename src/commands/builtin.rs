@@ -16,6 +16,9 @@ pub(crate) const FILES: &[(&str, &str)] = &[
     ("scenarios/cache-eviction.yaml", include_str!("../../scenarios/cache-eviction.yaml")),
     ("scenarios/ci-gate.yaml", include_str!("../../scenarios/ci-gate.yaml")),
     ("scenarios/concurrency-ramp.yaml", include_str!("../../scenarios/concurrency-ramp.yaml")),
+    ("scenarios/cached-generate.yaml", include_str!("../../scenarios/cached-generate.yaml")),
+    ("scenarios/chat-ladder.yaml", include_str!("../../scenarios/chat-ladder.yaml")),
+    ("scenarios/conversation.yaml", include_str!("../../scenarios/conversation.yaml")),
     ("scenarios/context-sweep.yaml", include_str!("../../scenarios/context-sweep.yaml")),
     ("scenarios/heavy.yaml", include_str!("../../scenarios/heavy.yaml")),
     ("scenarios/max-context-stress.yaml", include_str!("../../scenarios/max-context-stress.yaml")),
@@ -32,6 +35,11 @@ pub(crate) const FILES: &[(&str, &str)] = &[
         include_str!("../../scenarios/synthetic-prefix-share.yaml"),
     ),
     ("scenarios/search-rate.yaml", include_str!("../../scenarios/search-rate.yaml")),
+    (
+        "datasets/samples/chat-history.json",
+        include_str!("../../datasets/samples/chat-history.json"),
+    ),
+    ("datasets/samples/sharegpt.json", include_str!("../../datasets/samples/sharegpt.json")),
     ("datasets/questions.jsonl", include_str!("../../datasets/questions.jsonl")),
 ];
 

@@ -260,6 +260,7 @@ fn concurrency(stage: &Stage) -> Option<u64> {
             Shape::Closed(closed) => Some(closed.users),
             Shape::Open(_) => None,
         },
+        Action::Conversation(conversation) => conversation.config.concurrency,
         Action::Flush(_)
         | Action::Pause(_)
         | Action::QpsLadder(_)

@@ -152,6 +152,7 @@ fn described(name: &str) -> &str {
         "LadderKeys" => "a `qps_ladder` stage",
         "RampKeys" => "a `concurrency_ramp` stage",
         "SearchKeys" => "a `search` stage",
+        "ConversationKeys" => "a `conversation` stage",
         "StageFile" => "a stage",
         other => other,
     }

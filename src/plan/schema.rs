@@ -46,6 +46,7 @@ fn kinds(root: &mut Map<String, Value>) {
         "LadderKeys",
         "RampKeys",
         "SearchKeys",
+        "ConversationKeys",
     ] {
         if let Some(properties) = definitions.get_mut(name).and_then(|it| it.get_mut("properties"))
         {

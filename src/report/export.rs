@@ -190,7 +190,7 @@ impl Collector {
                     stage.ended_ns = end.at_ns;
                 }
             }
-            Line::Start(_) | Line::Flush(_) => {}
+            Line::Start(_) | Line::Flush(_) | Line::Server(_) => {}
         }
     }
 
@@ -282,7 +282,7 @@ impl StageEvidence {
 
     /// Requests per second asked for, where the clock decides.
     fn target_rate(&self) -> Option<f64> {
-        let load = self.start.load.and_then(|load| load.target_rate);
+        let load = self.start.load.as_ref().and_then(|load| load.target_rate);
         // A rung of a ladder of rates is a rate, also in records that do not say so elsewhere.
         load.or(self.start.rung.filter(|_| self.start.kind == "qps_ladder"))
     }

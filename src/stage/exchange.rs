@@ -14,6 +14,7 @@ use crate::record::{
     CacheState, Connection, ErrorInfo, Exchange, Line, Outcome, OutcomeKind, Record, RecordSender,
     RunClock, StartLine, TokenCounts,
 };
+use crate::request::Request;
 use crate::workload::tokenizer::Tokenizer;
 use crate::workload::{Workload, WorkloadError};
 
@@ -85,16 +86,20 @@ impl Post {
         tokenizer: &Tokenizer,
         index: u64,
     ) -> Result<Ready, WorkloadError> {
-        let request = workload.request(index)?;
-        let request_id = self.request_id(index);
-        let prepared = self.client.prepare(&request, &self.model, &request_id);
-        Ok(Ready {
-            index,
+        Ok(self.prepare_request(&workload.request(index)?, tokenizer))
+    }
+
+    /// Serialises a request.
+    pub(super) fn prepare_request(&self, request: &Request, tokenizer: &Tokenizer) -> Ready {
+        let request_id = self.request_id(request.index);
+        let prepared = self.client.prepare(request, &self.model, &request_id);
+        Ready {
+            index: request.index,
             request_id,
             prompt_hash: request.prompt_hash(),
-            input_tokens: input_counts(&request, tokenizer),
+            input_tokens: input_counts(request, tokenizer),
             prepared,
-        })
+        }
     }
 
     /// `<run nonce>-<stage>-<index>`, unique within an endpoint's log.
@@ -105,6 +110,16 @@ impl Post {
 
     /// Sends a prepared request now and records how it ended. Returns the record's outcome.
     pub(super) async fn send(&self, ready: Ready, due_ns: u64, tokenizer: &Tokenizer) -> Outcome {
+        self.send_for_answer(ready, due_ns, tokenizer).await.0
+    }
+
+    /// The same; gives what was answered, too, without its reasoning.
+    pub(super) async fn send_for_answer(
+        &self,
+        ready: Ready,
+        due_ns: u64,
+        tokenizer: &Tokenizer,
+    ) -> (Outcome, String) {
         self.records
             .send(Line::Start(StartLine {
                 stage: self.stage.clone(),
@@ -118,9 +133,9 @@ impl Post {
         let exchange = self.client.send(&ready.prepared, &self.cut).await;
         let outcome = exchange.outcome.clone();
         let output_tokens = tokens::output_counts(&exchange, tokenizer).await;
-        let record = self.record(ready, due_ns, exchange, output_tokens);
+        let (record, answer) = self.record(ready, due_ns, exchange, output_tokens);
         self.records.send(Line::End(Box::new(record))).await;
-        outcome
+        (outcome, answer)
     }
 
     /// Records a request that was planned but will not be sent.
@@ -175,7 +190,7 @@ impl Post {
         due_ns: u64,
         exchange: Exchange,
         output_tokens: TokenCounts,
-    ) -> Record {
+    ) -> (Record, String) {
         let mut input_tokens = ready.input_tokens;
         input_tokens.server = exchange.input_tokens;
         let cached_tokens =
@@ -186,7 +201,9 @@ impl Post {
             class,
             raw: exchange.raw,
         });
-        Record {
+        let mut answer = exchange.text;
+        answer.drain(..exchange.content_from.unwrap_or(answer.len()));
+        let record = Record {
             stage: self.stage.clone(),
             cell: self.cell.clone(),
             rung: self.rung,
@@ -217,6 +234,7 @@ impl Post {
             connection: Connection { reused: exchange.reused },
             bytes_in: exchange.bytes_in,
             flags: exchange.flags,
-        }
+        };
+        (record, answer)
     }
 }

@@ -6,6 +6,7 @@
 //! [`Action`], an arm in [`run`].
 
 mod cold_warm;
+mod conversation;
 mod exchange;
 mod flush;
 pub mod flush_cost;
@@ -244,7 +245,13 @@ pub async fn run(context: StageContext<'_>) -> StageOutcome {
     let before = open_account(&context).await;
     context.records.send(Line::StageStart(start_line(&context, planned))).await;
     record_reading(&context, before).await;
+    let mut planned = None;
     let outcome = match &stage.action {
+        Action::Conversation(it) => {
+            let (outcome, turns) = conversation::run(&context, it).await;
+            planned = Some(turns);
+            outcome
+        }
         Action::Cold(repeat) | Action::Warm(repeat) => cold_warm::run(&context, repeat).await,
         Action::Flush(flush) => flush::run(&context, flush).await,
         Action::Pause(length) => pause(&context, *length).await,
@@ -254,7 +261,7 @@ pub async fn run(context: StageContext<'_>) -> StageOutcome {
         }
     };
     let outcome = context.early.explain(outcome);
-    let end = end_line(&context, &outcome);
+    let end = StageEnd { planned, ..end_line(&context, &outcome) };
     close_account(&context).await;
     context.records.send(Line::StageEnd(end)).await;
     outcome
@@ -309,7 +316,8 @@ fn start_line(context: &StageContext<'_>, planned: u64) -> StageStart {
             | Action::Load(_)
             | Action::QpsLadder(_)
             | Action::ConcurrencyRamp(_)
-            | Action::Search(_) => None,
+            | Action::Search(_)
+            | Action::Conversation(_) => None,
         },
         reported: stage.record,
         load: None,

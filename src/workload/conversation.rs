@@ -50,6 +50,8 @@ pub struct DueTurn {
     pub max_tokens: Option<u64>,
     /// Whether the session ends with it.
     pub is_last: bool,
+    /// Turns of its session in all.
+    pub turns: usize,
 }
 
 /// How many sessions and turns are where. `planned` is the sum of the five below it.
@@ -280,6 +282,7 @@ impl Conversations {
             messages: session.history.clone(),
             max_tokens: turn.max_tokens,
             is_last: id.turn + 1 == session.script.turns.len(),
+            turns: session.script.turns.len(),
         })
     }
 }

@@ -30,7 +30,7 @@ use instead::Instead;
 const DEFAULT_MAX_CTX_TOKENS: u64 = 131_072;
 
 /// What the one nonce of a run is made of: no stage can be called so.
-const RUN_KEY: &str = "/run";
+pub const RUN_KEY: &str = "/run";
 
 /// The document that ships inside the binary.
 const BUNDLED_DOCUMENT: &str = include_str!("../../datasets/document.txt");

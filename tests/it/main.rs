@@ -8,6 +8,7 @@ mod command_line;
 mod compare;
 mod compose;
 mod contexts;
+mod conversations;
 mod datasets;
 mod dialects;
 mod estimates;

@@ -138,3 +138,15 @@ fn the_tests_beside_the_scenarios_pass() {
     let xml = fs::read_to_string(junit.path()).expect("JUnit");
     assert!(xml.contains("failures=\"0\"") && xml.contains("without a cache nothing is warm"));
 }
+
+#[test]
+fn every_scenario_that_the_seeds_are_mapped_to_is_there() {
+    let table = fs::read_to_string("docs/from-the-seeds.md").expect("it reads");
+    assert_eq!(table.matches("\n## ").count(), 5);
+    let links: Vec<&str> =
+        table.split("](../").skip(1).filter_map(|rest| rest.split(')').next()).collect();
+    assert!(links.len() >= 10);
+    for link in links {
+        assert!(Path::new(link).is_file(), "{link} is not there");
+    }
+}

@@ -218,6 +218,10 @@ fn warmup(action: &Action) -> u64 {
         Action::QpsLadder(ladder) => ladder.traffic.warmup_requests,
         Action::ConcurrencyRamp(ramp) => ramp.traffic.warmup_requests,
         Action::Search(search) => search.traffic.warmup_requests,
-        Action::Cold(_) | Action::Warm(_) | Action::Flush(_) | Action::Pause(_) => 0,
+        Action::Cold(_)
+        | Action::Warm(_)
+        | Action::Flush(_)
+        | Action::Pause(_)
+        | Action::Conversation(_) => 0,
     }
 }

@@ -112,6 +112,7 @@ impl Board {
                     stage.in_flight = 0;
                 }
             }
+            Line::Server(_) => {}
         }
     }
 

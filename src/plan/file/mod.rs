@@ -3,6 +3,7 @@
 //! In: a bound tree. Out: values with places, defaults not yet filled in. Invariant: each key's doc
 //! comment is what an editor shows on hover, and these types are the only list of keys.
 
+mod conversation;
 mod dataset;
 mod defaults;
 mod endpoint;
@@ -21,6 +22,7 @@ use serde::de::IgnoredAny;
 use super::bind::{Named, Spanned};
 use super::model::SinkKind;
 
+pub(crate) use conversation::{ConversationKeys, HistoryWord};
 pub(crate) use dataset::{
     DatasetFile, DatasetKeys, FieldKeys, MalformedWord, OrderWord, OutputWord, RecordedWord,
     UniqueWord, UnitWord,

@@ -7,7 +7,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::scalar::{Count, Span};
-use super::{EndpointFile, LadderKeys, LoadKeys, PromptFile, RampKeys, SearchKeys};
+use super::{
+    ConversationKeys, EndpointFile, LadderKeys, LoadKeys, PromptFile, RampKeys, SearchKeys,
+};
 use crate::plan::bind::Spanned;
 
 /// The keys that every stage has.
@@ -150,6 +152,7 @@ pub(crate) enum StageFile {
     QpsLadder(Box<LadderKeys>),
     ConcurrencyRamp(Box<RampKeys>),
     Search(Box<SearchKeys>),
+    Conversation(Box<ConversationKeys>),
 }
 
 /// The means of a flush.
@@ -245,6 +248,7 @@ impl JsonSchema for StageFile {
             ("qps_ladder", generator.subschema_for::<LadderKeys>()),
             ("concurrency_ramp", generator.subschema_for::<RampKeys>()),
             ("search", generator.subschema_for::<SearchKeys>()),
+            ("conversation", generator.subschema_for::<ConversationKeys>()),
         ];
         let words: Vec<_> = kinds.iter().map(|(kind, _)| *kind).collect();
         let cases: Vec<_> = kinds

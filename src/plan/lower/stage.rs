@@ -3,6 +3,7 @@
 //! In: written stages. Out: stages with ids, needs, prompts and endpoints. Invariant: `needs` and
 //! `like` name stages that exist; whether `needs` runs in a circle is the graph's to say.
 
+mod conversation;
 mod load;
 mod repeat;
 
@@ -129,6 +130,7 @@ impl Lowering<'_> {
                 StageFile::QpsLadder(keys) => ("qps_ladder", keys.common()),
                 StageFile::ConcurrencyRamp(keys) => ("concurrency_ramp", keys.common()),
                 StageFile::Search(keys) => ("search", keys.common()),
+                StageFile::Conversation(keys) => ("conversation", keys.common()),
             };
             let span = common.id.as_ref().map_or(stage.at.span, |id| id.at.span);
             let id = common.id.as_ref().map_or_else(String::new, |id| id.value.clone());
@@ -281,6 +283,9 @@ impl Lowering<'_> {
             }
             StageFile::Search(keys) => {
                 self.search(draft, keys, shared).map(|it| Action::Search(Box::new(it)))
+            }
+            StageFile::Conversation(keys) => {
+                self.conversation(draft, keys, shared).map(|it| Action::Conversation(Box::new(it)))
             }
             StageFile::Flush(keys) => Some(Action::Flush(self.flush(keys))),
             StageFile::Pause(keys) => {

@@ -97,7 +97,10 @@ fn rung_names(kind: &str) -> &'static [&'static str] {
 pub(super) const SHARES: [&str; 2] = ["error_rate", "success_rate"];
 
 pub(super) fn sends(kind: &str) -> bool {
-    matches!(kind, "cold" | "warm" | "load" | "qps_ladder" | "concurrency_ramp" | "search")
+    matches!(
+        kind,
+        "cold" | "warm" | "load" | "qps_ladder" | "concurrency_ramp" | "search" | "conversation"
+    )
 }
 
 impl Lowering<'_> {

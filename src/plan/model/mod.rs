@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use workload::{RowSource, SyntheticConfig, Unique};
+use workload::{ConversationConfig, RowSource, SyntheticConfig, Unique};
 
 pub use api::{Api, JsonAnswer, JsonApi, PLACEHOLDERS, TextPart, text_parts};
 pub use endpoint::{
@@ -197,6 +197,8 @@ pub enum Action {
     ConcurrencyRamp(Box<ConcurrencyRamp>),
     /// The highest level at which the stage's thresholds hold.
     Search(Box<Search>),
+    /// Sessions of several turns.
+    Conversation(Box<Conversation>),
 }
 
 impl Stage {
@@ -251,6 +253,10 @@ impl Action {
                 search.at_least = None;
                 search.step = Until::Requests(1);
             }
+            Self::Conversation(conversation) => {
+                conversation.sessions = Some(1);
+                conversation.config.max_turns = Some(1);
+            }
         }
     }
 
@@ -265,6 +271,7 @@ impl Action {
             Self::QpsLadder(_) => "qps_ladder",
             Self::ConcurrencyRamp(_) => "concurrency_ramp",
             Self::Search(_) => "search",
+            Self::Conversation(_) => "conversation",
         }
     }
 
@@ -273,7 +280,8 @@ impl Action {
     pub fn planned(&self) -> u64 {
         match self {
             Self::Cold(repeat) | Self::Warm(repeat) => repeat.requests,
-            Self::Flush(_) | Self::Pause(_) => 0,
+            // A conversation has as many as the sessions that join have turns.
+            Self::Flush(_) | Self::Pause(_) | Self::Conversation(_) => 0,
             Self::Load(load) => match &load.shape {
                 Shape::Open(open) => open.rate.about(load.until),
                 Shape::Closed(_) => load.until.requests().unwrap_or(0),
@@ -296,6 +304,7 @@ impl Action {
             Self::QpsLadder(ladder) => Some(&ladder.traffic.prompt),
             Self::ConcurrencyRamp(ramp) => Some(&ramp.traffic.prompt),
             Self::Search(search) => Some(&search.traffic.prompt),
+            Self::Conversation(conversation) => Some(&conversation.prompt),
             Self::Flush(_) | Self::Pause(_) => None,
         }
     }
@@ -308,6 +317,7 @@ impl Action {
             Self::QpsLadder(ladder) => Some(&mut ladder.traffic.prompt),
             Self::ConcurrencyRamp(ramp) => Some(&mut ramp.traffic.prompt),
             Self::Search(search) => Some(&mut search.traffic.prompt),
+            Self::Conversation(conversation) => Some(&mut conversation.prompt),
             Self::Flush(_) | Self::Pause(_) => None,
         }
     }
@@ -331,6 +341,19 @@ pub struct Repeat {
     /// The stage whose nonces its prompts carry: its own id, or that of the stage at the end of
     /// its `like:` chain. Equal keys and equal prompts mean equal requests.
     pub nonce_key: String,
+}
+
+/// `kind: conversation`: sessions of several turns.
+#[derive(Debug, Clone)]
+pub struct Conversation {
+    /// Whose dataset holds the sessions.
+    pub prompt: Prompt,
+    /// How they go on.
+    pub config: ConversationConfig,
+    /// How many join; all of the dataset, once, when `None` and there is no `duration`.
+    pub sessions: Option<u64>,
+    /// No session joins after this long.
+    pub duration: Option<Duration>,
 }
 
 /// What a request says, before rendering.

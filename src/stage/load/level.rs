@@ -86,7 +86,8 @@ pub(in crate::stage) fn levels(stage: &Stage) -> Option<Vec<Level<'_>>> {
         | Action::Warm(_)
         | Action::Flush(_)
         | Action::Pause(_)
-        | Action::Search(_) => return None,
+        | Action::Search(_)
+        | Action::Conversation(_) => return None,
     })
 }
 

@@ -1,0 +1,247 @@
+//! `conversation`: sessions of several turns, each turn after the answer to the one before.
+//!
+//! In: recorded sessions. Out: as many `end` lines as the sessions that joined have turns. Invariants:
+//! of a session at most one turn is under way; a turn after one that failed never starts, and is
+//! recorded as such; a turn's number is that of its session's first plus its place, in the order in
+//! which sessions join.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::task::JoinSet;
+
+use super::exchange::Post;
+use super::{StageContext, StageOutcome, unless_cut};
+use crate::client::probe;
+use crate::plan::Conversation;
+use crate::plan::workload::{Unique, Uniqueness};
+use crate::record::Outcome;
+use crate::request::Request;
+use crate::workload::WorkloadError;
+use crate::workload::conversation::{Conversations, DueTurn, Scripts, Tally, TurnId};
+use crate::workload::dataset::Dataset;
+use crate::workload::prompt::{RUN_KEY, nonce};
+use crate::workload::synthetic::text::Texts;
+use crate::workload::tokenizer::Tokenizer;
+
+/// Longest wait until the state of all sessions is looked at again.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// A session that joined and is not over.
+struct Open {
+    /// Number of its first turn among all of the stage.
+    first: u64,
+    turns: u64,
+    /// Turns that were sent.
+    sent: u64,
+}
+
+/// What a stage knows of its sessions.
+struct Stage<'a> {
+    context: &'a StageContext<'a>,
+    conversation: &'a Conversation,
+    post: Post,
+    tokenizer: Arc<Tokenizer>,
+    unique: Unique,
+    talks: Conversations,
+    open: BTreeMap<u64, Open>,
+    /// Turns of all sessions that joined.
+    planned: u64,
+    any_ok: bool,
+    is_probed: bool,
+    failed: Option<String>,
+}
+
+/// What became of a turn.
+type Ended = (TurnId, Outcome, String);
+
+/// Has the sessions talk; gives the number of turns that were planned, too.
+pub(super) async fn run(
+    context: &StageContext<'_>,
+    conversation: &Conversation,
+) -> (StageOutcome, u64) {
+    let unique = conversation.prompt.unique_in(true);
+    let talks = match talks(context, conversation, unique) {
+        Ok(talks) => talks,
+        Err(error) => return (StageOutcome::failed(error.to_string()), 0),
+    };
+    super::flush::wait_until_idle(context).await;
+    let mut stage = Stage {
+        context,
+        conversation,
+        post: Post::of(context, None),
+        tokenizer: Arc::new(context.tokenizer.clone()),
+        unique,
+        talks,
+        open: BTreeMap::new(),
+        planned: 0,
+        any_ok: false,
+        is_probed: false,
+        failed: None,
+    };
+    stage.talk().await;
+    stage.leave_rest().await;
+    (stage.outcome(), stage.planned)
+}
+
+/// The sessions of the prompt's dataset.
+fn talks(
+    context: &StageContext<'_>,
+    conversation: &Conversation,
+    unique: Unique,
+) -> Result<Conversations, WorkloadError> {
+    let source = conversation.prompt.dataset.as_deref();
+    let config = source.map(|source| source.config.clone()).unwrap_or_default();
+    let dataset = match context.store.dataset(&config) {
+        Some(rows) => rows.dataset().clone(),
+        None => Dataset::open(&config)?,
+    };
+    let runs = match unique {
+        Unique::Never => Uniqueness::Never,
+        Unique::Request | Unique::Run => Uniqueness::PerRun,
+    };
+    let texts = Texts::new(context.seed, context.run_nonce, runs, context.tokenizer.clone());
+    let mut scripts = Scripts::new(dataset, texts, &conversation.config);
+    let mut left = conversation.sessions.unwrap_or(u64::MAX);
+    Ok(Conversations::new(conversation.config.clone(), context.seed, move || {
+        let Some(less) = left.checked_sub(1) else { return Ok(None) };
+        left = less;
+        scripts.next_script()
+    }))
+}
+
+impl Stage<'_> {
+    /// Sends turns as they are due until all sessions are over, or nothing new may be sent.
+    async fn talk(&mut self) {
+        let stop = self.context.stop;
+        let end = self.conversation.duration.map(|length| Instant::now() + length);
+        let mut in_flight: JoinSet<Ended> = JoinSet::new();
+        loop {
+            if end.is_some_and(|end| Instant::now() >= end) {
+                self.talks.close();
+            }
+            let is_stopped = stop.drain.is_cancelled() || self.failed.is_some();
+            if !is_stopped {
+                match self.talks.next_turns(self.context.clock.now_ns()) {
+                    Ok(due) => due.into_iter().for_each(|turn| self.send(turn, &mut in_flight)),
+                    Err(error) => {
+                        self.failed = Some(error.to_string());
+                        continue;
+                    }
+                }
+            }
+            if in_flight.is_empty() && (is_stopped || self.talks.is_over()) {
+                return;
+            }
+            let now_ns = self.context.clock.now_ns();
+            let wait = match self.talks.next_due_ns() {
+                Some(due_ns) if !is_stopped => {
+                    Duration::from_nanos(due_ns.saturating_sub(now_ns)).min(LOOK)
+                }
+                _ => LOOK,
+            };
+            tokio::select! {
+                Some(ended) = in_flight.join_next(), if !in_flight.is_empty() => {
+                    if let Ok(ended) = ended {
+                        self.ended(ended).await;
+                    }
+                }
+                () = tokio::time::sleep(wait) => {}
+                () = stop.drain.cancelled(), if !is_stopped => {}
+            }
+        }
+    }
+
+    /// Sends a turn in a task of its own.
+    fn send(&mut self, turn: DueTurn, in_flight: &mut JoinSet<Ended>) {
+        let DueTurn { id, due_ns, mut messages, max_tokens, turns, .. } = turn;
+        let open = self.open.entry(id.session).or_insert_with(|| {
+            let open = Open { first: self.planned, turns: turns as u64, sent: 0 };
+            self.planned += open.turns;
+            open
+        });
+        open.sent = id.turn as u64 + 1;
+        let index = open.first + id.turn as u64;
+        let run_nonce = self.context.run_nonce;
+        let opening = match self.unique {
+            Unique::Request => Some(nonce(run_nonce, &self.context.stage.key(), id.session)),
+            Unique::Run => Some(nonce(run_nonce, RUN_KEY, 0)),
+            Unique::Never => None,
+        };
+        if let (Some(opening), Some(first)) = (opening, messages.first_mut()) {
+            first.content = format!("{opening}\n{}", first.content);
+        }
+        let prompt = &self.conversation.prompt;
+        let request = Request {
+            index,
+            messages,
+            max_tokens: max_tokens.map(|tokens| tokens.max(1)).or(prompt.max_tokens),
+            temperature: prompt.temperature,
+            stream: prompt.stream,
+            body: prompt.body.clone(),
+        };
+        let ready = self.post.prepare_request(&request, &self.tokenizer);
+        let (post, tokenizer) = (self.post.clone(), Arc::clone(&self.tokenizer));
+        in_flight.spawn(async move {
+            let (outcome, answer) = post.send_for_answer(ready, due_ns, &tokenizer).await;
+            (id, outcome, answer)
+        });
+    }
+
+    /// Takes an answer into its session, or ends the session of a turn that failed.
+    async fn ended(&mut self, (id, outcome, answer): Ended) {
+        let is_ok = outcome == Outcome::Ok;
+        self.any_ok |= is_ok;
+        let now_ns = self.context.clock.now_ns();
+        self.talks.finished(id, is_ok.then_some(answer.as_str()), now_ns);
+        let is_over =
+            self.open.get(&id.session).is_some_and(|open| !is_ok || open.sent == open.turns);
+        if is_over && let Some(open) = self.open.remove(&id.session) {
+            self.never_sent(&open).await;
+        }
+        // As in cold stages: whether the endpoint is gone is asked once.
+        let is_cut_off =
+            matches!(outcome, Outcome::Connect(_) | Outcome::Stream(_) | Outcome::Timeout(_));
+        if is_cut_off && !self.is_probed {
+            self.is_probed = true;
+            match unless_cut(self.context, probe::is_alive(self.context.client)).await {
+                Some(Err(error)) => {
+                    self.failed = Some(format!("the endpoint stopped answering: {error}"));
+                }
+                Some(Ok(())) => self.is_probed = false,
+                None => {}
+            }
+        }
+    }
+
+    /// The turns of a session after those that were sent never start.
+    async fn never_sent(&self, open: &Open) {
+        for turn in open.sent..open.turns {
+            self.post.never_started(open.first + turn).await;
+        }
+    }
+
+    /// Sessions that were under way when nothing new could be sent any more.
+    async fn leave_rest(&mut self) {
+        for open in std::mem::take(&mut self.open).into_values() {
+            self.never_sent(&open).await;
+        }
+    }
+
+    fn outcome(&self) -> StageOutcome {
+        let Tally { joined, broken, skipped, .. } = self.talks.tally();
+        match &self.failed {
+            _ if self.context.stop.drain.is_cancelled() => StageOutcome::interrupted(),
+            Some(reason) => StageOutcome::failed(reason.clone()),
+            None if !self.any_ok => StageOutcome::failed("no request succeeded"),
+            None if broken > 0 => StageOutcome {
+                reason: Some(format!(
+                    "{broken} of {joined} sessions broke off; {skipped} of their turns never started"
+                )),
+                ..StageOutcome::completed()
+            },
+            None => StageOutcome::completed(),
+        }
+    }
+}
