@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use futures::future::join_all;
 
 use super::exchange::Post;
+use super::interleave::{Pass, Turn};
 use super::{StageContext, StageOutcome, unless_cut};
 use crate::client::probe;
 use crate::plan::Repeat;
@@ -26,6 +27,8 @@ struct Shared<'a> {
     next: AtomicU64,
     is_endpoint_gone: AtomicBool,
     any_ok: AtomicBool,
+    /// Requests under way at most.
+    slots: u64,
 }
 
 /// Sends the stage's requests.
@@ -56,9 +59,11 @@ pub(super) async fn run(context: &StageContext<'_>, repeat: &Repeat) -> StageOut
         next: AtomicU64::new(0),
         is_endpoint_gone: AtomicBool::new(false),
         any_ok: AtomicBool::new(false),
+        slots: repeat.concurrency.clamp(1, repeat.requests.max(1)),
     };
-    let slots = repeat.concurrency.clamp(1, repeat.requests.max(1));
-    let reasons = join_all((0..slots).map(|_| slot(&shared))).await;
+    // However this stage ends, the others of its turns must not wait for it.
+    let _leaves = context.turn.map(Turn::leaving);
+    let reasons = join_all((0..shared.slots).map(|_| slot(&shared))).await;
 
     let sent = shared.next.load(Ordering::Relaxed).min(repeat.requests);
     match reasons.into_iter().flatten().next() {
@@ -69,7 +74,11 @@ pub(super) async fn run(context: &StageContext<'_>, repeat: &Repeat) -> StageOut
             }
             StageOutcome::interrupted()
         }
-        None if context.stop.cut.is_cancelled() => StageOutcome::interrupted(),
+        None if context.stop.cut.is_cancelled()
+            || (context.turn.is_some() && context.stop.drain.is_cancelled()) =>
+        {
+            StageOutcome::interrupted()
+        }
         None if !shared.any_ok.load(Ordering::Relaxed) => {
             StageOutcome::failed("no request succeeded")
         }
@@ -92,13 +101,26 @@ async fn slot(shared: &Shared<'_>) -> Option<String> {
             Ok(ready) => ready,
             Err(error) => {
                 shared.is_endpoint_gone.store(true, Ordering::Relaxed);
+                context.turn.inspect(|turn| turn.leave());
                 shared.post.never_started(index).await;
                 return Some(error.to_string());
+            }
+        };
+        let pass = match context.turn {
+            None => None,
+            Some(turn) => {
+                let pass = unless_drained(context, turn.take(index, shared.slots)).await;
+                let Some(pass) = pass else {
+                    shared.post.never_started(index).await;
+                    return None;
+                };
+                Some(pass)
             }
         };
         // Without a schedule a request is due as soon as its slot is free and it is ready.
         let due_ns = context.clock.now_ns();
         let outcome = shared.post.send(ready, due_ns, shared.tokenizer).await;
+        drop(pass);
         if outcome == Outcome::Ok {
             shared.any_ok.store(true, Ordering::Relaxed);
         }
@@ -109,8 +131,21 @@ async fn slot(shared: &Shared<'_>) -> Option<String> {
             && let Some(Err(error)) = unless_cut(context, probe::is_alive(context.client)).await
         {
             shared.is_endpoint_gone.store(true, Ordering::Relaxed);
+            context.turn.inspect(|turn| turn.leave());
             return Some(format!("the endpoint stopped answering: {error}"));
         }
+    }
+}
+
+/// Waits for a turn; `None` when there will be none.
+async fn unless_drained(
+    context: &StageContext<'_>,
+    turn: impl Future<Output = Option<Pass>>,
+) -> Option<Pass> {
+    tokio::select! {
+        biased;
+        () = context.stop.drain.cancelled() => None,
+        pass = turn => pass,
     }
 }
 

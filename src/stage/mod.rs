@@ -8,6 +8,7 @@
 mod cold_warm;
 mod exchange;
 mod flush;
+pub mod interleave;
 mod load;
 mod tokens;
 
@@ -57,6 +58,8 @@ pub struct StageContext<'a> {
     pub stop: &'a Stop,
     /// Why the plan itself ends the stage early, once it does.
     pub early: &'a EarlyEnd,
+    /// Its place among cells that take turns, where they do.
+    pub turn: Option<&'a interleave::Turn>,
 }
 
 /// The two ways to end a run early.
