@@ -266,8 +266,12 @@ pub struct CompareArgs {
     /// The run to compare with: its directory, record log or summary.json.
     pub base: PathBuf,
     /// The runs to judge.
-    #[arg(required = true)]
+    #[arg(required_unless_present = "ab", conflicts_with = "ab")]
     pub new: Vec<PathBuf>,
+    /// Compare the cells of one run with its first, request by request: of a matrix with
+    /// `interleave: true`, whose cells take turns.
+    #[arg(long)]
+    pub ab: bool,
     /// How to print it.
     #[arg(long, value_enum, default_value_t = CompareFormat::Text)]
     pub format: CompareFormat,

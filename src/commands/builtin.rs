@@ -13,6 +13,7 @@ use crate::plan::suggest;
 
 /// The repository's files that make up the built-in scenarios.
 pub(crate) const FILES: &[(&str, &str)] = &[
+    ("scenarios/ab-models.yaml", include_str!("../../scenarios/ab-models.yaml")),
     ("scenarios/cache-eviction.yaml", include_str!("../../scenarios/cache-eviction.yaml")),
     ("scenarios/ci-gate.yaml", include_str!("../../scenarios/ci-gate.yaml")),
     ("scenarios/concurrency-ramp.yaml", include_str!("../../scenarios/concurrency-ramp.yaml")),

@@ -12,9 +12,11 @@ use serde_json::json;
 use crate::cli::{CompareArgs, CompareFormat, FailOn};
 use crate::executor::rebuild;
 use crate::metrics::compare::evidence::{Collector, Evidence};
-use crate::metrics::compare::{self, Comparison, Options, Verdict};
+use crate::metrics::compare::{self, Comparison, Options, Verdict, paired};
+use crate::metrics::quantity::plural;
 use crate::metrics::summary::Summary;
 use crate::plan::{metric, units};
+use crate::report::compare::Arm;
 use crate::report::look::Look;
 use crate::report::{compare as view, html, svg};
 
@@ -34,9 +36,25 @@ pub fn run(args: &CompareArgs) -> anyhow::Result<u8> {
         }
     }
     let [base, new @ ..] = runs.as_slice() else { return Ok(usage("nothing to compare")) };
-    let comparisons: Vec<Comparison> =
-        new.iter().map(|new| compare::compare(base, new, &options)).collect();
-    let shown: Vec<&Evidence> = runs.iter().collect();
+    let cells = if args.ab { paired::cells(base) } else { Vec::new() };
+    if args.ab && cells.len() < 2 {
+        return Ok(usage(&format!(
+            "--ab: {} has {} with requests; two or more cells of a matrix can be compared",
+            base.name,
+            plural(cells.len() as u64, "cell"),
+        )));
+    }
+    let comparisons: Vec<Comparison> = match cells.as_slice() {
+        [first, rest @ ..] => {
+            rest.iter().map(|cell| paired::compare_cells(base, first, cell, &options)).collect()
+        }
+        [] => new.iter().map(|new| compare::compare(base, new, &options)).collect(),
+    };
+    let shown: Vec<Arm> = if args.ab {
+        cells.iter().map(|cell| Arm { run: base, cell: Some(cell) }).collect()
+    } else {
+        runs.iter().map(|run| Arm { run, cell: None }).collect()
+    };
     let document = document(args, &comparisons, &shown)?;
     match &args.output {
         None => super::print(&document),
@@ -135,7 +153,7 @@ fn read(path: &Path, metrics: &[&'static str]) -> Result<Evidence, String> {
 fn document(
     args: &CompareArgs,
     comparisons: &[Comparison],
-    runs: &[&Evidence],
+    runs: &[Arm],
 ) -> anyhow::Result<String> {
     let view = view::compose(comparisons, runs);
     Ok(match args.format {

@@ -2,7 +2,8 @@
 //!
 //! Stages run one at a time in file order as their needs are met; stages marked `parallel` overlap
 //! when they use different endpoints, since load on one would falsify the numbers of another. The
-//! cells of a matrix never overlap, and what fails in one leaves the others alone.
+//! cells of a matrix never overlap, and what fails in one leaves the others alone. An interleaved
+//! matrix keeps its cells in step, and those of a `cold` or `warm` stage take turns.
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
@@ -10,8 +11,9 @@ use futures::stream::FuturesUnordered;
 use super::connect::Connections;
 use super::guard::{FailedChecks, Guard};
 use crate::graph::Graph;
-use crate::plan::Plan;
+use crate::plan::{Action, Plan, Stage};
 use crate::record::{RecordSender, RunClock, StageState};
+use crate::stage::interleave::{Turn, Turns};
 use crate::stage::{self, StageContext, Stop};
 use crate::workload::store::Store;
 
@@ -41,11 +43,21 @@ impl Walk<'_> {
         let mut is_running = vec![false; stages.len()];
         let mut running = FuturesUnordered::new();
         loop {
+            let mut begin = Vec::new();
             for node in self.graph.ready(&is_settled, &is_running) {
-                if self.may_join(node, &is_running) && !self.stop.drain.is_cancelled() {
+                if self.may_join(node, &is_running)
+                    && self.in_step(node, &is_settled)
+                    && !self.stop.drain.is_cancelled()
+                {
                     is_running[node] = true;
-                    running.push(async move { (node, self.stage(node).await) });
+                    begin.push(node);
                 }
+            }
+            let takes_turns = |node: &&usize| self.take_turns(begin[0], **node);
+            let turns = Turns::new(begin.iter().filter(takes_turns).count());
+            for (arm, node) in begin.iter().copied().enumerate() {
+                let turn = turns.as_ref().map(|turns| turns.turn(arm));
+                running.push(async move { (node, self.stage(node, turn.as_ref()).await) });
             }
             let Some((node, outcome)) = running.next().await else { break };
             is_running[node] = false;
@@ -102,10 +114,33 @@ impl Walk<'_> {
         stage.cell_id().map_or_else(|| stage.id.clone(), |cell| format!("{}[{cell}]", stage.id))
     }
 
+    /// Whether two stages are cells of one that send their requests in turns.
+    fn take_turns(&self, left: usize, right: usize) -> bool {
+        let (left, right) = (&self.plan.stages[left], &self.plan.stages[right]);
+        let asks = |stage: &Stage| matches!(stage.action, Action::Cold(_) | Action::Warm(_));
+        self.plan.interleave && left.id == right.id && asks(left) && asks(right)
+    }
+
+    /// Whether all that stands before a stage is done in every cell, where cells keep step.
+    fn in_step(&self, node: usize, is_settled: &[bool]) -> bool {
+        if !self.plan.interleave {
+            return true;
+        }
+        let place = |node: usize| {
+            let cell = self.plan.stages[node].cell_id();
+            self.plan.stages[..node].iter().filter(|stage| stage.cell_id() == cell).count()
+        };
+        let own = place(node);
+        (0..is_settled.len()).all(|other| is_settled[other] || place(other) >= own)
+    }
+
     /// Whether a ready stage may start beside those that run.
     fn may_join(&self, node: usize, is_running: &[bool]) -> bool {
         let stages = &self.plan.stages;
         (0..stages.len()).filter(|&other| is_running[other]).all(|other| {
+            if self.take_turns(node, other) {
+                return true;
+            }
             stages[node].parallel
                 && stages[other].parallel
                 && stages[node].cell_id() == stages[other].cell_id()
@@ -113,7 +148,7 @@ impl Walk<'_> {
         })
     }
 
-    async fn stage(&self, node: usize) -> stage::StageOutcome {
+    async fn stage(&self, node: usize, turn: Option<&Turn>) -> stage::StageOutcome {
         let connection = self.connections.get(node);
         let params = self.plan.template_params(&self.plan.stages[node]);
         tracing::info!("stage {} begins", self.name(node));
@@ -132,6 +167,7 @@ impl Walk<'_> {
             stop: &self.guards[node].stop,
             early: &self.guards[node].early,
             rungs: &self.guards[node].rungs,
+            turn,
         })
         .await;
         let reason = outcome.reason.as_deref().unwrap_or_default();
@@ -158,6 +194,7 @@ impl Walk<'_> {
                 stop: &self.guards[node].stop,
                 early: &self.guards[node].early,
                 rungs: &self.guards[node].rungs,
+                turn: None,
             },
             state,
             reason,

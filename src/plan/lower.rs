@@ -80,6 +80,7 @@ impl Lowering<'_> {
             params: identity.params,
             stages: stages?,
             cells: self.cell.iter().cloned().collect(),
+            interleave: false,
             sinks,
             results,
             tags,

@@ -15,7 +15,7 @@ use super::{suggest, units};
 /// More cells than anyone will wait for.
 const MAX_CELLS: usize = 10_000;
 /// Keys of the section that are no axes.
-const RULES: [&str; 2] = ["include", "exclude"];
+const RULES: [&str; 3] = ["include", "exclude", "interleave"];
 
 /// One value of one axis.
 #[derive(Debug, Clone)]
@@ -111,6 +111,22 @@ impl Layout<'_> {
         self.filter(&axes, &mut cells);
         self.shard(&mut cells);
         (self.found.len() == before).then_some(cells)
+    }
+
+    /// Whether the cells take turns.
+    pub(super) fn interleave(&mut self, section: &Entry) -> bool {
+        let Some(node) = section.node.get("interleave") else { return false };
+        match &node.value {
+            Value::Bool(value) => *value,
+            Value::Broken | Value::Null => false,
+            _ => {
+                let message = format!("`interleave` is true or false, not {}", node.describe());
+                let help = "`interleave: true` lets the cells of `cold` and `warm` stages take \
+                            turns, request by request";
+                self.error(node.at.span, message, help);
+                false
+            }
+        }
     }
 
     fn axis(&mut self, entry: &Entry) -> Option<Axis> {

@@ -24,6 +24,7 @@ use crate::metrics::compare::interval::REPLICATES;
 use crate::metrics::compare::{Comparison, Difference, Verdict};
 use crate::metrics::quantity::{plural, show};
 use crate::metrics::saturation::Axis;
+use crate::metrics::summary::StageSummary;
 
 /// A comparison, ready to be laid out.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -69,9 +70,37 @@ pub struct PairView {
     pub picture: Option<Picture>,
 }
 
-/// Puts together what is to be read of `comparisons`; `runs` are the base and the new runs in the
+/// What one side of a comparison is made of.
+#[derive(Debug, Clone, Copy)]
+pub struct Arm<'a> {
+    /// The run.
+    pub run: &'a Evidence,
+    /// The one cell of it that takes part; all of it unless given.
+    pub cell: Option<&'a str>,
+}
+
+impl<'a> Arm<'a> {
+    /// The stages that take part.
+    fn stages(self) -> impl Iterator<Item = &'a StageSummary> {
+        let wanted =
+            move |stage: &&StageSummary| self.cell.is_none() || stage.cell.as_deref() == self.cell;
+        self.run.measured().filter(wanted)
+    }
+
+    /// The stage that stands to `stage` of another arm.
+    fn matching(self, stage: &StageSummary) -> Option<&'a StageSummary> {
+        let bits = stage.rung.map(f64::to_bits);
+        self.stages().find(|own| {
+            own.id == stage.id
+                && own.rung.map(f64::to_bits) == bits
+                && (self.cell.is_some() || own.cell == stage.cell)
+        })
+    }
+}
+
+/// Puts together what is to be read of `comparisons`; `runs` are the base and the new sides in the
 /// same order.
-pub fn compose(comparisons: &[Comparison], runs: &[&Evidence]) -> CompareView {
+pub fn compose(comparisons: &[Comparison], runs: &[Arm]) -> CompareView {
     let verdict = worst(comparisons.iter().map(|found| found.verdict));
     let first = comparisons.first();
     let pairs: Vec<PairView> =
@@ -89,8 +118,8 @@ pub fn compose(comparisons: &[Comparison], runs: &[&Evidence]) -> CompareView {
         headline,
         word: word(verdict),
         mood: mood(verdict),
-        simulated: runs.iter().any(|run| run.summary.run.simulated),
-        runs: runs.iter().enumerate().map(|(number, run)| run_fact(number, run)).collect(),
+        simulated: runs.iter().any(|arm| arm.run.summary.run.simulated),
+        runs: runs.iter().enumerate().map(|(number, arm)| run_fact(number, *arm)).collect(),
         pairs,
         charts: pictures::overlays(runs),
         method: first.map(method).unwrap_or_default(),
@@ -144,13 +173,13 @@ fn clean(text: &str) -> String {
     printable(text).into_owned()
 }
 
-fn run_fact(number: usize, run: &Evidence) -> Fact {
-    let about = &run.summary.run;
+fn run_fact(number: usize, arm: Arm) -> Fact {
+    let about = &arm.run.summary.run;
     let started = about.started_at.split('.').next().unwrap_or_default();
     let started = started.trim_end_matches('Z');
     let mut detail = format!("run {} · started {started}", about.id);
     let mut targets: Vec<String> = Vec::new();
-    for stage in run.measured() {
+    for stage in arm.stages() {
         let model = stage.model.as_deref().map_or_else(String::new, |model| format!("{model} on "));
         let target = format!("{model}{}", stage.endpoint);
         if !targets.contains(&target) {
@@ -162,7 +191,11 @@ fn run_fact(number: usize, run: &Evidence) -> Fact {
         detail.push_str(target);
     }
     let role = if number == 0 { "base" } else { "new" };
-    Fact { name: role.to_owned(), value: clean(&run.name), detail: clean(&detail) }
+    Fact {
+        name: role.to_owned(),
+        value: clean(arm.cell.unwrap_or(&arm.run.name)),
+        detail: clean(&detail),
+    }
 }
 
 fn pair(number: usize, found: &Comparison) -> PairView {

@@ -10,6 +10,7 @@ use futures::future::join_all;
 use tokio::sync::Mutex;
 
 use super::exchange::Post;
+use super::interleave::Turn;
 use super::load::ahead::Ahead;
 use super::{StageContext, StageOutcome, unless_cut, unless_drained};
 use crate::client::probe;
@@ -27,6 +28,8 @@ struct Shared<'a> {
     taken: AtomicU64,
     is_over: AtomicBool,
     any_ok: AtomicBool,
+    /// Requests under way at most.
+    slots: u64,
 }
 
 /// Sends the stage's requests.
@@ -71,9 +74,11 @@ pub(super) async fn run(context: &StageContext<'_>, repeat: &Repeat) -> StageOut
         taken: AtomicU64::new(0),
         is_over: AtomicBool::new(false),
         any_ok: AtomicBool::new(false),
+        slots: repeat.concurrency.clamp(1, repeat.requests.max(1)),
     };
-    let slots = repeat.concurrency.clamp(1, repeat.requests.max(1));
-    let reasons = join_all((0..slots).map(|_| slot(&shared))).await;
+    // However this stage ends, the others of its turns must not wait for it.
+    let _leaves = context.turn.map(Turn::leaving);
+    let reasons = join_all((0..shared.slots).map(|_| slot(&shared))).await;
 
     let taken = shared.taken.load(Ordering::Relaxed);
     match reasons.into_iter().flatten().next() {
@@ -88,7 +93,11 @@ pub(super) async fn run(context: &StageContext<'_>, repeat: &Repeat) -> StageOut
             }
             StageOutcome::interrupted()
         }
-        None if context.stop.cut.is_cancelled() => StageOutcome::interrupted(),
+        None if context.stop.cut.is_cancelled()
+            || (context.turn.is_some() && context.stop.drain.is_cancelled()) =>
+        {
+            StageOutcome::interrupted()
+        }
         None if !shared.any_ok.load(Ordering::Relaxed) => {
             StageOutcome::failed("no request succeeded")
         }
@@ -115,12 +124,25 @@ async fn slot(shared: &Shared<'_>) -> Option<String> {
             Ok(ready) => ready,
             Err(error) => {
                 shared.is_over.store(true, Ordering::Relaxed);
+                context.turn.inspect(|turn| turn.leave());
                 return Some(error);
+            }
+        };
+        let pass = match context.turn {
+            None => None,
+            Some(turn) => {
+                let turn = turn.take(ready.index, shared.slots);
+                let Some(pass) = unless_drained(context, turn).await.flatten() else {
+                    shared.post.never_started(ready.index).await;
+                    return None;
+                };
+                Some(pass)
             }
         };
         // Without a schedule a request is due as soon as its slot is free and it is ready.
         let due_ns = context.clock.now_ns();
         let outcome = shared.post.send(ready, due_ns, shared.tokenizer).await;
+        drop(pass);
         if outcome == Outcome::Ok {
             shared.any_ok.store(true, Ordering::Relaxed);
         }
@@ -131,6 +153,7 @@ async fn slot(shared: &Shared<'_>) -> Option<String> {
             && let Some(Err(error)) = unless_cut(context, probe::is_alive(context.client)).await
         {
             shared.is_over.store(true, Ordering::Relaxed);
+            context.turn.inspect(|turn| turn.leave());
             return Some(format!("the endpoint stopped answering: {error}"));
         }
     }

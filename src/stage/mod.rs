@@ -10,6 +10,7 @@ mod conversation;
 mod exchange;
 mod flush;
 pub mod flush_cost;
+pub mod interleave;
 mod load;
 mod search;
 mod tokens;
@@ -70,6 +71,8 @@ pub struct StageContext<'a> {
     pub early: &'a EarlyEnd,
     /// What the recorder makes of its rungs, for a stage that decides by it.
     pub rungs: &'a MeasuredRungs,
+    /// Its place among cells that take turns, where they do.
+    pub turn: Option<&'a interleave::Turn>,
 }
 
 /// The two ways to end a run early.

@@ -140,6 +140,10 @@ fn what_is_no_run_is_told() {
     }
 }
 
+fn both<'a>(base: &'a Evidence, new: &'a Evidence) -> [view::Arm<'a>; 2] {
+    [base, new].map(|run| view::Arm { run, cell: None })
+}
+
 /// A made-up run whose answers take `slower` times as long.
 fn evidence(name: &str, shape: Shape, slower: f64) -> Evidence {
     let mut collector = Collector::new(&Options::default().metrics);
@@ -167,7 +171,7 @@ fn a_page_compares_ladders_too_and_shows_hostile_text_as_text() {
     let found = compare(&base, &new, &Options::default());
     assert_eq!(found.verdict, Verdict::Worse);
     assert_eq!(found.stages.len(), 3 + 8);
-    let shown = view::compose(std::slice::from_ref(&found), &[&base, &new]);
+    let shown = view::compose(std::slice::from_ref(&found), &both(&base, &new));
     let page = html::comparison(&shown).expect("a page");
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("report");
     fs::create_dir_all(&folder).expect("a folder");
@@ -180,7 +184,7 @@ fn a_page_compares_ladders_too_and_shows_hostile_text_as_text() {
     let hostile = Shape { hostile: true, ..TYPICAL };
     let (base, new) = (evidence(HOSTILE, hostile, 1.0), evidence(HOSTILE, hostile, 1.0));
     let found = compare(&base, &new, &Options::default());
-    let shown = view::compose(std::slice::from_ref(&found), &[&base, &new]);
+    let shown = view::compose(std::slice::from_ref(&found), &both(&base, &new));
     let page = html::comparison(&shown).expect("a page");
     assert_eq!((page.matches("<script").count(), page.matches("<img").count()), (2, 0));
     let markdown = view::markdown(&shown);
@@ -189,4 +193,78 @@ fn a_page_compares_ladders_too_and_shows_hostile_text_as_text() {
     }
     let plain = view::text(&shown, runner::report::look::Look::PLAIN);
     assert!(!plain.contains(['\u{1b}', '\u{202e}']), "{plain}");
+}
+
+/// Two models of one server, one slower than the other, asked in turns.
+const AB: &str = "\
+version: 1
+name: ab
+params:
+  model: { type: string, default: small }
+matrix:
+  interleave: true
+  model: [small, large]
+endpoints:
+  small: { simulator: { model: small, prefill_rate: 8k, decode_rate: 500 } }
+  large: { simulator: { model: large, prefill_rate: 3k, decode_rate: 500 } }
+endpoint: ${model}
+seed: 7
+prompt:
+  context: { from: filler, tokens: 300 }
+  text: Summarize.
+  max_tokens: 4
+stages:
+  - { id: cold, kind: cold, requests: 16 }
+  - { id: warm, kind: warm, like: cold }
+";
+
+#[test]
+fn cells_that_take_turns_are_compared_pair_by_pair() {
+    let sandbox = Sandbox::new();
+    fs::write(sandbox.0.path().join("ab.yaml"), AB).expect("written");
+    let output = sandbox.runner(&["run", "ab.yaml", "--progress", "none"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let runs = fs::read_dir(sandbox.0.path().join("results/ab")).expect("a folder of runs");
+    let mut runs = runs.map(|run| run.expect("readable").path());
+    let run = runs.find(|run| run.is_dir() && !run.is_symlink()).expect("a run");
+
+    // What went out: A B, B A, A B, …, one request at a time.
+    let log = fs::read_to_string(run.join("records-000001.jsonl")).expect("a log");
+    let lines: Vec<Value> =
+        log.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let cold = |line: &&Value| line["stage"] == "cold";
+    let starts: Vec<(String, u64)> = lines
+        .iter()
+        .filter(cold)
+        .filter(|line| line["type"] == "start")
+        .map(|line| (line["cell"].to_string(), line["index"].as_u64().expect("a number")))
+        .collect();
+    assert_eq!(starts.len(), 32);
+    for (place, (cell, index)) in starts.iter().enumerate() {
+        let (round, step) = (place as u64 / 2, place % 2);
+        let first = round.is_multiple_of(2) == (step == 0);
+        assert_eq!((*index, cell.contains("small")), (round, first), "{starts:?}");
+    }
+    let ends = lines.iter().filter(cold).filter(|line| line["type"] == "end");
+    let mut spans: Vec<(u64, u64)> = ends
+        .map(|end| (end["sent_ns"].as_u64().expect("sent"), end["end_ns"].as_u64().expect("over")))
+        .collect();
+    spans.sort_unstable();
+    assert!(spans.windows(2).all(|pair| pair[0].1 <= pair[1].0), "{spans:?}");
+
+    let output = sandbox.runner(&["compare", shown(&run), "--ab", "--format", "json"]);
+    let found: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let found = &found["comparisons"][0];
+    assert_eq!((&found["verdict"], &found["method"]["paired"]), (&"worse".into(), &true.into()));
+    let ttft = &found["stages"][0]["differences"][0];
+    assert_eq!((&ttft["verdict"], &ttft["base_samples"]), (&"worse".into(), &16.into()), "{ttft}");
+    let output = sandbox.runner(&["compare", shown(&run), "--ab"]);
+    let report = text(&output.stdout);
+    assert!(report.contains("base  model=small") && report.contains("Worse in cold"), "{report}");
+    assert!(!report.contains("one after the other"), "{report}");
+
+    let alone = sandbox.run("8k");
+    let output = sandbox.runner(&["compare", shown(&alone), "--ab"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("has 0 cells"), "{}", text(&output.stderr));
 }

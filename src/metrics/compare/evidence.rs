@@ -33,7 +33,9 @@ pub(super) struct Samples {
     stage: String,
     cell: Option<String>,
     rung: Option<f64>,
-    /// When each complete answer's request was sent.
+    /// The number of each request within its stage.
+    indexes: Vec<u64>,
+    /// When each was sent.
     sent: Vec<u64>,
     /// A sample of each, NaN where it has none, by metric.
     columns: Vec<(&'static str, Vec<f64>)>,
@@ -76,6 +78,7 @@ impl Collector {
                     stage: start.stage.clone(),
                     cell: start.cell.clone(),
                     rung: start.rung,
+                    indexes: Vec::new(),
                     sent: Vec::new(),
                     columns,
                 });
@@ -94,6 +97,7 @@ impl Collector {
         if values.iter().all(Option::is_none) {
             return;
         }
+        stage.indexes.push(record.index);
         stage.sent.push(sent);
         for ((_, column), value) in stage.columns.iter_mut().zip(values) {
             column.push(value.unwrap_or(f64::NAN));
@@ -145,6 +149,33 @@ impl Samples {
     fn column(&self, metric: &str) -> Option<&[f64]> {
         let found = self.columns.iter().find(|(name, _)| *name == metric);
         found.map(|(_, values)| values.as_slice())
+    }
+
+    /// When the first and the last request were sent.
+    pub(super) fn span(&self) -> Option<(u64, u64)> {
+        Some((*self.sent.iter().min()?, *self.sent.iter().max()?))
+    }
+
+    /// The samples of a metric of this and another stage, for each request that both have.
+    pub(super) fn pairs(&self, other: &Self, metric: &str) -> Vec<(f64, f64)> {
+        let mut own = self.by_index(metric).into_iter().peekable();
+        let mut pairs = Vec::new();
+        for (index, theirs) in other.by_index(metric) {
+            while own.next_if(|(at, _)| *at < index).is_some() {}
+            if let Some((_, value)) = own.next_if(|(at, _)| *at == index) {
+                pairs.push((value, theirs));
+            }
+        }
+        pairs
+    }
+
+    /// The samples of a metric by the numbers of their requests.
+    fn by_index(&self, metric: &str) -> Vec<(u64, f64)> {
+        let Some(column) = self.column(metric) else { return Vec::new() };
+        let all = self.indexes.iter().copied().zip(column.iter().copied());
+        let mut values: Vec<(u64, f64)> = all.filter(|(_, value)| !value.is_nan()).collect();
+        values.sort_by_key(|(index, _)| *index);
+        values
     }
 
     /// The samples of a metric in the order in which their requests were sent.

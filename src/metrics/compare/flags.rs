@@ -6,6 +6,17 @@
 use super::evidence::Evidence;
 use crate::metrics::summary::RunState;
 
+/// What a reader must know of one run whose cells are compared.
+pub(super) fn of_run(run: &Evidence) -> (Vec<String>, bool) {
+    let mut flags: Vec<String> =
+        broken(run).map(|why| format!("{} {why}", run.name)).into_iter().collect();
+    let doubtful = !flags.is_empty();
+    if run.stages.is_empty() {
+        flags.push(format!("{} has no records at hand, so nothing can be tested", run.name));
+    }
+    (flags, doubtful)
+}
+
 /// What a reader must know, and whether either run is invalid or incomplete.
 pub(super) fn between(base: &Evidence, new: &Evidence) -> (Vec<String>, bool) {
     let mut flags = Vec::new();

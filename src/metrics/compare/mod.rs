@@ -10,6 +10,7 @@
 //! | [`evidence`] | lines of a run → summary and samples |
 //! | [`rank`] | samples of two runs → p-values |
 //! | [`interval`] | samples of two runs → ratio and difference with intervals |
+//! | [`paired`] | two cells of one run → a comparison pair by pair |
 //! | `stage` | two stages → differences |
 //! | `judge` | differences → verdicts |
 //! | `flags` | two runs → what else differs between them |
@@ -18,6 +19,7 @@ pub mod evidence;
 mod flags;
 pub mod interval;
 mod judge;
+pub mod paired;
 pub mod rank;
 mod stage;
 
@@ -218,7 +220,7 @@ pub fn compare(base: &Evidence, new: &Evidence, options: &Options) -> Comparison
             left.id == right.id && left.cell == right.cell && rungs.0 == rungs.1
         };
         let right = new.measured().find(same)?;
-        Some(stage::compare(&stage::Pair { base, new, left, right }, options))
+        Some(stage::compare(&stage::Pair { base, new, left, right, is_paired: false }, options))
     });
     let mut stages: Vec<StageComparison> = matched.collect();
     let tests = judge::judge(&mut stages, options);

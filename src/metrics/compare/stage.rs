@@ -5,7 +5,7 @@
 //! reports show; an interval or a p-value comes from samples only.
 
 use super::evidence::{ALIKE, Evidence};
-use super::rank::{Side, counts, design_effect, mann_whitney, tail};
+use super::rank::{Side, counts, design_effect, mann_whitney, signed_rank, tail};
 use super::{Difference, Options, StageComparison, Test, Verdict, interval};
 use crate::metrics::catalogue::{self, Source};
 use crate::metrics::distribution::percentile;
@@ -24,6 +24,8 @@ pub(super) struct Pair<'a> {
     pub(super) new: &'a Evidence,
     pub(super) left: &'a StageSummary,
     pub(super) right: &'a StageSummary,
+    /// Whether request k of one side belongs to request k of the other.
+    pub(super) is_paired: bool,
 }
 
 /// Every difference between the two.
@@ -58,9 +60,21 @@ fn distribution(pair: &Pair, metric: &'static str, options: &Options) -> Vec<Dif
     let left = Side { sorted: &base, design_effect: effects.0 };
     let right = Side { sorted: &new, design_effect: effects.1 };
     let seed = pair.base.summary.run.seed;
+    let both = pair.base.samples(pair.left).zip(pair.new.samples(pair.right));
+    let pairs = both.filter(|_| pair.is_paired).map(|(base, new)| base.pairs(new, metric));
     let row = |percent: f64| {
         let is_median = (percent - 50.0).abs() < f64::EPSILON;
-        let test = if is_median {
+        let pairs = pairs.as_ref().filter(|_| is_median);
+        let test = if let Some(pairs) = pairs {
+            // Ratios, so that a change of 10 % weighs the same in fast and slow requests.
+            let leans: Vec<f64> = pairs.iter().map(|(base, new)| (new / base).ln()).collect();
+            signed_rank(&leans).map(|test| Test {
+                name: "Wilcoxon signed-rank",
+                p: test.p,
+                p_adjusted: test.p,
+                superiority: None,
+            })
+        } else if is_median {
             mann_whitney(left, right).map(|test| Test {
                 name: "Mann-Whitney U",
                 p: test.p,
@@ -76,12 +90,19 @@ fn distribution(pair: &Pair, metric: &'static str, options: &Options) -> Vec<Dif
                 superiority: None,
             })
         };
-        let (ratio, difference) = interval::difference(left, right, percent, seed).unzip();
+        let (ratio, difference) = match pairs {
+            Some(pairs) => interval::paired(pairs, seed),
+            None => interval::difference(left, right, percent, seed),
+        }
+        .unzip();
         let known = |stage: &StageSummary, sorted: &[f64]| {
             let found = stage.metrics.get(metric);
             percentile(sorted, percent).or_else(|| found.filter(|_| is_median).map(|it| it.p50))
         };
-        let samples = |stage: &StageSummary| stage.metrics.get(metric).map_or(0, |it| it.count);
+        let samples = |stage: &StageSummary| match pairs {
+            Some(pairs) => pairs.len() as u64,
+            None => stage.metrics.get(metric).map_or(0, |it| it.count),
+        };
         let found = Difference {
             metric: metric.to_owned(),
             percentile: Some(percent),
@@ -159,7 +180,9 @@ fn flags(pair: &Pair) -> Vec<String> {
     };
     differs("stage kind", left.kind.clone(), right.kind.clone());
     let word = |text: Option<&str>| text.unwrap_or("none").to_owned();
-    differs("model", word(left.model.as_deref()), word(right.model.as_deref()));
+    if !pair.is_paired {
+        differs("model", word(left.model.as_deref()), word(right.model.as_deref()));
+    }
     differs("cache", left.cache.verdict.to_string(), right.cache.verdict.to_string());
     for metric in ALIKE {
         let mean = |stage: &StageSummary| stage.metrics.get(metric).map(|found| found.mean);

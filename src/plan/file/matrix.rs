@@ -16,4 +16,8 @@ pub(crate) struct MatrixKeys {
     exclude: Option<Vec<BTreeMap<String, Value>>>,
     /// Combinations to add; each item gives a value for every axis.
     include: Option<Vec<BTreeMap<String, Value>>>,
+    /// Run the cells stage by stage instead of one after the other, and let those of a `cold` or
+    /// `warm` stage take turns, request by request (A B B A A B …), so that drift of server and
+    /// network meets all of them alike; `runner compare RUN --ab` compares them pair by pair.
+    interleave: Option<bool>,
 }

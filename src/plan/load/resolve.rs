@@ -90,11 +90,14 @@ impl<'l> Loading<'l> {
                 None
             }
         };
+        let interleave = cells.as_ref().is_some_and(|(_, interleave)| *interleave);
+        let cells = cells.map(|(cells, _)| cells);
         let hash = hash(&self.sources);
         let base = Base { name, tree: &tree, params: &params, root, hash };
         let mut plan = self.plan(&base, cells.as_deref());
         if let (Some(plan), Some(cells)) = (&mut plan, &cells) {
             show_axes(&mut plan.params, cells);
+            plan.interleave = interleave;
             plan.resolved = self.shown(base.tree);
         }
         self.unused(&params, cells.as_deref());
@@ -146,7 +149,12 @@ impl<'l> Loading<'l> {
     }
 
     /// The cells of the matrix that are wanted.
-    fn cells(&mut self, mut section: Entry, params: &[Resolved]) -> Option<Vec<Combination>> {
+    /// The cells of the matrix, and whether they take turns.
+    fn cells(
+        &mut self,
+        mut section: Entry,
+        params: &[Resolved],
+    ) -> Option<(Vec<Combination>, bool)> {
         // Axes without a declaration are params all the same.
         let mut known = params.to_vec();
         for entry in section.node.entries() {
@@ -165,8 +173,17 @@ impl<'l> Loading<'l> {
         };
         scope.fill_section("matrix", &mut section.node);
         self.used = scope.used;
-        Layout { sources: &self.sources, params, options: self.options, found: &mut self.found }
-            .cells(&section)
+        let mut layout = Layout {
+            sources: &self.sources,
+            params,
+            options: self.options,
+            found: &mut self.found,
+        };
+        let before = layout.found.len();
+        let interleave = layout.interleave(&section);
+        let is_good = layout.found.len() == before;
+        let cells = layout.cells(&section)?;
+        is_good.then_some((cells, interleave))
     }
 
     /// One plan out of every cell.

@@ -59,6 +59,8 @@ pub struct Plan {
     pub stages: Vec<Stage>,
     /// The cells of the matrix that run, in order; none without a matrix.
     pub cells: Vec<Arc<Cell>>,
+    /// Whether the cells run stage by stage, and take turns where that can be.
+    pub interleave: bool,
     /// Extra outputs beside the run directory's own files.
     pub sinks: Vec<SinkConfig>,
     /// Folder under which `<plan>/<run-id>/` is made.

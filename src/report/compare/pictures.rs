@@ -3,8 +3,7 @@
 //! In: comparisons, and the runs behind them. Out: [`Picture`]s. Invariant: a curve is drawn from the
 //! exact percentiles of all samples, never from a part of them.
 
-use super::{clean, judged, name, signed};
-use crate::metrics::compare::evidence::Evidence;
+use super::{Arm, clean, judged, name, signed};
 use crate::metrics::compare::{Comparison, Verdict};
 use crate::metrics::distribution::percentile;
 use crate::metrics::summary::StageSummary;
@@ -60,14 +59,11 @@ pub(super) fn changes(number: usize, found: &Comparison) -> Option<Picture> {
 }
 
 /// The distributions and ladders of all runs over each other; the base first.
-pub(super) fn overlays(runs: &[&Evidence]) -> Vec<Picture> {
+pub(super) fn overlays(runs: &[Arm]) -> Vec<Picture> {
     let mut pictures = Vec::new();
     let Some(base) = runs.first() else { return pictures };
-    let matched = |stage: &StageSummary, run: &Evidence| {
-        run.measured().find(|other| alike(stage, other)).cloned()
-    };
     let mut ladders: Vec<(&str, Option<&str>)> = Vec::new();
-    for stage in base.measured() {
+    for stage in base.stages() {
         if stage.rung.is_some() {
             let key = (stage.id.as_str(), stage.cell.as_deref());
             if !ladders.contains(&key) {
@@ -82,8 +78,8 @@ pub(super) fn overlays(runs: &[&Evidence]) -> Vec<Picture> {
             let curves: Vec<(String, Vec<f64>)> = runs
                 .iter()
                 .enumerate()
-                .filter_map(|(number, run)| {
-                    let samples = run.sorted(&matched(stage, run)?, metric);
+                .filter_map(|(number, arm)| {
+                    let samples = arm.run.sorted(arm.matching(stage)?, metric);
                     (samples.len() > 1).then(|| (run_name(number, runs.len()), samples))
                 })
                 .collect();
@@ -97,11 +93,6 @@ pub(super) fn overlays(runs: &[&Evidence]) -> Vec<Picture> {
         pictures.extend(ladder(runs, id, cell, pictures.len()));
     }
     pictures
-}
-
-fn alike(left: &StageSummary, right: &StageSummary) -> bool {
-    let rungs = (left.rung.map(f64::to_bits), right.rung.map(f64::to_bits));
-    left.id == right.id && left.cell == right.cell && rungs.0 == rungs.1
 }
 
 fn run_name(number: usize, runs: usize) -> String {
@@ -140,7 +131,7 @@ fn curve(sorted: &[f64]) -> Vec<[f64; 2]> {
 type Figure = (&'static str, &'static str, &'static str, fn(&StageSummary) -> Option<f64>);
 
 /// What the rungs of a ladder gave in each run.
-fn ladder(runs: &[&Evidence], id: &str, cell: Option<&str>, from: usize) -> Vec<Picture> {
+fn ladder(runs: &[Arm], id: &str, cell: Option<&str>, from: usize) -> Vec<Picture> {
     const FIGURES: [Figure; 3] = [
         ("TTFT p50", "ms", "Median time to first token at each level.", |stage| {
             stage.metrics.get("ttft").map(|ttft| ttft.p50)
@@ -157,9 +148,10 @@ fn ladder(runs: &[&Evidence], id: &str, cell: Option<&str>, from: usize) -> Vec<
         let lines: Vec<(String, Vec<[f64; 2]>)> = runs
             .iter()
             .enumerate()
-            .map(|(number, run)| {
-                let levels =
-                    run.measured().filter(|stage| stage.id == id && stage.cell.as_deref() == cell);
+            .map(|(number, arm)| {
+                let of_cell =
+                    |stage: &&StageSummary| arm.cell.is_some() || stage.cell.as_deref() == cell;
+                let levels = arm.stages().filter(|stage| stage.id == id).filter(of_cell);
                 let points = levels.filter_map(|stage| Some([stage.rung?, take(stage)?])).collect();
                 (run_name(number, runs.len()), points)
             })
