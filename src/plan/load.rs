@@ -4,6 +4,7 @@
 //! with its warnings, or every error there is. Invariant: the environment comes in as a value, and
 //! no secret leaves in a diagnostic.
 
+mod cells;
 mod resolve;
 
 use std::collections::BTreeMap;

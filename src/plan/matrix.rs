@@ -4,6 +4,8 @@
 //! in order (the last axis moves fastest), each a value for every axis. Invariant: no two cells have
 //! the same id, and there are never more than [`MAX_CELLS`].
 
+mod narrow;
+
 use std::sync::Arc;
 
 use super::LoadOptions;
@@ -328,77 +330,9 @@ impl Layout<'_> {
         (self.found.len() == before).then_some(picked)
     }
 
-    /// Keeps the cells that `--matrix` asks for: one of the values of each axis that it names.
-    fn filter(&mut self, axes: &[Axis], cells: &mut Vec<Combination>) {
-        let wanted = &self.options.matrix;
-        let names = || axes.iter().map(|axis| axis.name.as_str());
-        let mut kept: Vec<Vec<&str>> = vec![Vec::new(); axes.len()];
-        for (name, value) in wanted {
-            let Some(index) = axes.iter().position(|axis| axis.name == *name) else {
-                let message = format!("--matrix {name}={value}: the matrix has no axis `{name}`");
-                let near = suggest::did_you_mean(name, names());
-                let diagnostic = Diagnostic::error(Code::Selection, message);
-                let diagnostic = if near.is_empty() { diagnostic } else { diagnostic.help(near) };
-                let known = format!("axes: {}", suggest::list(names()));
-                self.found.push(diagnostic.help(known));
-                continue;
-            };
-            let is_it = |cell: &Combination| cell.values[index].1.is(value);
-            if !cells.iter().any(is_it) {
-                let asked = &axes[index];
-                let values = asked.values.iter().map(|value| value.text.as_str());
-                let message = format!("--matrix {name}={value}: no cell has this value");
-                self.found.push(
-                    Diagnostic::error(Code::Selection, message)
-                        .label(self.sources.location(asked.span), "the axis")
-                        .help(format!("values: {}", suggest::list(values.take(20)))),
-                );
-            }
-            kept[index].push(value);
-        }
-        cells.retain(|cell| {
-            cell.values.iter().zip(&kept).all(|((_, value), kept)| {
-                kept.is_empty() || kept.iter().any(|wanted| value.is(wanted))
-            })
-        });
-        if cells.is_empty() && !wanted.is_empty() && self.found.is_empty() {
-            let message = "--matrix: no cell has all of these values";
-            self.found.push(Diagnostic::error(Code::Selection, message).help("ask for fewer"));
-        }
-    }
-
-    /// Keeps every N-th cell.
-    fn shard(&mut self, cells: &mut Vec<Combination>) {
-        let Some((shard, of)) = self.options.shard else { return };
-        let total = cells.len();
-        let mut number = 0;
-        cells.retain(|_| {
-            number += 1;
-            (number - 1) % of.max(1) == shard.saturating_sub(1)
-        });
-        if cells.is_empty() && total > 0 {
-            let message = format!("--shard {shard}/{of}: there are only {total} cells");
-            self.found.push(Diagnostic::error(Code::Selection, message).help("use fewer shards"));
-        }
-    }
-
     fn error(&mut self, span: Span, message: String, help: &str) {
         let place = self.sources.location(span);
         self.found.push(Diagnostic::error(Code::Matrix, message).at(place).help(help));
-    }
-}
-
-impl AxisValue {
-    /// Whether a text on the command line means this value.
-    fn is(&self, text: &str) -> bool {
-        self.text == text
-            || match &self.typed {
-                Typed::Int(value) => units::count(text).is_ok_and(|other| other == *value),
-                Typed::Float(value) => {
-                    units::number(text).is_ok_and(|other| other.total_cmp(value).is_eq())
-                }
-                Typed::Bool(_) | Typed::List(_) | Typed::Text(..) => false,
-            }
     }
 }
 

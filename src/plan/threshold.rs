@@ -93,8 +93,10 @@ pub(crate) fn parse(text: &str, stages: &[&str]) -> Result<Check, Problem> {
     {
         return times(left, op, 1.0, (right, from), stages);
     }
-    let value = value(right, unit, left_text.trim())
-        .map_err(|message| Problem::new(Code::Unit, place, message))?;
+    let value = value(right, unit, left_text.trim()).map_err(|message| {
+        let near = suggest::did_you_mean(right.split(' ').next().unwrap_or(right), ["baseline"]);
+        Problem::new(Code::Unit, place, message).label(near)
+    })?;
     Ok(check(left, op, Limit::Value(value), place))
 }
 
@@ -123,6 +125,7 @@ fn baseline(right: &str, place: (usize, usize)) -> Result<Option<Limit>, Problem
     };
     match share.strip_suffix('%').map(|number| units::number(number.trim())) {
         Some(Ok(percent)) if (0.0..=100_000.0).contains(&percent) => of(sign * percent / 100.0),
+        _ if share.is_empty() => wrong("the share of the baseline is missing".into()),
         _ => wrong(format!("`{share}` is not a share of the baseline")),
     }
 }

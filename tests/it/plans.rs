@@ -14,6 +14,8 @@ use crate::load::{SMALLEST, environment, load, load_with, params, repeat, said};
 fn meaning(mut plan: Plan) -> String {
     plan.path = "-".into();
     plan.hash = String::new();
+    // The document keeps the order in which keys are written.
+    plan.resolved = serde_json::Value::Null;
     plan.params.sort_by(|left, right| left.name.cmp(&right.name));
     let printed = format!("{plan:#?}");
     let mut kept = Vec::new();

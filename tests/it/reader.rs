@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
+use runner::plan::diagnostic::Code;
 use runner::plan::{self, LoadOptions, diagnostic};
 
 /// Loads a text as both formats and renders what is said of it.
@@ -117,6 +118,14 @@ fn hostile_texts_are_refused_quickly() {
     let deep = "[".repeat(200_000);
     let maps = "{a: ".repeat(100_000);
     let wide = format!("version: 1\nx-a: [{}]", "1, ".repeat(300_000));
+    for (name, text) in
+        [("bomb.yaml", &bomb), ("deep.yaml", &deep), ("maps.yaml", &maps), ("wide.yaml", &wide)]
+    {
+        let error = plan::load_text(name, text, &LoadOptions::default()).expect_err("hostile");
+        let codes: Vec<Code> = error.diagnostics.iter().map(|it| it.code).collect();
+        // What is never closed is a mistake of syntax as well; either is a refusal.
+        assert!(matches!(codes.as_slice(), [Code::Limit | Code::Syntax]), "{name}: {codes:?}");
+    }
     let dollars = format!("version: 1\nprompt: \"{}\"", "${".repeat(100_000));
     let dotted = format!("{} = 1\n[{}]", vec!["a"; 20_000].join("."), vec!["b"; 20_000].join("."));
     let stairs = (0..3_000).fold(String::new(), |text, n| text + &" ".repeat(n % 200) + "a:\n");

@@ -9,7 +9,7 @@ use serde::de::{Expected, Unexpected};
 
 use super::{Binding, described, point};
 use crate::plan::diagnostic::{Code, Diagnostic};
-use crate::plan::source::Node;
+use crate::plan::source::{Node, shorten};
 use crate::plan::suggest;
 
 /// Why a pass stopped.
@@ -74,7 +74,13 @@ pub(super) fn report(
                 Some(key) => format!("`{key}` takes {expected}, not {found}"),
                 None => format!("expected {expected}, found {found}"),
             };
-            Diagnostic::error(Code::Type, message).at(place)
+            let diagnostic = Diagnostic::error(Code::Type, message).at(place);
+            match node.text() {
+                Some(text) if expected == "a list" => {
+                    diagnostic.help(format!("one item is a list, too: `[{}]`", shorten(&text)))
+                }
+                _ => diagnostic,
+            }
         }
         BindError::Value(message) => {
             let message = match key {

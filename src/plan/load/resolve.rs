@@ -10,14 +10,15 @@ use std::sync::Arc;
 
 use super::super::bind::bind;
 use super::super::compose::{Composer, defaults, path};
-use super::super::diagnostic::{Code, Diagnostic, Severity};
+use super::super::diagnostic::{Code, Diagnostic};
 use super::super::file::PlanFile;
 use super::super::interpolate::Scope;
 use super::super::lower::{Identity, Lowering};
 use super::super::matrix::{self, Combination, Layout};
 use super::super::params::{self, Resolved, Resolver};
 use super::super::source::{self, Entry, Node, Sources, Span, Value};
-use super::super::{Cell, Param, Plan, Redactor, select};
+use super::super::{Cell, Plan, Redactor, select};
+use super::cells::{Heard, Selection, show_axes, take_values};
 use super::{LoadOptions, hash, root_of};
 
 /// The name that `--set` has in diagnostics.
@@ -326,104 +327,5 @@ impl<'l> Loading<'l> {
                     .help(format!("use it as `${{{name}}}`, or remove it")),
             );
         }
-    }
-}
-
-/// Gives the axes their values in one cell; returns them as params.
-fn take_values(params: &mut Vec<Resolved>, combination: &Combination) -> Vec<Param> {
-    let mut shown = Vec::new();
-    for (name, value) in &combination.values {
-        let index = params.iter().position(|param| *param.shown.name == **name);
-        let index = index.unwrap_or_else(|| {
-            params.push(params::axis(name, value.span));
-            params.len() - 1
-        });
-        let param = &mut params[index];
-        param.shown.value = value.typed.json();
-        "matrix".clone_into(&mut param.shown.source);
-        param.value = Some(value.typed.node(value.span));
-        param.from_plan = value.from_plan;
-        shown.push(param.shown.clone());
-    }
-    shown
-}
-
-/// Shows an axis with all its values rather than those of the first cell.
-fn show_axes(params: &mut [Param], cells: &[Combination]) {
-    for param in params.iter_mut().filter(|param| param.source == "matrix") {
-        let mut values: Vec<serde_json::Value> = Vec::new();
-        for cell in cells {
-            let own = cell.values.iter().find(|(name, _)| **name == *param.name);
-            let own = own.map(|(_, value)| value.typed.json());
-            values.extend(own.filter(|own| !values.contains(own)));
-        }
-        param.value = values.into();
-    }
-}
-
-/// What was selected, over all cells.
-struct Selection {
-    ids: Vec<String>,
-    matched: BTreeSet<String>,
-    is_empty: bool,
-}
-
-impl Default for Selection {
-    fn default() -> Self {
-        Self { ids: Vec::new(), matched: BTreeSet::new(), is_empty: true }
-    }
-}
-
-impl Selection {
-    fn knows(&mut self, plan: &Plan) {
-        for stage in &plan.stages {
-            if !self.ids.contains(&stage.id) {
-                self.ids.push(stage.id.clone());
-            }
-        }
-    }
-
-    /// Reports selectors without a stage, unless the plan itself is at fault.
-    fn judge(&self, options: &LoadOptions, found: &mut Vec<Diagnostic>) {
-        if !self.ids.is_empty() {
-            select::unmatched(&self.ids, self.is_empty, options, &self.matched, found);
-        }
-    }
-}
-
-/// What the cells had to say, each thing once.
-#[derive(Default)]
-struct Heard {
-    cells: usize,
-    said: Vec<(Diagnostic, String, usize)>,
-}
-
-impl Heard {
-    fn of(&mut self, cell: &str, found: Vec<Diagnostic>) {
-        self.cells += 1;
-        for diagnostic in found {
-            match self.said.iter_mut().find(|(known, ..)| *known == diagnostic) {
-                Some((_, last, count)) if last != cell => {
-                    cell.clone_into(last);
-                    *count += 1;
-                }
-                Some(_) => {}
-                None => self.said.push((diagnostic, cell.to_owned(), 1)),
-            }
-        }
-    }
-
-    fn errors(&self) -> usize {
-        self.said.iter().filter(|(it, ..)| it.severity == Severity::Error).count()
-    }
-
-    /// With the cell where it is not all of them.
-    fn told(self) -> impl Iterator<Item = Diagnostic> {
-        let cells = self.cells;
-        self.said.into_iter().map(move |(diagnostic, cell, count)| match count {
-            _ if count == cells => diagnostic,
-            1 => diagnostic.help(format!("in the cell `{cell}`")),
-            _ => diagnostic.help(format!("in {count} cells, `{cell}` among them")),
-        })
     }
 }

@@ -16,7 +16,7 @@ use std::path::Path;
 
 pub use text::Sources;
 pub(crate) use text::Span;
-pub(crate) use tree::{At, Entry, Node, Value};
+pub(crate) use tree::{At, Entry, Node, Value, shorten};
 
 use super::diagnostic::{Code, Diagnostic};
 

@@ -243,7 +243,8 @@ fn explain(error: &Error) -> (Code, String, Option<&'static str>) {
             Some("define it first with `&name`, or quote a text that begins with `*`"),
         ),
         Error::MergeValueNotMapOrSeqOfMaps { .. } => {
-            (Code::Syntax, "`<<` takes a map or a list of maps".into(), None)
+            let help = "write `<<: *name`, where `&name` stands before a map";
+            (Code::Syntax, "`<<` takes a map or a list of maps".into(), Some(help))
         }
         Error::NonFiniteFloat { .. } => {
             (Code::Value, "a number in a plan must be finite".into(), None)

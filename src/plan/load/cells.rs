@@ -1,0 +1,111 @@
+//! What the cells of a matrix have in common and what they say.
+//!
+//! In: one cell after another. Out: its axes as params, the stages selected over all cells, and
+//! every finding once. Invariant: what is wrong in some cells only names one of them.
+
+use std::collections::BTreeSet;
+
+use super::super::diagnostic::{Diagnostic, Severity};
+use super::super::matrix::Combination;
+use super::super::params::{self, Resolved};
+use super::super::{Param, Plan, select};
+use super::LoadOptions;
+
+/// Gives the axes their values in one cell; returns them as params.
+pub(super) fn take_values(params: &mut Vec<Resolved>, combination: &Combination) -> Vec<Param> {
+    let mut shown = Vec::new();
+    for (name, value) in &combination.values {
+        let index = params.iter().position(|param| *param.shown.name == **name);
+        let index = index.unwrap_or_else(|| {
+            params.push(params::axis(name, value.span));
+            params.len() - 1
+        });
+        let param = &mut params[index];
+        param.shown.value = value.typed.json();
+        "matrix".clone_into(&mut param.shown.source);
+        param.value = Some(value.typed.node(value.span));
+        param.from_plan = value.from_plan;
+        shown.push(param.shown.clone());
+    }
+    shown
+}
+
+/// Shows an axis with all its values rather than those of the first cell.
+pub(super) fn show_axes(params: &mut [Param], cells: &[Combination]) {
+    for param in params.iter_mut().filter(|param| param.source == "matrix") {
+        let mut values: Vec<serde_json::Value> = Vec::new();
+        for cell in cells {
+            let own = cell.values.iter().find(|(name, _)| **name == *param.name);
+            let own = own.map(|(_, value)| value.typed.json());
+            values.extend(own.filter(|own| !values.contains(own)));
+        }
+        param.value = values.into();
+    }
+}
+
+/// What was selected, over all cells.
+pub(super) struct Selection {
+    ids: Vec<String>,
+    pub(super) matched: BTreeSet<String>,
+    pub(super) is_empty: bool,
+}
+
+impl Default for Selection {
+    fn default() -> Self {
+        Self { ids: Vec::new(), matched: BTreeSet::new(), is_empty: true }
+    }
+}
+
+impl Selection {
+    pub(super) fn knows(&mut self, plan: &Plan) {
+        for stage in &plan.stages {
+            if !self.ids.contains(&stage.id) {
+                self.ids.push(stage.id.clone());
+            }
+        }
+    }
+
+    /// Reports selectors without a stage, unless the plan itself is at fault.
+    pub(super) fn judge(&self, options: &LoadOptions, found: &mut Vec<Diagnostic>) {
+        if !self.ids.is_empty() {
+            select::unmatched(&self.ids, self.is_empty, options, &self.matched, found);
+        }
+    }
+}
+
+/// What the cells had to say, each thing once.
+#[derive(Default)]
+pub(super) struct Heard {
+    cells: usize,
+    said: Vec<(Diagnostic, String, usize)>,
+}
+
+impl Heard {
+    pub(super) fn of(&mut self, cell: &str, found: Vec<Diagnostic>) {
+        self.cells += 1;
+        for diagnostic in found {
+            match self.said.iter_mut().find(|(known, ..)| *known == diagnostic) {
+                Some((_, last, count)) if last != cell => {
+                    cell.clone_into(last);
+                    *count += 1;
+                }
+                Some(_) => {}
+                None => self.said.push((diagnostic, cell.to_owned(), 1)),
+            }
+        }
+    }
+
+    pub(super) fn errors(&self) -> usize {
+        self.said.iter().filter(|(it, ..)| it.severity == Severity::Error).count()
+    }
+
+    /// With the cell where it is not all of them.
+    pub(super) fn told(self) -> impl Iterator<Item = Diagnostic> {
+        let cells = self.cells;
+        self.said.into_iter().map(move |(diagnostic, cell, count)| match count {
+            _ if count == cells => diagnostic,
+            1 => diagnostic.help(format!("in the cell `{cell}`")),
+            _ => diagnostic.help(format!("in {count} cells, `{cell}` among them")),
+        })
+    }
+}
