@@ -30,7 +30,8 @@ impl Lowering<'_> {
             }
             path.value.trim().trim_start_matches('/').to_owned()
         });
-        let mut optional = |key, written, default| self.json_pointer(key, written, default);
+        let mut optional =
+            |key, written: Option<&_>, default| self.json_pointer(key, written, default);
         JsonApi {
             path: path.unwrap_or_default(),
             body: keys.body.as_ref().map(|body| body.value.clone()),
@@ -39,23 +40,35 @@ impl Lowering<'_> {
                 Some(AnswerWord::Sse) => JsonAnswer::Sse,
                 Some(AnswerWord::Ndjson) => JsonAnswer::Ndjson,
             },
-            reasoning: optional("reasoning", &keys.reasoning, default.reasoning),
+            reasoning: optional("reasoning", keys.reasoning.as_ref(), default.reasoning),
             cumulative: keys.cumulative.unwrap_or(default.cumulative),
-            finish_reason: optional("finish_reason", &keys.finish_reason, default.finish_reason),
-            done: optional("done", &keys.done, default.done),
-            error: optional("error", &keys.error, default.error),
-            model: optional("model", &keys.model, default.model),
-            input_tokens: optional("input_tokens", &keys.input_tokens, default.input_tokens),
-            output_tokens: optional("output_tokens", &keys.output_tokens, default.output_tokens),
-            cached: optional("cached", &keys.cached, default.cached),
+            finish_reason: optional(
+                "finish_reason",
+                keys.finish_reason.as_ref(),
+                default.finish_reason,
+            ),
+            done: optional("done", keys.done.as_ref(), default.done),
+            error: optional("error", keys.error.as_ref(), default.error),
+            model: optional("model", keys.model.as_ref(), default.model),
+            input_tokens: optional(
+                "input_tokens",
+                keys.input_tokens.as_ref(),
+                default.input_tokens,
+            ),
+            output_tokens: optional(
+                "output_tokens",
+                keys.output_tokens.as_ref(),
+                default.output_tokens,
+            ),
+            cached: optional("cached", keys.cached.as_ref(), default.cached),
             reasoning_tokens: optional(
                 "reasoning_tokens",
-                &keys.reasoning_tokens,
+                keys.reasoning_tokens.as_ref(),
                 default.reasoning_tokens,
             ),
             text: match &keys.text {
                 None => default.text,
-                Some(_) => optional("text", &keys.text, None).unwrap_or_default(),
+                Some(_) => optional("text", keys.text.as_ref(), None).unwrap_or_default(),
             },
         }
     }
@@ -64,7 +77,7 @@ impl Lowering<'_> {
     fn json_pointer(
         &mut self,
         key: &str,
-        written: &Option<Spanned<String>>,
+        written: Option<&Spanned<String>>,
         default: Option<String>,
     ) -> Option<String> {
         let Some(written) = written else { return default };
