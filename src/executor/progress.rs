@@ -3,7 +3,7 @@
 //! In: the lines of the record log as they pass. Out: on a terminal one moving line per stage with
 //! requests done, in flight and TTFT so far; elsewhere one plain line when a stage ends.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -13,13 +13,14 @@ use crate::record::{FlushState, Line, OutcomeKind, Record, StageEnd, StageState}
 use crate::stage::{SETTLE, SETTLE_SUFFIX};
 
 /// How progress is shown on standard error.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum ProgressMode {
     /// A moving line.
     Bar,
     /// One line when a stage begins and one when it ends.
     Plain,
     /// Nothing.
+    #[default]
     None,
 }
 
@@ -35,7 +36,12 @@ pub struct Progress {
     ttft: LiveQuantiles,
     began_ns: u64,
     verdict: Option<String>,
+    /// When the line was last moved.
+    shown: Instant,
 }
+
+/// Time between two states of the line.
+const REFRESH: Duration = Duration::from_millis(50);
 
 impl Progress {
     /// Nothing has run yet.
@@ -51,6 +57,7 @@ impl Progress {
             ttft: LiveQuantiles::new(),
             began_ns: 0,
             verdict: None,
+            shown: Instant::now(),
         }
     }
 
@@ -120,7 +127,12 @@ impl Progress {
         }
     }
 
-    fn refresh(&self) {
+    /// Moves the line, some times a second: figures take longer to make than records to come.
+    fn refresh(&mut self) {
+        if self.mode != ProgressMode::Bar || self.shown.elapsed() < REFRESH {
+            return;
+        }
+        self.shown = Instant::now();
         self.bar.set_position(self.done);
         self.bar.set_message(self.figures());
     }
