@@ -63,6 +63,8 @@ pub enum Command {
     Compare(CompareArgs),
     /// Look into datasets and traces, or convert them.
     Dataset(DatasetArgs),
+    /// Measure what this machine can do as a load generator.
+    Calibrate(CalibrateArgs),
     /// Rebuild the report of a run from its records, also under another tool's definitions.
     Report(ReportArgs),
     /// Show a metric over runs.
@@ -290,6 +292,21 @@ pub struct CompareArgs {
     /// What makes the exit code 10; with `worse`, what can't be told is 5.
     #[arg(long, value_enum, default_value_t = FailOn::Never)]
     pub fail_on: FailOn,
+}
+
+/// Arguments of `calibrate`.
+#[derive(Debug, Args)]
+pub struct CalibrateArgs {
+    /// Measure less: a few seconds, rougher figures.
+    #[arg(long)]
+    pub quick: bool,
+    /// How to print the figures.
+    #[arg(long, value_enum, default_value_t = DiagnosticFormat::Text)]
+    pub format: DiagnosticFormat,
+    /// Keep them in this file; without it in `$RUNNER_CALIBRATION`, else in
+    /// `runner/calibration.json` of the user's state folder, where `run` looks.
+    #[arg(long, value_name = "FILE")]
+    pub save: Option<PathBuf>,
 }
 
 /// Arguments of `report`.

@@ -23,6 +23,7 @@ fn main() -> ExitCode {
         Command::Compare(args) => commands::compare::run(&args),
         Command::Dataset(args) => commands::dataset::run(&args),
         Command::History(args) => commands::history::run(&args),
+        Command::Calibrate(args) => commands::calibrate::run(&args),
         Command::Report(args) => commands::report::run(&args),
         Command::Schema(args) => commands::schema::run(&args),
         Command::Completions(args) => commands::completions::run(&args),

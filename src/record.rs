@@ -545,6 +545,10 @@ pub struct StageEnd {
     /// True when an `abort` check ended the probe of a search: it has failed, the search goes on.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub aborted: bool,
+    /// CPU time of this process, on all cores, since the stage's `stage_start`, where the system
+    /// says. The embedded simulator's is in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_ns: Option<u64>,
     /// When it ended.
     pub at_ns: u64,
 }

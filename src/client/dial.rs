@@ -57,6 +57,20 @@ impl Dial {
         .await
     }
 
+    /// A request takes an open connection, or begins a new one.
+    pub fn begin(&self, new: bool) {
+        self.begun.store(u32::from(new), Ordering::Relaxed);
+        self.under_way.store(true, Ordering::Relaxed);
+    }
+
+    /// The connection that was begun is ready.
+    pub fn connected(&self, stream: &tokio::net::TcpStream, at: Instant) {
+        if let Ok(local) = stream.local_addr() {
+            let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+            made.push((local, at));
+        }
+    }
+
     /// The connection used, given the local address of the one that carried the request.
     pub fn used(&self, local: Option<SocketAddr>) -> Used {
         if self.begun.load(Ordering::Relaxed) == 0 {

@@ -72,8 +72,8 @@ impl Reading<'_> {
     async fn drive(&mut self, cancel: &CancellationToken) -> Result<(), Ending> {
         let mut guard = Guard::new(&self.limits, cancel);
         let mut dial = Arc::new(Dial::default());
-        let mut answer =
-            guard.wait(&self.limits, self.client.transport.send(&self.prepared.post, &dial)).await;
+        let (transport, post) = (&self.client.transport, &self.prepared.post);
+        let mut answer = guard.wait(&self.limits, transport.send(post, &dial, false)).await;
         // A server may close a kept connection at the very moment it is used again (llama.cpp does
         // so after every stream, though it promises otherwise). Nothing was answered, so the
         // request goes out once more over a new connection: the record says so, and its latencies
@@ -83,9 +83,7 @@ impl Reading<'_> {
         {
             self.tally.flag_if(true, STALE_REUSE_RESENT);
             dial = Arc::new(Dial::default());
-            answer = guard
-                .wait(&self.limits, self.client.transport.send(&self.prepared.post, &dial))
-                .await;
+            answer = guard.wait(&self.limits, transport.send(post, &dial, true)).await;
         }
         let arrived = self.stamp();
         let mut reply = match answer {
@@ -107,7 +105,7 @@ impl Reading<'_> {
                 }));
             }
         };
-        self.connection(reply.used);
+        self.connection(reply.used());
         let status = reply.status();
         self.tally.exchange.headers_ns = Some(self.tally.exchange.end_ns);
         self.tally.exchange.http_status = Some(status);

@@ -52,8 +52,8 @@ impl Gateway {
 
     /// Posts `body` and waits for the answer, `limit` at most. Blocks; not for async callers.
     pub fn post(&mut self, body: Vec<u8>, limit: Duration) -> Result<(), String> {
-        let post = Transport::prepare(Method::Post, self.url.clone(), body.into(), None)
-            .with_content_type(self.content_type);
+        let target = self.transport.target(self.url.clone()).with_content_type(self.content_type);
+        let post = self.transport.prepare(Method::Post, target.into(), body.into(), None);
         let runtime = match self.runtime.take() {
             Some(runtime) => runtime,
             None => {
@@ -69,7 +69,7 @@ impl Gateway {
     async fn answer(&self, post: &Post) -> Result<(), String> {
         let dial = Arc::new(Dial::default());
         let mut reply =
-            self.transport.send(post, &dial).await.map_err(|fault| match fault.kind {
+            self.transport.send(post, &dial, true).await.map_err(|fault| match fault.kind {
                 FaultKind::Connect(kind) => format!("{} ({})", connect_help(kind), fault.message),
                 _ => fault.message,
             })?;

@@ -28,8 +28,9 @@ mod tally;
 pub mod tokenize;
 mod transport;
 
+use std::borrow::Cow;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use http::header::HeaderMap;
 use tokio_util::sync::CancellationToken;
@@ -41,7 +42,7 @@ use crate::request::Request;
 
 use credentials::Credentials;
 use dialect::{Dialect, Place};
-use transport::{Method, Post, Transport};
+use transport::{Method, Post, Target, Transport};
 
 /// The endpoint's settings cannot be used; found before anything is sent.
 #[derive(Debug, thiserror::Error)]
@@ -84,6 +85,15 @@ pub struct Client {
     timeouts: Timeouts,
     redactor: Arc<Redactor>,
     clock: RunClock,
+    /// Where the last request went; most go to one path.
+    last_target: Arc<Mutex<Option<LastTarget>>>,
+}
+
+/// A path that requests were prepared for.
+struct LastTarget {
+    place: Place,
+    path: Cow<'static, str>,
+    target: Arc<Target>,
 }
 
 /// A request with all its bytes, made before it is due.
@@ -109,22 +119,35 @@ impl Client {
             timeouts: endpoint.timeouts,
             redactor: Arc::new(redactor),
             clock,
+            last_target: Arc::default(),
         })
     }
 
     /// Encodes `request`, to be sent as often as wanted. `request_id` goes out as `X-Request-Id`.
     pub fn prepare(&self, request: &Request, model: &str, request_id: &str) -> Prepared {
         let encoded = self.dialect.encode(request, model);
-        let url = match encoded.place {
-            Place::Base if encoded.path.is_empty() => self.base.clone(),
-            Place::Base => self.url(&encoded.path),
-            Place::Root => self.root_url(&encoded.path),
-        };
+        let target = self.target(encoded.place, encoded.path);
         Prepared {
-            post: Transport::prepare(Method::Post, url, encoded.body, Some(request_id)),
+            post: self.transport.prepare(Method::Post, target, encoded.body, Some(request_id)),
             stream: self.dialect.streams(request),
             max_tokens: request.max_tokens,
         }
+    }
+
+    /// Where requests for `path` go.
+    fn target(&self, place: Place, path: Cow<'static, str>) -> Arc<Target> {
+        let mut last = self.last_target.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(last) = last.as_ref().filter(|it| it.place == place && it.path == path) {
+            return Arc::clone(&last.target);
+        }
+        let url = match place {
+            Place::Base if path.is_empty() => self.base.clone(),
+            Place::Base => self.url(&path),
+            Place::Root => self.root_url(&path),
+        };
+        let target = Arc::new(self.transport.target(url));
+        *last = Some(LastTarget { place, path, target: Arc::clone(&target) });
+        target
     }
 
     /// Sends a request now and reads its answer to the end. Returns soon after `cancel` fires, with

@@ -17,9 +17,9 @@ impl Client {
     /// Method, URL, headers and the body on indented lines, with every secret replaced by `***`.
     /// The one thing that differs from the wire is the body's white space. Sends nothing.
     pub fn show(&self, prepared: &Prepared) -> String {
-        let (method, url, headers, body) = prepared.post.parts();
-        let mut out = format!("{method} {url}\n");
-        for headers in [&self.headers, headers] {
+        let (method, url, body) = prepared.post.parts();
+        let mut out = format!("{} {url}\n", method.as_str());
+        for headers in [&self.headers, &prepared.post.headers()] {
             push_headers(headers, &mut out);
         }
         // Writing into a string has no way to fail.

@@ -13,7 +13,7 @@ use super::Client;
 use super::dial::Dial;
 use super::dialect;
 use super::ending::{connect_help, seconds};
-use super::transport::{Fault, FaultKind, Method, Transport};
+use super::transport::{Fault, FaultKind, Method};
 use crate::plan::CallMethod;
 
 /// The most that is read of an answer; a large vLLM's metrics are a few hundred kilobytes.
@@ -110,10 +110,17 @@ impl Client {
         body: bytes::Bytes,
         limit: Duration,
     ) -> Result<Answer, NoAnswer> {
-        let post = Transport::prepare(method, url, body, None);
+        let target = Arc::new(self.transport.target(url));
+        let post = self.transport.prepare(method, target, body, None);
         let dial = Arc::new(Dial::default());
         let answering = async {
-            let mut reply = self.transport.send(&post, &dial).await?;
+            let mut reply = match self.transport.send(&post, &dial, false).await {
+                // Closed by the server while it was kept: nothing was answered on it.
+                Err(fault) if fault.is_stale_reuse() => {
+                    self.transport.send(&post, &Arc::default(), true).await?
+                }
+                sent => sent?,
+            };
             let mut body = Vec::new();
             while let Some(chunk) = reply.chunk().await? {
                 body.extend_from_slice(&chunk);

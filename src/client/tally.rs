@@ -210,7 +210,9 @@ impl Tally {
             exchange.cached_tokens = usage.cached_tokens.or(exchange.cached_tokens);
             exchange.reasoning_tokens = usage.reasoning_tokens.or(exchange.reasoning_tokens);
         }
-        exchange.timings = deltas.timings.or(exchange.timings);
+        if deltas.timings.is_some() {
+            exchange.timings = deltas.timings;
+        }
         if let Some(cached) = deltas.cached {
             // A server that says only yes or no: no is no cached tokens, yes is all there are.
             let tokens = if cached { exchange.input_tokens } else { Some(0) };

@@ -1,135 +1,141 @@
-//! Bytes over HTTP; the only file that knows the HTTP crate.
+//! Bytes over HTTP: one way in, two ways out.
 //!
 //! In: an endpoint's settings, then requests. Out: a [`Reply`] whose chunks are read as they
 //! arrive, or a [`Fault`] of a stable kind. Invariant: what is sent is sent once, to the host in
 //! the plan: no retries, no redirects, no proxy that nobody asked for, no compression.
+//!
+//! Plain `http://` goes over `wire`, our own HTTP/1.1: at tens of thousands of requests a second
+//! the HTTP crate costs more than all the rest of a request (benches/README.md has the numbers).
+//! TLS and proxies go over `library`, the only file that knows that crate.
 
-use std::error::Error as _;
+mod library;
+mod wire;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use hyper_util::client::legacy::connect::HttpInfo;
 use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};
 use url::Url;
 
+use self::library::Library;
+use self::wire::Wire;
 use super::ClientError;
-use super::dial::{Dial, DialLayer, Used};
+use super::dial::{Dial, Used};
 use crate::plan::Endpoint;
 
 /// llama.cpp and vLLM close a connection that was idle for 5 s; ours is gone before.
 const POOL_IDLE: Duration = Duration::from_secs(4);
 
-/// One pool of connections to one endpoint.
+/// One pool of connections to one endpoint. Clones share it.
 #[derive(Debug, Clone)]
-pub(super) struct Transport {
-    http: reqwest::Client,
-    dials: DialLayer,
+pub(super) enum Transport {
+    /// Our own HTTP/1.1.
+    Wire(Wire),
+    /// The HTTP crate.
+    Library(Library),
+}
+
+/// Where requests go and what all of them carry; made once for each path.
+#[derive(Debug)]
+pub(super) struct Target {
+    url: Url,
+    /// The head's text as far as it is the same for every request; empty where the HTTP crate
+    /// writes it.
+    head: Vec<u8>,
+    content_type: &'static str,
+}
+
+impl Target {
+    /// The same for another type of body than JSON.
+    pub fn with_content_type(self, content_type: &'static str) -> Self {
+        Self { content_type, ..self }
+    }
 }
 
 /// A request with all its bytes, ready to be sent any number of times.
 #[derive(Debug)]
 pub(super) struct Post {
-    method: reqwest::Method,
-    url: Url,
-    headers: HeaderMap,
+    method: Method,
+    target: Arc<Target>,
+    request_id: Option<HeaderValue>,
     body: Bytes,
+    /// Head and body as they go out; empty where the HTTP crate writes them.
+    whole: Bytes,
 }
 
 impl Transport {
     /// Sets up the pool; nothing is sent. `base` says whether TLS is needed at all.
     pub fn new(endpoint: &Endpoint, base: &Url, headers: HeaderMap) -> Result<Self, ClientError> {
-        // Fails only when a provider is installed already, which is just as well.
-        let _installed = rustls::crypto::ring::default_provider().install_default();
-        let dials = DialLayer::default();
-        let mut builder = reqwest::Client::builder()
-            .user_agent(concat!("runner/", env!("CARGO_PKG_VERSION")))
-            .default_headers(headers)
-            .http1_only()
-            .tcp_nodelay(true)
-            .retry(reqwest::retry::never())
-            .redirect(reqwest::redirect::Policy::none())
-            .referer(false)
-            .no_proxy()
-            .pool_idle_timeout(POOL_IDLE)
-            .connect_timeout(endpoint.timeouts.connect)
-            .connector_layer(dials.clone())
-            .tls_danger_accept_invalid_certs(endpoint.insecure);
-        let mut tls = base.scheme() == "https";
-        if let Some(proxy) = &endpoint.proxy {
-            let parsed = reqwest::Proxy::all(proxy)
-                .map_err(|error| ClientError::Proxy(one_line(&deepest(&error))))?;
-            tls |= proxy.starts_with("https:");
-            builder = builder.proxy(parsed);
+        let is_plain =
+            base.scheme() == "http" && endpoint.proxy.is_none() && endpoint.ca_file.is_none();
+        match Wire::new(endpoint, base, &headers).filter(|_| is_plain) {
+            Some(wire) => Ok(Self::Wire(wire)),
+            None => Library::new(endpoint, base, headers).map(Self::Library),
         }
-        if let Some(path) = &endpoint.ca_file {
-            let fail = |reason: String| ClientError::CaFile { path: path.clone(), reason };
-            let pem = std::fs::read(path).map_err(|error| fail(error.to_string()))?;
-            let certificates = reqwest::Certificate::from_pem_bundle(&pem)
-                .map_err(|error| fail(deepest(&error)))?;
-            if certificates.is_empty() {
-                return Err(fail("it holds no certificate in PEM form".into()));
-            }
-            builder = builder.tls_certs_merge(certificates);
-        }
-        if !tls {
-            // Without TLS no certificates are needed, and images without any must work.
-            builder = builder.tls_certs_only([]);
-        }
-        let http = builder.build().map_err(|error| ClientError::Tls(one_line(&deepest(&error))))?;
-        Ok(Self { http, dials })
     }
 
     /// Connections made so far.
     pub fn connections(&self) -> u64 {
-        self.dials.connections()
+        match self {
+            Self::Wire(wire) => wire.connections(),
+            Self::Library(library) => library.connections(),
+        }
+    }
+
+    /// Where requests to `url` go.
+    pub fn target(&self, url: Url) -> Target {
+        let head = match self {
+            Self::Wire(wire) => wire.head(&url),
+            Self::Library(_) => Vec::new(),
+        };
+        Target { url, head, content_type: "application/json" }
     }
 
     /// A request that is complete before it is due.
-    pub fn prepare(method: Method, url: Url, body: Bytes, request_id: Option<&str>) -> Post {
-        let mut headers = HeaderMap::new();
-        if !body.is_empty() {
-            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    pub fn prepare(
+        &self,
+        method: Method,
+        target: Arc<Target>,
+        body: Bytes,
+        request_id: Option<&str>,
+    ) -> Post {
+        let request_id = request_id.and_then(|id| HeaderValue::from_str(id).ok());
+        let mut post = Post { method, target, request_id, body, whole: Bytes::new() };
+        if let Self::Wire(wire) = self {
+            wire.complete(&mut post);
         }
-        if let Some(id) = request_id.and_then(|id| HeaderValue::from_str(id).ok()) {
-            headers.insert(HeaderName::from_static("x-request-id"), id);
-        }
-        let method = match method {
-            Method::Get => reqwest::Method::GET,
-            Method::Post => reqwest::Method::POST,
-            Method::Put => reqwest::Method::PUT,
-            Method::Delete => reqwest::Method::DELETE,
-        };
-        Post { method, url, headers, body }
+        post
     }
 
     /// Sends it and waits for the response's headers. Dropping the future closes the connection.
-    /// `dial` is new for each request.
-    pub async fn send(&self, post: &Post, dial: &Arc<Dial>) -> Result<Reply, Fault> {
-        let mut request = reqwest::Request::new(post.method.clone(), post.url.clone());
-        request.headers_mut().clone_from(&post.headers);
-        *request.body_mut() = Some(post.body.clone().into());
-        match dial.watch(self.http.execute(request)).await {
-            Ok(response) => {
-                let local = response.extensions().get::<HttpInfo>().map(HttpInfo::local_addr);
-                Ok(Reply { used: dial.used(local), response })
-            }
-            Err(error) => Err(Fault::of(&error, |local| dial.used(local))),
+    /// `dial` is new for each request; `again` keeps away from connections that were open before.
+    pub async fn send(&self, post: &Post, dial: &Arc<Dial>, again: bool) -> Result<Reply, Fault> {
+        match self {
+            Self::Wire(wire) => wire.send(&post.whole, dial, again).await.map(Reply::Wire),
+            Self::Library(library) => library.send(post, dial).await.map(Reply::Library),
         }
     }
 }
 
 impl Post {
-    /// The same with another type of body than JSON.
-    pub fn with_content_type(mut self, content_type: &'static str) -> Self {
-        self.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-        self
+    /// Method, URL and body.
+    pub fn parts(&self) -> (Method, &Url, &[u8]) {
+        (self.method, &self.target.url, &self.body)
     }
 
-    /// Method, URL, headers of its own and body.
-    pub fn parts(&self) -> (&str, &Url, &HeaderMap, &[u8]) {
-        (self.method.as_str(), &self.url, &self.headers, &self.body)
+    /// Its headers, beside those of every request to the endpoint.
+    pub fn headers(&self) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        if !self.body.is_empty() {
+            headers
+                .insert(header::CONTENT_TYPE, HeaderValue::from_static(self.target.content_type));
+        }
+        if let Some(id) = &self.request_id {
+            headers.insert(HeaderName::from_static("x-request-id"), id.clone());
+        }
+        headers
     }
 }
 
@@ -142,29 +148,58 @@ pub(super) enum Method {
     Delete,
 }
 
+impl Method {
+    /// As it is written.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Delete => "DELETE",
+        }
+    }
+}
+
 /// A response whose headers are here and whose body is still to come.
 #[derive(Debug)]
-pub(super) struct Reply {
-    response: reqwest::Response,
-    /// The connection it came over.
-    pub used: Used,
+pub(super) enum Reply {
+    /// Over our own HTTP/1.1.
+    Wire(wire::Reply),
+    /// Over the HTTP crate.
+    Library(library::Reply),
 }
 
 impl Reply {
     /// The status code.
     pub fn status(&self) -> u16 {
-        self.response.status().as_u16()
+        match self {
+            Self::Wire(reply) => reply.status(),
+            Self::Library(reply) => reply.status(),
+        }
+    }
+
+    /// The connection it came over.
+    pub fn used(&self) -> Used {
+        match self {
+            Self::Wire(reply) => reply.used(),
+            Self::Library(reply) => reply.used(),
+        }
     }
 
     /// A header as text; `None` when it is missing or not text.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.response.headers().get(name)?.to_str().ok()
+        match self {
+            Self::Wire(reply) => reply.header(name),
+            Self::Library(reply) => reply.header(name),
+        }
     }
 
     /// The next piece of the body as it arrives; `None` at its proper end. Cancel-safe.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, Fault> {
-        let used = self.used;
-        self.response.chunk().await.map_err(|error| Fault::of(&error, |_| used))
+        match self {
+            Self::Wire(reply) => reply.chunk().await,
+            Self::Library(reply) => reply.chunk().await,
+        }
     }
 }
 
@@ -197,145 +232,12 @@ impl Fault {
     pub fn is_stale_reuse(&self) -> bool {
         self.used.reused && matches!(self.kind, FaultKind::Closed | FaultKind::Reset)
     }
-
-    fn of(error: &reqwest::Error, used: impl Fn(Option<SocketAddr>) -> Used) -> Self {
-        let mut facts = Facts::default();
-        let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
-        while let Some(inner) = cause {
-            facts.note(inner);
-            cause = inner.source();
-        }
-        let kind = if error.is_connect() || facts.saw(Sign::Connect) {
-            if error.is_timeout() {
-                FaultKind::ConnectTimeout
-            } else {
-                FaultKind::Connect(facts.connect_kind())
-            }
-        } else if facts.saw(Sign::Reset) {
-            FaultKind::Reset
-        } else if facts.saw(Sign::Closed) {
-            FaultKind::Closed
-        } else {
-            FaultKind::Http
-        };
-        Self { kind, message: one_line(&facts.deepest), used: used(facts.local) }
-    }
 }
 
-/// What a chain of causes says.
-#[derive(Debug, Default)]
-struct Facts {
-    signs: Vec<Sign>,
-    os: Option<i32>,
-    local: Option<SocketAddr>,
-    deepest: String,
-}
-
-/// One thing that a cause in the chain tells.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Sign {
-    Connect,
-    Dns,
-    Tls,
-    Refused,
-    Reset,
-    Closed,
-}
-
-impl Facts {
-    fn saw(&self, sign: Sign) -> bool {
-        self.signs.contains(&sign)
-    }
-
-    fn note(&mut self, error: &(dyn std::error::Error + 'static)) {
-        self.deepest = error.to_string();
-        // The resolver's error type is private; its text is all there is.
-        if self.deepest.starts_with("dns error") {
-            self.signs.push(Sign::Dns);
-        }
-        if error.is::<rustls::Error>() {
-            self.signs.push(Sign::Tls);
-        }
-        if let Some(legacy) = error.downcast_ref::<hyper_util::client::legacy::Error>() {
-            if legacy.is_connect() {
-                self.signs.push(Sign::Connect);
-            }
-            if let Some(connected) = legacy.connect_info() {
-                let mut extras = http::Extensions::new();
-                connected.get_extras(&mut extras);
-                self.local = extras.get::<HttpInfo>().map(HttpInfo::local_addr);
-            }
-        }
-        if let Some(hyper) = error.downcast_ref::<hyper::Error>()
-            && (hyper.is_incomplete_message() || hyper.is_canceled())
-        {
-            self.signs.push(Sign::Closed);
-        }
-        if let Some(io) = error.downcast_ref::<std::io::Error>() {
-            self.note_io(io);
-        }
-    }
-
-    fn note_io(&mut self, io: &std::io::Error) {
-        use std::io::ErrorKind as Kind;
-        self.os = self.os.or(io.raw_os_error());
-        let sign = match io.kind() {
-            Kind::ConnectionRefused => Some(Sign::Refused),
-            Kind::ConnectionReset | Kind::ConnectionAborted | Kind::BrokenPipe => Some(Sign::Reset),
-            Kind::UnexpectedEof => Some(Sign::Closed),
-            _ => None,
-        };
-        self.signs.extend(sign);
-        // An io::Error hides what it wraps from its chain of sources.
-        if let Some(inner) = io.get_ref() {
-            self.note(inner);
-        }
-    }
-
-    fn connect_kind(&self) -> &'static str {
-        // EMFILE and ENFILE, then EADDRNOTAVAIL, as Linux and the BSDs number them.
-        match self.os {
-            Some(23 | 24) => "fd_limit",
-            Some(49 | 99) => "no_local_port",
-            _ if self.saw(Sign::Dns) => "dns",
-            _ if self.saw(Sign::Refused) => "refused",
-            _ if self.saw(Sign::Tls) => "tls",
-            _ if self.saw(Sign::Reset) || self.saw(Sign::Closed) => "reset",
-            _ => "other",
-        }
-    }
-}
-
-/// The innermost cause, which says most.
-fn deepest(error: &reqwest::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text = inner.to_string();
-        cause = inner.source();
-    }
-    text
-}
+/// The address of the near end, for telling connections apart.
+type Local = Option<SocketAddr>;
 
 /// `text` without line ends.
 fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn system_errors_of_this_machine_are_told_from_the_servers() {
-        for (code, kind) in [(24, "fd_limit"), (99, "no_local_port"), (113, "other")] {
-            let mut facts = Facts::default();
-            facts.note(&std::io::Error::from_raw_os_error(code));
-            assert_eq!(facts.connect_kind(), kind);
-        }
-        let mut facts = Facts::default();
-        let alert = rustls::Error::General("no".into());
-        facts.note(&std::io::Error::new(std::io::ErrorKind::InvalidData, alert));
-        assert_eq!(facts.connect_kind(), "tls");
-    }
 }

@@ -5,6 +5,7 @@
 //! report that was asked for, everything else goes to standard error.
 
 pub(crate) mod builtin;
+pub mod calibrate;
 pub mod compare;
 pub mod completions;
 pub mod dataset;

@@ -4,6 +4,7 @@ use std::io::IsTerminal;
 use std::path::Path;
 
 use crate::cli::{OutputFormat, ProgressArg, RunArgs};
+use crate::executor::machine;
 use crate::executor::progress::ProgressMode;
 use crate::executor::{self, RunError, RunOptions};
 use crate::metrics::baseline;
@@ -51,7 +52,9 @@ pub fn run(args: &RunArgs) -> anyhow::Result<u8> {
             ProgressArg::None => ProgressMode::None,
         },
         fail_fast: args.fail_fast,
+        warnings: super::calibrate::warnings(&loaded.plan),
     };
+    machine::raise_open_files();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let finished = match runtime.block_on(executor::run(&loaded.plan, &graph, options)) {
         Ok(finished) => finished,

@@ -9,6 +9,7 @@ use std::path::Path;
 use anyhow::Context as _;
 
 use crate::cli::{PlanInputs, SimulateArgs};
+use crate::executor::machine;
 use crate::plan::{Plan, SimulatorConfig, Target};
 use crate::simulator::Simulator;
 
@@ -38,6 +39,7 @@ pub fn run(args: &SimulateArgs) -> anyhow::Result<u8> {
             }
         }
     };
+    machine::raise_open_files();
     let bind = SocketAddr::from((Ipv4Addr::LOCALHOST, args.port));
     match serve(config, bind, args.truth.as_deref()) {
         Ok(Ended::Asked) => Ok(super::PASS),

@@ -216,8 +216,7 @@ fn misrun(mut plan: Plan, graph: &Graph, case: &TestCase) -> anyhow::Result<Vec<
     let results = std::env::temp_dir().join(format!("runner-test-{}", std::process::id()));
     plan.results.clone_from(&results);
     plan.sinks.clear();
-    let options =
-        RunOptions { arguments: Vec::new(), progress: ProgressMode::None, fail_fast: false };
+    let options = RunOptions { progress: ProgressMode::None, ..RunOptions::default() };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let finished = runtime.block_on(executor::run(&plan, graph, options));
     runtime.shutdown_background();

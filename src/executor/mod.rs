@@ -5,8 +5,10 @@
 //! then is the first request sent. Invariant: nothing is sent when any of these fails, and the
 //! directory is finished whatever happens after.
 
+pub mod calibration;
 mod connect;
 mod guard;
+pub mod machine;
 pub mod manifest;
 pub mod progress;
 pub mod rebuild;
@@ -36,7 +38,7 @@ use signals::Signals;
 use walk::Walk;
 
 /// What the command line adds to the plan.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct RunOptions {
     /// The command line, redacted, for the manifest.
     pub arguments: Vec<String>,
@@ -44,6 +46,8 @@ pub struct RunOptions {
     pub progress: ProgressMode,
     /// Skip what is left when a stage does not complete or fails a check.
     pub fail_fast: bool,
+    /// What the reader of the numbers should know beforehand; goes into the notes.
+    pub warnings: Vec<String>,
 }
 
 /// A run that got past preflight.
@@ -112,7 +116,8 @@ pub async fn run(plan: &Plan, graph: &Graph, options: RunOptions) -> Result<Fini
 
     let simulated = connections.any_simulated();
     let run_line = run_line(plan, &directory, simulated, started_at);
-    let warnings = connections.warnings();
+    let mut warnings = options.warnings;
+    warnings.extend(connections.warnings());
     for warning in &warnings {
         eprintln!("warning: {warning}");
     }

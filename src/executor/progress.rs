@@ -11,7 +11,7 @@ pub mod screen;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -24,7 +24,7 @@ use crate::report::escape::printable;
 use crate::stage::{SETTLE, SETTLE_SUFFIX};
 
 /// How progress is shown on standard error.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum ProgressMode {
     /// A moving view of the stages that run.
     Bar,
@@ -36,6 +36,7 @@ pub enum ProgressMode {
     /// One line when a stage ends.
     Plain,
     /// Nothing.
+    #[default]
     None,
 }
 
@@ -47,8 +48,13 @@ pub struct Progress {
     /// The bars of the stages that run, by name.
     bars: BTreeMap<String, ProgressBar>,
     all: MultiProgress,
+    /// When the bars were last moved.
+    shown: Instant,
     _screen: Option<FullScreen>,
 }
+
+/// Time between two states of the line.
+const REFRESH: Duration = Duration::from_millis(50);
 
 impl Progress {
     /// Nothing has run yet.
@@ -70,6 +76,7 @@ impl Progress {
             board,
             bars: BTreeMap::new(),
             all: MultiProgress::with_draw_target(ProgressDrawTarget::stderr()),
+            shown: Instant::now(),
             _screen: screen,
         }
     }
@@ -110,8 +117,13 @@ impl Progress {
         }
     }
 
-    /// Brings the bars of all stages that run up to date.
-    fn refresh(&self, board: &Board) {
+    /// Brings the bars of all stages that run up to date, some times a second: figures take longer
+    /// to make than records to come.
+    fn refresh(&mut self, board: &Board) {
+        if self.shown.elapsed() < REFRESH {
+            return;
+        }
+        self.shown = Instant::now();
         for stage in board.stages.iter().rev().filter(|stage| stage.end.is_none()) {
             if let Some(bar) = self.bars.get(&stage.name()) {
                 bar.set_position(stage.done);

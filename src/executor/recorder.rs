@@ -5,20 +5,23 @@
 //! summary counts; a sink that fails or hangs never holds up the log; a log that can't be written
 //! ends the run.
 //!
-//! Lines are written out whenever the queue is empty, and at the latest every 64 KiB, so the death
-//! of the process loses only lines that were still in the queue. `fdatasync` follows within a
+//! Lines are written out some milliseconds after they came, and at the latest every 64 KiB, so the
+//! death of the process loses only lines that were still in the queue. `fdatasync` follows within a
 //! second, at the end of each stage and at the end. The runtime in the thread has no I/O and no
 //! workers: it is there for the one wait with a deadline that a channel of tokio's needs.
 
+mod meter;
 mod outlet;
 mod writer;
 
 use std::path::Path;
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
 
+use self::meter::Meter;
 use self::outlet::Outlet;
 pub use self::outlet::SinkFailure;
 use self::writer::LogWriter;
@@ -28,7 +31,10 @@ use crate::record::{Line, Parcel, RecordReceiver, RecordSender, RunLine};
 use crate::sink::OpenSink;
 
 /// Lines that may wait for the recorder; some megabytes.
-const QUEUE: usize = 4096;
+const QUEUE: usize = 8192;
+/// Once it has written, the recorder lets lines gather for so long: being woken for each of them
+/// would cost the senders more than the line itself.
+const GATHER: Duration = Duration::from_millis(2);
 
 /// Why nothing can be recorded.
 #[derive(Debug, thiserror::Error)]
@@ -89,6 +95,7 @@ impl Recorder {
             outlet: Outlet::start(sinks)?,
             observer: Box::new(observer),
             log_failed: log_failed.clone(),
+            meter: Meter::default(),
         };
         desk.take(Line::Run(run));
         desk.settle();
@@ -144,6 +151,7 @@ struct Desk {
     outlet: Outlet,
     observer: Box<dyn FnMut(Event<'_>) + Send>,
     log_failed: CancellationToken,
+    meter: Meter,
 }
 
 impl Desk {
@@ -153,7 +161,12 @@ impl Desk {
             tokio::select! {
                 biased;
                 parcel = lines.recv() => match parcel {
-                    Some(parcel) => self.take_all(parcel, &mut lines),
+                    Some(parcel) => {
+                        self.take_all(parcel, &mut lines);
+                        if lines.is_empty() && !closing.is_cancelled() {
+                            tokio::time::sleep(GATHER).await;
+                        }
+                    }
                     None => break,
                 },
                 () = async { sleep_until(sync_due.unwrap_or_else(std::time::Instant::now).into()).await },
@@ -187,7 +200,8 @@ impl Desk {
         self.watch_log();
     }
 
-    fn take(&mut self, line: Line) {
+    fn take(&mut self, mut line: Line) {
+        self.meter.read(&mut line);
         let seq = self.log.push(&line);
         if matches!(line, Line::StageEnd(_)) {
             // Whoever hears that a stage is over may look into the log.

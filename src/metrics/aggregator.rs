@@ -4,7 +4,6 @@
 //! each stage's summary as it ends, and the run's. Invariant: it reads nothing but lines and the
 //! [`RunEnd`], so a summary rebuilt from the log equals the one made while the run went on.
 
-use super::distribution::percentile;
 use super::gate;
 use super::quantity;
 use super::saturation;
@@ -12,7 +11,7 @@ use super::search;
 use super::summary::{RunEnd, RunSummary, SUMMARY_VERSION, StageSummary, Summary};
 use super::tally::{Measured, StageTally};
 use super::verdict;
-use crate::plan::Threshold;
+use crate::plan::{Aggregate, Threshold};
 use crate::record::{Line, RECORD_VERSION, RunLine, ServerLine, StageEnd};
 
 /// Requests sent later than this after they were due (99th percentile, in milliseconds) mean that
@@ -142,7 +141,7 @@ impl Aggregator {
         Summary { schema_version: SUMMARY_VERSION, run, stages, saturation, searches, verdict }
     }
 
-    /// The exact percentile `percent` (0 to 100) of a metric of a stage that is over.
+    /// The percentile `percent` (0 to 100) of a metric of a stage that is over.
     pub fn percentile(&self, stage: &StageSummary, metric: &str, percent: f64) -> Option<f64> {
         let bits = stage.rung.map(f64::to_bits);
         let is_it = |measured: &&Measured| {
@@ -151,7 +150,7 @@ impl Aggregator {
             summary.id == stage.id && summary.cell == stage.cell && rung == bits
         };
         let measured = self.slots.iter().rev().filter_map(Slot::measured).find(is_it)?;
-        percentile(measured.samples(metric), percent)
+        measured.samples(metric)?.aggregate(Aggregate::Percentile(percent))
     }
 
     /// Every reason not to trust the numbers.

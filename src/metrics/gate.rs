@@ -9,8 +9,8 @@ use std::fmt::Write;
 use serde_json::Value;
 
 use super::catalogue::{self, Source};
-use super::distribution;
 use super::quantity::{plural, show, show_apart};
+use super::samples::Samples;
 use super::summary::{StageSummary, ThresholdResult};
 use super::tally::Measured;
 use crate::plan::metric::{self, METRICS};
@@ -247,8 +247,13 @@ fn figure(of: &MetricRef, own: &Measured, earlier: &[&Measured]) -> Result<Figur
             let samples = stage.samples(&of.metric);
             let aggregate =
                 of.aggregate.ok_or_else(|| format!("{} needs an aggregate", of.metric))?;
-            let value = distribution::aggregate(samples, aggregate).ok_or_else(empty)?;
-            Ok(Figure { value, samples: samples.len() as u64 })
+            let counted = samples.map_or(0, Samples::len);
+            let value = match (samples, aggregate) {
+                (Some(samples), _) => samples.aggregate(aggregate),
+                (None, Aggregate::Count) => Some(0.0),
+                (None, _) => None,
+            };
+            Ok(Figure { value: value.ok_or_else(empty)?, samples: counted })
         }
         Some(Source::Stage(take)) => {
             let value = take(&stage.summary).ok_or_else(empty)?;

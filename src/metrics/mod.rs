@@ -8,6 +8,7 @@
 //! | [`record_log`] | [`Line`](crate::record::Line) ↔ bytes of `records-*.jsonl` |
 //! | [`catalogue`] | record → samples of each metric |
 //! | [`distribution`] | samples → exact statistics |
+//! | [`samples`] | any number of samples → statistics in bounded memory |
 //! | [`bootstrap`] | samples → how sure their median is |
 //! | [`histogram`] | samples → live quantiles in constant memory |
 //! | [`cache_verdict`] | token counts → cold, warm, mixed, unknown |
@@ -45,6 +46,7 @@ pub mod prometheus;
 pub mod pulse;
 pub mod quantity;
 pub mod record_log;
+pub mod samples;
 pub mod saturation;
 pub mod schema;
 pub mod search;

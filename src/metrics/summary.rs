@@ -151,6 +151,9 @@ pub struct StageSummary {
     /// What it showed as a probe of a search.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probe: Option<ProbeSummary>,
+    /// What the client itself did and took.
+    #[serde(default)]
+    pub client: ClientSummary,
     /// What the server's prefix cache did.
     pub cache: CacheSummary,
     /// Failed requests by class.
@@ -215,7 +218,8 @@ impl StageSummary {
     }
 }
 
-/// Exact statistics of a distribution. Percentiles interpolate linearly between the closest ranks
+/// Statistics of a distribution. They are exact, but for percentiles of more than 16,384 samples,
+/// which may be off by a thousandth of themselves. Percentiles interpolate linearly between the closest ranks
 /// (Hyndman and Fan's type 7, numpy's default).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Distribution {
@@ -263,6 +267,26 @@ pub struct Goodput {
     pub per_second: Option<f64>,
     /// Their share of the requests planned.
     pub share: Option<f64>,
+}
+
+/// What the client did for a stage and what it took: numbers about us, not about the server.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct ClientSummary {
+    /// CPU time of this process on all cores, in seconds, where the system says. The embedded
+    /// simulator's is in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_s: Option<f64>,
+    /// `cpu_s` over the stage's wall time: 1 is one core busy all the time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_share: Option<f64>,
+    /// Requests that a connection was made for.
+    pub connections_opened: u64,
+    /// Requests that went over a connection that was open already.
+    pub connections_reused: u64,
+    /// Bytes of all answers' bodies.
+    pub bytes_in: u64,
+    /// Token-bearing events of all answers.
+    pub token_events: u64,
 }
 
 /// How the load of a stage (or rung) fared.

@@ -8,11 +8,11 @@ use std::collections::{BTreeMap, HashSet};
 use super::cache_verdict::{cached_tokens, combine, verdict};
 use super::catalogue::{self, Source};
 use super::contamination::{self, ContaminationTally};
-use super::distribution::distribution;
 use super::goodput::Limits;
+use super::samples::Samples;
 use super::server::ServerTally;
 use super::stretch::{Stretch, Worst};
-use super::summary::{CacheSummary, Counts, LoadSummary, StageSummary, Throughput};
+use super::summary::{CacheSummary, ClientSummary, Counts, LoadSummary, StageSummary, Throughput};
 use crate::plan::Threshold;
 use crate::plan::metric::{METRICS, Metric};
 use crate::record::{
@@ -28,17 +28,16 @@ const SAMPLE_CHARS: usize = 200;
 pub struct Measured {
     /// What `summary.json` says of it.
     pub summary: StageSummary,
-    samples: Vec<(&'static str, Vec<f64>)>,
+    samples: Vec<(&'static str, Samples)>,
     /// What checks with `over:` met at worst.
     worst: Vec<(Threshold, Option<Worst>)>,
     began_ns: u64,
 }
 
 impl Measured {
-    /// The sorted samples of a metric; empty for a metric without any.
-    pub fn samples(&self, metric: &str) -> &[f64] {
-        let found = self.samples.iter().find(|(name, _)| *name == metric);
-        found.map_or(&[], |(_, samples)| samples)
+    /// The samples of a metric; `None` for one that has no samples of its own.
+    pub fn samples(&self, metric: &str) -> Option<&Samples> {
+        self.samples.iter().find(|(name, _)| *name == metric).map(|(_, samples)| samples)
     }
 
     /// The worst stretch that a check with `over:` met.
@@ -75,14 +74,17 @@ pub struct StageTally {
     sent: Option<(u64, u64)>,
     answered: Option<(u64, u64)>,
     limits: Limits,
+    client: ClientSummary,
     faults: Vec<String>,
+    /// Empty between records.
+    scratch: Vec<f64>,
 }
 
 #[derive(Debug, Clone)]
 struct Column {
     metric: &'static Metric,
     source: Source,
-    samples: Vec<f64>,
+    samples: Samples,
 }
 
 impl StageTally {
@@ -90,7 +92,7 @@ impl StageTally {
     pub fn new(start: StageStart) -> Self {
         let columns = METRICS.iter().filter(|metric| metric.distribution).filter_map(|metric| {
             let source = catalogue::source(metric.name)?;
-            Some(Column { metric, source, samples: Vec::new() })
+            Some(Column { metric, source, samples: Samples::default() })
         });
         Self {
             counts: Counts { planned: start.planned, ..Counts::default() },
@@ -117,7 +119,9 @@ impl StageTally {
             due: None,
             sent: None,
             answered: None,
+            client: ClientSummary::default(),
             faults: Vec::new(),
+            scratch: Vec::new(),
         }
     }
 
@@ -147,6 +151,10 @@ impl StageTally {
         self.last_ns = self.last_ns.max(record.end_ns.or(record.due_ns).unwrap_or(0));
         widen(&mut self.due, record.due_ns);
         widen(&mut self.sent, record.sent_ns);
+        self.client.connections_opened += u64::from(record.connected_ns.is_some());
+        self.client.connections_reused += u64::from(record.connection.reused);
+        self.client.bytes_in += record.bytes_in;
+        self.client.token_events += record.token_ns.len() as u64;
         match record.outcome {
             OutcomeKind::Ok => {
                 self.succeeded(record);
@@ -169,7 +177,10 @@ impl StageTally {
         for column in &mut self.columns {
             match column.source {
                 Source::Request(take) => column.samples.extend(take(record)),
-                Source::Pooled(take) => take(record, &mut column.samples),
+                Source::Pooled(take) => {
+                    take(record, &mut self.scratch);
+                    column.samples.extend(self.scratch.drain(..));
+                }
                 Source::Stage(_) | Source::Verdict => {}
             }
         }
@@ -205,9 +216,12 @@ impl StageTally {
         let contamination = self.start.expects.map_or_else(Vec::new, |claim| {
             self.contamination.found(claim, &self.server, all_answered)
         });
+        let cpu_s = end.and_then(|end| end.cpu_ns).map(|ns| ns as f64 / 1e9);
+        let cpu_share = cpu_s.filter(|_| duration_s > 0.0).map(|cpu| cpu / duration_s);
+        let client = ClientSummary { cpu_s, cpu_share, ..self.client };
         let samples: Vec<_> = self.columns.into_iter().map(Column::sorted).collect();
         let metrics = samples.iter().filter_map(|(metric, samples)| {
-            Some((metric.name.to_owned(), distribution(samples, metric.unit)?))
+            Some((metric.name.to_owned(), samples.distribution(metric.unit)?))
         });
         let summary = StageSummary {
             goodput: self.limits.goodput(
@@ -238,6 +252,7 @@ impl StageTally {
             counts: self.counts,
             duration_s,
             throughput,
+            client,
             cache,
             errors: self.errors,
             error_samples: self.error_samples,
@@ -368,16 +383,16 @@ impl StageTally {
 }
 
 impl Column {
-    fn sorted(mut self) -> (&'static Metric, Vec<f64>) {
-        self.samples.sort_unstable_by(f64::total_cmp);
+    fn sorted(mut self) -> (&'static Metric, Samples) {
+        self.samples.finish();
         (self.metric, self.samples)
     }
 }
 
-/// The 99th percentile of the lag among sorted samples.
-fn lag_p99(samples: &[(&'static Metric, Vec<f64>)]) -> Option<f64> {
+/// The 99th percentile of the lag among finished samples.
+fn lag_p99(samples: &[(&'static Metric, Samples)]) -> Option<f64> {
     let (metric, lags) = samples.iter().find(|(metric, _)| metric.name == "schedule_lag")?;
-    distribution(lags, metric.unit).map(|lag| lag.p99)
+    lags.distribution(metric.unit).map(|lag| lag.p99)
 }
 
 /// Widens a span of time so that it holds `at`.
@@ -498,6 +513,7 @@ pub(crate) mod fixture {
             reason,
             planned: None,
             aborted: false,
+            cpu_ns: None,
             at_ns: ms(2100),
         }
     }

@@ -301,6 +301,7 @@ impl<'a> Phase<'a> {
             reason: outcome.reason.clone(),
             planned,
             aborted,
+            cpu_ns: None,
             at_ns,
         };
         self.context.records.send(Line::StageEnd(line)).await;

@@ -297,6 +297,7 @@ fn end_line(context: &StageContext<'_>, outcome: &StageOutcome) -> StageEnd {
         reason: outcome.reason.clone(),
         planned: None,
         aborted: false,
+        cpu_ns: None,
         at_ns: context.clock.now_ns(),
     }
 }

@@ -2,6 +2,7 @@
 //! outside, over real files and real sockets.
 
 mod bad_plans;
+mod calibrate;
 mod ci;
 mod client;
 mod command_line;

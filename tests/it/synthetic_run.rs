@@ -115,6 +115,7 @@ impl Run<'_> {
             reason: None,
             planned: None,
             aborted: false,
+            cpu_ns: None,
             at_ns: self.now,
         }));
         self.now += 40 * MS;

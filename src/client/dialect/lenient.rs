@@ -70,6 +70,23 @@ impl<'de, T: de::DeserializeOwned> Deserialize<'de> for Lenient<T> {
     }
 }
 
+/// The same for what few events have: it takes no room in those that have it not. An event's
+/// struct is moved several times while it is read.
+#[derive(Debug)]
+pub(super) struct Rare<T>(pub Option<Box<T>>);
+
+impl<T> Default for Rare<T> {
+    fn default() -> Self {
+        Self(None)
+    }
+}
+
+impl<'de, T: de::DeserializeOwned> Deserialize<'de> for Rare<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self(Lenient::deserialize(deserializer)?.0.map(Box::new)))
+    }
+}
+
 /// A list that is empty when it is null.
 #[derive(Debug)]
 pub(super) struct List<T>(pub Vec<T>);

@@ -108,13 +108,26 @@ struct Memory {
 }
 
 impl Deltas {
-    /// Empties it for the next event of the same answer: buffers and memory stay.
+    /// Empties it for the next event of the same answer: buffers, memory and the model's name, which
+    /// every event repeats, stay.
     pub fn clear(&mut self) {
-        let last = std::mem::take(self);
-        let (mut content, mut reasoning, memory) = (last.content, last.reasoning, last.memory);
+        let Self {
+            content,
+            reasoning,
+            finish_reason,
+            usage,
+            timings,
+            model: _,
+            done,
+            error,
+            cached,
+            memory: _,
+        } = self;
         content.clear();
         reasoning.clear();
-        *self = Self { content, reasoning, memory, ..Self::default() };
+        (*finish_reason, *error) = (None, None);
+        (*usage, *timings) = (None, None);
+        (*done, *cached) = (false, None);
     }
 }
 

@@ -8,7 +8,7 @@ use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 
-use super::lenient::{Lenient, List, Said, Text, fault, object, said};
+use super::lenient::{List, Rare, Said, Text, fault, object, said};
 use super::openai_usage::WireUsage;
 use super::{DecodeError, Deltas, Dialect, HttpRequest, Place};
 use crate::record::ServerTimings;
@@ -41,7 +41,7 @@ impl Dialect for OpenaiChat {
     fn decode_body(&self, body: &[u8], out: &mut Deltas) -> Result<(), DecodeError> {
         out.clear();
         let chunk: Chunk<'_> = object(body)?;
-        chunk.read(out, |choice| choice.message);
+        chunk.read(out, |choice| choice.message.map(|message| *message));
         out.done = true;
         Ok(())
     }
@@ -118,25 +118,25 @@ struct Chunk<'a> {
     #[serde(default, borrow)]
     choices: List<Choice<'a>>,
     #[serde(default)]
-    usage: Lenient<WireUsage>,
+    usage: Rare<WireUsage>,
     #[serde(default)]
-    x_groq: Lenient<Groq>,
+    x_groq: Rare<Groq>,
     #[serde(default)]
-    timings: Lenient<ServerTimings>,
+    timings: Rare<ServerTimings>,
     #[serde(default, borrow)]
     model: Text<'a>,
     #[serde(default)]
-    error: Option<Value>,
+    error: Option<Box<Value>>,
     #[serde(default, borrow)]
     object: Text<'a>,
     #[serde(default)]
-    message: Option<Value>,
+    message: Option<Box<Value>>,
 }
 
 /// Where Groq streams its usage.
 #[derive(Deserialize)]
 struct Groq {
-    usage: Option<WireUsage>,
+    usage: Option<Box<WireUsage>>,
 }
 
 #[derive(Deserialize)]
@@ -144,7 +144,7 @@ struct Choice<'a> {
     #[serde(default, borrow)]
     delta: Option<Delta<'a>>,
     #[serde(default, borrow)]
-    message: Option<Delta<'a>>,
+    message: Option<Box<Delta<'a>>>,
     #[serde(default, borrow)]
     finish_reason: Text<'a>,
 }
@@ -164,7 +164,7 @@ struct Delta<'a> {
     #[serde(default, borrow)]
     tool_calls: List<ToolCall<'a>>,
     #[serde(default, borrow)]
-    function_call: Option<Function<'a>>,
+    function_call: Option<Box<Function<'a>>>,
 }
 
 #[derive(Deserialize)]
@@ -191,12 +191,12 @@ impl Function<'_> {
 impl<'a> Chunk<'a> {
     fn read(self, out: &mut Deltas, part: impl Fn(Choice<'a>) -> Option<Delta<'a>>) {
         out.error = self.error_message();
-        if !self.model.0.is_empty() {
+        if !self.model.0.is_empty() && out.model.as_deref() != Some(&*self.model.0) {
             out.model = Some(self.model.0.into_owned());
         }
         let usage = self.usage.0.or(self.x_groq.0.and_then(|groq| groq.usage));
-        out.usage = usage.as_ref().and_then(WireUsage::read);
-        out.timings = self.timings.0.or_else(|| usage.as_ref()?.timings());
+        out.usage = usage.as_ref().and_then(|usage| usage.read());
+        out.timings = self.timings.0.map(|it| *it).or_else(|| usage.as_ref()?.timings());
         for mut choice in self.choices.0 {
             if !choice.finish_reason.0.is_empty() {
                 out.finish_reason = Some(std::mem::take(&mut choice.finish_reason.0).into_owned());
@@ -209,7 +209,7 @@ impl<'a> Chunk<'a> {
 
     /// `{"error": …}` as nearly all servers spell it, or `{"object": "error", "message": …}`.
     fn error_message(&self) -> Option<String> {
-        fault(self.error.as_ref()).or_else(|| {
+        fault(self.error.as_deref()).or_else(|| {
             let message = self.message.as_ref()?;
             (self.object.0 == "error").then(|| super::error_text(message))
         })
@@ -226,7 +226,7 @@ impl Delta<'_> {
             out.reasoning.push_str(&text.0);
         }
         let calls = self.tool_calls.0.iter().filter_map(|call| call.function.as_ref());
-        for function in calls.chain(self.function_call.as_ref()) {
+        for function in calls.chain(self.function_call.as_deref()) {
             function.read(out);
         }
     }

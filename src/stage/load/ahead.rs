@@ -1,14 +1,15 @@
 //! Requests made ready before they are due.
 //!
 //! In: a workload. Out: its requests in order of their index, rendered, counted and serialised by a
-//! thread of its own. Invariants: at most [`AHEAD`] of them wait, however long the stage is; from
-//! when they were waited for until this is dropped, the server is asked for no counts, so that
-//! nothing but the stage's requests goes there while they are measured.
+//! thread of its own. Invariants: at most [`AHEAD`] batches of them wait, however long the stage
+//! is; from when they were waited for until this is dropped, the server is asked for no counts, so
+//! that nothing but the stage's requests goes there while they are measured.
 
 use std::io;
 use std::sync::Arc;
-use std::thread;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
+use std::{thread, vec};
 
 use tokio::sync::mpsc::{self, Receiver};
 
@@ -17,8 +18,12 @@ use crate::stage::tokens::input_counts;
 use crate::workload::Workload;
 use crate::workload::tokenizer::Tokenizer;
 
-/// Most requests that wait ready.
+/// Most batches that wait ready, and requests that are ready before the first is due.
 const AHEAD: usize = 128;
+/// Requests that are handed over at a time: waking a thread costs more than making a short request.
+const BATCH: usize = 16;
+/// A batch is handed over at the latest when this long was spent on it.
+const BATCH_TIME: Duration = Duration::from_millis(1);
 
 /// Longest wait for them to be ready before the first is due.
 const FILL_LIMIT: Duration = Duration::from_secs(20);
@@ -26,9 +31,16 @@ const FILL_LIMIT: Duration = Duration::from_secs(20);
 /// Longest that the server is asked to count prompts before that; the rest go by their estimate.
 const SURVEY_LIMIT: Duration = Duration::from_secs(60);
 
+/// A request, or why it can't be made.
+type Made = Result<Ready, String>;
+
 /// The requests that are ready.
 pub(in crate::stage) struct Ahead {
-    ready: Receiver<Result<Ready, String>>,
+    batches: Receiver<Vec<Made>>,
+    /// What is left of the batch that was begun.
+    ready: vec::IntoIter<Made>,
+    /// How many were made so far.
+    made: Arc<AtomicUsize>,
     tokenizer: Arc<Tokenizer>,
     limit: Duration,
 }
@@ -55,7 +67,9 @@ impl Ahead {
         count: Option<u64>,
         survey: u64,
     ) -> io::Result<Self> {
-        let (sender, ready) = mpsc::channel(AHEAD);
+        let (sender, batches) = mpsc::channel(AHEAD);
+        let made = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&made);
         let post = post.clone();
         let survey = if matches!(*tokenizer, Tokenizer::Server(_)) { survey } else { 0 };
         let limit = FILL_LIMIT + if survey > 0 { SURVEY_LIMIT } else { Duration::ZERO };
@@ -70,22 +84,35 @@ impl Ahead {
                     break;
                 }
             }
-            for index in 0..count.unwrap_or(u64::MAX) {
-                let made = post.prepare(&workload, &counter, index);
-                let made = made.map_err(|error| error.to_string());
-                let is_last = made.is_err();
-                if sender.blocking_send(made).is_err() || is_last {
+            let mut indexes = 0..count.unwrap_or(u64::MAX);
+            loop {
+                let mut batch = Vec::with_capacity(BATCH);
+                let mut failed = false;
+                let began = Instant::now();
+                for index in indexes.by_ref().take(BATCH) {
+                    let made = post.prepare(&workload, &counter, index);
+                    failed = made.is_err();
+                    batch.push(made.map_err(|error| error.to_string()));
+                    if failed || began.elapsed() >= BATCH_TIME {
+                        break;
+                    }
+                }
+                counted.fetch_add(batch.len(), Ordering::Relaxed);
+                if batch.is_empty() || sender.blocking_send(batch).is_err() || failed {
                     return;
                 }
             }
         })?;
-        Ok(Self { ready, tokenizer, limit })
+        Ok(Self { batches, ready: Vec::new().into_iter(), made, tokenizer, limit })
     }
 
-    /// Waits until as many are ready as may wait, or all; then the server is asked no more.
+    /// Waits until [`AHEAD`] are ready, or all; then the server is asked no more.
     pub(in crate::stage) async fn fill(&mut self) {
         let began = Instant::now();
-        while self.ready.len() < AHEAD && !self.ready.is_closed() && began.elapsed() < self.limit {
+        while self.made.load(Ordering::Relaxed) < AHEAD
+            && !self.batches.is_closed()
+            && began.elapsed() < self.limit
+        {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         self.tokenizer.rest(true);
@@ -93,7 +120,10 @@ impl Ahead {
 
     /// The next one; `None` after the last, an error when it can't be made.
     pub(in crate::stage) async fn next(&mut self) -> Option<Result<Ready, String>> {
-        self.ready.recv().await
+        if self.ready.len() == 0 {
+            self.ready = self.batches.recv().await?.into_iter();
+        }
+        self.ready.next()
     }
 }
 

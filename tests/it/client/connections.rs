@@ -63,13 +63,16 @@ async fn a_connection_seen_to_close_while_idle_is_replaced_openly() {
     assert!(next.connected_ns.is_some());
 }
 
-/// The HTTP crate sends a request again, unasked, when it finds the connection closed before it
-/// wrote any of it. That is seen, because the new connection is begun late.
+/// The HTTP crate, which serves TLS and proxies, sends a request again, unasked, when it finds the
+/// connection closed before it wrote any of it. That is seen, because the new connection is begun
+/// late.
 #[tokio::test]
 async fn a_hidden_resend_is_flagged_and_shows_its_new_connection() {
     let pause = Step::Wait(SHORT / 2);
     let server = FaultyServer::script([whole(), vec![pause]].concat());
-    let client = client(&endpoint(&server.url()));
+    let mut proxied = endpoint(&url::Url::parse("http://model.invalid/v1").unwrap());
+    proxied.proxy = Some(format!("http://{}", server.address()));
+    let client = client(&proxied);
     assert_eq!(class(&send(&client).await), "ok");
     // The server closes while this thread, which also runs the connection's task, is blocked. A
     // timer that is over wakes us in the same turn that wakes the connection, and we come first:
@@ -160,6 +163,33 @@ async fn a_connection_that_is_never_made_is_timeout_connect() {
 async fn a_name_that_does_not_resolve_is_dns() {
     let url = url::Url::parse("http://no-such-host.invalid/v1").unwrap();
     assert_eq!(class(&exchange(&endpoint(&url)).await), "connect.dns");
+}
+
+#[tokio::test]
+async fn a_host_with_addresses_of_two_families_is_reached_over_the_one_that_works() {
+    let server = FaultyServer::script(whole());
+    let url = url::Url::parse(&format!("http://localhost:{}/v1", server.address().port()));
+    let it = exchange(&endpoint(&url.unwrap())).await;
+    assert_eq!((class(&it).as_str(), it.reused), ("ok", false));
+    assert!(server.requests()[0].contains("host: localhost:"));
+}
+
+/// A server that refuses a prompt before all of it has come, and reads no more.
+#[tokio::test]
+async fn an_answer_that_comes_before_the_request_is_written_is_read() {
+    let refusal = answer(413, "Connection: close\r\n", "{\"error\":\"too long\"}");
+    let server = FaultyServer::serve(move |_, mut stream, _, _| {
+        let mut start = [0; 1024];
+        let _some = std::io::Read::read(&mut stream, &mut start);
+        let _sent = std::io::Write::write_all(&mut stream, &refusal);
+        std::thread::sleep(SHORT);
+    });
+    let mut long = request(true);
+    long.messages[0].content = "word ".repeat(4_000_000);
+    let client = client(&endpoint(&server.url()));
+    let prepared = client.prepare(&long, "m", "long");
+    let it = client.send(&prepared, &CancellationToken::new()).await;
+    assert_eq!((class(&it).as_str(), it.http_status), ("http.413", Some(413)));
 }
 
 // Row 81.

@@ -132,6 +132,7 @@ pub fn stage_end(id: &str, state: StageState, at: u64) -> Line {
         reason,
         planned: None,
         aborted: false,
+        cpu_ns: None,
         at_ns: ms(at),
     })
 }

@@ -1,0 +1,254 @@
+//! The samples of one metric in bounded memory.
+//!
+//! In: finite samples, none below zero. Out: the statistics of all of them. Invariants: up to
+//! [`EXACT`] samples every figure is exact; beyond, mean, deviation, minimum, maximum and count
+//! still are, and a percentile is off by at most [`RELATIVE_ERROR`] of itself; the same samples in
+//! the same order give the same figures.
+
+use super::distribution;
+use super::summary::Distribution;
+use crate::plan::Aggregate;
+
+/// Samples that are kept as they are: enough that nobody counts percentiles of them by hand, and
+/// 128 kB a metric at most.
+pub const EXACT: usize = 16_384;
+
+/// How far a percentile of more samples may be off, as a share of itself.
+pub const RELATIVE_ERROR: f64 = 1.0 / SUB_BUCKETS as f64;
+
+/// Twice the buckets of equal width between a power of two and the next.
+const SUB_BUCKETS: u64 = 1 << SUB_BITS;
+const SUB_BITS: u32 = 10;
+
+/// Samples in integers of this many parts: nanoseconds of milliseconds.
+const PARTS: f64 = 1e6;
+
+/// The samples so far.
+#[derive(Debug, Clone, Default)]
+pub struct Samples {
+    /// All of them, while they are few.
+    exact: Vec<f64>,
+    counts: Option<Box<Counts>>,
+}
+
+impl Samples {
+    /// Adds a sample; what is no number is none.
+    pub fn push(&mut self, sample: f64) {
+        if !sample.is_finite() {
+            return;
+        }
+        match &mut self.counts {
+            Some(counts) => counts.add(sample),
+            None if self.exact.len() < EXACT => self.exact.push(sample),
+            None => {
+                let mut counts = Box::<Counts>::default();
+                self.exact.drain(..).chain([sample]).for_each(|sample| counts.add(sample));
+                self.exact = Vec::new();
+                self.counts = Some(counts);
+            }
+        }
+    }
+
+    /// No more will come: puts them in order and gives back what room is left.
+    pub fn finish(&mut self) {
+        self.exact.sort_unstable_by(f64::total_cmp);
+        self.exact.shrink_to_fit();
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> u64 {
+        self.counts.as_ref().map_or(self.exact.len() as u64, |counts| counts.total)
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The statistics of all; `None` without samples. [`Samples::finish`] comes first.
+    pub fn distribution(&self, unit: &str) -> Option<Distribution> {
+        let Some(counts) = &self.counts else {
+            return distribution::distribution(&self.exact, unit);
+        };
+        Some(Distribution {
+            unit: unit.to_owned(),
+            count: counts.total,
+            mean: counts.mean,
+            std: counts.std(),
+            min: counts.min,
+            max: counts.max,
+            p50: counts.percentile(50.0),
+            p90: counts.percentile(90.0),
+            p95: counts.percentile(95.0),
+            p99: counts.percentile(99.0),
+        })
+    }
+
+    /// One aggregate; `None` without (enough) samples. [`Samples::finish`] comes first.
+    pub fn aggregate(&self, aggregate: Aggregate) -> Option<f64> {
+        let Some(counts) = &self.counts else {
+            return distribution::aggregate(&self.exact, aggregate);
+        };
+        Some(match aggregate {
+            Aggregate::Mean => counts.mean,
+            Aggregate::Std => counts.std()?,
+            Aggregate::Min => counts.min,
+            Aggregate::Max => counts.max,
+            Aggregate::Count => counts.total as f64,
+            Aggregate::Percentile(percent) => counts.percentile(percent),
+        })
+    }
+}
+
+impl Extend<f64> for Samples {
+    fn extend<T: IntoIterator<Item = f64>>(&mut self, samples: T) {
+        samples.into_iter().for_each(|sample| self.push(sample));
+    }
+}
+
+/// How many samples fell between which bounds, and their moments (Welford's recurrence).
+#[derive(Debug, Clone)]
+struct Counts {
+    buckets: Vec<u64>,
+    total: u64,
+    mean: f64,
+    squares: f64,
+    min: f64,
+    max: f64,
+}
+
+impl Default for Counts {
+    fn default() -> Self {
+        Self {
+            buckets: Vec::new(),
+            total: 0,
+            mean: 0.0,
+            squares: 0.0,
+            min: f64::INFINITY,
+            max: f64::NEG_INFINITY,
+        }
+    }
+}
+
+impl Counts {
+    fn add(&mut self, sample: f64) {
+        let bucket = bucket(sample);
+        if bucket >= self.buckets.len() {
+            self.buckets.resize(bucket + 1, 0);
+        }
+        self.buckets[bucket] += 1;
+        self.total += 1;
+        let step = sample - self.mean;
+        self.mean += step / self.total as f64;
+        self.squares += step * (sample - self.mean);
+        self.min = self.min.min(sample);
+        self.max = self.max.max(sample);
+    }
+
+    fn std(&self) -> Option<f64> {
+        (self.total > 1).then(|| (self.squares / (self.total - 1) as f64).sqrt())
+    }
+
+    /// As for exact samples, with each sample in the middle of its bucket.
+    fn percentile(&self, percent: f64) -> f64 {
+        let rank = (self.total.saturating_sub(1)) as f64 * (percent / 100.0).clamp(0.0, 1.0);
+        let below = self.at(rank.floor());
+        below + (self.at(rank.ceil()) - below) * rank.fract()
+    }
+
+    /// The sample at a rank, from 0.
+    fn at(&self, rank: f64) -> f64 {
+        let mut seen = 0;
+        for (bucket, count) in self.buckets.iter().enumerate() {
+            seen += count;
+            if seen as f64 > rank {
+                return middle(bucket).clamp(self.min, self.max);
+            }
+        }
+        self.max
+    }
+}
+
+/// The bucket of a sample: one for each number of parts below [`SUB_BUCKETS`], then half as many
+/// for every doubling.
+fn bucket(sample: f64) -> usize {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it saturates")]
+    let parts = (sample * PARTS).round() as u64;
+    let doublings = (parts | (SUB_BUCKETS - 1)).ilog2() + 1 - SUB_BITS;
+    let bucket = u64::from(doublings) * SUB_BUCKETS + (parts >> doublings);
+    usize::try_from(bucket).unwrap_or(usize::MAX)
+}
+
+/// The middle of a bucket.
+fn middle(bucket: usize) -> f64 {
+    let (doublings, sub) = (bucket as u64 / SUB_BUCKETS, bucket as u64 % SUB_BUCKETS);
+    let width = (1_u64 << doublings.min(63)) as f64;
+    (sub as f64 * width + (width - 1.0) / 2.0) / PARTS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Values from a microsecond to minutes, in no order.
+    fn many(count: u64) -> Vec<f64> {
+        (0..count)
+            .map(|number| {
+                let share = (number * 7_919 % count) as f64 / count as f64;
+                0.001 * 1e8_f64.powf(share)
+            })
+            .collect()
+    }
+
+    fn both(values: &[f64]) -> (Distribution, Distribution) {
+        let mut samples = Samples::default();
+        samples.extend(values.iter().copied());
+        samples.finish();
+        let mut sorted = values.to_vec();
+        sorted.sort_unstable_by(f64::total_cmp);
+        let exact = distribution::distribution(&sorted, "ms").expect("samples");
+        (samples.distribution("ms").expect("samples"), exact)
+    }
+
+    #[test]
+    fn few_samples_are_exact() {
+        let (ours, exact) = both(&many(EXACT as u64));
+        assert_eq!(ours, exact);
+    }
+
+    #[test]
+    fn percentiles_of_many_samples_are_off_by_less_than_promised() {
+        let (ours, exact) = both(&many(100_003));
+        assert_eq!((ours.count, ours.min, ours.max), (exact.count, exact.min, exact.max));
+        assert!((ours.mean / exact.mean - 1.0).abs() < 1e-9);
+        assert!((ours.std.expect("many") / exact.std.expect("many") - 1.0).abs() < 1e-9);
+        for (ours, exact) in [
+            (ours.p50, exact.p50),
+            (ours.p90, exact.p90),
+            (ours.p95, exact.p95),
+            (ours.p99, exact.p99),
+        ] {
+            assert!((ours / exact - 1.0).abs() <= 1.1 * RELATIVE_ERROR, "{ours} {exact}");
+        }
+    }
+
+    #[test]
+    fn equal_samples_have_equal_percentiles() {
+        let (ours, exact) = both(&vec![17.0; EXACT + 5]);
+        assert_eq!((ours.p50, ours.p99, ours.mean), (17.0, 17.0, 17.0));
+        assert_eq!(ours.count, exact.count);
+        let (zero, _) = both(&vec![0.0; EXACT + 5]);
+        assert_eq!((zero.p50, zero.max), (0.0, 0.0));
+    }
+
+    #[test]
+    fn memory_does_not_grow_with_the_number_of_samples() {
+        let mut samples = Samples::default();
+        samples.extend(many(200_000));
+        assert!(samples.exact.is_empty());
+        let counts = samples.counts.as_ref().expect("counted");
+        assert!(counts.buckets.len() < 40 * 1024, "{}", counts.buckets.len());
+        samples.extend([0.0, f64::MAX, f64::NAN]);
+        assert_eq!(samples.len(), 200_002);
+    }
+}
