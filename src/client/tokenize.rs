@@ -1,7 +1,7 @@
 //! The server's own tokenizer.
 //!
 //! In: text. Out: its number of tokens, without the special tokens that a chat template adds, or why
-//! there is none. Invariant: every question ends within [`LIMIT`].
+//! there is none. Invariant: every question ends within [`LIMIT`], and is put at most twice.
 
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::Client;
 use super::probe::{Server, ServerKind};
+use super::side_door::Cause;
 
 /// Longest question.
 pub const LIMIT: Duration = Duration::from_secs(10);
@@ -29,7 +30,13 @@ pub(super) async fn count(
     } else {
         json!({ "model": model, "prompt": text, "add_special_tokens": false })
     };
-    let answer = client.post(client.root_url("tokenize"), Some(&body), LIMIT).await;
+    let ask = || client.post(client.root_url("tokenize"), Some(&body), LIMIT);
+    let mut answer = ask().await;
+    // A server may close an idle connection just as it is used again; a question changes nothing
+    // there, so it can be asked once more.
+    if answer.as_ref().is_err_and(|error| error.cause == Cause::Broken) {
+        answer = ask().await;
+    }
     let answer = answer.map_err(|error| error.to_string())?;
     if !answer.ok() {
         return Err(answer.line());

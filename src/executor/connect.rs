@@ -27,7 +27,7 @@ use crate::workload::tokenizer::{Silence, Tokenizer};
 /// Tokens of the text that the server counts once, to learn how long its tokens are.
 const SAMPLE_TOKENS: u64 = 512;
 
-/// How much longer than its limit a question to the server may take on a machine that is busy.
+/// How much longer than its limits a question to the server may take on a machine that is busy.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A reached endpoint.
@@ -236,6 +236,6 @@ fn asker(
             // The one who asked waits for longer than any answer takes.
             drop(sender.send(counted));
         });
-        answer.recv_timeout(tokenize::LIMIT + PATIENCE).unwrap_or(Err(Silence::Interrupted))
+        answer.recv_timeout(2 * tokenize::LIMIT + PATIENCE).unwrap_or(Err(Silence::Interrupted))
     }
 }

@@ -170,6 +170,25 @@ fn known(kind: ServerKind) -> Server {
     }
 }
 
+#[tokio::test]
+async fn a_question_on_a_connection_that_was_just_closed_is_put_again() {
+    let tokens = || Step::Send(json(200, "{\"tokens\":[7,8,9]}"));
+    let server = FaultyServer::scripts(vec![
+        vec![Step::Read, tokens(), Step::Read, Step::Reset],
+        vec![Step::Read, tokens()],
+    ]);
+    let client = client(&endpoint(&server.url()));
+    let server_is = known(ServerKind::LlamaCpp);
+    assert_eq!(tokenize(&client, &server_is, "one").await, Ok(3));
+    assert_eq!(tokenize(&client, &server_is, "two").await, Ok(3));
+    assert_eq!((server.connections(), server.requests().len()), (2, 3));
+    // A server that does so every time is asked no third time.
+    let server = FaultyServer::script(vec![Step::Read, Step::Reset]);
+    let client = self::client(&endpoint(&server.url()));
+    assert!(tokenize(&client, &server_is, "one").await.is_err());
+    assert_eq!(server.requests().len(), 2);
+}
+
 async fn reset_at(server: &FaultyServer, kind: ServerKind) -> (bool, String) {
     let client = client(&endpoint(&server.url()));
     let reply = reset(&client, &known(kind), None).await.pop().unwrap();
