@@ -476,6 +476,9 @@ pub struct LoadLine {
     /// bottleneck and the numbers say nothing of the endpoint; absent where waiting is asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_lag_ms: Option<f64>,
+    /// Length of the stretches that have statistics of their own, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window_ms: Option<f64>,
     /// The search that this is a probe of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub search: Option<SearchLine>,

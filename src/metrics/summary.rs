@@ -8,6 +8,7 @@ use super::contamination::Contamination;
 use super::saturation::Saturation;
 use super::search::{ProbeSummary, SearchFound};
 use super::server::ServerSummary;
+use super::window::WindowStats;
 use crate::plan::Level;
 use crate::record::{CacheState, FlushLine, StageState};
 
@@ -148,6 +149,9 @@ pub struct StageSummary {
     /// Requests that kept every limit that the thresholds set on single requests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub goodput: Option<Goodput>,
+    /// Its stretches, where the plan asks for statistics of each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub windows: Vec<WindowStats>,
     /// What it showed as a probe of a search.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probe: Option<ProbeSummary>,

@@ -4,6 +4,7 @@
 //! counted exactly once or the stage says so in `faults`; no figure is computed without samples.
 
 use std::collections::{BTreeMap, HashSet};
+use std::time::Duration;
 
 use super::cache_verdict::{cached_tokens, combine, verdict};
 use super::catalogue::{self, Source};
@@ -13,6 +14,7 @@ use super::samples::Samples;
 use super::server::ServerTally;
 use super::stretch::{Stretch, Worst};
 use super::summary::{CacheSummary, ClientSummary, Counts, LoadSummary, StageSummary, Throughput};
+use super::window::{WindowSample, WindowStats, Windows};
 use crate::plan::Threshold;
 use crate::plan::metric::{METRICS, Metric};
 use crate::record::{
@@ -75,6 +77,8 @@ pub struct StageTally {
     answered: Option<(u64, u64)>,
     limits: Limits,
     client: ClientSummary,
+    windows: Option<Windows>,
+    window_stats: Vec<WindowStats>,
     faults: Vec<String>,
     /// Empty between records.
     scratch: Vec<f64>,
@@ -105,6 +109,12 @@ impl StageTally {
                 .map(|check| (check.clone(), Stretch::new(&check.left)))
                 .collect(),
             limits: Limits::of(&start.thresholds),
+            windows: start.load.as_ref().and_then(|load| load.window_ms).map(|ms| {
+                // A length that makes no sense (a broken log) is one window for the whole stage.
+                let length = Duration::try_from_secs_f64(ms / 1e3).unwrap_or(Duration::MAX);
+                Windows::new(u64::try_from(length.as_nanos()).unwrap_or(u64::MAX))
+            }),
+            window_stats: Vec::new(),
             start,
             in_flight: HashSet::new(),
             ended: Bits::default(),
@@ -155,6 +165,10 @@ impl StageTally {
         self.client.connections_reused += u64::from(record.connection.reused);
         self.client.bytes_in += record.bytes_in;
         self.client.token_events += record.token_ns.len() as u64;
+        if let (Some(windows), Some(end)) = (&mut self.windows, record.end_ns) {
+            let over = windows.push(window_sample(record, end.saturating_sub(self.start.at_ns)));
+            self.window_stats.extend(over);
+        }
         match record.outcome {
             OutcomeKind::Ok => {
                 self.succeeded(record);
@@ -208,6 +222,9 @@ impl StageTally {
         };
         let end_ns = end.map_or(self.last_ns, |end| end.at_ns.max(self.last_ns));
         let duration_s = end_ns.saturating_sub(self.start.at_ns) as f64 / 1e9;
+        if let Some(windows) = self.windows.take() {
+            self.window_stats.extend(windows.finish(end_ns.saturating_sub(self.start.at_ns)));
+        }
         let finished = self.counts.ok + self.counts.errors;
         let throughput = self.throughput(duration_s);
         let achieved = self.achieved();
@@ -229,6 +246,7 @@ impl StageTally {
                 self.counts.ok,
                 achieved.or(throughput.requests_per_second),
             ),
+            windows: self.window_stats,
             probe: None,
             load: self.start.load.as_ref().map(|load| LoadSummary {
                 target_rate: load.target_rate,
@@ -393,6 +411,23 @@ impl Column {
 fn lag_p99(samples: &[(&'static Metric, Samples)]) -> Option<f64> {
     let (metric, lags) = samples.iter().find(|(metric, _)| metric.name == "schedule_lag")?;
     lags.distribution(metric.unit).map(|lag| lag.p99)
+}
+
+/// A finished request as windows see it, `end_ns` from the stage's start.
+fn window_sample(record: &Record, end_ns: u64) -> WindowSample {
+    let take = |metric| match catalogue::source(metric) {
+        Some(Source::Request(take)) => take(record),
+        _ => None,
+    };
+    WindowSample {
+        end_ns,
+        ok: record.outcome == OutcomeKind::Ok,
+        ttft_ms: take("ttft"),
+        tpot_ms: take("tpot"),
+        e2e_ms: take("e2e"),
+        input_tokens: record.input_tokens.best().map(|(count, _)| count),
+        output_tokens: record.output_tokens.best().map(|(count, _)| count),
+    }
 }
 
 /// Widens a span of time so that it holds `at`.

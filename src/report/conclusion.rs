@@ -85,6 +85,30 @@ pub(super) fn searches(summary: &Summary) -> Vec<String> {
     lines
 }
 
+/// The stretches of stages that keep statistics of each.
+pub(super) fn windows(stages: &[&StageSummary]) -> Vec<String> {
+    let mut lines = Vec::new();
+    for stage in stages.iter().filter(|stage| !stage.windows.is_empty()) {
+        lines.push(format!("  {}", label(stage)));
+        for window in &stage.windows {
+            let (from, to) = (show(window.start_s * 1e3, "ms"), show(window.end_s * 1e3, "ms"));
+            let ttft = window.ttft_ms.map(|ttft| {
+                format!(", TTFT p50 {}, p99 {}", show(ttft.p50, "ms"), show(ttft.p99, "ms"))
+            });
+            lines.push(format!(
+                "    {from} to {to}: {} of {} answered, {:.2}/s{}; tokens per minute {:.0} in, {:.0} out",
+                window.ok,
+                plural(window.requests, "request"),
+                window.requests_per_second,
+                ttft.unwrap_or_default(),
+                window.input_tokens_per_minute,
+                window.output_tokens_per_minute,
+            ));
+        }
+    }
+    lines
+}
+
 fn key(stage: &StageSummary) -> String {
     stage.cell.as_ref().map_or_else(|| stage.id.clone(), |cell| format!("{}[{cell}]", stage.id))
 }

@@ -41,6 +41,7 @@ fn sections(summary: &Summary, look: Look, percentiles: Option<&Percentiles>) ->
         ("Notes", notes.collect()),
         ("Saturation", conclusion::saturation(summary)),
         ("Search", conclusion::searches(summary)),
+        ("Stretches", conclusion::windows(&stages)),
         ("", conclusion::story(&stages).iter().map(|line| format!("  {line}")).collect()),
         ("", vec![format!("  {}", look.bold(&conclusion::headline(summary, look)))]),
     ];

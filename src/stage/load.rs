@@ -274,6 +274,7 @@ impl<'a> Phase<'a> {
             load: self.is_main().then(|| LoadLine {
                 target_rate: level.target_rate,
                 max_lag_ms: level.max_lag().map(|lag| lag.as_secs_f64() * 1e3),
+                window_ms: level.measure.window.map(|window| window.as_secs_f64() * 1e3),
                 search: level.search.clone(),
             }),
             thresholds: if self.is_main() { stage.thresholds.clone() } else { Vec::new() },

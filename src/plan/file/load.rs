@@ -16,6 +16,12 @@ stage_keys! {
     LoadKeys {
         /// Requests per second: `8`, `8/s`, `30/min`.
         rate: Option<Spanned<PerSecond>>,
+        /// The rate at the beginning, from which it climbs or falls to `rate` in a straight line over
+        /// `ramp`; 0 unless given.
+        start_rate: Option<Spanned<PerSecond>>,
+        /// How long it takes to get from `start_rate` to `rate`, or from `start_users` to
+        /// `concurrency`; the load holds after that. No ramp unless given.
+        ramp: Option<Spanned<Span>>,
         /// How requests are spaced around `rate`: `constant` (the default), `poisson`, `gamma` or
         /// `burst`.
         arrival: Option<Spanned<ArrivalWord>>,
@@ -34,8 +40,12 @@ stage_keys! {
         late_after: Option<Spanned<Span>>,
         /// Users who each have one request out at a time.
         concurrency: Option<Spanned<Count>>,
+        /// Users at the beginning; the others join one by one over `ramp`. 1 unless given.
+        start_users: Option<Spanned<Count>>,
         /// The pause a user makes between an answer and the next request; none unless given.
         think: Option<Spanned<Span>>,
+        /// How pauses are spread: `constant` (the default), or `exponential` with the mean `think`.
+        think_times: Option<Spanned<ThinkWord>>,
         /// The users begin evenly spread over this time instead of in one burst.
         spread: Option<Spanned<Span>>,
         /// Ends after this many requests.
@@ -55,6 +65,9 @@ stage_keys! {
         /// The stage is invalid when more than 1 % of its requests leave later than this after
         /// they were due: the machine was too slow. 100ms unless given.
         max_lag: Option<Spanned<Span>>,
+        /// Keeps statistics of each such stretch of the stage, too: requests, latencies, tokens per
+        /// minute in and out. None unless given.
+        window: Option<Spanned<Span>>,
         /// What is asked; the plan's prompt unless given.
         prompt: Option<Spanned<PromptFile>>,
     }
@@ -192,6 +205,16 @@ stage_keys! {
         /// What is asked; the plan's prompt unless given.
         prompt: Option<Spanned<PromptFile>>,
     }
+}
+
+/// How pauses are spread.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum ThinkWord {
+    /// Always the same.
+    Constant,
+    /// Exponentially distributed, as of people who act independently.
+    Exponential,
 }
 
 /// What a search raises.

@@ -34,6 +34,7 @@ pub(crate) use endpoint::{
 pub(crate) use json_api::{AnswerWord, JsonKeys};
 pub(crate) use load::{
     ArrivalWord, FullWord, LadderKeys, LateWord, LoadKeys, OverWord, RampKeys, SearchKeys,
+    ThinkWord,
 };
 pub(crate) use param::{ParamFile, ParamType, TextOrList};
 pub(crate) use scalar::{Count, PerSecond, Ratio, Series, Span as TimeSpan};
