@@ -158,7 +158,7 @@ mod tests {
                     }
                 }
             };
-            futures::join!(arm(0), arm(1));
+            tokio::join!(arm(0), arm(1));
             sent.into_inner().expect("no panic")
         })
     }

@@ -73,13 +73,13 @@ impl Ahead {
         let post = post.clone();
         let survey = if matches!(*tokenizer, Tokenizer::Server(_)) { survey } else { 0 };
         let limit = FILL_LIMIT + if survey > 0 { SURVEY_LIMIT } else { Duration::ZERO };
-        let counter = Arc::clone(&tokenizer);
+        let theirs = Arc::clone(&tokenizer);
         thread::Builder::new().name("preparer".into()).spawn(move || {
             let began = Instant::now();
             for index in 0..survey {
                 // What is wrong with a request is said when it is made for good.
                 let Ok(request) = workload.request(index) else { break };
-                let is_counted = input_counts(&request, &counter).tokenizer.is_some();
+                let is_counted = input_counts(&request, &theirs).tokenizer.is_some();
                 if !is_counted || sender.is_closed() || began.elapsed() > SURVEY_LIMIT {
                     break;
                 }
@@ -90,7 +90,7 @@ impl Ahead {
                 let mut failed = false;
                 let began = Instant::now();
                 for index in indexes.by_ref().take(BATCH) {
-                    let made = post.prepare(&workload, &counter, index);
+                    let made = post.prepare(&workload, &theirs, index);
                     failed = made.is_err();
                     batch.push(made.map_err(|error| error.to_string()));
                     if failed || began.elapsed() >= BATCH_TIME {
