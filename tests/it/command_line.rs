@@ -55,6 +55,7 @@ const CASES: &[(&str, &[&str], Shows)] = &[
     ("fail-fast", &["--fail-fast"], InTheRun),
     ("output-format", &["--output-format", "json"], InTheRun),
     ("progress", &["--progress", "none"], InTheRun),
+    ("tui", &["--tui"], InTheRun),
     ("no-report", &["--no-report"], InTheRun),
     ("color", &["--color", "always"], InTheRun),
     ("verbose", &["-vv"], InTheRun),

@@ -401,8 +401,9 @@ fn under_load_the_server_is_asked_for_nothing_but_the_load() {
     assert!(questions <= 1, "{questions} questions while requests were measured");
     let counted =
         bench.records().iter().filter(|it| it["input_tokens"]["tokenizer"].is_u64()).count();
+    // Prompts are handed over 16 at a time.
     assert!(
-        (128..=132).contains(&counted),
+        (128..=160).contains(&counted),
         "{counted} prompts were counted before the first was due"
     );
 }

@@ -30,8 +30,9 @@ impl Canvas {
         self.cells[row / 4 * self.columns + column / 2] |= BITS[column % 2][row % 4];
     }
 
-    /// Draws a line from one point to another.
+    /// Draws a line from one point to another; what lies outside ends at the edge.
     pub fn line(&mut self, from: [f64; 2], to: [f64; 2]) {
+        let [from, to] = [from, to].map(|point| point.map(|share| share.clamp(0.0, 1.0)));
         let steps = (self.columns * 2).max(self.rows * 4).max(1);
         for step in 0..=steps {
             let share = step as f64 / steps as f64;

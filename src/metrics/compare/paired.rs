@@ -9,7 +9,7 @@ use super::stage::{self, Pair};
 use super::{Comparison, Options, RunRef, StageComparison, flags, judge, method, run_ref};
 use crate::metrics::summary::StageSummary;
 
-/// The cells of a run that measured anything, in order.
+/// The cells of a run that measured anything, in the plan's order.
 pub fn cells(run: &Evidence) -> Vec<String> {
     let mut cells: Vec<String> = Vec::new();
     for cell in run.measured().filter_map(|stage| stage.cell.clone()) {
@@ -17,6 +17,7 @@ pub fn cells(run: &Evidence) -> Vec<String> {
             cells.push(cell);
         }
     }
+    cells.sort_by_key(|cell| run.cells.iter().position(|known| known == cell));
     cells
 }
 
