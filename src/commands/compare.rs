@@ -136,9 +136,7 @@ fn read(path: &Path, metrics: &[&'static str]) -> Result<Evidence, String> {
             let name = host.hostname.as_deref().unwrap_or("unnamed");
             format!("{name} ({} {}, {} cores)", host.os, host.arch, host.cores)
         });
-        let mut evidence = collector.finish(name, machine, &read.end);
-        evidence.cells = read.manifest.map(|manifest| manifest.cells).unwrap_or_default();
-        return Ok(evidence);
+        return Ok(collector.finish(name, machine, &read.end));
     }
     let file = if path.is_dir() { path.join("summary.json") } else { path.to_owned() };
     let bytes = std::fs::read(&file).map_err(|error| match error.kind() {

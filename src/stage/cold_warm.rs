@@ -35,6 +35,8 @@ struct Shared<'a> {
 /// Sends the stage's requests.
 pub(super) async fn run(context: &StageContext<'_>, repeat: &Repeat) -> StageOutcome {
     let tokenizer = context.tokenizer;
+    // However this stage ends, the others of its turns must not wait for it.
+    let _leaves = context.turn.map(Turn::leaving);
     let settings = PromptSettings {
         stage: &context.stage.id,
         seed: context.seed,
@@ -76,8 +78,6 @@ pub(super) async fn run(context: &StageContext<'_>, repeat: &Repeat) -> StageOut
         any_ok: AtomicBool::new(false),
         slots: repeat.concurrency.clamp(1, repeat.requests.max(1)),
     };
-    // However this stage ends, the others of its turns must not wait for it.
-    let _leaves = context.turn.map(Turn::leaving);
     let reasons = join_all((0..shared.slots).map(|_| slot(&shared))).await;
 
     let taken = shared.taken.load(Ordering::Relaxed);

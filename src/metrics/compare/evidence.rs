@@ -23,8 +23,6 @@ pub struct Evidence {
     pub run: Option<RunLine>,
     /// The machine that ran it, where known.
     pub machine: Option<String>,
-    /// The cells of its plan in the plan's order, where known: cells that take turns begin in any.
-    pub cells: Vec<String>,
     /// The samples of each stage, cell and rung; none without records.
     pub(super) stages: Vec<Samples>,
 }
@@ -114,14 +112,14 @@ impl Collector {
     /// All of it, once the lines are over.
     pub fn finish(mut self, name: String, machine: Option<String>, end: &RunEnd) -> Evidence {
         let summary = self.aggregator.finish(end);
-        Evidence { name, summary, run: self.run, machine, cells: Vec::new(), stages: self.stages }
+        Evidence { name, summary, run: self.run, machine, stages: self.stages }
     }
 }
 
 impl Evidence {
     /// What a summary alone tells: figures without samples, so nothing can be tested.
     pub fn of_summary(name: String, summary: Summary) -> Self {
-        Self { name, summary, run: None, machine: None, cells: Vec::new(), stages: Vec::new() }
+        Self { name, summary, run: None, machine: None, stages: Vec::new() }
     }
 
     /// The stages that take part: reported ones that asked something.

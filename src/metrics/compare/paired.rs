@@ -9,16 +9,21 @@ use super::stage::{self, Pair};
 use super::{Comparison, Options, RunRef, StageComparison, flags, judge, method, run_ref};
 use crate::metrics::summary::StageSummary;
 
-/// The cells of a run that measured anything, in the plan's order.
+/// The cells of a run that measured anything, in the order in which they sent their first request:
+/// cells that take turns begin at the same moment, and the plan's first one sends first.
 pub fn cells(run: &Evidence) -> Vec<String> {
-    let mut cells: Vec<String> = Vec::new();
-    for cell in run.measured().filter_map(|stage| stage.cell.clone()) {
-        if !cells.contains(&cell) {
-            cells.push(cell);
+    let mut cells: Vec<(u64, String)> = Vec::new();
+    for stage in run.measured() {
+        let Some(cell) = stage.cell.clone() else { continue };
+        let first = run.samples(stage).and_then(super::evidence::Samples::span);
+        let first = first.map_or(u64::MAX, |(first, _)| first);
+        match cells.iter_mut().find(|(_, known)| *known == cell) {
+            Some((earliest, _)) => *earliest = first.min(*earliest),
+            None => cells.push((first, cell)),
         }
     }
-    cells.sort_by_key(|cell| run.cells.iter().position(|known| known == cell));
-    cells
+    cells.sort_by_key(|(first, _)| *first);
+    cells.into_iter().map(|(_, cell)| cell).collect()
 }
 
 /// Compares cell `new` with cell `base` of the same run.
