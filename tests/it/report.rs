@@ -5,7 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use runner::metrics::aggregator::Aggregator;
-use runner::metrics::summary::{RunEnd, RunState, Summary};
+use runner::metrics::summary::{Counts, RunEnd, RunState, Summary};
 use runner::plan::{SinkConfig, SinkKind};
 use runner::report::samples::RunSamples;
 use runner::report::view::{self, Background, Fact, Mood, ReportView};
@@ -239,4 +239,23 @@ fn the_sheet_is_a_picture_of_every_chart() {
     fs::create_dir_all(&folder).expect("a folder");
     fs::write(folder.join("sheet.png"), png).expect("written");
     fs::write(folder.join("sheet.svg"), svg::document(&sheet, &view.headline)).expect("written");
+}
+
+#[test]
+fn a_ladder_that_never_ran_is_not_called_saturated() {
+    let (mut aggregator, mut samples) = (Aggregator::new(), RunSamples::default());
+    lines(TYPICAL, &mut |line| {
+        samples.line(&line);
+        aggregator.line(&line);
+    });
+    let mut summary = aggregator.finish(&RunEnd::new(RunState::Interrupted));
+    for stage in summary.stages.iter_mut().filter(|stage| stage.rung.is_some()) {
+        let planned = stage.counts.planned;
+        stage.counts = Counts { planned, never_started: planned, ..Counts::default() };
+        stage.success_rate = None;
+    }
+    let view = view::compose(&summary, &samples, &Background::default());
+    let said = format!("{} {}", view.headline, view.findings.join(" "));
+    assert!(!said.contains("saturated") && !said.contains("sustainable"), "{said}");
+    assert!(view.tiles.iter().all(|tile| !tile.name.contains("sustainable")), "{:?}", view.tiles);
 }

@@ -88,6 +88,11 @@ impl<'a> Ladder<'a> {
         search: Option<&'a SearchFound>,
     ) -> Option<Self> {
         let rung = |(stage, samples): &(&'a StageSummary, Option<&StageSamples>)| {
+            // A rung of which nothing was sent (skipped, interrupted before it) says nothing.
+            let counts = &stage.counts;
+            if counts.accounted() == counts.never_started {
+                return None;
+            }
             let window = samples.and_then(|samples| samples.window);
             Some(Rung { level: stage.rung?, stage, window })
         };
