@@ -181,9 +181,10 @@ impl Stage<'_> {
             stream: prompt.stream,
             body: prompt.body.clone(),
         };
-        let ready = self.post.prepare_request(&request, &self.tokenizer);
         let (post, tokenizer) = (self.post.clone(), Arc::clone(&self.tokenizer));
         in_flight.spawn(async move {
+            // The server may have to count it.
+            let ready = tokio::task::block_in_place(|| post.prepare_request(&request, &tokenizer));
             let (outcome, answer) = post.send_for_answer(ready, due_ns, &tokenizer).await;
             (id, outcome, answer)
         });
