@@ -63,14 +63,15 @@ holds() {
   check "$1: $2" quietly jq -e "def stage(\$id): .stages[] | select(.id == \$id); $3" "$work/$1.json"
 }
 
-# run_api API: two prompts cold, the same two warm, one after another
+# run_api API: two prompts cold, the same two warm, one after another; so long that the template's
+# prefix is under the tenth from which on llama.cpp gives a prompt the slot of one that is like it
 run_api() {
   local code=0 lines
   cat >"$work/$1.yaml" <<YAML
 version: 1
 endpoint: { url: "$url", api: $1, tokenizer: server }
 prompt:
-  context: { from: filler, tokens: 150 }
+  context: { from: filler, tokens: 400 }
   text: Summarize.
   max_tokens: 4
   body: { ignore_eos: true }
