@@ -35,7 +35,6 @@ pub(crate) const FILES: &[(&str, &str)] = &[
         "scenarios/synthetic-prefix-share.yaml",
         include_str!("../../scenarios/synthetic-prefix-share.yaml"),
     ),
-    ("scenarios/search-rate.yaml", include_str!("../../scenarios/search-rate.yaml")),
     (
         "datasets/samples/chat-history.json",
         include_str!("../../datasets/samples/chat-history.json"),

@@ -5,6 +5,7 @@
 //! error, which GitHub reads as well.
 
 use std::fmt::Write as _;
+use std::path::Path;
 
 use crate::metrics::summary::Summary;
 use crate::metrics::verdict;
@@ -31,10 +32,23 @@ pub(super) fn thresholds(summary: &Summary) -> String {
             let message = format!("{}: {}: {}", stage.label(), result.check, result.reason);
             // Writing into a String can't fail.
             let place = place(&result.location);
+            let place = place.map(|(file, line, column)| (in_workspace(file), line, column));
+            let place = place.as_ref().map(|(file, line, column)| (file.as_str(), *line, *column));
             let _ = write!(out, "{}", annotation(severity, place, "threshold failed", &message));
         }
     }
     out
+}
+
+/// A file's path from the root of the repository, from which GitHub reads it, wherever the step's
+/// working directory is.
+pub(super) fn in_workspace(file: &str) -> String {
+    let from_root = || {
+        let root = Path::new(&std::env::var_os("GITHUB_WORKSPACE")?).canonicalize().ok()?;
+        let path = Path::new(file).canonicalize().ok()?;
+        Some(path.strip_prefix(root).ok()?.to_str()?.to_owned())
+    };
+    from_root().unwrap_or_else(|| file.to_owned())
 }
 
 /// `file:line:column`, taken apart from the right: a file's name may hold colons.

@@ -177,7 +177,7 @@ fn looked_into(loaded: &mut Loaded) -> Vec<Diagnostic> {
 /// output, unless that carries a document.
 pub(crate) fn say(found: &[Diagnostic], sources: &Sources, redactor: &Redactor, json: bool) {
     eprint!("{}", show(found, sources, redactor));
-    github::annotate(&diagnostic::render_github(found), json);
+    github::annotate(&diagnostic::render_github(found, &github::in_workspace), json);
 }
 
 /// Diagnostics as text for standard error.

@@ -109,6 +109,14 @@ fn compare_with(loaded: &mut Loaded, baseline: Option<&Path>, json: bool) -> Res
             }
         },
     };
+    if summary.is_some() && !baseline::is_asked_for(&loaded.plan) {
+        eprintln!("error: --baseline: no check of the stages that run compares with `baseline`");
+        eprintln!(
+            "  help: write `ttft.p95 <= baseline + 10%` under `thresholds`, or compare the runs \
+             afterwards: `runner compare BASE NEW`"
+        );
+        return Err(super::USAGE);
+    }
     let summary = summary.as_ref().map(|(summary, file)| (summary, file.as_str()));
     let found = baseline::resolve(&mut loaded.plan, summary);
     super::say(&found, &loaded.sources, &loaded.redactor, json);

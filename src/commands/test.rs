@@ -39,6 +39,18 @@ pub fn run(args: &TestArgs) -> anyhow::Result<u8> {
             Err(error) => {
                 super::say(&error.diagnostics, &error.sources, &error.redactor, false);
                 is_wrong = true;
+                // Who reads the XML alone must see it, too.
+                let shown = super::show(&error.diagnostics, &error.sources, &error.redactor);
+                suites.push(Suite {
+                    name: path.display().to_string(),
+                    cases: vec![Case {
+                        name: "the test file can be used".to_owned(),
+                        seconds: 0.0,
+                        result: CaseResult::Broken(shown),
+                        at: None,
+                        remark: None,
+                    }],
+                });
             }
             Ok(file) => {
                 let mut suite = Suite { name: path.display().to_string(), cases: Vec::new() };

@@ -20,7 +20,12 @@ pub fn run(args: &ValidateArgs) -> anyhow::Result<u8> {
         is_bad |= has_errors || (args.deny_warnings && !diagnostics.is_empty());
         match args.format {
             ProblemFormat::Json | ProblemFormat::Sarif => {}
-            ProblemFormat::Github => super::print(&diagnostic::render_github(&diagnostics)),
+            ProblemFormat::Github => {
+                super::print(&diagnostic::render_github(
+                    &diagnostics,
+                    &super::github::in_workspace,
+                ));
+            }
             ProblemFormat::Text => {
                 super::say(&diagnostics, &sources, &redactor, false);
                 if let (Some((plan, _)), false) = (&ready, has_errors) {

@@ -9,6 +9,13 @@ use super::summary::{Distribution, StageSummary, Summary};
 use crate::plan::diagnostic::{Code, Diagnostic};
 use crate::plan::{Aggregate, BaselineValue, Limit, MetricRef, Plan};
 
+/// Whether any check of the plan compares with a baseline.
+pub fn is_asked_for(plan: &Plan) -> bool {
+    let live = plan.stages.iter().flat_map(|stage| &stage.live).map(|check| &check.when);
+    let checks = plan.stages.iter().flat_map(|stage| &stage.thresholds).chain(live);
+    checks.into_iter().any(|check| matches!(check.right, Limit::Baseline { .. }))
+}
+
 /// Puts the baseline's numbers beside every check that asks for them.
 pub fn resolve(plan: &mut Plan, baseline: Option<(&Summary, &str)>) -> Vec<Diagnostic> {
     let mut found = Vec::new();

@@ -138,6 +138,13 @@ impl Layout<'_> {
             self.error(span, message, "an axis has the name of a param: letters, digits and `_`");
             return None;
         }
+        if self.params.iter().any(|param| param.shown.name == entry.key && param.shown.secret) {
+            let message = format!("the secret param `{}` can't be an axis", entry.key);
+            let help = "the names of cells show the values of axes: let the axis hold names of \
+                        endpoints, and each of those its own `${secret:NAME}`";
+            self.error(span, message, help);
+            return None;
+        }
         let node = &entry.node;
         let is_numeric =
             self.declared(&entry.key).is_none_or(|kind| matches!(kind, "int" | "float"));

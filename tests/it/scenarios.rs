@@ -86,6 +86,8 @@ fn every_scenario_is_built_in_and_described() {
     let listed: Value = serde_json::from_slice(&listed.stdout).expect("JSON");
     let listed: Vec<&str> =
         listed.as_array().expect("a list").iter().filter_map(|it| it["name"].as_str()).collect();
+    let distinct: std::collections::BTreeSet<&str> = listed.iter().copied().collect();
+    assert_eq!(distinct.len(), listed.len(), "listed twice: {listed:?}");
     for path in scenarios().iter().filter(|path| path.extension().is_some_and(|it| it == "yaml")) {
         let name = path.file_stem().expect("a name").to_string_lossy();
         assert!(

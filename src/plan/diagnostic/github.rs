@@ -22,12 +22,12 @@ pub fn annotation(
     format!("::{} {}::{}\n", severity.name(), properties.join(","), data(message))
 }
 
-/// Every diagnostic as an annotation.
-pub fn render_github(diagnostics: &[Diagnostic]) -> String {
-    diagnostics.iter().map(one).collect()
+/// Every diagnostic as an annotation; `shown` says how a file is called in it.
+pub fn render_github(diagnostics: &[Diagnostic], shown: &dyn Fn(&str) -> String) -> String {
+    diagnostics.iter().map(|diagnostic| one(diagnostic, shown)).collect()
 }
 
-fn one(diagnostic: &Diagnostic) -> String {
+fn one(diagnostic: &Diagnostic, shown: &dyn Fn(&str) -> String) -> String {
     let mut message = diagnostic.message.clone();
     let label = diagnostic.labels.first().map_or("", |label| label.text.as_str());
     for words in std::iter::once(label).chain(diagnostic.help.iter().map(String::as_str)) {
@@ -36,7 +36,8 @@ fn one(diagnostic: &Diagnostic) -> String {
             message.push_str(words);
         }
     }
-    let place = diagnostic.location().map(|at| (at.file.as_str(), at.line, at.column));
+    let place = diagnostic.location().map(|at| (shown(&at.file), at.line, at.column));
+    let place = place.as_ref().map(|(file, line, column)| (file.as_str(), *line, *column));
     annotation(diagnostic.severity, place, diagnostic.code.number(), &message)
 }
 

@@ -134,7 +134,9 @@ pub(crate) struct PromptKeys {
     #[expect(dead_code, reason = "put into place before anything is bound")]
     pub(crate) used: Option<IgnoredAny>,
     /// The text of one user message; a template in which `{{ row.… }}`, `{{ i }}`, `{{ stage }}`,
-    /// `{{ params.… }}` and `{{ context }}` may stand.
+    /// `{{ params.… }}` and `{{ context }}` may stand, and `filler(tokens)`, `random_text(tokens)`,
+    /// `read(file)`, `truncate(text, tokens)`, `uuid()`, `rng.int(from, to)`, `rng.float()` and
+    /// `rng.choice(list)`: each the same for the same seed and request.
     pub(crate) text: Option<Spanned<String>>,
     /// The messages of the chat; their contents are templates.
     pub(crate) messages: Option<Spanned<Vec<Spanned<MessageKeys>>>>,

@@ -214,6 +214,9 @@ impl Lowering<'_> {
             let (message, help) = if !sends(kind) {
                 let message = format!("`{other}` is a {kind} stage and has no numbers");
                 (message, "name a cold or warm stage".to_owned())
+            } else if other == judged && span == places.right {
+                let message = format!("`{judged}` is compared with itself");
+                (message, "name an earlier stage".to_owned())
             } else if other == judged || ranks.is_before(other, judged) {
                 continue;
             } else {
