@@ -69,6 +69,9 @@ impl Lowering<'_> {
             tags.into_iter().map(|(name, text)| (name.value, text)).collect();
         let description = file.description.take();
         let stages = self.stages(file, seed);
+        for stage in stages.iter().flatten() {
+            self.rungs_exist(stage);
+        }
         Some(Plan {
             name: identity.name,
             description,

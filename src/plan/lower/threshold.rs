@@ -14,7 +14,7 @@ use crate::plan::file::{LevelWord, ThresholdFile, TimeSpan};
 use crate::plan::metric;
 use crate::plan::source::Span;
 use crate::plan::threshold::{self, Check};
-use crate::plan::{CacheWord, Level, Limit, MetricRef, Op, RungFilter, Stage, Threshold};
+use crate::plan::{Action, CacheWord, Level, Limit, MetricRef, Op, RungFilter, Stage, Threshold};
 
 /// The stage a check is written in.
 pub(super) struct Judged<'j> {
@@ -191,6 +191,29 @@ impl Lowering<'_> {
                 }
                 stage.thresholds.push(threshold);
             }
+        }
+    }
+
+    /// Reports checks whose `where` matches none of the rungs their stage will have: nothing would
+    /// ever be judged by them. The levels of a search are only known as it goes.
+    pub(super) fn rungs_exist(&mut self, stage: &Stage) {
+        let levels: Vec<f64> = match &stage.action {
+            Action::QpsLadder(ladder) => ladder.rates.clone(),
+            Action::ConcurrencyRamp(ramp) => ramp.levels.iter().map(|it| *it as f64).collect(),
+            _ => return,
+        };
+        for check in stage.thresholds.iter().filter(|check| !check.allow_no_data) {
+            let Some(filter) = &check.rungs else { continue };
+            if levels.iter().any(|level| check.judges(Some(*level))) {
+                continue;
+            }
+            let shown: Vec<String> = levels.iter().map(f64::to_string).collect();
+            let message = format!("`where: {}` matches no rung of `{}`", filter.text, stage.id);
+            self.push(
+                Diagnostic::error(Code::ThresholdStage, message)
+                    .at(check.location.clone())
+                    .help(format!("its rungs are {}", shown.join(", "))),
+            );
         }
     }
 
