@@ -65,8 +65,8 @@ impl Contamination {
             ),
             ContaminationKind::UnexpectedMisses => format!(
                 "stage {stage}: CONTAMINATED: warm was claimed, but only {seen} prompt tokens came \
-                 from the cache (at least {expected} expected) {requests}; is the cache too small, \
-                 or was it used by others meanwhile?"
+                 from the cache (at least {expected} expected) {requests}; are prompts shorter \
+                 than a block of the cache, is it too small, or did others use it meanwhile?"
             ),
             ContaminationKind::ForeignTraffic => format!(
                 "stage {stage}: CONTAMINATED: the server read {seen} prompt tokens while this stage \

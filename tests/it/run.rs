@@ -260,11 +260,12 @@ fn one_interrupt_drains_and_leaves_a_partial_report() {
     assert!(cold["ok"].as_u64() >= Some(1), "{cold}");
     assert!(cold["never_started"].as_u64() >= Some(1), "{cold}");
     assert!(!output.stdout.is_empty(), "a partial report is printed");
+    assert!(!stderr(&output).contains(" 8/8 "), "what never started is not done: {output:?}");
 }
 
 #[cfg(unix)]
 #[test]
-fn two_interrupts_leave_within_seconds_with_the_cut_request_recorded() {
+fn two_interrupts_leave_within_a_second_with_the_cut_request_recorded() {
     let sandbox = Sandbox::new();
     let child = start_slow(&sandbox);
     signal(&child, "-INT");
@@ -272,7 +273,8 @@ fn two_interrupts_leave_within_seconds_with_the_cut_request_recorded() {
     let began = Instant::now();
     signal(&child, "-INT");
     let output = child.wait_with_output().expect("it ends");
-    assert!(began.elapsed() < Duration::from_secs(5), "took {:?}", began.elapsed());
+    // Promised is a second; the other is for busy cores.
+    assert!(began.elapsed() < Duration::from_secs(2), "took {:?}", began.elapsed());
     assert_eq!(code(&output), 130, "{}", stderr(&output));
     let summary = sandbox.summary();
     assert_eq!(stage(&summary, "cold")["counts"]["cancelled"], 1, "{summary:#}");

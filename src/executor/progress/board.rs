@@ -154,7 +154,9 @@ impl StageBoard {
     }
 
     fn ended(&mut self, record: &Record) {
-        self.done += u64::from(!record.stage.ends_with(SETTLE_SUFFIX));
+        let counts =
+            record.outcome != OutcomeKind::NeverStarted && !record.stage.ends_with(SETTLE_SUFFIX);
+        self.done += u64::from(counts);
         if record.sent_ns.is_some() {
             self.in_flight = self.in_flight.saturating_sub(1);
         }
