@@ -1,8 +1,7 @@
 //! `runner compare` as a person runs it, on runs of the simulator and on made-up ones.
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::path::PathBuf;
 
 use runner::metrics::compare::evidence::{Collector, Evidence};
 use runner::metrics::compare::{Options, Verdict, compare};
@@ -12,6 +11,7 @@ use runner::report::compare as view;
 use runner::report::html;
 use serde_json::Value;
 
+use crate::sandbox::{Sandbox, code, shown, stderr, text};
 use crate::synthetic_run::{HOSTILE, Shape, TYPICAL, lines};
 
 /// A plan whose prefill is as fast as asked.
@@ -32,49 +32,23 @@ stages:
     )
 }
 
-struct Sandbox(tempfile::TempDir);
-
-impl Sandbox {
-    fn new() -> Self {
-        Self(tempfile::tempdir().expect("a folder"))
-    }
-
-    fn runner(&self, args: &[&str]) -> Output {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_runner"));
-        command.current_dir(self.0.path()).env_clear().env("PATH", "/usr/bin:/bin");
-        command.args(args).output().expect("runner starts")
-    }
-
-    /// Runs the plan; returns its run directory.
-    fn run(&self, rate: &str) -> PathBuf {
-        let file = self.0.path().join(format!("{rate}.yaml"));
-        fs::write(&file, plan(rate)).expect("written");
-        let results = self.0.path().join(rate);
-        let (file, folder) = (file.display().to_string(), results.display().to_string());
-        let output = self.runner(&["run", &file, "--results", &folder, "--progress", "none"]);
-        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
-        let runs = fs::read_dir(results.join("demo")).expect("a folder of runs");
-        let mut runs = runs.map(|run| run.expect("readable").path());
-        runs.find(|run| run.is_dir() && !run.is_symlink()).expect("a run")
-    }
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
-fn shown(path: &Path) -> &str {
-    path.to_str().expect("utf-8")
+/// Runs the plan with this prefill rate; returns its run directory.
+fn run_of(sandbox: &Sandbox, rate: &str) -> PathBuf {
+    let file = format!("{rate}.yaml");
+    fs::write(sandbox.dir.path().join(&file), plan(rate)).expect("written");
+    let output = sandbox.run(&["run", &file, "--results", rate, "--progress", "none"]);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    sandbox.runs(rate).remove(0)
 }
 
 #[test]
 fn a_slower_server_is_worse_in_every_format_and_in_the_exit_code() {
     let sandbox = Sandbox::new();
-    let (fast, slow) = (sandbox.run("8k"), sandbox.run("3k"));
+    let (fast, slow) = (run_of(&sandbox, "8k"), run_of(&sandbox, "3k"));
     let (fast, slow) = (shown(&fast), shown(&slow));
 
-    let output = sandbox.runner(&["compare", fast, slow]);
-    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let output = sandbox.run(&["compare", fast, slow]);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
     let report = text(&output.stdout);
     for words in ["SIMULATED", "Worse in cold: ", "TTFT p50", "WORSE", "only in the base: extra_8k"]
     {
@@ -82,8 +56,8 @@ fn a_slower_server_is_worse_in_every_format_and_in_the_exit_code() {
     }
     assert!(report.contains("different texts of the plan"), "{report}");
 
-    let output = sandbox.runner(&["compare", fast, slow, "--format", "json", "--fail-on", "worse"]);
-    assert_eq!(output.status.code(), Some(10));
+    let output = sandbox.run(&["compare", fast, slow, "--format", "json", "--fail-on", "worse"]);
+    assert_eq!(code(&output), 10);
     let found: Value = serde_json::from_slice(&output.stdout).expect("JSON");
     let ttft = &found["comparisons"][0]["stages"][0]["differences"][0];
     assert_eq!((&ttft["metric"], &ttft["verdict"]), (&"ttft".into(), &"worse".into()), "{ttft}");
@@ -91,37 +65,37 @@ fn a_slower_server_is_worse_in_every_format_and_in_the_exit_code() {
     assert!(low > 1.2, "{low}");
 
     // The other way round it is better, and that is no failure.
-    let output = sandbox.runner(&["compare", slow, fast, "--fail-on", "worse"]);
-    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stdout));
+    let output = sandbox.run(&["compare", slow, fast, "--fail-on", "worse"]);
+    assert_eq!(code(&output), 0, "{}", text(&output.stdout));
 
     // A summary finds its records beside it; a copy of it has figures and nothing to test.
     let beside = format!("{fast}/summary.json");
-    let output = sandbox.runner(&["compare", &beside, slow, "--format", "markdown"]);
+    let output = sandbox.run(&["compare", &beside, slow, "--format", "markdown"]);
     assert!(text(&output.stdout).starts_with("## ❌ WORSE"), "{}", text(&output.stdout));
-    let copy = sandbox.0.path().join("copy.json");
+    let copy = sandbox.dir.path().join("copy.json");
     fs::copy(&beside, &copy).expect("copied");
-    let output = sandbox.runner(&["compare", shown(&copy), slow, "--fail-on", "worse"]);
-    assert_eq!(output.status.code(), Some(5), "{}", text(&output.stdout));
+    let output = sandbox.run(&["compare", shown(&copy), slow, "--fail-on", "worse"]);
+    assert_eq!(code(&output), 5, "{}", text(&output.stdout));
     assert!(text(&output.stdout).contains("only a summary"), "{}", text(&output.stdout));
 
-    let page = sandbox.0.path().join("page.html");
+    let page = sandbox.dir.path().join("page.html");
     let output =
-        sandbox.runner(&["compare", fast, slow, fast, "--format", "html", "-o", shown(&page)]);
+        sandbox.run(&["compare", fast, slow, fast, "--format", "html", "-o", shown(&page)]);
     assert_eq!((output.status.code(), output.stdout.len()), (Some(0), 0));
     let page = fs::read_to_string(page).expect("written");
     assert!(page.contains("3 runs compared") && page.contains("TTFT of cold"), "{page}");
-    let output = sandbox.runner(&["compare", fast, slow, "--format", "svg"]);
+    let output = sandbox.run(&["compare", fast, slow, "--format", "svg"]);
     assert!(text(&output.stdout).starts_with("<svg") || text(&output.stdout).starts_with("<?xml"));
 }
 
 #[test]
 fn what_is_no_run_is_told() {
     let sandbox = Sandbox::new();
-    let folder = sandbox.0.path().join("folder");
+    let folder = sandbox.dir.path().join("folder");
     fs::create_dir(&folder).expect("made");
-    let notes = sandbox.0.path().join("notes.txt");
+    let notes = sandbox.dir.path().join("notes.txt");
     fs::write(&notes, "hello\n").expect("written");
-    let broken = sandbox.0.path().join("broken.json");
+    let broken = sandbox.dir.path().join("broken.json");
     fs::write(&broken, "{}").expect("written");
     for (args, message) in [
         (vec!["compare", "nowhere", "nowhere"], "No such file"),
@@ -133,9 +107,9 @@ fn what_is_no_run_is_told() {
         (vec!["compare", "a", "b", "--percentiles", "100"], "between 0 and 100"),
         (vec!["compare", "a"], "required"),
     ] {
-        let output = sandbox.runner(&args);
-        let errors = text(&output.stderr);
-        assert_eq!(output.status.code(), Some(2), "{args:?}: {errors}");
+        let output = sandbox.run(&args);
+        let errors = stderr(&output);
+        assert_eq!(code(&output), 2, "{args:?}: {errors}");
         assert!(errors.contains(message), "{args:?}: {errors}");
     }
 }
@@ -221,10 +195,10 @@ stages:
 #[test]
 fn cells_that_take_turns_are_compared_pair_by_pair() {
     let sandbox = Sandbox::new();
-    fs::write(sandbox.0.path().join("ab.yaml"), AB).expect("written");
-    let output = sandbox.runner(&["run", "ab.yaml", "--progress", "none"]);
-    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
-    let runs = fs::read_dir(sandbox.0.path().join("results/ab")).expect("a folder of runs");
+    fs::write(sandbox.dir.path().join("ab.yaml"), AB).expect("written");
+    let output = sandbox.run(&["run", "ab.yaml", "--progress", "none"]);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    let runs = fs::read_dir(sandbox.dir.path().join("results/ab")).expect("a folder of runs");
     let mut runs = runs.map(|run| run.expect("readable").path());
     let run = runs.find(|run| run.is_dir() && !run.is_symlink()).expect("a run");
 
@@ -252,19 +226,19 @@ fn cells_that_take_turns_are_compared_pair_by_pair() {
     spans.sort_unstable();
     assert!(spans.windows(2).all(|pair| pair[0].1 <= pair[1].0), "{spans:?}");
 
-    let output = sandbox.runner(&["compare", shown(&run), "--ab", "--format", "json"]);
+    let output = sandbox.run(&["compare", shown(&run), "--ab", "--format", "json"]);
     let found: Value = serde_json::from_slice(&output.stdout).expect("JSON");
     let found = &found["comparisons"][0];
     assert_eq!((&found["verdict"], &found["method"]["paired"]), (&"worse".into(), &true.into()));
     let ttft = &found["stages"][0]["differences"][0];
     assert_eq!((&ttft["verdict"], &ttft["base_samples"]), (&"worse".into(), &16.into()), "{ttft}");
-    let output = sandbox.runner(&["compare", shown(&run), "--ab"]);
+    let output = sandbox.run(&["compare", shown(&run), "--ab"]);
     let report = text(&output.stdout);
     assert!(report.contains("base  model=small") && report.contains("Worse in cold"), "{report}");
     assert!(!report.contains("one after the other"), "{report}");
 
-    let alone = sandbox.run("8k");
-    let output = sandbox.runner(&["compare", shown(&alone), "--ab"]);
-    assert_eq!(output.status.code(), Some(2));
-    assert!(text(&output.stderr).contains("has 0 cells"), "{}", text(&output.stderr));
+    let alone = run_of(&sandbox, "8k");
+    let output = sandbox.run(&["compare", shown(&alone), "--ab"]);
+    assert_eq!(code(&output), 2);
+    assert!(stderr(&output).contains("has 0 cells"), "{}", stderr(&output));
 }

@@ -1,35 +1,25 @@
 //! Checks that end a stage early, and checks against an earlier run, as a person meets them.
 
 use std::fs;
-use std::process::{Command, Output};
 
 use serde_json::Value;
 
-struct Sandbox(tempfile::TempDir);
+use crate::sandbox::{Sandbox, code, stderr};
 
-impl Sandbox {
-    fn new(plan: &str) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        fs::write(folder.path().join("plan.yaml"), plan).expect("a plan");
-        Self(folder)
-    }
+/// A sandbox with this plan in it.
+fn sandbox_with(plan: &str) -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.plan(plan);
+    sandbox
+}
 
-    fn runner(&self, args: &[&str]) -> Output {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_runner"));
-        command.current_dir(self.0.path()).env_clear().env("PATH", "/usr/bin:/bin");
-        command.args(args).output().expect("runner starts")
-    }
-
-    /// Runs the plan and returns the exit code with the summary.
-    fn summary(&self, args: &[&str]) -> (i32, Value) {
-        let mut all = vec!["run", "plan.yaml", "--output-format", "json"];
-        all.extend(args);
-        let output = self.runner(&all);
-        let code = output.status.code().unwrap_or(-1);
-        let summary = serde_json::from_slice(&output.stdout)
-            .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
-        (code, summary)
-    }
+/// Runs the plan; returns the exit code with the summary.
+fn run(sandbox: &Sandbox, more: &[&str]) -> (i32, Value) {
+    let args = [["run", "plan.yaml", "--output-format", "json"].as_slice(), more].concat();
+    let output = sandbox.run(&args);
+    let summary =
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", stderr(&output)));
+    (code(&output), summary)
 }
 
 const HEAD: &str = "\
@@ -52,7 +42,7 @@ fn abort_ends_the_stage_and_fails_the_run() {
         "faults: [{ from: 3, count: 100, status: 500 }]",
         "    abort:\n      - { check: error_rate > 20%, min_samples: 5 }\n",
     );
-    let (code, summary) = Sandbox::new(&plan).summary(&[]);
+    let (code, summary) = run(&sandbox_with(&plan), &[]);
     let stage = &summary["stages"][0];
     assert_eq!(code, 5, "{stage:#}");
     assert_eq!(stage["state"], "failed");
@@ -67,7 +57,7 @@ fn abort_ends_the_stage_and_fails_the_run() {
 #[test]
 fn stop_when_ends_the_stage_and_leaves_it_complete() {
     let plan = plan("", "    stop_when: [ttft.count >= 5]\n    thresholds: [error_rate <= 0%]\n");
-    let (code, summary) = Sandbox::new(&plan).summary(&[]);
+    let (code, summary) = run(&sandbox_with(&plan), &[]);
     let stage = &summary["stages"][0];
     assert_eq!(code, 0, "{stage:#}");
     assert_eq!(stage["state"], "completed");
@@ -78,48 +68,48 @@ fn stop_when_ends_the_stage_and_leaves_it_complete() {
 #[test]
 fn a_check_that_never_holds_ends_nothing() {
     let plan = plan("", "    abort: [error_rate > 20%]\n    stop_when: [ttft.p50 > 60s]\n");
-    let (code, summary) = Sandbox::new(&plan).summary(&[]);
+    let (code, summary) = run(&sandbox_with(&plan), &[]);
     assert_eq!((code, &summary["stages"][0]["counts"]["ok"]), (0, &60.into()));
 }
 
 #[test]
 fn a_baseline_is_matched_by_stage_and_judged() {
     let text = plan("", "    thresholds: [ttft.p50 <= baseline + 10%, error_rate <= baseline]\n");
-    let sandbox = Sandbox::new(&text.replace("requests: 60", "requests: 4"));
-    let refused = sandbox.runner(&["run", "plan.yaml"]);
-    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
-    assert_eq!(refused.status.code(), Some(3), "{said}");
+    let sandbox = sandbox_with(&text.replace("requests: 60", "requests: 4"));
+    let refused = sandbox.run(&["run", "plan.yaml"]);
+    let said = stderr(&refused);
+    assert_eq!(code(&refused), 3, "{said}");
     assert!(said.contains("E065") && said.contains("--baseline FILE"), "{said}");
-    assert!(!sandbox.0.path().join("results").exists(), "nothing was sent");
+    assert!(!sandbox.dir.path().join("results").exists(), "nothing was sent");
     // Valid all the same: the baseline is a matter of running.
-    assert_eq!(sandbox.runner(&["validate", "plan.yaml"]).status.code(), Some(0));
+    assert_eq!(code(&sandbox.run(&["validate", "plan.yaml"])), 0);
 
     // A first run without the checks gives the baseline.
-    let free = Sandbox::new(&plan("", "").replace("requests: 60", "requests: 4"));
-    let (_, mut summary) = free.summary(&[]);
+    let free = sandbox_with(&plan("", "").replace("requests: 60", "requests: 4"));
+    let (_, mut summary) = run(&free, &[]);
     let slow = summary["stages"][0]["metrics"]["ttft"]["p50"].as_f64().expect("a TTFT") * 50.0;
     summary["stages"][0]["metrics"]["ttft"]["p50"] = slow.into();
-    fs::write(sandbox.0.path().join("old.json"), summary.to_string()).expect("a baseline");
-    let (code, judged) = sandbox.summary(&["--baseline", "old.json"]);
-    assert_eq!(code, 0, "{:#}", judged["stages"][0]["thresholds"]);
+    fs::write(sandbox.dir.path().join("old.json"), summary.to_string()).expect("a baseline");
+    let (exit, judged) = run(&sandbox, &["--baseline", "old.json"]);
+    assert_eq!(exit, 0, "{:#}", judged["stages"][0]["thresholds"]);
     let reason = judged["stages"][0]["thresholds"][0]["reason"].as_str().expect("a reason");
     assert!(reason.contains("baseline (") && reason.contains("+ 10 %"), "{reason}");
 
     summary["stages"][0]["metrics"]["ttft"]["p50"] = 0.001.into();
-    fs::write(sandbox.0.path().join("old.json"), summary.to_string()).expect("a baseline");
-    assert_eq!(sandbox.summary(&["--baseline", "old.json"]).0, 10);
+    fs::write(sandbox.dir.path().join("old.json"), summary.to_string()).expect("a baseline");
+    assert_eq!(run(&sandbox, &["--baseline", "old.json"]).0, 10);
 
     summary["stages"][0]["id"] = "other".into();
-    fs::write(sandbox.0.path().join("old.json"), summary.to_string()).expect("a baseline");
-    let refused = sandbox.runner(&["run", "plan.yaml", "--baseline", "old.json"]);
-    assert_eq!(refused.status.code(), Some(3));
-    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    fs::write(sandbox.dir.path().join("old.json"), summary.to_string()).expect("a baseline");
+    let refused = sandbox.run(&["run", "plan.yaml", "--baseline", "old.json"]);
+    assert_eq!(code(&refused), 3);
+    let said = stderr(&refused);
     assert!(
         said.contains("has no stage `asked`") && said.contains("stages there: other"),
         "{said}"
     );
-    let missing = sandbox.runner(&["run", "plan.yaml", "--baseline", "none.json"]);
-    assert_eq!(missing.status.code(), Some(3));
+    let missing = sandbox.run(&["run", "plan.yaml", "--baseline", "none.json"]);
+    assert_eq!(code(&missing), 3);
 }
 
 #[test]
@@ -130,7 +120,7 @@ fn no_data_fails_unless_the_plan_allows_it() {
             "    thresholds:\n      - {{ check: cached_tokens.p50 >= 0, allow_no_data: {allow} }}\n"
         );
         let text = plan(silent, &more).replace("requests: 60", "requests: 3");
-        Sandbox::new(&text).summary(&[])
+        run(&sandbox_with(&text), &[])
     };
     let (code, summary) = check(false);
     let reason = summary["stages"][0]["thresholds"][0]["reason"].clone();
@@ -150,7 +140,7 @@ fn over_judges_the_worst_stretch_and_not_the_whole() {
         "    thresholds:\n      - error_rate <= 30%\n      - { check: error_rate <= 30%, over: 60ms }\n",
     );
     let (code, summary) =
-        Sandbox::new(&text.replace("decode_rate: 500", "decode_rate: 200")).summary(&[]);
+        run(&sandbox_with(&text.replace("decode_rate: 500", "decode_rate: 200")), &[]);
     let checks = &summary["stages"][0]["thresholds"];
     assert_eq!(code, 10, "{checks:#}");
     assert_eq!((&checks[0]["pass"], &checks[1]["pass"]), (&true.into(), &false.into()));
@@ -172,7 +162,7 @@ stages:
 #[test]
 fn live_checks_compare_with_stages_measured_before_in_the_same_cell() {
     let states = |live: &str| {
-        let (code, summary) = Sandbox::new(&TWO.replace("LIVE", live)).summary(&[]);
+        let (code, summary) = run(&sandbox_with(&TWO.replace("LIVE", live)), &[]);
         let stages = summary["stages"].as_array().expect("stages").clone();
         let of = |index: usize| {
             let stage: &Value = &stages[index];
@@ -203,25 +193,25 @@ fn live_checks_compare_with_stages_measured_before_in_the_same_cell() {
 #[test]
 fn live_checks_compare_with_a_baseline() {
     let text = plan("", "    abort: [ttft.p50 > baseline + 50%]\n");
-    let sandbox = Sandbox::new(&text);
-    assert_eq!(sandbox.runner(&["run", "plan.yaml"]).status.code(), Some(3), "none is given");
-    let (_, mut summary) = Sandbox::new(&plan("", "")).summary(&[]);
+    let sandbox = sandbox_with(&text);
+    assert_eq!(code(&sandbox.run(&["run", "plan.yaml"])), 3, "none is given");
+    let (_, mut summary) = run(&sandbox_with(&plan("", "")), &[]);
     let p50 = summary["stages"][0]["metrics"]["ttft"]["p50"].as_f64().expect("a TTFT");
     for (factor, expected) in [(100.0, 0), (0.001, 5)] {
         summary["stages"][0]["metrics"]["ttft"]["p50"] = (p50 * factor).into();
-        fs::write(sandbox.0.path().join("old.json"), summary.to_string()).expect("a baseline");
-        let (code, judged) = sandbox.summary(&["--baseline", "old.json"]);
-        assert_eq!(code, expected, "{:#}", judged["stages"][0]["reason"]);
+        fs::write(sandbox.dir.path().join("old.json"), summary.to_string()).expect("a baseline");
+        let (exit, judged) = run(&sandbox, &["--baseline", "old.json"]);
+        assert_eq!(exit, expected, "{:#}", judged["stages"][0]["reason"]);
     }
     // A smoke run is judged by nothing, so it needs none.
-    assert_eq!(sandbox.runner(&["run", "plan.yaml", "--smoke"]).status.code(), Some(0));
+    assert_eq!(code(&sandbox.run(&["run", "plan.yaml", "--smoke"])), 0);
 }
 
 #[test]
 fn fail_fast_hears_of_checks_that_failed() {
     let text = TWO.replace("LIVE", "thresholds: [ttft.p50 > 1h]");
     let states = |args: &[&str]| {
-        let (code, summary) = Sandbox::new(&text).summary(args);
+        let (code, summary) = run(&sandbox_with(&text), args);
         let stages = summary["stages"].as_array().expect("stages").clone();
         let state = |it: &Value| it["state"].as_str().unwrap_or("").to_owned();
         (code, stages.iter().map(state).collect::<Vec<_>>().join(" "))

@@ -34,14 +34,16 @@ impl Sandbox {
 
     /// The one run directory under `results/`.
     pub fn run_dir(&self) -> PathBuf {
-        let plans: Vec<_> = children(&self.dir.path().join("results"));
-        let runs: Vec<_> = plans
-            .iter()
-            .flat_map(|plan| children(plan))
-            .filter(|p| p.is_dir() && !p.is_symlink())
-            .collect();
+        let runs = self.runs("results");
         assert_eq!(runs.len(), 1, "one run expected: {runs:?}");
         runs[0].clone()
+    }
+
+    /// The run directories of every plan under this folder.
+    pub fn runs(&self, results: &str) -> Vec<PathBuf> {
+        let plans = children(&self.dir.path().join(results));
+        let runs = plans.iter().flat_map(|plan| children(plan));
+        runs.filter(|path| path.is_dir() && !path.is_symlink()).collect()
     }
 
     pub fn summary(&self) -> Value {
@@ -76,5 +78,13 @@ pub fn code(output: &Output) -> i32 {
 }
 
 pub fn stderr(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
+    text(&output.stderr)
+}
+
+pub fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+pub fn shown(path: &Path) -> &str {
+    path.to_str().expect("utf-8")
 }
