@@ -45,7 +45,7 @@ pub struct ReadArgs {
     pub limit: Option<u64>,
     /// Where a part of the rows stands, such as timestamp=/ts or prompt=/question; may be given
     /// several times.
-    #[arg(long = "field", value_name = "PART=POINTER", value_parser = super::key_value)]
+    #[arg(long = "field", value_name = "PART=POINTER", value_parser = super::inputs::key_value)]
     pub fields: Vec<(String, String)>,
     /// What numbers in timestamps count; the format's own unit unless given.
     #[arg(long, value_enum)]

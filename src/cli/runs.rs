@@ -1,0 +1,231 @@
+//! The arguments of subcommands that run plans or read what runs left: `run`, `report`, `compare`,
+//! `history`, `simulate`, `calibrate`.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use super::{DiagnosticFormat, PlanInputs};
+
+/// Arguments of `run`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// The plan file (YAML or TOML), or a built-in scenario such as @cache-eviction.
+    pub plan: PathBuf,
+    /// What changes the plan.
+    #[command(flatten)]
+    pub inputs: PlanInputs,
+    /// Write results under this folder instead of the plan's.
+    #[arg(long, value_name = "DIR")]
+    pub results: Option<PathBuf>,
+    /// The summary.json of an earlier run, for checks against `baseline`.
+    #[arg(long, value_name = "FILE")]
+    pub baseline: Option<PathBuf>,
+    /// A further output, such as csv:requests.csv; may be given several times.
+    #[arg(long = "sink", value_name = "KIND:TARGET")]
+    pub sinks: Vec<String>,
+    /// Leave no report.html in the run directory.
+    #[arg(long)]
+    pub no_report: bool,
+    /// Skip what is left when a stage does not complete or fails a check; otherwise further cells
+    /// of the matrix and independent stages go on.
+    #[arg(long)]
+    pub fail_fast: bool,
+    /// What to print on standard output.
+    #[arg(long, value_enum, default_value_t = OutputFormat::Text)]
+    pub output_format: OutputFormat,
+    /// How to show progress on standard error.
+    #[arg(long, value_enum, default_value_t = ProgressArg::Auto)]
+    pub progress: ProgressArg,
+    /// Show progress on the whole terminal, with charts.
+    #[arg(long, conflicts_with = "progress")]
+    pub tui: bool,
+}
+
+/// What `run` prints on standard output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OutputFormat {
+    /// Tables for people.
+    Text,
+    /// The summary as JSON.
+    Json,
+    /// Nothing.
+    None,
+}
+
+/// How progress is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ProgressArg {
+    /// A moving line on a terminal, plain lines elsewhere.
+    Auto,
+    /// A moving line.
+    Bar,
+    /// A line per stage.
+    Plain,
+    /// Nothing.
+    None,
+}
+
+/// Arguments of `report`.
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// The run directory.
+    pub run: PathBuf,
+    /// What to print.
+    #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
+    pub format: ReportFormat,
+    /// Write it to this file instead of standard output.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Percentiles of the text's table, such as 50,90,99.9.
+    #[arg(long, value_name = "P", value_delimiter = ',', value_parser = percentile)]
+    pub percentiles: Vec<f64>,
+    /// Derive the figures anew under the formulas of another tool: vllm, sglang, aiperf, guidellm,
+    /// inference-perf, llmperf, evalscope, ttft-cache, qps-benchmark, chat-replay or bench-pack.
+    #[arg(long, value_name = "TOOL")]
+    pub definitions: Option<String>,
+    /// Put the records through a sink as well, such as junit:checks.xml or csv:requests.csv; may be
+    /// given several times.
+    #[arg(long = "sink", value_name = "KIND:TARGET")]
+    pub sinks: Vec<String>,
+    /// Replace the run's summary.json, summary.csv and report.html by what its records say.
+    #[arg(long)]
+    pub write: bool,
+    /// Also write the run in the files of another tool: vllm-bench, aiperf, genai-perf, guidellm,
+    /// inference-perf, llm-d, ttft-cache, qps-benchmark, replay-rounds or bench-pack; into
+    /// RUN/export/FORMAT unless a folder is named. May be given several times.
+    #[arg(long = "export", value_name = "FORMAT[=FOLDER]")]
+    pub exports: Vec<String>,
+}
+
+/// What `report` prints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ReportFormat {
+    /// Tables for people.
+    Text,
+    /// The summary as JSON.
+    Json,
+    /// The page with charts.
+    Html,
+    /// For a pull request or `GITHUB_STEP_SUMMARY`.
+    Markdown,
+    /// Every chart on one sheet.
+    Svg,
+    /// The same as pixels.
+    Png,
+    /// Nothing.
+    None,
+}
+
+/// Arguments of `compare`.
+#[derive(Debug, Args)]
+pub struct CompareArgs {
+    /// The run to compare with: its directory, record log or summary.json.
+    pub base: PathBuf,
+    /// The runs to judge.
+    #[arg(required_unless_present = "ab", conflicts_with = "ab")]
+    pub new: Vec<PathBuf>,
+    /// Compare the cells of one run with its first, request by request: of a matrix with
+    /// `interleave: true`, whose cells take turns.
+    #[arg(long)]
+    pub ab: bool,
+    /// How to print it.
+    #[arg(long, value_enum, default_value_t = CompareFormat::Text)]
+    pub format: CompareFormat,
+    /// Write it to this file instead of standard output.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Metrics to compare, such as ttft,e2e; TTFT, E2E and TPOT unless given.
+    #[arg(long = "metric", value_name = "NAME", value_delimiter = ',')]
+    pub metrics: Vec<String>,
+    /// Percentiles to compare beside the median; 95 and 99 unless given.
+    #[arg(long, value_name = "P", value_delimiter = ',', value_parser = percentile)]
+    pub percentiles: Vec<f64>,
+    /// The least difference that matters; 5% unless given.
+    #[arg(long, value_name = "SHARE")]
+    pub min_effect: Option<String>,
+    /// What makes the exit code 10; with `worse`, what can't be told is 5.
+    #[arg(long, value_enum, default_value_t = FailOn::Never)]
+    pub fail_on: FailOn,
+}
+
+/// How a comparison is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum CompareFormat {
+    /// A table for people.
+    Text,
+    /// For a pull request or `GITHUB_STEP_SUMMARY`.
+    Markdown,
+    /// One self-contained page with charts.
+    Html,
+    /// Every chart on one sheet.
+    Svg,
+    /// For programs.
+    Json,
+}
+
+/// Which verdict fails a comparison.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum FailOn {
+    /// None.
+    Never,
+    /// A new run that is worse.
+    Worse,
+}
+
+/// Arguments of `history`.
+#[derive(Debug, Args)]
+pub struct HistoryArgs {
+    /// The folder that holds the runs.
+    #[arg(default_value = "results")]
+    pub results: PathBuf,
+    /// What to show, such as `ttft.p99` or `error_rate`.
+    #[arg(long, default_value = "ttft.p50")]
+    pub metric: String,
+    /// Only this stage, by id or as a report labels it.
+    #[arg(long)]
+    pub stage: Option<String>,
+    /// Only runs of this plan.
+    #[arg(long)]
+    pub plan: Option<String>,
+    /// How to print it.
+    #[arg(long, value_enum, default_value_t = DiagnosticFormat::Text)]
+    pub format: DiagnosticFormat,
+}
+
+/// Arguments of `simulate`.
+#[derive(Debug, Args)]
+pub struct SimulateArgs {
+    /// Port on the loopback address; 0 takes a free one.
+    #[arg(long, default_value_t = 8000)]
+    pub port: u16,
+    /// Take the simulator's settings from this plan's first simulated endpoint.
+    #[arg(long, value_name = "PLAN")]
+    pub plan: Option<PathBuf>,
+    /// Write what was sent and when to this file.
+    #[arg(long, value_name = "FILE")]
+    pub truth: Option<PathBuf>,
+}
+
+/// Arguments of `calibrate`.
+#[derive(Debug, Args)]
+pub struct CalibrateArgs {
+    /// Measure less: a few seconds, rougher figures.
+    #[arg(long)]
+    pub quick: bool,
+    /// How to print the figures.
+    #[arg(long, value_enum, default_value_t = DiagnosticFormat::Text)]
+    pub format: DiagnosticFormat,
+    /// Keep them in this file; without it in `$RUNNER_CALIBRATION`, else in
+    /// `runner/calibration.json` of the user's state folder, where `run` looks.
+    #[arg(long, value_name = "FILE")]
+    pub save: Option<PathBuf>,
+}
+
+/// A percentile such as `99`, `p99` or `99.9`.
+fn percentile(text: &str) -> Result<f64, String> {
+    match text.trim_start_matches('p').parse::<f64>() {
+        Ok(percent) if percent > 0.0 && percent < 100.0 => Ok(percent),
+        _ => Err("expected a percentile between 0 and 100, such as 95 or 99.9".into()),
+    }
+}

@@ -1,0 +1,196 @@
+//! What a stage does: one arm for each kind.
+//!
+//! In: what lowering made of a stage's own keys. Out: values that the kind's file in `stage/` walks
+//! through. Invariant: whatever differs between kinds is an arm of [`Action`], matched once in each
+//! place that asks.
+
+use std::time::Duration;
+
+use super::workload::{ConversationConfig, RowSource};
+use super::{ConcurrencyRamp, Load, Prompt, QpsLadder, Rate, Search, Shape, Until};
+
+/// What a stage does.
+#[derive(Debug, Clone)]
+pub enum Action {
+    /// Sends prompts that no cache can hold, one at a time unless `concurrency` says otherwise.
+    Cold(Repeat),
+    /// Sends prompts that a cache should hold.
+    Warm(Repeat),
+    /// Empties the server's prefix cache and proves it.
+    Flush(Flush),
+    /// Waits.
+    Pause(Duration),
+    /// One load, for a while.
+    Load(Box<Load>),
+    /// One rate after the other.
+    QpsLadder(Box<QpsLadder>),
+    /// One concurrency after the other.
+    ConcurrencyRamp(Box<ConcurrencyRamp>),
+    /// The highest level at which the stage's thresholds hold.
+    Search(Box<Search>),
+    /// Sessions of several turns.
+    Conversation(Box<Conversation>),
+}
+
+impl Action {
+    /// Cuts the work down to one request (a pause to a second), to try a plan out.
+    pub fn smoke(&mut self) {
+        match self {
+            Self::Cold(repeat) | Self::Warm(repeat) => {
+                repeat.requests = 1;
+                repeat.concurrency = 1;
+            }
+            Self::Flush(flush) => flush.retries = 1,
+            Self::Pause(length) => *length = (*length).min(Duration::from_secs(1)),
+            Self::Load(load) => {
+                load.traffic.warmup_requests = 0;
+                load.measure.settle = Duration::ZERO;
+                load.until = Until::Requests(1);
+                if let Shape::Closed(closed) = &mut load.shape {
+                    (closed.users, closed.start_users) = (1, 1);
+                }
+            }
+            Self::QpsLadder(ladder) => {
+                ladder.traffic.warmup_requests = 0;
+                ladder.measure.settle = Duration::ZERO;
+                ladder.rates.truncate(1);
+                ladder.step = Until::Requests(1);
+            }
+            Self::ConcurrencyRamp(ramp) => {
+                ramp.traffic.warmup_requests = 0;
+                ramp.measure.settle = Duration::ZERO;
+                ramp.levels.truncate(1);
+                ramp.step = Until::Requests(1);
+            }
+            Self::Search(search) => {
+                search.traffic.warmup_requests = 0;
+                search.measure.settle = Duration::ZERO;
+                (search.max_probes, search.confirmations) = (1, 1);
+                search.at_least = None;
+                search.step = Until::Requests(1);
+            }
+            Self::Conversation(conversation) => {
+                conversation.sessions = Some(1);
+                conversation.config.max_turns = Some(1);
+            }
+        }
+    }
+
+    /// The plan's word for it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Cold(_) => "cold",
+            Self::Warm(_) => "warm",
+            Self::Flush(_) => "flush",
+            Self::Pause(_) => "pause",
+            Self::Load(_) => "load",
+            Self::QpsLadder(_) => "qps_ladder",
+            Self::ConcurrencyRamp(_) => "concurrency_ramp",
+            Self::Search(_) => "search",
+            Self::Conversation(_) => "conversation",
+        }
+    }
+
+    /// Requests that will each have a record, without warm-up. About so many where the times are
+    /// drawn at random, and 0 where it is up to the server how many there will be.
+    pub fn planned(&self) -> u64 {
+        match self {
+            Self::Cold(repeat) | Self::Warm(repeat) => repeat.requests,
+            // A conversation has as many as the sessions that join have turns.
+            Self::Flush(_) | Self::Pause(_) | Self::Conversation(_) => 0,
+            Self::Load(load) => match &load.shape {
+                Shape::Open(open) => open.rate.about(load.until),
+                Shape::Closed(_) => load.until.requests().unwrap_or(0),
+            },
+            Self::QpsLadder(ladder) => {
+                ladder.rates.iter().map(|rate| Rate::Constant(*rate).about(ladder.step)).sum()
+            }
+            Self::ConcurrencyRamp(ramp) => {
+                ramp.step.requests().unwrap_or(0).saturating_mul(ramp.levels.len() as u64)
+            }
+            Self::Search(search) => search.max_requests.unwrap_or(0),
+        }
+    }
+
+    /// What is asked, by stages that ask.
+    pub fn prompt(&self) -> Option<&Prompt> {
+        match self {
+            Self::Cold(repeat) | Self::Warm(repeat) => Some(&repeat.prompt),
+            Self::Load(load) => Some(&load.traffic.prompt),
+            Self::QpsLadder(ladder) => Some(&ladder.traffic.prompt),
+            Self::ConcurrencyRamp(ramp) => Some(&ramp.traffic.prompt),
+            Self::Search(search) => Some(&search.traffic.prompt),
+            Self::Conversation(conversation) => Some(&conversation.prompt),
+            Self::Flush(_) | Self::Pause(_) => None,
+        }
+    }
+
+    /// The same, to fill in what only its files can say.
+    pub fn prompt_mut(&mut self) -> Option<&mut Prompt> {
+        match self {
+            Self::Cold(repeat) | Self::Warm(repeat) => Some(&mut repeat.prompt),
+            Self::Load(load) => Some(&mut load.traffic.prompt),
+            Self::QpsLadder(ladder) => Some(&mut ladder.traffic.prompt),
+            Self::ConcurrencyRamp(ramp) => Some(&mut ramp.traffic.prompt),
+            Self::Search(search) => Some(&mut search.traffic.prompt),
+            Self::Conversation(conversation) => Some(&mut conversation.prompt),
+            Self::Flush(_) | Self::Pause(_) => None,
+        }
+    }
+}
+
+/// A list of prompts sent in order: the body of cold and warm stages.
+#[derive(Debug, Clone)]
+pub struct Repeat {
+    /// How many requests; 0 until [`Repeat::rows_of`] is counted.
+    pub requests: u64,
+    /// How many different prompts: request `i` asks prompt `i % distinct`; 0 until
+    /// [`Repeat::rows_of`] is counted.
+    pub distinct: u64,
+    /// The dataset whose number of rows the two above are, where they are 0. Files are opened
+    /// when the plan is otherwise sound, by `workload::check`, which leaves `None` here.
+    pub rows_of: Option<Box<RowSource>>,
+    /// How many at a time.
+    pub concurrency: u64,
+    /// What is asked.
+    pub prompt: Prompt,
+    /// The stage whose nonces its prompts carry: its own id, or that of the stage at the end of
+    /// its `like:` chain. Equal keys and equal prompts mean equal requests.
+    pub nonce_key: String,
+}
+
+/// `kind: conversation`: sessions of several turns.
+#[derive(Debug, Clone)]
+pub struct Conversation {
+    /// Whose dataset holds the sessions.
+    pub prompt: Prompt,
+    /// How they go on.
+    pub config: ConversationConfig,
+    /// How many join; all of the dataset, once, when `None` and there is no `duration`.
+    pub sessions: Option<u64>,
+    /// No session joins after this long.
+    pub duration: Option<Duration>,
+}
+
+/// How to empty a cache.
+#[derive(Debug, Clone)]
+pub struct Flush {
+    /// By which means.
+    pub with: FlushMethod,
+    /// Foreign tokens to send in all when flushing by traffic; ten requests of 100,000 characters
+    /// when `None` (the first seed's way).
+    pub tokens: Option<u64>,
+    /// Attempts before giving up.
+    pub retries: u32,
+}
+
+/// The means of a [`Flush`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FlushMethod {
+    /// The server's own endpoint if it has one, else traffic.
+    Auto,
+    /// The server's own endpoint.
+    Http,
+    /// Foreign prompts that push the old ones out.
+    Traffic,
+}

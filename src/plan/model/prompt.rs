@@ -1,0 +1,98 @@
+//! What a request says, before rendering.
+//!
+//! In: what lowering made of `prompt:`. Out: templates and where their rows, documents and files come
+//! from. Invariant: nothing is opened here; a file is only named.
+
+use std::path::PathBuf;
+
+use super::Location;
+use super::workload::{RowSource, SyntheticConfig, Unique};
+
+/// What a request says, before rendering.
+#[derive(Debug, Clone)]
+pub struct Prompt {
+    /// Messages whose contents are templates (`row`, `i`, `stage`, `params`, `context`); none where
+    /// the rows of the dataset, or synthetic prompts, are asked as they are.
+    pub messages: Vec<MessageTemplate>,
+    /// A document put before the first user message, unless a template places `context` itself.
+    pub context: Option<Context>,
+    /// Rows: asked as they are, or as `row` in templates.
+    pub dataset: Option<Box<RowSource>>,
+    /// Prompts without meaning and with a given shape.
+    pub synthetic: Option<Box<SyntheticConfig>>,
+    /// How far prompts are told apart; see [`Prompt::unique_in`] when `None`.
+    pub unique: Option<Unique>,
+    /// Upper bound of generated tokens.
+    pub max_tokens: Option<u64>,
+    /// Sampling temperature.
+    pub temperature: Option<f64>,
+    /// Ask for a stream (needed for TTFT).
+    pub stream: bool,
+    /// Further top-level fields of the request body, passed through as they are; string values
+    /// are templates.
+    pub body: serde_json::Map<String, serde_json::Value>,
+    /// What its templates may read.
+    pub files: FileAccess,
+}
+
+impl Prompt {
+    /// How far its prompts are told apart: as the plan says, else each by itself, except in stages
+    /// of load, which claim nothing of the cache: there rows are asked as they were recorded, and
+    /// synthetic prompts share what they are to share.
+    pub fn unique_in(&self, is_load: bool) -> Unique {
+        match self.unique {
+            Some(unique) => unique,
+            None if is_load && self.synthetic.is_some() => Unique::Run,
+            None if is_load && self.messages.is_empty() => Unique::Never,
+            None => Unique::Request,
+        }
+    }
+}
+
+/// The files that templates may read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileAccess {
+    /// Where relative paths start.
+    pub folder: PathBuf,
+    /// The folder that they may not leave; anything may be read when `None`.
+    pub root: Option<PathBuf>,
+}
+
+/// A role and a template.
+#[derive(Debug, Clone)]
+pub struct MessageTemplate {
+    /// `system`, `user`, `assistant`, …
+    pub role: String,
+    /// A minijinja template.
+    pub content: String,
+    /// Where the template's text stands in the plan.
+    pub location: Location,
+}
+
+/// A long document in front of the question.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// Where its text comes from.
+    pub from: ContextSource,
+    /// Its length in tokens; the whole document (or, for filler, all that fits) when `None`.
+    pub tokens: Option<u64>,
+    /// The model's context length: document plus [`Context::SAFETY_MARGIN`] must fit into it.
+    pub max_ctx_tokens: Option<u64>,
+}
+
+impl Context {
+    /// Tokens kept free below `max_ctx_tokens` for template, question, answer and tokenizer
+    /// quirks (the first seed's `SAFETY_MARGIN`).
+    pub const SAFETY_MARGIN: u64 = 2048;
+}
+
+/// The text of a [`Context`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ContextSource {
+    /// Deterministic words, different for every request index.
+    Filler,
+    /// The document that ships inside the binary.
+    Bundled,
+    /// A text file.
+    File(PathBuf),
+}
