@@ -9,6 +9,7 @@ mod live;
 mod merge;
 mod path;
 mod prompt;
+mod rungs;
 mod sink;
 mod stage;
 mod synthetic;
@@ -69,9 +70,6 @@ impl Lowering<'_> {
             tags.into_iter().map(|(name, text)| (name.value, text)).collect();
         let description = file.description.take();
         let stages = self.stages(file, seed);
-        for stage in stages.iter().flatten() {
-            self.rungs_exist(stage);
-        }
         Some(Plan {
             name: identity.name,
             description,

@@ -235,6 +235,9 @@ impl<'r> Resolver<'r> {
     ) -> Candidate {
         let kind = file.kind.value;
         if let Some(Outside { value, source }) = self.outside(name, file) {
+            if value.as_ref().is_err_and(|node| matches!(node.value, Value::Broken)) {
+                return Candidate::Bad;
+            }
             let typed = match &value {
                 Ok(text) => Typed::parse(kind, text),
                 Err(node) => Typed::of_node(kind, node),
@@ -259,6 +262,10 @@ impl<'r> Resolver<'r> {
             };
         }
         let Some(default) = &file.default else {
+            // It may well stand where a file can't be read.
+            if self.files.iter().any(|file| file.is_broken) {
+                return Candidate::Bad;
+            }
             let mut places = vec![format!("--param {}=…", name.value)];
             places.extend(self.files.iter().rev().map(|file| file.name.clone()));
             places.push(variable_of(&name.value));

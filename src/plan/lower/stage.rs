@@ -101,6 +101,7 @@ impl Lowering<'_> {
         }
         self.plan_thresholds(&file.thresholds, &ranks, &mut stages);
         self.searches(&stages);
+        self.rungs(&stages);
         stages.into_iter().collect()
     }
 

@@ -14,7 +14,7 @@ use crate::plan::file::{LevelWord, ThresholdFile, TimeSpan};
 use crate::plan::metric;
 use crate::plan::source::Span;
 use crate::plan::threshold::{self, Check};
-use crate::plan::{Action, CacheWord, Level, Limit, MetricRef, Op, RungFilter, Stage, Threshold};
+use crate::plan::{CacheWord, Level, Limit, MetricRef, Op, Stage, Threshold};
 
 /// The stage a check is written in.
 pub(super) struct Judged<'j> {
@@ -81,15 +81,6 @@ impl Ranks {
             waiting.extend(needs.iter().map(String::as_str));
         }
         false
-    }
-}
-
-/// The names that the rungs of a stage kind go by.
-fn rung_names(kind: &str) -> &'static [&'static str] {
-    match kind {
-        "qps_ladder" => &["rung", "rate"],
-        "concurrency_ramp" => &["rung", "concurrency"],
-        _ => &[],
     }
 }
 
@@ -191,29 +182,6 @@ impl Lowering<'_> {
                 }
                 stage.thresholds.push(threshold);
             }
-        }
-    }
-
-    /// Reports checks whose `where` matches none of the rungs their stage will have: nothing would
-    /// ever be judged by them. The levels of a search are only known as it goes.
-    pub(super) fn rungs_exist(&mut self, stage: &Stage) {
-        let levels: Vec<f64> = match &stage.action {
-            Action::QpsLadder(ladder) => ladder.rates.clone(),
-            Action::ConcurrencyRamp(ramp) => ramp.levels.iter().map(|it| *it as f64).collect(),
-            _ => return,
-        };
-        for check in stage.thresholds.iter().filter(|check| !check.allow_no_data) {
-            let Some(filter) = &check.rungs else { continue };
-            if levels.iter().any(|level| check.judges(Some(*level))) {
-                continue;
-            }
-            let shown: Vec<String> = levels.iter().map(f64::to_string).collect();
-            let message = format!("`where: {}` matches no rung of `{}`", filter.text, stage.id);
-            self.push(
-                Diagnostic::error(Code::ThresholdStage, message)
-                    .at(check.location.clone())
-                    .help(format!("its rungs are {}", shown.join(", "))),
-            );
         }
     }
 
@@ -352,24 +320,6 @@ impl Lowering<'_> {
         let places =
             Places { whole: span, left: place(parsed.left_at), right: place(parsed.right_at) };
         Some((parsed, places))
-    }
-
-    /// `where:` of a check on a stage of this kind.
-    fn rung_filter(&mut self, written: &Spanned<String>, kind: &str) -> Option<RungFilter> {
-        let names = rung_names(kind);
-        if names.is_empty() {
-            let message = format!("a {kind} stage has no rungs to choose from");
-            let help = "remove `where`; it belongs to stages that climb rates or concurrencies";
-            self.error(Code::ThresholdStage, written.at.span, message, help);
-            return None;
-        }
-        match threshold::rungs(&written.value, names) {
-            Ok(filter) => Some(filter),
-            Err(problem) => {
-                self.refused(&written.value, written.at.span, problem);
-                None
-            }
-        }
     }
 
     /// The kind of the stage that a check of the plan begins with, as far as it can be told.

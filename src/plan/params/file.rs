@@ -15,6 +15,9 @@ pub(crate) struct ParamsFile {
     pub(crate) name: String,
     /// Its values in order.
     pub(crate) values: Vec<FileValue>,
+    /// Whether nothing of it could be read, which has been reported: what is missing may stand
+    /// there.
+    pub(crate) is_broken: bool,
 }
 
 /// One value of a file.
@@ -22,7 +25,7 @@ pub(crate) struct ParamsFile {
 pub(crate) struct FileValue {
     /// A param's name; in a dotenv file also a variable that the param lists.
     pub(crate) name: String,
-    /// What is written there.
+    /// What is written there; [`Value::Broken`] when it can't be read, which has been reported.
     pub(crate) node: Node,
     /// `FILE:LINE`.
     pub(crate) place: String,
@@ -50,15 +53,18 @@ impl FileValue {
 pub(crate) fn read(paths: &[PathBuf], found: &mut Vec<Diagnostic>) -> Vec<ParamsFile> {
     let mut files = Vec::new();
     for path in paths {
-        match read_one(path) {
-            Ok(file) => files.push(file),
-            Err(mut problems) => found.append(&mut problems),
-        }
+        let (file, mut problems) = read_one(path).unwrap_or_else(|problems| {
+            let name = path.display().to_string();
+            (ParamsFile { name, values: Vec::new(), is_broken: true }, problems)
+        });
+        files.push(file);
+        found.append(&mut problems);
     }
     files
 }
 
-fn read_one(path: &Path) -> Result<ParamsFile, Vec<Diagnostic>> {
+/// A file and what is wrong with single lines of it, or why nothing of it can be used.
+fn read_one(path: &Path) -> Result<(ParamsFile, Vec<Diagnostic>), Vec<Diagnostic>> {
     let name = path.display().to_string();
     let problem = |what: &str, help: &str| {
         vec![Diagnostic::error(Code::ParamFile, format!("--params-file {name}: {what}")).help(help)]
@@ -82,9 +88,9 @@ fn read_one(path: &Path) -> Result<ParamsFile, Vec<Diagnostic>> {
             error.message.replace("can't read the plan", "can't read").replace("the plan ", "");
         problem(&words, "check the path; it is relative to the current directory")
     })?;
-    let Some((format, word)) = format else { return dotenv(&name, &text) };
+    let Some((format, word)) = format else { return Ok(dotenv(&name, &text)) };
     if text.trim().is_empty() {
-        return Ok(ParamsFile { name, values: Vec::new() });
+        return Ok((ParamsFile { name, values: Vec::new(), is_broken: false }, Vec::new()));
     }
     let mut sources = Sources::default();
     let source = sources.add(&name, &text);
@@ -113,11 +119,11 @@ fn read_one(path: &Path) -> Result<ParamsFile, Vec<Diagnostic>> {
             is_dotenv: false,
         })
         .collect();
-    Ok(ParamsFile { name, values })
+    Ok((ParamsFile { name, values, is_broken: false }, Vec::new()))
 }
 
-/// Lines of `NAME=value`, with `export`, `#` comments and quotes.
-fn dotenv(file: &str, text: &str) -> Result<ParamsFile, Vec<Diagnostic>> {
+/// Lines of `NAME=value`, with `export`, `#` comments and quotes; and what is wrong with others.
+fn dotenv(file: &str, text: &str) -> (ParamsFile, Vec<Diagnostic>) {
     let mut values = Vec::new();
     let mut problems = Vec::new();
     for (number, line) in text.lines().enumerate() {
@@ -127,34 +133,27 @@ fn dotenv(file: &str, text: &str) -> Result<ParamsFile, Vec<Diagnostic>> {
         }
         let line = line.strip_prefix("export ").unwrap_or(line);
         let named = line.split_once('=').filter(|(name, _)| super::is_name(name.trim()));
-        let value = named.map(|(name, value)| (name.trim(), unquoted(value.trim())));
-        let (name, text) = match value {
-            Some((name, Ok(text))) => (name, text),
-            other => {
-                let what = match other {
-                    Some((_, Err(what))) => what,
-                    _ => "this is no `NAME=value`",
-                };
-                let message = format!("--params-file {file}, line {}: {what}", number + 1);
-                problems.push(
-                    Diagnostic::error(Code::ParamFile, message)
-                        .help("write `NAME=value`, `NAME=\"value\"` or a comment after `#`"),
-                );
-                continue;
-            }
+        let (name, value) = match named {
+            Some((name, value)) => (Some(name.trim()), unquoted(value.trim())),
+            None => (None, Err("this is no `NAME=value`")),
         };
+        let value = value.map(Value::Text).unwrap_or_else(|what| {
+            let message = format!("--params-file {file}, line {}: {what}", number + 1);
+            problems.push(
+                Diagnostic::error(Code::ParamFile, message)
+                    .help("write `NAME=value`, `NAME=\"value\"` or a comment after `#`"),
+            );
+            Value::Broken
+        });
+        let Some(name) = name else { continue };
         values.push(FileValue {
             name: name.to_owned(),
-            node: Node::new(Value::Text(text), Span::default()),
+            node: Node::new(value, Span::default()),
             place: format!("{file}:{}", number + 1),
             is_dotenv: true,
         });
     }
-    if problems.is_empty() {
-        Ok(ParamsFile { name: file.to_owned(), values })
-    } else {
-        Err(problems)
-    }
+    (ParamsFile { name: file.to_owned(), values, is_broken: false }, problems)
 }
 
 /// A value without its quotes, or without the comment after it.
@@ -192,7 +191,8 @@ mod tests {
     fn dotenv_knows_quotes_comments_and_export() {
         let text =
             "# first\nexport A=1\nB = \"two # \\\"2\\\"\" # second\nC='x y'\nD=a#b # c\nE=\n";
-        let file = dotenv(".env", text).expect("it reads");
+        let (file, problems) = dotenv(".env", text);
+        assert_eq!(problems, []);
         let read: Vec<(String, String)> = file
             .values
             .iter()
@@ -207,7 +207,9 @@ mod tests {
 
     #[test]
     fn a_bad_dotenv_line_is_told_by_number_and_not_shown() {
-        let problems = dotenv(".env", "GOOD=1\nsecret-token\nQ=\"open\n").expect_err("two lines");
+        let (file, problems) = dotenv(".env", "GOOD=1\nsecret-token\nQ=\"open\n");
+        assert_eq!(file.values[0].node.text().as_deref(), Some("1"), "the good line still counts");
+        assert!(matches!(file.values[1].node.value, Value::Broken));
         let words: Vec<String> = problems.iter().map(ToString::to_string).collect();
         assert_eq!(words.len(), 2);
         assert!(words[0].contains("line 2") && !words[0].contains("secret-token"), "{words:?}");
