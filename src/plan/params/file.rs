@@ -137,14 +137,17 @@ fn dotenv(file: &str, text: &str) -> (ParamsFile, Vec<Diagnostic>) {
             Some((name, value)) => (Some(name.trim()), unquoted(value.trim())),
             None => (None, Err("this is no `NAME=value`")),
         };
-        let value = value.map(Value::Text).unwrap_or_else(|what| {
-            let message = format!("--params-file {file}, line {}: {what}", number + 1);
-            problems.push(
-                Diagnostic::error(Code::ParamFile, message)
-                    .help("write `NAME=value`, `NAME=\"value\"` or a comment after `#`"),
-            );
-            Value::Broken
-        });
+        let value = match value {
+            Ok(text) => Value::Text(text),
+            Err(what) => {
+                let message = format!("--params-file {file}, line {}: {what}", number + 1);
+                problems.push(
+                    Diagnostic::error(Code::ParamFile, message)
+                        .help("write `NAME=value`, `NAME=\"value\"` or a comment after `#`"),
+                );
+                Value::Broken
+            }
+        };
         let Some(name) = name else { continue };
         values.push(FileValue {
             name: name.to_owned(),
