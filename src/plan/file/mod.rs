@@ -9,6 +9,7 @@ mod defaults;
 mod endpoint;
 mod json_api;
 mod load;
+mod load_parts;
 mod matrix;
 mod param;
 mod scalar;
@@ -32,9 +33,9 @@ pub(crate) use endpoint::{
     MetricsKeys, SimulatorKeys, TimeoutKeys,
 };
 pub(crate) use json_api::{AnswerWord, JsonKeys};
-pub(crate) use load::{
-    ArrivalWord, FullWord, LadderKeys, LateWord, LoadKeys, OverWord, RampKeys, SearchKeys,
-    ThinkWord,
+pub(crate) use load::{LadderKeys, LoadKeys, OverWord, RampKeys, SearchKeys, ThinkWord};
+pub(crate) use load_parts::{
+    ArrivalKeys, ArrivalWord, AskingKeys, CountingKeys, FullWord, LateWord, PacingKeys,
 };
 pub(crate) use param::{ParamFile, ParamType, TextOrList};
 pub(crate) use scalar::{Count, PerSecond, Ratio, Series, Span as TimeSpan};

@@ -1,32 +1,23 @@
-//! `load`, `qps_ladder` and `concurrency_ramp`: which keys go together, and what they mean.
+//! `load`: which keys go together, and what they mean.
 //!
 //! In: written stages. Out: resolved ones. Invariant: a stage has exactly one shape (open or
 //! closed) and at least one end, and a key that would do nothing is an error.
 
+mod ladder;
+mod pacing;
 mod parts;
 mod search;
 
 use std::time::Duration;
 
-use self::parts::{MOST_RATE, MOST_USERS, MeasureKeys, PacingKeys, think, time, whole};
+use self::parts::{MOST_RATE, MOST_USERS, think, time};
 use super::{Draft, Lowering, Shared};
 use crate::plan::diagnostic::Code;
-use crate::plan::file::{LadderKeys, LoadKeys, RampKeys, ThinkWord};
-use crate::plan::{
-    ClosedLoop, ConcurrencyRamp, Load, Measure, OpenLoop, QpsLadder, Rate, RatePiece, Shape, Think,
-};
+use crate::plan::file::{LoadKeys, ThinkWord};
+use crate::plan::{ClosedLoop, Load, Measure, OpenLoop, Rate, RatePiece, Shape, Think};
 
 impl Lowering<'_> {
     pub(super) fn load(&mut self, draft: &Draft, keys: &LoadKeys, shared: &Shared) -> Option<Load> {
-        let pacing_keys = PacingKeys {
-            arrival: keys.arrival,
-            burstiness: keys.burstiness,
-            burst_size: keys.burst_size,
-            max_in_flight: keys.max_in_flight,
-            when_full: keys.when_full,
-            late: keys.late,
-            late_after: keys.late_after,
-        };
         let concurrency = self.positive("concurrency", keys.concurrency);
         let ramp = self.climb(keys);
         let shape = match (keys.rate, keys.concurrency, concurrency) {
@@ -52,16 +43,13 @@ impl Lowering<'_> {
                     }
                     None => Rate::Constant(rate),
                 });
-                let process = self.arrival(&pacing_keys, draft.span);
-                let pacing = self.pacing(&pacing_keys);
+                let process = self.arrival(&keys.arrivals(), draft.span);
+                let pacing = self.pacing(&keys.pacing());
                 rate.zip(process)
                     .map(|(rate, arrival)| Shape::Open(OpenLoop { arrival, rate, pacing }))
             }
             (None, Some(written), Some(users)) => {
-                for (key, at) in pacing_keys.given() {
-                    self.without(key, Some(at), "concurrency");
-                }
-                self.without("max_lag", keys.max_lag.as_ref().map(|it| it.at.span), "concurrency");
+                self.no_pacing(&keys.arrivals(), &keys.pacing(), "concurrency");
                 if users as f64 > MOST_USERS {
                     let message = format!("`concurrency` is at most {MOST_USERS}");
                     self.error(Code::Value, written.at.span, message, "");
@@ -91,17 +79,8 @@ impl Lowering<'_> {
             }
         };
         let until = self.until(draft, keys.requests, ("duration", keys.duration));
-        let traffic = self.traffic(
-            draft,
-            keys.prompt.as_ref(),
-            keys.repeat_ratio,
-            keys.warmup_requests,
-            shared,
-        );
-        let measure = self.measure(
-            &MeasureKeys { settle: keys.settle, drain: keys.drain, max_lag: keys.max_lag },
-            keys.duration,
-        );
+        let traffic = self.traffic(draft, &keys.asking(), shared);
+        let measure = self.measure(&keys.counting(), keys.max_lag, keys.duration);
         if let Some(window) = keys.window.filter(|window| window.value.0.is_zero()) {
             self.error(Code::Value, window.at.span, "`window` must be longer than nothing", "");
         }
@@ -151,92 +130,5 @@ impl Lowering<'_> {
             }
             (pauses, _) => pauses,
         }
-    }
-
-    pub(super) fn ladder(
-        &mut self,
-        draft: &Draft,
-        keys: &LadderKeys,
-        shared: &Shared,
-    ) -> Option<QpsLadder> {
-        let pacing_keys = PacingKeys {
-            arrival: keys.arrival,
-            burstiness: keys.burstiness,
-            burst_size: keys.burst_size,
-            max_in_flight: keys.max_in_flight,
-            when_full: keys.when_full,
-            late: keys.late,
-            late_after: keys.late_after,
-        };
-        let rates = self.series(draft, "rates", "`rates: \"1,2,4-32*2\"`", keys.rates.as_ref());
-        if let Some((rates, at)) = &rates
-            && rates.iter().any(|rate| *rate <= 0.0 || *rate > MOST_RATE)
-        {
-            let message = "every rate must be above 0 and at most 1,000,000 per second";
-            self.error(Code::Value, *at, message, "");
-        }
-        let arrival = self.arrival(&pacing_keys, draft.span);
-        let pacing = self.pacing(&pacing_keys);
-        let step = self.until(draft, None, ("step", keys.step));
-        let traffic = self.traffic(
-            draft,
-            keys.prompt.as_ref(),
-            keys.repeat_ratio,
-            keys.warmup_requests,
-            shared,
-        );
-        let measure = self.measure(
-            &MeasureKeys { settle: keys.settle, drain: keys.drain, max_lag: keys.max_lag },
-            keys.step,
-        );
-        Some(QpsLadder {
-            traffic: traffic?,
-            rates: rates?.0,
-            arrival: arrival?,
-            pacing,
-            step: step?,
-            measure,
-        })
-    }
-
-    pub(super) fn ramp(
-        &mut self,
-        draft: &Draft,
-        keys: &RampKeys,
-        shared: &Shared,
-    ) -> Option<ConcurrencyRamp> {
-        let levels = self.series(
-            draft,
-            "concurrency",
-            "`concurrency: \"1,2,4-32*2\"`",
-            keys.concurrency.as_ref(),
-        );
-        if let Some((levels, at)) = &levels
-            && levels.iter().any(|it| *it < 1.0 || *it > MOST_USERS || it.fract() != 0.0)
-        {
-            let message =
-                format!("every concurrency must be a whole number from 1 to {MOST_USERS}");
-            self.error(Code::Value, *at, message, "");
-        }
-        let step = self.until(draft, keys.requests, ("step", keys.step));
-        let traffic = self.traffic(
-            draft,
-            keys.prompt.as_ref(),
-            keys.repeat_ratio,
-            keys.warmup_requests,
-            shared,
-        );
-        let measure = self.measure(
-            &MeasureKeys { settle: keys.settle, drain: keys.drain, max_lag: None },
-            keys.step,
-        );
-        Some(ConcurrencyRamp {
-            traffic: traffic?,
-            levels: levels?.0.into_iter().map(whole).collect(),
-            step: step?,
-            spread: time(keys.spread),
-            think: think(keys.think),
-            measure,
-        })
     }
 }

@@ -1,4 +1,4 @@
-//! What the load stages share: what is asked, how it is spaced, when it ends, what counts.
+//! What the load stages share: what is asked, when it ends, what counts.
 //!
 //! In: groups of written keys. Out: their resolved values. Invariant: a key that would do nothing is
 //! an error.
@@ -8,17 +8,12 @@ use std::time::Duration;
 use super::super::{Draft, Lowering, Shared};
 use crate::plan::bind::Spanned;
 use crate::plan::diagnostic::Code;
-use crate::plan::file::{
-    ArrivalWord, Count, FullWord, LateWord, PerSecond, PromptFile, Ratio, Series, TimeSpan,
-};
+use crate::plan::file::{AskingKeys, Count, CountingKeys, Series, TimeSpan};
 use crate::plan::source::Span;
-use crate::plan::{ArrivalProcess, Late, Measure, Pacing, Think, Traffic, Until, WhenFull};
+use crate::plan::{Measure, Think, Traffic, Until};
 
 /// Longest wait for answers unless the plan says otherwise.
 const DRAIN: Duration = Duration::from_secs(60);
-
-/// Lateness that `late: drop` forgives unless the plan says otherwise.
-const LATE_AFTER: Duration = Duration::from_secs(1);
 
 /// Lag of the generator above which its numbers are not to be trusted.
 const MAX_LAG: Duration = Duration::from_millis(100);
@@ -29,59 +24,22 @@ pub(super) const MOST_USERS: f64 = 100_000.0;
 /// Most requests per second that can be asked for.
 pub(super) const MOST_RATE: f64 = 1e6;
 
-/// The keys that say how requests are spaced and what becomes of late ones.
-pub(super) struct PacingKeys {
-    pub(super) arrival: Option<Spanned<ArrivalWord>>,
-    pub(super) burstiness: Option<Spanned<Ratio>>,
-    pub(super) burst_size: Option<Spanned<Count>>,
-    pub(super) max_in_flight: Option<Spanned<Count>>,
-    pub(super) when_full: Option<Spanned<FullWord>>,
-    pub(super) late: Option<Spanned<LateWord>>,
-    pub(super) late_after: Option<Spanned<TimeSpan>>,
-}
-
-impl PacingKeys {
-    /// Those given, with their names.
-    pub(super) fn given(&self) -> impl Iterator<Item = (&'static str, Span)> {
-        [
-            ("arrival", self.arrival.as_ref().map(|it| it.at.span)),
-            ("burstiness", self.burstiness.as_ref().map(|it| it.at.span)),
-            ("burst_size", self.burst_size.as_ref().map(|it| it.at.span)),
-            ("max_in_flight", self.max_in_flight.as_ref().map(|it| it.at.span)),
-            ("when_full", self.when_full.as_ref().map(|it| it.at.span)),
-            ("late", self.late.as_ref().map(|it| it.at.span)),
-            ("late_after", self.late_after.as_ref().map(|it| it.at.span)),
-        ]
-        .into_iter()
-        .filter_map(|(key, span)| Some((key, span?)))
-    }
-}
-
-/// The keys that say what counts.
-pub(super) struct MeasureKeys {
-    pub(super) settle: Option<Spanned<TimeSpan>>,
-    pub(super) drain: Option<Spanned<TimeSpan>>,
-    pub(super) max_lag: Option<Spanned<TimeSpan>>,
-}
-
 impl Lowering<'_> {
     /// What is asked. A prompt or dataset that can't be used has been reported.
     pub(super) fn traffic(
         &mut self,
         draft: &Draft,
-        prompt: Option<&Spanned<PromptFile>>,
-        repeat_ratio: Option<Spanned<Ratio>>,
-        warmup_requests: Option<Spanned<Count>>,
+        keys: &AskingKeys<'_>,
         shared: &Shared,
     ) -> Option<Traffic> {
-        let repeat_ratio = repeat_ratio.map_or(0.0, |ratio| {
+        let repeat_ratio = keys.repeat_ratio.map_or(0.0, |ratio| {
             if ratio.value.0 > 1.0 {
                 let help = "0.3 repeats 30 % of the prompts";
                 self.error(Code::Value, ratio.at.span, "`repeat_ratio` must be at most 1", help);
             }
             ratio.value.0
         });
-        let prompt = if let Some(own) = prompt {
+        let prompt = if let Some(own) = keys.prompt {
             self.prompt(own)?
         } else {
             if !shared.has_prompt {
@@ -91,7 +49,7 @@ impl Lowering<'_> {
             }
             shared.prompt.clone()?
         };
-        let warmup_requests = warmup_requests.map_or(0, |count| count.value.0);
+        let warmup_requests = keys.warmup_requests.map_or(0, |count| count.value.0);
         Some(Traffic { prompt, repeat_ratio, warmup_requests })
     }
 
@@ -131,7 +89,8 @@ impl Lowering<'_> {
 
     pub(super) fn measure(
         &mut self,
-        keys: &MeasureKeys,
+        keys: &CountingKeys,
+        max_lag: Option<Spanned<TimeSpan>>,
         length: Option<Spanned<TimeSpan>>,
     ) -> Measure {
         let settle = time(keys.settle);
@@ -148,80 +107,7 @@ impl Lowering<'_> {
             find_plateau: false,
             drain: keys.drain.map_or(DRAIN, |drain| drain.value.0),
             window: None,
-            max_lag: keys.max_lag.map_or(MAX_LAG, |lag| lag.value.0),
-        }
-    }
-
-    pub(super) fn rate(&mut self, rate: Spanned<PerSecond>) -> Option<f64> {
-        let fine = rate.value.0 > 0.0 && rate.value.0 <= MOST_RATE;
-        if !fine {
-            let message = "`rate` must be above 0 and at most 1,000,000 per second";
-            self.error(Code::Value, rate.at.span, message, "");
-        }
-        fine.then_some(rate.value.0)
-    }
-
-    pub(super) fn arrival(&mut self, keys: &PacingKeys, span: Span) -> Option<ArrivalProcess> {
-        let word = keys.arrival.map_or(ArrivalWord::Constant, |word| word.value);
-        let at = keys.arrival.map_or(span, |word| word.at.span);
-        if let Some(burstiness) = keys.burstiness.filter(|_| word != ArrivalWord::Gamma) {
-            let message = "`burstiness` is the shape of `gamma` arrivals";
-            self.error(Code::Conflict, burstiness.at.span, message, "add `arrival: gamma`");
-        }
-        if let Some(size) = keys.burst_size.filter(|_| word != ArrivalWord::Burst) {
-            let message = "`burst_size` is for `burst` arrivals";
-            self.error(Code::Conflict, size.at.span, message, "add `arrival: burst`");
-        }
-        match word {
-            ArrivalWord::Constant => Some(ArrivalProcess::Constant),
-            ArrivalWord::Poisson => Some(ArrivalProcess::Poisson),
-            ArrivalWord::Gamma => {
-                let Some(burstiness) = keys.burstiness else {
-                    let message = "`gamma` arrivals need their shape";
-                    self.error(Code::Incomplete, at, message, "add `burstiness: 0.5`");
-                    return None;
-                };
-                let shape = burstiness.value.0;
-                if !(1e-3..1e9).contains(&shape) {
-                    let message = "`burstiness` must be at least 0.001";
-                    self.error(Code::Value, burstiness.at.span, message, "1 is Poisson");
-                }
-                Some(ArrivalProcess::Gamma { burstiness: shape })
-            }
-            ArrivalWord::Burst => {
-                if keys.burst_size.is_none() {
-                    let message = "`burst` arrivals need their size";
-                    self.error(Code::Incomplete, at, message, "add `burst_size: 10`");
-                }
-                let size = self.positive("burst_size", keys.burst_size)?;
-                Some(ArrivalProcess::Burst { size })
-            }
-        }
-    }
-
-    pub(super) fn pacing(&mut self, keys: &PacingKeys) -> Pacing {
-        let max_in_flight = self.positive("max_in_flight", keys.max_in_flight);
-        if let (Some(word), None) = (keys.when_full, max_in_flight) {
-            let message = "`when_full` means nothing without `max_in_flight`";
-            self.error(Code::Conflict, word.at.span, message, "add `max_in_flight: 64`");
-        }
-        let drops_late = keys.late.is_some_and(|word| word.value == LateWord::Drop);
-        if let Some(after) = keys.late_after.filter(|_| !drops_late) {
-            let message = "`late_after` means nothing unless late requests are dropped";
-            self.error(Code::Conflict, after.at.span, message, "add `late: drop`");
-        }
-        Pacing {
-            late: if drops_late {
-                Late::Drop { after: keys.late_after.map_or(LATE_AFTER, |after| after.value.0) }
-            } else {
-                Late::Send
-            },
-            spin: None,
-            max_in_flight,
-            when_full: match keys.when_full.map(|word| word.value) {
-                Some(FullWord::Drop) => WhenFull::Drop,
-                Some(FullWord::Queue) | None => WhenFull::Queue,
-            },
+            max_lag: max_lag.map_or(MAX_LAG, |lag| lag.value.0),
         }
     }
 

@@ -3,7 +3,7 @@
 //! In: a written stage. Out: a resolved one. Invariant: it raises either the rate or the concurrency,
 //! and its levels go up.
 
-use super::parts::{MOST_RATE, MOST_USERS, MeasureKeys, PacingKeys, think, time};
+use super::parts::{MOST_RATE, MOST_USERS, think, time};
 use crate::plan::bind::Spanned;
 use crate::plan::diagnostic::{Code, Diagnostic};
 use crate::plan::file::{OverWord, PerSecond, SearchKeys};
@@ -28,15 +28,6 @@ impl Lowering<'_> {
         keys: &SearchKeys,
         shared: &Shared,
     ) -> Option<Search> {
-        let pacing_keys = PacingKeys {
-            arrival: keys.arrival,
-            burstiness: keys.burstiness,
-            burst_size: keys.burst_size,
-            max_in_flight: keys.max_in_flight,
-            when_full: keys.when_full,
-            late: keys.late,
-            late_after: keys.late_after,
-        };
         let over = keys.over.map(|over| over.value);
         let axis = match over {
             None => {
@@ -54,16 +45,12 @@ impl Lowering<'_> {
                 ] {
                     self.without(key, at, "over: rate");
                 }
-                let arrival = self.arrival(&pacing_keys, draft.span);
-                let pacing = self.pacing(&pacing_keys);
+                let arrival = self.arrival(&keys.arrivals(), draft.span);
+                let pacing = self.pacing(&keys.pacing());
                 arrival.map(|arrival| SearchAxis::Rate { arrival, pacing })
             }
             Some(OverWord::Concurrency) => {
-                for (key, at) in pacing_keys.given() {
-                    self.without(key, Some(at), "over: concurrency");
-                }
-                let max_lag = keys.max_lag.as_ref().map(|it| it.at.span);
-                self.without("max_lag", max_lag, "over: concurrency");
+                self.no_pacing(&keys.arrivals(), &keys.pacing(), "over: concurrency");
                 Some(SearchAxis::Concurrency {
                     spread: time(keys.spread),
                     think: think(keys.think),
@@ -88,17 +75,8 @@ impl Lowering<'_> {
             share.value.0
         });
         let step = self.until(draft, keys.requests, ("step", keys.step));
-        let traffic = self.traffic(
-            draft,
-            keys.prompt.as_ref(),
-            keys.repeat_ratio,
-            keys.warmup_requests,
-            shared,
-        );
-        let measure = self.measure(
-            &MeasureKeys { settle: keys.settle, drain: keys.drain, max_lag: keys.max_lag },
-            keys.step,
-        );
+        let traffic = self.traffic(draft, &keys.asking(), shared);
+        let measure = self.measure(&keys.counting(), keys.max_lag, keys.step);
         Some(Search {
             traffic: traffic?,
             over: axis?,

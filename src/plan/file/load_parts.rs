@@ -1,0 +1,187 @@
+//! The written keys that stages of load share, in groups.
+//!
+//! In: the name of a stage's struct and of the groups it takes. Out: the struct with all keys, each in
+//! its place in the text, and a method for each group that gives its keys as one value. Invariant: a
+//! key of several kinds is written down here once, so it means the same in each. A struct within the
+//! struct would be shorter, but serde's `flatten` loses every place on the way.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::PromptFile;
+use super::scalar::{Count, Ratio, Span};
+use crate::plan::bind::Spanned;
+
+/// A stage of load: its own keys, then those of its groups.
+macro_rules! load_keys {
+    ($(#[$doc:meta])* $name:ident: $($group:ident)+ { $($own:tt)* }) => {
+        load_keys! { @add [$($group)+] $(#[$doc])* $name { $($own)* } }
+    };
+    (@add [] $(#[$doc:meta])* $name:ident { $($keys:tt)* }) => {
+        $crate::plan::file::stage::stage_keys! { $(#[$doc])* $name { $($keys)* } }
+    };
+    (@add [arrivals $($rest:ident)*] $(#[$doc:meta])* $name:ident { $($keys:tt)* }) => {
+        load_keys! { @add [$($rest)*] $(#[$doc])* $name { $($keys)*
+            /// How requests are spaced around the rate: `constant` (the default), `poisson`, `gamma`
+            /// or `burst`.
+            arrival: Option<Spanned<$crate::plan::file::ArrivalWord>>,
+            /// Shape of `gamma` arrivals: 1 is Poisson, less is burstier, more is more regular.
+            burstiness: Option<Spanned<$crate::plan::file::Ratio>>,
+            /// Requests at once with `burst` arrivals.
+            burst_size: Option<Spanned<$crate::plan::file::Count>>,
+        } }
+        impl $name {
+            /// How requests are spaced.
+            pub(crate) fn arrivals(&self) -> $crate::plan::file::ArrivalKeys {
+                $crate::plan::file::ArrivalKeys {
+                    arrival: self.arrival,
+                    burstiness: self.burstiness,
+                    burst_size: self.burst_size,
+                }
+            }
+        }
+    };
+    (@add [pacing $($rest:ident)*] $(#[$doc:meta])* $name:ident { $($keys:tt)* }) => {
+        load_keys! { @add [$($rest)*] $(#[$doc])* $name { $($keys)*
+            /// Most requests in flight; unlimited unless given.
+            max_in_flight: Option<Spanned<$crate::plan::file::Count>>,
+            /// What becomes of due requests beyond `max_in_flight`: `queue` (the default) or `drop`.
+            when_full: Option<Spanned<$crate::plan::file::FullWord>>,
+            /// What becomes of requests that could not be sent when they were due: `send` (the
+            /// default) or `drop`.
+            late: Option<Spanned<$crate::plan::file::LateWord>>,
+            /// Lateness that `late: drop` forgives; 1s unless given.
+            late_after: Option<Spanned<$crate::plan::file::TimeSpan>>,
+            /// The stage (or rung, or probe) is invalid when more than 1 % of its requests leave
+            /// later than this after they were due: the machine was too slow. 100ms unless given.
+            max_lag: Option<Spanned<$crate::plan::file::TimeSpan>>,
+        } }
+        impl $name {
+            /// How due times are kept.
+            pub(crate) fn pacing(&self) -> $crate::plan::file::PacingKeys {
+                $crate::plan::file::PacingKeys {
+                    max_in_flight: self.max_in_flight,
+                    when_full: self.when_full,
+                    late: self.late,
+                    late_after: self.late_after,
+                    max_lag: self.max_lag,
+                }
+            }
+        }
+    };
+    (@add [users $($rest:ident)*] $(#[$doc:meta])* $name:ident { $($keys:tt)* }) => {
+        load_keys! { @add [$($rest)*] $(#[$doc])* $name { $($keys)*
+            /// The pause a user makes between an answer and the next request; none unless given.
+            think: Option<Spanned<$crate::plan::file::TimeSpan>>,
+            /// The users begin evenly spread over this time instead of in one burst.
+            spread: Option<Spanned<$crate::plan::file::TimeSpan>>,
+        } }
+    };
+    (@add [asking $($rest:ident)*] $(#[$doc:meta])* $name:ident { $($keys:tt)* }) => {
+        load_keys! { @add [$($rest)*] $(#[$doc])* $name { $($keys)*
+            /// Requests sent before anything else, one after another, and left out of every number;
+            /// none unless given.
+            warmup_requests: Option<Spanned<$crate::plan::file::Count>>,
+            /// Share of requests, 0 to 1, that repeat an earlier prompt word for word; 0 unless
+            /// given.
+            repeat_ratio: Option<Spanned<$crate::plan::file::Ratio>>,
+            /// What is asked; the plan's prompt unless given.
+            prompt: Option<Spanned<$crate::plan::file::PromptFile>>,
+        } }
+        impl $name {
+            /// What is asked.
+            pub(crate) fn asking(&self) -> $crate::plan::file::AskingKeys<'_> {
+                $crate::plan::file::AskingKeys {
+                    warmup_requests: self.warmup_requests,
+                    repeat_ratio: self.repeat_ratio,
+                    prompt: self.prompt.as_ref(),
+                }
+            }
+        }
+    };
+    (@add [counting $($rest:ident)*] $(#[$doc:meta])* $name:ident { $($keys:tt)* }) => {
+        load_keys! { @add [$($rest)*] $(#[$doc])* $name { $($keys)*
+            /// The first stretch (of each rung or probe, where there are some), left out of the
+            /// numbers; none unless given.
+            settle: Option<Spanned<$crate::plan::file::TimeSpan>>,
+            /// Longest wait for answers after the last request (of each rung or probe); what is out
+            /// then is cancelled. 60s unless given.
+            drain: Option<Spanned<$crate::plan::file::TimeSpan>>,
+        } }
+        impl $name {
+            /// Which part counts.
+            pub(crate) fn counting(&self) -> $crate::plan::file::CountingKeys {
+                $crate::plan::file::CountingKeys { settle: self.settle, drain: self.drain }
+            }
+        }
+    };
+}
+
+pub(super) use load_keys;
+
+/// How requests are spaced around a rate.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct ArrivalKeys {
+    pub(crate) arrival: Option<Spanned<ArrivalWord>>,
+    pub(crate) burstiness: Option<Spanned<Ratio>>,
+    pub(crate) burst_size: Option<Spanned<Count>>,
+}
+
+/// How due times are kept.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct PacingKeys {
+    pub(crate) max_in_flight: Option<Spanned<Count>>,
+    pub(crate) when_full: Option<Spanned<FullWord>>,
+    pub(crate) late: Option<Spanned<LateWord>>,
+    pub(crate) late_after: Option<Spanned<Span>>,
+    pub(crate) max_lag: Option<Spanned<Span>>,
+}
+
+/// What is asked.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AskingKeys<'k> {
+    pub(crate) warmup_requests: Option<Spanned<Count>>,
+    pub(crate) repeat_ratio: Option<Spanned<Ratio>>,
+    pub(crate) prompt: Option<&'k Spanned<PromptFile>>,
+}
+
+/// Which part counts.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct CountingKeys {
+    pub(crate) settle: Option<Spanned<Span>>,
+    pub(crate) drain: Option<Spanned<Span>>,
+}
+
+/// How requests are spaced around a rate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum ArrivalWord {
+    /// Evenly spaced.
+    Constant,
+    /// Independent of each other: exponential gaps.
+    Poisson,
+    /// Gamma-distributed gaps; `burstiness` is the shape.
+    Gamma,
+    /// `burst_size` at once, then nothing until the rate has caught up.
+    Burst,
+}
+
+/// What becomes of due requests beyond `max_in_flight`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum FullWord {
+    /// They wait for a place.
+    Queue,
+    /// They are recorded as dropped.
+    Drop,
+}
+
+/// What becomes of late requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LateWord {
+    /// They are sent all the same.
+    Send,
+    /// They are recorded as dropped.
+    Drop,
+}

@@ -1,0 +1,117 @@
+//! How requests of load stages are spaced, and what becomes of late ones.
+//!
+//! In: groups of written keys. Out: an arrival process and how its times are kept. Invariant: a key
+//! that would do nothing is an error.
+
+use std::time::Duration;
+
+use super::super::Lowering;
+use super::parts::MOST_RATE;
+use crate::plan::bind::Spanned;
+use crate::plan::diagnostic::Code;
+use crate::plan::file::{ArrivalKeys, ArrivalWord, FullWord, LateWord, PacingKeys, PerSecond};
+use crate::plan::source::Span;
+use crate::plan::{ArrivalProcess, Late, Pacing, WhenFull};
+
+/// Lateness that `late: drop` forgives unless the plan says otherwise.
+const LATE_AFTER: Duration = Duration::from_secs(1);
+
+impl Lowering<'_> {
+    pub(super) fn rate(&mut self, rate: Spanned<PerSecond>) -> Option<f64> {
+        let fine = rate.value.0 > 0.0 && rate.value.0 <= MOST_RATE;
+        if !fine {
+            let message = "`rate` must be above 0 and at most 1,000,000 per second";
+            self.error(Code::Value, rate.at.span, message, "");
+        }
+        fine.then_some(rate.value.0)
+    }
+
+    pub(super) fn arrival(&mut self, keys: &ArrivalKeys, span: Span) -> Option<ArrivalProcess> {
+        let word = keys.arrival.map_or(ArrivalWord::Constant, |word| word.value);
+        let at = keys.arrival.map_or(span, |word| word.at.span);
+        if let Some(burstiness) = keys.burstiness.filter(|_| word != ArrivalWord::Gamma) {
+            let message = "`burstiness` is the shape of `gamma` arrivals";
+            self.error(Code::Conflict, burstiness.at.span, message, "add `arrival: gamma`");
+        }
+        if let Some(size) = keys.burst_size.filter(|_| word != ArrivalWord::Burst) {
+            let message = "`burst_size` is for `burst` arrivals";
+            self.error(Code::Conflict, size.at.span, message, "add `arrival: burst`");
+        }
+        match word {
+            ArrivalWord::Constant => Some(ArrivalProcess::Constant),
+            ArrivalWord::Poisson => Some(ArrivalProcess::Poisson),
+            ArrivalWord::Gamma => {
+                let Some(burstiness) = keys.burstiness else {
+                    let message = "`gamma` arrivals need their shape";
+                    self.error(Code::Incomplete, at, message, "add `burstiness: 0.5`");
+                    return None;
+                };
+                let shape = burstiness.value.0;
+                if !(1e-3..1e9).contains(&shape) {
+                    let message = "`burstiness` must be at least 0.001";
+                    self.error(Code::Value, burstiness.at.span, message, "1 is Poisson");
+                }
+                Some(ArrivalProcess::Gamma { burstiness: shape })
+            }
+            ArrivalWord::Burst => {
+                if keys.burst_size.is_none() {
+                    let message = "`burst` arrivals need their size";
+                    self.error(Code::Incomplete, at, message, "add `burst_size: 10`");
+                }
+                let size = self.positive("burst_size", keys.burst_size)?;
+                Some(ArrivalProcess::Burst { size })
+            }
+        }
+    }
+
+    pub(super) fn pacing(&mut self, keys: &PacingKeys) -> Pacing {
+        let max_in_flight = self.positive("max_in_flight", keys.max_in_flight);
+        if let (Some(word), None) = (keys.when_full, max_in_flight) {
+            let message = "`when_full` means nothing without `max_in_flight`";
+            self.error(Code::Conflict, word.at.span, message, "add `max_in_flight: 64`");
+        }
+        let drops_late = keys.late.is_some_and(|word| word.value == LateWord::Drop);
+        if let Some(after) = keys.late_after.filter(|_| !drops_late) {
+            let message = "`late_after` means nothing unless late requests are dropped";
+            self.error(Code::Conflict, after.at.span, message, "add `late: drop`");
+        }
+        Pacing {
+            late: if drops_late {
+                Late::Drop { after: keys.late_after.map_or(LATE_AFTER, |after| after.value.0) }
+            } else {
+                Late::Send
+            },
+            spin: None,
+            max_in_flight,
+            when_full: match keys.when_full.map(|word| word.value) {
+                Some(FullWord::Drop) => WhenFull::Drop,
+                Some(FullWord::Queue) | None => WhenFull::Queue,
+            },
+        }
+    }
+
+    /// Keys about arrivals and due times, which mean nothing beside `beside`.
+    pub(super) fn no_pacing(&mut self, arrivals: &ArrivalKeys, pacing: &PacingKeys, beside: &str) {
+        self.no_arrivals(arrivals, beside);
+        for (key, at) in [
+            ("max_in_flight", pacing.max_in_flight.map(|it| it.at.span)),
+            ("when_full", pacing.when_full.map(|it| it.at.span)),
+            ("late", pacing.late.map(|it| it.at.span)),
+            ("late_after", pacing.late_after.map(|it| it.at.span)),
+            ("max_lag", pacing.max_lag.map(|it| it.at.span)),
+        ] {
+            self.without(key, at, beside);
+        }
+    }
+
+    /// Keys about arrivals, which mean nothing beside `beside`.
+    pub(super) fn no_arrivals(&mut self, keys: &ArrivalKeys, beside: &str) {
+        for (key, at) in [
+            ("arrival", keys.arrival.map(|it| it.at.span)),
+            ("burstiness", keys.burstiness.map(|it| it.at.span)),
+            ("burst_size", keys.burst_size.map(|it| it.at.span)),
+        ] {
+            self.without(key, at, beside);
+        }
+    }
+}
