@@ -312,10 +312,13 @@ fn start_line(context: &StageContext<'_>, planned: u64) -> StageStart {
         endpoint: stage.endpoint.name.clone(),
         model: Some(context.server.model.clone()),
         planned,
+        // What only warms up, outside of every report, claims nothing.
         expects: match &stage.action {
-            Action::Cold(_) => Some(CacheState::Cold),
-            Action::Warm(_) => Some(CacheState::Warm),
-            Action::Flush(_)
+            Action::Cold(_) if stage.record => Some(CacheState::Cold),
+            Action::Warm(_) if stage.record => Some(CacheState::Warm),
+            Action::Cold(_)
+            | Action::Warm(_)
+            | Action::Flush(_)
             | Action::Pause(_)
             | Action::Load(_)
             | Action::QpsLadder(_)

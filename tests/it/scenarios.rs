@@ -75,6 +75,8 @@ fn every_scenario_passes_on_the_simulator() {
             String::from_utf8_lossy(&output.stdout),
             String::from_utf8_lossy(&output.stderr)
         );
+        let report = String::from_utf8_lossy(&output.stdout);
+        assert!(!report.contains("CONTAMINATED"), "{}: {report}", path.display());
     }
 }
 
