@@ -164,6 +164,7 @@ pub async fn run(plan: &Plan, graph: &Graph, options: RunOptions) -> Result<Fini
     end.signal_exit_code = signals.exit_code();
     end.notes.extend(warnings);
     end.notes.extend(connections.notes());
+    end.notes.extend(store.notes());
     end.notes.extend(connections.silent());
     let done = recorder.finish(end)?;
     manifest.state = done.end.state;

@@ -10,6 +10,7 @@ use super::saturation;
 use super::search;
 use super::summary::{RunEnd, RunSummary, SUMMARY_VERSION, StageSummary, Summary};
 use super::tally::{Measured, StageTally};
+use super::token_account;
 use super::verdict;
 use crate::plan::{Aggregate, Threshold};
 use crate::record::{Line, RECORD_VERSION, RunLine, ServerLine, StageEnd};
@@ -132,6 +133,7 @@ impl Aggregator {
         notes.extend(stages.iter().flat_map(|stage| {
             stage.contamination.iter().map(|found| found.sentence(&stage.label()))
         }));
+        notes.extend(token_account::warnings(&stages));
         notes.extend(stages.iter().filter_map(restart_note));
         notes.extend(self.unread.iter().cloned());
         notes.extend(end.notes.iter().cloned());

@@ -54,6 +54,7 @@ pub fn source(metric: &str) -> Option<Source> {
         "goodput" => Stage(|stage| stage.goodput?.per_second),
         "goodput_share" => Stage(|stage| stage.goodput?.share),
         "cached_share" => Stage(cached_share),
+        "cache_hit_rate" => Stage(cache_hit_rate),
         "cache" => Verdict,
         _ => return None,
     })
@@ -129,6 +130,11 @@ fn error_rate(stage: &StageSummary) -> Option<f64> {
 fn cached_share(stage: &StageSummary) -> Option<f64> {
     let (cached, prompt) = (stage.cache.cached_tokens?, stage.cache.prompt_tokens?);
     (prompt > 0).then(|| cached as f64 / prompt as f64)
+}
+
+fn cache_hit_rate(stage: &StageSummary) -> Option<f64> {
+    let (hits, judged) = (stage.cache.hit_requests?, stage.cache.judged_requests?);
+    (judged > 0).then(|| hits as f64 / judged as f64)
 }
 
 #[cfg(test)]

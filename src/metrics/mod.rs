@@ -55,5 +55,6 @@ pub mod steady;
 pub mod stretch;
 pub mod summary;
 pub mod tally;
+pub mod token_account;
 pub mod verdict;
 pub mod window;

@@ -8,6 +8,7 @@ use super::contamination::Contamination;
 use super::saturation::Saturation;
 use super::search::{ProbeSummary, SearchFound};
 use super::server::ServerSummary;
+use super::token_account::TokenAccount;
 use super::window::WindowStats;
 use crate::plan::Level;
 use crate::record::{CacheState, FlushLine, StageState};
@@ -160,6 +161,9 @@ pub struct StageSummary {
     pub client: ClientSummary,
     /// What the server's prefix cache did.
     pub cache: CacheSummary,
+    /// Tokens of complete answers and their prompts, by everyone who counted; absent without any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<TokenAccount>,
     /// Failed requests by class.
     pub errors: BTreeMap<String, u64>,
     /// The first message of each class of error.
@@ -319,6 +323,13 @@ pub struct CacheSummary {
     pub cached_tokens: Option<u64>,
     /// Prompt tokens of the same requests, summed.
     pub prompt_tokens: Option<u64>,
+    /// Requests that were served from the cache, wholly or in good part (verdict warm or mixed);
+    /// absent when no answer says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hit_requests: Option<u64>,
+    /// Requests whose answers say whether they were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judged_requests: Option<u64>,
     /// True when answers said nothing of the cache and the figures are what the server's counters
     /// grew by meanwhile.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]

@@ -14,6 +14,7 @@ use super::samples::Samples;
 use super::server::ServerTally;
 use super::stretch::{Stretch, Worst};
 use super::summary::{CacheSummary, ClientSummary, Counts, LoadSummary, StageSummary, Throughput};
+use super::token_account::TokenAccount;
 use super::window::{WindowSample, WindowStats, Windows};
 use crate::plan::Threshold;
 use crate::plan::metric::{METRICS, Metric};
@@ -65,6 +66,9 @@ pub struct StageTally {
     stretches: Vec<(Threshold, Stretch)>,
     verdict: CacheState,
     cached: Option<(u64, u64)>,
+    /// Requests served from the cache, and those that say whether they were.
+    hits: Option<(u64, u64)>,
+    tokens: TokenAccount,
     ok_tokens: (Option<u64>, Option<u64>),
     errors: BTreeMap<String, u64>,
     error_samples: BTreeMap<String, String>,
@@ -120,6 +124,8 @@ impl StageTally {
             ended: Bits::default(),
             verdict: CacheState::Unknown,
             cached: None,
+            hits: None,
+            tokens: TokenAccount::default(),
             ok_tokens: (None, None),
             errors: BTreeMap::new(),
             error_samples: BTreeMap::new(),
@@ -272,6 +278,7 @@ impl StageTally {
             throughput,
             client,
             cache,
+            tokens: (self.counts.ok > 0).then_some(self.tokens),
             errors: self.errors,
             error_samples: self.error_samples,
             thresholds: Vec::new(),
@@ -297,6 +304,8 @@ impl StageTally {
             expected: self.start.expects,
             cached_tokens: self.cached.map(|(cached, _)| cached),
             prompt_tokens: self.cached.map(|(_, prompt)| prompt),
+            hit_requests: self.hits.map(|(hits, _)| hits),
+            judged_requests: self.hits.map(|(_, judged)| judged),
             by_counters: false,
         };
         let is_silent = self.verdict == CacheState::Unknown && self.cached.is_none();
@@ -345,6 +354,12 @@ impl StageTally {
         if let Some(claim) = self.start.expects {
             self.contamination.take(record, claim);
         }
+        if record.cache != CacheState::Unknown {
+            let (hits, judged) = self.hits.unwrap_or_default();
+            let is_hit = matches!(record.cache, CacheState::Warm | CacheState::Mixed);
+            self.hits = Some((hits + u64::from(is_hit), judged + 1));
+        }
+        self.tokens.take(record);
         let input = record.input_tokens.best().map(|(count, _)| count);
         let output = record.output_tokens.best().map(|(count, _)| count);
         add(&mut self.ok_tokens.0, input);

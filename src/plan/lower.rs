@@ -169,11 +169,21 @@ impl Lowering<'_> {
         let gives = |entry: &Entry, key: &str| {
             let is_empty = matches!(entry.node.value, Value::Null);
             let is_silent = entry.key == key && is_empty && !self.bad.contains(&entry.node.at.id);
-            !is_silent && suggest::nearest(&entry.key, [key]).is_some()
+            // However near it is, a key that is known there was not meant to be another.
+            let is_meant = entry.key == key
+                || (suggest::nearest(&entry.key, [key]).is_some() && self.is_unknown(entry));
+            !is_silent && is_meant
         };
         self.tree.find(at.id).is_some_and(|map| {
             map.entries().iter().any(|entry| keys.iter().any(|key| gives(entry, key)))
         })
+    }
+
+    /// Whether binding has reported a key as unknown.
+    fn is_unknown(&self, entry: &Entry) -> bool {
+        let place = self.location(entry.key_span);
+        let is_it = |it: &Diagnostic| it.code == Code::UnknownKey && it.location() == Some(&place);
+        self.found.iter().any(is_it)
     }
 
     /// A count that must not be zero.

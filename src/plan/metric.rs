@@ -90,6 +90,14 @@ pub const METRICS: &[Metric] = &[
         definition: "cached / prompt tokens, summed over the requests for which both are known",
     },
     Metric {
+        name: "cache_hit_rate",
+        unit: "share",
+        distribution: false,
+        lower_is_better: None,
+        definition: "requests served from the cache, wholly or in good part, as a share of those \
+                     that say whether they were",
+    },
+    Metric {
         name: "cache",
         unit: "verdict",
         distribution: false,

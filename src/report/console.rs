@@ -5,7 +5,7 @@
 
 use super::escape::printable;
 use super::look::Look;
-use super::{checks, conclusion, evidence, server, table};
+use super::{checks, conclusion, evidence, server, table, tokens};
 use crate::metrics::summary::{StageSummary, Summary};
 
 /// Said wherever the embedded simulator answered.
@@ -35,6 +35,7 @@ fn sections(summary: &Summary, look: Look, percentiles: Option<&Percentiles>) ->
         // What happened is told of unreported stages too; only their figures are left out.
         ("Flush", evidence::flushes(&all, look)),
         ("Server", server::lines(&stages)),
+        ("Tokens", tokens::lines(&stages)),
         ("Errors", evidence::errors(&all)),
         ("Not completed", evidence::incomplete(&all, look)),
         ("Checks", checks::render(&all, look)),

@@ -48,4 +48,5 @@ pub mod svg;
 mod table;
 pub mod ticks;
 pub mod timeline;
+mod tokens;
 pub mod view;

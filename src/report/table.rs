@@ -193,11 +193,19 @@ fn cache(stage: &StageSummary) -> String {
         (Some(cached), Some(prompt)) if prompt > 0 && verdict != CacheState::Unknown => {
             format!(" {}", show(cached as f64 / prompt as f64, "share"))
         }
-        _ => String::new(),
+        // By a server that says only whether it had the answer, and not how much of the prompt.
+        _ => hit_share(stage)
+            .map_or_else(String::new, |share| format!(" {} of requests", show(share, "share"))),
     };
     let missed = stage.cache.expected.filter(|expected| *expected != verdict);
     let wanted = missed.map(|expected| format!(" (wanted {expected})")).unwrap_or_default();
     format!("{verdict}{share}{wanted}")
+}
+
+/// Requests served from the cache as a share of those that say whether they were.
+fn hit_share(stage: &StageSummary) -> Option<f64> {
+    let (hits, judged) = (stage.cache.hit_requests?, stage.cache.judged_requests?);
+    (judged > 0).then(|| hits as f64 / judged as f64)
 }
 
 /// How a flush ended, as the table and the evidence say it.

@@ -19,7 +19,9 @@ use super::chart::{Chart, Tone};
 use super::escape::printable;
 use super::samples::{RunSamples, StageSamples};
 use super::server;
+use super::tokens;
 use crate::metrics::summary::{StageSummary, Summary};
+use crate::metrics::token_account::by_stage;
 use crate::plan::{Endpoint, Plan, Target};
 use ladder::Ladder;
 
@@ -386,6 +388,10 @@ fn stage_views(
                 let facts = server::facts(first);
                 if !facts.is_empty() && group.ladder.is_none() {
                     told.push(format!("By the server's own account: {}.", facts.join(", ")));
+                }
+                let account = by_stage(group.stages.iter().copied()).pop();
+                if let Some(words) = account.and_then(|(_, account)| tokens::in_words(&account)) {
+                    told.push(format!("Tokens of {words}."));
                 }
                 told
             },

@@ -15,14 +15,10 @@ use super::exchange::Post;
 use super::{StageContext, StageOutcome, unless_cut};
 use crate::client::probe;
 use crate::plan::Conversation;
-use crate::plan::workload::{Unique, Uniqueness};
 use crate::record::Outcome;
-use crate::request::Request;
 use crate::workload::WorkloadError;
-use crate::workload::conversation::{Conversations, DueTurn, Scripts, Tally, TurnId};
-use crate::workload::dataset::Dataset;
-use crate::workload::prompt::{RUN_KEY, nonce};
-use crate::workload::synthetic::text::Texts;
+use crate::workload::conversation::{Conversations, DueTurn, Tally, TurnId, TurnRequests};
+use crate::workload::prompt::PromptSettings;
 use crate::workload::tokenizer::Tokenizer;
 
 /// Longest wait until the state of all sessions is looked at again.
@@ -43,7 +39,7 @@ struct Stage<'a> {
     conversation: &'a Conversation,
     post: Post,
     tokenizer: Arc<Tokenizer>,
-    unique: Unique,
+    requests: TurnRequests,
     talks: Conversations,
     open: BTreeMap<u64, Open>,
     /// Turns of all sessions that joined.
@@ -61,8 +57,17 @@ pub(super) async fn run(
     context: &StageContext<'_>,
     conversation: &Conversation,
 ) -> (StageOutcome, u64) {
-    let unique = conversation.prompt.unique_in(true);
-    let talks = match talks(context, conversation, unique) {
+    let settings = PromptSettings {
+        stage: &context.stage.id,
+        seed: context.seed,
+        run_nonce: context.run_nonce,
+        params: context.params,
+        context_tokens: context.server.context_tokens,
+        is_load: true,
+    };
+    // Turns are made while others are measured, so nobody is asked to count them.
+    let tokenizer = context.tokenizer.without_asking();
+    let talks = match Conversations::planned(conversation, &settings, context.store, &tokenizer) {
         Ok(talks) => talks,
         Err(error) => return (StageOutcome::failed(error.to_string()), 0),
     };
@@ -71,8 +76,13 @@ pub(super) async fn run(
         context,
         conversation,
         post: Post::of(context, None),
-        tokenizer: Arc::new(context.tokenizer.clone()),
-        unique,
+        requests: TurnRequests::new(
+            &conversation.prompt,
+            &settings,
+            context.stage.key(),
+            &tokenizer,
+        ),
+        tokenizer: Arc::new(tokenizer),
         talks,
         open: BTreeMap::new(),
         planned: 0,
@@ -83,32 +93,6 @@ pub(super) async fn run(
     stage.talk().await;
     stage.leave_rest().await;
     (stage.outcome(), stage.planned)
-}
-
-/// The sessions of the prompt's dataset.
-fn talks(
-    context: &StageContext<'_>,
-    conversation: &Conversation,
-    unique: Unique,
-) -> Result<Conversations, WorkloadError> {
-    let source = conversation.prompt.dataset.as_deref();
-    let config = source.map(|source| source.config.clone()).unwrap_or_default();
-    let dataset = match context.store.dataset(&config) {
-        Some(rows) => rows.dataset().clone(),
-        None => Dataset::open(&config)?,
-    };
-    let runs = match unique {
-        Unique::Never => Uniqueness::Never,
-        Unique::Request | Unique::Run => Uniqueness::PerRun,
-    };
-    let texts = Texts::new(context.seed, context.run_nonce, runs, context.tokenizer.clone());
-    let mut scripts = Scripts::new(dataset, texts, &conversation.config);
-    let mut left = conversation.sessions.unwrap_or(u64::MAX);
-    Ok(Conversations::new(conversation.config.clone(), context.seed, move || {
-        let Some(less) = left.checked_sub(1) else { return Ok(None) };
-        left = less;
-        scripts.next_script()
-    }))
 }
 
 impl Stage<'_> {
@@ -123,12 +107,13 @@ impl Stage<'_> {
             }
             let is_stopped = stop.drain.is_cancelled() || self.failed.is_some();
             if !is_stopped {
-                match self.talks.next_turns(self.context.clock.now_ns()) {
-                    Ok(due) => due.into_iter().for_each(|turn| self.send(turn, &mut in_flight)),
-                    Err(error) => {
-                        self.failed = Some(error.to_string());
-                        continue;
-                    }
+                let sent = match self.talks.next_turns(self.context.clock.now_ns()) {
+                    Ok(due) => due.into_iter().try_for_each(|turn| self.send(turn, &mut in_flight)),
+                    Err(error) => Err(error),
+                };
+                if let Err(error) = sent {
+                    self.failed = Some(error.to_string());
+                    continue;
                 }
             }
             if in_flight.is_empty() && (is_stopped || self.talks.is_over()) {
@@ -153,41 +138,24 @@ impl Stage<'_> {
         }
     }
 
-    /// Sends a turn in a task of its own.
-    fn send(&mut self, turn: DueTurn, in_flight: &mut JoinSet<Ended>) {
-        let DueTurn { id, due_ns, mut messages, max_tokens, turns, .. } = turn;
+    /// Sends a turn in a task of its own; tells why when it can't be made.
+    fn send(&mut self, turn: DueTurn, in_flight: &mut JoinSet<Ended>) -> Result<(), WorkloadError> {
+        let DueTurn { id, due_ns, turns, .. } = turn;
         let open = self.open.entry(id.session).or_insert_with(|| {
             let open = Open { first: self.planned, turns: turns as u64, sent: 0 };
             self.planned += open.turns;
             open
         });
+        let request = self.requests.request(turn, open.first + id.turn as u64)?;
         open.sent = id.turn as u64 + 1;
-        let index = open.first + id.turn as u64;
-        let run_nonce = self.context.run_nonce;
-        let opening = match self.unique {
-            Unique::Request => Some(nonce(run_nonce, &self.context.stage.key(), id.session)),
-            Unique::Run => Some(nonce(run_nonce, RUN_KEY, 0)),
-            Unique::Never => None,
-        };
-        if let (Some(opening), Some(first)) = (opening, messages.first_mut()) {
-            first.content = format!("{opening}\n{}", first.content);
-        }
-        let prompt = &self.conversation.prompt;
-        let request = Request {
-            index,
-            messages,
-            max_tokens: max_tokens.map(|tokens| tokens.max(1)).or(prompt.max_tokens),
-            temperature: prompt.temperature,
-            stream: prompt.stream,
-            body: prompt.body.clone(),
-        };
         let (post, tokenizer) = (self.post.clone(), Arc::clone(&self.tokenizer));
         in_flight.spawn(async move {
-            // The server may have to count it.
+            // A long history takes its time to be counted.
             let ready = tokio::task::block_in_place(|| post.prepare_request(&request, &tokenizer));
             let (outcome, answer) = post.send_for_answer(ready, due_ns, &tokenizer).await;
             (id, outcome, answer)
         });
+        Ok(())
     }
 
     /// Takes an answer into its session, or ends the session of a turn that failed.

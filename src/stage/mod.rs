@@ -171,6 +171,20 @@ impl MeasuredRungs {
     }
 }
 
+/// What names the requests of a stage, or of its first level: the key of their nonces, and what
+/// stands between the run's nonce and their number in their ids.
+pub fn first_keys(stage: &Stage) -> (String, String) {
+    let key = stage.key();
+    let first = match &stage.action {
+        Action::Search(search) => Some(search::first_level(stage, search)),
+        _ => load::levels(stage).and_then(|levels| levels.into_iter().next()),
+    };
+    let Some(level) = first else { return (key.clone(), key) };
+    let probe = level.search.as_ref().map(|it| format!("#{}", it.probe)).unwrap_or_default();
+    let rung = level.rung.map(|rung| format!("@{rung}")).unwrap_or_default();
+    (level.key(&key), format!("{key}{probe}{rung}"))
+}
+
 /// How a stage ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StageOutcome {

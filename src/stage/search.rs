@@ -10,13 +10,13 @@ use super::load::{self, Level};
 use super::{StageContext, StageOutcome, skip};
 use crate::metrics::search::{Search, Settings, Step, probe};
 use crate::metrics::summary::StageSummary;
-use crate::plan::{self, ClosedLoop, OpenLoop, Rate, SearchAxis, Shape};
+use crate::plan::{self, ClosedLoop, OpenLoop, Rate, SearchAxis, Shape, Stage};
 use crate::record::{SearchLine, StageState};
 
 /// Runs the probes.
 pub(super) async fn run(context: &StageContext<'_>, plan: &plan::Search) -> StageOutcome {
     let tokenizer = Arc::new(context.tokenizer.clone());
-    let mut line = line(context, plan);
+    let mut line = line(context.stage, plan);
     let mut search = Search::new(Settings::from(&line), Vec::new());
     while let Step::Probe(at) = search.next() {
         if context.stop.drain.is_cancelled() {
@@ -51,6 +51,11 @@ pub(super) async fn run(context: &StageContext<'_>, plan: &plan::Search) -> Stag
     StageOutcome::completed()
 }
 
+/// The level of the first probe.
+pub(super) fn first_level<'p>(stage: &Stage, plan: &'p plan::Search) -> Level<'p> {
+    level(plan, plan.low, &line(stage, plan))
+}
+
 /// What the recorder makes of the probe that has just ended, and how many requests settled before
 /// it; `None` when the run is cut.
 async fn measured(context: &StageContext<'_>) -> Option<(StageSummary, u64)> {
@@ -65,7 +70,7 @@ async fn measured(context: &StageContext<'_>) -> Option<(StageSummary, u64)> {
     }
 }
 
-fn line(context: &StageContext<'_>, plan: &plan::Search) -> SearchLine {
+fn line(stage: &Stage, plan: &plan::Search) -> SearchLine {
     SearchLine {
         probe: 0,
         whole: matches!(plan.over, SearchAxis::Concurrency { .. }),
@@ -76,7 +81,7 @@ fn line(context: &StageContext<'_>, plan: &plan::Search) -> SearchLine {
         max_probes: plan.max_probes,
         max_requests: plan.max_requests,
         at_least: plan.at_least,
-        location: context.stage.location.to_string(),
+        location: stage.location.to_string(),
     }
 }
 

@@ -111,6 +111,14 @@ impl Looks {
 
     /// What a dataset is like; `None` when it can't be read, which has been reported.
     fn seen(&mut self, source: &RowSource, counted: bool, found: &mut Found) -> Option<Seen> {
+        // Before all of it is unpacked to be counted.
+        if source.order == RowOrder::Shuffled
+            && let Err(error) =
+                Dataset::open(&source.config).and_then(|dataset| dataset.can_be_shuffled())
+        {
+            found.add(unusable(&error, source));
+            return None;
+        }
         let known = self.0.iter().position(|(config, _)| *config == source.config);
         if let Some(known) = known {
             let (_, seen) = &self.0[known];

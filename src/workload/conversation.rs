@@ -7,23 +7,32 @@
 //! them all.
 
 mod gate;
+mod rehearsal;
+mod requests;
 mod script;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rand::RngExt;
 
 use super::WorkloadError;
+use super::dataset::{Dataset, Row};
+use super::prompt::PromptSettings;
 use super::seed::keyed_rng;
-use super::synthetic::text::key_of;
-use crate::plan::Think;
-use crate::plan::workload::{ConversationConfig, History, TurnDelay};
+use super::store::Store;
+use super::synthetic::text::{Texts, key_of};
+use super::tokenizer::Tokenizer;
+use crate::plan::workload::{ConversationConfig, History, TurnDelay, Unique, Uniqueness};
+use crate::plan::{Conversation, Think};
 use crate::request::Message;
 
 pub use gate::SessionGate;
+pub use rehearsal::Rehearsal;
+pub use requests::TurnRequests;
 pub use script::{Says, Script, Scripts, Turn};
 
 /// One turn of one session.
@@ -46,8 +55,10 @@ pub struct DueTurn {
     pub due_ns: u64,
     /// All messages, history included.
     pub messages: Vec<Message>,
-    /// Upper bound of generated tokens, where the script has one.
-    pub max_tokens: Option<u64>,
+    /// The row that it stands in, for what it asks beside its messages.
+    pub row: Arc<Row>,
+    /// Whether the messages are those of the row and nothing else.
+    pub is_as_recorded: bool,
     /// Whether the session ends with it.
     pub is_last: bool,
     /// Turns of its session in all.
@@ -125,6 +136,35 @@ impl Conversations {
             is_source_dry: false,
             tally: Tally::default(),
         }
+    }
+
+    /// The sessions of the stage's dataset, as many as the plan says. Nobody is asked to count: texts
+    /// of rows that have none are made while others are measured.
+    pub fn planned(
+        conversation: &Conversation,
+        settings: &PromptSettings<'_>,
+        store: &Store,
+        tokenizer: &Tokenizer,
+    ) -> Result<Self, WorkloadError> {
+        let source = conversation.prompt.dataset.as_deref();
+        let config = source.map(|source| source.config.clone()).unwrap_or_default();
+        let dataset = match store.dataset(&config) {
+            Some(rows) => rows.dataset().clone(),
+            None => Dataset::open(&config)?,
+        };
+        let runs = match conversation.prompt.unique_in(true) {
+            Unique::Never => Uniqueness::Never,
+            Unique::Request | Unique::Run => Uniqueness::PerRun,
+        };
+        let PromptSettings { seed, run_nonce, .. } = *settings;
+        let texts = Texts::new(seed, run_nonce, runs, tokenizer.without_asking());
+        let mut scripts = Scripts::new(dataset, texts, &conversation.config);
+        let mut left = conversation.sessions.unwrap_or(u64::MAX);
+        Ok(Self::new(conversation.config.clone(), seed, move || {
+            let Some(less) = left.checked_sub(1) else { return Ok(None) };
+            left = less;
+            scripts.next_script()
+        }))
     }
 
     /// Lets sessions join as the plan says, and gives all turns that are due, earliest first.
@@ -256,6 +296,8 @@ impl Conversations {
     fn send(&mut self, id: TurnId, due_ns: u64) -> Option<DueTurn> {
         let session = self.sessions.get_mut(&id.session)?;
         let turn = session.script.turns.get(id.turn)?;
+        let is_recorded = self.config.history == History::Recorded;
+        let mut is_as_recorded = is_recorded && matches!(turn.says, Says::Whole(_));
         match &turn.says {
             Says::More(more) => session.history.extend(more.iter().cloned()),
             Says::Whole(whole) => {
@@ -270,6 +312,7 @@ impl Conversations {
         {
             let system = Message { role: "system".into(), content: system.clone() };
             session.history.insert(0, system);
+            is_as_recorded = false;
         }
         session.due_ns = due_ns;
         session.is_in_flight = true;
@@ -280,7 +323,8 @@ impl Conversations {
             session: session.script.name.clone(),
             due_ns,
             messages: session.history.clone(),
-            max_tokens: turn.max_tokens,
+            row: Arc::clone(&turn.row),
+            is_as_recorded,
             is_last: id.turn + 1 == session.script.turns.len(),
             turns: session.script.turns.len(),
         })

@@ -4,6 +4,7 @@
 //! index. Invariant: the same plan, seed and nonce give the same request for the same index; two
 //! different indices of a cold stage share no prefix beyond the chat template's own.
 
+pub(super) mod body;
 mod instead;
 
 use std::path::Path;
@@ -17,7 +18,7 @@ use super::filler::filler;
 use super::store::Store;
 use super::synthetic::Ask;
 use super::synthetic::text::Texts;
-use super::template::{Functions, TemplateProblem, Templates, variables};
+use super::template::{Functions, Templates, variables};
 use super::tokenizer::Tokenizer;
 use super::{Workload, WorkloadError};
 use crate::plan::workload::{OutputLimit, Unique};
@@ -167,35 +168,6 @@ impl PromptWorkload {
         }
         Ok(request)
     }
-
-    /// Renders the strings of extra body fields; other values pass as they are.
-    fn render_body(
-        &self,
-        render: &dyn Fn(&str) -> Result<String, TemplateProblem>,
-    ) -> Result<Map<String, Value>, TemplateProblem> {
-        fn walk(
-            value: &Value,
-            render: &dyn Fn(&str) -> Result<String, TemplateProblem>,
-        ) -> Result<Value, TemplateProblem> {
-            Ok(match value {
-                Value::String(text) if text.contains("{{") || text.contains("{%") => {
-                    Value::String(render(text)?)
-                }
-                Value::Array(items) => Value::Array(
-                    items.iter().map(|item| walk(item, render)).collect::<Result<_, _>>()?,
-                ),
-                Value::Object(fields) => Value::Object(
-                    fields
-                        .iter()
-                        .map(|(key, item)| Ok((key.clone(), walk(item, render)?)))
-                        .collect::<Result<_, TemplateProblem>>()?,
-                ),
-                other => other.clone(),
-            })
-        }
-        let fields = self.prompt.body.iter();
-        fields.map(|(key, value)| Ok((key.clone(), walk(value, render)?))).collect()
-    }
 }
 
 impl Workload for PromptWorkload {
@@ -229,8 +201,8 @@ impl PromptWorkload {
         let variables =
             variables((fields, &self.params), (distinct, &self.stage, &document), &functions);
         let render = |text: &str| self.templates.render_text(text, &variables, &[fields]);
-        let body =
-            self.render_body(&render).map_err(|problem| problem.at("prompt.body", number))?;
+        let body = body::rendered(&self.prompt.body, &render)
+            .map_err(|problem| problem.at("prompt.body", number))?;
         match (&self.instead, row) {
             (Instead::Rows(texts), Some(row)) => {
                 return self.recorded((row, texts), (index, distinct), body);
@@ -276,7 +248,7 @@ impl PromptWorkload {
 
 /// Puts a nonce in front of everything that a request says: before its first message, and before
 /// that of the messages that stand in the body word for word, since those are what is sent.
-fn open_with(request: &mut Request, nonce: &str) {
+pub(super) fn open_with(request: &mut Request, nonce: &str) {
     if let Some(first) = request.messages.first_mut() {
         first.content = format!("{nonce}\n{}", first.content);
     }

@@ -71,6 +71,15 @@ impl Store {
         known.map(|(_, rows)| Arc::clone(rows))
     }
 
+    /// What was left out of datasets while the run read them, one line each.
+    pub fn notes(&self) -> Vec<String> {
+        let note = |(config, rows): &(DatasetConfig, Arc<IndexedDataset>)| {
+            let words = rows.dataset().left_out().in_words()?;
+            Some(format!("dataset {}: {words}", config.files.join(", ")))
+        };
+        self.datasets.iter().filter_map(note).collect()
+    }
+
     fn add_tokenizer(&mut self, stage: &Stage) -> Result<(), StoreError> {
         if let TokenizerConfig::File(path) = &stage.endpoint.tokenizer
             && !self.tokenizers.contains_key(path)

@@ -100,3 +100,102 @@ fn sessions_go_round_leave_early_and_stop_joining() {
     assert!(records.len() >= 3 && records.len().is_multiple_of(3), "{}", records.len());
     assert_eq!(summary["stages"][0]["counts"]["planned"], records.len());
 }
+
+/// `runner` in a folder with this plan and a file of rows of two sessions of two turns.
+fn with_body(arguments: &[&str]) -> (Option<i32>, String, String) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let turn = |session: &str, topic: &str| {
+        json!({
+            "session": session,
+            "topic": topic,
+            "messages": [{ "role": "user", "content": format!("Tell me about {topic}.") }],
+        })
+    };
+    let rows = [turn("a", "rivers"), turn("a", "lakes"), turn("b", "seas"), turn("b", "oceans")];
+    let rows: Vec<String> = rows.iter().map(Value::to_string).collect();
+    fs::write(folder.path().join("rows.jsonl"), rows.join("\n")).expect("rows");
+    let plan = "version: 1\nnonce: fixed\nendpoint: { simulator: { prefill_rate: 1M, overhead: 0ms } }\n\
+        prompt:\n  dataset: rows.jsonl\n  max_tokens: 20\n  unique: request\n\
+        \x20 body: { user: \"{{ row.topic }} {{ i }} of {{ stage }}\", n: 1 }\n\
+        stages: [{ id: chats, kind: conversation }]\n";
+    fs::write(folder.path().join("plan.yaml"), plan).expect("a plan");
+    let output = Command::new(env!("CARGO_BIN_EXE_runner"))
+        .args(arguments)
+        .current_dir(folder.path())
+        .env_clear()
+        .output()
+        .expect("runner starts");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code(), text(&output.stdout), text(&output.stderr))
+}
+
+fn shown(index: &str) -> (Value, String) {
+    let (code, out, told) =
+        with_body(&["plan", "plan.yaml", "--request", "chats", "--index", index]);
+    assert_eq!(code, Some(0), "{told}");
+    let (_, body) = out.split_once("\n\n").expect("a head and a body");
+    (serde_json::from_str(body).expect("JSON"), told)
+}
+
+#[test]
+fn templates_of_the_body_are_rendered_for_each_turn_and_each_can_be_shown() {
+    let (first, told) = shown("0");
+    assert_eq!((&first["user"], &first["n"]), (&json!("rivers 0 of chats"), &json!(1)));
+    assert!(!told.contains("ANSWER"), "{told}");
+    let opening = first["messages"][0]["content"].as_str().expect("text").to_owned();
+    assert!(opening.starts_with('[') && opening.ends_with("]\nTell me about rivers."), "{opening}");
+
+    let (second, told) = shown("1");
+    assert_eq!(second["user"], "lakes 1 of chats");
+    let said: Vec<_> =
+        second["messages"].as_array().expect("messages").iter().map(|it| &it["content"]).collect();
+    assert_eq!(said, [&json!(opening), &json!("ANSWER"), &json!("Tell me about lakes.")]);
+    assert!(told.contains("ANSWER stands for what the endpoint will have answered"), "{told}");
+
+    let (last, _) = shown("3");
+    assert_eq!(last["user"], "oceans 3 of chats");
+    assert_ne!(last["messages"][0]["content"].as_str().map(|it| &it[..14]), Some(&opening[..14]));
+    let (code, _, told) = with_body(&["plan", "plan.yaml", "--request", "chats", "--index", "4"]);
+    assert_eq!(code, Some(2));
+    assert!(told.contains("`chats` has 4 requests; give `--index` a number from 0 to 3"), "{told}");
+}
+
+#[test]
+fn the_plan_tells_how_many_turns_there_will_be() {
+    let (code, out, told) = with_body(&["plan", "plan.yaml", "--format", "json"]);
+    assert_eq!(code, Some(0), "{told}");
+    let plan: Value = serde_json::from_str(&out).expect("JSON");
+    let stage = &plan["stages"][0];
+    assert_eq!((&stage["requests"], &stage["estimated_output_tokens"]), (&json!(4), &json!(80)));
+    // Two first turns, and two that carry an answer of twenty tokens.
+    assert!(stage["estimated_input_tokens"].as_u64() > Some(4 * 5 + 2 * (20 + 5)), "{stage}");
+    let (code, _, told) = with_body(&["run", "plan.yaml"]);
+    assert_eq!(code, Some(0), "{told}");
+}
+
+#[test]
+fn a_body_that_fails_ends_the_stage_and_every_turn_is_accounted_for() {
+    let (code, _, told) =
+        with_body(&["run", "plan.yaml", "--set", "prompt.body.user=\"{{ row.absent }}\""]);
+    assert_eq!(code, Some(3), "{told}");
+    assert!(told.contains("row.absent") || told.contains("absent"), "{told}");
+    let late = "prompt.body.user=\"{{ 1 // (1 - i) }}\"";
+    let (code, out, told) =
+        with_body(&["run", "plan.yaml", "--output-format", "json", "--set", late]);
+    assert_eq!(code, Some(5), "{told}");
+    let summary: Value = serde_json::from_str(&out).expect("JSON");
+    let stage = &summary["stages"][0];
+    let counts = &stage["counts"];
+    assert_eq!((&counts["ok"], &counts["never_started"]), (&json!(1), &json!(1)), "{stage}");
+    assert!(stage["reason"].as_str().is_some_and(|it| it.contains("prompt.body")), "{stage}");
+}
+
+#[test]
+fn nobody_is_asked_to_count_while_turns_are_measured() {
+    let (_, _, records) = run("", "");
+    assert_eq!(records.len(), 12);
+    for record in records {
+        assert!(record["input_tokens"]["tokenizer"].is_null(), "{record}");
+        assert!(record["input_tokens"]["server"].is_u64(), "{record}");
+    }
+}

@@ -150,7 +150,7 @@ fn loads_count_by_rate_and_time_and_say_where_the_server_decides() {
     let text = String::from_utf8_lossy(&text);
     for line in [
         "1,805 requests, about 191,330 prompt tokens, at most 3,610 generated",
-        "2 requests to warm up, then as many requests as the server answers in its time",
+        "2 requests to warm up, then as many requests as there is time (or there are rows) for",
         "and what stages without a number of requests get done in their time",
     ] {
         assert!(text.contains(line), "{line} is missing:\n{text}");

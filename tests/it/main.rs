@@ -36,3 +36,4 @@ mod simulator;
 mod synthetic;
 mod synthetic_run;
 mod tidy;
+mod token_accounts;

@@ -5,9 +5,10 @@
 //! and templates count as they are. Invariant: what only the server decides is told apart from what
 //! is known.
 
-use crate::plan::{Action, Flush, FlushMethod, Plan, Repeat, Stage, Target};
+use crate::plan::{Action, Conversation, Flush, FlushMethod, Plan, Repeat, Stage, Target};
 use crate::request::Request;
 use crate::stage::flush_cost::{self, CANARIES, CANARY_TOKENS};
+use crate::workload::conversation::Rehearsal;
 use crate::workload::prompt::{PromptSettings, PromptWorkload, nonce};
 use crate::workload::store::Store;
 use crate::workload::tokenizer::Tokenizer;
@@ -21,6 +22,12 @@ const ALIKE: u64 = 4;
 
 /// In plans with more stages than this, one prompt stands for all of a stage.
 const MANY_STAGES: usize = 60;
+
+/// Sessions of a conversation that are played through.
+const MOST_SESSIONS: u64 = 256;
+
+/// Longest answer that they are played with, in tokens.
+const LONGEST_ANSWER: u64 = 4_096;
 
 /// What a stage will cost.
 #[derive(Debug, Clone, Copy, Default)]
@@ -61,6 +68,18 @@ impl Estimate {
             return Ok(Self::of_flush(flush, context_tokens));
         }
         let Some(prompt) = stage.action.prompt() else { return Ok(Self::none()) };
+        let params = plan.template_params(stage);
+        let settings = PromptSettings {
+            stage: &stage.id,
+            seed: plan.seed,
+            run_nonce: "estimate",
+            params: &params,
+            context_tokens,
+            is_load: !matches!(stage.action, Action::Cold(_) | Action::Warm(_)),
+        };
+        if let Action::Conversation(conversation) = &stage.action {
+            return Self::of_conversation(conversation, &settings, store);
+        }
         let requests = stage.action.planned().saturating_add(warmup(&stage.action));
         let each = |tokens: u64| (stage.action.planned() == 0).then_some(tokens);
         if let Some(config) = &prompt.synthetic {
@@ -75,8 +94,8 @@ impl Estimate {
             });
         }
         let own;
-        let (repeat, is_load) = match &stage.action {
-            Action::Cold(repeat) | Action::Warm(repeat) => (repeat, false),
+        let repeat = match &stage.action {
+            Action::Cold(repeat) | Action::Warm(repeat) => repeat,
             _ => {
                 own = Repeat {
                     requests: u64::MAX,
@@ -86,17 +105,8 @@ impl Estimate {
                     prompt: prompt.clone(),
                     nonce_key: stage.id.clone(),
                 };
-                (&own, true)
+                &own
             }
-        };
-        let params = plan.template_params(stage);
-        let settings = PromptSettings {
-            stage: &stage.id,
-            seed: plan.seed,
-            run_nonce: "estimate",
-            params: &params,
-            context_tokens,
-            is_load,
         };
         let workload = PromptWorkload::new(repeat, &settings, store, Tokenizer::Estimate)?;
         let samples = match prompt.dataset {
@@ -120,6 +130,59 @@ impl Estimate {
             input_tokens: scaled(input),
             output_tokens: output.map(scaled),
             each: each(input / samples),
+            traffic: (0, 0),
+        })
+    }
+
+    /// The turns of its sessions, played through with answers as long as they may be. What was
+    /// played stands for the sessions beyond the first few hundred.
+    fn of_conversation(
+        conversation: &Conversation,
+        settings: &PromptSettings<'_>,
+        store: &Store,
+    ) -> Result<Self, WorkloadError> {
+        let longest = conversation.prompt.max_tokens.unwrap_or(0).min(LONGEST_ANSWER);
+        let answer = "word".repeat(usize::try_from(longest).unwrap_or(0));
+        let rehearsal =
+            Rehearsal::new(conversation, settings, store, &Tokenizer::Estimate, answer)?;
+        let (mut sessions, mut turns, mut rows_played) = (0_u64, 0_u64, 0_u64);
+        let (mut input, mut output) = (0_u64, Some(0_u64));
+        for turn in rehearsal {
+            let turn = turn?;
+            if turn.id.turn == 0 {
+                if sessions == MOST_SESSIONS {
+                    break;
+                }
+                sessions += 1;
+            }
+            turns += 1;
+            rows_played = rows_played.max(turn.row.number + 1);
+            let chars = turn.messages.iter().map(|message| message.content.chars().count()).sum();
+            input += Tokenizer::Estimate.count_chars(chars);
+            let most = turn.row.token_limit().or(conversation.prompt.max_tokens);
+            output = output.zip(most).map(|(sum, most)| sum.saturating_add(most));
+        }
+        let source = conversation.prompt.dataset.as_deref();
+        let rows = source.and_then(|source| source.seen.as_ref()?.rows);
+        let all = match (conversation.duration, conversation.sessions) {
+            (Some(_), _) => None,
+            (None, Some(sessions)) => Some(sessions),
+            (None, None) if sessions < MOST_SESSIONS => Some(sessions),
+            // The others have as many rows each as those that were played.
+            (None, None) => rows.map(|rows| rows.saturating_mul(sessions) / rows_played.max(1)),
+        };
+        let Some(all) = all else {
+            return Ok(Self { each: Some(input / turns.max(1)), ..Self::default() });
+        };
+        let scaled = |sum: u64| {
+            let of_all = u128::from(sum) * u128::from(all) / u128::from(sessions.max(1));
+            u64::try_from(of_all).unwrap_or(u64::MAX)
+        };
+        Ok(Self {
+            requests: scaled(turns),
+            input_tokens: scaled(input),
+            output_tokens: output.map(scaled),
+            each: None,
             traffic: (0, 0),
         })
     }
@@ -175,7 +238,7 @@ impl Estimate {
                     requests => format!("{} requests to warm up, then ", grouped(requests)),
                 };
                 format!(
-                    "{before}as many requests as the server answers in its time, of about {} prompt tokens",
+                    "{before}as many requests as there is time (or there are rows) for, of about {} prompt tokens",
                     grouped(each)
                 )
             }

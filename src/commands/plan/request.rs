@@ -10,10 +10,14 @@ use url::Url;
 
 use crate::client::Client;
 use crate::executor;
+use crate::metrics::quantity::plural;
 use crate::plan::suggest;
-use crate::plan::{Action, Plan, Repeat, Stage, Target, TokenizerConfig};
+use crate::plan::{Action, Conversation, Plan, Repeat, Stage, Target, TokenizerConfig};
 use crate::record::RunClock;
+use crate::request::Request;
+use crate::stage;
 use crate::workload::Workload as _;
+use crate::workload::conversation::{Rehearsal, TurnRequests};
 use crate::workload::prompt::{PromptSettings, PromptWorkload};
 use crate::workload::store::Store;
 use crate::workload::tokenizer::Tokenizer;
@@ -23,10 +27,12 @@ const RUN_ID: &str = "RUN-ID";
 /// Stands for the first model that the server will list.
 const MODEL: &str = "MODEL";
 
+/// Stands for what the endpoint will have answered in a conversation with live history.
+const ANSWER: &str = "ANSWER";
+
 /// The request number `index` of the first stage called `id`, as text.
 pub(super) fn show(plan: &Plan, id: &str, index: u64) -> anyhow::Result<String> {
     let stage = find(plan, id)?;
-    let repeat = repeat(stage)?;
     let store = Store::open(plan)?;
     let tokenizer = match &stage.endpoint.tokenizer {
         TokenizerConfig::File(path) => store.tokenizer(path),
@@ -42,9 +48,18 @@ pub(super) fn show(plan: &Plan, id: &str, index: u64) -> anyhow::Result<String> 
         context_tokens: None,
         is_load: !matches!(stage.action, Action::Cold(_) | Action::Warm(_)),
     };
+    let by_rate = tokenizer.is_none() && stage.endpoint.tokenizer != TokenizerConfig::Estimate;
     let tokenizer = tokenizer.unwrap_or(Tokenizer::Estimate);
-    let workload = PromptWorkload::new(&repeat, &settings, &store, tokenizer)?;
-    let request = workload.request(index)?;
+    let (nonce_key, id_key) = stage::first_keys(stage);
+    let request = match &stage.action {
+        Action::Conversation(conversation) => {
+            turn(conversation, (stage, index), &settings, &store, &tokenizer)?
+        }
+        _ => {
+            let repeat = repeat(stage, nonce_key, index)?;
+            PromptWorkload::new(&repeat, &settings, &store, tokenizer)?.request(index)?
+        }
+    };
     let (url, model) = match &stage.endpoint.target {
         Target::Url(url) => (url.clone(), None),
         // Its port is known once it listens.
@@ -55,17 +70,67 @@ pub(super) fn show(plan: &Plan, id: &str, index: u64) -> anyhow::Result<String> 
     };
     let model = stage.endpoint.model.as_deref().or(model).unwrap_or(MODEL);
     let client = Client::new(&stage.endpoint, &url, RunClock::start_now())?;
-    let request_id = format!("{run_nonce}-{}-{index}", stage.key());
+    let request_id = format!("{run_nonce}-{id_key}-{index}");
     let shown = client.show(&client.prepare(&request, model, &request_id));
-    if run_nonce == RUN_ID {
-        eprintln!(
-            "note: {RUN_ID} stands for the run's id, of which the first line's nonce is made"
-        );
-    }
-    if model == MODEL {
-        eprintln!("note: {MODEL} stands for the first model that the server lists");
+    let answered = request.messages.iter().any(|message| message.content == ANSWER);
+    let sized = stage
+        .action
+        .prompt()
+        .is_some_and(|prompt| prompt.context.is_some() || prompt.synthetic.is_some());
+    for (is_so, note) in [
+        (
+            run_nonce == RUN_ID,
+            "RUN-ID stands for the run's id, of which the first line's nonce is made",
+        ),
+        (model == MODEL, "MODEL stands for the first model that the server lists"),
+        (answered, "ANSWER stands for what the endpoint will have answered in the run"),
+        (
+            by_rate && sized,
+            "lengths go by four characters a token here; a run asks the server's tokenizer, if it \
+             has one",
+        ),
+        (has_levels(stage), "it is a request of the stage's first level"),
+    ] {
+        if is_so {
+            eprintln!("note: {note}");
+        }
     }
     Ok(shown)
+}
+
+/// Whether a stage has levels, each with requests of its own.
+fn has_levels(stage: &Stage) -> bool {
+    matches!(stage.action, Action::QpsLadder(_) | Action::ConcurrencyRamp(_) | Action::Search(_))
+}
+
+/// A turn of a conversation, as if everything before it had been answered.
+fn turn(
+    conversation: &Conversation,
+    (stage, index): (&Stage, u64),
+    settings: &PromptSettings<'_>,
+    store: &Store,
+    tokenizer: &Tokenizer,
+) -> anyhow::Result<Request> {
+    let mut turns = Rehearsal::new(conversation, settings, store, tokenizer, ANSWER.to_owned())?;
+    let mut number = 0;
+    loop {
+        let Some(turn) = turns.next().transpose()? else {
+            return Err(no_such(stage, number));
+        };
+        if number == index {
+            let requests =
+                TurnRequests::new(&conversation.prompt, settings, stage.key(), tokenizer);
+            return Ok(requests.request(turn, index)?);
+        }
+        number += 1;
+    }
+}
+
+/// The stage has only so many requests.
+fn no_such(stage: &Stage, requests: u64) -> anyhow::Error {
+    let last = requests.saturating_sub(1);
+    let requests = plural(requests, "request");
+    anyhow!("`{}` has {requests}; give `--index` a number from 0 to {last}", stage.id)
 }
 
 fn find<'p>(plan: &'p Plan, id: &str) -> anyhow::Result<&'p Stage> {
@@ -78,9 +143,13 @@ fn find<'p>(plan: &'p Plan, id: &str) -> anyhow::Result<&'p Stage> {
 }
 
 /// The stage's requests as a list, whatever sends them.
-fn repeat(stage: &Stage) -> anyhow::Result<Repeat> {
+fn repeat(stage: &Stage, nonce_key: String, index: u64) -> anyhow::Result<Repeat> {
     if let Action::Cold(repeat) | Action::Warm(repeat) = &stage.action {
-        return Ok(repeat.clone());
+        return if index < repeat.requests {
+            Ok(repeat.clone())
+        } else {
+            Err(no_such(stage, repeat.requests))
+        };
     }
     let prompt = stage.action.prompt().ok_or_else(|| {
         anyhow!(
@@ -94,7 +163,7 @@ fn repeat(stage: &Stage) -> anyhow::Result<Repeat> {
         distinct: u64::MAX,
         concurrency: 1,
         prompt: prompt.clone(),
-        nonce_key: stage.key(),
+        nonce_key,
         rows_of: None,
     })
 }

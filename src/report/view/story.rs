@@ -281,6 +281,15 @@ fn cache(stage: &StageSummary) -> Option<String> {
             show(cached as f64 / prompt as f64, "share")
         ),
         _ => {
+            if let (Some(hits), Some(judged)) =
+                (stage.cache.hit_requests, stage.cache.judged_requests)
+            {
+                return Some(format!(
+                    "{} of {} came from the cache.",
+                    grouped(hits),
+                    plural(judged, "request")
+                ));
+            }
             let expected = stage.cache.expected?;
             return Some(format!(
                 "The server does not say what it cached, so that the stage was {expected} is not proven."
@@ -290,7 +299,13 @@ fn cache(stage: &StageSummary) -> Option<String> {
     Some(match (stage.cache.expected, stage.cache.verdict) {
         (Some(wanted), found) if wanted == found => format!("Proven {found}: {share}."),
         (Some(wanted), found) => format!("Meant to be {wanted}, but {found}: {share}."),
-        (None, found) => format!("Cache {found}: {share}."),
+        (None, found) => {
+            let hits = stage.cache.hit_requests.zip(stage.cache.judged_requests);
+            let hits = hits.map_or_else(String::new, |(hits, judged)| {
+                format!("; {} of {} hit it", grouped(hits), plural(judged, "request"))
+            });
+            format!("Cache {found}: {share}{hits}.")
+        }
     })
 }
 

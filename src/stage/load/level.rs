@@ -93,7 +93,7 @@ pub(in crate::stage) fn levels(stage: &Stage) -> Option<Vec<Level<'_>>> {
 
 impl Level<'_> {
     /// Names the level among all of the plan.
-    pub(super) fn key(&self, stage: &str) -> String {
+    pub(in crate::stage) fn key(&self, stage: &str) -> String {
         // No two probes of a search share prompts, or the second would find them cached.
         let probe = self.search.as_ref().map(|it| format!("#{}", it.probe)).unwrap_or_default();
         self.rung.map_or_else(|| stage.to_owned(), |rung| format!("{stage}@{rung}{probe}"))

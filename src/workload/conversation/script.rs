@@ -4,6 +4,8 @@
 //! Invariant: turns keep the order of their rows; memory holds one session. Rows of one session are
 //! found together where they stand together, as all multi-turn formats write them.
 
+use std::sync::Arc;
+
 use crate::plan::workload::ConversationConfig;
 use crate::request::Message;
 use crate::workload::WorkloadError;
@@ -30,8 +32,8 @@ pub struct Turn {
     pub delay_ns: Option<u64>,
     /// When it was recorded, in nanoseconds from the trace's zero.
     pub timestamp_ns: Option<u64>,
-    /// Upper bound of generated tokens.
-    pub max_tokens: Option<u64>,
+    /// The row that it stands in.
+    pub row: Arc<Row>,
 }
 
 /// What a turn says.
@@ -49,7 +51,7 @@ pub struct Scripts {
     texts: Texts,
     rows: Rows,
     /// The first row of the next session, read to see that the last one was over.
-    next: Option<Row>,
+    next: Option<Arc<Row>>,
     cycle: bool,
     max_turns: usize,
     round: u64,
@@ -77,7 +79,7 @@ impl Scripts {
         let first = match self.next.take() {
             Some(row) => row,
             None => match self.rows.next().transpose()? {
-                Some(row) => row,
+                Some(row) => Arc::new(row),
                 // A dataset without a single session would be gone round for ever.
                 None if self.cycle && self.found > 0 => {
                     self.round += 1;
@@ -96,7 +98,7 @@ impl Scripts {
         let mut turns = self.turns_of(&first, &[])?;
         let mut before = first;
         while before.session.is_some() {
-            let Some(row) = self.rows.next().transpose()? else { break };
+            let Some(row) = self.rows.next().transpose()?.map(Arc::new) else { break };
             if row.session != before.session {
                 self.next = Some(row);
                 break;
@@ -114,13 +116,13 @@ impl Scripts {
     }
 
     /// The turns of a row; `said` is what the session's row before said in all.
-    fn turns_of(&self, row: &Row, said: &[Message]) -> Result<Vec<Turn>, WorkloadError> {
+    fn turns_of(&self, row: &Arc<Row>, said: &[Message]) -> Result<Vec<Turn>, WorkloadError> {
         let turn = |says, answer: Option<&str>| Turn {
             says,
             answer: answer.map(str::to_owned),
             delay_ns: row.delay_ns,
             timestamp_ns: row.timestamp_ns,
-            max_tokens: row.token_limit(),
+            row: Arc::clone(row),
         };
         match &row.prompt {
             RowPrompt::Messages(messages) => {

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use proptest::prelude::*;
 
 use super::*;
+use crate::workload::dataset::RowPrompt;
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -18,7 +19,7 @@ fn script(name: &str, turns: usize) -> Script {
         answer: Some(format!("recorded {number}")),
         delay_ns: Some(2 * SECOND),
         timestamp_ns: None,
-        max_tokens: Some(8),
+        row: Arc::new(Row::new(RowPrompt::Fields)),
     };
     Script { name: name.into(), turns: (0..turns).map(turn).collect() }
 }

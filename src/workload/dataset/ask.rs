@@ -58,7 +58,17 @@ pub fn request(
     ask: &Ask,
     limit: OutputLimit,
 ) -> Result<Request, WorkloadError> {
-    let messages = messages(row, texts)?;
+    Ok(request_saying(messages(row, texts)?, row, index, ask, limit))
+}
+
+/// A request with these messages and everything else as the row and the plan say.
+pub fn request_saying(
+    messages: Vec<Message>,
+    row: &Row,
+    index: u64,
+    ask: &Ask,
+    limit: OutputLimit,
+) -> Request {
     let mut body = ask.body.clone();
     let mut temperature = ask.temperature;
     for (name, value) in &row.body {
@@ -79,7 +89,7 @@ pub fn request(
         (OutputLimit::Plan, _) => ask.max_tokens,
         (OutputLimit::Row | OutputLimit::Recorded, _) => row.token_limit().or(ask.max_tokens),
     };
-    Ok(Request {
+    Request {
         index,
         messages,
         // No server generates nothing.
@@ -87,7 +97,7 @@ pub fn request(
         temperature,
         stream: ask.stream,
         body,
-    })
+    }
 }
 
 /// The messages of a row; text is made where it has none.

@@ -16,6 +16,7 @@ mod field;
 mod format;
 mod indexed;
 mod json_stream;
+mod left_out;
 mod look;
 mod messages;
 mod mooncake;
@@ -33,12 +34,13 @@ mod unit;
 mod weka;
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::plan::workload::{DatasetConfig, DatasetFormat};
 
-pub use ask::{DatasetWorkload, messages, request};
+pub use ask::{DatasetWorkload, messages, request, request_saying};
 pub use indexed::IndexedDataset;
+pub use left_out::LeftOut;
 pub use look::look;
 pub use order::OrderedRows;
 pub use row::{Blocks, DatasetError, Malformed, Place, Row, RowPrompt};
@@ -58,6 +60,7 @@ struct Inner {
     files: Vec<SourceFile>,
     shape: format::Shape,
     config: DatasetConfig,
+    left_out: Mutex<LeftOut>,
 }
 
 impl Dataset {
@@ -66,7 +69,8 @@ impl Dataset {
     pub fn open(config: &DatasetConfig) -> Result<Self, DatasetError> {
         let files = source::find(&config.files, config.confine.as_deref())?;
         let shape = format::shape(&files, config)?;
-        Ok(Self { inner: Arc::new(Inner { files, shape, config: config.clone() }) })
+        let (config, left_out) = (config.clone(), Mutex::default());
+        Ok(Self { inner: Arc::new(Inner { files, shape, config, left_out }) })
     }
 
     /// Its format.
@@ -97,6 +101,16 @@ impl Dataset {
     /// Its rows by number.
     pub fn indexed(self) -> IndexedDataset {
         IndexedDataset::new(self)
+    }
+
+    /// What was left out of it so far, by all who read this dataset or a clone of it.
+    pub fn left_out(&self) -> LeftOut {
+        self.leave_out().clone()
+    }
+
+    /// To be told of what is left out. A reader that failed in between leaves the counts as they are.
+    fn leave_out(&self) -> MutexGuard<'_, LeftOut> {
+        self.inner.left_out.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn shape(&self) -> &format::Shape {

@@ -24,6 +24,20 @@ pub struct OrderedRows {
     shuffle: Option<(u64, u64)>,
 }
 
+impl Dataset {
+    /// Refuses files whose rows can't be read in random order.
+    pub fn can_be_shuffled(&self) -> Result<(), DatasetError> {
+        let packed = self
+            .files()
+            .iter()
+            .find(|file| file.packing != Packing::Plain && file.bytes > MOST_PACKED_BYTES);
+        match packed {
+            Some(file) => Err(DatasetError::Shuffled { path: file.path.to_path_buf() }),
+            None => Ok(()),
+        }
+    }
+}
+
 impl OrderedRows {
     /// Takes the dataset out of the store; counts its rows where they are shuffled and nobody has
     /// counted them.
@@ -35,14 +49,7 @@ impl OrderedRows {
         if source.order == RowOrder::File {
             return Ok(Self { rows, shuffle: None });
         }
-        let packed = rows
-            .dataset()
-            .files()
-            .iter()
-            .find(|file| file.packing != Packing::Plain && file.bytes > MOST_PACKED_BYTES);
-        if let Some(file) = packed {
-            return Err(DatasetError::Shuffled { path: file.path.to_path_buf() });
-        }
+        rows.dataset().can_be_shuffled()?;
         let total = match source.seen.as_ref().and_then(|seen| seen.rows) {
             Some(total) => total,
             None => rows.total()?,

@@ -94,7 +94,7 @@ pub struct Row {
 
 impl Row {
     /// A row that asks `prompt`; everything else is unknown.
-    pub(super) fn new(prompt: RowPrompt) -> Self {
+    pub(in crate::workload) fn new(prompt: RowPrompt) -> Self {
         Self {
             number: 0,
             place: Place { file: Arc::from(Path::new("")), line: 0 },

@@ -106,7 +106,7 @@ impl Rows {
     fn advance(&mut self) -> Result<Option<(At, Row)>, DatasetError> {
         loop {
             while let Some((at, row)) = self.pending.pop_front() {
-                if self.wants(&row) {
+                if self.wants(at, &row) {
                     return Ok(Some((at, row)));
                 }
             }
@@ -157,6 +157,7 @@ impl Rows {
                     return Err(malformed.into());
                 }
                 self.counts.malformed += 1;
+                self.dataset.leave_out().malformed(self.file, unit.mark, &malformed);
                 if self.problems.len() < KEPT_PROBLEMS {
                     self.problems.push(malformed);
                 }
@@ -176,10 +177,11 @@ impl Rows {
     }
 
     /// Whether the policy keeps a row; counts it otherwise.
-    fn wants(&mut self, row: &Row) -> bool {
-        let config = self.dataset.config();
-        if row.failed && config.recorded_failures == RecordedFailures::Skip {
+    fn wants(&mut self, at: At, row: &Row) -> bool {
+        let policy = self.dataset.config().recorded_failures;
+        if row.failed && policy == RecordedFailures::Skip {
             self.counts.recorded_failures += 1;
+            self.dataset.leave_out().failure(at.file, at.mark, at.within);
             return false;
         }
         true

@@ -1,6 +1,7 @@
 //! Datasets as plans name them: what is asked, in which order, and what is refused.
 
 use std::fs;
+use std::io::Write as _;
 use std::process::Command;
 
 use runner::plan::diagnostic::{Code, Diagnostic};
@@ -169,9 +170,33 @@ fn malformed_rows_are_known_before_anything_is_sent_or_left_out_and_told() {
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(0), "{told}");
     assert!(told.contains("1 malformed row is left out"), "{told}");
+    let report = String::from_utf8_lossy(&output.stdout).into_owned();
+    let note = "1 malformed row was left out (the first: ";
+    assert!(report.contains(note) && report.contains("rows.jsonl:2: expected"), "{report}");
     let output = run(&["plan", "good.yaml"]);
     let shown = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(shown.contains("rows.jsonl: jsonl (") && shown.contains("2 rows"), "{shown}");
+}
+
+#[test]
+fn a_large_packed_file_in_random_order_is_refused_before_anything_is_sent() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packed.write_all(b"{\"prompt\": \"a\"}\n{\"prompt\": \"b\"}\n").unwrap();
+    let mut bytes = packed.finish().unwrap();
+    write(folder.path(), "small.jsonl.gz", &bytes);
+    // What follows is never read: the size is enough.
+    bytes.resize(33 << 20, 0);
+    write(folder.path(), "rows.jsonl.gz", &bytes);
+    let of =
+        |file: &str| plan(&folder, &format!("{{ dataset: {{ path: {file}, order: shuffle }} }}")).1;
+    assert_eq!(of("small.jsonl.gz"), []);
+    let found = of("rows.jsonl.gz");
+    assert!(!found.is_empty());
+    for error in &found {
+        assert_eq!(error.code, Code::Dataset);
+        assert!(error.message.contains("can't be read in random order; unpack it"), "{error}");
+    }
 }
 
 #[test]

@@ -1,0 +1,377 @@
+//! How many tokens a stage's prompts and answers have, by everyone who counted.
+//!
+//! In: the records of complete answers. Out: a [`TokenAccount`]: sums by source, how far they lie
+//! apart, and a warning where that is too far. Invariants: two sources are held against each other
+//! only over the requests that both counted; who did not count is absent, not zero; estimates are
+//! shown and held against nobody.
+
+use serde::{Deserialize, Serialize};
+
+use super::quantity::{grouped, significant};
+use super::summary::StageSummary;
+use crate::record::{Record, TokenCounts};
+
+/// From this share on a divergence is warned about.
+pub const LARGE_SHARE: f64 = 0.10;
+/// Tokens of a request that a chat template may add to the texts that a tokenizer counts.
+const TEMPLATE_TOKENS: u64 = 64;
+/// Tokens of an answer that may come without an event of their own: an end mark, half a character.
+const SILENT_TOKENS: u64 = 2;
+/// Warnings at most: thousands of cells may all say the same.
+const MOST_WARNINGS: usize = 12;
+
+/// Who counted tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TokenSource {
+    /// The server, in its `usage`.
+    Server,
+    /// The endpoint's `tokenizer`.
+    Tokenizer,
+    /// The client: events that bore tokens.
+    Events,
+}
+
+impl TokenSource {
+    /// Its word in reports.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Server => "server",
+            Self::Tokenizer => "tokenizer",
+            Self::Events => "events",
+        }
+    }
+
+    fn of(self, counts: &TokenCounts) -> Option<u64> {
+        match self {
+            Self::Server => counts.server,
+            Self::Tokenizer => counts.tokenizer,
+            Self::Events => counts.events,
+        }
+    }
+}
+
+/// Who is held against whom: the first against the second.
+const PAIRS: [(TokenSource, TokenSource); 3] = [
+    (TokenSource::Tokenizer, TokenSource::Server),
+    (TokenSource::Events, TokenSource::Server),
+    (TokenSource::Events, TokenSource::Tokenizer),
+];
+
+/// Tokens of the complete answers of a stage and of their prompts.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct TokenAccount {
+    /// Of the prompts.
+    pub input: TokenSide,
+    /// Of the answers.
+    pub output: TokenSide,
+}
+
+/// Tokens of all prompts, or of all answers.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct TokenSide {
+    /// Sums over the requests that each source counted.
+    pub sums: TokenCounts,
+    /// How far the sources lie apart.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub divergence: Vec<Divergence>,
+}
+
+/// How far two sources lie apart.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Divergence {
+    /// Whose count is held against another's.
+    pub source: TokenSource,
+    /// The other's.
+    pub against: TokenSource,
+    /// Requests that both counted.
+    pub requests: u64,
+    /// Their tokens by `source`.
+    pub tokens: u64,
+    /// Their tokens by `against`.
+    pub against_tokens: u64,
+    /// `tokens / against_tokens - 1`: below 0 where `source` counts less.
+    pub share: f64,
+    /// Whether it is more than 10 %, and more than a chat template around a prompt or an end mark
+    /// behind an answer explains.
+    pub is_large: bool,
+}
+
+impl TokenAccount {
+    /// Takes a complete answer.
+    pub fn take(&mut self, record: &Record) {
+        self.input.take(&record.input_tokens, Side::Input);
+        self.output.take(&record.output_tokens, Side::Output);
+    }
+
+    /// Both together.
+    #[must_use]
+    pub fn plus(mut self, other: &Self) -> Self {
+        self.input.add(&other.input, Side::Input);
+        self.output.add(&other.output, Side::Output);
+        self
+    }
+
+    fn sides(&self) -> [(Side, &TokenSide); 2] {
+        [(Side::Input, &self.input), (Side::Output, &self.output)]
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Input,
+    Output,
+}
+
+impl TokenSide {
+    fn take(&mut self, counts: &TokenCounts, side: Side) {
+        add_counts(&mut self.sums, counts);
+        for (source, against) in PAIRS {
+            if let (Some(tokens), Some(against_tokens)) = (source.of(counts), against.of(counts)) {
+                self.hold(Held { source, against, requests: 1, tokens, against_tokens }, side);
+            }
+        }
+    }
+
+    fn add(&mut self, other: &Self, side: Side) {
+        add_counts(&mut self.sums, &other.sums);
+        for it in &other.divergence {
+            let Divergence { source, against, requests, tokens, against_tokens, .. } = *it;
+            self.hold(Held { source, against, requests, tokens, against_tokens }, side);
+        }
+    }
+
+    /// Adds what both of a pair counted.
+    fn hold(&mut self, held: Held, side: Side) {
+        let same = |it: &&mut Divergence| it.source == held.source && it.against == held.against;
+        match self.divergence.iter_mut().find(same) {
+            Some(known) => {
+                let sum = Held {
+                    requests: known.requests + held.requests,
+                    tokens: known.tokens + held.tokens,
+                    against_tokens: known.against_tokens + held.against_tokens,
+                    ..held
+                };
+                *known = sum.divergence(side);
+            }
+            None => self.divergence.push(held.divergence(side)),
+        }
+    }
+
+    /// What is held against the source that counts for figures: the server's, else the tokenizer's.
+    fn telling(&self) -> impl Iterator<Item = &Divergence> {
+        let counts =
+            if self.sums.server.is_some() { TokenSource::Server } else { TokenSource::Tokenizer };
+        self.divergence.iter().filter(move |it| it.against == counts)
+    }
+
+    /// The counts side by side, such as `server 128, tokenizer 120 (6.3 % fewer), events 128`;
+    /// `None` where not two of them were counted.
+    pub fn in_words(&self) -> Option<String> {
+        let TokenCounts { server, tokenizer, events, .. } = self.sums;
+        let counted = [
+            (TokenSource::Server, server),
+            (TokenSource::Tokenizer, tokenizer),
+            (TokenSource::Events, events),
+        ];
+        let counted: Vec<_> =
+            counted.into_iter().filter_map(|(source, sum)| Some((source, sum?))).collect();
+        if counted.len() < 2 {
+            return None;
+        }
+        let word = |(source, sum): &(TokenSource, u64)| {
+            let apart = self.telling().find(|it| it.source == *source);
+            let apart = apart.filter(|it| it.tokens != it.against_tokens);
+            let apart = apart.map_or_else(String::new, |it| format!(" ({})", it.in_words()));
+            format!("{} {}{apart}", source.word(), grouped(*sum))
+        };
+        Some(counted.iter().map(word).collect::<Vec<_>>().join(", "))
+    }
+}
+
+/// What a pair of sources counted.
+struct Held {
+    source: TokenSource,
+    against: TokenSource,
+    requests: u64,
+    tokens: u64,
+    against_tokens: u64,
+}
+
+impl Held {
+    fn divergence(&self, side: Side) -> Divergence {
+        let Self { source, against, requests, tokens, against_tokens } = *self;
+        let share = tokens as f64 / (against_tokens.max(1) as f64) - 1.0;
+        let explained = match side {
+            // A template only ever adds to what the texts have.
+            Side::Input if tokens < against_tokens => TEMPLATE_TOKENS,
+            Side::Input => 0,
+            Side::Output => SILENT_TOKENS,
+        };
+        let is_large = share.abs() > LARGE_SHARE
+            && tokens.abs_diff(against_tokens) > explained.saturating_mul(requests);
+        Divergence { source, against, requests, tokens, against_tokens, share, is_large }
+    }
+}
+
+impl Divergence {
+    /// `12 % fewer`.
+    fn in_words(&self) -> String {
+        let word = if self.share < 0.0 { "fewer" } else { "more" };
+        format!("{} % {word}", significant(self.share.abs() * 100.0, 2))
+    }
+
+    /// What it may come from and what to do.
+    fn advice(&self, side: Side) -> &'static str {
+        let is_less = self.share < 0.0;
+        match (side, self.source) {
+            (Side::Input, _) if is_less => {
+                "the server adds much around the texts (chat template, system prompt, tools), or \
+                 the tokenizer is not this model's: give the model's own tokenizer.json, or \
+                 `tokenizer: server`"
+            }
+            (Side::Input, _) => {
+                "the tokenizer is not this model's, or the server cut the prompts: give the model's \
+                 own tokenizer.json or `tokenizer: server`, and mind the server's context length"
+            }
+            (Side::Output, TokenSource::Events) if is_less => {
+                "several tokens come in one event, so `itl` is the time between events and not \
+                 between tokens: compare `tpot`, which goes by the count of tokens"
+            }
+            (Side::Output, TokenSource::Events) => {
+                "tokens come in pieces, or a proxy cuts them, so `itl` is shorter than the time \
+                 between tokens: compare `tpot`, which goes by the count of tokens"
+            }
+            (Side::Output, _) if is_less => {
+                "the server counts tokens that it does not send as text (reasoning, tool calls, end \
+                 marks), or the tokenizer is not this model's; figures per token go by the server's \
+                 count"
+            }
+            (Side::Output, _) => {
+                "the tokenizer is not this model's, or the server's usage leaves out what it sent \
+                 (reasoning); figures per token go by the server's count"
+            }
+        }
+    }
+}
+
+fn add_counts(sums: &mut TokenCounts, counts: &TokenCounts) {
+    for (sum, count) in [
+        (&mut sums.server, counts.server),
+        (&mut sums.tokenizer, counts.tokenizer),
+        (&mut sums.events, counts.events),
+        (&mut sums.estimate, counts.estimate),
+    ] {
+        if let Some(count) = count {
+            *sum = Some(sum.unwrap_or(0) + count);
+        }
+    }
+}
+
+/// Stages with the account of all their rungs together, in order; those without one are left out.
+pub fn by_stage<'s>(
+    stages: impl IntoIterator<Item = &'s StageSummary>,
+) -> Vec<(String, TokenAccount)> {
+    let mut accounts: Vec<(String, TokenAccount)> = Vec::new();
+    for stage in stages {
+        let Some(account) = &stage.tokens else { continue };
+        let cell = stage.cell.as_ref().map(|cell| format!("[{cell}]")).unwrap_or_default();
+        let name = format!("{}{cell}", stage.id);
+        match accounts.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, known)) => *known = std::mem::take(known).plus(account),
+            None => accounts.push((name, account.clone())),
+        }
+    }
+    accounts
+}
+
+/// A warning with advice for every large divergence of a reported stage.
+pub fn warnings(stages: &[StageSummary]) -> Vec<String> {
+    let mut warnings = Vec::new();
+    for (stage, account) in by_stage(stages.iter().filter(|stage| stage.reported)) {
+        for (side, counts) in account.sides() {
+            for it in counts.telling().filter(|it| it.is_large) {
+                let what = if side == Side::Input { "prompts" } else { "answers" };
+                warnings.push(format!(
+                    "stage {stage}: tokens of {what}: {} counts {}, {} {} ({}): {}",
+                    it.source.word(),
+                    grouped(it.tokens),
+                    it.against.word(),
+                    grouped(it.against_tokens),
+                    it.in_words(),
+                    it.advice(side),
+                ));
+            }
+        }
+    }
+    let more = warnings.len().saturating_sub(MOST_WARNINGS);
+    if more > 0 {
+        warnings.truncate(MOST_WARNINGS);
+        warnings.push(format!("{more} more counts of tokens lie more than 10 % apart"));
+    }
+    warnings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counts(server: u64, tokenizer: Option<u64>, events: Option<u64>) -> TokenCounts {
+        TokenCounts { server: Some(server), tokenizer, events, estimate: Some(1) }
+    }
+
+    fn side(side: Side, all: &[TokenCounts]) -> TokenSide {
+        let mut sum = TokenSide::default();
+        all.iter().for_each(|counts| sum.take(counts, side));
+        sum
+    }
+
+    #[test]
+    fn only_requests_that_both_counted_are_held_against_each_other() {
+        let it = side(Side::Input, &[counts(100, Some(90), None), counts(700, None, None)]);
+        assert_eq!(it.sums, TokenCounts { estimate: Some(2), ..counts(800, Some(90), None) });
+        assert_eq!(it.divergence.len(), 1);
+        let one = it.divergence[0];
+        assert_eq!((one.requests, one.tokens, one.against_tokens), (1, 90, 100));
+        assert!((one.share + 0.1).abs() < 1e-12 && !one.is_large);
+        assert_eq!(it.in_words().as_deref(), Some("server 800, tokenizer 90 (10 % fewer)"));
+    }
+
+    #[test]
+    fn a_chat_template_and_an_end_mark_are_no_divergence_and_more_than_that_is() {
+        for (of, one, is_large) in [
+            (Side::Input, counts(100, Some(40), None), false),
+            (Side::Input, counts(1_000, Some(800), None), true),
+            (Side::Input, counts(100, Some(120), None), true),
+            (Side::Input, counts(1_000, Some(940), None), false),
+            (Side::Output, counts(8, None, Some(7)), false),
+            (Side::Output, counts(8, None, Some(5)), true),
+            (Side::Output, counts(22, None, Some(15)), true),
+        ] {
+            let it = side(of, &[one, one, one]);
+            assert_eq!(it.divergence[0].is_large, is_large, "{of:?} {one:?}");
+        }
+    }
+
+    #[test]
+    fn the_tokenizer_stands_in_for_a_server_that_counts_nothing() {
+        let silent = TokenCounts { server: None, ..counts(0, Some(10), Some(20)) };
+        let it = side(Side::Output, &[silent]);
+        assert_eq!(it.in_words().as_deref(), Some("tokenizer 10, events 20 (100 % more)"));
+        assert!(it.telling().all(|it| it.is_large && it.advice(Side::Output).contains("pieces")));
+        let alone = TokenCounts { tokenizer: None, ..silent };
+        assert_eq!(side(Side::Output, &[alone]).in_words(), None);
+    }
+
+    #[test]
+    fn rungs_add_up() {
+        let rung = TokenAccount {
+            input: side(Side::Input, &[counts(100, Some(99), None)]),
+            output: side(Side::Output, &[counts(10, Some(9), Some(10))]),
+        };
+        let both = rung.clone().plus(&rung);
+        assert_eq!(both.input.sums.server, Some(200));
+        assert_eq!(both.output.divergence.len(), 3);
+        assert_eq!(both.output.divergence[0].requests, 2);
+    }
+}

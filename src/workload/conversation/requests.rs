@@ -1,0 +1,85 @@
+//! Turns as requests.
+//!
+//! In: a turn that is due. Out: its [`Request`]: the messages, opened by the session's nonce, and
+//! beside them what the plan's `body:` says with its templates rendered, over what was recorded.
+//! Invariant: a pure function of (plan, seed, nonce, turn, number), like that of any other workload.
+
+use serde_json::Value;
+
+use super::DueTurn;
+use crate::plan::Prompt;
+use crate::plan::workload::{OutputLimit, Unique};
+use crate::request::Request;
+use crate::workload::WorkloadError;
+use crate::workload::dataset::request_saying;
+use crate::workload::prompt::{PromptSettings, RUN_KEY, body, nonce, open_with};
+use crate::workload::synthetic::Ask;
+use crate::workload::template::{Functions, Templates, variables};
+use crate::workload::tokenizer::Tokenizer;
+
+/// Makes the requests of a stage's turns.
+pub struct TurnRequests {
+    prompt: Prompt,
+    templates: Templates,
+    tokenizer: Tokenizer,
+    unique: Unique,
+    /// Names the stage among all of the plan.
+    key: String,
+    stage: String,
+    seed: u64,
+    run_nonce: String,
+    params: Value,
+}
+
+impl TurnRequests {
+    /// Those of the stage that `key` names.
+    pub fn new(
+        prompt: &Prompt,
+        settings: &PromptSettings<'_>,
+        key: String,
+        tokenizer: &Tokenizer,
+    ) -> Self {
+        Self {
+            templates: Templates::new(&prompt.files, tokenizer),
+            tokenizer: tokenizer.clone(),
+            unique: prompt.unique_in(true),
+            key,
+            stage: settings.stage.to_owned(),
+            seed: settings.seed,
+            run_nonce: settings.run_nonce.to_owned(),
+            params: settings.params.clone(),
+            prompt: prompt.clone(),
+        }
+    }
+
+    /// The request of a turn, as number `index` of the stage.
+    pub fn request(&self, turn: DueTurn, index: u64) -> Result<Request, WorkloadError> {
+        let fields = &turn.row.fields;
+        let functions = Functions::new(self.seed, &self.key, index, &self.tokenizer);
+        let variables = variables((fields, &self.params), (index, &self.stage, ""), &functions);
+        let render = |text: &str| self.templates.render_text(text, &variables, &[fields]);
+        let body = body::rendered(&self.prompt.body, &render)
+            .map_err(|problem| problem.at("prompt.body", Some(turn.row.number + 1)))?;
+        let ask = Ask {
+            max_tokens: self.prompt.max_tokens,
+            temperature: self.prompt.temperature,
+            stream: self.prompt.stream,
+            body,
+        };
+        let limit = self.prompt.dataset.as_ref().map_or(OutputLimit::Row, |it| it.output);
+        let mut request = request_saying(turn.messages, &turn.row, index, &ask, limit);
+        if !turn.is_as_recorded {
+            // Messages that were recorded word for word know nothing of this run's answers.
+            request.body.remove("messages");
+        }
+        let opening = match self.unique {
+            Unique::Request => Some(nonce(&self.run_nonce, &self.key, turn.id.session)),
+            Unique::Run => Some(nonce(&self.run_nonce, RUN_KEY, 0)),
+            Unique::Never => None,
+        };
+        if let Some(opening) = opening {
+            open_with(&mut request, &opening);
+        }
+        Ok(request)
+    }
+}
