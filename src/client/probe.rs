@@ -146,7 +146,13 @@ async fn ask(client: &Client, model: Option<&str>) -> Result<Server, PreflightEr
     } else {
         choose(model, &models, kind, &mut warnings)?
     };
-    let entry = listing.models.iter().find(|entry| id(entry).is_some_and(|id| id == model));
+    let mut entry = listing.models.iter().find(|entry| id(entry).is_some_and(|id| id == model));
+    // TGI lists its model as OpenAI's API does, and says more of it in a place of its own.
+    let info = if kind == ServerKind::Other { tgi(client).await } else { None };
+    if let Some(info) = &info {
+        (kind, version) = (ServerKind::Tgi, text(info, "version"));
+        entry = Some(info);
+    }
     let mut context_tokens = entry.and_then(context);
     let mut model_details = entry.map(details).unwrap_or_default();
     let mut slots = None;
@@ -250,7 +256,6 @@ async fn listing(
 
 /// Servers that list their models in ways of their own, each known by a door that no other has.
 async fn native(client: &Client) -> Option<Listing> {
-    let text = |json: &Value, key: &str| Some(json.get(key)?.as_str()?.to_owned());
     if let Some(tags) = json(client, "api/tags").await
         && let Some(list) = tags.get("models").and_then(Value::as_array)
     {
@@ -268,19 +273,11 @@ async fn native(client: &Client) -> Option<Listing> {
             ..Listing::default()
         });
     }
-    if let Some(mut info) = json(client, "info").await
-        && let Some(model) = info.get("model_id").cloned()
-    {
-        let version = text(&info, "version");
-        let longest = info.get("max_total_tokens").cloned();
-        if let Some(info) = info.as_object_mut() {
-            info.insert("id".into(), model);
-            info.extend(longest.map(|longest| ("max_model_len".to_owned(), longest)));
-        }
+    if let Some(info) = tgi(client).await {
         return Some(Listing {
+            version: text(&info, "version"),
             models: vec![info],
             native: Some(ServerKind::Tgi),
-            version,
             ..Listing::default()
         });
     }
@@ -290,6 +287,17 @@ async fn native(client: &Client) -> Option<Listing> {
         version: text(&v2, "version"),
         ..Listing::default()
     })
+}
+
+/// What TGI says of the model it serves, as an entry of a list of models.
+async fn tgi(client: &Client) -> Option<Value> {
+    let mut info = json(client, "info").await?;
+    let model = info.get("model_id")?.clone();
+    let longest = info.get("max_total_tokens").cloned();
+    let fields = info.as_object_mut()?;
+    fields.insert("id".into(), model);
+    fields.extend(longest.map(|longest| ("max_model_len".to_owned(), longest)));
+    Some(info)
 }
 
 /// What a listed model says of itself, as far as it tells two models apart.
@@ -339,11 +347,11 @@ async fn recognise(client: &Client, listing: &Listing) -> (ServerKind, Option<St
     if kind == ServerKind::LlamaCpp {
         return (kind, None);
     }
-    let text = |json: Value| Some(json.get("version")?.as_str()?.to_owned());
-    let mut version = json(client, "version").await.and_then(text);
+    let said = |json: Value| text(&json, "version");
+    let mut version = json(client, "version").await.and_then(said);
     if version.is_none()
         && kind == ServerKind::Other
-        && let Some(ollama) = json(client, "api/version").await.and_then(text)
+        && let Some(ollama) = json(client, "api/version").await.and_then(said)
     {
         return (ServerKind::Ollama, Some(ollama));
     }
@@ -354,7 +362,7 @@ async fn recognise(client: &Client, listing: &Listing) -> (ServerKind, Option<St
             if info.get("max_total_num_tokens").is_some() || info.get("tp_size").is_some() {
                 kind = ServerKind::Sglang;
             }
-            version = text(info);
+            version = said(info);
             break;
         }
     }
@@ -411,7 +419,11 @@ fn covers(model: &str, asked: &str) -> bool {
 }
 
 fn id(model: &Value) -> Option<String> {
-    model.get("id")?.as_str().map(str::to_owned)
+    text(model, "id")
+}
+
+fn text(json: &Value, key: &str) -> Option<String> {
+    json.get(key)?.as_str().map(str::to_owned)
 }
 
 /// The context length as vLLM and `SGLang`, llama.cpp, and hosted APIs name it.

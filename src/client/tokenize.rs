@@ -25,10 +25,10 @@ pub(super) async fn count(
     model: &str,
     text: &str,
 ) -> Result<u64, String> {
-    let body = if kind == ServerKind::LlamaCpp {
-        json!({ "content": text })
-    } else {
-        json!({ "model": model, "prompt": text, "add_special_tokens": false })
+    let body = match kind {
+        ServerKind::LlamaCpp => json!({ "content": text }),
+        ServerKind::Tgi => json!({ "inputs": text, "add_special_tokens": false }),
+        _ => json!({ "model": model, "prompt": text, "add_special_tokens": false }),
     };
     let ask = || client.post(client.root_url("tokenize"), Some(&body), LIMIT);
     let mut answer = ask().await;
@@ -42,7 +42,44 @@ pub(super) async fn count(
         return Err(answer.line());
     }
     let reply = answer.json().unwrap_or_default();
+    counted(&reply).ok_or_else(|| "the answer has no count of tokens".to_owned())
+}
+
+/// `{count}` (vLLM, `SGLang`), `{tokens: […]}` (llama.cpp), or TGI's list of `{id, text, start, stop}`,
+/// in which special tokens, added whether wanted or not, stand for no part of the text.
+fn counted(reply: &Value) -> Option<u64> {
+    if let Some(list) = reply.as_array() {
+        let part = |token: &&Value| {
+            let at = |key| token.get(key).and_then(Value::as_u64);
+            at("start").zip(at("stop")).is_none_or(|(start, stop)| start < stop)
+        };
+        return Some(list.iter().filter(part).count() as u64);
+    }
     let listed = || reply.get("tokens")?.as_array().map(|tokens| tokens.len() as u64);
-    let count = reply.get("count").and_then(Value::as_u64).or_else(listed);
-    count.ok_or_else(|| "the answer has no count of tokens".to_owned())
+    reply.get("count").and_then(Value::as_u64).or_else(listed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_servers_answer_is_counted() {
+        for (reply, expected) in [
+            (json!({ "count": 2, "max_model_len": 8192, "tokens": [28120, 905] }), Some(2)),
+            (json!({ "tokens": [28120, 905, 7] }), Some(3)),
+            (
+                json!([
+                    { "id": 1, "text": "<s>", "start": 0, "stop": 0 },
+                    { "id": 28120, "text": "one", "start": 0, "stop": 3 },
+                    { "id": 905, "text": " two", "start": 3, "stop": 7 },
+                ]),
+                Some(2),
+            ),
+            (json!({ "error": "no" }), None),
+            (json!(null), None),
+        ] {
+            assert_eq!(counted(&reply), expected, "{reply}");
+        }
+    }
 }

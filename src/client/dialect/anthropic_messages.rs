@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::body::{Body, is_system, messages, prompt};
-use super::lenient::{Lenient, List, Nested, Said, Text, fault, object, said};
+use super::lenient::{Lenient, List, Nested, Text, fault, object};
 use super::{DecodeError, Deltas, Dialect, HttpRequest, Place, Usage};
 use crate::request::Request;
 
@@ -34,20 +34,13 @@ impl Dialect for AnthropicMessages {
         HttpRequest { place: Place::Base, path: "messages".into(), body }
     }
 
-    fn decode(&self, event: &[u8], out: &mut Deltas) -> Result<(), DecodeError> {
-        out.clear();
-        match said(event) {
-            Said::Nothing => {}
-            Said::Done => out.done = true,
-            Said::Json(json) => object::<Event<'_>>(json)?.read(out),
-        }
+    fn read_event(&self, json: &[u8], out: &mut Deltas) -> Result<(), DecodeError> {
+        object::<Event<'_>>(json)?.read(out);
         Ok(())
     }
 
-    fn decode_body(&self, body: &[u8], out: &mut Deltas) -> Result<(), DecodeError> {
-        out.clear();
-        object::<Message<'_>>(body)?.read(out);
-        out.done = true;
+    fn read_whole(&self, json: &[u8], out: &mut Deltas) -> Result<(), DecodeError> {
+        object::<Message<'_>>(json)?.read(out);
         Ok(())
     }
 
@@ -197,6 +190,6 @@ impl WireUsage {
             cached_tokens: parts.read,
             reasoning_tokens: None,
         };
-        out.usage = (usage != Usage::default()).then_some(usage);
+        out.usage = usage.known();
     }
 }

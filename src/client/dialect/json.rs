@@ -8,7 +8,6 @@ use serde_json::Value;
 
 use super::body::{Body, messages, prompt};
 use super::cumulative::Lean;
-use super::lenient::{Said, said};
 use super::{DecodeError, Deltas, Dialect, HttpRequest, Place, Usage, error_text};
 use crate::client::framing::Framing;
 use crate::plan::{JsonAnswer, JsonApi, TextPart, text_parts};
@@ -49,7 +48,7 @@ impl Json {
             cached_tokens: cached.and_then(Value::as_u64),
             reasoning_tokens: count(api.reasoning_tokens.as_ref()),
         };
-        out.usage = (usage != Usage::default()).then_some(usage);
+        out.usage = usage.known();
         Ok(())
     }
 }
@@ -84,23 +83,12 @@ impl Dialect for Json {
         }
     }
 
-    fn decode(&self, event: &[u8], out: &mut Deltas) -> Result<(), DecodeError> {
-        out.clear();
-        match said(event) {
-            Said::Nothing => Ok(()),
-            Said::Done => {
-                out.done = true;
-                Ok(())
-            }
-            Said::Json(json) => self.read(json, out, true),
-        }
+    fn read_event(&self, json: &[u8], out: &mut Deltas) -> Result<(), DecodeError> {
+        self.read(json, out, true)
     }
 
-    fn decode_body(&self, body: &[u8], out: &mut Deltas) -> Result<(), DecodeError> {
-        out.clear();
-        self.read(body, out, false)?;
-        out.done = true;
-        Ok(())
+    fn read_whole(&self, json: &[u8], out: &mut Deltas) -> Result<(), DecodeError> {
+        self.read(json, out, false)
     }
 
     fn streams(&self, request: &Request) -> bool {

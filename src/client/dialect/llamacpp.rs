@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::body::{Body, prompt};
-use super::lenient::{Lenient, Said, Text, fault, object, said};
+use super::lenient::{Lenient, Text, fault, object};
 use super::{DecodeError, Deltas, Dialect, HttpRequest, Place, Usage};
 use crate::record::ServerTimings;
 use crate::request::Request;
@@ -33,19 +33,8 @@ impl Dialect for LlamacppCompletion {
         false
     }
 
-    fn decode(&self, event: &[u8], out: &mut Deltas) -> Result<(), DecodeError> {
-        out.clear();
-        match said(event) {
-            Said::Nothing => {}
-            Said::Done => out.done = true,
-            Said::Json(json) => object::<Event<'_>>(json)?.read(out),
-        }
-        Ok(())
-    }
-
-    fn decode_body(&self, body: &[u8], out: &mut Deltas) -> Result<(), DecodeError> {
-        self.decode(body, out)?;
-        out.done = true;
+    fn read_event(&self, json: &[u8], out: &mut Deltas) -> Result<(), DecodeError> {
+        object::<Event<'_>>(json)?.read(out);
         Ok(())
     }
 }
@@ -89,7 +78,7 @@ impl Event<'_> {
             cached_tokens: out.timings.and_then(|timings| timings.cache_n),
             reasoning_tokens: None,
         };
-        out.usage = (usage != Usage::default()).then_some(usage);
+        out.usage = usage.known();
         out.done = self.stop.0.unwrap_or(false);
         if out.done {
             let old = [

@@ -28,6 +28,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde_json::Value;
 
+use self::lenient::{Said, said};
 use super::framing::Framing;
 use crate::plan::Api;
 use crate::record::ServerTimings;
@@ -144,6 +145,13 @@ pub struct Usage {
     pub reasoning_tokens: Option<u64>,
 }
 
+impl Usage {
+    /// The counts, if there is one at all.
+    fn known(self) -> Option<Self> {
+        (self != Self::default()).then_some(self)
+    }
+}
+
 /// The event was not what the dialect promises.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
@@ -153,11 +161,34 @@ pub struct DecodeError(pub String);
 pub trait Dialect: Send + Sync {
     /// The HTTP request for `request`, asking for `model`.
     fn encode(&self, request: &Request, model: &str) -> HttpRequest;
+    /// Reads the JSON of a stream event into `out`, which is cleared.
+    fn read_event(&self, json: &[u8], out: &mut Deltas) -> Result<(), DecodeError>;
+    /// Reads the JSON of a whole answer into `out`, which is cleared; it may look like an event.
+    fn read_whole(&self, json: &[u8], out: &mut Deltas) -> Result<(), DecodeError> {
+        self.read_event(json, out)
+    }
+
     /// Reads one stream event (the joined `data:` lines, or a line of NDJSON) into `out`, which is
     /// cleared first. All events of an answer go into the same `out`, and no other answer's.
-    fn decode(&self, event: &[u8], out: &mut Deltas) -> Result<(), DecodeError>;
+    fn decode(&self, event: &[u8], out: &mut Deltas) -> Result<(), DecodeError> {
+        out.clear();
+        match said(event) {
+            Said::Nothing => Ok(()),
+            Said::Done => {
+                out.done = true;
+                Ok(())
+            }
+            Said::Json(json) => self.read_event(json, out),
+        }
+    }
+
     /// Reads a whole body of an answer that was not streamed.
-    fn decode_body(&self, body: &[u8], out: &mut Deltas) -> Result<(), DecodeError>;
+    fn decode_body(&self, body: &[u8], out: &mut Deltas) -> Result<(), DecodeError> {
+        out.clear();
+        self.read_whole(body, out)?;
+        out.done = true;
+        Ok(())
+    }
 
     /// Adds to `out` what the response's headers say; called after `decode_body`.
     fn decode_headers(&self, _header: &dyn Fn(&'static str) -> Option<String>, _out: &mut Deltas) {}

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::body::{Body, is_system, messages, prompt};
-use super::lenient::{Lenient, List, Nested, Said, Text, fault, object, said};
+use super::lenient::{Lenient, List, Nested, Text, fault, object};
 use super::{DecodeError, Deltas, Dialect, HttpRequest, Place, Usage};
 use crate::client::framing::Framing;
 use crate::record::ServerTimings;
@@ -46,17 +46,8 @@ impl Dialect for Ollama {
         HttpRequest { place: Place::Root, path: path.into(), body }
     }
 
-    fn decode(&self, event: &[u8], out: &mut Deltas) -> Result<(), DecodeError> {
-        out.clear();
-        if let Said::Json(json) = said(event) {
-            object::<Line<'_>>(json)?.read(out);
-        }
-        Ok(())
-    }
-
-    fn decode_body(&self, body: &[u8], out: &mut Deltas) -> Result<(), DecodeError> {
-        self.decode(body, out)?;
-        out.done = true;
+    fn read_event(&self, json: &[u8], out: &mut Deltas) -> Result<(), DecodeError> {
+        object::<Line<'_>>(json)?.read(out);
         Ok(())
     }
 
@@ -148,7 +139,7 @@ impl Line<'_> {
             output_tokens: self.eval_count.0,
             ..Usage::default()
         };
-        out.usage = (usage != Usage::default()).then_some(usage);
+        out.usage = usage.known();
         let ms = |ns: &Lenient<f64>| ns.0.map(|ns| ns / 1e6);
         let timings = ServerTimings {
             prompt_ms: ms(&self.prompt_eval_duration),

@@ -8,7 +8,7 @@ use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 
-use super::lenient::{List, Rare, Said, Text, fault, object, said};
+use super::lenient::{List, Rare, Text, fault, object};
 use super::openai_usage::WireUsage;
 use super::{DecodeError, Deltas, Dialect, HttpRequest, Place};
 use crate::record::ServerTimings;
@@ -25,24 +25,13 @@ impl Dialect for OpenaiChat {
         HttpRequest { place: Place::Base, path: "chat/completions".into(), body: body.into() }
     }
 
-    fn decode(&self, event: &[u8], out: &mut Deltas) -> Result<(), DecodeError> {
-        out.clear();
-        match said(event) {
-            Said::Nothing => {}
-            Said::Done => out.done = true,
-            Said::Json(json) => {
-                let chunk: Chunk<'_> = object(json)?;
-                chunk.read(out, |choice| choice.delta);
-            }
-        }
+    fn read_event(&self, json: &[u8], out: &mut Deltas) -> Result<(), DecodeError> {
+        object::<Chunk<'_>>(json)?.read(out, |choice| choice.delta);
         Ok(())
     }
 
-    fn decode_body(&self, body: &[u8], out: &mut Deltas) -> Result<(), DecodeError> {
-        out.clear();
-        let chunk: Chunk<'_> = object(body)?;
-        chunk.read(out, |choice| choice.message.map(|message| *message));
-        out.done = true;
+    fn read_whole(&self, json: &[u8], out: &mut Deltas) -> Result<(), DecodeError> {
+        object::<Chunk<'_>>(json)?.read(out, |choice| choice.message.map(|message| *message));
         Ok(())
     }
 }

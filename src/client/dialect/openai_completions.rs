@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::body::{Body, prompt};
-use super::lenient::{Lenient, List, Said, Text, fault, object, said};
+use super::lenient::{Lenient, List, Text, fault, object};
 use super::openai_usage::WireUsage;
 use super::{DecodeError, Deltas, Dialect, HttpRequest, Place};
 use crate::record::ServerTimings;
@@ -32,20 +32,8 @@ impl Dialect for OpenaiCompletions {
         HttpRequest { place: Place::Base, path: "completions".into(), body }
     }
 
-    fn decode(&self, event: &[u8], out: &mut Deltas) -> Result<(), DecodeError> {
-        out.clear();
-        match said(event) {
-            Said::Nothing => {}
-            Said::Done => out.done = true,
-            Said::Json(json) => object::<Chunk<'_>>(json)?.read(out),
-        }
-        Ok(())
-    }
-
-    fn decode_body(&self, body: &[u8], out: &mut Deltas) -> Result<(), DecodeError> {
-        out.clear();
-        object::<Chunk<'_>>(body)?.read(out);
-        out.done = true;
+    fn read_event(&self, json: &[u8], out: &mut Deltas) -> Result<(), DecodeError> {
+        object::<Chunk<'_>>(json)?.read(out);
         Ok(())
     }
 }

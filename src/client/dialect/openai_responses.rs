@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::body::{Body, messages};
-use super::lenient::{Lenient, List, Nested, Said, Text, fault, object, said};
+use super::lenient::{Lenient, List, Nested, Text, fault, object};
 use super::{DecodeError, Deltas, Dialect, HttpRequest, Place, Usage};
 use crate::record::ServerTimings;
 use crate::request::Request;
@@ -29,25 +29,18 @@ impl Dialect for OpenaiResponses {
         HttpRequest { place: Place::Base, path: "responses".into(), body }
     }
 
-    fn decode(&self, event: &[u8], out: &mut Deltas) -> Result<(), DecodeError> {
-        out.clear();
-        match said(event) {
-            Said::Nothing => {}
-            Said::Done => out.done = true,
-            Said::Json(json) => object::<Event<'_>>(json)?.read(out),
-        }
+    fn read_event(&self, json: &[u8], out: &mut Deltas) -> Result<(), DecodeError> {
+        object::<Event<'_>>(json)?.read(out);
         Ok(())
     }
 
-    fn decode_body(&self, body: &[u8], out: &mut Deltas) -> Result<(), DecodeError> {
-        out.clear();
-        let response: Response<'_> = object(body)?;
+    fn read_whole(&self, json: &[u8], out: &mut Deltas) -> Result<(), DecodeError> {
+        let response: Response<'_> = object(json)?;
         for item in &response.output.0 {
             item.read(out);
         }
         out.timings = response.timings.0;
         response.end(out);
-        out.done = true;
         Ok(())
     }
 }
@@ -233,6 +226,6 @@ impl WireUsage {
             cached_tokens: input.and_then(|details| details.cached_tokens.0),
             reasoning_tokens: output.and_then(|details| details.reasoning_tokens.0),
         };
-        (usage != Usage::default()).then_some(usage)
+        usage.known()
     }
 }

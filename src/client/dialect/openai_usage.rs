@@ -66,7 +66,7 @@ impl WireUsage {
                 .and_then(|details| details.reasoning_tokens.0)
                 .or(self.reasoning_tokens.0),
         };
-        (usage != Usage::default()).then_some(usage)
+        usage.known()
     }
 
     /// Groq's times, `None` when none is there.

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::body::{Body, prompt};
 use super::cumulative::Lean;
-use super::lenient::{Lenient, Said, Text, fault, object, said};
+use super::lenient::{Lenient, Text, fault, object};
 use super::{DecodeError, Deltas, Dialect, HttpRequest, Place, Usage};
 use crate::record::ServerTimings;
 use crate::request::Request;
@@ -38,27 +38,18 @@ impl Dialect for Sglang {
         false
     }
 
-    fn decode(&self, event: &[u8], out: &mut Deltas) -> Result<(), DecodeError> {
-        out.clear();
-        match said(event) {
-            Said::Nothing => {}
-            Said::Done => out.done = true,
-            Said::Json(json) => {
-                let event: Event<'_> = object(json)?;
-                let new = out.memory.content.news(&event.text.0, Lean::Repeats);
-                out.content.push_str(new);
-                event.read(out);
-            }
-        }
+    fn read_event(&self, json: &[u8], out: &mut Deltas) -> Result<(), DecodeError> {
+        let event: Event<'_> = object(json)?;
+        let new = out.memory.content.news(&event.text.0, Lean::Repeats);
+        out.content.push_str(new);
+        event.read(out);
         Ok(())
     }
 
-    fn decode_body(&self, body: &[u8], out: &mut Deltas) -> Result<(), DecodeError> {
-        out.clear();
-        let whole: Event<'_> = object(body)?;
+    fn read_whole(&self, json: &[u8], out: &mut Deltas) -> Result<(), DecodeError> {
+        let whole: Event<'_> = object(json)?;
         out.content.push_str(&whole.text.0);
         whole.read(out);
-        out.done = true;
         Ok(())
     }
 }
@@ -99,7 +90,7 @@ impl Event<'_> {
             cached_tokens: meta.cached_tokens.0,
             reasoning_tokens: None,
         };
-        out.usage = (usage != Usage::default()).then_some(usage);
+        out.usage = usage.known();
         out.timings = meta.e2e_latency.0.map(|seconds| ServerTimings {
             total_ms: Some(seconds * 1000.0),
             ..ServerTimings::default()

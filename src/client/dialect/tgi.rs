@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::body::{Body, prompt};
-use super::lenient::{Lenient, Nested, Said, Text, fault, object, said};
+use super::lenient::{Lenient, Nested, Text, fault, object};
 use super::{DecodeError, Deltas, Dialect, HttpRequest, Place, Usage};
 use crate::record::ServerTimings;
 use crate::request::Request;
@@ -43,9 +43,7 @@ impl Dialect for Tgi {
         false
     }
 
-    fn decode(&self, event: &[u8], out: &mut Deltas) -> Result<(), DecodeError> {
-        out.clear();
-        let Said::Json(json) = said(event) else { return Ok(()) };
+    fn read_event(&self, json: &[u8], out: &mut Deltas) -> Result<(), DecodeError> {
         let event: Event<'_> = object(json)?;
         out.error = failure(event.error.as_ref(), &event.error_type);
         if let Some(token) = event.token.0
@@ -60,12 +58,11 @@ impl Dialect for Tgi {
         Ok(())
     }
 
-    fn decode_body(&self, body: &[u8], out: &mut Deltas) -> Result<(), DecodeError> {
-        out.clear();
-        let body = body.trim_ascii();
+    fn read_whole(&self, json: &[u8], out: &mut Deltas) -> Result<(), DecodeError> {
+        let json = json.trim_ascii();
         // The route `/` of the same server answers with a list of one.
-        let body = body.strip_prefix(b"[").and_then(|list| list.strip_suffix(b"]")).unwrap_or(body);
-        let whole: Event<'_> = object(body)?;
+        let json = json.strip_prefix(b"[").and_then(|list| list.strip_suffix(b"]")).unwrap_or(json);
+        let whole: Event<'_> = object(json)?;
         out.error = failure(whole.error.as_ref(), &whole.error_type);
         if let Some(text) = whole.generated_text {
             out.content.push_str(&text);
@@ -73,7 +70,6 @@ impl Dialect for Tgi {
         if let Some(details) = whole.details.0 {
             details.read(out);
         }
-        out.done = true;
         Ok(())
     }
 
@@ -94,7 +90,7 @@ impl Dialect for Tgi {
             output_tokens: usage.output_tokens.or_else(|| count("x-generated-tokens")),
             ..usage
         };
-        out.usage = (usage != Usage::default()).then_some(usage);
+        out.usage = usage.known();
     }
 }
 
@@ -142,7 +138,7 @@ impl Details {
             output_tokens: self.generated_tokens.0,
             ..Usage::default()
         };
-        out.usage = (usage != Usage::default()).then_some(usage);
+        out.usage = usage.known();
     }
 }
 

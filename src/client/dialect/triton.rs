@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::body::{Body, prompt};
 use super::cumulative::Lean;
-use super::lenient::{Lenient, Said, Text, fault, object, said};
+use super::lenient::{Lenient, Text, fault, object};
 use super::{DecodeError, Deltas, Dialect, HttpRequest, Place, Usage};
 use crate::request::Request;
 
@@ -30,27 +30,18 @@ impl Dialect for Triton {
         HttpRequest { place: Place::Root, path, body }
     }
 
-    fn decode(&self, event: &[u8], out: &mut Deltas) -> Result<(), DecodeError> {
-        out.clear();
-        match said(event) {
-            Said::Nothing => {}
-            Said::Done => out.done = true,
-            Said::Json(json) => {
-                let event: Event<'_> = object(json)?;
-                let new = out.memory.content.news(&event.text_output.0, Lean::Pieces);
-                out.content.push_str(new);
-                event.read(out);
-            }
-        }
+    fn read_event(&self, json: &[u8], out: &mut Deltas) -> Result<(), DecodeError> {
+        let event: Event<'_> = object(json)?;
+        let new = out.memory.content.news(&event.text_output.0, Lean::Pieces);
+        out.content.push_str(new);
+        event.read(out);
         Ok(())
     }
 
-    fn decode_body(&self, body: &[u8], out: &mut Deltas) -> Result<(), DecodeError> {
-        out.clear();
-        let whole: Event<'_> = object(body)?;
+    fn read_whole(&self, json: &[u8], out: &mut Deltas) -> Result<(), DecodeError> {
+        let whole: Event<'_> = object(json)?;
         out.content.push_str(&whole.text_output.0);
         whole.read(out);
-        out.done = true;
         Ok(())
     }
 
@@ -87,6 +78,6 @@ impl Event<'_> {
             output_tokens: self.num_output_tokens.0,
             ..Usage::default()
         };
-        out.usage = (usage != Usage::default()).then_some(usage);
+        out.usage = usage.known();
     }
 }

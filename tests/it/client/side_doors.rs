@@ -279,6 +279,22 @@ async fn servers_that_list_models_in_ways_of_their_own_are_no_false_refusal() {
         [("GET /api/tags", 200, tags), ("GET /api/version", 200, "{\"version\":\"0.9.1\"}")];
     let info = "{\"model_id\":\"org/m\",\"model_sha\":\"f00\",\"version\":\"3.3.4\",\
                 \"max_total_tokens\":4096}";
+    let tgi = routes(&[
+        ("GET /info", 200, info),
+        ("GET /v1/models", 200, "{\"data\":[{\"id\":\"org/m\",\"owned_by\":\"org/m\"}]}"),
+        (
+            "POST /tokenize",
+            200,
+            "[{\"id\":1,\"text\":\"<s>\",\"start\":0,\"stop\":0},\
+              {\"id\":5,\"text\":\"hi\",\"start\":0,\"stop\":2}]",
+        ),
+    ]);
+    // Newer ones list their model as OpenAI's API does, and all count tokens in their own words.
+    let found = check(&endpoint(&tgi.url())).await.unwrap();
+    assert_eq!((found.kind, found.version.as_deref()), (ServerKind::Tgi, Some("3.3.4")));
+    assert_eq!((found.context_tokens, found.has_tokenize), (Some(4096), true));
+    assert_eq!(tokenize(&client(&endpoint(&tgi.url())), &found, "hi").await, Ok(1));
+    assert!(tgi.requests().pop().unwrap().contains("\"inputs\":\"hi\""));
     let triton = "{\"name\":\"triton\",\"version\":\"2.59.0\",\"extensions\":[]}";
     let rows = [
         (routes(&ollama), "ollama-chat", None, ServerKind::Ollama, "0.9.1", "llama3:8b"),
