@@ -1,0 +1,138 @@
+//! Files of rows: how they are read, in which order they are asked, what is known of them.
+//!
+//! In: what lowering made of `dataset:`. Out: plain values. Invariant: nothing here was opened but
+//! for what [`Seen`] says, which `workload::check` filled in.
+
+use std::path::PathBuf;
+
+use super::{DatasetFormat, FieldPointers};
+use crate::plan::Location;
+
+/// Files of rows and how they are read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DatasetConfig {
+    /// Paths or glob patterns (`*`, `?`, `[…]`, `**`), read in the order given; the files of one
+    /// pattern in the order of their names.
+    pub files: Vec<String>,
+    /// Files must lie under this folder, links followed; anywhere when `None`.
+    pub confine: Option<PathBuf>,
+    /// The format; detected from the first file's beginning when `None`.
+    pub format: Option<DatasetFormat>,
+    /// Where a row's parts stand, when their names are not the format's own.
+    pub fields: FieldPointers,
+    /// What numbers in `fields.timestamp` count; the format's own unit when `None`.
+    pub timestamp_unit: Option<TimestampUnit>,
+    /// What happens at a row that is not what the format promises.
+    pub malformed: OnMalformed,
+    /// Whether rows that the trace marks as failed (`BurstGPT`: no response tokens) are left out,
+    /// counted, or kept.
+    pub recorded_failures: RecordedFailures,
+    /// Read no more rows than this.
+    pub limit: Option<u64>,
+}
+
+impl DatasetConfig {
+    /// A dataset of one path or pattern, everything else by default.
+    pub fn of(file: impl Into<String>) -> Self {
+        Self { files: vec![file.into()], ..Self::default() }
+    }
+}
+
+impl Default for DatasetConfig {
+    fn default() -> Self {
+        Self {
+            files: Vec::new(),
+            confine: None,
+            format: None,
+            fields: FieldPointers::default(),
+            timestamp_unit: None,
+            malformed: OnMalformed::Error,
+            recorded_failures: RecordedFailures::Skip,
+            limit: None,
+        }
+    }
+}
+
+/// What a number in a timestamp counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TimestampUnit {
+    /// Seconds, with fractions.
+    Seconds,
+    /// Milliseconds, with fractions.
+    Milliseconds,
+    /// Microseconds, with fractions.
+    Microseconds,
+    /// Nanoseconds.
+    Nanoseconds,
+}
+
+/// A dataset as a prompt uses it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RowSource {
+    /// Its files and how they are read.
+    pub config: DatasetConfig,
+    /// In which order its rows are asked; after the last comes the first again.
+    pub order: RowOrder,
+    /// How long answers may be.
+    pub output: OutputLimit,
+    /// What is in it, once somebody has looked (`workload::check`).
+    pub seen: Option<Seen>,
+    /// Where it stands in the plan.
+    pub location: Location,
+}
+
+/// In which order rows are asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RowOrder {
+    /// As they stand in the files.
+    File,
+    /// In a random order that the plan's seed decides, a new one each time round.
+    Shuffled,
+}
+
+/// What a look into a dataset tells before anything is sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// The format it is read as.
+    pub format: DatasetFormat,
+    /// Why, in half a sentence.
+    pub why: String,
+    /// Its rows, when they were counted: too many bytes are read only where a number is needed.
+    pub rows: Option<u64>,
+    /// Malformed rows that are left out, as far as rows were counted.
+    pub malformed: u64,
+    /// The first of them: file, line, what was expected and found.
+    pub problem: Option<String>,
+    /// Whether the first row has a prompt of its own.
+    pub has_prompts: bool,
+}
+
+/// What happens at a malformed row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnMalformed {
+    /// Reading ends there.
+    Error,
+    /// The row is left out and counted.
+    Skip,
+}
+
+/// What happens to rows that the trace itself marks as failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RecordedFailures {
+    /// They are left out and counted.
+    Skip,
+    /// They are asked like any other row.
+    Keep,
+}
+
+/// How long answers to a dataset's rows may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OutputLimit {
+    /// As the row asked, else as long as it was answered, else as the plan says.
+    Row,
+    /// Exactly as long as it was answered: the limit is the recorded length and the server is told
+    /// not to stop before (`ignore_eos`). Rows without a recorded length as [`Self::Row`].
+    Recorded,
+    /// As the plan says, whatever the row says.
+    Plan,
+}
