@@ -1,72 +1,34 @@
 #!/usr/bin/env bash
 # llama.cpp's own server with a real model. Every API it speaks: our counts of cached, computed and
 # generated tokens are those of the server's own log, request by request, and those of its metrics.
-# Then cache-eviction, twice: with its host-RAM prompt cache off, where the flush is proven, and with
-# its defaults, where neither slot erase nor foreign traffic flushes and the run must say so. Needs
-# python3 and jq; prints one line per check.
+# Then what workloads say of a cache: conversations find their own history, a stated shared prefix is
+# what is found, rows of a dataset are counted by everyone, a full context fits. Then cache-eviction,
+# twice: with its host-RAM prompt cache off, where the flush is proven, and with its defaults, where
+# neither slot erase nor foreign traffic flushes and the run must say so. Needs python3 and curl;
+# prints one line per check.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-root=$(cd "$here/../.." && pwd)
-runner=${RUNNER:-$root/target/release/runner}
+# shellcheck source=checks.sh
+. "$here/checks.sh"
 port=${LLAMA_PORT:-18091}
 url=http://127.0.0.1:$port/v1
-work=$(mktemp -d)
-server=
-passed=0
 
-stop_server() {
-  [ -z "$server" ] || { kill "$server" 2>/dev/null || true; wait "$server" 2>/dev/null || true; }
-  server=
-}
-trap 'stop_server; rm -rf "$work"' EXIT
-
-# start_server NAME=VALUE…
-start_server() {
-  env "$@" "$here/start-llama.sh" "$port" >"$work/server.log" 2>&1 &
-  server=$!
-  for _ in $(seq 300); do
-    if curl -sf --max-time 2 "http://127.0.0.1:$port/health" >/dev/null 2>&1; then return; fi
-    kill -0 "$server" 2>/dev/null || { cat "$work/server.log" >&2; echo "the server died" >&2; exit 1; }
-    sleep 1
-  done
-  tail -n 20 "$work/server.log" >&2
-  echo "the server was not ready in 300 s" >&2
-  exit 1
+# start_llama NAME=VALUE…
+start_llama() {
+  start_server "http://127.0.0.1:$port/health" env "$@" "$here/start-llama.sh" "$port"
 }
 
-# run_plan NAME EXPECTED_EXIT_CODE: three documents fit into the server's four slots
-run_plan() {
-  local code=0
-  "$runner" run "$root/scenarios/cache-eviction.yaml" --endpoint "$url" \
-    -p docs=3 -p context_tokens=600 -p output_tokens=8 -p flush_tokens=8k \
-    --results "$work/results-$1" --output-format json --progress plain >"$work/$1.json" || code=$?
-  check "$1: exit code $2" test "$code" = "$2"
+# eviction NAME EXPECTED_EXIT_CODE: three documents fit into the server's four slots
+eviction() {
+  run_plan "$1" "$root/scenarios/cache-eviction.yaml" "$2" --endpoint "$url" \
+    -p docs=3 -p context_tokens=600 -p output_tokens=8 -p flush_tokens=8k
   "$runner" report "$work/results-$1"/*/*/ || true # its exit code is the run's verdict again
-}
-
-check() {
-  local what=$1
-  shift
-  if "$@"; then
-    passed=$((passed + 1))
-    echo "ok: $what"
-  else
-    echo "FAILED: $what" >&2
-    exit 1
-  fi
-}
-
-quietly() { "$@" >/dev/null; }
-
-# holds NAME WHAT JQ: an assertion on a run's summary, with `stage("id")` to find a stage
-holds() {
-  check "$1: $2" quietly jq -e "def stage(\$id): .stages[] | select(.id == \$id); $3" "$work/$1.json"
 }
 
 # run_api API: two prompts cold, the same two warm, one after another; so long that the template's
 # prefix is under the tenth from which on llama.cpp gives a prompt the slot of one that is like it
 run_api() {
-  local code=0 lines
+  local lines
   cat >"$work/$1.yaml" <<YAML
 version: 1
 endpoint: { url: "$url", api: $1, tokenizer: server }
@@ -80,12 +42,9 @@ stages:
   - { id: warm, kind: warm, like: cold }
 YAML
   lines=$(wc -l <"$work/server.log")
-  "$runner" run "$work/$1.yaml" --results "$work/results-$1" --output-format json --progress none \
-    >"$work/$1.json" || code=$?
-  check "$1: exit code 0" test "$code" = 0
+  run_plan "$1" "$work/$1.yaml" 0
   sleep 1 # its log is a thread of its own
   tail -n "+$((lines + 1))" "$work/server.log" >"$work/$1.log"
-  cat "$work/results-$1"/*/*/records-000001.jsonl | jq -c 'select(.type == "end")' >"$work/$1.records"
 }
 
 # logged NAME WORDS: the tokens that the server's log gives to each request for these words
@@ -94,9 +53,7 @@ logged() { sed -nE "s/.*\| +$2 time = .*\/ +([0-9]+) tokens.*/\1/p" "$work/$1.lo
 # recorded NAME JQ: a figure of each record, in the order in which they were sent
 recorded() { jq -s -r "sort_by(.sent_ns)[] | $2" "$work/$1.records" | tr '\n' ' '; }
 
-command -v jq >/dev/null || { apt-get update -q && apt-get install -qy jq; }
-
-start_server LLAMA_CACHE_RAM=0
+start_llama LLAMA_CACHE_RAM=0
 for api in openai-chat openai-completions openai-responses anthropic-messages llamacpp-completion; do
   echo "-- $api: our records against the server's own log, timings and metrics"
   run_api "$api"
@@ -119,11 +76,93 @@ for api in openai-chat openai-completions openai-responses anthropic-messages ll
     '[.stages[] | .server.counters.prompt_tokens == .cache.prompt_tokens] | all'
   holds "$api" "cold is cold and warm is warm" \
     'stage("cold").cache.verdict == "cold" and stage("warm").cache.verdict == "warm"'
+  holds "$api" "every warm request hit the cache, and no cold one" \
+    'stage("cold").cache.hit_requests == 0 and (stage("warm").cache | .hit_requests == 2 and .judged_requests == 2)'
   holds "$api" "nothing is contaminated" '[.stages[] | has("contamination") | not] | all'
+  holds "$api" "server and tokenizer count the same prompts, but for the template" \
+    '[.stages[].tokens.input.divergence[] | .requests == 2 and .tokens <= .against_tokens and (.is_large | not)] | length == 2 and all'
 done
 
+echo "-- conversations: each turn finds the one before it in the cache"
+cat >"$work/sessions.py" <<'PY'
+import json
+words = "the keeper of the lighthouse wrote down ships, weather and the price of oil ".split()
+for session in range(2):
+    for turn in range(3):
+        text = " ".join(words[(session * 7 + turn * 3 + at) % len(words)] for at in range(160))
+        row = {"session": f"s{session}", "messages": [{"role": "user", "content": text}]}
+        print(json.dumps(row))
+PY
+python3 "$work/sessions.py" >"$work/sessions.jsonl"
+cat >"$work/conversation.yaml" <<YAML
+version: 1
+endpoint: { url: "$url", tokenizer: server }
+prompt: { dataset: sessions.jsonl, unique: request, max_tokens: 12, body: { ignore_eos: true } }
+stages:
+  - { id: chats, kind: conversation, concurrency: 1 }
+YAML
+run_plan conversation "$work/conversation.yaml" 0
+records conversation "six turns, each answered with twelve tokens" \
+  'length == 6 and all(.outcome == "ok" and .output_tokens.server == 12)'
+# What the server generated is not always what it reads again: text may be cut into tokens otherwise.
+records conversation "a later turn finds nearly all of the turn before it, answer included" \
+  '[.[0:3], .[3:6]] | all([.[0:2], .[1:3]] | all(.[1].cached_tokens + 16 > .[0].input_tokens.server))'
+records conversation "cached tokens grow turn by turn" \
+  '[.[0:3], .[3:6]] | all(.[0].cached_tokens < .[1].cached_tokens and .[1].cached_tokens < .[2].cached_tokens)'
+holds conversation "the server's metrics count the same cached tokens" \
+  'stage("chats") | .server.counters.prefix_cache_hits == .cache.cached_tokens'
+
+echo "-- synthetic prompts: the stated share of them is found in the cache"
+cat >"$work/synthetic.yaml" <<YAML
+version: 1
+endpoint: { url: "$url", tokenizer: server }
+prompt: { synthetic: { input_tokens: 600, output_tokens: 4, prefix: { share: 0.5 } } }
+stages:
+  - { id: shared, kind: load, concurrency: 1, requests: 5 }
+YAML
+run_plan synthetic "$work/synthetic.yaml" 0
+records synthetic "after the first, half of each prompt comes from the cache" \
+  'length == 5 and (.[1:] | all(.cached_tokens / .input_tokens.server | . > 0.4 and . < 0.6))'
+holds synthetic "the requests that hit it are counted" \
+  'stage("shared").cache | .hit_requests == 4 and .judged_requests == 5'
+
+echo "-- rows of a dataset: a malformed one is left out and counted, the rest are counted by everyone"
+{
+  python3 - <<'PY'
+import json
+for row in range(4):
+    text = " ".join(f"word{row}x{at} stands here" for at in range(60))
+    print(json.dumps({"prompt": text, "max_tokens": 5}))
+PY
+  echo '{"prompt": '
+} >"$work/rows.jsonl"
+cat >"$work/rows.yaml" <<YAML
+version: 1
+endpoint: { url: "$url", tokenizer: server }
+prompt: { dataset: { path: rows.jsonl, on_malformed: skip }, body: { ignore_eos: true } }
+stages:
+  - { id: cold, kind: cold }
+YAML
+run_plan rows "$work/rows.yaml" 0
+records rows "four rows, each as long as it asks" 'length == 4 and all(.output_tokens.server == 5)'
+holds rows "the malformed row is named" '.run.notes | any(contains("1 malformed row was left out") and contains("rows.jsonl:5"))'
+holds rows "answers are counted by server, tokenizer and events" \
+  'stage("cold").tokens.output.sums | .server == 20 and .tokenizer > 0 and .events > 0'
+
+echo "-- a document as long as the context of a slot"
+cat >"$work/context.yaml" <<YAML
+version: 1
+endpoint: { url: "$url", tokenizer: server }
+prompt: { context: { from: filler, max_ctx_tokens: 3000 }, text: Summarize., max_tokens: 4 }
+stages:
+  - { id: full, kind: cold, requests: 1 }
+YAML
+run_plan context "$work/context.yaml" 0
+records context "it has the tokens asked for, and the template's" \
+  'length == 1 and (.[0].input_tokens.server | . >= 3000 - 2048 and . < 3000)'
+
 echo "-- llama.cpp without its host-RAM cache: a flush is real"
-run_plan flushed 0
+eviction flushed 0
 holds flushed "cold is cold" 'stage("cold").cache.verdict == "cold"'
 holds flushed "warm is warm" 'stage("warm").cache.verdict == "warm"'
 holds flushed "warm TTFT p50 is under half of cold" \
@@ -137,8 +176,8 @@ holds flushed "every request is accounted for" \
 stop_server
 
 echo "-- llama.cpp with its defaults: neither erase nor traffic flushes, and the run says so"
-start_server RUNNER_NOTHING=1
-run_plan unflushed 10
+start_llama RUNNER_NOTHING=1
+eviction unflushed 10
 holds unflushed "cold is cold" 'stage("cold").cache.verdict == "cold"'
 holds unflushed "warm is warm" 'stage("warm").cache.verdict == "warm"'
 holds unflushed "the flush failed" 'stage("flush").flush.state == "failed"'

@@ -4,54 +4,18 @@
 # named by its class. Needs python3, curl and jq; skips with a message only when PyPI is out of reach.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-root=$(cd "$here/../.." && pwd)
-runner=${RUNNER:-$root/target/release/runner}
+# shellcheck source=checks.sh
+. "$here/checks.sh"
 port=${MOCK_PORT:-18092}
 mock=http://127.0.0.1:$port
-work=$(mktemp -d)
-server=
-passed=0
 
-stop_server() {
-  [ -z "$server" ] || { kill "$server" 2>/dev/null || true; wait "$server" 2>/dev/null || true; }
-  server=
-}
-trap 'stop_server; rm -rf "$work"' EXIT
+code=0
+start_server "$mock/v1/models" "$here/start-mock.sh" "$port" || code=$?
+[ "$code" != 75 ] || { echo "skipped: PyPI can't be reached, so there is no mock server"; exit 0; }
+[ "$code" = 0 ] || exit "$code"
 
-check() {
-  local what=$1
-  shift
-  if "$@"; then
-    passed=$((passed + 1))
-    echo "ok: $what"
-  else
-    echo "FAILED: $what" >&2
-    exit 1
-  fi
-}
-
-quietly() { "$@" >/dev/null; }
-
-command -v jq >/dev/null || { apt-get update -q && apt-get install -qy jq; }
-
-"$here/start-mock.sh" "$port" >"$work/server.log" 2>&1 &
-server=$!
-for _ in $(seq 300); do
-  curl -sf --max-time 2 "$mock/v1/models" >/dev/null 2>&1 && break
-  if ! kill -0 "$server" 2>/dev/null; then
-    code=0
-    wait "$server" || code=$?
-    server=
-    [ "$code" != 75 ] || { echo "skipped: PyPI can't be reached, so there is no mock server"; exit 0; }
-    cat "$work/server.log" >&2
-    echo "the mock server died" >&2
-    exit 1
-  fi
-  sleep 1
-done
-
-# run_plan NAME API BASE MODEL STREAM EXPECTED_EXIT_CODE: four requests, two at a time
-run_plan() {
+# ask NAME API BASE MODEL STREAM EXPECTED_EXIT_CODE: four requests, two at a time
+ask() {
   cat >"$work/$1.yaml" <<YAML
 version: 1
 endpoint: { url: "$mock/$3", api: $2, model: $4, metrics: off }
@@ -59,16 +23,10 @@ prompt: { text: "Say hello to number {{ i }}.", max_tokens: 64, stream: $5 }
 stages:
   - { id: ask, kind: load, concurrency: 2, requests: 4 }
 YAML
-  local code=0
   curl -sf -X DELETE "$mock/_llmock/requests" >/dev/null 2>&1 || true
-  "$runner" run "$work/$1.yaml" --results "$work/results-$1" --output-format none --progress none || code=$?
-  check "$1: exit code $6" test "$code" = "$6"
-  cat "$work/results-$1"/*/*/records-000001.jsonl | jq -c 'select(.type == "end")' >"$work/$1.records"
+  run_plan "$1" "$work/$1.yaml" "$6"
   curl -sf "$mock/_llmock/requests" >"$work/$1.log"
 }
-
-# records NAME WHAT JQ: an assertion on all records of a run
-records() { check "$1: $2" quietly jq -se "$3" "$work/$1.records"; }
 
 # log NAME WHAT JQ: an assertion on what the mock logged of the measured path since the run began
 log() {
@@ -84,7 +42,7 @@ for row in \
   for stream in true false; do
     run=$name-$stream
     echo "-- $api, stream: $stream"
-    run_plan "$run" "$api" "$base" "$model" "$stream" 0
+    ask "$run" "$api" "$base" "$model" "$stream" 0
     records "$run" "four complete answers" 'length == 4 and all(.outcome == "ok" and .http_status == 200)'
     records "$run" "the server's token counts" 'all(.output_tokens.server > 0)'
     records "$run" "the finish reason" 'all(.finish_reason | IN("stop", "end_turn", "completed"))'
@@ -104,7 +62,7 @@ breaks() {
   echo "-- $1"
   curl -sf -X POST "$mock/_llmock/scenario" -H 'content-type: application/json' \
     -d "{\"behaviors\":[$2]}" >/dev/null
-  run_plan "$1" openai-chat v1 gpt-4o true 5
+  ask "$1" openai-chat v1 gpt-4o true 5
   records "$1" "every request is $3" "length == 4 and all(.error.class == \"$3\")"
 }
 

@@ -120,6 +120,10 @@ stages:
     );
     assert_eq!((&body["ignore_eos"], &body["min_tokens"]), (&true.into(), &7.into()));
 
+    let past =
+        runner(folder.path(), plan, &["plan", "plan.yaml", "--request", "cold", "--index", "3"]);
+    assert_eq!(past.status.code(), Some(2));
+    assert!(said(&past).contains("`cold` has 3 requests; give `--index`"), "{}", said(&past));
     let second =
         runner(folder.path(), plan, &["plan", "plan.yaml", "--request", "cold", "--index", "1"]);
     assert!(String::from_utf8_lossy(&second.stdout).contains("Question 1"), "{}", said(&second));

@@ -204,6 +204,16 @@ fn native() -> Vec<Row> {
     let ollama = |row: Row| {
         row.counts(26, 4, None).times(Some(342.546), Some(453.625), Some(4_883.583_458), None)
     };
+    // A mock that others wrote: four letters at a time, and it counts nothing.
+    let mock = |row: Row| {
+        row.says(
+            "Hello! This is an answer streamed in little pieces of text, at a steady pace, for as \
+             long as it lasts.",
+        )
+        .counts(0, 0, None)
+        .ends("stop")
+        .times(Some(0.0), Some(0.0), Some(0.0), None)
+    };
     vec![
         row("llama-native", Api::LlamacppCompletion, "ok", 4)
             .says(", the city of")
@@ -236,6 +246,8 @@ fn native() -> Vec<Row> {
             .usage([None, Some(4), None, None])
             .ends("stop")
             .flags(&["content_type"]),
+        mock(row("aimock-ollama-chat", Api::OllamaChat, "ok", 26)),
+        mock(row("aimock-ollama-generate", Api::OllamaGenerate, "ok", 26)),
         row("published/ollama-error", Api::OllamaGenerate, "stream.error_event", 1).says("The"),
         row("published/ollama-truncated", Api::OllamaGenerate, "stream.truncated", 2)
             .says("The sky")
