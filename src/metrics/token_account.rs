@@ -42,6 +42,14 @@ impl TokenSource {
         }
     }
 
+    fn phrase(self) -> &'static str {
+        match self {
+            Self::Server => "the server",
+            Self::Tokenizer => "the tokenizer",
+            Self::Events => "events",
+        }
+    }
+
     fn of(self, counts: &TokenCounts) -> Option<u64> {
         match self {
             Self::Server => counts.server,
@@ -190,6 +198,7 @@ impl TokenSide {
 }
 
 /// What a pair of sources counted.
+#[derive(Clone, Copy)]
 struct Held {
     source: TokenSource,
     against: TokenSource,
@@ -217,6 +226,9 @@ impl Held {
 impl Divergence {
     /// `12 % fewer`.
     fn in_words(&self) -> String {
+        if self.against_tokens == 0 {
+            return format!("{} counts none", self.against.word());
+        }
         let word = if self.share < 0.0 { "fewer" } else { "more" };
         format!("{} % {word}", significant(self.share.abs() * 100.0, 2))
     }
@@ -225,6 +237,10 @@ impl Divergence {
     fn advice(&self, side: Side) -> &'static str {
         let is_less = self.share < 0.0;
         match (side, self.source) {
+            _ if self.against_tokens == 0 => {
+                "its usage says 0 where there was text, so figures per token are missing: is counting \
+                 turned off there, or a proxy in between?"
+            }
             (Side::Input, _) if is_less => {
                 "the server adds much around the texts (chat template, system prompt, tools), or \
                  the tokenizer is not this model's: give the model's own tokenizer.json, or \
@@ -293,11 +309,11 @@ pub fn warnings(stages: &[StageSummary]) -> Vec<String> {
             for it in counts.telling().filter(|it| it.is_large) {
                 let what = if side == Side::Input { "prompts" } else { "answers" };
                 warnings.push(format!(
-                    "stage {stage}: tokens of {what}: {} counts {}, {} {} ({}): {}",
-                    it.source.word(),
+                    "stage {stage}: tokens of {what}: {} by {}, {} by {} ({}): {}",
                     grouped(it.tokens),
-                    it.against.word(),
+                    it.source.phrase(),
                     grouped(it.against_tokens),
+                    it.against.phrase(),
                     it.in_words(),
                     it.advice(side),
                 ));
@@ -322,7 +338,9 @@ mod tests {
 
     fn side(side: Side, all: &[TokenCounts]) -> TokenSide {
         let mut sum = TokenSide::default();
-        all.iter().for_each(|counts| sum.take(counts, side));
+        for counts in all {
+            sum.take(counts, side);
+        }
         sum
     }
 

@@ -193,6 +193,7 @@ fn cache(stage: &StageSummary) -> String {
         (Some(cached), Some(prompt)) if prompt > 0 && verdict != CacheState::Unknown => {
             format!(" {}", show(cached as f64 / prompt as f64, "share"))
         }
+        _ if verdict == CacheState::Unknown => String::new(),
         // By a server that says only whether it had the answer, and not how much of the prompt.
         _ => hit_share(stage)
             .map_or_else(String::new, |share| format!(" {} of requests", show(share, "share"))),

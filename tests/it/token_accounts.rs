@@ -71,8 +71,8 @@ fn counts_that_lie_far_apart_are_warned_about_with_advice() {
     assert_eq!((&events["share"], &events["is_large"]), (&json!(-0.75), &json!(true)));
     for said in [
         "answers: server 36, events 9 (75 % fewer)",
-        "stage ask: tokens of answers: events counts 9, server 36 (75 % fewer): several tokens come",
-        "stage ask: tokens of prompts: tokenizer counts",
+        "stage ask: tokens of answers: 9 by events, 36 by the server (75 % fewer): several tokens",
+        " by the tokenizer, 6,000 by the server (",
         "give the model's own tokenizer.json",
     ] {
         assert!(text.contains(said), "{said} is missing:\n{text}");

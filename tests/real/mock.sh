@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Our openai-chat, openai-responses and anthropic-messages against a mock server that others wrote:
 # what our records say is what the mock's own log says, streaming and not, and what it breaks is
-# named by its class. Needs python3, curl and jq; skips with a message only when PyPI is out of reach.
+# named by its class. Then ollama-chat and ollama-generate against another mock. Needs python3, curl and,
+# for the second, npm; skips with a message only when PyPI or npm is out of reach.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=checks.sh
@@ -69,5 +70,43 @@ breaks() {
 breaks truncated '{"type":"stream_fault","kind":"truncate","after_chunks":3,"times":4}' stream.truncated
 breaks disconnected '{"type":"stream_fault","kind":"disconnect","after_chunks":3,"times":4}' stream.incomplete_body
 breaks refused '{"type":"fail","status":429,"times":40}' http.429 # preflight takes some
+
+stop_server
+
+# ollama NAME API STREAM TEXT EXPECTED_EXIT_CODE: four requests, one after another
+ollama() {
+  cat >"$work/$1.yaml" <<YAML
+version: 1
+endpoint: { url: "$mock", api: $2, model: llama3, metrics: off }
+prompt: { text: "$4", max_tokens: 64, stream: $3 }
+stages:
+  - { id: ask, kind: load, concurrency: 1, requests: 4 }
+YAML
+  run_plan "$1" "$work/$1.yaml" "$5"
+}
+
+code=0
+start_server "$mock/api/tags" "$here/start-aimock.sh" "$port" || code=$?
+if [ "$code" = 75 ]; then
+  echo "skipped: npm can't be reached, so there is no mock of Ollama"
+elif [ "$code" != 0 ]; then
+  exit "$code"
+else
+  for api in ollama-chat ollama-generate; do
+    for stream in true false; do
+      run=$api-$stream
+      echo "-- $api, stream: $stream"
+      ollama "$run" "$api" "$stream" "Say hello." 0
+      records "$run" "four complete answers" 'length == 4 and all(.outcome == "ok" and .finish_reason == "stop")'
+      # Four letters to an event, and 35 of them.
+      records "$run" "a stamp per event where there are events" \
+        "all(.token_ns | length == if $stream then 9 else 0 end)"
+      records "$run" "the server's own times, all of them none" 'all(.timings | .prompt_ms == 0 and .total_ms == 0)'
+    done
+    echo "-- $api, cut in mid-answer"
+    ollama "$api-cut" "$api" true "Say hello #drop" 5
+    records "$api-cut" "every request broke" 'length == 4 and all(.error.class | startswith("stream."))'
+  done
+fi
 
 echo "$passed passed, 0 failed"

@@ -51,14 +51,11 @@ pub(super) fn show(plan: &Plan, id: &str, index: u64) -> anyhow::Result<String> 
     let by_rate = tokenizer.is_none() && stage.endpoint.tokenizer != TokenizerConfig::Estimate;
     let tokenizer = tokenizer.unwrap_or(Tokenizer::Estimate);
     let (nonce_key, id_key) = stage::first_keys(stage);
-    let request = match &stage.action {
-        Action::Conversation(conversation) => {
-            turn(conversation, (stage, index), &settings, &store, &tokenizer)?
-        }
-        _ => {
-            let repeat = repeat(stage, nonce_key, index)?;
-            PromptWorkload::new(&repeat, &settings, &store, tokenizer)?.request(index)?
-        }
+    let request = if let Action::Conversation(conversation) = &stage.action {
+        turn(conversation, (stage, index), &settings, &store, &tokenizer)?
+    } else {
+        let repeat = repeat(stage, nonce_key, index)?;
+        PromptWorkload::new(&repeat, &settings, &store, tokenizer)?.request(index)?
     };
     let (url, model) = match &stage.endpoint.target {
         Target::Url(url) => (url.clone(), None),
