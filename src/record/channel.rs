@@ -1,0 +1,50 @@
+//! The way from stages to the recorder.
+//!
+//! In: lines. Out: the same in their order. Invariant: bounded, so that a slow disk slows the run's
+//! bookkeeping and never its memory.
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::Line;
+
+/// The way from stages to the recorder: bounded, so that a slow disk slows the run's bookkeeping
+/// and never its memory.
+#[derive(Debug, Clone)]
+pub struct RecordSender {
+    parcels: mpsc::Sender<Parcel>,
+}
+
+/// What goes to the recorder.
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly every parcel is a line")]
+pub enum Parcel {
+    /// A line to be recorded.
+    Line(Line),
+    /// To be answered once all that was sent before is recorded.
+    Mark(oneshot::Sender<()>),
+}
+
+/// The recorder's end of the channel.
+pub type RecordReceiver = mpsc::Receiver<Parcel>;
+
+impl RecordSender {
+    /// A channel that holds up to `capacity` lines.
+    pub fn channel(capacity: usize) -> (Self, RecordReceiver) {
+        let (parcels, receiver) = mpsc::channel(capacity);
+        (Self { parcels }, receiver)
+    }
+
+    /// Hands one line to the recorder; waits while the queue is full. A recorder that is gone has
+    /// already reported why, so the line is dropped.
+    pub async fn send(&self, line: Line) {
+        let _gone = self.parcels.send(Parcel::Line(line)).await;
+    }
+
+    /// Waits until every line sent before is recorded, and judged where it ended a stage.
+    pub async fn caught_up(&self) {
+        let (mark, answered) = oneshot::channel();
+        if self.parcels.send(Parcel::Mark(mark)).await.is_ok() {
+            let _gone = answered.await;
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! One request and its answer: as the client saw them, and as the log keeps them.
+//!
+//! In: an [`Exchange`] from the client. Out: a [`Record`], which adds who asked, when it was due and
+//! what was counted. Invariants: absent is not zero; a stamp is when bytes arrived, before anything
+//! was made of them.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+use super::{ErrorInfo, Outcome, OutcomeKind};
+
+/// One quantity of tokens as every source knows it. Absent is not zero.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
+)]
+pub struct TokenCounts {
+    /// The server's `usage`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<u64>,
+    /// The endpoint's `tokenizer`: the texts of the messages, without the chat template.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokenizer: Option<u64>,
+    /// Token-bearing stream events.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub events: Option<u64>,
+    /// Four characters per token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub estimate: Option<u64>,
+}
+
+impl TokenCounts {
+    /// The most trustworthy count and the name of its source: server, tokenizer, events, estimate.
+    pub fn best(&self) -> Option<(u64, &'static str)> {
+        [
+            (self.server, "server"),
+            (self.tokenizer, "tokenizer"),
+            (self.events, "events"),
+            (self.estimate, "estimate"),
+        ]
+        .into_iter()
+        .find_map(|(count, source)| count.map(|count| (count, source)))
+    }
+}
+
+/// Whether a prompt was served from the server's prefix cache.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CacheState {
+    /// (Almost) nothing came from the cache.
+    Cold,
+    /// (Almost) everything that can be cached came from the cache.
+    Warm,
+    /// Part of the prompt came from the cache, or requests of a stage disagree.
+    Mixed,
+    /// The server gave no sign.
+    Unknown,
+}
+
+impl std::fmt::Display for CacheState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Self::Cold => "cold",
+            Self::Warm => "warm",
+            Self::Mixed => "mixed",
+            Self::Unknown => "unknown",
+        })
+    }
+}
+
+/// The server's own account of one request (llama.cpp `timings` and the like).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct ServerTimings {
+    /// Prompt tokens taken from the cache.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_n: Option<u64>,
+    /// Prompt tokens that were computed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt_n: Option<u64>,
+    /// Milliseconds of prefill.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt_ms: Option<f64>,
+    /// Generated tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub predicted_n: Option<u64>,
+    /// Milliseconds of decoding.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub predicted_ms: Option<f64>,
+    /// Milliseconds of prefill and decoding together, by servers that don't tell them apart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inference_ms: Option<f64>,
+    /// Milliseconds in the server's queue.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queue_ms: Option<f64>,
+    /// Milliseconds of loading the model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub load_ms: Option<f64>,
+    /// Milliseconds in the server, from the request to the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub total_ms: Option<f64>,
+}
+
+/// The connection a request went over.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
+)]
+pub struct Connection {
+    /// True when it was already open; then `connected_ns` is absent.
+    pub reused: bool,
+}
+
+/// One request and its answer as the client saw them; times are nanoseconds of the run's clock.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Exchange {
+    /// When the request was handed to the connection.
+    pub sent_ns: u64,
+    /// When a new connection was ready; `None` when an open one was reused.
+    pub connected_ns: Option<u64>,
+    /// When the response headers arrived.
+    pub headers_ns: Option<u64>,
+    /// Arrival of the first SSE event, whatever it held.
+    pub first_event_ns: Option<u64>,
+    /// Arrival of the first non-empty content, reasoning or tool-call delta.
+    pub first_token_ns: Option<u64>,
+    /// Arrival of the first non-reasoning delta.
+    pub first_content_ns: Option<u64>,
+    /// Arrival of the last token-bearing event.
+    pub last_token_ns: Option<u64>,
+    /// Arrival of the usage.
+    pub usage_ns: Option<u64>,
+    /// When the exchange was over, however it ended.
+    pub end_ns: u64,
+    /// Arrival of every token-bearing event.
+    pub token_ns: Vec<u64>,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// One line for people when `outcome` is an error.
+    pub error_message: Option<String>,
+    /// The first 4 KiB received, for errors.
+    pub raw: Option<String>,
+    /// The response's status line, once there was one.
+    pub http_status: Option<u16>,
+    /// Prompt tokens from `usage`.
+    pub input_tokens: Option<u64>,
+    /// Generated tokens from `usage`.
+    pub output_tokens: Option<u64>,
+    /// Reasoning tokens from `usage`, where reported.
+    pub reasoning_tokens: Option<u64>,
+    /// Prompt tokens served from cache; absent is not zero.
+    pub cached_tokens: Option<u64>,
+    /// The server's own timings.
+    pub timings: Option<ServerTimings>,
+    /// Why the server stopped (`stop`, `length`, …).
+    pub finish_reason: Option<String>,
+    /// The model that the server says answered.
+    pub model: Option<String>,
+    /// True when the request went over an open connection.
+    pub reused: bool,
+    /// Body bytes received.
+    pub bytes_in: u64,
+    /// Remarks that do not make it an error, such as `no_done` or `lossy_utf8`.
+    pub flags: Vec<Cow<'static, str>>,
+    /// The generated text (content and reasoning), kept for counting; it is not written to the log.
+    pub text: String,
+    /// Byte of `text` at which its content begins; reasoning stands before it.
+    pub content_from: Option<usize>,
+}
+
+/// The `end` line: the one terminal record of a planned request.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Record {
+    /// Id of the stage.
+    pub stage: String,
+    /// Matrix cell, such as `model=a,docs=8`; absent without a matrix.
+    pub cell: Option<String>,
+    /// Level of a ladder or ramp (its rate or concurrency); absent elsewhere.
+    pub rung: Option<f64>,
+    /// The request's number within its stage (and rung), from 0.
+    pub index: u64,
+    /// Unique id, also sent as `X-Request-Id`.
+    pub request_id: String,
+    /// Fingerprint of the messages; equal prompts have equal hashes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt_hash: Option<String>,
+    /// When it was to be sent; absent when it never became due.
+    pub due_ns: Option<u64>,
+    /// When it was sent; absent when it never was.
+    pub sent_ns: Option<u64>,
+    /// When a new connection was ready; absent when one was reused.
+    pub connected_ns: Option<u64>,
+    /// When the response headers arrived.
+    pub headers_ns: Option<u64>,
+    /// Arrival of the first stream event, whatever it held.
+    pub first_event_ns: Option<u64>,
+    /// Arrival of the first content, reasoning or tool-call delta.
+    pub first_token_ns: Option<u64>,
+    /// Arrival of the first non-reasoning delta.
+    pub first_content_ns: Option<u64>,
+    /// Arrival of the last token-bearing event.
+    pub last_token_ns: Option<u64>,
+    /// Arrival of the usage.
+    pub usage_ns: Option<u64>,
+    /// When the exchange was over; absent when it was never sent.
+    pub end_ns: Option<u64>,
+    /// Arrival of every token-bearing event, taken before parsing.
+    pub token_ns: Vec<u64>,
+    /// How it ended.
+    pub outcome: OutcomeKind,
+    /// Status of the HTTP response, once there was one.
+    pub http_status: Option<u16>,
+    /// What went wrong, when something did.
+    pub error: Option<ErrorInfo>,
+    /// Prompt tokens by source.
+    pub input_tokens: TokenCounts,
+    /// Generated tokens by source.
+    pub output_tokens: TokenCounts,
+    /// Reasoning tokens as the server counts them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reasoning_tokens: Option<u64>,
+    /// Prompt tokens served from the cache; absent is not zero.
+    pub cached_tokens: Option<u64>,
+    /// Cold, warm, mixed or unknown.
+    pub cache: CacheState,
+    /// Why the server stopped.
+    pub finish_reason: Option<String>,
+    /// The server's own timings.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timings: Option<ServerTimings>,
+    /// The connection it went over.
+    pub connection: Connection,
+    /// Body bytes received.
+    pub bytes_in: u64,
+    /// Remarks that do not make it an error.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub flags: Vec<Cow<'static, str>>,
+}
