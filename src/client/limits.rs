@@ -3,8 +3,9 @@
 //! In: what has happened so far. Out: the work's result, or a [`Stop`]. Invariant: whatever the
 //! server does or leaves undone, waiting ends at the nearest limit.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use tokio::time::Sleep;
@@ -97,31 +98,33 @@ impl<'c> Guard<'c> {
     }
 
     /// The result of `work`, unless the token or a limit comes first. Work that is ready beats a
-    /// limit that passed while this task was not scheduled.
+    /// limit that passed while this task was not scheduled, and costs no look at the timer at all.
     pub async fn wait<T>(
         &mut self,
         limits: &Limits,
         work: impl Future<Output = T>,
     ) -> Result<T, Stop> {
         let mut work = pin!(work);
-        let due = limits.next().0.into();
-        if due < self.alarm.deadline() {
-            self.alarm.as_mut().reset(due);
-        }
-        loop {
-            tokio::select! {
-                biased;
-                () = &mut self.cancelled => return Err(Stop::Cancelled),
-                result = &mut work => return Ok(result),
-                () = &mut self.alarm => {
-                    let (due, phase) = limits.next();
-                    if Instant::now() >= due {
-                        return Err(Stop::Timeout(phase));
-                    }
-                    self.alarm.as_mut().reset(due.into());
-                }
+        poll_fn(|cx| {
+            if let Poll::Ready(result) = work.as_mut().poll(cx) {
+                return Poll::Ready(Ok(result));
             }
-        }
+            if self.cancelled.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(Err(Stop::Cancelled));
+            }
+            let (due, phase) = limits.next();
+            if due < self.alarm.deadline().into_std() {
+                self.alarm.as_mut().reset(due.into());
+            }
+            while self.alarm.as_mut().poll(cx).is_ready() {
+                if Instant::now() >= due {
+                    return Poll::Ready(Err(Stop::Timeout(phase)));
+                }
+                self.alarm.as_mut().reset(due.into());
+            }
+            Poll::Pending
+        })
+        .await
     }
 }
 

@@ -6,6 +6,8 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::dialect::{self, Deltas, Dialect};
 use super::ending::Ending;
 use crate::plan::Redactor;
@@ -22,9 +24,11 @@ pub(super) struct Tally {
     /// The stamps and counts so far.
     pub exchange: Exchange,
     deltas: Deltas,
-    /// The answer's first bytes: [`RAW_BYTES`], and enough more to find secrets at the cut.
-    raw: Vec<u8>,
-    raw_limit: usize,
+    /// The answer's first chunks, as far as they begin in its first [`RAW_BYTES`] and in enough more
+    /// to find secrets at the cut. They are put together only when something is wrong.
+    raw: Vec<Bytes>,
+    /// How many bytes of them are still wanted.
+    raw_room: usize,
     events: u64,
     /// The dialect's end mark came.
     done: bool,
@@ -73,7 +77,7 @@ impl Tally {
             exchange,
             deltas: Deltas::default(),
             raw: Vec::new(),
-            raw_limit: RAW_BYTES + redactor.longest(),
+            raw_room: RAW_BYTES + redactor.longest(),
             events: 0,
             done: false,
             failure: None,
@@ -81,9 +85,12 @@ impl Tally {
     }
 
     /// Keeps the answer's beginning in case it turns out to be broken.
-    pub fn keep_raw(&mut self, chunk: &[u8]) {
-        let room = self.raw_limit - self.raw.len();
-        self.raw.extend_from_slice(&chunk[..chunk.len().min(room)]);
+    pub fn keep_raw(&mut self, chunk: &Bytes) {
+        if self.raw_room > 0 {
+            let kept = chunk.slice(..chunk.len().min(self.raw_room));
+            self.raw_room -= kept.len();
+            self.raw.push(kept);
+        }
     }
 
     /// Remarks on something that does not make it an error.
@@ -162,7 +169,7 @@ impl Tally {
             return Err(Ending::protocol("empty", "the answer has no body"));
         }
         if events == 0 && !is_stream {
-            return Err(wrong_type("a stream", kind, &self.raw));
+            return Err(wrong_type("a stream", kind, &self.raw.concat()));
         }
         let finished = self.exchange.finish_reason.is_some();
         let marks_end = self.dialect.marks_end();
@@ -233,6 +240,7 @@ impl Tally {
     pub fn finish(self, ending: Option<Ending>, redactor: &Redactor) -> Exchange {
         let Self { mut exchange, raw, .. } = self;
         let Some(Ending { outcome, message }) = ending else { return exchange };
+        let raw = raw.concat();
         exchange.outcome = outcome;
         if exchange.outcome == Outcome::Cancelled {
             return exchange;

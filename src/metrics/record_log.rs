@@ -5,52 +5,21 @@
 //! it ends in a newline and parses; a bad end of the last file is a torn tail (the process died
 //! while it wrote), a bad line with good ones behind it is data loss, and so is a gap in `seq`.
 
+mod encode;
+
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use crate::record::{Line, Record};
+
+pub use encode::encode;
 
 /// The name of segment `number` (from 1).
 pub fn segment_name(number: u32) -> String {
     format!("records-{number:06}.jsonl")
-}
-
-/// Appends `line` as it stands in the log: `type` first, then `seq`, and a newline at its end.
-pub fn encode(line: &Line, seq: u64, out: &mut Vec<u8>) -> serde_json::Result<()> {
-    match line {
-        // Nearly all lines of a log; their fields are written where they stay.
-        Line::Start(start) => numbered("start", seq, start, out)?,
-        Line::End(record) => numbered("end", seq, record, out)?,
-        _ => {
-            let start = out.len();
-            serde_json::to_writer(&mut *out, line)?;
-            // An internally tagged enum writes its tag first, and every line has a field behind it.
-            if let Some(comma) = out[start..].iter().position(|byte| *byte == b',') {
-                let at = start + comma;
-                out.splice(at..at, format!(",\"seq\":{seq}").into_bytes());
-            }
-        }
-    }
-    out.push(b'\n');
-    Ok(())
-}
-
-/// A line of that tag: the fields are those of an object that is never empty.
-fn numbered(
-    tag: &str,
-    seq: u64,
-    fields: &impl Serialize,
-    out: &mut Vec<u8>,
-) -> serde_json::Result<()> {
-    // Writing into memory has no way to fail.
-    let _infallible = write!(out, "{{\"type\":\"{tag}\",\"seq\":{seq}");
-    let brace = out.len();
-    serde_json::to_writer(&mut *out, fields)?;
-    out[brace] = b',';
-    Ok(())
 }
 
 /// Reads one line without its newline.

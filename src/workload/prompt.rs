@@ -7,6 +7,7 @@
 pub(super) mod body;
 mod instead;
 
+use std::cell::LazyCell;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
@@ -57,6 +58,8 @@ pub struct PromptSettings<'a> {
 pub struct PromptWorkload {
     prompt: Prompt,
     templates: Templates,
+    /// What is known of each message beforehand.
+    parts: Vec<Part>,
     rows: Option<OrderedRows>,
     /// What is said where the plan has no messages.
     instead: Instead,
@@ -69,6 +72,14 @@ pub struct PromptWorkload {
     stage: String,
     seed: u64,
     params: Value,
+}
+
+/// A message's template, as far as it is the same for every request.
+struct Part {
+    name: String,
+    /// Its text, where nothing is to be filled in.
+    fixed: Option<String>,
+    places_context: bool,
 }
 
 /// The document in front of the question.
@@ -100,6 +111,12 @@ impl PromptWorkload {
                 .add(template_name(position), message.content.clone())
                 .map_err(|problem| problem.at(&message.location.to_string(), None))?;
         }
+        let parts = (0..prompt.messages.len()).map(|position| {
+            let name = template_name(position);
+            let (fixed, places_context) = (templates.fixed(&name), templates.places_context(&name));
+            Part { name, fixed, places_context }
+        });
+        let parts = parts.collect();
         let source = prompt.dataset.as_deref();
         let rows =
             source.map(|source| OrderedRows::open(source, store, settings.seed)).transpose()?;
@@ -113,6 +130,7 @@ impl PromptWorkload {
         Ok(Self {
             prompt,
             templates,
+            parts,
             rows,
             instead,
             unique,
@@ -197,9 +215,11 @@ impl PromptWorkload {
             }
             Document::Filler(tokens) => filler(self.seed, distinct, *tokens, &self.tokenizer),
         };
-        let functions = Functions::new(self.seed, &self.nonce_key, distinct, &self.tokenizer);
-        let variables =
-            variables((fields, &self.params), (distinct, &self.stage, &document), &functions);
+        // Most prompts need none of it.
+        let variables = LazyCell::new(|| {
+            let functions = Functions::new(self.seed, &self.nonce_key, distinct, &self.tokenizer);
+            variables((fields, &self.params), (distinct, &self.stage, &document), &functions)
+        });
         let render = |text: &str| self.templates.render_text(text, &variables, &[fields]);
         let body = body::rendered(&self.prompt.body, &render)
             .map_err(|problem| problem.at("prompt.body", number))?;
@@ -218,13 +238,15 @@ impl PromptWorkload {
 
         let mut messages = Vec::with_capacity(self.prompt.messages.len());
         let mut is_placed = matches!(self.document, Document::None);
-        for (position, template) in self.prompt.messages.iter().enumerate() {
-            let name = template_name(position);
-            let mut content = self
-                .templates
-                .render(&name, &variables, &[fields])
-                .map_err(|problem| problem.at(&template.location.to_string(), number))?;
-            is_placed |= self.templates.places_context(&name);
+        for (template, part) in self.prompt.messages.iter().zip(&self.parts) {
+            let mut content = match &part.fixed {
+                Some(text) => text.clone(),
+                None => self
+                    .templates
+                    .render(&part.name, &variables, &[fields])
+                    .map_err(|problem| problem.at(&template.location.to_string(), number))?,
+            };
+            is_placed |= part.places_context;
             if !is_placed && template.role == "user" {
                 content = format!("{document}\n\n{content}");
                 is_placed = true;

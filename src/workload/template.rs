@@ -92,6 +92,13 @@ impl Templates {
         rendered(&template, variables, values)
     }
 
+    /// What a template says in every request, when it has nothing to fill in.
+    pub(super) fn fixed(&self, name: &str) -> Option<String> {
+        let template = self.environment.get_template(name).ok()?;
+        let fills_in = ["{{", "{%", "{#"].iter().any(|mark| template.source().contains(mark));
+        if fills_in { None } else { limited(&template, &context! {}).ok() }
+    }
+
     /// Whether a template places the document itself.
     pub(super) fn places_context(&self, name: &str) -> bool {
         self.environment

@@ -7,8 +7,10 @@ use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{self, Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::{
+    self, Deserialize, Deserializer, IgnoredAny, IntoDeserializer, MapAccess, SeqAccess, Visitor,
+};
 use serde_json::Value;
 
 use super::DecodeError;
@@ -65,8 +67,57 @@ impl<T> Default for Lenient<T> {
 
 impl<'de, T: de::DeserializeOwned> Deserialize<'de> for Lenient<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let value = Value::deserialize(deserializer)?;
-        Ok(Self(if value.is_null() { None } else { T::deserialize(value).ok() }))
+        deserializer.deserialize_any(LenientVisitor(PhantomData)).map(Self)
+    }
+}
+
+struct LenientVisitor<T>(PhantomData<T>);
+
+/// What a value that was read is as a `T`, if it is one.
+fn of<'de, T: de::DeserializeOwned>(
+    value: impl IntoDeserializer<'de, serde_json::Error>,
+) -> Option<T> {
+    T::deserialize(value.into_deserializer()).ok()
+}
+
+impl<'de, T: de::DeserializeOwned> Visitor<'de> for LenientVisitor<T> {
+    type Value = Option<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Self::Value, E> {
+        Ok(of(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Self::Value, E> {
+        Ok(of(value))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Self::Value, E> {
+        Ok(of(value))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Self::Value, E> {
+        Ok(of(value))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(of(text))
+    }
+
+    /// All of it is read first: what is not as expected must not leave half of it behind.
+    fn visit_map<A: MapAccess<'de>>(self, fields: A) -> Result<Self::Value, A::Error> {
+        Value::deserialize(MapAccessDeserializer::new(fields)).map(of)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, items: A) -> Result<Self::Value, A::Error> {
+        Value::deserialize(SeqAccessDeserializer::new(items)).map(of)
     }
 }
 
@@ -167,7 +218,15 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for NestedVisitor<T> {
 #[derive(Debug, Default)]
 pub(super) struct Text<'a>(pub Cow<'a, str>);
 
-impl Text<'_> {
+impl<'a> Text<'a> {
+    /// The text where it is a part of the event as it is; else nothing.
+    pub fn in_place(&self) -> &'a str {
+        match self.0 {
+            Cow::Borrowed(text) => text,
+            Cow::Owned(_) => "",
+        }
+    }
+
     /// The text, unless it is empty.
     pub fn some(&self) -> Option<String> {
         (!self.0.is_empty()).then(|| self.0.to_string())
@@ -269,6 +328,24 @@ mod tests {
             let nested: Nested<List<u8>> = serde_json::from_str(json).unwrap();
             assert!(nested.0.is_none(), "{json}");
         }
+    }
+
+    #[test]
+    fn a_value_of_another_type_is_absent() {
+        let count = |json: &str| serde_json::from_str::<Lenient<u64>>(json).unwrap().0;
+        assert_eq!(count("12"), Some(12));
+        for json in ["null", "-1", "1.5", "true", "\"12\"", "[12]", "{\"n\":12}"] {
+            assert_eq!(count(json), None, "{json}");
+        }
+        let seconds = |json: &str| serde_json::from_str::<Lenient<f64>>(json).unwrap().0;
+        assert_eq!(
+            (seconds("2"), seconds("-2"), seconds("0.5")),
+            (Some(2.0), Some(-2.0), Some(0.5))
+        );
+        let list: Lenient<Vec<u64>> = serde_json::from_str("[1, 2]").unwrap();
+        assert_eq!(list.0, Some(vec![1, 2]));
+        let broken: Vec<Lenient<Vec<u64>>> = serde_json::from_str("[[1, {}], [3]]").unwrap();
+        assert_eq!((broken[0].0.as_ref(), broken[1].0.as_ref()), (None, Some(&vec![3])));
     }
 
     #[test]

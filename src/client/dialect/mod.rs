@@ -5,7 +5,8 @@
 //! in that answer's [`Deltas`], so that dialects are shared and nothing is locked.
 //!
 //! `lenient` reads JSON that is not as promised, `body` lays the plan's extra fields over ours,
-//! `cumulative` finds what is new in text that repeats itself.
+//! `cumulative` finds what is new in text that repeats itself, `mould` reads events that are like the
+//! last one but for their text.
 
 mod anthropic_messages;
 mod body;
@@ -13,6 +14,7 @@ mod cumulative;
 mod json;
 mod lenient;
 mod llamacpp;
+mod mould;
 mod ollama;
 pub mod openai_chat;
 mod openai_completions;
@@ -106,6 +108,7 @@ struct Memory {
     content: cumulative::Cumulative,
     reasoning: cumulative::Cumulative,
     prompt: anthropic_messages::PromptParts,
+    mould: mould::Mould,
 }
 
 impl Deltas {
@@ -129,6 +132,37 @@ impl Deltas {
         (*finish_reason, *error) = (None, None);
         (*usage, *timings) = (None, None);
         (*done, *cached) = (false, None);
+    }
+
+    /// Reads an event that is like an earlier one but for its text; `false` when it is not.
+    fn moulded(&mut self, event: &[u8]) -> bool {
+        match self.memory.mould.text(event) {
+            Some(mould::Plain::Content(text)) => self.content.push_str(text),
+            Some(mould::Plain::Reasoning(text)) => self.reasoning.push_str(text),
+            None => return false,
+        }
+        true
+    }
+
+    /// Remembers an event whose `content` and `reasoning`, as they stand in it, may be all it says.
+    fn learn(&mut self, event: &[u8], content: &str, reasoning: &str) {
+        let is_text_alone = self.finish_reason.is_none()
+            && self.usage.is_none()
+            && self.timings.is_none()
+            && !self.done
+            && self.error.is_none()
+            && self.cached.is_none();
+        if !is_text_alone {
+            return;
+        }
+        if !content.is_empty() && self.reasoning.is_empty() && self.content.len() == content.len() {
+            self.memory.mould.learn(event, mould::Plain::Content(content));
+        } else if !reasoning.is_empty()
+            && self.content.is_empty()
+            && self.reasoning.len() == reasoning.len()
+        {
+            self.memory.mould.learn(event, mould::Plain::Reasoning(reasoning));
+        }
     }
 }
 
@@ -178,6 +212,7 @@ pub trait Dialect: Send + Sync {
                 out.done = true;
                 Ok(())
             }
+            Said::Json(json) if out.moulded(json) => Ok(()),
             Said::Json(json) => self.read_event(json, out),
         }
     }

@@ -8,7 +8,7 @@ use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 
-use super::lenient::{List, Rare, Text, fault, object};
+use super::lenient::{List, Nested, Rare, Text, fault, object};
 use super::openai_usage::WireUsage;
 use super::{DecodeError, Deltas, Dialect, HttpRequest, Place};
 use crate::record::ServerTimings;
@@ -26,7 +26,10 @@ impl Dialect for OpenaiChat {
     }
 
     fn read_event(&self, json: &[u8], out: &mut Deltas) -> Result<(), DecodeError> {
-        object::<Chunk<'_>>(json)?.read(out, |choice| choice.delta);
+        let chunk: Chunk<'_> = object(json)?;
+        let (content, reasoning) = chunk.texts();
+        chunk.read(out, |choice| choice.delta);
+        out.learn(json, content, reasoning);
         Ok(())
     }
 
@@ -107,7 +110,7 @@ struct Chunk<'a> {
     #[serde(default, borrow)]
     choices: List<Choice<'a>>,
     #[serde(default)]
-    usage: Rare<WireUsage>,
+    usage: Nested<Box<WireUsage>>,
     #[serde(default)]
     x_groq: Rare<Groq>,
     #[serde(default)]
@@ -178,6 +181,12 @@ impl Function<'_> {
 }
 
 impl<'a> Chunk<'a> {
+    /// Content and reasoning of the first choice, where they stand in the event as they are.
+    fn texts(&self) -> (&'a str, &'a str) {
+        let delta = self.choices.0.first().and_then(|choice| choice.delta.as_ref());
+        delta.map_or(("", ""), |delta| (delta.content.in_place(), delta.reasoning().in_place()))
+    }
+
     fn read(self, out: &mut Deltas, part: impl Fn(Choice<'a>) -> Option<Delta<'a>>) {
         out.error = self.error_message();
         if !self.model.0.is_empty() && out.model.as_deref() != Some(&*self.model.0) {
@@ -205,15 +214,17 @@ impl<'a> Chunk<'a> {
     }
 }
 
-impl Delta<'_> {
+impl<'a> Delta<'a> {
+    /// Some servers send the same reasoning under two names; the first that says something wins.
+    fn reasoning(&self) -> &Text<'a> {
+        let names = [&self.reasoning_content, &self.reasoning];
+        names.into_iter().find(|text| !text.0.is_empty()).unwrap_or(&self.reasoning_details)
+    }
+
     fn read(&self, out: &mut Deltas) {
         out.content.push_str(&self.content.0);
         out.content.push_str(&self.refusal.0);
-        // Some servers send the same reasoning under two names; the first that says something wins.
-        let names = [&self.reasoning_content, &self.reasoning, &self.reasoning_details];
-        if let Some(text) = names.into_iter().find(|text| !text.0.is_empty()) {
-            out.reasoning.push_str(&text.0);
-        }
+        out.reasoning.push_str(&self.reasoning().0);
         let calls = self.tool_calls.0.iter().filter_map(|call| call.function.as_ref());
         for function in calls.chain(self.function_call.as_deref()) {
             function.read(out);

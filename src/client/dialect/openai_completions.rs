@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::body::{Body, prompt};
-use super::lenient::{Lenient, List, Text, fault, object};
+use super::lenient::{Lenient, List, Nested, Text, fault, object};
 use super::openai_usage::WireUsage;
 use super::{DecodeError, Deltas, Dialect, HttpRequest, Place};
 use crate::record::ServerTimings;
@@ -33,7 +33,10 @@ impl Dialect for OpenaiCompletions {
     }
 
     fn read_event(&self, json: &[u8], out: &mut Deltas) -> Result<(), DecodeError> {
-        object::<Chunk<'_>>(json)?.read(out);
+        let chunk: Chunk<'_> = object(json)?;
+        let text = chunk.choices.0.first().map_or("", |choice| choice.text.in_place());
+        chunk.read(out);
+        out.learn(json, text, "");
         Ok(())
     }
 }
@@ -43,7 +46,7 @@ struct Chunk<'a> {
     #[serde(default, borrow)]
     choices: List<Choice<'a>>,
     #[serde(default)]
-    usage: Lenient<WireUsage>,
+    usage: Nested<WireUsage>,
     #[serde(default)]
     timings: Lenient<ServerTimings>,
     #[serde(default, borrow)]

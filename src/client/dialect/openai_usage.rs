@@ -1,12 +1,13 @@
 //! `usage` as `OpenAI`'s chat and completions spell it, with the dialects of those who copy them.
 //!
 //! In: the object. Out: [`Usage`], and the server's timings where they stand among the counts.
-//! Invariant: absent is not zero.
+//! Invariants: absent is not zero; every field is lenient by itself, so that the object is read without
+//! a copy.
 
 use serde::Deserialize;
 
 use super::Usage;
-use super::lenient::Lenient;
+use super::lenient::{Lenient, Nested};
 use crate::record::ServerTimings;
 
 #[derive(Deserialize)]
@@ -16,9 +17,9 @@ pub(super) struct WireUsage {
     #[serde(default)]
     completion_tokens: Lenient<u64>,
     #[serde(default)]
-    prompt_tokens_details: Lenient<PromptDetails>,
+    prompt_tokens_details: Nested<PromptDetails>,
     #[serde(default)]
-    completion_tokens_details: Lenient<CompletionDetails>,
+    completion_tokens_details: Nested<CompletionDetails>,
     /// `DeepSeek`'s name for cached tokens.
     #[serde(default)]
     prompt_cache_hit_tokens: Lenient<u64>,

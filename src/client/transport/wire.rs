@@ -157,9 +157,9 @@ impl Wire {
         };
         let mut asking = Asking { unsent: whole, head: Vec::new() };
         let answer = poll_fn(|cx| asking.poll(&mut stream, cx)).await;
-        let (head, rest) = answer.map_err(|broken| broken.fault(used))?;
+        let Answer { head, body, taken } = answer.map_err(|broken| broken.fault(used))?;
         let mut reply = Reply {
-            body: Body::new(&head),
+            body,
             keep: head.keep_alive && asking.unsent.is_empty(),
             head,
             used,
@@ -168,10 +168,7 @@ impl Wire {
             stream: Some(stream),
             pool: Arc::clone(&self.pool),
         };
-        if !rest.is_empty() || reply.body.is_over() {
-            let taken = reply.body.take(&rest);
-            reply.note(taken);
-        }
+        reply.note(taken);
         Ok(reply)
     }
 }
@@ -241,7 +238,7 @@ impl Asking<'_> {
         &mut self,
         stream: &mut TcpStream,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<(Head, Vec<u8>), Broken>> {
+    ) -> Poll<Result<Answer, Broken>> {
         let mut failed = None;
         while !self.unsent.is_empty() {
             match Pin::new(&mut *stream).poll_write(cx, self.unsent) {
@@ -269,7 +266,7 @@ impl Asking<'_> {
     }
 
     /// Takes what was read; the head and what came behind it, once it is whole.
-    fn parse(&mut self, bytes: &[u8]) -> Result<Option<(Head, Vec<u8>)>, Broken> {
+    fn parse(&mut self, bytes: &[u8]) -> Result<Option<Answer>, Broken> {
         if bytes.is_empty() {
             return Err(if self.head.is_empty() {
                 Broken::Closed
@@ -296,14 +293,23 @@ impl Asking<'_> {
     }
 }
 
+/// An answer's head, and what came of its body in the same read.
+struct Answer {
+    head: Head,
+    body: Body,
+    taken: Taken,
+}
+
 /// The first head that is an answer (and no `100 Continue`), and the bytes behind it.
-fn first_answer(mut bytes: &[u8]) -> Result<Option<(Head, Vec<u8>)>, Broken> {
+fn first_answer(mut bytes: &[u8]) -> Result<Option<Answer>, Broken> {
     loop {
         match Head::parse(bytes).map_err(Broken::Http)? {
             Parsed::Partial => return Ok(None),
             Parsed::Informational(length) => bytes = &bytes[length..],
             Parsed::Answer(head, length) => {
-                return Ok(Some((head, bytes[length..].to_vec())));
+                let mut body = Body::new(&head);
+                let taken = body.begin(&bytes[length..]);
+                return Ok(Some(Answer { head, body, taken }));
             }
         }
     }

@@ -80,9 +80,12 @@ impl Body {
         Self { state }
     }
 
-    /// Whether nothing is to come.
-    pub(super) fn is_over(&self) -> bool {
-        self.state == State::Over
+    /// Takes what came in one read with the head: maybe nothing yet.
+    pub(super) fn begin(&mut self, bytes: &[u8]) -> Taken {
+        if bytes.is_empty() && self.state != State::Over {
+            return Taken { data: Vec::new(), then: Then::More };
+        }
+        self.take(bytes)
     }
 
     /// Takes the bytes of one read; none mean that the connection closed.
