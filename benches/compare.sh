@@ -72,7 +72,7 @@ for case in $cases; do
             --concurrency "$streams" --requests "$count"
         measure runner "$case" "$events" "$count" "$runner" run benches/floor.yaml \
             -p "url=$url" -p "streams=$streams" -p "requests=$count" \
-            --results "$work/results" --progress none --output-format json
+            --results "$work/results" --no-report --progress none --output-format json
         rm -rf "$work/results"
     done
 done

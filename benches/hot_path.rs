@@ -94,6 +94,7 @@ fn end(index: u64) -> Line {
         prompt_hash: Some("0123456789abcdef".into()),
         due_ns: Some(at),
         sent_ns: Some(at + 1_234),
+        connecting_ns: None,
         connected_ns: None,
         headers_ns: Some(at + 50_000_000),
         first_event_ns: Some(at + 50_000_000),

@@ -2,14 +2,15 @@
 //!
 //! One thread, hyper on tokio's single-threaded runtime, connections opened ahead. It knows no
 //! plan, decodes nothing and keeps no records: it counts `data:` lines and adds up. Ratios of
-//! the runner's figures to these, taken in one run, are what the performance targets speak of.
+//! the runner's figures to these, taken in one run, are what the performance targets speak of. With
+//! `--times` it also keeps when the first and the last text came, and the gaps between texts.
 //!
 //! ```text
 //! taskset -c 0 cargo run --release --example hyper_floor -- \
 //!     http://127.0.0.1:8000/v1/chat/completions --concurrency 64 --requests 100000
 //! ```
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -24,6 +25,10 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::task::LocalSet;
 use url::Url;
+
+/// What stands before every text of a chat's stream that is not empty, as the embedded simulator
+/// writes it.
+const TEXT: &[u8] = b"\"content\":\" ";
 
 /// Streams requests from a URL as cheaply as hyper can, and prints rates and CPU time.
 #[derive(Debug, Parser)]
@@ -45,6 +50,9 @@ struct Arguments {
     /// The tokens asked for in the default body.
     #[arg(long, default_value_t = 16)]
     max_tokens: u64,
+    /// Also print times, from the sending of each request.
+    #[arg(long)]
+    times: bool,
 }
 
 /// What came back, over all streams.
@@ -55,6 +63,38 @@ struct Totals {
     failed: Cell<u64>,
     events: Cell<u64>,
     bytes: Cell<u64>,
+    times: Option<RefCell<Times>>,
+}
+
+/// Milliseconds, of all requests.
+#[derive(Debug, Default)]
+struct Times {
+    ttft: Vec<f64>,
+    itl: Vec<f64>,
+    e2e: Vec<f64>,
+}
+
+impl Times {
+    /// Takes the arrivals of one answer's texts.
+    fn take(&mut self, sent: Instant, texts: &[Instant]) {
+        let ms = |from: Instant, to: Instant| (to - from).as_secs_f64() * 1e3;
+        self.ttft.extend(texts.first().map(|first| ms(sent, *first)));
+        self.e2e.extend(texts.last().map(|last| ms(sent, *last)));
+        self.itl.extend(texts.windows(2).map(|pair| ms(pair[0], pair[1])));
+    }
+
+    fn json(&mut self) -> serde_json::Value {
+        let quantiles = |list: &mut Vec<f64>| {
+            list.sort_unstable_by(f64::total_cmp);
+            let at = |percent: usize| list.get((list.len().saturating_sub(1)) * percent / 100);
+            serde_json::json!({ "p50": at(50), "p99": at(99) })
+        };
+        serde_json::json!({
+            "ttft_ms": quantiles(&mut self.ttft),
+            "itl_ms": quantiles(&mut self.itl),
+            "e2e_ms": quantiles(&mut self.e2e),
+        })
+    }
 }
 
 fn add(cell: &Cell<u64>, count: u64) {
@@ -85,7 +125,8 @@ async fn run(arguments: &Arguments, body: Bytes) -> anyhow::Result<()> {
     for _ in 0..arguments.concurrency {
         connections.push(connect(address).await?);
     }
-    let totals = Rc::new(Totals::default());
+    let times = arguments.times.then(RefCell::default);
+    let totals = Rc::new(Totals { times, ..Totals::default() });
     let (started, cpu_before) = (Instant::now(), cpu_seconds());
     let streams: Vec<_> = connections
         .into_iter()
@@ -116,6 +157,7 @@ async fn run(arguments: &Arguments, body: Bytes) -> anyhow::Result<()> {
             "requests_per_second": totals.ok.get() as f64 / seconds,
             "events_per_second": totals.events.get() as f64 / seconds,
             "cpu_seconds": cpu,
+            "times": totals.times.as_ref().map(|times| times.borrow_mut().json()),
             "cpu_us_per_event": cpu.map(|cpu| cpu * 1e6 / totals.events.get().max(1) as f64),
         })
     );
@@ -165,12 +207,20 @@ async fn exchange(
     request: hyper::Request<Full<Bytes>>,
     totals: &Totals,
 ) -> Result<bool, hyper::Error> {
+    let (sent, mut texts) = (Instant::now(), Vec::new());
     let mut response = connection.send_request(request).await?;
     while let Some(frame) = response.frame().await {
         if let Some(chunk) = frame?.data_ref() {
+            if totals.times.is_some() {
+                let now = Instant::now();
+                texts.extend(memchr::memmem::find_iter(chunk, TEXT).map(|_| now));
+            }
             add(&totals.bytes, chunk.len() as u64);
             add(&totals.events, memchr::memmem::find_iter(chunk, b"data: ").count() as u64);
         }
+    }
+    if let Some(times) = &totals.times {
+        times.borrow_mut().take(sent, &texts);
     }
     Ok(response.status().is_success())
 }

@@ -37,6 +37,8 @@ pub(super) struct Dial {
 /// The connection a request used.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Used {
+    /// When it was begun, if that was ahead of its first request, which is this one.
+    pub ahead: Option<Instant>,
     /// When it was ready, if it was made for this request.
     pub connected: Option<Instant>,
     /// Whether it was open before.
@@ -75,7 +77,7 @@ impl Dial {
     pub fn used(&self, local: Option<SocketAddr>) -> Used {
         if self.begun.load(Ordering::Relaxed) == 0 {
             let reused = self.under_way.load(Ordering::Relaxed);
-            return Used { connected: None, reused, resent: false };
+            return Used { reused, ..Used::default() };
         }
         let made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         // Without an address the last one made is the best guess; with one, a connection that
@@ -85,6 +87,7 @@ impl Dial {
             None => made.last(),
         };
         Used {
+            ahead: None,
             connected: connected.map(|(_, at)| *at),
             reused: local.is_some() && connected.is_none(),
             resent: self.resent.load(Ordering::Relaxed),

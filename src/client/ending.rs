@@ -60,7 +60,7 @@ impl Ending {
                 message: format!("{} ({})", connect_help(kind), fault.message),
             },
             FaultKind::ConnectTimeout => Self::stopped(Stop::Timeout(Phase::Connect), limits),
-            FaultKind::Closed | FaultKind::Reset if fault.used.reused => Self::stream(
+            FaultKind::Closed | FaultKind::Reset if fault.is_stale_reuse() => Self::stream(
                 "stale_reuse",
                 "the server closed kept-alive connections while the request was on its way, twice",
             ),

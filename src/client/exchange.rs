@@ -267,6 +267,7 @@ impl Reading<'_> {
 
     fn connection(&mut self, used: Used) {
         self.tally.exchange.reused = used.reused;
+        self.tally.exchange.connecting_ns = used.ahead.map(|at| self.client.clock.ns(at));
         self.tally.exchange.connected_ns = used.connected.map(|at| self.client.clock.ns(at));
         let known = self.tally.exchange.flags.iter().any(|flag| flag == STALE_REUSE_RESENT);
         self.tally.flag_if(used.resent && !known, STALE_REUSE_RESENT);

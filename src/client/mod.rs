@@ -156,6 +156,12 @@ impl Client {
         exchange::run(self, prepared, cancel).await
     }
 
+    /// Opens up to `count` connections that nothing was sent over yet, so that the first requests of
+    /// many streams need not make theirs all at once. One that fails is left to its request.
+    pub async fn open_ahead(&self, count: usize) {
+        self.transport.open_ahead(count).await;
+    }
+
     /// Whether requests must name a model.
     fn needs_model(&self) -> bool {
         self.dialect.needs_model()

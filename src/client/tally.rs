@@ -46,6 +46,7 @@ impl Tally {
     ) -> Self {
         let exchange = Exchange {
             sent_ns,
+            connecting_ns: None,
             connected_ns: None,
             headers_ns: None,
             first_event_ns: None,

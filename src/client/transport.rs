@@ -84,6 +84,15 @@ impl Transport {
         }
     }
 
+    /// Opens up to `count` connections for requests to come, as long as that goes well. The HTTP
+    /// crate has no way to do so: its requests make their own.
+    pub async fn open_ahead(&self, count: usize) {
+        match self {
+            Self::Wire(wire) => wire.open_ahead(count).await,
+            Self::Library(_) => {}
+        }
+    }
+
     /// Where requests to `url` go.
     pub fn target(&self, url: Url) -> Target {
         let head = match self {
@@ -230,7 +239,8 @@ pub(super) struct Fault {
 impl Fault {
     /// Whether a kept connection was closed before anything was answered on it.
     pub fn is_stale_reuse(&self) -> bool {
-        self.used.reused && matches!(self.kind, FaultKind::Closed | FaultKind::Reset)
+        let was_open = self.used.reused || self.used.ahead.is_some();
+        was_open && matches!(self.kind, FaultKind::Closed | FaultKind::Reset)
     }
 }
 

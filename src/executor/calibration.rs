@@ -40,7 +40,7 @@ impl Effort {
             levels: vec![(1, 3_000), (64, 40_000), (512, 40_000), (4_096, 40_000)],
             rates: vec![200.0, 1_000.0],
             rate_seconds: 4.0,
-            accuracy: vec![(64, 768), (256, 2_560)],
+            accuracy: vec![(64, 768), (256, 2_560), (1_024, 8_192)],
         }
     }
 
@@ -112,7 +112,7 @@ pub struct Accuracy {
     /// Requests that were compared.
     pub requests: u64,
     /// Said minus true time to first token of each request, in milliseconds. A request that made
-    /// its connection first is left out: the server can not know of that time.
+    /// its connection first, with none opened ahead for it, is left out: the server can not know of that time.
     pub ttft_ms: Spread,
     /// Percentiles of the said gaps between tokens minus those of the true ones, in milliseconds.
     pub itl_ms: Spread,

@@ -36,7 +36,7 @@ pub fn source(metric: &str) -> Option<Source> {
         "response_end" => Request(|record| since(answered(record)?.sent_ns, record.end_ns)),
         "tpot" => Request(tpot),
         "itl" => Pooled(token_gaps),
-        "connect" => Request(|record| since(answered(record)?.sent_ns, record.connected_ns)),
+        "connect" => Request(connect),
         "schedule_lag" => Request(schedule_lag),
         "tokens_per_second" => Request(tokens_per_second),
         "input_tokens" => Request(|record| tokens(answered(record)?.input_tokens.best()?.0)),
@@ -79,6 +79,12 @@ fn ttft(record: &Record) -> Option<f64> {
 
 fn e2e(record: &Record) -> Option<f64> {
     since(answered(record)?.sent_ns, record.last_token_ns)
+}
+
+/// A connection that was opened ahead began before its first request was sent.
+fn connect(record: &Record) -> Option<f64> {
+    let record = answered(record)?;
+    since(record.connecting_ns.or(record.sent_ns), record.connected_ns)
 }
 
 fn output_tokens(record: &Record) -> Option<u64> {

@@ -509,6 +509,7 @@ pub(crate) mod fixture {
             prompt_hash: None,
             due_ns: Some(ms(100)),
             sent_ns: Some(ms(110)),
+            connecting_ns: None,
             connected_ns: Some(ms(111)),
             headers_ns: Some(ms(300)),
             first_event_ns: Some(ms(305)),

@@ -114,6 +114,8 @@ pub struct Connection {
 pub struct Exchange {
     /// When the request was handed to the connection.
     pub sent_ns: u64,
+    /// When a new connection was begun, where that was before the request was sent.
+    pub connecting_ns: Option<u64>,
     /// When a new connection was ready; `None` when an open one was reused.
     pub connected_ns: Option<u64>,
     /// When the response headers arrived.
@@ -186,6 +188,10 @@ pub struct Record {
     pub due_ns: Option<u64>,
     /// When it was sent; absent when it never was.
     pub sent_ns: Option<u64>,
+    /// When a new connection was begun, where that was before the request was sent: those of a
+    /// closed loop's first requests are opened ahead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connecting_ns: Option<u64>,
     /// When a new connection was ready; absent when one was reused.
     pub connected_ns: Option<u64>,
     /// When the response headers arrived.

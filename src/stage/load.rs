@@ -151,6 +151,9 @@ pub(super) async fn drive(
     unless_drained(context, ahead.fill()).await;
 
     let before = open_account(context).await;
+    if let Shape::Closed(load) = &level.shape {
+        closed::open_connections(context, load, level).await;
+    }
     let start = Instant::now() + LEAD;
     let settle = level.measure.settle;
     let lane = Arc::new(Lane::new(context, level, post, tokenizer, start));

@@ -234,6 +234,7 @@ impl Run<'_> {
             prompt_hash: None,
             due_ns: Some(due),
             sent_ns: Some(sent),
+            connecting_ns: None,
             connected_ns: None,
             headers_ns: Some(first - MS / 10),
             first_event_ns: Some(first),

@@ -23,6 +23,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use futures::stream::{self, StreamExt as _};
 use http::header::{self, HeaderMap, HeaderValue};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -39,6 +40,10 @@ use crate::plan::Endpoint;
 const READ_BYTES: usize = 32 * 1024;
 /// The longest head of a response.
 const MAX_HEAD_BYTES: usize = 64 * 1024;
+
+/// Connections that are opened at a time ahead of a stage; a server's queue of those that wait to
+/// be accepted is seldom longer than 128.
+const AHEAD_AT_ONCE: usize = 32;
 
 thread_local! {
     /// Where every connection of this thread reads; emptied before the next one's turn.
@@ -66,6 +71,8 @@ struct Pool {
 struct Idle {
     stream: TcpStream,
     since: Instant,
+    /// When it was begun, if nothing was sent over it yet; it was ready when it came here.
+    ahead: Option<Instant>,
 }
 
 impl Wire {
@@ -103,6 +110,22 @@ impl Wire {
     /// Connections made so far.
     pub(super) fn connections(&self) -> u64 {
         self.pool.made.load(Ordering::Relaxed)
+    }
+
+    /// Opens connections until `count` are idle, some at a time; the first that fails ends it.
+    pub(super) async fn open_ahead(&self, count: usize) {
+        let pool = &self.pool;
+        let open = pool.idle.lock().unwrap_or_else(PoisonError::into_inner).len();
+        let connections = (open..count).map(|_| async {
+            let began = Instant::now();
+            pool.connect().await.map(|(stream, since)| Idle { stream, since, ahead: Some(began) })
+        });
+        let mut connections = stream::iter(connections).buffered(AHEAD_AT_ONCE);
+        while let Some(Ok(idle)) = connections.next().await {
+            // In front: where a server serves them in the order of their coming, the first is to be
+            // used first.
+            pool.idle.lock().unwrap_or_else(PoisonError::into_inner).push_front(idle);
+        }
     }
 
     /// The part of the head that every request to `url` shares, from the path on.
@@ -145,15 +168,20 @@ impl Wire {
         again: bool,
     ) -> Result<Reply, Fault> {
         let kept = if again { None } else { self.pool.take() };
-        dial.begin(kept.is_none());
-        let (mut stream, used) = if let Some(stream) = kept {
-            (stream, Used { reused: true, ..Used::default() })
-        } else {
-            let stream = dialing::connect(&self.pool.host, self.pool.connect).await?;
-            let at = Instant::now();
-            self.pool.made.fetch_add(1, Ordering::Relaxed);
-            dial.connected(&stream, at);
-            (stream, Used { connected: Some(at), ..Used::default() })
+        dial.begin(kept.as_ref().is_none_or(|idle| idle.ahead.is_some()));
+        let (mut stream, used) = match kept {
+            Some(Idle { stream, ahead: None, .. }) => {
+                (stream, Used { reused: true, ..Used::default() })
+            }
+            Some(Idle { stream, since, ahead }) => {
+                dial.connected(&stream, since);
+                (stream, Used { ahead, connected: Some(since), ..Used::default() })
+            }
+            None => {
+                let (stream, at) = self.pool.connect().await?;
+                dial.connected(&stream, at);
+                (stream, Used { connected: Some(at), ..Used::default() })
+            }
         };
         let mut asking = Asking { unsent: whole, head: Vec::new() };
         let answer = poll_fn(|cx| asking.poll(&mut stream, cx)).await;
@@ -174,16 +202,23 @@ impl Wire {
 }
 
 impl Pool {
+    /// A new connection, and when it was ready.
+    async fn connect(&self) -> Result<(TcpStream, Instant), Fault> {
+        let stream = dialing::connect(&self.host, self.connect).await?;
+        self.made.fetch_add(1, Ordering::Relaxed);
+        Ok((stream, Instant::now()))
+    }
+
     /// An open connection that shows no sign of having been closed.
-    fn take(&self) -> Option<TcpStream> {
+    fn take(&self) -> Option<Idle> {
         loop {
-            let Idle { stream, since } =
-                self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop_back()?;
-            let is_quiet = stream
+            let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop_back()?;
+            let is_quiet = idle
+                .stream
                 .try_read(&mut [0])
                 .is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock);
-            if is_quiet && since.elapsed() < POOL_IDLE {
-                return Some(stream);
+            if is_quiet && idle.since.elapsed() < POOL_IDLE {
+                return Some(idle);
             }
         }
     }
@@ -194,7 +229,7 @@ impl Pool {
         while idle.front().is_some_and(|oldest| since - oldest.since >= POOL_IDLE) {
             idle.pop_front();
         }
-        idle.push_back(Idle { stream, since });
+        idle.push_back(Idle { stream, since, ahead: None });
     }
 }
 

@@ -179,7 +179,7 @@ impl Records {
         for (record, truth) in self.0.iter().filter(|(record, _)| record.stage == id) {
             said_gaps.extend(gaps(&record.token_ns));
             true_gaps.extend(gaps(&truth.token_ns));
-            if record.connected_ns.is_some() {
+            if record.connected_ns > record.sent_ns {
                 continue;
             }
             let off = |said: Option<u64>, there: Option<&u64>| {

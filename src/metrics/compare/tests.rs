@@ -55,6 +55,7 @@ fn run(shape: &Shape) -> Evidence {
             outcome,
             due_ns: Some(sent),
             sent_ns: Some(sent),
+            connecting_ns: None,
             connected_ns: None,
             first_token_ns: Some(first),
             first_content_ns: Some(first),

@@ -77,6 +77,7 @@ impl<'o> Fields<'o> {
             prompt_hash,
             due_ns,
             sent_ns,
+            connecting_ns,
             connected_ns,
             headers_ns,
             first_event_ns,
@@ -108,6 +109,7 @@ impl<'o> Fields<'o> {
         self.put_some(",\"prompt_hash\":", prompt_hash.as_ref())?;
         self.put(",\"due_ns\":", due_ns)?;
         self.put(",\"sent_ns\":", sent_ns)?;
+        self.put_some(",\"connecting_ns\":", connecting_ns.as_ref())?;
         self.put(",\"connected_ns\":", connected_ns)?;
         self.put(",\"headers_ns\":", headers_ns)?;
         self.put(",\"first_event_ns\":", first_event_ns)?;
@@ -171,6 +173,7 @@ mod tests {
             cell: Some("model=a".into()),
             rung: Some(2.5),
             prompt_hash: Some("00ff".into()),
+            connecting_ns: Some(3),
             error: Some(ErrorInfo { class: "http.503".into(), message: "no".into(), raw: None }),
             outcome: OutcomeKind::NeverStarted,
             input_tokens: TokenCounts {

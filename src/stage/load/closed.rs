@@ -17,7 +17,7 @@ use super::level::Level;
 use crate::plan::ClosedLoop;
 use crate::record::RunClock;
 use crate::schedule::closed::Users;
-use crate::stage::StageContext;
+use crate::stage::{StageContext, unless_drained};
 
 /// What the users share.
 struct Crowd {
@@ -29,6 +29,24 @@ struct Crowd {
     /// Nothing new is sent any more.
     over: CancellationToken,
     clock: RunClock,
+}
+
+/// Users who begin within so long have their connections opened ahead; later ones would find theirs
+/// given up as idle.
+const OPENED_AHEAD: Duration = Duration::from_secs(1);
+
+/// Opens the connections of the users who begin at once: made all together, they would hold up
+/// each other's first answers.
+pub(super) async fn open_connections(
+    context: &StageContext<'_>,
+    load: &ClosedLoop,
+    level: &Level<'_>,
+) {
+    let users = Users::new(*load, context.seed, &level.key(&context.stage.key()));
+    let begin_at_once =
+        users.begun_by(OPENED_AHEAD).min(level.until.requests().unwrap_or(u64::MAX));
+    let count = usize::try_from(begin_at_once).unwrap_or(usize::MAX);
+    unless_drained(context, context.client.open_ahead(count)).await;
 }
 
 /// Lets the users ask until the level ends.

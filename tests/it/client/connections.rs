@@ -28,6 +28,49 @@ async fn an_open_connection_is_used_again_and_said_so() {
     assert_eq!((server.connections(), client.connections()), (1, 1));
 }
 
+#[tokio::test]
+async fn connections_opened_ahead_are_used_first_and_recorded_with_the_time_they_took() {
+    let server = FaultyServer::scripts(vec![[whole(), whole()].concat(); 3]);
+    let client = client(&endpoint(&server.url()));
+    client.open_ahead(3).await;
+    assert_eq!((client.connections(), server.requests().len()), (3, 0));
+    let asking: Vec<_> = (0..3).map(|_| send(&client)).collect();
+    for it in futures::future::join_all(asking).await {
+        assert_eq!((class(&it).as_str(), it.reused), ("ok", false), "{it:?}");
+        assert!(
+            it.connecting_ns < it.connected_ns && it.connected_ns <= Some(it.sent_ns),
+            "{it:?}"
+        );
+    }
+    let next = send(&client).await;
+    assert_eq!((next.reused, next.connecting_ns, next.connected_ns), (true, None, None));
+    // Those that are open already are enough.
+    client.open_ahead(2).await;
+    assert_eq!(client.connections(), 3);
+}
+
+#[tokio::test]
+async fn a_connection_opened_ahead_that_is_gone_when_it_is_used_is_replaced() {
+    let server = FaultyServer::scripts(vec![vec![Step::Read, Step::Reset], whole()]);
+    let client = client(&endpoint(&server.url()));
+    client.open_ahead(1).await;
+    let it = send(&client).await;
+    assert_eq!((class(&it).as_str(), it.reused), ("ok", false), "{it:?}");
+    assert_eq!(it.flags, ["stale_reuse_resent"]);
+    assert!(it.connecting_ns.is_none() && it.connected_ns > Some(it.sent_ns), "{it:?}");
+}
+
+#[tokio::test]
+async fn connections_that_cannot_be_opened_ahead_are_left_to_the_requests() {
+    let server = FaultyServer::script(whole());
+    let url = server.url();
+    drop(server);
+    let client = client(&endpoint(&url));
+    client.open_ahead(100).await;
+    assert_eq!(client.connections(), 0);
+    assert_eq!(class(&send(&client).await), "connect.refused");
+}
+
 // Row 1: the server closes the idle connection as the request is on its way.
 #[tokio::test]
 async fn a_kept_connection_that_dies_under_a_request_is_replaced_once_and_the_record_says_so() {

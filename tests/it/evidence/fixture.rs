@@ -164,6 +164,7 @@ pub fn answer(stage: &str, index: u64, ttft_us: u64, cached: u64) -> Record {
         prompt_hash: Some(format!("{index:016x}")),
         due_ns: Some(due),
         sent_ns: Some(due + 40_000),
+        connecting_ns: None,
         connected_ns: (index == 0).then_some(due + 90_000),
         headers_ns: Some(first - 5_000),
         first_event_ns: Some(first - 4_000),
