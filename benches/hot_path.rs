@@ -92,6 +92,7 @@ fn end(index: u64) -> Line {
         index,
         request_id: format!("20261122T000000Z-abcd-load-{index}"),
         prompt_hash: Some("0123456789abcdef".into()),
+        session: None,
         due_ns: Some(at),
         sent_ns: Some(at + 1_234),
         connecting_ns: None,

@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use std::ops::Range;
 
 use crate::plan::diagnostic::{Code, Diagnostic};
-use crate::plan::{Action, FlushMethod, Plan, Rate, SearchAxis, Shape, Stage, Until};
+use crate::plan::{Action, FlushMethod, Plan, Rate, ReplayTiming, SearchAxis, Shape, Stage, Until};
 
 /// The stages and what they wait for. Nodes are indices into [`Plan::stages`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -230,6 +230,24 @@ pub fn describe(stage: &Stage) -> String {
             };
             let (low, each) = (search.low, until(search.step));
             format!("search for the most {what} from {low} on, {each} each")
+        }
+        Action::Replay(replay) => {
+            let pace = match replay.timing {
+                ReplayTiming::Log { speed, .. } if (speed - 1.0).abs() < 1e-9 => {
+                    "at the log's own times".to_owned()
+                }
+                ReplayTiming::Log { speed, .. } => format!("at {speed} × the log's own pace"),
+                ReplayTiming::Rate { rate, .. } => format!("at {rate}/s"),
+            };
+            let part = replay.sample.end - replay.sample.start;
+            let part = if part < 1.0 {
+                format!(", {:.3}", part * 100.0).trim_end_matches(['0', '.']).to_owned()
+                    + " % of its conversations"
+            } else {
+                String::new()
+            };
+            let length = replay.until.map(|it| format!(", {}", until(it))).unwrap_or_default();
+            format!("replay {pace}{part}{length}")
         }
         Action::Conversation(conversation) => {
             let sessions = match conversation.sessions {

@@ -25,6 +25,8 @@ pub struct Request {
     pub temperature: Option<f64>,
     /// Whether the answer is to be streamed.
     pub stream: bool,
+    /// The conversation that it is a turn of, where its dataset names one.
+    pub session: Option<String>,
     /// Further top-level fields of the request body, passed through as they are.
     pub body: serde_json::Map<String, serde_json::Value>,
 }

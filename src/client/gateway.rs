@@ -15,7 +15,7 @@ use super::credentials::{base64, strip_login};
 use super::dial::Dial;
 use super::dialect;
 use super::ending::connect_help;
-use super::transport::{FaultKind, Method, Post, Transport};
+use super::transport::{FaultKind, Method, OwnHeaders, Post, Transport};
 use crate::plan::{
     Api, Endpoint, Location, MetricsConfig, MetricsPage, Target, Timeouts, TokenizerConfig,
 };
@@ -53,7 +53,8 @@ impl Gateway {
     /// Posts `body` and waits for the answer, `limit` at most. Blocks; not for async callers.
     pub fn post(&mut self, body: Vec<u8>, limit: Duration) -> Result<(), String> {
         let target = self.transport.target(self.url.clone()).with_content_type(self.content_type);
-        let post = self.transport.prepare(Method::Post, target.into(), body.into(), None);
+        let post =
+            self.transport.prepare(Method::Post, target.into(), body.into(), OwnHeaders::default());
         let runtime = match self.runtime.take() {
             Some(runtime) => runtime,
             None => {
@@ -92,6 +93,7 @@ fn endpoint(url: &Url) -> Endpoint {
         model: None,
         api_key: None,
         headers: Vec::new(),
+        session_header: None,
         timeouts: Timeouts {
             connect: CONNECT,
             headers: CONNECT,

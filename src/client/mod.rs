@@ -32,7 +32,7 @@ use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use http::header::HeaderMap;
+use http::header::{HeaderMap, HeaderName, HeaderValue};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
@@ -42,7 +42,7 @@ use crate::request::Request;
 
 use credentials::Credentials;
 use dialect::{Dialect, Place};
-use transport::{Method, Post, Target, Transport};
+use transport::{Method, OwnHeaders, Post, Target, Transport};
 
 /// The endpoint's settings cannot be used; found before anything is sent.
 #[derive(Debug, thiserror::Error)]
@@ -81,6 +81,8 @@ pub struct Client {
     dialect: Arc<dyn Dialect>,
     /// Those of every request, beside the transport's own.
     headers: HeaderMap,
+    /// Carries the id of a request's conversation.
+    session_header: Option<HeaderName>,
     base: Url,
     timeouts: Timeouts,
     redactor: Arc<Redactor>,
@@ -120,15 +122,28 @@ impl Client {
             redactor: Arc::new(redactor),
             clock,
             last_target: Arc::default(),
+            session_header: endpoint
+                .session_header
+                .as_ref()
+                .and_then(|name| HeaderName::from_bytes(name.as_bytes()).ok()),
         })
     }
 
-    /// Encodes `request`, to be sent as often as wanted. `request_id` goes out as `X-Request-Id`.
+    /// Encodes `request`, to be sent as often as wanted. `request_id` goes out as `X-Request-Id`, the
+    /// conversation's id in the endpoint's header for it (not where HTTP can't carry it).
     pub fn prepare(&self, request: &Request, model: &str, request_id: &str) -> Prepared {
         let encoded = self.dialect.encode(request, model);
         let target = self.target(encoded.place, encoded.path);
+        let own = OwnHeaders {
+            request_id: HeaderValue::from_str(request_id).ok(),
+            session: self.session_header.as_ref().zip(request.session.as_ref()).and_then(
+                |(name, session)| {
+                    Some((name.clone(), HeaderValue::from_bytes(session.as_bytes()).ok()?))
+                },
+            ),
+        };
         Prepared {
-            post: self.transport.prepare(Method::Post, target, encoded.body, Some(request_id)),
+            post: self.transport.prepare(Method::Post, target, encoded.body, own),
             stream: self.dialect.streams(request),
             max_tokens: request.max_tokens,
         }
@@ -175,6 +190,7 @@ impl Client {
             max_tokens: None,
             temperature: None,
             stream: false,
+            session: None,
             body: serde_json::Map::new(),
         };
         self.dialect.encode(&nothing, "").place == Place::Root

@@ -13,7 +13,7 @@ use super::Client;
 use super::dial::Dial;
 use super::dialect;
 use super::ending::{connect_help, seconds};
-use super::transport::{Fault, FaultKind, Method};
+use super::transport::{Fault, FaultKind, Method, OwnHeaders};
 use crate::plan::CallMethod;
 
 /// The most that is read of an answer; a large vLLM's metrics are a few hundred kilobytes.
@@ -111,7 +111,7 @@ impl Client {
         limit: Duration,
     ) -> Result<Answer, NoAnswer> {
         let target = Arc::new(self.transport.target(url));
-        let post = self.transport.prepare(method, target, body, None);
+        let post = self.transport.prepare(method, target, body, OwnHeaders::default());
         let dial = Arc::new(Dial::default());
         let answering = async {
             let mut reply = match self.transport.send(&post, &dial, false).await {

@@ -54,12 +54,20 @@ impl Target {
     }
 }
 
+/// Headers that one request has and the next one has not.
+#[derive(Debug, Default)]
+pub(super) struct OwnHeaders {
+    pub request_id: Option<HeaderValue>,
+    /// The id of its conversation, under the name that the endpoint wants.
+    pub session: Option<(HeaderName, HeaderValue)>,
+}
+
 /// A request with all its bytes, ready to be sent any number of times.
 #[derive(Debug)]
 pub(super) struct Post {
     method: Method,
     target: Arc<Target>,
-    request_id: Option<HeaderValue>,
+    own: OwnHeaders,
     body: Bytes,
     /// Head and body as they go out; empty where the HTTP crate writes them.
     whole: Bytes,
@@ -108,10 +116,9 @@ impl Transport {
         method: Method,
         target: Arc<Target>,
         body: Bytes,
-        request_id: Option<&str>,
+        own: OwnHeaders,
     ) -> Post {
-        let request_id = request_id.and_then(|id| HeaderValue::from_str(id).ok());
-        let mut post = Post { method, target, request_id, body, whole: Bytes::new() };
+        let mut post = Post { method, target, own, body, whole: Bytes::new() };
         if let Self::Wire(wire) = self {
             wire.complete(&mut post);
         }
@@ -141,8 +148,11 @@ impl Post {
             headers
                 .insert(header::CONTENT_TYPE, HeaderValue::from_static(self.target.content_type));
         }
-        if let Some(id) = &self.request_id {
+        if let Some(id) = &self.own.request_id {
             headers.insert(HeaderName::from_static("x-request-id"), id.clone());
+        }
+        if let Some((name, session)) = &self.own.session {
+            headers.insert(name.clone(), session.clone());
         }
         headers
     }

@@ -19,6 +19,11 @@ pub(crate) const FILES: &[(&str, &str)] = &[
     ("scenarios/concurrency-ramp.yaml", include_str!("../../scenarios/concurrency-ramp.yaml")),
     ("scenarios/cached-generate.yaml", include_str!("../../scenarios/cached-generate.yaml")),
     ("scenarios/chat-ladder.yaml", include_str!("../../scenarios/chat-ladder.yaml")),
+    ("scenarios/chat-replay-qps.yaml", include_str!("../../scenarios/chat-replay-qps.yaml")),
+    (
+        "scenarios/chat-replay-timestamp.yaml",
+        include_str!("../../scenarios/chat-replay-timestamp.yaml"),
+    ),
     ("scenarios/conversation.yaml", include_str!("../../scenarios/conversation.yaml")),
     ("scenarios/context-sweep.yaml", include_str!("../../scenarios/context-sweep.yaml")),
     ("scenarios/heavy.yaml", include_str!("../../scenarios/heavy.yaml")),
@@ -40,6 +45,7 @@ pub(crate) const FILES: &[(&str, &str)] = &[
         include_str!("../../datasets/samples/chat-history.json"),
     ),
     ("datasets/samples/sharegpt.json", include_str!("../../datasets/samples/sharegpt.json")),
+    ("datasets/chat-replay.log", include_str!("../../datasets/chat-replay.log")),
     ("datasets/questions.jsonl", include_str!("../../datasets/questions.jsonl")),
 ];
 

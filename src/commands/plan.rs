@@ -207,6 +207,7 @@ fn document(plan: &Plan, estimates: &[Estimate]) -> serde_json::Value {
                 "estimated_input_tokens": estimate.input_tokens,
                 "estimated_output_tokens": estimate.output_tokens,
                 "estimated_input_tokens_each": estimate.each,
+                "estimated_duration_s": estimate.lasts.map(|lasts| lasts.as_secs_f64()),
                 "perhaps_foreign_traffic": (estimate.traffic.0 > 0).then(|| json!({
                     "requests": estimate.traffic.0,
                     "input_tokens": estimate.traffic.1,
@@ -261,7 +262,8 @@ fn concurrency(stage: &Stage) -> Option<u64> {
             Shape::Open(_) => None,
         },
         Action::Conversation(conversation) => conversation.config.concurrency,
-        Action::Flush(_)
+        Action::Replay(_)
+        | Action::Flush(_)
         | Action::Pause(_)
         | Action::QpsLadder(_)
         | Action::ConcurrencyRamp(_)

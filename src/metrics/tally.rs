@@ -507,6 +507,7 @@ pub(crate) mod fixture {
             index: 0,
             request_id: "r-0".into(),
             prompt_hash: None,
+            session: None,
             due_ns: Some(ms(100)),
             sent_ns: Some(ms(110)),
             connecting_ns: None,

@@ -153,6 +153,8 @@ fn described(name: &str) -> &str {
         "RampKeys" => "a `concurrency_ramp` stage",
         "SearchKeys" => "a `search` stage",
         "ConversationKeys" => "a `conversation` stage",
+        "ReplayKeys" => "a `replay` stage",
+        "SampleKeys" => "`sample`",
         "StageFile" => "a stage",
         other => other,
     }

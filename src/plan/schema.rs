@@ -47,6 +47,7 @@ fn kinds(root: &mut Map<String, Value>) {
         "RampKeys",
         "SearchKeys",
         "ConversationKeys",
+        "ReplayKeys",
     ] {
         if let Some(properties) = definitions.get_mut(name).and_then(|it| it.get_mut("properties"))
         {

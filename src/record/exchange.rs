@@ -184,6 +184,9 @@ pub struct Record {
     /// Fingerprint of the messages; equal prompts have equal hashes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prompt_hash: Option<String>,
+    /// The conversation that it is a turn of, as the dataset or log names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<String>,
     /// When it was to be sent; absent when it never became due.
     pub due_ns: Option<u64>,
     /// When it was sent; absent when it never was.

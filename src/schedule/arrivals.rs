@@ -84,9 +84,10 @@ impl Schedule {
         Ok(Self::bounded(times, until))
     }
 
-    /// The schedule of a trace: `offsets_ns` from the start, in order.
-    pub fn of_offsets(offsets_ns: Arc<[u64]>, until: Until) -> Self {
-        Self::bounded(Times::Given { offsets_ns, next: 0 }, until)
+    /// The schedule of a trace: `offsets_ns` from the start, in order; the same again after each
+    /// `period_ns`, if there is one.
+    pub fn of_offsets(offsets_ns: Arc<[u64]>, period_ns: Option<u64>, until: Until) -> Self {
+        Self::bounded(Times::Given { offsets_ns, period_ns, next: 0 }, until)
     }
 
     fn bounded(times: Times, until: Until) -> Self {
@@ -187,17 +188,25 @@ impl Stripe {
 #[derive(Debug, Clone)]
 enum Times {
     Rescaled { unit: Box<UnitTimes>, profile: Arc<Profile> },
-    Given { offsets_ns: Arc<[u64]>, next: usize },
+    Given { offsets_ns: Arc<[u64]>, period_ns: Option<u64>, next: u64 },
 }
 
 impl Times {
     fn next_ns(&mut self) -> Option<u64> {
         match self {
             Self::Rescaled { unit, profile } => profile.time_of(unit.next_time()).and_then(nanos),
-            Self::Given { offsets_ns, next } => {
-                let offset = offsets_ns.get(*next).copied();
+            Self::Given { offsets_ns, period_ns, next } => {
+                let (round, place) = (
+                    *next / offsets_ns.len().max(1) as u64,
+                    *next % offsets_ns.len().max(1) as u64,
+                );
                 *next += 1;
-                offset
+                let offset = offsets_ns.get(usize::try_from(place).ok()?)?;
+                match (round, period_ns) {
+                    (0, _) => Some(*offset),
+                    (_, None) => None,
+                    (round, Some(period_ns)) => round.checked_mul(*period_ns)?.checked_add(*offset),
+                }
             }
         }
     }

@@ -10,11 +10,11 @@
 //! | [`profile`] | rate over time ↔ arrivals so far (the rate's integral and its inverse) |
 //! | [`arrivals`] | process + rate → [`Arrival`]s; stripes |
 //! | [`trace`] | a log's stamps → [`Arrival`]s |
+//! | [`turns`] | turns that are due → those that may go, one at a time of a conversation |
 //! | [`closed`] | users → start offsets and think times |
 //! | [`repeats`] | index → the earlier index whose prompt it repeats |
 //! | [`admission`] | due + in flight → send, queue or drop |
 //! | [`pacer`] | [`Arrival`]s → [`pacer::Due`]s, on time, from one thread |
-//! | [`sample`] | conversation id → replayed or not |
 
 pub mod admission;
 pub mod arrivals;
@@ -23,7 +23,7 @@ pub mod draw;
 pub mod pacer;
 pub mod profile;
 pub mod repeats;
-pub mod sample;
 pub mod trace;
+pub mod turns;
 
 pub use arrivals::{Arrival, Schedule, ScheduleError, Stripe};

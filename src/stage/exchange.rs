@@ -32,6 +32,8 @@ pub(super) struct Post {
     records: RecordSender,
     clock: RunClock,
     cut: CancellationToken,
+    /// Whether what is ready keeps its request, too.
+    keeps_requests: bool,
 }
 
 /// A request that is ready to be sent.
@@ -39,8 +41,11 @@ pub(super) struct Ready {
     pub index: u64,
     request_id: String,
     prompt_hash: String,
+    session: Option<String>,
     input_tokens: TokenCounts,
     prepared: Prepared,
+    /// What it was made of, where it may have to be made again.
+    pub request: Option<Box<Request>>,
 }
 
 impl Post {
@@ -57,6 +62,7 @@ impl Post {
             records: context.records.clone(),
             clock: context.clock,
             cut: context.stop.cut.clone(),
+            keeps_requests: false,
         }
     }
 
@@ -73,6 +79,12 @@ impl Post {
         self
     }
 
+    /// For requests that may have to be made again when they are due.
+    pub(super) fn keeping_requests(mut self, keeps: bool) -> Self {
+        self.keeps_requests = keeps;
+        self
+    }
+
     /// With another way to cut what is in flight.
     pub(super) fn cut_by(mut self, cut: CancellationToken) -> Self {
         self.cut = cut;
@@ -86,7 +98,9 @@ impl Post {
         tokenizer: &Tokenizer,
         index: u64,
     ) -> Result<Ready, WorkloadError> {
-        Ok(self.prepare_request(&workload.request(index)?, tokenizer))
+        let request = workload.request(index)?;
+        let ready = self.prepare_request(&request, tokenizer);
+        Ok(Ready { request: self.keeps_requests.then(|| Box::new(request)), ..ready })
     }
 
     /// Serialises a request.
@@ -97,8 +111,10 @@ impl Post {
             index: request.index,
             request_id,
             prompt_hash: request.prompt_hash(),
+            session: request.session.clone(),
             input_tokens: input_counts(request, tokenizer),
             prepared,
+            request: None,
         }
     }
 
@@ -156,6 +172,7 @@ impl Post {
             index,
             request_id: self.request_id(index),
             prompt_hash: None,
+            session: None,
             due_ns,
             sent_ns: None,
             connecting_ns: None,
@@ -211,6 +228,7 @@ impl Post {
             index: ready.index,
             request_id: ready.request_id,
             prompt_hash: Some(ready.prompt_hash),
+            session: ready.session,
             due_ns: Some(due_ns),
             sent_ns: Some(exchange.sent_ns),
             connecting_ns: exchange.connecting_ns,

@@ -263,6 +263,7 @@ impl Prover<'_> {
             max_tokens: Some(1),
             temperature: Some(0.0),
             stream: true,
+            session: None,
             body: serde_json::Map::new(),
         };
         let id = format!("{}-{key}-{index}", self.context.run_nonce);

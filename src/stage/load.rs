@@ -10,6 +10,7 @@ mod closed;
 mod lane;
 mod level;
 mod open;
+mod replay;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -23,7 +24,7 @@ use super::{
     SETTLE, SETTLE_SUFFIX, StageContext, StageOutcome, close_account, open_account, record_reading,
     unless_drained,
 };
-use crate::plan::Shape;
+use crate::plan::{Sessions, Shape};
 use crate::record::{Line, LoadLine, StageEnd, StageStart, StageState};
 use crate::workload::tokenizer::Tokenizer;
 
@@ -127,10 +128,14 @@ pub(super) async fn drive(
     let made = Repeating::new(context, level, &key, tokenizer)
         .map_err(|error| error.to_string())
         .and_then(|workload| {
-            let schedule = level.schedule(context).map_err(|error| error.to_string())?;
-            Ok((workload, schedule))
+            let log = workload.log().cloned();
+            let schedule = match &log {
+                Some(log) => Some(log.schedule.clone()),
+                None => level.schedule(context)?,
+            };
+            Ok((workload, schedule, log))
         });
-    let (workload, schedule) = match made {
+    let (workload, schedule, log) = match made {
         Ok(made) => made,
         Err(reason) => {
             skip(context, level, StageState::Failed, &reason).await;
@@ -139,7 +144,9 @@ pub(super) async fn drive(
     };
     let planned = schedule.as_ref().map_or(level.until.requests(), |it| Some(it.planned()));
     let post = post(context, level);
-    let ahead = Ahead::start(&post, workload, Arc::clone(tokenizer), planned);
+    let sessions = level.sessions();
+    let making = post.clone().keeping_requests(sessions == Sessions::Live);
+    let ahead = Ahead::start(&making, workload, Arc::clone(tokenizer), planned);
     let mut ahead = match ahead {
         Ok(ahead) => ahead,
         Err(error) => {
@@ -170,12 +177,16 @@ pub(super) async fn drive(
         .await;
     record_reading(context, before).await;
 
-    let driven = match (&level.shape, schedule) {
-        (Shape::Closed(load), _) => closed::drive(context, &lane, load, level, ahead).await,
-        (Shape::Open(load), Some(schedule)) => {
+    let driven = match (&level.shape, schedule, &log) {
+        (Shape::Closed(load), ..) => closed::drive(context, &lane, load, level, ahead).await,
+        (Shape::Open(load), _, Some(log)) if sessions != Sessions::Independent => {
+            let log = (log, sessions == Sessions::Live);
+            replay::drive(context, &lane, &load.pacing, log, ahead).await
+        }
+        (Shape::Open(load), Some(schedule), _) => {
             open::drive(context, &lane, &load.pacing, &schedule, ahead).await
         }
-        (Shape::Open(_), None) => Driven::none("there is no schedule"),
+        (Shape::Open(_), None, _) => Driven::none("there is no schedule"),
     };
     close(context, level, &lane, &driven, planned, settled).await
 }
@@ -215,6 +226,9 @@ async fn close(
         Ended::Unanswered | Ended::Whole => StageOutcome::completed(),
     };
     let mut outcome = context.early.explain(outcome);
+    if outcome.state == StageState::Completed && outcome.reason.is_none() {
+        outcome.reason.clone_from(&driven.note);
+    }
     // A probe that its plan aborts has failed; the search goes on.
     let aborted = level.search.is_some()
         && outcome.state == StageState::Failed

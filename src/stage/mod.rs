@@ -12,6 +12,7 @@ mod flush;
 pub mod flush_cost;
 pub mod interleave;
 mod load;
+pub mod log;
 mod search;
 mod tokens;
 
@@ -273,9 +274,11 @@ pub async fn run(context: StageContext<'_>) -> StageOutcome {
         Action::Flush(flush) => flush::run(&context, flush).await,
         Action::Pause(length) => pause(&context, *length).await,
         // They have levels and were run above.
-        Action::Load(_) | Action::QpsLadder(_) | Action::ConcurrencyRamp(_) | Action::Search(_) => {
-            StageOutcome::completed()
-        }
+        Action::Load(_)
+        | Action::QpsLadder(_)
+        | Action::ConcurrencyRamp(_)
+        | Action::Search(_)
+        | Action::Replay(_) => StageOutcome::completed(),
     };
     let outcome = context.early.explain(outcome);
     let end = StageEnd { planned, ..end_line(&context, &outcome) };
@@ -338,7 +341,8 @@ fn start_line(context: &StageContext<'_>, planned: u64) -> StageStart {
             | Action::QpsLadder(_)
             | Action::ConcurrencyRamp(_)
             | Action::Search(_)
-            | Action::Conversation(_) => None,
+            | Action::Conversation(_)
+            | Action::Replay(_) => None,
         },
         reported: stage.record,
         load: None,

@@ -110,6 +110,7 @@ fn level<'p>(plan: &'p plan::Search, at: f64, line: &SearchLine) -> Level<'p> {
         until: plan.step,
         measure: plan.measure,
         target_rate,
+        replay: None,
         search: Some(line.clone()),
     }
 }

@@ -10,13 +10,13 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use serde_json::{Map, Value};
 
-use super::dataset::{Dataset, DatasetError, look};
+use super::dataset::{Dataset, DatasetError, Timeline, Unfit, keeps_row, look};
 use super::prompt::template_name;
 use super::template::{Functions, TemplateProblem, Templates, variables};
 use super::tokenizer::Tokenizer;
 use crate::plan::diagnostic::{Code, Diagnostic};
 use crate::plan::workload::{DatasetConfig, RowOrder, RowSource, Seen};
-use crate::plan::{Action, Location, Plan, Prompt, Sources, Stage, suggest};
+use crate::plan::{Action, Location, Plan, Prompt, Replay, Sessions, Sources, Stage, suggest};
 
 /// Looks into every dataset of a plan and notes what is there, then compiles every template and
 /// renders it with the first row of its dataset.
@@ -25,6 +25,9 @@ pub fn check(plan: &mut Plan, sources: &Sources) -> Vec<Diagnostic> {
     let mut looks = Looks::default();
     for stage in &mut plan.stages {
         looks.stage(&mut stage.action, &mut found);
+        if let Action::Replay(replay) = &mut stage.action {
+            log(replay, plan.seed, &mut found);
+        }
     }
     let mut checked = HashSet::new();
     for stage in &plan.stages {
@@ -146,6 +149,33 @@ impl Looks {
         }
         self.0.push((source.config.clone(), seen.clone()));
         seen
+    }
+}
+
+/// Looks into the log of a replay as far as it is small; the others are read before the run.
+fn log(replay: &mut Replay, seed: u64, found: &mut Found) {
+    let Some(source) = replay.traffic.prompt.dataset.as_deref() else { return };
+    let Some(Seen { has_texts, is_small, .. }) = source.seen else { return };
+    let wrong = |problem: String, help: &str| {
+        Diagnostic::error(Code::Dataset, problem).at(source.location.clone()).help(help)
+    };
+    if replay.sessions == Sessions::Live && !has_texts {
+        let problem = "the log has no texts, so answers can't stand in its history";
+        found.add(wrong(problem.to_owned(), "remove `history: live`"));
+    }
+    if !is_small {
+        return;
+    }
+    let timeline = Dataset::open(&source.config)
+        .and_then(|dataset| Timeline::read(&dataset, |row| keeps_row(&replay.sample, row, seed)));
+    match timeline {
+        Ok(timeline) => {
+            if let Some(Unfit { problem, help }) = timeline.unfit(replay) {
+                found.add(wrong(problem, help));
+            }
+            replay.rows = Some(timeline.arrivals.len() as u64);
+        }
+        Err(error) => found.add(unusable(&error, source)),
     }
 }
 

@@ -6,7 +6,7 @@
 //! is done, failed, skipped (a turn before it failed), under way or waiting, and [`Tally`] counts
 //! them all.
 
-mod gate;
+mod live;
 mod rehearsal;
 mod requests;
 mod script;
@@ -30,7 +30,7 @@ use crate::plan::workload::{ConversationConfig, History, TurnDelay, Unique, Uniq
 use crate::plan::{Conversation, Think};
 use crate::request::Message;
 
-pub use gate::SessionGate;
+pub use live::LiveHistory;
 pub use rehearsal::Rehearsal;
 pub use requests::TurnRequests;
 pub use script::{Says, Script, Scripts, Turn};

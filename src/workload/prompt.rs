@@ -159,11 +159,16 @@ impl PromptWorkload {
         self.rows.as_ref()
     }
 
-    /// Request `index`, which asks row `number` of the dataset: for stages that choose rows
-    /// themselves.
-    pub fn request_of_row(&self, number: u64, index: u64) -> Result<Request, WorkloadError> {
+    /// Request `index`, which asks row `number` of the dataset, for stages that choose rows
+    /// themselves. Requests of one `session` have one nonce, where there are some.
+    pub fn request_of_row(
+        &self,
+        number: u64,
+        session: u64,
+        index: u64,
+    ) -> Result<Request, WorkloadError> {
         let row = self.rows.as_ref().map(|rows| rows.numbered(number)).transpose()?;
-        self.request_with(row.as_deref(), index, number)
+        self.request_with(row.as_deref(), index, session)
     }
 
     /// A row as it was recorded, opened by the nonce where there is one.
@@ -259,6 +264,7 @@ impl PromptWorkload {
             max_tokens: self.prompt.max_tokens,
             temperature: self.prompt.temperature,
             stream: self.prompt.stream,
+            session: row.and_then(|row| row.session.clone()),
             body,
         };
         if let Some(nonce) = self.nonce(distinct) {

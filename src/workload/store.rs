@@ -10,10 +10,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::dataset::{Dataset, DatasetError, IndexedDataset};
+use super::dataset::{Dataset, DatasetError, IndexedDataset, Timeline, Unfit, keeps_row};
 use super::tokenizer::{Tokenizer, TokenizerError};
 use crate::plan::workload::{DatasetConfig, PrefixText, RowSource};
-use crate::plan::{ContextSource, Plan, Stage, TokenizerConfig};
+use crate::plan::{Action, ContextSource, Plan, Sample, Stage, TokenizerConfig};
 
 /// What was read.
 #[derive(Default)]
@@ -21,6 +21,7 @@ pub struct Store {
     tokenizers: HashMap<PathBuf, Tokenizer>,
     documents: HashMap<PathBuf, Arc<str>>,
     datasets: Vec<(DatasetConfig, Arc<IndexedDataset>)>,
+    timelines: Vec<(DatasetConfig, Sample, Arc<Timeline>)>,
 }
 
 /// A file of the plan can't be used.
@@ -44,6 +45,7 @@ impl Store {
         for stage in &plan.stages {
             store.add_tokenizer(stage)?;
             store.add_texts(stage)?;
+            store.add_log(stage, plan.seed)?;
         }
         Ok(store)
     }
@@ -51,7 +53,10 @@ impl Store {
     /// The same without tokenizers, to look at prompts and not to count them.
     pub fn texts(plan: &Plan) -> Result<Self, StoreError> {
         let mut store = Self::default();
-        plan.stages.iter().try_for_each(|stage| store.add_texts(stage))?;
+        for stage in &plan.stages {
+            store.add_texts(stage)?;
+            store.add_log(stage, plan.seed)?;
+        }
         Ok(store)
     }
 
@@ -78,6 +83,13 @@ impl Store {
             Some(format!("dataset {}: {words}", config.files.join(", ")))
         };
         self.datasets.iter().filter_map(note).collect()
+    }
+
+    /// When the rows of a log were asked that a stage replays; at least one.
+    pub fn timeline(&self, config: &DatasetConfig, sample: &Sample) -> Option<Arc<Timeline>> {
+        let is_it = |known: &DatasetConfig, of: &Sample| known == config && of == sample;
+        let found = self.timelines.iter().find(|(known, of, _)| is_it(known, of));
+        found.map(|(.., timeline)| Arc::clone(timeline))
     }
 
     fn add_tokenizer(&mut self, stage: &Stage) -> Result<(), StoreError> {
@@ -134,12 +146,43 @@ impl Store {
         if let Some(source) = &prompt.dataset
             && self.dataset(&source.config).is_none()
         {
-            let help = "mend the file, or say how it is read in `dataset: { path, format, … }`";
-            let rows = open(source).map_err(|it| wrong("prompt.dataset", it.to_string(), help))?;
+            let rows = open(source).map_err(|it| wrong("prompt.dataset", it.to_string(), MEND))?;
             self.datasets.push((source.config.clone(), Arc::new(rows)));
         }
         Ok(())
     }
+
+    /// Reads a log to its end once.
+    fn add_log(&mut self, stage: &Stage, seed: u64) -> Result<(), StoreError> {
+        let Action::Replay(replay) = &stage.action else { return Ok(()) };
+        let Some(source) = &replay.traffic.prompt.dataset else { return Ok(()) };
+        if self.timeline(&source.config, &replay.sample).is_none() {
+            let timeline = self
+                .dataset(&source.config)
+                .map(|rows| {
+                    Timeline::read(rows.dataset(), |row| keeps_row(&replay.sample, row, seed))
+                })
+                .transpose()
+                .map_err(|error| log_error(stage, error.to_string(), MEND))?;
+            if let Some(timeline) = timeline {
+                let entry = (source.config.clone(), replay.sample, Arc::new(timeline));
+                self.timelines.push(entry);
+            }
+        }
+        let Some(timeline) = self.timeline(&source.config, &replay.sample) else { return Ok(()) };
+        match timeline.unfit(replay) {
+            Some(Unfit { problem, help }) => Err(log_error(stage, problem, help)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What to do about a file whose rows can't be read.
+const MEND: &str = "mend the file, or say how it is read in `dataset: { path, format, … }`";
+
+fn log_error(stage: &Stage, problem: String, help: &'static str) -> StoreError {
+    let owner = format!("stage `{}` at {}", stage.id, stage.location);
+    StoreError { owner, key: "log", problem, help }
 }
 
 fn read(path: &Path) -> Result<String, String> {

@@ -33,6 +33,7 @@ pub fn endpoint(url: &Url) -> Endpoint {
         model: None,
         api_key: None,
         headers: Vec::new(),
+        session_header: None,
         timeouts: Timeouts {
             connect: LONG,
             headers: LONG,
@@ -69,6 +70,7 @@ pub fn request(stream: bool) -> Request {
         max_tokens: Some(16),
         temperature: None,
         stream,
+        session: None,
         body: serde_json::Map::new(),
     }
 }

@@ -26,6 +26,7 @@ mod plan_params;
 mod plan_schema;
 mod plans;
 mod reader;
+mod replays;
 mod report;
 mod reporting;
 mod run;

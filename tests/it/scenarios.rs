@@ -24,7 +24,7 @@ fn scenarios() -> Vec<PathBuf> {
 
 /// Params that make a run short, as far as a scenario has them.
 fn short(path: &Path) -> Vec<String> {
-    const SMALL: [(&str, &str); 13] = [
+    const SMALL: [(&str, &str); 14] = [
         ("docs", "2"),
         ("lengths", "256,512"),
         ("requests", "4"),
@@ -38,6 +38,7 @@ fn short(path: &Path) -> Vec<String> {
         ("rates", "10,20"),
         ("duration", "1500ms"),
         ("stretch", "1s"),
+        ("speed", "10"),
     ];
     let text = fs::read_to_string(path).expect("it reads");
     // An axis of a matrix is seen like a param, and can't be set like one.

@@ -232,6 +232,7 @@ impl Run<'_> {
             index,
             request_id: format!("{}-{index}", start.stage),
             prompt_hash: None,
+            session: None,
             due_ns: Some(due),
             sent_ns: Some(sent),
             connecting_ns: None,

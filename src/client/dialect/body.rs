@@ -96,6 +96,7 @@ mod tests {
             max_tokens: None,
             temperature: None,
             stream: true,
+            session: None,
             body: extra.as_object().unwrap().clone(),
         };
         let body = Body::of(&request)

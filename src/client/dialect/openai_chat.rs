@@ -249,6 +249,7 @@ mod tests {
             max_tokens: Some(16),
             temperature: Some(0.0),
             stream,
+            session: None,
             body: body.as_object().unwrap().clone(),
         }
     }

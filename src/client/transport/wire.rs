@@ -139,7 +139,7 @@ impl Wire {
     /// Writes the request's bytes; its body is from then on a part of them.
     #[expect(clippy::unused_self, reason = "only a wire has requests that are bytes")]
     pub(super) fn complete(&self, post: &mut Post) {
-        let Post { method, target, request_id, body, .. } = &*post;
+        let Post { method, target, own, body, .. } = &*post;
         let mut whole = Vec::with_capacity(target.head.len() + body.len() + 160);
         whole.extend_from_slice(method.as_str().as_bytes());
         whole.push(b' ');
@@ -147,8 +147,11 @@ impl Wire {
         if !body.is_empty() {
             push_header(&mut whole, "content-type", target.content_type.as_bytes());
         }
-        if let Some(id) = request_id {
+        if let Some(id) = &own.request_id {
             push_header(&mut whole, "x-request-id", id.as_bytes());
+        }
+        if let Some((name, session)) = &own.session {
+            push_header(&mut whole, name.as_str(), session.as_bytes());
         }
         if !body.is_empty() || *method != super::Method::Get {
             push_header(&mut whole, "content-length", body.len().to_string().as_bytes());

@@ -5,9 +5,12 @@
 //! and templates count as they are. Invariant: what only the server decides is told apart from what
 //! is known.
 
+use std::time::Duration;
+
 use crate::plan::{Action, Conversation, Flush, FlushMethod, Plan, Repeat, Stage, Target};
 use crate::request::Request;
 use crate::stage::flush_cost::{self, CANARIES, CANARY_TOKENS};
+use crate::stage::log::Log;
 use crate::workload::conversation::Rehearsal;
 use crate::workload::prompt::{PromptSettings, PromptWorkload, nonce};
 use crate::workload::store::Store;
@@ -44,6 +47,8 @@ pub(super) struct Estimate {
     /// Requests and prompt tokens of foreign traffic, sent where the server has no other way to
     /// flush.
     pub traffic: (u64, u64),
+    /// From its first request to its last, where a log says so.
+    pub lasts: Option<Duration>,
 }
 
 /// The estimate of every stage of a plan, or which prompt can't be made and why.
@@ -80,8 +85,18 @@ impl Estimate {
         if let Action::Conversation(conversation) = &stage.action {
             return Self::of_conversation(conversation, &settings, store);
         }
-        let requests = stage.action.planned().saturating_add(warmup(&stage.action));
-        let each = |tokens: u64| (stage.action.planned() == 0).then_some(tokens);
+        let log = match &stage.action {
+            Action::Replay(replay) => {
+                let log = Log::of(replay, store, plan.seed, &stage.key());
+                Some(log.map_err(WorkloadError)?)
+            }
+            _ => None,
+        };
+        let planned = log.as_ref().map_or(stage.action.planned(), |log| log.schedule.planned());
+        let lasts = log.as_ref().and_then(|log| log.schedule.iter().last());
+        let lasts = lasts.map(|last| Duration::from_nanos(last.offset_ns));
+        let requests = planned.saturating_add(warmup(&stage.action));
+        let each = |tokens: u64| (planned == 0).then_some(tokens);
         if let Some(config) = &prompt.synthetic {
             // Lengths that are drawn have a mean; a few of them would only come near it.
             let (tokens, _) = super::synthetic_tokens(config);
@@ -91,6 +106,7 @@ impl Estimate {
                 output_tokens: super::generated(prompt).map(|most| requests.saturating_mul(most)),
                 each: each(tokens),
                 traffic: (0, 0),
+                lasts,
             });
         }
         let own;
@@ -117,7 +133,10 @@ impl Estimate {
         let samples = samples.min(repeat.distinct).max(1);
         let (mut input, mut output) = (0, Some(0));
         for index in 0..samples {
-            let request = workload.request(index)?;
+            let request = match log.as_ref().map(|log| log.turn(index)) {
+                Some(turn) => workload.request_of_row(turn.row, turn.conversation.1, index)?,
+                None => workload.request(index)?,
+            };
             input += tokens(&request);
             output = output.zip(request.max_tokens).map(|(sum, tokens)| sum + tokens);
         }
@@ -131,6 +150,7 @@ impl Estimate {
             output_tokens: output.map(scaled),
             each: each(input / samples),
             traffic: (0, 0),
+            lasts,
         })
     }
 
@@ -184,6 +204,7 @@ impl Estimate {
             output_tokens: output.map(scaled),
             each: None,
             traffic: (0, 0),
+            lasts: None,
         })
     }
 
@@ -220,6 +241,7 @@ impl Estimate {
             output_tokens: self.output_tokens.zip(other.output_tokens).map(|(a, b)| sum(a, b)),
             each: self.each.or(other.each),
             traffic: (sum(self.traffic.0, other.traffic.0), sum(self.traffic.1, other.traffic.1)),
+            lasts: None,
         }
     }
 
@@ -242,7 +264,14 @@ impl Estimate {
                     grouped(each)
                 )
             }
-            None => self.sum_in_words(),
+            None => match self.lasts {
+                Some(lasts) => {
+                    let millis = u64::try_from(lasts.as_millis()).unwrap_or(u64::MAX);
+                    let lasts = Duration::from_millis(millis);
+                    format!("{}; the last is due after {lasts:?}", self.sum_in_words())
+                }
+                None => self.sum_in_words(),
+            },
         }
     }
 
@@ -286,5 +315,6 @@ fn warmup(action: &Action) -> u64 {
         | Action::Flush(_)
         | Action::Pause(_)
         | Action::Conversation(_) => 0,
+        Action::Replay(replay) => replay.traffic.warmup_requests,
     }
 }

@@ -16,6 +16,7 @@ use crate::plan::{Action, Conversation, Plan, Repeat, Stage, Target, TokenizerCo
 use crate::record::RunClock;
 use crate::request::Request;
 use crate::stage;
+use crate::stage::log::Log;
 use crate::workload::Workload as _;
 use crate::workload::conversation::{Rehearsal, TurnRequests};
 use crate::workload::prompt::{PromptSettings, PromptWorkload};
@@ -51,11 +52,26 @@ pub(super) fn show(plan: &Plan, id: &str, index: u64) -> anyhow::Result<String> 
     let by_rate = tokenizer.is_none() && stage.endpoint.tokenizer != TokenizerConfig::Estimate;
     let tokenizer = tokenizer.unwrap_or(Tokenizer::Estimate);
     let (nonce_key, id_key) = stage::first_keys(stage);
-    let request = if let Action::Conversation(conversation) = &stage.action {
-        turn(conversation, (stage, index), &settings, &store, &tokenizer)?
-    } else {
-        let repeat = repeat(stage, nonce_key, index)?;
-        PromptWorkload::new(&repeat, &settings, &store, tokenizer)?.request(index)?
+    let request = match &stage.action {
+        Action::Conversation(conversation) => {
+            turn(conversation, (stage, index), &settings, &store, &tokenizer)?
+        }
+        Action::Replay(replay) => {
+            let repeat = repeat(stage, nonce_key, index)?;
+            let log =
+                Log::of(replay, &store, plan.seed, &stage.key()).map_err(|why| anyhow!(why))?;
+            let requests = log.schedule.planned();
+            if index >= requests {
+                return Err(no_such(stage, requests));
+            }
+            let turn = log.turn(index);
+            let workload = PromptWorkload::new(&repeat, &settings, &store, tokenizer)?;
+            workload.request_of_row(turn.row, turn.conversation.1, index)?
+        }
+        _ => {
+            let repeat = repeat(stage, nonce_key, index)?;
+            PromptWorkload::new(&repeat, &settings, &store, tokenizer)?.request(index)?
+        }
     };
     let (url, model) = match &stage.endpoint.target {
         Target::Url(url) => (url.clone(), None),

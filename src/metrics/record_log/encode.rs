@@ -75,6 +75,7 @@ impl<'o> Fields<'o> {
             index,
             request_id,
             prompt_hash,
+            session,
             due_ns,
             sent_ns,
             connecting_ns,
@@ -107,6 +108,7 @@ impl<'o> Fields<'o> {
         self.put(",\"index\":", index)?;
         self.put(",\"request_id\":", request_id)?;
         self.put_some(",\"prompt_hash\":", prompt_hash.as_ref())?;
+        self.put_some(",\"session\":", session.as_ref())?;
         self.put(",\"due_ns\":", due_ns)?;
         self.put(",\"sent_ns\":", sent_ns)?;
         self.put_some(",\"connecting_ns\":", connecting_ns.as_ref())?;
@@ -173,6 +175,7 @@ mod tests {
             cell: Some("model=a".into()),
             rung: Some(2.5),
             prompt_hash: Some("00ff".into()),
+            session: Some("chat-1".into()),
             connecting_ns: Some(3),
             error: Some(ErrorInfo { class: "http.503".into(), message: "no".into(), raw: None }),
             outcome: OutcomeKind::NeverStarted,

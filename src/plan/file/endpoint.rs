@@ -41,6 +41,9 @@ pub(crate) struct EndpointKeys {
     pub(crate) api_key: Option<Spanned<String>>,
     /// Further headers of every request; credentials as `${secret:NAME}`.
     pub(crate) headers: Option<Named<Spanned<String>>>,
+    /// Header that carries the id of a request's conversation, where a dataset or log has one, such
+    /// as `X-Flow-Conversation-Id`: for gateways that route by it. Not sent unless given.
+    pub(crate) session_header: Option<Spanned<String>>,
     /// How long to wait for each part of a request.
     pub(crate) timeouts: Option<TimeoutKeys>,
     /// PEM file of an extra certificate authority; relative to the plan's file.

@@ -12,6 +12,7 @@ mod load;
 mod load_parts;
 mod matrix;
 mod param;
+mod replay;
 mod scalar;
 mod stage;
 mod synthetic;
@@ -38,6 +39,7 @@ pub(crate) use load_parts::{
     ArrivalKeys, ArrivalWord, AskingKeys, CountingKeys, FullWord, LateWord, PacingKeys,
 };
 pub(crate) use param::{ParamFile, ParamType, TextOrList};
+pub(crate) use replay::{HashWord, ReplayKeys, SampleFile};
 pub(crate) use scalar::{Count, PerSecond, Ratio, Series, Span as TimeSpan};
 pub(crate) use stage::{
     Common, FlushKeys, FlushWord, LevelWord, LiveFile, LiveKeys, StageFile, ThresholdFile,

@@ -8,7 +8,8 @@ use serde::Deserialize;
 
 use super::scalar::{Count, Span};
 use super::{
-    ConversationKeys, EndpointFile, LadderKeys, LoadKeys, PromptFile, RampKeys, SearchKeys,
+    ConversationKeys, EndpointFile, LadderKeys, LoadKeys, PromptFile, RampKeys, ReplayKeys,
+    SearchKeys,
 };
 use crate::plan::bind::Spanned;
 
@@ -153,6 +154,7 @@ pub(crate) enum StageFile {
     ConcurrencyRamp(Box<RampKeys>),
     Search(Box<SearchKeys>),
     Conversation(Box<ConversationKeys>),
+    Replay(Box<ReplayKeys>),
 }
 
 /// The means of a flush.
@@ -249,6 +251,7 @@ impl JsonSchema for StageFile {
             ("concurrency_ramp", generator.subschema_for::<RampKeys>()),
             ("search", generator.subschema_for::<SearchKeys>()),
             ("conversation", generator.subschema_for::<ConversationKeys>()),
+            ("replay", generator.subschema_for::<ReplayKeys>()),
         ];
         let words: Vec<_> = kinds.iter().map(|(kind, _)| *kind).collect();
         let cases: Vec<_> = kinds

@@ -183,6 +183,7 @@ impl Lowering<'_> {
         };
         let api_key = filled(keys.api_key.clone()).map(|key| self.api_key(&key));
         let headers = self.headers(keys, api_key.is_some());
+        let session_header = self.session_header(keys.session_header.as_ref());
         let timeouts = self.timeouts(keys.timeouts.as_ref());
         let ca_file = filled(keys.ca_file.clone()).map(|path| self.file("ca_file", &path));
         let proxy = filled(keys.proxy.clone()).map(|url| self.url("proxy", &url));
@@ -200,6 +201,7 @@ impl Lowering<'_> {
             model: filled(keys.model.clone()).map(|model| model.value.trim().to_owned()),
             api_key,
             headers,
+            session_header,
             timeouts,
             ca_file: match ca_file {
                 Some(path) => Some(path?),

@@ -23,6 +23,7 @@ pub(super) fn over(lower: EndpointKeys, upper: EndpointKeys) -> EndpointKeys {
         model: filled(upper.model).or(lower.model),
         api_key: filled(upper.api_key).or(lower.api_key),
         headers: headers(lower.headers, upper.headers),
+        session_header: filled(upper.session_header).or(lower.session_header),
         timeouts: match (lower.timeouts, upper.timeouts) {
             (Some(lower), Some(upper)) => Some(timeouts(lower, upper)),
             (lower, upper) => upper.or(lower),

@@ -5,7 +5,7 @@ use crate::plan::bind::Spanned;
 use crate::plan::diagnostic::Code;
 use crate::plan::file::{ContextKeys, MessageKeys, PromptFile, PromptKeys, UniqueWord};
 use crate::plan::source::Span;
-use crate::plan::workload::Unique;
+use crate::plan::workload::{RowSource, Unique};
 use crate::plan::{Context, ContextSource, FileAccess, MessageTemplate, Prompt};
 
 impl Lowering<'_> {
@@ -59,6 +59,22 @@ impl Lowering<'_> {
                     files: self.file_access(written.at.span.source),
                 })
             }
+        }
+    }
+
+    /// A prompt that asks the rows of `source` as they are.
+    pub(super) fn rows_as_they_are(&self, file: u16, source: RowSource) -> Prompt {
+        Prompt {
+            messages: Vec::new(),
+            context: None,
+            dataset: Some(Box::new(source)),
+            synthetic: None,
+            unique: None,
+            max_tokens: None,
+            temperature: None,
+            stream: true,
+            body: serde_json::Map::new(),
+            files: self.file_access(file),
         }
     }
 

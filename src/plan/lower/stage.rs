@@ -6,6 +6,7 @@
 mod conversation;
 mod load;
 mod repeat;
+mod replay;
 
 use std::time::Duration;
 
@@ -132,6 +133,7 @@ impl Lowering<'_> {
                 StageFile::ConcurrencyRamp(keys) => ("concurrency_ramp", keys.common()),
                 StageFile::Search(keys) => ("search", keys.common()),
                 StageFile::Conversation(keys) => ("conversation", keys.common()),
+                StageFile::Replay(keys) => ("replay", keys.common()),
             };
             let span = common.id.as_ref().map_or(stage.at.span, |id| id.at.span);
             let id = common.id.as_ref().map_or_else(String::new, |id| id.value.clone());
@@ -287,6 +289,9 @@ impl Lowering<'_> {
             }
             StageFile::Conversation(keys) => {
                 self.conversation(draft, keys, shared).map(|it| Action::Conversation(Box::new(it)))
+            }
+            StageFile::Replay(keys) => {
+                self.replay(draft, keys, shared).map(|it| Action::Replay(Box::new(it)))
             }
             StageFile::Flush(keys) => Some(Action::Flush(self.flush(keys))),
             StageFile::Pause(keys) => {

@@ -90,7 +90,14 @@ pub(super) const SHARES: [&str; 2] = ["error_rate", "success_rate"];
 pub(super) fn sends(kind: &str) -> bool {
     matches!(
         kind,
-        "cold" | "warm" | "load" | "qps_ladder" | "concurrency_ramp" | "search" | "conversation"
+        "cold"
+            | "warm"
+            | "load"
+            | "qps_ladder"
+            | "concurrency_ramp"
+            | "search"
+            | "conversation"
+            | "replay"
     )
 }
 

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use super::workload::{ConversationConfig, RowSource};
-use super::{ConcurrencyRamp, Load, Prompt, QpsLadder, Rate, Search, Shape, Until};
+use super::{ConcurrencyRamp, Load, Prompt, QpsLadder, Rate, Replay, Search, Shape, Until};
 
 /// What a stage does.
 #[derive(Debug, Clone)]
@@ -30,6 +30,8 @@ pub enum Action {
     Search(Box<Search>),
     /// Sessions of several turns.
     Conversation(Box<Conversation>),
+    /// What a log says was asked, again.
+    Replay(Box<Replay>),
 }
 
 impl Action {
@@ -73,6 +75,11 @@ impl Action {
                 conversation.sessions = Some(1);
                 conversation.config.max_turns = Some(1);
             }
+            Self::Replay(replay) => {
+                replay.traffic.warmup_requests = 0;
+                replay.measure.settle = Duration::ZERO;
+                (replay.until, replay.cycle) = (Some(Until::Requests(1)), false);
+            }
         }
     }
 
@@ -88,6 +95,7 @@ impl Action {
             Self::ConcurrencyRamp(_) => "concurrency_ramp",
             Self::Search(_) => "search",
             Self::Conversation(_) => "conversation",
+            Self::Replay(_) => "replay",
         }
     }
 
@@ -109,6 +117,7 @@ impl Action {
                 ramp.step.requests().unwrap_or(0).saturating_mul(ramp.levels.len() as u64)
             }
             Self::Search(search) => search.max_requests.unwrap_or(0),
+            Self::Replay(replay) => replay.about(),
         }
     }
 
@@ -121,6 +130,7 @@ impl Action {
             Self::ConcurrencyRamp(ramp) => Some(&ramp.traffic.prompt),
             Self::Search(search) => Some(&search.traffic.prompt),
             Self::Conversation(conversation) => Some(&conversation.prompt),
+            Self::Replay(replay) => Some(&replay.traffic.prompt),
             Self::Flush(_) | Self::Pause(_) => None,
         }
     }
@@ -134,6 +144,7 @@ impl Action {
             Self::ConcurrencyRamp(ramp) => Some(&mut ramp.traffic.prompt),
             Self::Search(search) => Some(&mut search.traffic.prompt),
             Self::Conversation(conversation) => Some(&mut conversation.prompt),
+            Self::Replay(replay) => Some(&mut replay.traffic.prompt),
             Self::Flush(_) | Self::Pause(_) => None,
         }
     }

@@ -24,6 +24,8 @@ pub struct Endpoint {
     pub api_key: Option<Secret>,
     /// Further headers of every request.
     pub headers: Vec<(String, Secret)>,
+    /// Header that carries the id of a request's conversation.
+    pub session_header: Option<String>,
     /// The five limits.
     pub timeouts: Timeouts,
     /// PEM file of an extra certificate authority.

@@ -28,7 +28,7 @@ pub use load::{
 };
 pub use plan::{Cell, Location, Nonce, Param, Plan};
 pub use prompt::{Context, ContextSource, FileAccess, MessageTemplate, Prompt};
-pub use replay::{LogFields, Replay, ReplayTiming, Sample, SampleHash, Sessions, Spread};
+pub use replay::{Replay, ReplayTiming, Sample, SampleHash, Sessions};
 pub use simulator::{Fault, FaultKind, SimulatorConfig};
 pub use sink::{SinkConfig, SinkKind};
 pub use stage::{Need, Stage};

@@ -1,86 +1,72 @@
 //! The resolved plan of `replay` stages: what a log says was asked, again.
 //!
 //! In: what lowering made of the written stage. Out: plain values. Invariant: every default is
-//! filled in, the speed is above 0, and a sample's range lies within 0 to 1.
+//! filled in, the speed is above 0, a sample's range lies within 0 to 1, and the prompt has a dataset,
+//! which is the log.
 
-use std::path::PathBuf;
-
-use super::{ArrivalProcess, Measure, Pacing, Until};
+use super::{ArrivalProcess, Measure, Pacing, Traffic, Until};
 
 /// `kind: replay`: what a log says was asked, again.
 #[derive(Debug, Clone)]
 pub struct Replay {
-    /// The log.
-    pub log: PathBuf,
-    /// Where its lines hold what.
-    pub fields: LogFields,
+    /// What is asked: the rows of its prompt's dataset, which is the log.
+    pub traffic: Traffic,
     /// When its requests are sent.
     pub timing: ReplayTiming,
     /// Which of its conversations are replayed.
     pub sample: Sample,
-    /// Only so much of the log: its first requests, or its first stretch of time (before
-    /// `speed`). A number of windows is lowered to that many times `window`.
-    pub limit: Option<Until>,
     /// Whether turns of one conversation wait for each other.
     pub sessions: Sessions,
+    /// When the stage ends; with the log when `None`.
+    pub until: Option<Until>,
+    /// After its last request the log begins anew.
+    pub cycle: bool,
     /// How due times are kept.
     pub pacing: Pacing,
-    /// Overrides the log's own bound on generated tokens.
-    pub max_tokens: Option<u64>,
-    /// Overrides the log's own temperature.
-    pub temperature: Option<f64>,
-    /// Ask for a stream (needed for TTFT).
-    pub stream: bool,
-    /// Further top-level fields of every request body.
-    pub body: serde_json::Map<String, serde_json::Value>,
-    /// Requests sent before the replay proper and left out of every number.
-    pub warmup_requests: u64,
     /// Which part counts; `measure.window` is the length of the periodic statistics.
     pub measure: Measure,
+    /// Requests of the log that are in the sample, once somebody has counted them.
+    pub rows: Option<u64>,
 }
 
-/// JSON pointers into a log line; the well-known names of the known formats when `None`.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct LogFields {
-    /// When it was asked.
-    pub timestamp: Option<String>,
-    /// What was asked.
-    pub messages: Option<String>,
-    /// The bound on generated tokens.
-    pub max_tokens: Option<String>,
-    /// The conversation it belongs to.
-    pub session: Option<String>,
+impl Replay {
+    /// About how many requests that makes, as far as it is known: a log's own times are known only
+    /// when it is read.
+    pub fn about(&self) -> u64 {
+        let most = match self.rows {
+            Some(rows) if !self.cycle => rows,
+            _ => u64::MAX,
+        };
+        let until = self.until.unwrap_or(Until::Requests(u64::MAX));
+        let asked = match self.timing {
+            ReplayTiming::Rate { rate, .. } => super::Rate::Constant(rate).about(until),
+            ReplayTiming::Log { .. } => until.requests().unwrap_or(u64::MAX),
+        };
+        match most.min(asked) {
+            u64::MAX => 0,
+            requests => requests,
+        }
+    }
 }
 
 /// When a replay sends the requests of its log.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum ReplayTiming {
-    /// With the spacing of the log's own stamps (`mode: timestamp`).
-    Timestamp {
+    /// With the spacing of the log's own stamps.
+    Log {
         /// 2 is twice as fast.
         speed: f64,
-        /// How stamps of one second are spread.
-        spread: Spread,
+        /// Whether the requests of a second are spread over it, where every stamp of the log names
+        /// no more than a second. They are all sent at its start otherwise.
+        spread: bool,
     },
-    /// In the log's order at a rate of its own (`mode: qps`).
-    Qps {
-        /// Requests per second (`target_qps:`).
+    /// In the log's order at a rate of its own.
+    Rate {
+        /// Requests per second.
         rate: f64,
         /// How arrivals are spaced.
         arrival: ArrivalProcess,
     },
-}
-
-/// What is done with stamps that only name a second.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Spread {
-    /// Spread requests over their second, if every stamp of the log names a whole second.
-    #[default]
-    Auto,
-    /// Spread them in any case.
-    Always,
-    /// Send all requests of a second at its start.
-    Never,
 }
 
 /// Which conversations of a log are replayed: those whose hash lies in `[start, end)`.
@@ -88,7 +74,7 @@ pub enum Spread {
 pub struct Sample {
     /// Which hash.
     pub by: SampleHash,
-    /// Lower end of the range, 0 to 1. `sample_rate: r` is the range from 0 to `r`.
+    /// Lower end of the range, 0 to 1.
     pub start: f64,
     /// Upper end of the range, 0 to 1, not within it.
     pub end: f64,

@@ -105,7 +105,7 @@ fn row(evidence: &Evidence, sample: &Sample<'_>) -> Vec<String> {
     let wall = |ns: Option<u64>| show(ns.map(|ns| evidence.wall_ns(ns) as f64 / 1e9));
     vec![
         record.request_id.clone(),
-        record.prompt_hash.clone().unwrap_or_default(),
+        record.session.clone().unwrap_or_default(),
         wall(record.sent_ns),
         wall(record.first_token_ns),
         sample.response().to_string(),

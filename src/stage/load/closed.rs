@@ -82,6 +82,7 @@ pub(super) async fn drive(
         ended: failed.map_or_else(|| lane.ended(), Ended::Failed),
         taken: crowd.taken.load(Ordering::Relaxed),
         waiting: Vec::new(),
+        note: None,
     }
 }
 

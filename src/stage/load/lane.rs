@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::level::Level;
 use crate::client::{Client, probe};
 use crate::record::Outcome;
+use crate::request::{Message, Request};
 use crate::stage::exchange::{Post, Ready};
 use crate::stage::{SETTLE_SUFFIX, StageContext};
 use crate::workload::tokenizer::Tokenizer;
@@ -35,12 +36,14 @@ pub(super) struct Driven {
     pub taken: u64,
     /// Requests that were due and will not be sent any more.
     pub waiting: Vec<u64>,
+    /// What people should know of how it went.
+    pub note: Option<String>,
 }
 
 impl Driven {
     /// Nothing was sent.
     pub(super) fn none(reason: impl Into<String>) -> Self {
-        Self { ended: Ended::Failed(reason.into()), taken: 0, waiting: Vec::new() }
+        Self { ended: Ended::Failed(reason.into()), taken: 0, waiting: Vec::new(), note: None }
     }
 }
 
@@ -112,9 +115,32 @@ impl Lane {
         self.post(is_settling)
     }
 
+    /// Makes a request again, whose messages are known only now. Blocks where it is counted.
+    pub(super) fn again(
+        &self,
+        mut ready: Ready,
+        say: impl FnOnce(Vec<Message>) -> Vec<Message>,
+    ) -> Ready {
+        let Some(request) = ready.request.take() else { return ready };
+        let messages = say(request.messages.clone());
+        if messages == request.messages {
+            return ready;
+        }
+        let mut request = Request { messages, ..*request };
+        // Messages that were recorded word for word know nothing of this run's answers.
+        request.body.remove("messages");
+        tokio::task::block_in_place(|| self.counted.prepare_request(&request, &self.tokenizer))
+    }
+
     /// Sends a request and records how it ended.
     pub(super) async fn send(&self, ready: Ready, due_ns: u64) {
-        let outcome = self.post_of(due_ns).send(ready, due_ns, &self.tokenizer).await;
+        self.send_for_answer(ready, due_ns).await;
+    }
+
+    /// The same; gives how it ended and what was answered, without its reasoning.
+    pub(super) async fn send_for_answer(&self, ready: Ready, due_ns: u64) -> (Outcome, String) {
+        let post = self.post_of(due_ns);
+        let (outcome, answer) = post.send_for_answer(ready, due_ns, &self.tokenizer).await;
         self.any_sent.store(true, Ordering::Relaxed);
         if outcome == Outcome::Ok {
             self.any_ok.store(true, Ordering::Relaxed);
@@ -124,7 +150,7 @@ impl Lane {
         {
             let alive = tokio::select! {
                 biased;
-                () = self.cut.cancelled() => return,
+                () = self.cut.cancelled() => return (outcome, answer),
                 alive = probe::is_alive(&self.client) => alive,
             };
             match alive {
@@ -136,6 +162,7 @@ impl Lane {
                 }
             }
         }
+        (outcome, answer)
     }
 
     /// Records a request that was due and is not sent.
@@ -155,7 +182,7 @@ impl Lane {
     }
 
     /// Waits for what is in flight, at most as long as the plan allows; then cuts it.
-    pub(super) async fn finish(&self, in_flight: &mut JoinSet<()>) {
+    pub(super) async fn finish<T: Send + 'static>(&self, in_flight: &mut JoinSet<T>) {
         let all = async { while in_flight.join_next().await.is_some() {} };
         if tokio::time::timeout(self.drain_limit, all).await.is_err() {
             self.cut.cancel();

@@ -6,13 +6,15 @@
 use std::time::Duration;
 
 use crate::plan::{
-    Action, ClosedLoop, Measure, OpenLoop, Rate, Repeat, Shape, Stage, Traffic, Until, WhenFull,
+    Action, ArrivalProcess, ClosedLoop, Measure, OpenLoop, Rate, Repeat, Replay, ReplayTiming,
+    Sessions, Shape, Stage, Traffic, Until, WhenFull,
 };
 use crate::record::SearchLine;
 use crate::request::Request;
+use crate::schedule::Schedule;
 use crate::schedule::repeats::Repeats;
-use crate::schedule::{Schedule, ScheduleError};
 use crate::stage::StageContext;
+use crate::stage::log::{Log, Turn};
 use crate::workload::prompt::{PromptSettings, PromptWorkload};
 use crate::workload::tokenizer::Tokenizer;
 use crate::workload::{Workload, WorkloadError};
@@ -29,6 +31,8 @@ pub(in crate::stage) struct Level<'a> {
     pub target_rate: Option<f64>,
     /// The search that it is a probe of.
     pub search: Option<SearchLine>,
+    /// The log that it replays.
+    pub replay: Option<&'a Replay>,
 }
 
 /// The levels of a stage of load; `None` for other kinds.
@@ -45,6 +49,7 @@ pub(in crate::stage) fn levels(stage: &Stage) -> Option<Vec<Level<'_>>> {
                 _ => None,
             },
             search: None,
+            replay: None,
         }],
         Action::QpsLadder(ladder) => ladder
             .rates
@@ -61,6 +66,7 @@ pub(in crate::stage) fn levels(stage: &Stage) -> Option<Vec<Level<'_>>> {
                 measure: ladder.measure,
                 target_rate: Some(rate),
                 search: None,
+                replay: None,
             })
             .collect(),
         Action::ConcurrencyRamp(ramp) => ramp
@@ -80,6 +86,7 @@ pub(in crate::stage) fn levels(stage: &Stage) -> Option<Vec<Level<'_>>> {
                 measure: ramp.measure,
                 target_rate: None,
                 search: None,
+                replay: None,
             })
             .collect(),
         Action::Cold(_)
@@ -88,10 +95,33 @@ pub(in crate::stage) fn levels(stage: &Stage) -> Option<Vec<Level<'_>>> {
         | Action::Pause(_)
         | Action::Search(_)
         | Action::Conversation(_) => return None,
+        Action::Replay(replay) => vec![Level::of_replay(replay)],
     })
 }
 
-impl Level<'_> {
+impl<'a> Level<'a> {
+    fn of_replay(replay: &'a Replay) -> Self {
+        let (arrival, rate) = match replay.timing {
+            ReplayTiming::Rate { rate, arrival } => (arrival, rate),
+            // The log says when; see [`Level::schedule`].
+            ReplayTiming::Log { .. } => (ArrivalProcess::Constant, 0.0),
+        };
+        Level {
+            rung: None,
+            traffic: &replay.traffic,
+            shape: Shape::Open(OpenLoop {
+                arrival,
+                rate: Rate::Constant(rate),
+                pacing: replay.pacing,
+            }),
+            until: replay.until.unwrap_or(Until::Requests(0)),
+            measure: replay.measure,
+            target_rate: (rate > 0.0).then_some(rate),
+            search: None,
+            replay: Some(replay),
+        }
+    }
+
     /// Names the level among all of the plan.
     pub(in crate::stage) fn key(&self, stage: &str) -> String {
         // No two probes of a search share prompts, or the second would find them cached.
@@ -106,17 +136,30 @@ impl Level<'_> {
     }
 
     /// When its requests are due; `None` in a closed loop.
-    pub(super) fn schedule(
-        &self,
-        context: &StageContext<'_>,
-    ) -> Result<Option<Schedule>, ScheduleError> {
+    pub(super) fn schedule(&self, context: &StageContext<'_>) -> Result<Option<Schedule>, String> {
+        if let Some(log) = self.log(context)? {
+            return Ok(Some(log.schedule));
+        }
         match &self.shape {
             Shape::Open(open) => {
                 Schedule::open(open, self.until, context.seed, &self.key(&context.stage.key()))
                     .map(Some)
+                    .map_err(|error| error.to_string())
             }
             Shape::Closed(_) => Ok(None),
         }
+    }
+
+    /// How turns of the log that it replays depend on each other.
+    pub(super) fn sessions(&self) -> Sessions {
+        self.replay.map_or(Sessions::Independent, |replay| replay.sessions)
+    }
+
+    /// The log that it replays, if it replays one.
+    pub(super) fn log(&self, context: &StageContext<'_>) -> Result<Option<Log>, String> {
+        let key = self.key(&context.stage.key());
+        let of = |replay| Log::of(replay, context.store, context.seed, &key);
+        self.replay.map(of).transpose()
     }
 
     /// The limit on lag. Where requests queue for a place in flight, or users for an answer, being
@@ -138,6 +181,8 @@ impl Level<'_> {
 pub(super) struct Repeating {
     prompts: PromptWorkload,
     repeats: Repeats,
+    /// Which row each request asks, where a log is replayed.
+    log: Option<Log>,
 }
 
 impl Repeating {
@@ -164,7 +209,9 @@ impl Repeating {
             prompt: level.traffic.prompt.clone(),
             nonce_key: key.to_owned(),
         };
+        let log = level.log(context).map_err(WorkloadError)?;
         Ok(Self {
+            log,
             prompts: PromptWorkload::new(
                 &repeat,
                 &settings,
@@ -176,8 +223,19 @@ impl Repeating {
     }
 }
 
+impl Repeating {
+    /// The log that is replayed, if one is.
+    pub(super) fn log(&self) -> Option<&Log> {
+        self.log.as_ref()
+    }
+}
+
 impl Workload for Repeating {
     fn request(&self, index: u64) -> Result<Request, WorkloadError> {
+        if let Some(log) = &self.log {
+            let Turn { row, conversation: (_, session), .. } = log.turn(index);
+            return self.prompts.request_of_row(row, session, index);
+        }
         let request = self.prompts.request(self.repeats.source(index))?;
         Ok(Request { index, ..request })
     }

@@ -97,5 +97,5 @@ pub(super) async fn drive(
     let waiting = admission.abandon().map(|due| due.ready.index).collect();
     lane.finish(&mut in_flight).await;
     let ended = failed.map_or_else(|| lane.ended(), Ended::Failed);
-    Driven { ended, taken, waiting }
+    Driven { ended, taken, waiting, note: None }
 }

@@ -68,6 +68,7 @@ impl TurnRequests {
         };
         let limit = self.prompt.dataset.as_ref().map_or(OutputLimit::Row, |it| it.output);
         let mut request = request_saying(turn.messages, &turn.row, index, &ask, limit);
+        request.session = Some(turn.session);
         if !turn.is_as_recorded {
             // Messages that were recorded word for word know nothing of this run's answers.
             request.body.remove("messages");

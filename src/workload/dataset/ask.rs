@@ -96,6 +96,7 @@ pub fn request_saying(
         max_tokens: max_tokens.map(|tokens| tokens.max(1)),
         temperature,
         stream: ask.stream,
+        session: row.session.clone(),
         body,
     }
 }

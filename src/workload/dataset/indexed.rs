@@ -12,9 +12,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::Dataset;
 use super::row::{DatasetError, Row};
 use super::rows::{At, Rows};
+use super::source::{Packing, SourceFile};
 
 /// Places remembered at most (about 48 bytes each).
 const MOST_MARKS: usize = 1 << 18;
+
+/// A packed file larger than this is not read in random order: each row would unpack it anew.
+pub(super) const MOST_PACKED_BYTES: u64 = 32 << 20;
 
 /// Rows kept for askers slightly out of order.
 const RECENT: usize = 64;
@@ -50,6 +54,14 @@ impl IndexedDataset {
             recent: VecDeque::new(),
         };
         Self { dataset, state: Mutex::new(state) }
+    }
+
+    /// Whether rows that are asked for up to so many rows out of order are found without reading
+    /// again. A large packed file has to be unpacked anew for each of the others.
+    pub fn bears_disorder(&self, rows: u64) -> bool {
+        let is_packed =
+            |it: &SourceFile| it.packing != Packing::Plain && it.bytes > MOST_PACKED_BYTES;
+        rows < RECENT as u64 || !self.dataset.files().iter().any(is_packed)
     }
 
     /// The dataset.

@@ -31,5 +31,7 @@ pub fn look(config: &DatasetConfig, counted: bool) -> Result<Seen, DatasetError>
         malformed: counts.malformed,
         problem: rows.problems().first().map(ToString::to_string),
         has_prompts: first.prompt != RowPrompt::Fields,
+        has_texts: matches!(first.prompt, RowPrompt::Messages(_) | RowPrompt::Text(_)),
+        is_small: bytes <= READ_WHOLE_BYTES,
     })
 }

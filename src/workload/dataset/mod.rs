@@ -26,6 +26,7 @@ mod pointers;
 mod replay_log;
 mod row;
 mod rows;
+mod sample;
 mod sharegpt;
 mod source;
 pub mod survey;
@@ -45,8 +46,9 @@ pub use look::look;
 pub use order::OrderedRows;
 pub use row::{Blocks, DatasetError, Malformed, Place, Row, RowPrompt};
 pub use rows::{Counts, Rows};
+pub use sample::{keeps, keeps_row, md5_place};
 pub use source::{Packing, SourceFile};
-pub use timeline::{Arrival, Timeline};
+pub use timeline::{Arrival, Timeline, Unfit};
 pub use unit::MAX_UNIT_BYTES;
 
 /// A dataset whose files were found and whose format is known. Cheap to clone.

@@ -7,15 +7,12 @@
 use std::sync::Arc;
 
 use super::Dataset;
-use super::indexed::IndexedDataset;
+use super::indexed::{IndexedDataset, MOST_PACKED_BYTES};
 use super::row::{DatasetError, Row};
 use super::source::Packing;
 use crate::plan::workload::{RowOrder, RowSource};
 use crate::workload::store::Store;
 use crate::workload::synthetic::text::key_of;
-
-/// A packed file larger than this is not read in random order: each row would unpack it anew.
-const MOST_PACKED_BYTES: u64 = 32 << 20;
 
 /// The rows of a prompt.
 pub struct OrderedRows {

@@ -9,7 +9,7 @@ use runner::plan::{self, LoadOptions, Loaded};
 use runner::request::Request;
 use runner::workload::Workload;
 use runner::workload::check;
-use runner::workload::dataset::{Dataset, Timeline};
+use runner::workload::dataset::{Dataset, Row, Timeline};
 use runner::workload::prompt::{PromptSettings, PromptWorkload};
 use runner::workload::store::Store;
 use runner::workload::tokenizer::Tokenizer;
@@ -205,9 +205,12 @@ fn a_timeline_has_stamps_sessions_and_turns_in_the_order_of_the_rows() {
     let rows: Vec<_> = dataset.rows().map(Result::unwrap).collect();
     let timeline = Timeline::read(&dataset, |_| true).unwrap();
     assert_eq!(timeline.arrivals.len(), rows.len());
-    assert_eq!(timeline.sessions, 2);
+    assert_eq!((timeline.rows, timeline.unstamped), (rows.len() as u64, unstamped(&rows)));
     for (arrival, row) in timeline.arrivals.iter().zip(&rows) {
-        assert_eq!((arrival.row, arrival.stamp_ns), (row.number, row.timestamp_ns));
+        assert_eq!((arrival.row, arrival.stamp_ns), (row.number, row.timestamp_ns.unwrap_or(0)));
+        let first =
+            rows.iter().find(|other| other.session.is_some() && other.session == row.session);
+        assert_eq!(arrival.session, first.unwrap_or(row).number);
         let before = rows[..usize::try_from(row.number).unwrap()]
             .iter()
             .filter(|other| other.session.is_some() && other.session == row.session);
@@ -215,5 +218,11 @@ fn a_timeline_has_stamps_sessions_and_turns_in_the_order_of_the_rows() {
     }
     let first = rows[0].session.clone();
     let some = Timeline::read(&dataset, |row| row.session == first).unwrap();
-    assert!(some.arrivals.len() < rows.len() && some.sessions == 1);
+    assert!(some.arrivals.len() < rows.len());
+    assert!(some.arrivals.iter().all(|arrival| arrival.session == some.arrivals[0].session));
+}
+
+/// The first row without a stamp.
+fn unstamped(rows: &[Row]) -> Option<u64> {
+    rows.iter().find(|row| row.timestamp_ns.is_none()).map(|row| row.number)
 }

@@ -23,6 +23,7 @@ fn request(messages: &[(&str, &str)], stream: bool, body: &Value) -> Request {
         max_tokens: Some(16),
         temperature: Some(0.5),
         stream,
+        session: None,
         body: body.as_object().unwrap().clone(),
     }
 }

@@ -210,6 +210,7 @@ fn asked(stream: bool) -> Request {
         max_tokens: Some(16),
         temperature: Some(0.0),
         stream,
+        session: None,
         body: body.as_object().unwrap().clone(),
     }
 }

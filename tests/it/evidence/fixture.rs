@@ -162,6 +162,7 @@ pub fn answer(stage: &str, index: u64, ttft_us: u64, cached: u64) -> Record {
         index,
         request_id: format!("{stage}-{index}"),
         prompt_hash: Some(format!("{index:016x}")),
+        session: None,
         due_ns: Some(due),
         sent_ns: Some(due + 40_000),
         connecting_ns: None,

@@ -9,6 +9,20 @@ use crate::plan::diagnostic::{Code, Diagnostic};
 use crate::plan::file::EndpointKeys;
 use crate::plan::lower::Lowering;
 
+/// Headers that say who is asking.
+const CREDENTIALS: [&str; 5] =
+    ["authorization", "proxy-authorization", "api-key", "x-api-key", "cookie"];
+
+/// What the client itself must say for a request to be well-formed.
+const OURS: [&str; 6] = [
+    "content-length",
+    "content-type",
+    "transfer-encoding",
+    "connection",
+    "accept-encoding",
+    "host",
+];
+
 impl Lowering<'_> {
     pub(super) fn api_key(&mut self, key: &Spanned<String>) -> Secret {
         // What vLLM's own examples send where no key is asked for.
@@ -31,22 +45,28 @@ impl Lowering<'_> {
         }
     }
 
+    /// The header that carries a conversation's id: a name that HTTP allows and nobody else has.
+    pub(super) fn session_header(&mut self, written: Option<&Spanned<String>>) -> Option<String> {
+        let written = written.filter(|name| !name.value.trim().is_empty())?;
+        let name = written.value.trim().to_ascii_lowercase();
+        let is_name = name.chars().all(|it| it.is_ascii_alphanumeric() || "-_".contains(it));
+        if !is_name {
+            let message = format!("`{}` can't be the name of a header", written.value);
+            let help = "letters, digits and `-`, such as `X-Conversation-Id`";
+            self.error(Code::Value, written.at.span, message, help);
+        } else if OURS.contains(&name.as_str()) || CREDENTIALS.contains(&name.as_str()) {
+            let message = format!("the header `{}` says something else", written.value);
+            let help = "name one of its own, such as `X-Conversation-Id`";
+            self.error(Code::Conflict, written.at.span, message, help);
+        }
+        Some(name)
+    }
+
     pub(super) fn headers(
         &mut self,
         keys: &EndpointKeys,
         has_api_key: bool,
     ) -> Vec<(String, Secret)> {
-        const CREDENTIALS: [&str; 5] =
-            ["authorization", "proxy-authorization", "api-key", "x-api-key", "cookie"];
-        // What the client itself must say for a request to be well-formed.
-        const OURS: [&str; 6] = [
-            "content-length",
-            "content-type",
-            "transfer-encoding",
-            "connection",
-            "accept-encoding",
-            "host",
-        ];
         let mut headers = Vec::new();
         for (name, value) in keys.headers.iter().flat_map(|headers| &headers.0) {
             let lower = name.value.to_ascii_lowercase();

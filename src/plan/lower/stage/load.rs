@@ -81,15 +81,13 @@ impl Lowering<'_> {
         let until = self.until(draft, keys.requests, ("duration", keys.duration));
         let traffic = self.traffic(draft, &keys.asking(), shared);
         let measure = self.measure(&keys.counting(), keys.max_lag, keys.duration);
-        if let Some(window) = keys.window.filter(|window| window.value.0.is_zero()) {
-            self.error(Code::Value, window.at.span, "`window` must be longer than nothing", "");
-        }
+        let window = self.window(keys.window);
         Some(Load {
             traffic: traffic?,
             shape: shape?,
             until: until?,
             rounds: 1,
-            measure: Measure { window: keys.window.map(|window| window.value.0), ..measure },
+            measure: Measure { window, ..measure },
         })
     }
 

@@ -105,6 +105,10 @@ pub struct Seen {
     pub problem: Option<String>,
     /// Whether the first row has a prompt of its own.
     pub has_prompts: bool,
+    /// Whether the first row has a text of its own; others have lengths, blocks or token ids.
+    pub has_texts: bool,
+    /// Whether all of it is small enough to be read in passing.
+    pub is_small: bool,
 }
 
 /// What happens at a malformed row.

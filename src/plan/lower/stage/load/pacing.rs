@@ -17,7 +17,7 @@ use crate::plan::{ArrivalProcess, Late, Pacing, WhenFull};
 const LATE_AFTER: Duration = Duration::from_secs(1);
 
 impl Lowering<'_> {
-    pub(super) fn rate(&mut self, rate: Spanned<PerSecond>) -> Option<f64> {
+    pub(in crate::plan::lower::stage) fn rate(&mut self, rate: Spanned<PerSecond>) -> Option<f64> {
         let fine = rate.value.0 > 0.0 && rate.value.0 <= MOST_RATE;
         if !fine {
             let message = "`rate` must be above 0 and at most 1,000,000 per second";
@@ -26,7 +26,11 @@ impl Lowering<'_> {
         fine.then_some(rate.value.0)
     }
 
-    pub(super) fn arrival(&mut self, keys: &ArrivalKeys, span: Span) -> Option<ArrivalProcess> {
+    pub(in crate::plan::lower::stage) fn arrival(
+        &mut self,
+        keys: &ArrivalKeys,
+        span: Span,
+    ) -> Option<ArrivalProcess> {
         let word = keys.arrival.map_or(ArrivalWord::Constant, |word| word.value);
         let at = keys.arrival.map_or(span, |word| word.at.span);
         if let Some(burstiness) = keys.burstiness.filter(|_| word != ArrivalWord::Gamma) {
@@ -64,7 +68,7 @@ impl Lowering<'_> {
         }
     }
 
-    pub(super) fn pacing(&mut self, keys: &PacingKeys) -> Pacing {
+    pub(in crate::plan::lower::stage) fn pacing(&mut self, keys: &PacingKeys) -> Pacing {
         let max_in_flight = self.positive("max_in_flight", keys.max_in_flight);
         if let (Some(word), None) = (keys.when_full, max_in_flight) {
             let message = "`when_full` means nothing without `max_in_flight`";
@@ -91,7 +95,12 @@ impl Lowering<'_> {
     }
 
     /// Keys about arrivals and due times, which mean nothing beside `beside`.
-    pub(super) fn no_pacing(&mut self, arrivals: &ArrivalKeys, pacing: &PacingKeys, beside: &str) {
+    pub(in crate::plan::lower::stage) fn no_pacing(
+        &mut self,
+        arrivals: &ArrivalKeys,
+        pacing: &PacingKeys,
+        beside: &str,
+    ) {
         self.no_arrivals(arrivals, beside);
         for (key, at) in [
             ("max_in_flight", pacing.max_in_flight.map(|it| it.at.span)),
@@ -104,8 +113,23 @@ impl Lowering<'_> {
         }
     }
 
+    /// Reports keys about arrivals in a stage without a rate.
+    pub(in crate::plan::lower::stage) fn only_with_a_rate(&mut self, keys: &ArrivalKeys) {
+        for (key, at) in [
+            ("arrival", keys.arrival.map(|it| it.at.span)),
+            ("burstiness", keys.burstiness.map(|it| it.at.span)),
+            ("burst_size", keys.burst_size.map(|it| it.at.span)),
+        ] {
+            if let Some(at) = at {
+                let message = format!("`{key}` means nothing without `rate`");
+                let help = "add `rate: 5`, or leave the log's own times as they are";
+                self.error(Code::Conflict, at, message, help);
+            }
+        }
+    }
+
     /// Keys about arrivals, which mean nothing beside `beside`.
-    pub(super) fn no_arrivals(&mut self, keys: &ArrivalKeys, beside: &str) {
+    pub(in crate::plan::lower::stage) fn no_arrivals(&mut self, keys: &ArrivalKeys, beside: &str) {
         for (key, at) in [
             ("arrival", keys.arrival.map(|it| it.at.span)),
             ("burstiness", keys.burstiness.map(|it| it.at.span)),

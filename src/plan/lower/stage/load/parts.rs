@@ -26,7 +26,7 @@ pub(super) const MOST_RATE: f64 = 1e6;
 
 impl Lowering<'_> {
     /// What is asked. A prompt or dataset that can't be used has been reported.
-    pub(super) fn traffic(
+    pub(in crate::plan::lower::stage) fn traffic(
         &mut self,
         draft: &Draft,
         keys: &AskingKeys<'_>,
@@ -53,7 +53,7 @@ impl Lowering<'_> {
         Some(Traffic { prompt, repeat_ratio, warmup_requests })
     }
 
-    pub(super) fn until(
+    pub(in crate::plan::lower::stage) fn until(
         &mut self,
         draft: &Draft,
         requests: Option<Spanned<Count>>,
@@ -87,7 +87,7 @@ impl Lowering<'_> {
         }
     }
 
-    pub(super) fn measure(
+    pub(in crate::plan::lower::stage) fn measure(
         &mut self,
         keys: &CountingKeys,
         max_lag: Option<Spanned<TimeSpan>>,
@@ -111,8 +111,19 @@ impl Lowering<'_> {
         }
     }
 
+    /// The length of the stretches that have statistics of their own.
+    pub(in crate::plan::lower::stage) fn window(
+        &mut self,
+        written: Option<Spanned<TimeSpan>>,
+    ) -> Option<Duration> {
+        if let Some(window) = written.filter(|window| window.value.0.is_zero()) {
+            self.error(Code::Value, window.at.span, "`window` must be longer than nothing", "");
+        }
+        written.map(|window| window.value.0)
+    }
+
     /// The levels of a ladder or ramp, and where they stand.
-    pub(super) fn series(
+    pub(in crate::plan::lower::stage) fn series(
         &mut self,
         draft: &Draft,
         key: &str,
@@ -142,7 +153,12 @@ impl Lowering<'_> {
     }
 
     /// Reports a key that means nothing beside another.
-    pub(super) fn without(&mut self, key: &str, at: Option<Span>, beside: &str) {
+    pub(in crate::plan::lower::stage) fn without(
+        &mut self,
+        key: &str,
+        at: Option<Span>,
+        beside: &str,
+    ) {
         if let Some(at) = at {
             let message = format!("`{key}` means nothing beside `{beside}`");
             self.error(Code::Conflict, at, message, "remove it");
@@ -150,7 +166,7 @@ impl Lowering<'_> {
     }
 
     /// Whether one of `keys` of this stage is there but was refused by binding.
-    pub(super) fn found_bad(&self, draft: &Draft, keys: &[&str]) -> bool {
+    pub(in crate::plan::lower::stage) fn found_bad(&self, draft: &Draft, keys: &[&str]) -> bool {
         use crate::plan::source::Value;
         let Some(Value::List(items)) = self.tree.get("stages").map(|stages| &stages.value) else {
             return false;

@@ -1,16 +1,24 @@
 //! Conversation-consistent sampling: all turns of a conversation are replayed, or none.
 //!
-//! In: a conversation's id and the plan's [`Sample`]. Out: replayed or not. Invariant: it depends
+//! In: a row and the plan's [`Sample`]. Out: replayed or not. Invariant: it depends
 //! on the id alone (and, if asked, on the seed), never on the order of the log; ranges that tile
 //! 0 to 1 tile the conversations.
 
 use md5::Md5;
 use sha2::{Digest, Sha256};
 
+use super::row::Row;
 use crate::plan::{Sample, SampleHash};
 
-/// Whether conversation `id` is replayed. Rows without an id share the empty one, so they come
-/// and go together.
+/// Whether a row is replayed: with its conversation, if it has one, else by its own id or number.
+pub fn keeps_row(sample: &Sample, row: &Row, seed: u64) -> bool {
+    match row.session.as_ref().or(row.id.as_ref()) {
+        Some(id) => keeps(sample, id, seed),
+        None => keeps(sample, &row.number.to_string(), seed),
+    }
+}
+
+/// Whether conversation `id` is replayed.
 pub fn keeps(sample: &Sample, id: &str, seed: u64) -> bool {
     if sample.start <= 0.0 && sample.end >= 1.0 {
         return true;
