@@ -103,14 +103,14 @@ pub struct ListArgs {
 /// Arguments of `init`.
 #[derive(Debug, Args)]
 pub struct InitArgs {
-    /// Name of the plan and of its file; the scenario's unless given.
+    /// Name of the plan, or of its file (such as mine.toml); the scenario's unless given.
     pub name: Option<String>,
     /// The built-in scenario to begin from.
     #[arg(long, value_name = "SCENARIO", default_value = "cache-eviction")]
     pub template: String,
-    /// The format of the file.
-    #[arg(long, value_enum, default_value_t = InitFormat::Yaml)]
-    pub format: InitFormat,
+    /// The format of the file; YAML unless its name says otherwise.
+    #[arg(long, value_enum)]
+    pub format: Option<InitFormat>,
     /// Where editors shall find the schema; it is written to schemas/plan.v1.json unless given.
     #[arg(long, value_name = "URL|PATH")]
     pub schema: Option<String>,

@@ -18,7 +18,7 @@ use super::source::{Node, Sources, Span, Value};
 use super::{LoadOptions, Param, Redactor, suggest};
 
 pub(crate) use file::{ParamsFile, read as read_files};
-pub use render::{render_json, render_text};
+pub use render::{render_json, render_text, shown};
 pub(crate) use value::{Rules, Typed};
 
 /// Prefix of the variables that set a param by its name.

@@ -98,7 +98,7 @@ impl PromptWorkload {
         for (position, message) in prompt.messages.iter().enumerate() {
             templates
                 .add(template_name(position), message.content.clone())
-                .map_err(|problem| problem.at(&message.location.to_string(), None))?;
+                .map_err(|problem| problem.at(&message.place(problem.line), None))?;
         }
         let source = prompt.dataset.as_deref();
         let rows =
@@ -223,7 +223,7 @@ impl PromptWorkload {
             let mut content = self
                 .templates
                 .render(&name, &variables, &[fields])
-                .map_err(|problem| problem.at(&template.location.to_string(), number))?;
+                .map_err(|problem| problem.at(&template.place(problem.line), number))?;
             is_placed |= self.templates.places_context(&name);
             if !is_placed && template.role == "user" {
                 content = format!("{document}\n\n{content}");
