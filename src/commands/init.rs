@@ -90,7 +90,8 @@ fn named(text: &str, asked: Option<InitFormat>) -> Result<(&str, InitFormat), St
             "`{text}` can't be the name of a plan\n  help: letters, digits, `-`, `_` and `.`; the file is NAME.yaml in this folder"
         ));
     }
-    if name.ends_with(".test") {
+    let is_test = Path::new(name).extension().is_some_and(|it| it.eq_ignore_ascii_case("test"));
+    if is_test {
         return Err(format!(
             "`{text}` is the name of a test, not of a plan\n  help: leave out `.test`"
         ));

@@ -108,6 +108,7 @@ fn text(plan: &Plan, graph: &Graph, estimates: &[Estimate]) -> String {
 
     match plan.cells.len() {
         0 => out.push_str("\nstages\n"),
+        1 => out.push_str("\nstages of one cell\n"),
         cells => {
             let _ = writeln!(out, "\nstages of {cells} cells, one cell after another");
         }

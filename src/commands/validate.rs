@@ -74,9 +74,8 @@ fn contents(plan: &Plan) -> String {
     }
     match (open, requests) {
         (0, _) => {}
-        (_, 0) => parts.push("as many requests as they get done".into()),
-        _ => parts
-            .push(format!("as many more as {} without a number get done", plural(open, "stage"))),
+        (_, 0) => parts.push("no fixed number of requests".into()),
+        _ => parts.push(format!("no fixed number in {}", plural(open, "stage"))),
     }
     parts.join(", ")
 }

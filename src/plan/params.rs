@@ -113,7 +113,7 @@ impl<'r> Resolver<'r> {
         self.undeclared_in_files(declared);
         for (variable, value) in &self.options.environment {
             let Some(suffix) = variable.strip_prefix(PREFIX) else { continue };
-            if value.is_empty() || declared.iter().any(|name| name.eq_ignore_ascii_case(suffix)) {
+            if value.is_empty() || declared.iter().any(|name| variable_of(name) == *variable) {
                 continue;
             }
             let mut diagnostic = Diagnostic::error(

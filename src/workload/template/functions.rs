@@ -111,9 +111,9 @@ type Given = Rest<ValueOrKwargs>;
 /// The arguments of a call in the order of `names`, however they were given. One that is left out at
 /// the end is left to the function: it may have a default.
 fn in_order(given: &[Value], names: &[&str]) -> Result<Vec<Value>, Error> {
-    let (given, named): (&[Value], Kwargs) = from_args(given)?;
+    let (given, options): (&[Value], Kwargs) = from_args(given)?;
     let mut values = given.to_vec();
-    for name in named.args() {
+    for name in options.args() {
         let Some(position) = names.iter().position(|known| *known == name) else {
             let known = names.join(", ");
             return Err(wrong(format!("there is no argument `{name}`; it takes {known}")));
@@ -124,7 +124,7 @@ fn in_order(given: &[Value], names: &[&str]) -> Result<Vec<Value>, Error> {
         if values.len() <= position {
             values.resize(position + 1, Value::UNDEFINED);
         }
-        values[position] = named.peek(name)?;
+        values[position] = options.peek(name)?;
     }
     if let Some(position) = values.iter().position(Value::is_undefined) {
         let name = names.get(position).copied().unwrap_or_default();
