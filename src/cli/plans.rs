@@ -82,8 +82,28 @@ pub struct ParamsArgs {
     pub format: DiagnosticFormat,
 }
 
+const TEST_FILE: &str = "\
+A test file lies beside its plan: plan.test.yaml beside plan.yaml.
+
+  version: 1
+  cases:
+    - name: documents come from outside
+      params: { docs: 3 }                 # as by --param; `env:` is the whole environment
+      expect:
+        resolved: { /stages/0/requests: 3 }   # paths into `runner plan --format json`
+        order: [cold, warm]
+    - name: a wrong value is refused
+      env: { BENCH_DOCS: many }
+      expect: { diagnostics: [E021] }
+    - name: errors fail the gate          # `simulator:` stands in for the endpoint
+      simulator: { faults: [{ from: 2, count: 1, status: 503 }] }
+      expect: { exit: 10, fail: [\"warm: error_rate <= 0%\"], pass: [\"cold: cache == cold\"] }
+
+`plan: PATH` names another plan, or a built-in scenario such as @cache-eviction.";
+
 /// Arguments of `test`.
 #[derive(Debug, Args)]
+#[command(after_help = TEST_FILE)]
 pub struct TestArgs {
     /// Test files (*.test.yaml), or folders that hold some; the current directory unless given.
     pub paths: Vec<PathBuf>,

@@ -152,6 +152,10 @@ const NASTY: &[&str] = &[
     "2026-11-22T00:00:00Z",
 ];
 
+/// Files of values, right and wrong.
+const PARAM_FILES: [&str; 6] =
+    ["mixed.env", "names.env", "values.env", "values.json", "values.toml", "values.yaml"];
+
 /// A plan and what the command line says.
 pub struct Case {
     pub name: String,
@@ -307,7 +311,12 @@ impl Corpus {
             options.environment.insert(name.to_owned(), value);
         }
         let (name, value, other) = (word(), word(), word());
-        match rng.random_range(0..8) {
+        match rng.random_range(0..10) {
+            8 => options.shard = Some((1, 3)),
+            9 => {
+                let file = PARAM_FILES[value.len() % PARAM_FILES.len()];
+                options.params_files.push(Path::new("tests/plans/bad/parts").join(file));
+            }
             0 => options.params.push((name, value)),
             1 => options.set.push(format!("{name}={value}")),
             2 => options.set.push(format!("stages.{name}.{value}={other}")),
