@@ -82,8 +82,28 @@ pub struct ParamsArgs {
     pub format: DiagnosticFormat,
 }
 
+const TEST_FILE: &str = "\
+A test file lies beside its plan: plan.test.yaml beside plan.yaml.
+
+  version: 1
+  cases:
+    - name: documents come from outside
+      params: { docs: 3 }                 # as by --param; `env:` is the whole environment
+      expect:
+        resolved: { /stages/0/requests: 3 }   # paths into `runner plan --format json`
+        order: [cold, warm]
+    - name: a wrong value is refused
+      env: { BENCH_DOCS: many }
+      expect: { diagnostics: [E021] }
+    - name: errors fail the gate          # `simulator:` stands in for the endpoint
+      simulator: { faults: [{ from: 2, count: 1, status: 503 }] }
+      expect: { exit: 10, fail: [\"warm: error_rate <= 0%\"], pass: [\"cold: cache == cold\"] }
+
+`plan: PATH` names another plan, or a built-in scenario such as @cache-eviction.";
+
 /// Arguments of `test`.
 #[derive(Debug, Args)]
+#[command(after_help = TEST_FILE)]
 pub struct TestArgs {
     /// Test files (*.test.yaml), or folders that hold some; the current directory unless given.
     pub paths: Vec<PathBuf>,
@@ -103,14 +123,14 @@ pub struct ListArgs {
 /// Arguments of `init`.
 #[derive(Debug, Args)]
 pub struct InitArgs {
-    /// Name of the plan and of its file; the scenario's unless given.
+    /// Name of the plan, or of its file (such as mine.toml); the scenario's unless given.
     pub name: Option<String>,
     /// The built-in scenario to begin from.
     #[arg(long, value_name = "SCENARIO", default_value = "cache-eviction")]
     pub template: String,
-    /// The format of the file.
-    #[arg(long, value_enum, default_value_t = InitFormat::Yaml)]
-    pub format: InitFormat,
+    /// The format of the file; YAML unless its name says otherwise.
+    #[arg(long, value_enum)]
+    pub format: Option<InitFormat>,
     /// Where editors shall find the schema; it is written to schemas/plan.v1.json unless given.
     #[arg(long, value_name = "URL|PATH")]
     pub schema: Option<String>,

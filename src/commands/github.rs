@@ -40,15 +40,21 @@ pub(super) fn thresholds(summary: &Summary) -> String {
     out
 }
 
-/// A file's path from the root of the repository, from which GitHub reads it, wherever the step's
-/// working directory is.
+/// A file's path from the root of the repository, from which code hosts read it, wherever the
+/// step's working directory is: from `GITHUB_WORKSPACE`, else from the repository that the file lies
+/// in; as it is where it lies in none.
 pub(super) fn in_workspace(file: &str) -> String {
-    let from_root = || {
-        let root = Path::new(&std::env::var_os("GITHUB_WORKSPACE")?).canonicalize().ok()?;
-        let path = Path::new(file).canonicalize().ok()?;
-        Some(path.strip_prefix(root).ok()?.to_str()?.to_owned())
+    let workspace = std::env::var_os("GITHUB_WORKSPACE").filter(|root| !root.is_empty());
+    from_root(file, workspace.as_deref().map(Path::new)).unwrap_or_else(|| file.to_owned())
+}
+
+fn from_root(file: &str, workspace: Option<&Path>) -> Option<String> {
+    let path = Path::new(file).canonicalize().ok()?;
+    let root = match workspace {
+        Some(root) => root.canonicalize().ok()?,
+        None => path.ancestors().find(|folder| folder.join(".git").exists())?.to_owned(),
     };
-    from_root().unwrap_or_else(|| file.to_owned())
+    Some(path.strip_prefix(root).ok()?.to_str()?.to_owned())
 }
 
 /// `file:line:column`, taken apart from the right: a file's name may hold colons.
@@ -56,4 +62,33 @@ fn place(location: &str) -> Option<(&str, usize, usize)> {
     let (rest, column) = location.rsplit_once(':')?;
     let (file, line) = rest.rsplit_once(':')?;
     Some((file, line.parse().ok()?, column.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_told_from_the_workspace_or_the_repository() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let inner = folder.path().join("bench/plans");
+        std::fs::create_dir_all(&inner).expect("folders");
+        let plan = inner.join("a.yaml");
+        std::fs::write(&plan, "").expect("a file");
+        let file = plan.to_str().expect("UTF-8");
+        let of = |workspace| from_root(file, workspace);
+        assert_eq!(of(None), None, "no repository is around it");
+        assert_eq!(of(Some(folder.path())).as_deref(), Some("bench/plans/a.yaml"));
+        std::fs::create_dir(folder.path().join("bench/.git")).expect("a repository");
+        assert_eq!(of(None).as_deref(), Some("plans/a.yaml"));
+        let elsewhere = tempfile::tempdir().expect("a folder");
+        assert_eq!(of(Some(elsewhere.path())), None, "it lies outside the workspace");
+        assert_eq!(from_root("--set", None), None);
+    }
+
+    #[test]
+    fn a_place_is_taken_apart_from_the_right() {
+        assert_eq!(place("a:b.yaml:3:9"), Some(("a:b.yaml", 3, 9)));
+        assert_eq!(place(""), None);
+    }
 }

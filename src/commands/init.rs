@@ -19,12 +19,13 @@ pub fn run(args: &InitArgs) -> anyhow::Result<u8> {
             return Ok(super::USAGE);
         }
     };
-    let name = args.name.as_deref().unwrap_or(scenario.name);
-    if name.is_empty() || name.starts_with('.') || name.contains(['/', '\\', '"', '\n']) {
-        eprintln!("error: `{name}` can't be the name of a plan");
-        eprintln!("  help: letters, digits, `-` and `_`; the file is NAME.yaml");
-        return Ok(super::USAGE);
-    }
+    let (name, format) = match named(args.name.as_deref().unwrap_or(scenario.name), args.format) {
+        Ok(named) => named,
+        Err(message) => {
+            eprintln!("error: {message}");
+            return Ok(super::USAGE);
+        }
+    };
     let (text, mut data) = plan(&scenario, name);
     let schema = args.schema.clone().unwrap_or_else(|| {
         // Whatever version of it lies there is the person's own.
@@ -33,7 +34,7 @@ pub fn run(args: &InitArgs) -> anyhow::Result<u8> {
         }
         format!("./{SCHEMA}")
     });
-    let (path, text) = match args.format {
+    let (path, text) = match format {
         InitFormat::Yaml => {
             (format!("{name}.yaml"), format!("# yaml-language-server: $schema={schema}\n{text}"))
         }
@@ -67,6 +68,35 @@ pub fn run(args: &InitArgs) -> anyhow::Result<u8> {
     let plan = files[0].0.display();
     eprintln!("\nnext:\n  runner validate {plan}\n  runner run {plan}");
     Ok(super::PASS)
+}
+
+/// A plan's name and format: `NAME`, or a file's name such as `NAME.toml`. The error is for people.
+fn named(text: &str, asked: Option<InitFormat>) -> Result<(&str, InitFormat), String> {
+    let endings =
+        [(".yaml", InitFormat::Yaml), (".yml", InitFormat::Yaml), (".toml", InitFormat::Toml)];
+    let ending =
+        endings.iter().find_map(|(ending, format)| Some((text.strip_suffix(ending)?, *format)));
+    let (name, format) = match (ending, asked) {
+        (Some((_, own)), Some(asked)) if own != asked => {
+            return Err(format!("`{text}` and `--format` name two formats\n  help: leave one out"));
+        }
+        (Some(named), _) => named,
+        (None, asked) => (text, asked.unwrap_or(InitFormat::Yaml)),
+    };
+    let is_fine = name.starts_with(|first: char| first.is_ascii_alphanumeric() || first == '_')
+        && name.chars().all(|it| it.is_ascii_alphanumeric() || "-_.".contains(it));
+    if !is_fine {
+        return Err(format!(
+            "`{text}` can't be the name of a plan\n  help: letters, digits, `-`, `_` and `.`; the file is NAME.yaml in this folder"
+        ));
+    }
+    let is_test = Path::new(name).extension().is_some_and(|it| it.eq_ignore_ascii_case("test"));
+    if is_test {
+        return Err(format!(
+            "`{text}` is the name of a test, not of a plan\n  help: leave out `.test`"
+        ));
+    }
+    Ok((name, format))
 }
 
 /// The scenario's text under its new name, and the files it needs beside it: data, and the plan

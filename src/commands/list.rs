@@ -6,6 +6,7 @@ use std::path::Path;
 use serde_json::json;
 
 use crate::cli::{DiagnosticFormat, ListArgs};
+use crate::plan::params::shown;
 use crate::plan::{LoadOptions, Plan};
 
 /// Prints the built-in scenarios.
@@ -35,7 +36,8 @@ fn object(name: &str, plan: Option<&Plan>) -> serde_json::Value {
     json!({
         "name": format!("@{name}"),
         "description": plan.and_then(|plan| plan.description.as_ref()),
-        "stages": plan.map(|plan| plan.stages.iter().map(|it| &it.id).collect::<Vec<_>>()),
+        "stages": plan.map(stages),
+        "cells": plan.map(|plan| plan.cells.len()),
         "params": plan.map(|plan| &plan.params),
     })
 }
@@ -48,18 +50,26 @@ fn text(name: &str, plan: Option<&Plan>) -> String {
     };
     // Writing into a String can't fail.
     let _ = writeln!(out, "  {}", plan.description.as_deref().unwrap_or_default());
-    let stages: Vec<&str> = plan.stages.iter().map(|stage| stage.id.as_str()).collect();
-    let _ = writeln!(out, "  stages: {}", stages.join(" → "));
+    let cells = match plan.cells.len() {
+        0 => String::new(),
+        1 => ", in 1 cell".to_owned(),
+        cells => format!(", in each of {cells} cells"),
+    };
+    let _ = writeln!(out, "  stages: {}{cells}", stages(plan).join(" → "));
     let width = plan.params.iter().map(|param| param.name.chars().count()).max().unwrap_or(0);
     for param in &plan.params {
-        let value = match &param.value {
-            serde_json::Value::String(text) if text.is_empty() => "\"\"".to_owned(),
-            serde_json::Value::String(text) => text.clone(),
-            other => other.to_string(),
-        };
+        let value = shown(&param.value);
         let words = param.description.as_deref().unwrap_or_default();
-        let _ = writeln!(out, "    {:<width$}  {} = {value}  {words}", param.name, param.kind);
+        let line = format!("    {:<width$}  {} = {value}  {words}", param.name, param.kind);
+        let _ = writeln!(out, "{}", line.trim_end());
     }
     out.push('\n');
     out
+}
+
+/// The ids of the stages; cells repeat them.
+fn stages(plan: &Plan) -> Vec<&str> {
+    let first = plan.cells.first().map(|cell| cell.id.as_str());
+    let stages = plan.stages.iter().filter(|stage| stage.cell_id() == first);
+    stages.map(|stage| stage.id.as_str()).collect()
 }

@@ -13,6 +13,8 @@ use crate::cli::{PlanArgs, PlanFormat};
 use crate::graph::{Graph, describe};
 use crate::plan::workload::{PrefixLength, PrefixText, RowOrder, RowSource, SyntheticConfig};
 use crate::plan::{Action, Ending, Endpoint, Limit, Plan, Prompt, Shape, Stage, Target, params};
+use crate::workload::WorkloadError;
+use crate::workload::store::StoreError;
 use crate::workload::synthetic::length;
 use crate::workload::tokenizer::Tokenizer;
 
@@ -29,7 +31,9 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<u8> {
             Ok(shown) => super::print(&format!("{}\n", ready.loaded.redactor.redact(&shown))),
             Err(error) => {
                 eprintln!("error: {}", ready.loaded.redactor.redact(&format!("{error:#}")));
-                return Ok(super::USAGE);
+                // A template that fails in a later row is the plan's fault, as in `validate`.
+                let is_plans = error.is::<WorkloadError>() || error.is::<StoreError>();
+                return Ok(if is_plans { super::PLAN_INVALID } else { super::USAGE });
             }
         }
         return Ok(super::PASS);
@@ -104,6 +108,7 @@ fn text(plan: &Plan, graph: &Graph, estimates: &[Estimate]) -> String {
 
     match plan.cells.len() {
         0 => out.push_str("\nstages\n"),
+        1 => out.push_str("\nstages of one cell\n"),
         cells => {
             let _ = writeln!(out, "\nstages of {cells} cells, one cell after another");
         }
@@ -165,11 +170,20 @@ fn text(plan: &Plan, graph: &Graph, estimates: &[Estimate]) -> String {
         let _ = writeln!(out, "\n… and {} more cells", plan.cells.len() - MOST_CELLS);
     }
     let _ = writeln!(out, "\nestimate\n  {}", total.sum_in_words());
+    let measured: u64 = plan.stages.iter().map(|stage| stage.action.planned()).sum();
+    if let Some(beside @ 1..) = total.requests.checked_sub(measured) {
+        let _ = writeln!(
+            out,
+            "  {} of the requests are measured; the other {} warm up, or flush and prove it",
+            grouped(measured),
+            grouped(beside)
+        );
+    }
     if total.each.is_some() {
         let _ =
             writeln!(out, "  and what stages without a number of requests get done in their time");
     }
-    out
+    out.lines().flat_map(|line| [line.trim_end(), "\n"]).collect()
 }
 
 /// The plan as `--format json` has it, with its estimates.
@@ -302,7 +316,7 @@ fn indented(text: &str) -> String {
 }
 
 /// `12,345`
-fn grouped(number: u64) -> String {
+pub(super) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::new();
     for (position, digit) in digits.chars().enumerate() {

@@ -67,7 +67,9 @@ pub fn run(args: &TestArgs) -> anyhow::Result<u8> {
     }
     let cases = || suites.iter().flat_map(|suite| &suite.cases);
     let failed = cases().filter(|case| case.result != CaseResult::Passed).count();
-    super::print(&format!("{} cases, {failed} failed\n", cases().count()));
+    let count = cases().count();
+    let plural = if count == 1 { "" } else { "s" };
+    super::print(&format!("{count} case{plural}, {failed} failed\n"));
     if let Some(path) = &args.junit
         && let Err(error) = std::fs::write(path, junit::render(&suites))
     {

@@ -2,6 +2,7 @@
 
 use crate::cli::{ProblemFormat, ValidateArgs};
 use crate::plan::diagnostic::{self, Code, Diagnostic, Severity};
+use crate::plan::{Plan, Stage};
 
 /// Checks each plan; exits 3 when one has errors (or warnings, with `--deny-warnings`).
 pub fn run(args: &ValidateArgs) -> anyhow::Result<u8> {
@@ -29,17 +30,8 @@ pub fn run(args: &ValidateArgs) -> anyhow::Result<u8> {
             ProblemFormat::Text => {
                 super::say(&diagnostics, &sources, &redactor, false);
                 if let (Some((plan, _)), false) = (&ready, has_errors) {
-                    let cells = match plan.cells.len() {
-                        0 => String::new(),
-                        1 => "1 cell, ".into(),
-                        cells => format!("{cells} cells, "),
-                    };
-                    super::print(&format!(
-                        "{}: valid ({cells}{} stages, {} requests)\n",
-                        path.display(),
-                        plan.stages.len(),
-                        plan.stages.iter().map(|stage| stage.action.planned()).sum::<u64>()
-                    ));
+                    let shown = path.display();
+                    super::print(&format!("{shown}: valid ({})\n", contents(plan)));
                 }
             }
         }
@@ -52,7 +44,7 @@ pub fn run(args: &ValidateArgs) -> anyhow::Result<u8> {
             super::print(&format!("{}\n", serde_json::to_string_pretty(&found)?));
         }
         ProblemFormat::Sarif => {
-            let log = diagnostic::sarif(&all);
+            let log = diagnostic::sarif(&all, &super::github::in_workspace);
             super::print(&format!("{}\n", serde_json::to_string_pretty(&log)?));
         }
         ProblemFormat::Text | ProblemFormat::Github => {}
@@ -62,6 +54,30 @@ pub fn run(args: &ValidateArgs) -> anyhow::Result<u8> {
         true if is_unselected => super::NOTHING_SELECTED,
         true => super::PLAN_INVALID,
     })
+}
+
+/// What a valid plan holds, in a line.
+fn contents(plan: &Plan) -> String {
+    let plural = |count: u64, word: &str| match count {
+        1 => format!("1 {word}"),
+        _ => format!("{} {word}s", super::plan::grouped(count)),
+    };
+    let mut parts = vec![plural(plan.stages.len() as u64, "stage")];
+    if !plan.cells.is_empty() {
+        parts.insert(0, plural(plan.cells.len() as u64, "cell"));
+    }
+    let requests = plan.stages.iter().map(|stage| stage.action.planned()).sum::<u64>();
+    let is_open = |stage: &&Stage| stage.action.planned() == 0 && stage.action.prompt().is_some();
+    let open = plan.stages.iter().filter(is_open).count() as u64;
+    if requests > 0 {
+        parts.push(format!("{} to measure", plural(requests, "request")));
+    }
+    match (open, requests) {
+        (0, _) => {}
+        (_, 0) => parts.push("no fixed number of requests".into()),
+        _ => parts.push(format!("no fixed number in {}", plural(open, "stage"))),
+    }
+    parts.join(", ")
 }
 
 /// Whether nothing is wrong but that nothing was selected.

@@ -37,6 +37,8 @@ const SLUG_CHARS: usize = 80;
 pub struct RunDir {
     path: PathBuf,
     id: String,
+    /// Folders around it that were not there before, the nearest first.
+    made: Vec<PathBuf>,
     _lock: File,
 }
 
@@ -74,14 +76,22 @@ impl RunDir {
     /// The same with a given id.
     pub fn create_as(results: &Path, plan: &str, id: &str) -> Result<Self, RunDirError> {
         let parent = results.join(slug(plan));
+        let around = parent.ancestors().take_while(|folder| !folder.as_os_str().is_empty());
+        let made = around.take_while(|folder| !folder.exists()).map(Path::to_path_buf).collect();
         std::fs::create_dir_all(&parent).map_err(|source| io_error(&parent, source))?;
         let path = parent.join(slug(id));
-        make_private_dir(&path).map_err(|source| match source.kind() {
+        let mut is_made = make_private_dir(&path);
+        if is_made.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+            // Another run was refused just now, and took the folder that it had made with it.
+            std::fs::create_dir_all(&parent).map_err(|source| io_error(&parent, source))?;
+            is_made = make_private_dir(&path);
+        }
+        is_made.map_err(|source| match source.kind() {
             io::ErrorKind::AlreadyExists => RunDirError::Exists(path.clone()),
             _ => io_error(&path, source),
         })?;
         let lock = take_lock(&path.join(LOCK)).map_err(|source| io_error(&path, source))?;
-        let run = Self { path, id: id.to_owned(), _lock: lock };
+        let run = Self { path, id: id.to_owned(), made, _lock: lock };
         run.reserve()?;
         sync_dir(&parent).map_err(|source| io_error(&parent, source))?;
         Ok(run)
@@ -115,9 +125,17 @@ impl RunDir {
         std::fs::remove_file(&lock).map_err(|source| io_error(&lock, source))
     }
 
-    /// Removes a directory in which no request was recorded (preflight failed).
+    /// Removes a directory in which no request was recorded (preflight failed), and the folders
+    /// around it that were made for it and hold nothing else.
     pub fn discard(self) -> Result<(), RunDirError> {
-        std::fs::remove_dir_all(&self.path).map_err(|source| io_error(&self.path, source))
+        std::fs::remove_dir_all(&self.path).map_err(|source| io_error(&self.path, source))?;
+        for folder in &self.made {
+            // One that is not empty has become another run's, and so have those around it.
+            if std::fs::remove_dir(folder).is_err() {
+                break;
+            }
+        }
+        Ok(())
     }
 
     fn reserve(&self) -> Result<(), RunDirError> {
@@ -256,9 +274,17 @@ mod tests {
     #[test]
     fn a_discarded_run_leaves_nothing() {
         let results = tempfile::tempdir().expect("a folder");
-        let run = RunDir::create(results.path(), "demo").expect("made");
-        run.discard().expect("removed");
-        assert_eq!(std::fs::read_dir(results.path().join("demo")).expect("there").count(), 0);
+        let folder = results.path().join("new/results");
+        RunDir::create(&folder, "demo").expect("made").discard().expect("removed");
+        assert!(results.path().exists() && !results.path().join("new").exists());
+        // What another run has made, or is in, stays.
+        let other = RunDir::create(&folder, "demo").expect("made");
+        RunDir::create(&folder, "demo").expect("made").discard().expect("removed");
+        assert!(other.path().exists());
+        let first = RunDir::create(&folder, "first").expect("made");
+        let beside = RunDir::create(&folder, "first").expect("made");
+        first.discard().expect("removed");
+        assert!(beside.path().exists());
     }
 
     #[cfg(unix)]

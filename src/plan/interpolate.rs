@@ -217,6 +217,10 @@ impl Scope<'_> {
                 );
                 return Looked::Broken;
             }
+            if param.shown.secret && place.runs_templates {
+                self.found.push(template::secret(name, self.sources.location(span)));
+                return Looked::Broken;
+            }
             return match &param.value {
                 None => Looked::Broken,
                 Some(value) => {
@@ -351,12 +355,15 @@ impl Scope<'_> {
     fn templates(&mut self, span: Span, text: &str) {
         for (at, name) in template::params_read(text) {
             self.used.insert(name.to_owned());
-            if self.params.iter().any(|param| param.shown.name == name) {
+            let place = self.place(span, text, at, name.len());
+            if let Some(param) = self.params.iter().find(|param| param.shown.name == name) {
+                if param.shown.secret {
+                    self.found.push(template::secret(name, self.sources.location(place)));
+                }
                 continue;
             }
             let names = || self.params.iter().map(|param| param.shown.name.as_str());
             let near = suggest::did_you_mean(name, names());
-            let place = self.place(span, text, at, name.len());
             self.found.push(
                 Diagnostic::error(Code::Reference, format!("there is no param `{name}`"))
                     .label(self.sources.location(place), near)

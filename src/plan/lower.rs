@@ -103,7 +103,9 @@ impl Lowering<'_> {
             }
             None if self.may_be_given(self.tree.at, &["version"]) => {}
             None => {
-                let first = self.tree.entries().first().map_or(self.tree.at.span, |it| it.key_span);
+                // What a plan extends says its own, and comes first.
+                let mut own = self.tree.entries().iter().filter(|it| it.key_span.source == 0);
+                let first = own.next().map_or(self.tree.at.span, |it| it.key_span);
                 let message = "the plan does not say its version";
                 self.error(Code::Version, first, message, "begin the plan with `version: 1`");
             }

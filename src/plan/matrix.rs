@@ -76,11 +76,10 @@ impl Layout<'_> {
             }
             return None;
         };
-        let axes: Vec<Axis> = entries
-            .iter()
-            .filter(|entry| !RULES.contains(&entry.key.as_str()))
-            .filter_map(|entry| self.axis(entry))
-            .collect();
+        let written = entries.iter().filter(|entry| !RULES.contains(&entry.key.as_str()));
+        let axes: Vec<Option<Axis>> = written.map(|entry| self.axis(entry)).collect();
+        // What is missing has been reported, here or when its references were filled in.
+        let axes: Vec<Axis> = axes.into_iter().collect::<Option<_>>()?;
         if self.found.len() > before {
             return None;
         }
@@ -131,6 +130,7 @@ impl Layout<'_> {
         }
     }
 
+    /// An axis; `None` when it can't be used, which has been reported.
     fn axis(&mut self, entry: &Entry) -> Option<Axis> {
         let span = entry.key_span;
         if !is_name(&entry.key) {
@@ -191,7 +191,7 @@ impl Layout<'_> {
                 values.push(Arc::new(value));
             }
         }
-        Some(Axis { name: entry.key.clone(), span, values })
+        (!values.is_empty()).then(|| Axis { name: entry.key.clone(), span, values })
     }
 
     /// The type of the declared param that an axis names.

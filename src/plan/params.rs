@@ -14,11 +14,11 @@ use std::sync::Arc;
 use super::bind::{self, Named, Spanned};
 use super::diagnostic::{Code, Diagnostic};
 use super::file::{ParamFile, ParamType, TextOrList};
-use super::source::{Node, Sources, Span, Value};
+use super::source::{Entry, Node, Sources, Span, Value};
 use super::{LoadOptions, Param, Redactor, suggest};
 
 pub(crate) use file::{ParamsFile, read as read_files};
-pub use render::{render_json, render_text};
+pub use render::{render_json, render_text, shown};
 pub(crate) use value::{Rules, Typed};
 
 /// Prefix of the variables that set a param by its name.
@@ -62,7 +62,8 @@ impl<'r> Resolver<'r> {
             None => Named::default(),
             Some(section) => {
                 let mut bound = bind::bind::<Named<Spanned<ParamFile>>>(section, self.sources);
-                self.found.append(&mut bound.diagnostics);
+                let found = bound.diagnostics.drain(..);
+                self.found.extend(found.map(|it| declaration(it, section, self.sources)));
                 bound.value.unwrap_or_default()
             }
         };
@@ -113,7 +114,7 @@ impl<'r> Resolver<'r> {
         self.undeclared_in_files(declared);
         for (variable, value) in &self.options.environment {
             let Some(suffix) = variable.strip_prefix(PREFIX) else { continue };
-            if value.is_empty() || declared.iter().any(|name| name.eq_ignore_ascii_case(suffix)) {
+            if value.is_empty() || declared.iter().any(|name| variable_of(name) == *variable) {
                 continue;
             }
             let mut diagnostic = Diagnostic::error(
@@ -340,6 +341,30 @@ enum Candidate {
     Given(Typed, String),
     Default(Typed),
     Bad,
+}
+
+/// Adds to a diagnostic about a declaration how one is written.
+fn declaration(diagnostic: Diagnostic, section: &Node, sources: &Sources) -> Diagnostic {
+    let written = section.entries().iter().find(|entry| {
+        diagnostic.location().is_some_and(|at| *at == sources.location(entry.node.at.span))
+    });
+    match (diagnostic.code, written) {
+        (Code::Type, Some(Entry { key, node, .. })) => {
+            let kind = match node.value {
+                Value::Int(_) => ParamType::Int,
+                Value::Float(_) => ParamType::Float,
+                Value::Bool(_) => ParamType::Bool,
+                Value::List(_) => ParamType::List,
+                _ => ParamType::String,
+            };
+            let default = node.text().unwrap_or_else(|| "…".into());
+            let kind = kind.name();
+            diagnostic.help(format!("declare it: `{key}: {{ type: {kind}, default: {default} }}`"))
+        }
+        (Code::MissingKey, _) => diagnostic
+            .help("types: string, int, float, bool, duration, size, url, path, list, series"),
+        _ => diagnostic,
+    }
 }
 
 fn broken(name: &str, span: Span) -> Resolved {

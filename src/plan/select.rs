@@ -183,38 +183,80 @@ fn keep(stages: Vec<Stage>, kept: &BTreeSet<usize>) -> Vec<Stage> {
     out
 }
 
-/// Selectors that met no stage of any cell, and a selection that leaves nothing.
-pub(super) fn unmatched(
-    ids: &[String],
-    is_empty: bool,
-    options: &LoadOptions,
-    matched: &BTreeSet<String>,
-    found: &mut Vec<Diagnostic>,
-) {
-    let flags = options.select.iter().map(|it| ("--select", it));
-    let flags = flags.chain(options.exclude.iter().map(|it| ("--exclude", it)));
-    let before = found.len();
-    for (flag, selector) in flags.filter(|(_, selector)| !matched.contains(*selector)) {
-        let names = || ids.iter().map(String::as_str);
-        let mut diagnostic =
-            Diagnostic::error(Code::Selection, format!("{flag} {selector}: no stage matches"));
-        if let Selector::Id { id, .. } = Selector::parse(selector)
-            && let Some(near) = suggest::nearest(id, names())
-        {
-            diagnostic = diagnostic.help(format!("did you mean `{near}`?"));
+/// What selectors may name, over all cells.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    ids: Vec<String>,
+    kinds: Vec<String>,
+    tags: Vec<String>,
+}
+
+impl Known {
+    /// Takes in the stages of one cell.
+    pub(super) fn add(&mut self, stages: &[Stage]) {
+        fn once(words: &mut Vec<String>, word: &str) {
+            if !words.iter().any(|known| known == word) {
+                words.push(word.to_owned());
+            }
         }
-        found.push(
-            diagnostic
-                .help(format!("stages: {}", suggest::list(names())))
-                .help("selectors: `id`, `+id`, `id+`, `tag:x`, `kind:cold`"),
-        );
+        for stage in stages {
+            once(&mut self.ids, &stage.id);
+            once(&mut self.kinds, stage.action.kind());
+            stage.tags.iter().for_each(|tag| once(&mut self.tags, tag));
+        }
     }
-    if is_empty && found.len() == before {
-        found.push(
-            Diagnostic::error(Code::Selection, "--select and --exclude leave no stage to run")
-                .help(format!("stages: {}", suggest::list(ids.iter().map(String::as_str)))),
-        );
+
+    /// Reports selectors that met no stage of any cell, and a selection that leaves nothing; a plan
+    /// without stages has another fault.
+    pub(super) fn unmatched(
+        &self,
+        is_empty: bool,
+        options: &LoadOptions,
+        matched: &BTreeSet<String>,
+        found: &mut Vec<Diagnostic>,
+    ) {
+        if self.ids.is_empty() {
+            return;
+        }
+        let flags = options.select.iter().map(|it| ("--select", it));
+        let flags = flags.chain(options.exclude.iter().map(|it| ("--exclude", it)));
+        let before = found.len();
+        for (flag, selector) in flags.filter(|(_, selector)| !matched.contains(*selector)) {
+            found.push(self.no_stage(flag, selector));
+        }
+        if is_empty && found.len() == before {
+            let message = "--select and --exclude leave no stage to run";
+            let help = format!("stages: {}", list(&self.ids));
+            found.push(Diagnostic::error(Code::Selection, message).help(help));
+        }
     }
+
+    /// What to say of a selector that met nothing.
+    fn no_stage(&self, flag: &str, selector: &str) -> Diagnostic {
+        let (prefix, word, words, what) = match Selector::parse(selector) {
+            Selector::Tag(tag) => ("tag:", tag, &self.tags, "tags of this plan"),
+            Selector::Kind(kind) => ("kind:", kind, &self.kinds, "kinds in this plan"),
+            Selector::Id { id, .. } => ("", id, &self.ids, "stages"),
+        };
+        let message = match word {
+            "" => format!("{flag}: the selector `{selector}` names nothing"),
+            _ => format!("{flag} {selector}: no stage matches"),
+        };
+        let mut diagnostic = Diagnostic::error(Code::Selection, message);
+        if let Some(near) = suggest::nearest(word, words.iter().map(String::as_str)) {
+            diagnostic = diagnostic.help(format!("did you mean `{prefix}{near}`?"));
+        }
+        diagnostic
+            .help(match list(words) {
+                none if none.is_empty() => "no stage of this plan has a tag".to_owned(),
+                words => format!("{what}: {words}"),
+            })
+            .help("selectors: `id`, `+id`, `id+`, `tag:x`, `kind:cold`")
+    }
+}
+
+fn list(words: &[String]) -> String {
+    suggest::list(words.iter().map(String::as_str))
 }
 
 #[cfg(test)]

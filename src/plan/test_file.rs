@@ -192,24 +192,47 @@ fn read(
     let cases = keys.cases.map(|cases| cases.value).unwrap_or_default();
     if cases.is_empty() && found.is_empty() {
         let message = "the test file has no cases";
-        found.push(Diagnostic::error(Code::Incomplete, message).at(start).help("add `cases:`"));
+        found.push(
+            Diagnostic::error(Code::Incomplete, message).at(start.clone()).help("add `cases:`"),
+        );
     }
     let folder = path.parent().unwrap_or(Path::new(""));
-    let plan = keys.plan.map_or_else(|| beside(shown), |plan| PathBuf::from(plan.value));
-    let plan = if is_beside(&plan) { folder.join(plan) } else { plan };
+    let plan = match &keys.plan {
+        Some(written) if written.value.starts_with('@') => PathBuf::from(&written.value),
+        Some(written) => {
+            let plan = folder.join(&written.value);
+            if !plan.is_file() {
+                let message = format!("there is no plan `{}`", plan.display());
+                found.push(
+                    Diagnostic::error(Code::File, message)
+                        .at(sources.location(written.at.span))
+                        .help("`plan` is a path from this file, or a built-in scenario such as `@cache-eviction`"),
+                );
+            }
+            plan
+        }
+        None => beside(path).unwrap_or_else(|wanted| {
+            let message = format!("there is no plan beside this test: no `{}`", wanted.display());
+            found.push(
+                Diagnostic::error(Code::File, message).at(start.clone()).help(
+                    "say which plan it tests: `plan: PATH` from this file, or a built-in scenario such as `plan: \"@cache-eviction\"`",
+                ),
+            );
+            wanted
+        }),
+    };
     let cases = cases.into_iter().map(|case| lowered(case, sources, found)).collect();
     Some(TestFile { plan, cases })
 }
 
-/// Whether a plan's name is a path beside the test file (and not a built-in scenario).
-fn is_beside(plan: &Path) -> bool {
-    !plan.to_string_lossy().starts_with('@')
-}
-
-/// `a.yaml` for `a.test.yaml`.
-fn beside(shown: &str) -> PathBuf {
-    let name = Path::new(shown).file_name().and_then(|name| name.to_str()).unwrap_or(shown);
-    PathBuf::from(name.replacen(".test.", ".", 1))
+/// The plan beside a test file: `a.yaml`, `a.yml` or `a.toml` for `a.test.yaml`; the path that was
+/// looked for first when there is none.
+fn beside(path: &Path) -> Result<PathBuf, PathBuf> {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let first = path.with_file_name(name.replacen(".test.", ".", 1));
+    let others = ["yaml", "yml", "toml"].map(|ending| first.with_extension(ending));
+    let mut plans = std::iter::once(&first).chain(&others);
+    plans.find(|plan| plan.is_file()).cloned().ok_or(first.clone())
 }
 
 fn lowered(case: Spanned<CaseKeys>, sources: &Sources, found: &mut Vec<Diagnostic>) -> TestCase {

@@ -229,7 +229,8 @@ impl Checking<'_> {
                 .add(name.clone(), message.content.clone())
                 .and_then(|()| templates.render(&name, &variables, &[&row]));
             if let Err(problem) = rendered {
-                let place = self.place(&message.location, &message.content, problem.line);
+                let line = problem.line.unwrap_or(1);
+                let place = self.sources.line_of(&message.location, &message.content, line);
                 found.push(self.diagnostic(&problem, "the template", place, &row));
             }
         }
@@ -295,27 +296,6 @@ impl Checking<'_> {
                  random_text(tokens), read(file), truncate(text, tokens), uuid()",
             ),
             None => diagnostic.at(place),
-        }
-    }
-
-    /// The template's failing line within the plan, as far as it stands there word for word.
-    fn place(&self, whole: &Location, template: &str, line: Option<usize>) -> Location {
-        let wanted = line.and_then(|line| template.lines().nth(line.saturating_sub(1)));
-        let wanted = wanted.map(str::trim).filter(|text| !text.is_empty());
-        let text = self.sources.named(&whole.file).unwrap_or("");
-        let found = wanted.and_then(|wanted| {
-            let at = text.get(whole.start..whole.end)?.find(wanted)?;
-            Some((whole.start + at, wanted.len()))
-        });
-        let Some((start, len)) = found else { return whole.clone() };
-        let before = &text[..start];
-        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        Location {
-            file: whole.file.clone(),
-            line: before.matches('\n').count() + 1,
-            column: before[line_start..].chars().count() + 1,
-            start,
-            end: start + len,
         }
     }
 }

@@ -109,7 +109,7 @@ impl PromptWorkload {
         for (position, message) in prompt.messages.iter().enumerate() {
             templates
                 .add(template_name(position), message.content.clone())
-                .map_err(|problem| problem.at(&message.location.to_string(), None))?;
+                .map_err(|problem| problem.at(&message.place(problem.line), None))?;
         }
         let parts = (0..prompt.messages.len()).map(|position| {
             let name = template_name(position);
@@ -249,7 +249,7 @@ impl PromptWorkload {
                 None => self
                     .templates
                     .render(&part.name, &variables, &[fields])
-                    .map_err(|problem| problem.at(&template.location.to_string(), number))?,
+                    .map_err(|problem| problem.at(&template.place(problem.line), number))?,
             };
             is_placed |= part.places_context;
             if !is_placed && template.role == "user" {

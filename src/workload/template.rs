@@ -40,14 +40,8 @@ pub(crate) struct TemplateProblem {
 impl TemplateProblem {
     /// As an error of the template at `place`; `row` counts from 1.
     pub(super) fn at(&self, place: &str, row: Option<u64>) -> WorkloadError {
-        let line = self.line.map(|line| format!(", line {line} of the template"));
-        let row = row.map(|row| format!(", row {row}"));
-        WorkloadError(format!(
-            "{place}{}{}: {}",
-            line.unwrap_or_default(),
-            row.unwrap_or_default(),
-            self.message
-        ))
+        let row = row.map_or_else(String::new, |row| format!(" with row {row}"));
+        WorkloadError(format!("{place}: the template fails{row}: {}", self.message))
     }
 }
 

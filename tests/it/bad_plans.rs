@@ -7,6 +7,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use runner::graph::Graph;
+use runner::plan::diagnostic::Code;
 use runner::plan::{self, LoadOptions, diagnostic};
 
 /// What the plan's first line asks for.
@@ -59,12 +61,14 @@ fn plans() -> Vec<PathBuf> {
     plans
 }
 
-/// What is said of a plan: when it is read, and then of its templates.
+/// What is said of a plan: when it is read, and then of its templates and its graph.
 fn said(path: &Path) -> String {
     let text = fs::read_to_string(path).expect("the plan reads");
     let (diagnostics, sources, redactor) = match plan::load(path, &options(&text)) {
         Ok(mut loaded) => {
-            let found = runner::workload::check::check(&mut loaded.plan, &loaded.sources);
+            let mut found = runner::workload::check::check(&mut loaded.plan, &loaded.sources);
+            found.extend(Graph::build(&loaded.plan).err().unwrap_or_default());
+            found.extend(loaded.warnings);
             (found, loaded.sources, loaded.redactor)
         }
         Err(error) => (error.diagnostics, error.sources, error.redactor),
@@ -105,6 +109,20 @@ fn no_expectation_is_left_over() {
         if path.extension().is_some_and(|ending| ending == "stderr") {
             assert!(path.with_extension("").exists(), "{} has no plan", path.display());
         }
+    }
+}
+
+#[test]
+fn every_code_has_a_bad_plan_and_an_explanation() {
+    let said = plans().iter().fold(String::new(), |all, path| all + &said(path));
+    for code in Code::ALL {
+        // A baseline is missed when a run begins.
+        let is_shown = said.contains(&format!("[{code}]")) || *code == Code::Baseline;
+        assert!(is_shown, "no bad plan shows {code}");
+    }
+    for part in said.split("[E").skip(1) {
+        let number: String = part.chars().take_while(char::is_ascii_digit).collect();
+        assert!(Code::find(&format!("E{number}")).is_some(), "E{number} can't be explained");
     }
 }
 

@@ -152,6 +152,28 @@ fn sarif_has_the_shape_that_code_hosts_ask_for() {
 }
 
 #[test]
+fn sarif_and_annotations_name_files_from_the_root_of_the_repository() {
+    let folder = Folder::new();
+    fs::create_dir_all(folder.0.path().join("bench/.git")).expect("a repository");
+    fs::create_dir(folder.0.path().join("bench/plans")).expect("a folder");
+    folder.write("bench/plans/bad.yaml", &FAILING.replace("requests: 2", "requets: 2"));
+    let run = |workspace: Option<&str>, format: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_runner"));
+        command.current_dir(folder.0.path().join("bench/plans")).env_clear();
+        command.envs(workspace.map(|path| ("GITHUB_WORKSPACE", folder.0.path().join(path))));
+        let output = command.args(["validate", "bad.yaml", "--format", format]).output();
+        out(&output.expect("runner starts"))
+    };
+    for (workspace, path) in [(None, "plans/bad.yaml"), (Some(""), "bench/plans/bad.yaml")] {
+        let log: Value = serde_json::from_str(&run(workspace, "sarif")).expect("JSON");
+        let place = &log["runs"][0]["results"][0]["locations"][0]["physicalLocation"];
+        assert_eq!(place["artifactLocation"]["uri"], path);
+        let annotated = run(workspace, "github");
+        assert!(annotated.starts_with(&format!("::error file={path},line=6,")), "{annotated}");
+    }
+}
+
+#[test]
 fn init_writes_a_plan_that_is_valid_and_overwrites_nothing() {
     for (scenario, format) in [
         ("cache-eviction", "yaml"),
@@ -185,7 +207,21 @@ fn init_writes_a_plan_that_is_valid_and_overwrites_nothing() {
     let output = folder.runner(&["init", "--template", "cache-evictoin"], false);
     assert_eq!(output.status.code(), Some(2));
     assert!(err(&output).contains("did you mean `@cache-eviction`?"), "{}", err(&output));
-    assert_eq!(folder.runner(&["init", "../mine"], false).status.code(), Some(2));
+    for name in ["../mine", "a b", "", ".hidden", "mine.test.yaml", "a\"b"] {
+        let output = folder.runner(&["init", name], false);
+        assert_eq!(output.status.code(), Some(2), "{name}: {}", err(&output));
+    }
+    let output = folder.runner(&["init", "mine.toml", "--format", "yaml"], false);
+    assert!(err(&output).contains("two formats"), "{}", err(&output));
+    // A file's name says its format.
+    for name in ["mine.toml", "other.yaml", "llama-3.1"] {
+        let output = folder.runner(&["init", name], false);
+        assert_eq!(output.status.code(), Some(0), "{}", err(&output));
+        let file = if name.contains("ml") { name.to_owned() } else { format!("{name}.yaml") };
+        let output = folder.runner(&["validate", &file], false);
+        assert_eq!(output.status.code(), Some(0), "{}", err(&output));
+    }
+    assert!(folder.read("mine.toml").contains("name = \"mine\""));
 }
 
 /// Runs the scenario for CI with the variables of a host, and nothing else.
@@ -353,13 +389,42 @@ cases:
     expect: { diagnostics: [E999] }
 ",
     );
-    let output = folder.runner(&["test"], false);
+    let output = folder.runner(&["test", "--junit", "out.xml"], false);
     let said = err(&output);
     assert_eq!(output.status.code(), Some(3), "{said}");
+    // Who reads the XML alone must see it, too.
+    let xml = folder.read("out.xml");
+    assert!(xml.contains("tests=\"1\" failures=\"0\" errors=\"1\""), "{xml}");
+    assert!(xml.contains("the test file can be used") && xml.contains("expects nothing"), "{xml}");
     for words in ["expects nothing", "did you mean `expect`?", "no diagnostic has the code `E999`"]
     {
         assert!(said.contains(words), "{words}\n{said}");
     }
     let empty = Folder::new();
     assert_eq!(empty.runner(&["test"], false).status.code(), Some(11));
+}
+
+#[test]
+fn a_test_finds_its_plan_or_says_how_to_name_it() {
+    let folder = Folder::new();
+    let cases = "version: 1\ncases: [{ name: order, expect: { order: [cold, warm] } }]\n";
+    folder.write("plan.yml", PLAN);
+    folder.write("plan.test.yaml", cases);
+    let output = folder.runner(&["test"], false);
+    assert_eq!(output.status.code(), Some(0), "{}{}", out(&output), err(&output));
+
+    folder.write("other.test.yaml", cases);
+    folder.write("named.test.yaml", &cases.replace("cases:", "plan: plans/gone.yaml\ncases:"));
+    let output = folder.runner(&["test"], false);
+    assert_eq!(output.status.code(), Some(3), "{}", out(&output));
+    let said = err(&output);
+    for words in [
+        "there is no plan beside this test: no `./other.yaml`",
+        "other.test.yaml:1:1",
+        "say which plan it tests: `plan: PATH`",
+        "there is no plan `./plans/gone.yaml`",
+        "named.test.yaml:2:7",
+    ] {
+        assert!(said.contains(words), "{words}\n{said}");
+    }
 }

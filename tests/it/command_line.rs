@@ -259,3 +259,130 @@ fn a_two_thousand_line_plan_is_read_quickly() {
     assert_eq!(loaded.plan.stages.len(), 500);
     assert!(began.elapsed().as_secs() < 10, "{:?}", began.elapsed());
 }
+
+#[test]
+fn a_baseline_that_no_check_reads_is_refused() {
+    let sandbox = sandbox();
+    sandbox.plan(&TEXT.replace(", thresholds: [ttft.p50 > 1h]", ""));
+    let first = sandbox.run(&["run", "plan.yaml", "--output-format", "json"]);
+    assert_eq!(code(&first), 0, "{}", stderr(&first));
+    fs::write(sandbox.dir.path().join("old.json"), &first.stdout).expect("written");
+    let output = sandbox.run(&["run", "plan.yaml", "--baseline", "old.json"]);
+    assert_eq!(code(&output), 2);
+    assert!(stderr(&output).contains("compares with `baseline`"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("runner compare BASE NEW"), "{}", stderr(&output));
+    // Nor where the only check that does is on a stage that does not run.
+    sandbox.plan(&TEXT.replace("ttft.p50 > 1h", "ttft.p50 <= baseline + 900%"));
+    let args = ["run", "plan.yaml", "--baseline", "old.json", "--select", "cold"];
+    assert_eq!(code(&sandbox.run(&args)), 2);
+}
+
+#[test]
+fn a_refused_run_leaves_no_folder() {
+    let sandbox = Sandbox::new();
+    sandbox.plan(
+        "version: 1\nendpoint: http://127.0.0.1:9/v1\nprompt: Hi.\nstages: [{ kind: cold }]\n",
+    );
+    let output = sandbox.run(&["run", "plan.yaml"]);
+    assert_eq!(code(&output), 4, "{}", stderr(&output));
+    assert!(!sandbox.dir.path().join("results").exists());
+}
+
+const ROWS: &str = "version: 1
+endpoint: { simulator: {} }
+prompt:
+  dataset: rows.jsonl
+  text: |
+    Hello.
+
+    {{ row.question }}
+stages:
+  - { kind: cold, requests: 2 }
+";
+
+#[test]
+fn a_template_that_fails_names_the_same_line_before_and_in_a_run() {
+    let sandbox = Sandbox::new();
+    sandbox.plan(ROWS);
+    let rows = |text: &str| {
+        fs::write(sandbox.dir.path().join("rows.jsonl"), text).expect("written");
+    };
+    let refused = |args: &[&str], wanted: i32| {
+        let output = sandbox.run(args);
+        assert_eq!(code(&output), wanted, "{args:?}: {}", stderr(&output));
+        assert!(stderr(&output).contains("plan.yaml:8"), "{args:?}: {}", stderr(&output));
+    };
+    rows("{\"q\": \"a\"}\n{\"q\": \"b\"}\n");
+    refused(&["validate", "plan.yaml"], 3);
+    refused(&["plan", "plan.yaml", "--request", "cold"], 3);
+    // A later row is met only when its prompt is made.
+    rows("{\"question\": \"a\"}\n{\"q\": \"b\"}\n");
+    assert_eq!(code(&sandbox.run(&["validate", "plan.yaml"])), 0);
+    assert_eq!(code(&sandbox.run(&["plan", "plan.yaml", "--request", "cold"])), 0);
+    refused(&["plan", "plan.yaml", "--request", "cold", "--index", "1"], 3);
+    let output = sandbox.run(&["run", "plan.yaml"]);
+    let said = stderr(&output) + &String::from_utf8_lossy(&output.stdout);
+    assert!(said.contains("plan.yaml:8: the template fails with row 2: "), "{said}");
+    assert!(!said.contains("\"b\""), "no value is shown: {said}");
+
+    let output = sandbox.run(&["plan", "plan.yaml", "--request", "cold", "--index", "2"]);
+    assert_eq!(code(&output), 2);
+    assert!(stderr(&output).contains("a number from 0 to 1"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_wrong_selector_is_answered_with_what_there_is() {
+    let said = |args: &[&str]| {
+        let output = sandbox().run(&[&["plan", "plan.yaml"], args].concat());
+        assert_eq!(code(&output), 11, "{args:?}: {}", stderr(&output));
+        stderr(&output)
+    };
+    for (args, words) in [
+        (&["--select", "kind:wram"][..], "did you mean `kind:warm`?"),
+        (&["--select", "tag:fats"], "did you mean `tag:fast`?"),
+        (&["--exclude", "tag:slow"], "tags of this plan: fast"),
+        (&["--select", ""], "--select: the selector `` names nothing"),
+        (&["--select", "kind:"], "kinds in this plan: cold, warm"),
+        (&["--matrix", "size=1,2"], "repeat the flag: `--matrix size=1 --matrix size=2`"),
+        (&["--matrix", "size=3"], "values: 1, 2"),
+    ] {
+        assert!(said(args).contains(words), "{words}\n{}", said(args));
+    }
+}
+
+#[test]
+fn the_axes_of_a_matrix_have_types() {
+    let sandbox = Sandbox::new();
+    let plan = "version: 1
+matrix:
+  size: [1, 2]
+  rate: \"1,2.5\"
+  model: [a, b]
+  mixed: [1, b]
+  include: [{ size: 9, rate: 4, model: c, mixed: c }]
+endpoint: { simulator: {} }
+prompt: { text: \"${size} ${rate} ${model} ${mixed}\" }
+stages: [{ kind: cold, requests: 1 }]
+";
+    sandbox.plan(plan);
+    let output = sandbox.run(&["params", "plan.yaml", "--format", "json"]);
+    let params: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let params = params.as_array().expect("a list");
+    let of = |name: &str| params.iter().find(|it| it["name"] == name).expect("the axis");
+    for (name, kind) in
+        [("size", "int"), ("rate", "float"), ("model", "string"), ("mixed", "string")]
+    {
+        assert_eq!(of(name)["type"], kind, "{name}");
+    }
+    // A value of `include` alone is named among those there are.
+    let output = sandbox.run(&["plan", "plan.yaml", "--matrix", "size=7"]);
+    assert!(stderr(&output).contains("values: 1, 2, 9"), "{}", stderr(&output));
+
+    let output = sandbox.run(&["list", "--format", "json"]);
+    let scenarios: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    for scenario in scenarios.as_array().expect("a list") {
+        let stages = scenario["stages"].as_array().expect("stages");
+        let once: BTreeSet<String> = stages.iter().map(Value::to_string).collect();
+        assert_eq!(once.len(), stages.len(), "{}", scenario["name"]);
+    }
+}

@@ -58,7 +58,7 @@ fn answer(case: &Case) -> bool {
     assert!(is_plan || shown.contains("error"), "refused without a word");
     let _ = diagnostic::render_json(&found, &sources);
     let _ = diagnostic::render_github(&found, &str::to_owned);
-    let _ = diagnostic::sarif(&[(found, sources)]);
+    let _ = diagnostic::sarif(&[(found, sources)], &str::to_owned);
     let _ = plan::to_toml(&case.name, &case.text);
     is_plan
 }

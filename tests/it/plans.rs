@@ -25,7 +25,12 @@ fn meaning(mut plan: Plan) -> String {
         match skip {
             Some(depth) if indent > depth => {}
             Some(_) => skip = None,
-            None if line.trim_start().starts_with("location: Location {") => skip = Some(indent),
+            None if ["location: Location {", "lines: ["]
+                .iter()
+                .any(|place| line.trim_start().starts_with(place)) =>
+            {
+                skip = Some(indent);
+            }
             None => kept.push(line),
         }
     }

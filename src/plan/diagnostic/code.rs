@@ -107,6 +107,9 @@ pub enum Code {
     Set,
 }
 
+// A code that is not listed could not be explained.
+const _: () = assert!(Code::ALL.len() == Code::Set as usize + 1);
+
 impl Code {
     /// Every code, in the order of their numbers.
     pub const ALL: &[Self] = &[
@@ -115,6 +118,9 @@ impl Code {
         Self::DuplicateKey,
         Self::Limit,
         Self::Tag,
+        Self::Reuse,
+        Self::Clash,
+        Self::FileCycle,
         Self::Version,
         Self::UnknownKey,
         Self::Type,
@@ -127,6 +133,8 @@ impl Code {
         Self::ParamUndeclared,
         Self::ParamDeclaration,
         Self::ParamUnused,
+        Self::ParamFile,
+        Self::Matrix,
         Self::Reference,
         Self::ReferenceSyntax,
         Self::Environment,
@@ -151,6 +159,8 @@ impl Code {
         Self::Baseline,
         Self::Sink,
         Self::Cycle,
+        Self::Selection,
+        Self::Set,
     ];
 
     /// The code with this number, in any case.

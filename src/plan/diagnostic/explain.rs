@@ -56,9 +56,9 @@ impl Code {
                 "Check the path, which is relative to the file that names it; move the file below the plan's root, or allow it with --allow-outside-root.",
             ),
             Self::Clash => of(
-                "Two libraries declare the same name, and nothing says which of them is meant.",
+                "A library declares a name that the plan or another library declares, too, and nothing says which is meant.",
                 "include: [team.yaml, local.yaml]   # both declare the endpoint `canary`",
-                "Rename one of them, or declare the name in the plan itself, which stands above its libraries.",
+                "Rename one of them. Only a plan that `extends` another may replace what that has.",
             ),
             Self::FileCycle => of(
                 "Files extend or include one another in a circle, so that none of them has a beginning.",
@@ -136,13 +136,13 @@ impl Code {
                 "Mend the name, or declare the param under `params:`.",
             ),
             Self::ParamDeclaration => of(
-                "A param's declaration contradicts itself, such as a default above its `max`.",
-                "docs: { type: int, default: 3, min: 5 }",
+                "A param's declaration contradicts itself, such as a `min` above its `max`.",
+                "docs: { type: int, min: 5, max: 3 }",
                 "Mend the declaration.",
             ),
             Self::ParamUnused => of(
                 "A param is declared, but nothing refers to it, so that setting it would change nothing.",
-                "params:\n  docs: 8   # and no ${docs} anywhere",
+                "params:\n  docs: { type: int, default: 8 }   # and no ${docs} anywhere",
                 "Use it as `${name}` (or `{{ params.name }}` in a prompt), or remove it.",
             ),
             Self::Reference => of(
@@ -241,9 +241,9 @@ impl Code {
                 "Add `.p50`, `.p99`, `.mean`, `.min`, `.max`, `.std` or `.count`, or remove it.",
             ),
             Self::ThresholdStage => of(
-                "A check is about a stage that can't answer it: it does not exist, sends no requests, has no rungs, or has not run by then.",
+                "A check is about a stage that can't answer it: it does not exist, sends no requests, has not run by then, or has no rungs where rungs are spoken of (and the other way round).",
                 "thresholds: [ttft.p50 < later.ttft.p50]",
-                "Name a stage that sends requests and has run before the check is judged.",
+                "Name a stage that sends requests, has run before the check is judged, and has the rungs of the stage that is judged.",
             ),
             Self::Unit => of(
                 "A limit has no unit, or the wrong one.",

@@ -11,15 +11,15 @@ use serde_json::{Value, json};
 use super::{Code, Diagnostic, render};
 use crate::plan::source::Sources;
 
-/// The log of everything found.
-pub fn sarif(found: &[(Vec<Diagnostic>, Sources)]) -> Value {
+/// The log of everything found; `shown` says how a file is called in it.
+pub fn sarif(found: &[(Vec<Diagnostic>, Sources)], shown: &dyn Fn(&str) -> String) -> Value {
     let all = || found.iter().flat_map(|(diagnostics, _)| diagnostics);
     let codes: BTreeSet<Code> = all().map(|diagnostic| diagnostic.code).collect();
     let codes: Vec<Code> = codes.into_iter().collect();
     let results: Vec<Value> = found
         .iter()
         .flat_map(|(diagnostics, sources)| {
-            diagnostics.iter().map(|diagnostic| result(diagnostic, sources, &codes))
+            diagnostics.iter().map(|diagnostic| result(diagnostic, sources, &codes, shown))
         })
         .collect();
     json!({
@@ -47,7 +47,12 @@ fn rule(code: Code) -> Value {
     })
 }
 
-fn result(diagnostic: &Diagnostic, sources: &Sources, codes: &[Code]) -> Value {
+fn result(
+    diagnostic: &Diagnostic,
+    sources: &Sources,
+    codes: &[Code],
+    shown: &dyn Fn(&str) -> String,
+) -> Value {
     let mut message = diagnostic.message.clone();
     for help in &diagnostic.help {
         message.push_str("; ");
@@ -58,7 +63,7 @@ fn result(diagnostic: &Diagnostic, sources: &Sources, codes: &[Code]) -> Value {
             render::place(&place.location, sources);
         json!({
             "physicalLocation": {
-                "artifactLocation": { "uri": uri(file.as_str().unwrap_or_default()) },
+                "artifactLocation": { "uri": uri(&shown(file.as_str().unwrap_or_default())) },
                 "region": {
                     "startLine": line, "startColumn": column,
                     "endLine": end_line, "endColumn": end_column,

@@ -120,6 +120,13 @@ pub(super) fn params_read(text: &str) -> Vec<(usize, &str)> {
     found
 }
 
+/// What to say of a secret param in a prompt.
+pub(super) fn secret(name: &str, place: Location) -> Diagnostic {
+    Diagnostic::error(Code::Secret, format!("the secret param `{name}` can't stand in a prompt"))
+        .at(place)
+        .help("secrets go to `api_key` and `headers`; declare it without `secret: true` if it is none")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 
 use super::super::diagnostic::{Diagnostic, Severity};
+use super::super::file::ParamType;
 use super::super::matrix::Combination;
 use super::super::params::{self, Resolved};
 use super::super::{Param, Plan, select};
@@ -22,6 +23,9 @@ pub(super) fn take_values(params: &mut Vec<Resolved>, combination: &Combination)
         });
         let param = &mut params[index];
         param.shown.value = value.typed.json();
+        if param.rules.is_none() {
+            value.typed.kind().name().clone_into(&mut param.shown.kind);
+        }
         "matrix".clone_into(&mut param.shown.source);
         param.value = Some(value.typed.node(value.span));
         param.from_plan = value.from_plan;
@@ -30,9 +34,14 @@ pub(super) fn take_values(params: &mut Vec<Resolved>, combination: &Combination)
     shown
 }
 
-/// Shows an axis with all its values rather than those of the first cell.
-pub(super) fn show_axes(params: &mut [Param], cells: &[Combination]) {
+/// Shows an axis with all its values rather than those of the first cell, and as a text when they
+/// are of several types.
+pub(super) fn show_axes(params: &mut [Param], declared: &[Resolved], cells: &[Combination]) {
     for param in params.iter_mut().filter(|param| param.source == "matrix") {
+        let is_declared = declared.iter().any(|it| it.shown.name == param.name && it.is_axis);
+        if !is_declared {
+            type_of(&param.name, cells).name().clone_into(&mut param.kind);
+        }
         let mut values: Vec<serde_json::Value> = Vec::new();
         for cell in cells {
             let own = cell.values.iter().find(|(name, _)| **name == *param.name);
@@ -43,33 +52,39 @@ pub(super) fn show_axes(params: &mut [Param], cells: &[Combination]) {
     }
 }
 
+/// The type of an axis that nobody declares: what all its values are, else a text.
+fn type_of(axis: &str, cells: &[Combination]) -> ParamType {
+    let values = cells.iter().flat_map(|cell| &cell.values).filter(|(name, _)| **name == *axis);
+    let kinds: Vec<ParamType> = values.map(|(_, value)| value.typed.kind()).collect();
+    let all = |wanted: &[ParamType]| kinds.iter().all(|kind| wanted.contains(kind));
+    match kinds.first() {
+        Some(first) if all(&[*first]) => *first,
+        _ if all(&[ParamType::Int, ParamType::Float]) => ParamType::Float,
+        _ => ParamType::String,
+    }
+}
+
 /// What was selected, over all cells.
 pub(super) struct Selection {
-    ids: Vec<String>,
+    known: select::Known,
     pub(super) matched: BTreeSet<String>,
     pub(super) is_empty: bool,
 }
 
 impl Default for Selection {
     fn default() -> Self {
-        Self { ids: Vec::new(), matched: BTreeSet::new(), is_empty: true }
+        Self { known: select::Known::default(), matched: BTreeSet::new(), is_empty: true }
     }
 }
 
 impl Selection {
     pub(super) fn knows(&mut self, plan: &Plan) {
-        for stage in &plan.stages {
-            if !self.ids.contains(&stage.id) {
-                self.ids.push(stage.id.clone());
-            }
-        }
+        self.known.add(&plan.stages);
     }
 
     /// Reports selectors without a stage, unless the plan itself is at fault.
     pub(super) fn judge(&self, options: &LoadOptions, found: &mut Vec<Diagnostic>) {
-        if !self.ids.is_empty() {
-            select::unmatched(&self.ids, self.is_empty, options, &self.matched, found);
-        }
+        self.known.unmatched(self.is_empty, options, &self.matched, found);
     }
 }
 

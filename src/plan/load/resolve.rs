@@ -97,7 +97,7 @@ impl<'l> Loading<'l> {
         let base = Base { name, tree: &tree, params: &params, root, hash };
         let mut plan = self.plan(&base, cells.as_deref());
         if let (Some(plan), Some(cells)) = (&mut plan, &cells) {
-            show_axes(&mut plan.params, cells);
+            show_axes(&mut plan.params, &params, cells);
             plan.interleave = interleave;
             plan.resolved = self.shown(base.tree);
         }

@@ -124,11 +124,15 @@ impl Lowering<'_> {
         if text.value.trim().is_empty() {
             self.error(Code::Value, text.at.span, "the prompt is empty", "");
         }
-        MessageTemplate {
-            role: "user".into(),
-            content: text.value.clone(),
-            location: self.location(text.at.span),
-        }
+        self.template("user".into(), text)
+    }
+
+    fn template(&self, role: String, content: &Spanned<String>) -> MessageTemplate {
+        let location = self.location(content.at.span);
+        let lines = self.sources.lines_of(&location, &content.value).into_iter();
+        let line = |span: Option<Span>| span.map_or(location.line, |it| self.location(it).line);
+        let lines = lines.map(line).collect();
+        MessageTemplate { role, content: content.value.clone(), lines, location }
     }
 
     fn messages(
@@ -194,11 +198,7 @@ impl Lowering<'_> {
             }
         }
         let content = content.as_ref()?;
-        Some(MessageTemplate {
-            role: role.clone()?,
-            content: content.value.clone(),
-            location: self.location(content.at.span),
-        })
+        Some(self.template(role.clone()?, content))
     }
 
     fn context(&mut self, written: &Spanned<ContextKeys>) -> Option<Context> {

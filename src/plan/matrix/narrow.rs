@@ -26,14 +26,29 @@ impl Layout<'_> {
             };
             let is_it = |cell: &Combination| cell.values[index].1.is(value);
             if !cells.iter().any(is_it) {
-                let asked = &axes[index];
-                let values = asked.values.iter().map(|value| value.text.as_str());
+                let mut values: Vec<&str> = Vec::new();
+                for cell in cells.iter() {
+                    let text = cell.values[index].1.text.as_str();
+                    if !values.contains(&text) {
+                        values.push(text);
+                    }
+                }
                 let message = format!("--matrix {name}={value}: no cell has this value");
-                self.found.push(
-                    Diagnostic::error(Code::Selection, message)
-                        .label(self.sources.location(asked.span), "the axis")
-                        .help(format!("values: {}", suggest::list(values.take(20)))),
-                );
+                let place = self.sources.location(axes[index].span);
+                let mut diagnostic =
+                    Diagnostic::error(Code::Selection, message).label(place, "the axis");
+                if let Some((first, rest)) = value.split_once(',') {
+                    let second = rest.split(',').next().unwrap_or_default();
+                    diagnostic = diagnostic.help(format!(
+                        "for several values repeat the flag: `--matrix {name}={first} --matrix {name}={second}`"
+                    ));
+                } else if value.parse::<f64>().is_err()
+                    && let Some(near) = suggest::nearest(value, values.iter().copied())
+                {
+                    diagnostic = diagnostic.help(format!("did you mean `{near}`?"));
+                }
+                values.truncate(20);
+                self.found.push(diagnostic.help(format!("values: {}", suggest::list(values))));
             }
             kept[index].push(value);
         }

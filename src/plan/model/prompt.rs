@@ -67,6 +67,19 @@ pub struct MessageTemplate {
     pub content: String,
     /// Where the template's text stands in the plan.
     pub location: Location,
+    /// The plan's line on which each of its lines stands.
+    pub lines: Vec<usize>,
+}
+
+impl MessageTemplate {
+    /// Where a line of it (from 1) stands: `FILE:LINE`, or the whole template's place when that is
+    /// not known.
+    pub fn place(&self, line: Option<usize>) -> String {
+        match line.and_then(|line| self.lines.get(line.checked_sub(1)?)) {
+            Some(line) => format!("{}:{line}", self.location.file),
+            None => self.location.to_string(),
+        }
+    }
 }
 
 /// A long document in front of the question.

@@ -40,7 +40,8 @@ pub fn render_text(params: &[Param]) -> String {
     out
 }
 
-fn shown(value: &Value) -> String {
+/// A value as a person would write it.
+pub fn shown(value: &Value) -> String {
     match value {
         Value::String(text) if text.is_empty() => "\"\"".into(),
         Value::String(text) => text.clone(),

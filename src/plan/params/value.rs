@@ -86,6 +86,17 @@ impl Typed {
         }
     }
 
+    /// The type that a param of this value has when nobody declares it.
+    pub(crate) fn kind(&self) -> ParamType {
+        match self {
+            Self::Int(_) => ParamType::Int,
+            Self::Float(_) => ParamType::Float,
+            Self::Bool(_) => ParamType::Bool,
+            Self::List(_) => ParamType::List,
+            Self::Text(..) => ParamType::String,
+        }
+    }
+
     /// The value for the tree.
     pub(crate) fn node(&self, span: Span) -> Value {
         match self {

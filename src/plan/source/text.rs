@@ -97,6 +97,32 @@ impl Sources {
         self.texts.iter().find(|source| source.name == name).map(|source| source.text.as_str())
     }
 
+    /// The place of line `number` (from 1) of a text that is written at `whole`, as far as it stands
+    /// there word for word; `whole` otherwise.
+    pub fn line_of(&self, whole: &Location, text: &str, number: usize) -> Location {
+        let lines = self.lines_of(whole, text).into_iter().nth(number.saturating_sub(1));
+        lines.flatten().map_or_else(|| whole.clone(), |span| self.location(span))
+    }
+
+    /// Where each line of a text stands that is written at `whole`; `None` for what is not there
+    /// word for word, such as a line that was folded or came out of a reference.
+    pub(crate) fn lines_of(&self, whole: &Location, text: &str) -> Vec<Option<Span>> {
+        let source = self.texts.iter().position(|source| source.name == whole.file);
+        let Some(source) = source.and_then(|source| u16::try_from(source).ok()) else {
+            return Vec::new();
+        };
+        let written = self.text(source).get(whole.start..whole.end).unwrap_or("");
+        let mut from = 0;
+        text.lines()
+            .map(|line| {
+                let line = line.trim();
+                let at = from + written[from..].find(line).filter(|_| !line.is_empty())?;
+                from = at + line.len();
+                Some(Span::new(source, whole.start + at, whole.start + from))
+            })
+            .collect()
+    }
+
     /// A span as file, line and column.
     pub(crate) fn location(&self, span: Span) -> Location {
         let Some(Source { name, text, lines }) = self.texts.get(usize::from(span.source)) else {
@@ -135,6 +161,18 @@ mod tests {
         let source = sources.add("a.yaml", "é: 1\nnaïve: x\n");
         let location = sources.location(Span::new(source, 14, 15));
         assert_eq!((location.line, location.column), (2, 8));
+    }
+
+    #[test]
+    fn a_line_that_stands_twice_is_found_twice() {
+        let mut sources = Sources::default();
+        let text = "text: |\n  {% for a in b %}\n  {% endfor %}\n\n  {% endfor %}\n";
+        let source = sources.add("a.yaml", text);
+        let whole = sources.location(Span::new(source, 6, text.len()));
+        let template = "{% for a in b %}\n{% endfor %}\n\n{% endfor %}\n";
+        let line = |number| sources.line_of(&whole, template, number).line;
+        assert_eq!([line(1), line(2), line(4)], [2, 3, 5]);
+        assert_eq!([line(3), line(9)], [1, 1], "what is not found is the whole");
     }
 
     #[test]

@@ -4,12 +4,13 @@
 //! `filler`, `random_text`, `read`, `truncate`, `uuid` and `rng`. Invariant: whatever is drawn comes
 //! from one stream of the request's own, in the order in which its templates ask.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use minijinja::value::{Object, ValueKind};
+use minijinja::value::{Kwargs, Object, Rest, ValueKind, ValueOrKwargs, from_args};
 use minijinja::{Environment, Error, ErrorKind, State, Value};
 use rand::{Rng, RngExt};
 use rand_chacha::ChaCha8Rng;
@@ -32,9 +33,16 @@ pub(super) fn add(
     tokenizer: &Tokenizer,
 ) {
     let reader = Reader { files: files.clone(), known: Mutex::default() };
-    environment.add_function("read", move |name: &str| reader.read(name));
+    environment.add_function("read", move |given: Given| {
+        let (name,): (String,) = from_args(&in_order(&given.into_values(), &["file"])?)?;
+        reader.read(&name)
+    });
     let counter = tokenizer.clone();
-    let cut = move |text: &str, tokens: u64| counter.truncate(text, tokens);
+    let cut = move |given: Given| {
+        let given = in_order(&given.into_values(), &["text", "tokens"])?;
+        let (text, tokens): (Cow<'_, str>, u64) = from_args(&given)?;
+        Ok::<_, Error>(counter.truncate(&text, tokens))
+    };
     environment.add_filter("truncate", cut.clone());
     environment.add_function("truncate", cut);
 }
@@ -58,7 +66,9 @@ impl Functions {
     /// As values by name.
     pub(super) fn values(&self) -> Value {
         let (stream, tokenizer, seed) = (self.stream.clone(), self.tokenizer.clone(), self.seed);
-        let filler_of = move |tokens: u64, number: Option<u64>| {
+        let filler_of = move |given: Given| {
+            let given = in_order(&given.into_values(), &["tokens", "number"])?;
+            let (tokens, number): (u64, Option<u64>) = from_args(&given)?;
             let tokens = bounded(tokens)?;
             Ok::<_, Error>(match number {
                 // The same number is the same text in every request.
@@ -67,7 +77,8 @@ impl Functions {
             })
         };
         let (stream, tokenizer) = (self.stream.clone(), self.tokenizer.clone());
-        let random_text = move |tokens: u64| {
+        let random_text = move |given: Given| {
+            let (tokens,): (u64,) = from_args(&in_order(&given.into_values(), &["tokens"])?)?;
             let tokens = bounded(tokens)?;
             Ok::<_, Error>(letters(&stream, tokens, &tokenizer))
         };
@@ -92,6 +103,34 @@ fn drawn(stream: &Stream) -> u64 {
 
 fn wrong(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::InvalidOperation, message.into())
+}
+
+/// What a call gives: values in order, and then by name.
+type Given = Rest<ValueOrKwargs>;
+
+/// The arguments of a call in the order of `names`, however they were given. One that is left out at
+/// the end is left to the function: it may have a default.
+fn in_order(given: &[Value], names: &[&str]) -> Result<Vec<Value>, Error> {
+    let (given, options): (&[Value], Kwargs) = from_args(given)?;
+    let mut values = given.to_vec();
+    for name in options.args() {
+        let Some(position) = names.iter().position(|known| *known == name) else {
+            let known = names.join(", ");
+            return Err(wrong(format!("there is no argument `{name}`; it takes {known}")));
+        };
+        if position < given.len() {
+            return Err(wrong(format!("the argument `{name}` is given twice")));
+        }
+        if values.len() <= position {
+            values.resize(position + 1, Value::UNDEFINED);
+        }
+        values[position] = options.peek(name)?;
+    }
+    if let Some(position) = values.iter().position(Value::is_undefined) {
+        let name = names.get(position).copied().unwrap_or_default();
+        return Err(wrong(format!("the argument `{name}` is missing or undefined")));
+    }
+    Ok(values)
 }
 
 fn bounded(tokens: u64) -> Result<u64, Error> {
@@ -146,18 +185,18 @@ impl Object for Dice {
     ) -> Result<Value, Error> {
         match method {
             "int" => {
-                let (low, high): (i64, i64) = minijinja::value::from_args(args)?;
-                if low > high {
-                    return Err(wrong("rng.int(low, high) needs low <= high"));
+                let (from, to): (i64, i64) = from_args(&in_order(args, &["from", "to"])?)?;
+                if from > to {
+                    return Err(wrong("rng.int(from, to) needs from <= to"));
                 }
-                Ok(Value::from(with(&self.0, |rng| rng.random_range(low..=high))))
+                Ok(Value::from(with(&self.0, |rng| rng.random_range(from..=to))))
             }
             "float" => {
-                let (): () = minijinja::value::from_args(args)?;
+                let (): () = from_args(args)?;
                 Ok(Value::from(with(&self.0, |rng| rng.random_range(0.0..1.0))))
             }
             "choice" => {
-                let (list,): (Value,) = minijinja::value::from_args(args)?;
+                let (list,): (Value,) = from_args(&in_order(args, &["list"])?)?;
                 let items: Vec<Value> = match list.kind() {
                     ValueKind::Seq | ValueKind::Iterable => list.try_iter()?.collect(),
                     _ => return Err(wrong("rng.choice(list) needs a list")),
@@ -170,7 +209,7 @@ impl Object for Dice {
             }
             _ => Err(Error::new(
                 ErrorKind::UnknownMethod,
-                "rng has int(low, high), float() and choice(list)",
+                "rng has int(from, to), float() and choice(list)",
             )),
         }
     }

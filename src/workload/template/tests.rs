@@ -48,6 +48,30 @@ fn lengths_are_in_tokens() {
 }
 
 #[test]
+fn arguments_have_names() {
+    for (named, plain) in [
+        ("{{ filler(tokens=30) }}", "{{ filler(30) }}"),
+        ("{{ filler(30, number=2) }}", "{{ filler(30, 2) }}"),
+        ("{{ random_text(tokens=9) }}", "{{ random_text(9) }}"),
+        ("{{ read(file='a.txt') }}", "{{ read('a.txt') }}"),
+        ("{{ truncate(tokens=1, text=row.q) }}", "{{ truncate(row.q, 1) }}"),
+        ("{{ row.q | truncate(tokens=1) }}", "{{ row.q | truncate(1) }}"),
+        ("{{ rng.int(to=9, from=2) }}", "{{ rng.int(2, 9) }}"),
+        ("{{ rng.choice(list=[1, 2, 3]) }}", "{{ rng.choice([1, 2, 3]) }}"),
+    ] {
+        assert_eq!(render(named, 3), render(plain, 3), "{named}");
+        assert!(render(named, 3).is_ok(), "{named}: {:?}", render(named, 3));
+    }
+    let unknown = fails("{{ filler(token=5) }}").message;
+    assert!(unknown.contains("no argument `token`; it takes tokens, number"), "{unknown}");
+    let twice = fails("{{ filler(5, tokens=6) }}").message;
+    assert!(twice.contains("`tokens` is given twice"), "{twice}");
+    fails("{{ filler() }}");
+    fails("{{ filler(number=5) }}");
+    fails("{{ uuid(5) }}");
+}
+
+#[test]
 fn a_uuid_looks_like_one() {
     let text = render("{{ uuid() }}", 0).expect("it renders");
     let parts: Vec<usize> = text.split('-').map(str::len).collect();
@@ -88,6 +112,7 @@ fn an_error_names_the_line_and_prints_no_value() {
     for text in ["{{ row.q + 1 }}", "{{ row.q | int }}", "{{ rng.int(row.q, 2) }}"] {
         assert!(!fails(text).message.contains("secret"), "{text}: {:?}", fails(text));
     }
-    let place = problem.at("plan.yaml:3:9", Some(5)).to_string();
-    assert!(place.starts_with("plan.yaml:3:9, line 2 of the template, row 5: "), "{place}");
+    let place = problem.at("plan.yaml:4", Some(5)).to_string();
+    let words = "plan.yaml:4: the template fails with row 5: ";
+    assert!(place.starts_with(words), "{place}");
 }

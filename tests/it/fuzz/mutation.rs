@@ -33,6 +33,9 @@ const NASTY: &[&str] = &[
     "{{ read('x') }}",
     "{{ truncate(context, 3) }}",
     "{{ rng.int(1, 2) }}",
+    "{{ rng.int(to=2, from=1) }}",
+    "{{ filler(tokens=5, number=1) }}",
+    "{{ x | truncate(tokens=2) }}",
     "&a",
     "*a",
     "<<:",
@@ -137,12 +140,21 @@ const NASTY: &[&str] = &[
     "needs: []",
     "kind: cold",
     "kind: qps_ladder",
+    "kind: replay",
+    "kind: search",
+    "kind: conversation",
+    "a.b.c < d.e.f",
+    "{ check: ttft.p50 < 1s, where: rate <= 8 }",
     "version: 1",
     "http://[::1",
     "http://u:p@h",
     "csv:",
     "2026-11-22T00:00:00Z",
 ];
+
+/// Files of values, right and wrong.
+const PARAM_FILES: [&str; 6] =
+    ["mixed.env", "names.env", "values.env", "values.json", "values.toml", "values.yaml"];
 
 /// A plan and what the command line says.
 pub struct Case {
@@ -299,7 +311,12 @@ impl Corpus {
             options.environment.insert(name.to_owned(), value);
         }
         let (name, value, other) = (word(), word(), word());
-        match rng.random_range(0..8) {
+        match rng.random_range(0..10) {
+            8 => options.shard = Some((1, 3)),
+            9 => {
+                let file = PARAM_FILES[value.len() % PARAM_FILES.len()];
+                options.params_files.push(Path::new("tests/plans/bad/parts").join(file));
+            }
             0 => options.params.push((name, value)),
             1 => options.set.push(format!("{name}={value}")),
             2 => options.set.push(format!("stages.{name}.{value}={other}")),
