@@ -5,6 +5,8 @@ use std::collections::VecDeque;
 use proptest::prelude::*;
 
 use super::*;
+use crate::plan::Think;
+use crate::plan::workload::TurnDelay;
 use crate::workload::dataset::RowPrompt;
 
 const SECOND: u64 = 1_000_000_000;
