@@ -16,7 +16,6 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::WorkloadError;
 use super::dataset::{Dataset, Row};

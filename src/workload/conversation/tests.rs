@@ -1,6 +1,7 @@
 //! Facts about sessions, driven by hand.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use proptest::prelude::*;
 
