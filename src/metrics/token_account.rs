@@ -230,7 +230,9 @@ impl Divergence {
             return format!("{} counts none", self.against.word());
         }
         let word = if self.share < 0.0 { "fewer" } else { "more" };
-        format!("{} % {word}", significant(self.share.abs() * 100.0, 2))
+        let percent =
+            100.0 * self.tokens.abs_diff(self.against_tokens) as f64 / self.against_tokens as f64;
+        format!("{} % {word}", significant(percent, 2))
     }
 
     /// What it may come from and what to do.

@@ -77,7 +77,7 @@ stop_server
 ollama() {
   cat >"$work/$1.yaml" <<YAML
 version: 1
-endpoint: { url: "$mock", api: $2, model: llama3, metrics: off }
+endpoint: { url: "$mock", api: $2, model: gpt-4o, metrics: off }
 prompt: { text: "$4", max_tokens: 64, stream: $3 }
 stages:
   - { id: ask, kind: load, concurrency: 1, requests: 4 }

@@ -1,10 +1,13 @@
 //! Facts about sessions, driven by hand.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use proptest::prelude::*;
 
 use super::*;
+use crate::plan::Think;
+use crate::plan::workload::TurnDelay;
 use crate::workload::dataset::RowPrompt;
 
 const SECOND: u64 = 1_000_000_000;

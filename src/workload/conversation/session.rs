@@ -1,0 +1,100 @@
+//! One session under way: what was said, and when its next turn is due.
+//!
+//! In: answers as they come. Out: the history of the next turn and its time. Invariant: no clock here;
+//! a turn is never due before the answer to the one before it.
+
+use std::time::Duration;
+
+use rand::RngExt;
+
+use super::{Script, TurnId};
+use crate::plan::Think;
+use crate::plan::workload::{History, TurnDelay};
+use crate::request::Message;
+use crate::workload::seed::keyed_rng;
+use crate::workload::synthetic::text::key_of;
+
+/// A session that has joined and is not over.
+pub(super) struct Session {
+    pub(super) script: Script,
+    /// Messages so far.
+    pub(super) history: Vec<Message>,
+    /// Answers of this run, by turn.
+    pub(super) answers: Vec<String>,
+    /// When the last turn was due.
+    pub(super) due_ns: u64,
+    pub(super) is_in_flight: bool,
+}
+
+impl Session {
+    /// Takes an answer into the history.
+    pub(super) fn answered(&mut self, turn: usize, text: &str, history: History) {
+        let recorded = self.script.turns[turn].answer.as_deref();
+        let answer = match history {
+            History::Live if !text.is_empty() => text,
+            History::Live => recorded.unwrap_or_default(),
+            // Where nothing was recorded, the live answer is all there is.
+            History::Recorded => recorded.unwrap_or(text),
+        };
+        self.answers.push(answer.to_owned());
+        self.history.push(Message { role: "assistant".into(), content: answer.to_owned() });
+    }
+
+    /// When the next turn is due, its predecessor having ended at `now_ns`.
+    pub(super) fn due_after(&self, next: TurnId, now_ns: u64, delay: TurnDelay, seed: u64) -> u64 {
+        let wait = |ns: u64| now_ns.saturating_add(ns);
+        match delay {
+            TurnDelay::Think(Think::None) => now_ns,
+            TurnDelay::Think(Think::Constant(time)) => wait(nanos(time)),
+            TurnDelay::Think(Think::Exponential { mean }) => {
+                let key = key_of(&[&next.session.to_le_bytes(), &next.turn.to_le_bytes()]);
+                let drawn: f64 = keyed_rng(seed, "think", key).random();
+                wait(scaled(nanos(mean), -libm::log(1.0 - drawn)))
+            }
+            TurnDelay::Recorded { factor, max } => {
+                let turns = &self.script.turns;
+                let stamp = |turn: usize| turns.get(turn).and_then(|turn| turn.timestamp_ns);
+                let limit = |ns: u64| scaled(ns, factor).min(nanos(max));
+                if let Some(delay) = turns.get(next.turn).and_then(|turn| turn.delay_ns) {
+                    return wait(limit(delay));
+                }
+                match (stamp(next.turn - 1), stamp(next.turn)) {
+                    // Stamps are arrivals: the gap counts from when the last turn was due.
+                    (Some(before), Some(after)) => {
+                        let gap = limit(after.saturating_sub(before));
+                        self.due_ns.saturating_add(gap).max(now_ns)
+                    }
+                    _ => now_ns,
+                }
+            }
+        }
+    }
+}
+
+/// Recorded messages in which the answers of this run stand for the recorded ones, as far as there
+/// are as many.
+pub(super) fn with_answers(messages: &[Message], answers: &[String]) -> Vec<Message> {
+    let recorded = messages.iter().filter(|message| message.role == "assistant").count();
+    if recorded != answers.len() {
+        return messages.to_vec();
+    }
+    let mut answers = answers.iter();
+    messages
+        .iter()
+        .map(|message| {
+            let live = if message.role == "assistant" { answers.next() } else { None };
+            let content = live.unwrap_or(&message.content).clone();
+            Message { role: message.role.clone(), content }
+        })
+        .collect()
+}
+
+pub(super) fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+fn scaled(ns: u64, factor: f64) -> u64 {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates")]
+    let scaled = (ns as f64 * factor) as u64;
+    scaled
+}
