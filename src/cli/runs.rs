@@ -34,6 +34,9 @@ pub struct RunArgs {
     /// What to print on standard output.
     #[arg(long, value_enum, default_value_t = OutputFormat::Text)]
     pub output_format: OutputFormat,
+    /// Percentiles of the report's table, such as 50,90,99.9.
+    #[arg(long, value_name = "P", value_delimiter = ',', value_parser = percentile)]
+    pub percentiles: Vec<f64>,
     /// How to show progress on standard error.
     #[arg(long, value_enum, default_value_t = ProgressArg::Auto)]
     pub progress: ProgressArg,

@@ -78,14 +78,14 @@ fn options(args: &CompareArgs) -> Result<Options, String> {
         options.metrics.clear();
     }
     for name in &args.metrics {
-        let found = metric::find(name).filter(|metric| metric.distribution && metric.name != "itl");
+        let found = metric::find(name).filter(|metric| metric.distribution);
         let known = || {
-            let names = metric::METRICS.iter().filter(|it| it.distribution && it.name != "itl");
+            let names = metric::METRICS.iter().filter(|it| it.distribution);
             names.map(|metric| metric.name).collect::<Vec<_>>().join(", ")
         };
         let found = found.ok_or_else(|| {
             format!(
-                "--metric {name}: not a metric with one sample per request; choose of {}",
+                "--metric {name}: not a metric that requests have samples of; choose of {}",
                 known()
             )
         })?;

@@ -29,13 +29,11 @@ use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::sync::OnceLock;
 
-use crate::cli::{OutputFormat, PlanInputs, When};
+use crate::cli::{PlanInputs, When};
 use crate::graph::Graph;
 use crate::metrics::summary::Summary;
 use crate::plan::diagnostic::{self, Diagnostic, Severity, render};
 use crate::plan::{LoadOptions, Loaded, Plan, Redactor, Sources};
-use crate::report::console;
-use crate::report::look::Look;
 use crate::sink;
 use builtin::Place;
 
@@ -216,25 +214,10 @@ pub(crate) fn print(text: &str) {
     let _closed = io::stdout().lock().write_all(text.as_bytes());
 }
 
-/// Prints a summary as asked.
-pub(crate) fn print_summary(summary: &Summary, format: OutputFormat) -> anyhow::Result<()> {
-    match format {
-        OutputFormat::Text => {
-            let colour = is_coloured(io::stdout().is_terminal());
-            print(&console::render(summary, Look { colour, ..Look::of_stdout() }));
-        }
-        OutputFormat::Json => print(&String::from_utf8_lossy(&sink::summary::document(summary)?)),
-        OutputFormat::None => {}
-    }
+/// Prints a summary for programs.
+pub(crate) fn print_json(summary: &Summary) -> anyhow::Result<()> {
+    print(&String::from_utf8_lossy(&sink::summary::document(summary)?));
     Ok(())
-}
-
-/// Says a summary on standard error, when something else has standard output.
-pub(crate) fn say_summary(summary: &Summary, format: OutputFormat) {
-    if format == OutputFormat::Text {
-        let colour = is_coloured(io::stderr().is_terminal());
-        eprint!("{}", console::render(summary, Look { colour, ..Look::PLAIN }));
-    }
 }
 
 /// The process's exit code for a run.

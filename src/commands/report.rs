@@ -8,14 +8,14 @@ use std::path::Path;
 
 use serde_json::json;
 
-use crate::cli::{OutputFormat, ReportArgs, ReportFormat};
+use crate::cli::{ReportArgs, ReportFormat};
 use crate::executor::manifest::Manifest;
 use crate::executor::rebuild::{self, Read};
 use crate::executor::run_dir;
 use crate::metrics::aggregator::Aggregator;
 use crate::metrics::definitions::{self, Tool};
 use crate::metrics::summary::Summary;
-use crate::plan::{SinkConfig, SinkKind};
+use crate::plan::{SinkConfig, SinkKind, sinks_of_options};
 use crate::report::look::Look;
 use crate::report::samples::RunSamples;
 use crate::report::view::{self, Background, Fact, ReportView};
@@ -31,9 +31,16 @@ pub fn run(args: &ReportArgs) -> anyhow::Result<u8> {
         Ok(tool) => tool,
         Err(message) => return Ok(usage(&message)),
     };
-    if tool.is_some() && !matches!(args.format, ReportFormat::Text | ReportFormat::Json) {
+    if tool.is_some() && matches!(args.format, ReportFormat::Svg | ReportFormat::Png) {
         return Ok(usage(
-            "--definitions: has a text and a JSON form; choose --format text or json",
+            "--definitions: pictures show our figures only; choose --format text, json, markdown \
+             or html",
+        ));
+    }
+    if !args.percentiles.is_empty() && (args.format != ReportFormat::Text || tool.is_some()) {
+        return Ok(usage(
+            "--percentiles: chooses columns of our text report; use `--format text` without \
+             --definitions",
         ));
     }
     let sinks = match sinks(args) {
@@ -62,37 +69,44 @@ pub fn run(args: &ReportArgs) -> anyhow::Result<u8> {
     if let Err(code) = super::export::run(&args.run, &args.exports, &summary, manifest) {
         return Ok(code);
     }
-    if let Some(tool) = tool {
-        let stages = told.definitions.map(definitions::Collector::finish).unwrap_or_default();
+    let redefined = tool.zip(told.definitions.take());
+    let redefined = redefined.map(|(tool, collector)| (tool, collector.finish()));
+    if let Some((tool, stages)) = &redefined {
         let document = match args.format {
             ReportFormat::Json => {
                 let about = json!({ "definitions": tool.word, "tool": tool.name,
                     "run": summary.run, "stages": stages });
-                format!("{}\n", serde_json::to_string_pretty(&about)?)
+                Some(format!("{}\n", serde_json::to_string_pretty(&about)?))
             }
-            _ => report::definitions::render(tool, &stages, &summary, look(args)),
+            ReportFormat::Text => {
+                let view = report::definitions::compose(tool, stages);
+                Some(report::definitions::text(&view, &summary, look(args)))
+            }
+            _ => None,
         };
-        return Ok(print(args, document.into_bytes(), &summary));
+        if let Some(document) = document {
+            return Ok(print(args, document.into_bytes(), &summary));
+        }
     }
     let document = match args.format {
-        ReportFormat::Text if !args.percentiles.is_empty() => {
-            let exact = |stage: &_, metric: &str, percent| {
-                told.aggregator.percentile(stage, metric, percent)
-            };
-            let asked = console::Percentiles { percents: &args.percentiles, exact: &exact };
-            console::render_with(&summary, look(args), &asked).into_bytes()
+        ReportFormat::Text => {
+            with_percentiles(&summary, look(args), &told.aggregator, &args.percentiles).into_bytes()
         }
-        ReportFormat::Text => console::render(&summary, look(args)).into_bytes(),
         ReportFormat::Json if args.output.is_none() => {
-            super::print_summary(&summary, OutputFormat::Json)?;
+            super::print_json(&summary)?;
             return Ok(super::exit_code(&summary));
         }
         ReportFormat::Json => crate::sink::summary::document(&summary)?,
         ReportFormat::None => return Ok(super::exit_code(&summary)),
-        page => match document(page, &told.view(&summary, read.manifest.as_ref())) {
-            Ok(document) => document,
-            Err(message) => return Ok(usage(&message)),
-        },
+        page => {
+            let mut view = told.view(&summary, manifest);
+            view.redefined =
+                redefined.map(|(tool, stages)| report::definitions::compose(tool, &stages));
+            match document(page, &view) {
+                Ok(document) => document,
+                Err(message) => return Ok(usage(&message)),
+            }
+        }
     };
     Ok(print(args, document, &summary))
 }
@@ -111,27 +125,31 @@ fn tool(word: &str) -> Result<&'static Tool, String> {
 
 /// Opens what `--sink` asks for; the records run through it as they did through the run's own.
 fn sinks(args: &ReportArgs) -> Result<Vec<Box<dyn Sink>>, String> {
-    let mut sinks = Vec::new();
-    if args.sinks.is_empty() {
-        return Ok(sinks);
+    let told = |(message, help): (String, String)| format!("{message}\n  help: {help}");
+    let configs = sinks_of_options(&args.sinks).map_err(told)?;
+    if configs.is_empty() {
+        return Ok(Vec::new());
+    }
+    if let Some(live) = configs.iter().find(|it| it.kind == SinkKind::Prometheus && !it.is_url()) {
+        return Err(told((
+            format!(
+                "--sink prometheus:{}: nothing is left to serve of a run that is over",
+                live.target
+            ),
+            "give the URL of a gateway, to push its figures there".to_owned(),
+        )));
+    }
+    let is_taken = args.output.is_none() && args.format != ReportFormat::None;
+    if let Some(sink) = configs.iter().find(|sink| sink.is_stdout() && is_taken) {
+        return Err(told((
+            format!("the sink `{}:-` and the report both want standard output", sink.kind.word()),
+            "add `--format none`, or give one of them a file".to_owned(),
+        )));
     }
     let manifest = run_dir::read_manifest(&args.run).map_err(|error| error.to_string())?;
     let background = manifest.as_ref().map(background).unwrap_or_default();
-    for text in &args.sinks {
-        let (word, target) = text.split_once(':').unwrap_or((text, ""));
-        let kinds = || SinkKind::ALL.iter().map(|kind| kind.word()).collect::<Vec<_>>().join(", ");
-        let kind = SinkKind::ALL.into_iter().find(|kind| kind.word() == word);
-        let kind = kind.ok_or_else(|| {
-            format!("--sink {text}: no sink is called `{word}`; kinds: {}", kinds())
-        })?;
-        if target.is_empty() {
-            return Err(format!("--sink {text}: write `{word}:PATH`"));
-        }
-        let config = SinkConfig { kind, target: target.to_owned(), required: true };
-        let sink = crate::sink::build(&config, Path::new("."), &background);
-        sinks.push(sink.map_err(|error| format!("sink {error}"))?);
-    }
-    Ok(sinks)
+    let open = |config: &SinkConfig| crate::sink::build(config, Path::new("."), &background);
+    configs.iter().map(open).collect::<Result<_, _>>().map_err(|error| format!("sink {error}"))
 }
 
 fn look(args: &ReportArgs) -> Look {
@@ -222,6 +240,37 @@ impl Told {
         let background = manifest.map(background).unwrap_or_default();
         view::compose(summary, &self.samples, &background)
     }
+}
+
+/// The report for people, with the percentiles that were asked for in its table.
+fn with_percentiles(
+    summary: &Summary,
+    look: Look,
+    aggregator: &Aggregator,
+    percents: &[f64],
+) -> String {
+    if percents.is_empty() {
+        return console::render(summary, look);
+    }
+    let exact = |stage: &_, metric: &str, percent| aggregator.percentile(stage, metric, percent);
+    console::render_with(summary, look, &console::Percentiles { percents, exact: &exact })
+}
+
+/// The same of a run that just ended: its samples are in its records.
+pub(crate) fn of_run(
+    run: &Path,
+    summary: &Summary,
+    look: Look,
+    percents: &[f64],
+) -> Result<String, String> {
+    let mut aggregator = Aggregator::new();
+    if !percents.is_empty() {
+        let take = |_, line: &crate::record::Line| {
+            aggregator.line(line);
+        };
+        rebuild::lines(run, take).map_err(|it| it.to_string())?;
+    }
+    Ok(with_percentiles(summary, look, &aggregator, percents))
 }
 
 /// Leaves the page of a run that just ended in its directory. What was measured is safe already, so

@@ -6,10 +6,12 @@ use std::path::Path;
 use crate::cli::{OutputFormat, ProgressArg, RunArgs};
 use crate::executor::machine;
 use crate::executor::progress::ProgressMode;
-use crate::executor::{self, RunError, RunOptions};
+use crate::executor::{self, Finished, RunError, RunOptions};
 use crate::metrics::baseline;
 use crate::metrics::summary::Summary;
 use crate::plan::{Loaded, Plan, SinkConfig, SinkKind};
+use crate::report::console;
+use crate::report::look::Look;
 
 /// Runs a plan; the exit code is the run's verdict.
 pub fn run(args: &RunArgs) -> anyhow::Result<u8> {
@@ -30,6 +32,11 @@ pub fn run(args: &RunArgs) -> anyhow::Result<u8> {
     if args.tui && !std::io::stderr().is_terminal() {
         eprintln!("error: `--tui` needs a terminal on standard error");
         eprintln!("  help: leave it out, or use `--progress plain`");
+        return Ok(super::USAGE);
+    }
+    if !args.percentiles.is_empty() && args.output_format != OutputFormat::Text {
+        eprintln!("error: `--percentiles` are columns of the text report, which is not printed");
+        eprintln!("  help: leave out `--output-format`");
         return Ok(super::USAGE);
     }
     let to_stdout = loaded.plan.sinks.iter().find(|sink| sink.is_stdout()).map(|sink| sink.kind);
@@ -67,11 +74,10 @@ pub fn run(args: &RunArgs) -> anyhow::Result<u8> {
     };
     // A connection that a server never closes must not hold up the exit.
     runtime.shutdown_background();
-    // What a sink writes to standard output stays whole: the report for people steps aside.
-    if to_stdout.is_some() {
-        super::say_summary(&finished.summary, args.output_format);
-    } else {
-        super::print_summary(&finished.summary, args.output_format)?;
+    match args.output_format {
+        OutputFormat::Text => tell(&finished, args, to_stdout.is_some()),
+        OutputFormat::Json => super::print_json(&finished.summary)?,
+        OutputFormat::None => {}
     }
     let is_taken = is_json || to_stdout.is_some();
     super::github::annotate(&super::github::thresholds(&finished.summary), is_taken);
@@ -86,6 +92,26 @@ pub fn run(args: &RunArgs) -> anyhow::Result<u8> {
     }
     eprintln!("results: {}", finished.directory.display());
     Ok(super::exit_code(&finished.summary))
+}
+
+/// The report for people, on standard output unless that `is_taken`: what a sink writes there stays
+/// whole.
+fn tell(finished: &Finished, args: &RunArgs, is_taken: bool) {
+    let summary = &finished.summary;
+    let look = if is_taken { Look::PLAIN } else { Look::of_stdout() };
+    let is_terminal =
+        if is_taken { std::io::stderr().is_terminal() } else { std::io::stdout().is_terminal() };
+    let look = Look { colour: super::is_coloured(is_terminal), ..look };
+    let report = super::report::of_run(&finished.directory, summary, look, &args.percentiles);
+    let report = report.unwrap_or_else(|why| {
+        eprintln!("warning: --percentiles: the records can't be read back: {why}");
+        console::render(summary, look)
+    });
+    if is_taken {
+        eprint!("{report}");
+    } else {
+        super::print(&report);
+    }
 }
 
 /// The report for the summary of a step, where GitHub asks for one and the plan does not write it

@@ -11,8 +11,10 @@ use super::distribution::distribution;
 use super::summary::Distribution;
 use crate::record::{Line, OutcomeKind, Record};
 
+mod take;
 mod tools;
 
+use take::{Answer, Count, Take};
 pub use tools::{TOOLS, find};
 
 /// A tool with its definitions.
@@ -37,8 +39,7 @@ pub struct Figure {
     pub unit: &'static str,
     /// Its formula in our stamps.
     pub formula: &'static str,
-    /// Appends the samples of an answered request.
-    take: fn(&Answer, &mut Vec<f64>),
+    take: Take,
 }
 
 /// A figure of a whole stage.
@@ -51,12 +52,6 @@ pub struct Total {
     /// Its formula in our stamps.
     pub formula: &'static str,
     take: fn(&Sums) -> Option<f64>,
-}
-
-/// A complete answer with the stamps that every tool needs.
-struct Answer<'r> {
-    record: &'r Record,
-    sent: u64,
 }
 
 /// What the totals of a stage are made of.
@@ -169,12 +164,13 @@ impl Collector {
         }
         let answer = Answer { record, sent };
         sums.ok += 1;
-        sums.output += answer.output_tokens().unwrap_or(0);
+        sums.output += answer.count(Count::Output).unwrap_or(0);
         sums.input += record.input_tokens.best().map_or(0, |(count, _)| count);
         let first = record.first_event_ns.or(record.first_token_ns);
         sums.generating_s += seconds(first, record.end_ns).unwrap_or(0.0);
         for (figure, column) in figures.iter().zip(&mut stage.columns) {
-            (figure.take)(&answer, column);
+            let scale = if figure.unit == "ms" { 1e3 } else { 1.0 };
+            figure.take.samples(&answer, scale, column);
         }
     }
 
@@ -215,29 +211,6 @@ impl Stage {
 /// Seconds from one stamp to a later one.
 fn seconds(from: Option<u64>, to: Option<u64>) -> Option<f64> {
     Some(to?.checked_sub(from?)? as f64 / 1e9)
-}
-
-impl Answer<'_> {
-    /// Seconds from sent to a later stamp.
-    fn after(&self, to: Option<u64>) -> Option<f64> {
-        seconds(Some(self.sent), to)
-    }
-
-    /// By usage, else by tokenizer, else by events.
-    fn output_tokens(&self) -> Option<u64> {
-        self.record.output_tokens.best().map(|(count, _)| count)
-    }
-
-    /// By tokenizer, as tools that count for themselves do, else as above.
-    fn retokenized(&self) -> Option<u64> {
-        self.record.output_tokens.tokenizer.or_else(|| self.output_tokens())
-    }
-
-    /// `seconds` over the tokens after the first.
-    fn per_later_token(seconds: Option<f64>, tokens: Option<u64>) -> Option<f64> {
-        let gaps = tokens?.checked_sub(1).filter(|gaps| *gaps > 0)?;
-        Some(seconds? / gaps as f64)
-    }
 }
 
 impl Sums {

@@ -9,6 +9,7 @@
 
 use statrs::statistics::Statistics;
 
+use super::estimate::median_ranks;
 use super::summary::Distribution;
 use crate::plan::Aggregate;
 
@@ -25,6 +26,11 @@ pub fn distribution(sorted: &[f64], unit: &str) -> Option<Distribution> {
         p90: percentile(sorted, 90.0)?,
         p95: percentile(sorted, 95.0)?,
         p99: percentile(sorted, 99.0)?,
+        p50_interval: median_ranks(sorted.len() as u64).and_then(|(low, high)| {
+            let at = |rank: u64| sorted.get(usize::try_from(rank).ok()?).copied();
+            Some([at(low)?, at(high)?])
+        }),
+        histogram: None,
     })
 }
 

@@ -1,9 +1,13 @@
-//! Live quantiles in constant memory; the only file that knows hdrhistogram.
+//! Live quantiles in constant memory, and histograms that others can add; the only file that knows
+//! hdrhistogram.
 //!
-//! In: milliseconds. Out: quantiles to three significant digits. Invariant: it serves progress
-//! only; whatever is kept as evidence comes from exact samples.
+//! In: milliseconds. Out: quantiles to three significant digits, or a histogram as text. Invariant:
+//! figures of reports come from samples, never from here.
 
 use hdrhistogram::Histogram;
+use hdrhistogram::serialization::{Serializer, V2DeflateSerializer};
+
+use super::base64;
 
 /// Samples are kept in whole microseconds.
 const PER_MS: f64 = 1_000.0;
@@ -48,6 +52,18 @@ impl LiveQuantiles {
     }
 }
 
+/// Times in milliseconds, with how often each was seen, in `HdrHistogram`'s own format: V2, deflated,
+/// base64; whole microseconds with three significant digits.
+pub fn encoded(times: impl Iterator<Item = (f64, u64)>) -> Option<String> {
+    let mut counts: Histogram<u64> = Histogram::new_with_bounds(1, HIGHEST_US, 3).ok()?;
+    for (ms, count) in times {
+        counts.saturating_record_n(micros(ms), count);
+    }
+    let mut bytes = Vec::new();
+    V2DeflateSerializer::new().serialize(&counts, &mut bytes).ok()?;
+    Some(base64::encode(&bytes))
+}
+
 impl Default for LiveQuantiles {
     fn default() -> Self {
         Self::new()
@@ -77,6 +93,38 @@ mod tests {
         let median = times.quantile_ms(0.5).expect("samples");
         assert!((median - 500.0).abs() <= 0.5, "{median}");
         assert_eq!(times.len(), 1000);
+    }
+
+    #[test]
+    fn an_encoded_histogram_is_read_back_with_every_count() {
+        let text = encoded((1..=1000).map(|ms| (f64::from(ms), 2))).expect("encoded");
+        // Deflated V2 begins with its cookie, so the text always begins alike.
+        assert!(text.starts_with("HISTFAAA"), "{text}");
+        let bytes: Vec<u8> = {
+            let value = |letter: u8| match letter {
+                b'A'..=b'Z' => letter - b'A',
+                b'a'..=b'z' => letter - b'a' + 26,
+                b'0'..=b'9' => letter - b'0' + 52,
+                b'+' => 62,
+                _ => 63,
+            };
+            let letters: Vec<u8> = text.bytes().filter(|it| *it != b'=').map(value).collect();
+            letters
+                .chunks(4)
+                .flat_map(|four| {
+                    let bits = (0..4).fold(0_u32, |bits, at| {
+                        bits << 6 | u32::from(four.get(at).copied().unwrap_or(0))
+                    });
+                    let [_, bytes @ ..] = bits.to_be_bytes();
+                    bytes.into_iter().take(four.len() - 1)
+                })
+                .collect()
+        };
+        let mut reader = hdrhistogram::serialization::Deserializer::new();
+        let counts: Histogram<u64> = reader.deserialize(&mut bytes.as_slice()).expect("V2");
+        assert_eq!(counts.len(), 2_000);
+        let median = counts.value_at_quantile(0.5) as f64 / PER_MS;
+        assert!((median - 500.0).abs() <= 0.5, "{median}");
     }
 
     #[test]

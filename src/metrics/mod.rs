@@ -9,8 +9,8 @@
 //! | [`catalogue`] | record → samples of each metric |
 //! | [`distribution`] | samples → exact statistics |
 //! | [`samples`] | any number of samples → statistics in bounded memory |
-//! | [`bootstrap`] | samples → how sure their median is |
-//! | [`histogram`] | samples → live quantiles in constant memory |
+//! | [`estimate`] | distributions → how sure a median, or the ratio of two, is |
+//! | [`histogram`] | samples → live quantiles in constant memory; `HdrHistogram`'s own format |
 //! | [`cache_verdict`] | token counts → cold, warm, mixed, unknown |
 //! | [`prometheus`], [`server`] | the server's page → its own account of a stage |
 //! | [`contamination`] | claims of cold and warm against what the server counted |
@@ -30,14 +30,15 @@
 //! | [`schema`] | types → `schemas/record.v1.json`, `schemas/summary.v1.json` |
 
 pub mod aggregator;
+pub mod base64;
 pub mod baseline;
-pub mod bootstrap;
 pub mod cache_verdict;
 pub mod catalogue;
 pub mod compare;
 pub mod contamination;
 pub mod definitions;
 pub mod distribution;
+pub mod estimate;
 pub mod gate;
 mod goodput;
 pub mod histogram;

@@ -5,8 +5,9 @@
 //! still are, and a percentile is off by at most [`RELATIVE_ERROR`] of itself; the same samples in
 //! the same order give the same figures.
 
-use super::distribution;
+use super::estimate::median_ranks;
 use super::summary::Distribution;
+use super::{distribution, histogram};
 use crate::plan::Aggregate;
 
 /// Samples that are kept as they are: enough that nobody counts percentiles of them by hand, and
@@ -67,8 +68,12 @@ impl Samples {
 
     /// The statistics of all; `None` without samples. [`Samples::finish`] comes first.
     pub fn distribution(&self, unit: &str) -> Option<Distribution> {
+        let is_time = unit == "ms";
         let Some(counts) = &self.counts else {
-            return distribution::distribution(&self.exact, unit);
+            let found = distribution::distribution(&self.exact, unit)?;
+            let times = self.exact.iter().map(|sample| (*sample, 1));
+            let histogram = is_time.then(|| histogram::encoded(times)).flatten();
+            return Some(Distribution { histogram, ..found });
         };
         Some(Distribution {
             unit: unit.to_owned(),
@@ -81,6 +86,9 @@ impl Samples {
             p90: counts.percentile(90.0),
             p95: counts.percentile(95.0),
             p99: counts.percentile(99.0),
+            p50_interval: median_ranks(counts.total)
+                .map(|(low, high)| [counts.at(low as f64), counts.at(high as f64)]),
+            histogram: is_time.then(|| histogram::encoded(counts.times())).flatten(),
         })
     }
 
@@ -156,6 +164,12 @@ impl Counts {
         below + (self.at(rank.ceil()) - below) * rank.fract()
     }
 
+    /// The middle of each bucket that is not empty, and how many fell into it.
+    fn times(&self) -> impl Iterator<Item = (f64, u64)> {
+        let full = self.buckets.iter().enumerate().filter(|(_, count)| **count > 0);
+        full.map(|(bucket, count)| (middle(bucket).clamp(self.min, self.max), *count))
+    }
+
     /// The sample at a rank, from 0.
     fn at(&self, rank: f64) -> f64 {
         let mut seen = 0;
@@ -207,7 +221,9 @@ mod tests {
         let mut sorted = values.to_vec();
         sorted.sort_unstable_by(f64::total_cmp);
         let exact = distribution::distribution(&sorted, "ms").expect("samples");
-        (samples.distribution("ms").expect("samples"), exact)
+        let found = samples.distribution("ms").expect("samples");
+        assert!(found.histogram.is_some());
+        (Distribution { histogram: None, ..found }, exact)
     }
 
     #[test]

@@ -251,6 +251,13 @@ pub struct Distribution {
     pub p95: f64,
     /// 99th percentile.
     pub p99: f64,
+    /// The median's 95 % interval, for independent samples; absent with fewer than six.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p50_interval: Option<[f64; 2]>,
+    /// Times as an `HdrHistogram` (V2, deflated, base64) of whole microseconds with three digits, so
+    /// that those of several runs can be added.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub histogram: Option<String>,
 }
 
 /// Totals over wall time.

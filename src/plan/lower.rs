@@ -15,6 +15,8 @@ mod stage;
 mod synthetic;
 mod threshold;
 
+pub use sink::of_options as sinks_of_options;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;

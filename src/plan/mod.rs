@@ -37,6 +37,7 @@ mod toml_text;
 pub mod units;
 
 pub use load::{LoadError, LoadOptions, Loaded, load, load_text};
+pub use lower::sinks_of_options;
 pub use model::*;
 pub use redact::Redactor;
 pub use source::Sources;

@@ -5,6 +5,7 @@
 
 use super::escape::printable;
 use super::look::Look;
+use crate::metrics::estimate::Estimate;
 use crate::metrics::quantity::{plural, show, significant};
 use crate::metrics::saturation::Axis;
 use crate::metrics::search::Verdict;
@@ -12,7 +13,8 @@ use crate::metrics::summary::{RunState, StageSummary, Summary};
 use crate::metrics::verdict;
 use crate::record::{CacheState, FlushState};
 
-/// A ratio of TTFTs closer to 1 than this is not worth a claim.
+/// A ratio of TTFTs closer to 1 than this is not worth a claim where samples are too few for an
+/// interval.
 const TELLING_RATIO: f64 = 1.1;
 
 /// What the cache did to the time to first token, stage against stage.
@@ -139,6 +141,8 @@ pub(super) fn headline(summary: &Summary, look: Look) -> String {
 
 fn warm_against_cold(warm: &StageSummary, cold: &StageSummary) -> Option<String> {
     let (fast, slow) = (ttft(warm)?, ttft(cold)?);
+    let interval = warm.metrics.get("ttft").zip(cold.metrics.get("ttft"));
+    let interval = interval.and_then(|(fast, slow)| Estimate::ratio_of_medians(slow, fast));
     let (warm_name, cold_name) = (label(warm), label(cold));
     let figures = format!(
         "TTFT p50 {} in {warm_name}, {} in {cold_name}",
@@ -146,11 +150,15 @@ fn warm_against_cold(warm: &StageSummary, cold: &StageSummary) -> Option<String>
         show(slow, "ms")
     );
     let ratio = slow / fast;
-    let claim = if ratio >= TELLING_RATIO {
+    let is_clear = interval.map_or(ratio >= TELLING_RATIO, |ratio| ratio.low > 1.0);
+    let claim = if is_clear {
         let saved = show(slow - fast, "ms");
+        let interval = interval.map_or_else(String::new, |Estimate { low, high, .. }| {
+            format!(" (95 % CI {} to {})", significant(low, 3), significant(high, 3))
+        });
         format!(
-            "The cache makes the first token come {} × sooner and saves {saved}",
-            significant(ratio, 2)
+            "The cache makes the first token come {} × sooner{interval} and saves {saved}",
+            significant(ratio, 3)
         )
     } else {
         "The cache buys no measurable time to first token".to_owned()
@@ -165,7 +173,8 @@ fn after_flush(cold: &StageSummary, flush: &StageSummary, warm: &StageSummary) -
     let (cold_name, figures) =
         (label(cold), format!("TTFT p50 {}, {} before it", show(now, "ms"), show(warm_ttft, "ms")));
     let slow_again = now / warm_ttft >= TELLING_RATIO;
-    Some(match (cold.cache.verdict, state) {
+    let doubt = doubt(warm, CacheState::Warm).filter(|_| cold.cache.verdict == CacheState::Cold);
+    let told = match (cold.cache.verdict, state) {
         (CacheState::Cold, _) => {
             format!("After the flush the cache was empty: {cold_name} was cold again ({figures}).")
         }
@@ -184,7 +193,8 @@ fn after_flush(cold: &StageSummary, flush: &StageSummary, warm: &StageSummary) -
             "The server does not say what it cached, and after the flush {cold_name} was no slower, \
              so the flush may have done nothing ({figures})."
         ),
-    })
+    };
+    Some(format!("{told}{}", doubt.unwrap_or_default()))
 }
 
 /// Why a stage is no good witness, if so.

@@ -12,6 +12,9 @@ const LABEL: f64 = 12.0;
 /// Font size of the numbers at an axis, in pixels.
 const TICK: f64 = 11.5;
 
+/// Height of the row above a plot that names its marks, in pixels.
+const MARK_ROW: f64 = 14.0;
+
 /// How a chart is framed.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Frame {
@@ -72,7 +75,11 @@ impl<'a> Pen<'a> {
         let left = left.max(frame.left);
         let head = if frame.titled { 26.0 + key_height(chart, frame.width) } else { 0.0 };
         let has_y_title = rows.is_empty() && !axis_title(&chart.y, &y).is_empty();
-        let above = if has_y_title { 20.0 } else { 6.0 };
+        let mut above = if has_y_title { 20.0 } else { 6.0 };
+        if !chart.marks.is_empty() {
+            // A row of its own, so that no mark's name meets the axis' title.
+            above += MARK_ROW;
+        }
         let band = if chart.bands.is_empty() { 0.0 } else { 18.0 };
         let top = head + above + band;
         let mut right = 14.0;
@@ -151,7 +158,9 @@ impl<'a> Pen<'a> {
                 let at = [left - 7.0, y + 4.0];
                 items.push(text(at, label.clone(), TICK, Anchor::End, Tone::Muted, false));
             }
-            let at = [2.0, top - 8.0 - if self.chart.bands.is_empty() { 0.0 } else { 18.0 }];
+            let band = if self.chart.bands.is_empty() { 0.0 } else { 18.0 };
+            let marks = if self.chart.marks.is_empty() { 0.0 } else { MARK_ROW };
+            let at = [2.0, top - 8.0 - band - marks];
             let title = fitted(&axis_title(&self.chart.y, &self.y), LABEL, self.frame.width - 4.0);
             items.push(text(at, title, LABEL, Anchor::Start, Tone::Muted, false));
         }
@@ -234,15 +243,13 @@ impl<'a> Pen<'a> {
 
     fn marks(&self, items: &mut Vec<Item>) {
         let [left, top, width, height] = self.plot;
-        let title = text_width(&axis_title(&self.chart.y, &self.y), LABEL) + 12.0;
         for Mark { at, label } in &self.chart.marks {
             let x = self.at_x(*at);
             let points = vec![[x, top], [x, top + height]];
             items.push(Item::Line { points, tone: Tone::Ink, width: 1.2, dash: Some([2.0, 3.0]) });
-            // Above the plot, beside the title of the axis.
             let label = fitted(label, 11.0, width);
             let half = text_width(&label, 11.0) / 2.0;
-            let middle = x.max(title + half).min(left + width - half);
+            let middle = x.max(left + half).min(left + width - half);
             let at = [middle, top - 6.0];
             items.push(text(at, label, 11.0, Anchor::Middle, Tone::Ink, false));
         }

@@ -18,8 +18,11 @@ use super::draw::{Frame, draw};
 use super::palette;
 use super::svg;
 use super::view::{Picture, ReportView};
+use crate::metrics::base64;
 
 const MACROS: &str = include_str!("assets/macros.html");
+const HEAD: &str = include_str!("assets/head.html");
+const FOOT: &str = include_str!("assets/foot.html");
 const PAGE: &str = include_str!("assets/report.html");
 const COMPARISON: &str = include_str!("assets/compare.html");
 const STYLE: &str = include_str!("assets/report.css");
@@ -35,15 +38,26 @@ pub struct HtmlError(#[from] minijinja::Error);
 
 /// The page of a run.
 pub fn document(view: &ReportView) -> Result<String, HtmlError> {
-    page(PAGE, Value::from(Serde(view)), &pictures(view).collect::<Vec<_>>())
+    page(PAGE, view.verdict.word, Value::from(Serde(view)), &pictures(view).collect::<Vec<_>>())
 }
 
 /// The page of a comparison.
 pub fn comparison(view: &CompareView) -> Result<String, HtmlError> {
-    page(COMPARISON, Value::from(Serde(view)), &compare::all_pictures(view).collect::<Vec<_>>())
+    page(
+        COMPARISON,
+        view.word,
+        Value::from(Serde(view)),
+        &compare::all_pictures(view).collect::<Vec<_>>(),
+    )
 }
 
-fn page(template: &str, view: Value, pictures: &[&Picture]) -> Result<String, HtmlError> {
+/// A whole page: `template` is what lies between head and foot, `word` the verdict in its title.
+fn page(
+    template: &str,
+    word: &str,
+    view: Value,
+    pictures: &[&Picture],
+) -> Result<String, HtmlError> {
     let style = format!("{}{STYLE}", palette::style_sheet());
     let safe = |text: String| Value::from_safe_string(text);
     let drawings = pictures.iter().map(|picture| (picture.id.as_str(), safe(drawing(picture))));
@@ -57,6 +71,7 @@ fn page(template: &str, view: Value, pictures: &[&Picture]) -> Result<String, Ht
     environment.set_auto_escape_callback(|_| AutoEscape::Html);
     let context = context! {
         view => view,
+        word => word,
         version => env!("CARGO_PKG_VERSION"),
         policy => policy(&style),
         drawings => drawings.collect::<BTreeMap<_, _>>(),
@@ -66,7 +81,7 @@ fn page(template: &str, view: Value, pictures: &[&Picture]) -> Result<String, Ht
         style => safe(style.clone()),
         script => safe(SCRIPT.to_owned()),
     };
-    Ok(environment.render_str(&format!("{MACROS}{template}"), context)?)
+    Ok(environment.render_str(&format!("{MACROS}{HEAD}{template}{FOOT}"), context)?)
 }
 
 /// Every picture of the report.
@@ -110,24 +125,9 @@ fn policy(style: &str) -> String {
     format!(
         "default-src 'none'; style-src 'sha256-{}'; script-src 'sha256-{}'; base-uri 'none'; \
          form-action 'none'",
-        base64(&Sha256::digest(style.as_bytes())),
-        base64(&Sha256::digest(SCRIPT.as_bytes())),
+        base64::encode(&Sha256::digest(style.as_bytes())),
+        base64::encode(&Sha256::digest(SCRIPT.as_bytes())),
     )
-}
-
-fn base64(bytes: &[u8]) -> String {
-    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut out = String::new();
-    for chunk in bytes.chunks(3) {
-        let byte = |at: usize| u32::from(chunk.get(at).copied().unwrap_or(0));
-        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
-        for letter in 0..4 {
-            let index = (bits >> (18 - 6 * letter)) & 63;
-            let used = letter <= chunk.len();
-            out.push(if used { char::from(LETTERS[index as usize]) } else { '=' });
-        }
-    }
-    out
 }
 
 /// What the script reads, as JSON that can't end its element early.
@@ -188,15 +188,6 @@ fn short(value: f64) -> serde_json::Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn base64_is_that_of_the_standard() {
-        for (bytes, expected) in
-            [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")]
-        {
-            assert_eq!(base64(bytes.as_bytes()), expected);
-        }
-    }
 
     #[test]
     fn numbers_are_short_and_true() {

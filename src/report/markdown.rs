@@ -6,6 +6,7 @@
 
 use std::fmt::Write;
 
+use super::definitions::{PERCENTILES, RedefinedView};
 use super::view::{Check, Fact, Mood, ReportView, StageView, Table};
 
 /// Longest document in bytes: GitHub refuses a step's summary of more than 1 MiB.
@@ -64,7 +65,25 @@ fn head(view: &ReportView) -> String {
         out.push('\n');
         out.push_str(&table(&view.overview));
     }
+    view.redefined.iter().for_each(|view| out.push_str(&redefined(view)));
     out
+}
+
+/// The figures under another tool's definitions, its name before them.
+fn redefined(view: &RedefinedView) -> String {
+    let mut out =
+        format!("\n### Under the definitions of {}\n\n{}\n\n", view.word, escaped(&view.tool));
+    for stage in &view.stages {
+        let _infallible = write!(
+            out,
+            "**{}** ({})\n\n{}{}\n",
+            escaped(&stage.name),
+            stage.answered,
+            table(&stage.figures),
+            facts(&stage.totals)
+        );
+    }
+    out + &fold("Formulas", &(table(&view.formulas) + PERCENTILES + "\n"))
 }
 
 fn check_row(check: &Check) -> String {

@@ -46,8 +46,6 @@ pub struct StageSamples {
     pub end: Option<StageEnd>,
     /// The last moment known of it, in nanoseconds of the run's clock.
     pub last_ns: u64,
-    /// When the first request was due, the last was due, and the last answer was over.
-    pub window: Option<Window>,
     /// A uniform sample of each of [`DRAWN`].
     samples: Vec<Drawn>,
     /// When requests were sent (seconds of the run) and their TTFT in milliseconds.
@@ -57,17 +55,6 @@ pub struct StageSamples {
     pub failed_at: Reservoir<f64>,
     /// The first failures of each class.
     pub failures: Vec<Failure>,
-}
-
-/// When requests were due and answered, in nanoseconds of the run's clock.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Window {
-    /// The first moment at which a request was due.
-    pub first_due: u64,
-    /// The last moment at which a request was due.
-    pub last_due: u64,
-    /// When the last complete answer was over.
-    pub last_answer: u64,
 }
 
 /// One failed request, as an example of its class.
@@ -162,7 +149,6 @@ impl StageSamples {
             last_ns: start.at_ns,
             start,
             end: None,
-            window: None,
             samples: DRAWN.iter().map(drawn).collect(),
             dots: Reservoir::new(DOTS),
             slowest: Vec::new(),
@@ -201,7 +187,6 @@ impl StageSamples {
 
     fn record(&mut self, record: &Record) {
         self.last_ns = self.last_ns.max(record.end_ns.or(record.sent_ns).unwrap_or(0));
-        self.widen(record);
         let mut pooled = Vec::new();
         for drawn in &mut self.samples {
             match drawn.source {
@@ -228,19 +213,6 @@ impl StageSamples {
         if record.outcome.is_error() {
             self.failed(record);
         }
-    }
-
-    fn widen(&mut self, record: &Record) {
-        let Some(due) = record.due_ns.or(record.sent_ns) else { return };
-        let answered = record.end_ns.filter(|_| record.outcome == OutcomeKind::Ok).unwrap_or(due);
-        let window = self.window.get_or_insert(Window {
-            first_due: due,
-            last_due: due,
-            last_answer: answered,
-        });
-        window.first_due = window.first_due.min(due);
-        window.last_due = window.last_due.max(due);
-        window.last_answer = window.last_answer.max(answered);
     }
 
     fn failed(&mut self, record: &Record) {

@@ -52,14 +52,14 @@ fn by_page(server: &ServerSummary) -> Vec<String> {
         ));
     }
     let most = |name: &str| server.gauges.get(name).map(|gauge| gauge.max);
-    if let Some(running) = most("running") {
-        facts.push(format!("running ≤ {}", whole(running)));
-    }
-    if let Some(waiting) = most("waiting") {
-        facts.push(format!("waiting ≤ {}", whole(waiting)));
+    for word in ["running", "waiting"] {
+        facts.extend(most(word).map(|most| match most {
+            0.0 => format!("none {word}"),
+            most => format!("at most {} {word}", whole(most)),
+        }));
     }
     if let Some(usage) = most("kv_usage") {
-        facts.push(format!("KV cache ≤ {:.0} %", usage * 100.0));
+        facts.push(format!("KV cache at most {:.0} % full", usage * 100.0));
     }
     if let Some(usage) = server.gauges.get("gpu_utilisation_percent") {
         facts.push(format!("GPU {:.0} % (mean)", usage.mean));

@@ -54,6 +54,7 @@ const CASES: &[(&str, &[&str], Shows)] = &[
     ("sink", &["--sink", "csv:requests.csv"], InTheRun),
     ("fail-fast", &["--fail-fast"], InTheRun),
     ("output-format", &["--output-format", "json"], InTheRun),
+    ("percentiles", &["--percentiles", "50,99.9"], InTheRun),
     ("progress", &["--progress", "none"], InTheRun),
     ("tui", &["--tui"], InTheRun),
     ("no-report", &["--no-report"], InTheRun),
@@ -121,9 +122,10 @@ fn effect(flag: &str, args: &[&str]) -> String {
         files.insert(name.to_owned());
     });
     format!(
-        "{} {states} {files:?} {:?} {} {}",
+        "{} {states} {files:?} {:?} {} {} {}",
         code(&output),
         stdout.chars().next(),
+        stdout.contains("p99.9"),
         stdout.contains('\u{1b}'),
         stderr(&output).lines().count()
     )

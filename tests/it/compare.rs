@@ -56,6 +56,10 @@ fn a_slower_server_is_worse_in_every_format_and_in_the_exit_code() {
     }
     assert!(report.contains("different texts of the plan"), "{report}");
 
+    let output = sandbox.run(&["compare", fast, slow, "--metric", "itl"]);
+    let report = text(&output.stdout);
+    assert!(report.contains("ITL p50") && !report.contains("TTFT"), "{report}");
+
     let output = sandbox.run(&["compare", fast, slow, "--format", "json", "--fail-on", "worse"]);
     assert_eq!(code(&output), 10);
     let found: Value = serde_json::from_slice(&output.stdout).expect("JSON");

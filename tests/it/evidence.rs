@@ -8,3 +8,4 @@ mod live_views;
 mod rebuilding;
 mod reports;
 mod second_readers;
+mod terminal;

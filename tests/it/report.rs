@@ -46,10 +46,14 @@ fn the_page_tells_what_the_run_found() {
     assert!(summary.run.valid, "{:?}", summary.run.notes);
     assert!(view.headline.starts_with("Warm TTFT is 10."), "{}", view.headline);
     assert!(view.headline.contains("95 % CI 9.") && view.headline.contains("flush is proven"));
-    assert_eq!(
-        view.findings,
-        ["Best sustainable rate: 16 requests/s; saturated at 24 requests/s."]
-    );
+    let [ladder] = view.findings.as_slice() else { panic!("{:?}", view.findings) };
+    assert!(ladder.starts_with("Sustains 16 requests/s; saturated at 24 requests/s"), "{ladder}");
+    // The page says what the summary says, and what to do next.
+    let told = &summary.saturation["ladder"].advice;
+    let story = view.stages[4].story.join(" ");
+    assert_eq!(*ladder, told[0]);
+    assert!(story.contains("Run production at 11.2 to 12.8 requests/s"), "{story}");
+    assert!(told.iter().all(|sentence| story.contains(sentence)), "{told:?} {story}");
     assert_eq!((view.verdict.word, view.verdict.mood), ("PASSED", Mood::Good));
     let names: Vec<&str> = view.stages.iter().map(|stage| stage.name.as_str()).collect();
     assert_eq!(names, ["cold", "warm", "flush", "after_flush", "ladder"]);

@@ -101,6 +101,13 @@ fn percentiles_of_the_table_are_chosen() {
         assert!(table.contains(head), "{head} in {table}");
     }
     assert!(!table.contains("p95"), "{table}");
+
+    let output = sandbox.run(&["run", "plan.yaml", "--percentiles", "50,99.9"]);
+    let table = text(&output.stdout);
+    assert!(table.contains("p99.9") && !table.contains("p95"), "{table}");
+    let json = ["run", "plan.yaml", "--percentiles", "50", "--output-format", "json"];
+    let output = sandbox.run(&json);
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
 }
 
 #[test]
@@ -119,9 +126,26 @@ fn another_tools_definitions_are_named_before_its_figures() {
     assert_eq!(found["stages"][1]["completed"], 7);
     assert_eq!(found["stages"][1]["figures"][0]["name"], "ttft_ms");
 
+    for format in ["markdown", "html"] {
+        let args = ["report", shown(&run), "--definitions", "llmperf", "--format", format];
+        let document = text(&sandbox.run(&args).stdout);
+        let head = document.find("Under the definitions of llmperf").expect("named");
+        let figure = document.rfind("end_to_end_latency_s").or(document.rfind("end\\_to\\_end"));
+        assert!(head < figure.expect("a figure"), "{document}");
+        assert!(document.contains("end of the stream - sent"), "{document}");
+    }
+
     for (args, message) in [
         (vec!["--definitions", "vllmm"], "choose of vllm, sglang"),
-        (vec!["--definitions", "vllm", "--format", "svg"], "choose --format text or json"),
+        (vec!["--definitions", "vllm", "--format", "svg"], "text, json, markdown or html"),
+        (vec!["--percentiles", "50", "--format", "json"], "use `--format text`"),
+        (vec!["--sink", "prometheus:127.0.0.1:9464"], "nothing is left to serve"),
+        (vec!["--sink", "prometheus:9464"], "neither an address nor a URL"),
+        (vec!["--sink", "otlp:somewhere"], "is no HTTP URL"),
+        (vec!["--sink", "parquet:-"], "can't go to standard output"),
+        (vec!["--sink", "csv:-"], "both want standard output"),
+        (vec!["--sink", "csv:a", "--sink", "jsonl:a"], "two sinks write to `a`"),
+        (vec!["--sink", "csv:"], "has no target"),
         (vec!["--sink", "cvs:x"], "no sink is called `cvs`"),
         (vec!["--percentiles", "0"], "between 0 and 100"),
     ] {

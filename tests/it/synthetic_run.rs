@@ -3,8 +3,9 @@
 
 use runner::plan::{Aggregate, CacheWord, Level, Limit, Location, MetricRef, Op, Threshold};
 use runner::record::{
-    CacheState, Connection, ErrorInfo, FlushAttempt, FlushLine, FlushState, Line, OutcomeKind,
-    RECORD_VERSION, Record, RunLine, StageEnd, StageStart, StageState, StartLine, TokenCounts,
+    CacheState, Connection, ErrorInfo, FlushAttempt, FlushLine, FlushState, Line, LoadLine,
+    OutcomeKind, RECORD_VERSION, Record, RunLine, StageEnd, StageStart, StageState, StartLine,
+    TokenCounts,
 };
 
 const MS: u64 = 1_000_000;
@@ -172,6 +173,12 @@ impl Run<'_> {
         let planned = rate * self.shape.rung_seconds;
         let mut start = self.start("ladder", "qps_ladder", planned);
         start.rung = Some(rate as f64);
+        start.load = Some(LoadLine {
+            target_rate: Some(rate as f64),
+            max_lag_ms: None,
+            window_ms: None,
+            search: None,
+        });
         self.put(Line::StageStart(start.clone()));
         let mut slots = [self.now; 16];
         let mut due = self.now;

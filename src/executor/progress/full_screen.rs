@@ -119,3 +119,24 @@ fn put(text: &str) {
     let mut terminal = io::stderr().lock();
     let _gone = terminal.write_all(text.as_bytes()).and_then(|()| terminal.flush());
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{LoadOptions, load_text};
+
+    #[test]
+    fn a_panic_of_any_thread_gives_the_terminal_back() {
+        let text =
+            "version: 1\nendpoint: { simulator: {} }\nprompt: hi\nstages: [{ kind: cold }]\n";
+        let loaded = load_text("plan.yaml", text, &LoadOptions::default()).expect("a plan");
+        let board = Arc::new(Mutex::new(Board::new(&loaded.plan)));
+        let screen = FullScreen::start(board, false).expect("a thread");
+        assert!(SHOWN.load(Ordering::Relaxed));
+        let panicked = thread::spawn(|| panic!("on purpose")).join();
+        assert!(panicked.is_err() && !SHOWN.load(Ordering::Relaxed));
+        // What is drawn after that does not take it again.
+        drop(screen);
+        assert!(!SHOWN.load(Ordering::Relaxed));
+    }
+}

@@ -39,32 +39,52 @@ pub(super) struct Samples {
     sent: Vec<u64>,
     /// A sample of each, NaN where it has none, by metric.
     columns: Vec<(&'static str, Vec<f64>)>,
+    /// Any number of samples of each, by metric.
+    pools: Vec<(&'static str, Pool)>,
 }
 
-/// A metric and how its sample is taken from a record.
-type Extractor = (&'static str, fn(&Record) -> Option<f64>);
+/// Samples of which a request gives any number.
+#[derive(Debug, Clone, Default)]
+struct Pool {
+    /// Those of all requests, one request after the other.
+    values: Vec<f64>,
+    /// Where those of each request end.
+    ends: Vec<usize>,
+}
+
+/// A metric and how its one sample is taken from a record.
+type Single = (&'static str, fn(&Record) -> Option<f64>);
+/// A metric and how any number of samples is taken from a record.
+type Several = (&'static str, fn(&Record, &mut Vec<f64>));
 
 /// Takes the lines of one run.
 #[derive(Debug)]
 pub struct Collector {
-    metrics: Vec<Extractor>,
+    metrics: Vec<Single>,
+    pooled: Vec<Several>,
     aggregator: Aggregator,
     run: Option<RunLine>,
     stages: Vec<Samples>,
 }
 
 impl Collector {
-    /// Will take samples of these metrics; those without one sample per request are left out.
+    /// Will take samples of these metrics; those that requests have no samples of are left out.
     pub fn new(metrics: &[&'static str]) -> Self {
-        let mut chosen = Vec::new();
+        let (mut chosen, mut pooled): (Vec<Single>, Vec<Several>) = (Vec::new(), Vec::new());
+        let mut known: Vec<&str> = Vec::new();
         for name in metrics.iter().chain(&ALIKE) {
-            if let Some(Source::Request(take)) = catalogue::source(name)
-                && !chosen.iter().any(|(known, _)| known == name)
-            {
-                chosen.push((*name, take));
+            if known.contains(name) {
+                continue;
+            }
+            known.push(name);
+            match catalogue::source(name) {
+                Some(Source::Request(take)) => chosen.push((*name, take)),
+                Some(Source::Pooled(take)) => pooled.push((*name, take)),
+                Some(Source::Stage(_) | Source::Verdict) | None => {}
             }
         }
-        Self { metrics: chosen, aggregator: Aggregator::new(), run: None, stages: Vec::new() }
+        let aggregator = Aggregator::new();
+        Self { metrics: chosen, pooled, aggregator, run: None, stages: Vec::new() }
     }
 
     /// Takes one line.
@@ -74,6 +94,7 @@ impl Collector {
             Line::Run(run) => self.run = Some(run.clone()),
             Line::StageStart(start) => {
                 let columns = self.metrics.iter().map(|(name, _)| (*name, Vec::new())).collect();
+                let pools = self.pooled.iter().map(|(name, _)| (*name, Pool::default())).collect();
                 self.stages.push(Samples {
                     stage: start.stage.clone(),
                     cell: start.cell.clone(),
@@ -81,6 +102,7 @@ impl Collector {
                     indexes: Vec::new(),
                     sent: Vec::new(),
                     columns,
+                    pools,
                 });
             }
             Line::End(record) => self.record(record),
@@ -101,6 +123,10 @@ impl Collector {
         stage.sent.push(sent);
         for ((_, column), value) in stage.columns.iter_mut().zip(values) {
             column.push(value.unwrap_or(f64::NAN));
+        }
+        for ((_, pool), (_, take)) in stage.pools.iter_mut().zip(&self.pooled) {
+            take(record, &mut pool.values);
+            pool.ends.push(pool.values.len());
         }
     }
 
@@ -129,7 +155,11 @@ impl Evidence {
 
     /// The sorted samples of a metric of a stage.
     pub fn sorted(&self, stage: &StageSummary, metric: &str) -> Vec<f64> {
-        let mut sorted = self.samples(stage).map_or_else(Vec::new, |it| it.in_time(metric));
+        let samples = self.samples(stage);
+        let mut sorted = samples.map_or_else(Vec::new, |it| match it.clusters(metric) {
+            Some(clusters) => clusters.concat(),
+            None => it.in_time(metric),
+        });
         sorted.sort_unstable_by(f64::total_cmp);
         sorted
     }
@@ -184,5 +214,18 @@ impl Samples {
         let mut order: Vec<usize> = (0..column.len()).filter(|at| !column[*at].is_nan()).collect();
         order.sort_by_key(|at| self.sent[*at]);
         order.into_iter().map(|at| column[at]).collect()
+    }
+
+    /// The samples of a metric of which a request gives any number, request by request in the order
+    /// in which they were sent; requests without any are left out. `None` for other metrics.
+    pub(super) fn clusters(&self, metric: &str) -> Option<Vec<&[f64]>> {
+        let (_, pool) = self.pools.iter().find(|(name, _)| *name == metric)?;
+        let mut order: Vec<usize> = (0..pool.ends.len()).collect();
+        order.sort_by_key(|at| self.sent[*at]);
+        let of = |at: usize| {
+            let from = at.checked_sub(1).map_or(0, |before| pool.ends[before]);
+            &pool.values[from..pool.ends[at]]
+        };
+        Some(order.into_iter().map(of).filter(|samples| !samples.is_empty()).collect())
     }
 }

@@ -12,8 +12,8 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 use statrs::distribution::{ContinuousCDF, Normal};
 
 use super::rank::Side;
-use crate::metrics::bootstrap::Estimate;
 use crate::metrics::distribution::percentile;
+use crate::metrics::estimate::Estimate;
 
 /// Resamples behind each interval.
 pub const REPLICATES: usize = 2_000;
@@ -127,7 +127,6 @@ fn open_unit(rng: &mut ChaCha8Rng) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::bootstrap::{self, Samples};
 
     fn ramp(count: u32) -> Vec<f64> {
         (0..count).map(|n| 100.0 + f64::from((n * n) % 997) / 10.0).collect()
@@ -138,9 +137,15 @@ mod tests {
         let mut samples = ramp(201);
         samples.sort_unstable_by(f64::total_cmp);
         let median = percentile(&samples, 50.0).expect("samples");
-        let drawn = bootstrap::median(&Samples { sorted: &samples, population: 201, median }, 7)
-            .expect("samples");
         let mut rng = ChaCha8Rng::seed_from_u64(7);
+        let resampled = |_| {
+            let mut drawn: Vec<f64> =
+                (0..201).map(|_| samples[rng.next_u32() as usize % samples.len()]).collect();
+            drawn.sort_unstable_by(f64::total_cmp);
+            percentile(&drawn, 50.0).expect("samples")
+        };
+        let mut medians: Vec<f64> = (0..1_000).map(resampled).collect();
+        let drawn = estimate(median, &mut medians);
         let side = Side { sorted: &samples, design_effect: 1.0 };
         let ours = estimate(median, &mut replicates(side, 50.0, &mut rng));
         let width = drawn.high - drawn.low;

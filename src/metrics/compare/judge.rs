@@ -5,7 +5,7 @@
 
 use super::rank::holm;
 use super::{ALPHA, Difference, MIN_SHARE, Options, StageComparison, Verdict};
-use crate::metrics::bootstrap::{Estimate, MIN_SAMPLES};
+use crate::metrics::estimate::{Estimate, MIN_SAMPLES};
 use crate::metrics::quantity::{grouped, significant};
 use crate::plan::metric;
 
@@ -78,8 +78,11 @@ fn verdict(difference: &Difference, options: &Options) -> (Verdict, String) {
     let is_share = difference.unit == "share";
     let effect = if is_share { difference.difference } else { difference.ratio.map(less_one) };
     let (Some(effect), Some(test)) = (effect, &difference.test) else {
-        let reason = "no records at hand, so nothing can be tested".to_owned();
-        return (Verdict::NotEnoughData, reason);
+        let reason = match effect {
+            None => "no records at hand, so nothing can be tested",
+            Some(_) => "requests resemble each other too much for so few to tell",
+        };
+        return (Verdict::NotEnoughData, reason.to_owned());
     };
     let least = if is_share { MIN_SHARE } else { options.min_effect };
     let (change, needed) = (percent(effect.value, is_share), percent(least, is_share));
@@ -124,11 +127,12 @@ fn less_one(ratio: Estimate) -> Estimate {
 /// `+10.1 %`, or `+1.2 points` of shares.
 fn percent(effect: f64, is_share: bool) -> String {
     let unit = if is_share { "points" } else { "%" };
-    format!(
-        "{}{} {unit}",
-        if effect < 0.0 { "−" } else { "" },
-        significant(effect.abs() * 100.0, 3)
-    )
+    let number = significant(effect.abs() * 100.0, 3);
+    let number = match number.trim_end_matches('0').trim_end_matches('.') {
+        short if number.contains('.') => short,
+        _ => &number,
+    };
+    format!("{}{number} {unit}", if effect < 0.0 { "−" } else { "" })
 }
 
 /// A p-value for people.

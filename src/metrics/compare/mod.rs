@@ -10,6 +10,7 @@
 //! | [`evidence`] | lines of a run → summary and samples |
 //! | [`rank`] | samples of two runs → p-values |
 //! | [`interval`] | samples of two runs → ratio and difference with intervals |
+//! | `pooled` | many samples of each request → how much they prove |
 //! | [`paired`] | two cells of one run → a comparison pair by pair |
 //! | `stage` | two stages → differences |
 //! | `judge` | differences → verdicts |
@@ -20,6 +21,7 @@ mod flags;
 pub mod interval;
 mod judge;
 pub mod paired;
+mod pooled;
 pub mod rank;
 mod stage;
 
@@ -28,7 +30,7 @@ pub use self::judge::p_value;
 use serde::Serialize;
 
 use self::evidence::Evidence;
-use super::bootstrap::Estimate;
+use super::estimate::Estimate;
 use super::saturation::Axis;
 
 /// The chance of calling any difference real that is not, over the whole comparison.
@@ -39,7 +41,7 @@ pub const MIN_SHARE: f64 = 0.005;
 /// What to compare, and from when on a difference matters.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Options {
-    /// Metrics with a sample per request.
+    /// Metrics with samples of requests.
     pub metrics: Vec<&'static str>,
     /// Percentiles of them, 0 to 100; the median is always compared.
     pub percentiles: Vec<f64>,

@@ -5,6 +5,7 @@
 //! reports show; an interval or a p-value comes from samples only.
 
 use super::evidence::{ALIKE, Evidence};
+use super::pooled::Pooled;
 use super::rank::{Side, counts, design_effect, mann_whitney, signed_rank, tail};
 use super::{Difference, Options, StageComparison, Test, Verdict, interval};
 use crate::metrics::catalogue::{self, Source};
@@ -45,50 +46,83 @@ pub(super) fn compare(pair: &Pair, options: &Options) -> StageComparison {
     }
 }
 
+/// The samples of one side.
+enum Series<'a> {
+    /// One of each request.
+    Single { sorted: Vec<f64>, design_effect: f64 },
+    /// Any number of each request.
+    Pooled(Pooled<'a>),
+}
+
+impl<'a> Series<'a> {
+    fn of(run: &'a Evidence, stage: &StageSummary, metric: &str) -> Self {
+        let samples = run.samples(stage);
+        if let Some(clusters) = samples.and_then(|samples| samples.clusters(metric)) {
+            return Self::Pooled(Pooled::new(clusters));
+        }
+        let mut sorted = samples.map_or_else(Vec::new, |samples| samples.in_time(metric));
+        let design_effect = design_effect(&sorted);
+        sorted.sort_unstable_by(f64::total_cmp);
+        Self::Single { sorted, design_effect }
+    }
+
+    fn sorted(&self) -> &[f64] {
+        match self {
+            Self::Single { sorted, .. } => sorted,
+            Self::Pooled(pooled) => &pooled.sorted,
+        }
+    }
+
+    fn side(&self, percent: f64) -> Side<'_> {
+        let design_effect = match self {
+            Self::Single { design_effect, .. } => *design_effect,
+            Self::Pooled(pooled) => pooled.design_effect(percent),
+        };
+        Side { sorted: self.sorted(), design_effect }
+    }
+
+    /// What its figures rest on: samples, or the requests that gave them.
+    fn witnesses(&self, stage: &StageSummary, metric: &str) -> u64 {
+        match self {
+            Self::Single { .. } => stage.metrics.get(metric).map_or(0, |it| it.count),
+            Self::Pooled(pooled) => pooled.requests(),
+        }
+    }
+}
+
+fn test(name: &'static str, p: f64, superiority: Option<f64>) -> Test {
+    Test { name, p, p_adjusted: p, superiority }
+}
+
 /// The chosen percentiles of a metric; percentiles of the tail only where samples are enough.
 fn distribution(pair: &Pair, metric: &'static str, options: &Options) -> Vec<Difference> {
     let Some(of) = metric::find(metric).filter(|metric| metric.distribution) else {
         return Vec::new();
     };
-    let series = |run: &Evidence, stage: &StageSummary| {
-        run.samples(stage).map_or_else(Vec::new, |samples| samples.in_time(metric))
-    };
-    let (mut base, mut new) = (series(pair.base, pair.left), series(pair.new, pair.right));
-    let effects = (design_effect(&base), design_effect(&new));
-    base.sort_unstable_by(f64::total_cmp);
-    new.sort_unstable_by(f64::total_cmp);
-    let left = Side { sorted: &base, design_effect: effects.0 };
-    let right = Side { sorted: &new, design_effect: effects.1 };
+    let base = Series::of(pair.base, pair.left, metric);
+    let new = Series::of(pair.new, pair.right, metric);
+    let is_pooled = matches!((&base, &new), (Series::Pooled(_), _) | (_, Series::Pooled(_)));
     let seed = pair.base.summary.run.seed;
     let both = pair.base.samples(pair.left).zip(pair.new.samples(pair.right));
-    let pairs = both.filter(|_| pair.is_paired).map(|(base, new)| base.pairs(new, metric));
+    let pairs = both.filter(|_| pair.is_paired && !is_pooled);
+    let pairs = pairs.map(|(base, new)| base.pairs(new, metric));
     let row = |percent: f64| {
         let is_median = (percent - 50.0).abs() < f64::EPSILON;
         let pairs = pairs.as_ref().filter(|_| is_median);
-        let test = if let Some(pairs) = pairs {
+        let (left, right) = (base.side(percent), new.side(percent));
+        let found = if let Some(pairs) = pairs {
             // Ratios, so that a change of 10 % weighs the same in fast and slow requests.
             let leans: Vec<f64> = pairs.iter().map(|(base, new)| (new / base).ln()).collect();
-            signed_rank(&leans).map(|test| Test {
-                name: "Wilcoxon signed-rank",
-                p: test.p,
-                p_adjusted: test.p,
-                superiority: None,
-            })
-        } else if is_median {
-            mann_whitney(left, right).map(|test| Test {
-                name: "Mann-Whitney U",
-                p: test.p,
-                p_adjusted: test.p,
-                superiority: Some(test.superiority),
-            })
+            signed_rank(&leans).map(|found| test("Wilcoxon signed-rank", found.p, None))
+        } else if is_median && !is_pooled {
+            mann_whitney(left, right)
+                .map(|found| test("Mann-Whitney U", found.p, Some(found.superiority)))
         } else {
-            let p = tail(left, right, percent)?;
-            Some(Test {
-                name: "share above the pooled percentile",
-                p,
-                p_adjusted: p,
-                superiority: None,
-            })
+            let p = tail(left, right, percent);
+            if p.is_none() && !is_median {
+                return None;
+            }
+            p.map(|p| test("share above the pooled percentile", p, None))
         };
         let (ratio, difference) = match pairs {
             Some(pairs) => interval::paired(pairs, seed),
@@ -99,21 +133,21 @@ fn distribution(pair: &Pair, metric: &'static str, options: &Options) -> Vec<Dif
             let found = stage.metrics.get(metric);
             percentile(sorted, percent).or_else(|| found.filter(|_| is_median).map(|it| it.p50))
         };
-        let samples = |stage: &StageSummary| match pairs {
+        let samples = |series: &Series, stage: &StageSummary| match pairs {
             Some(pairs) => pairs.len() as u64,
-            None => stage.metrics.get(metric).map_or(0, |it| it.count),
+            None => series.witnesses(stage, metric),
         };
         let found = Difference {
             metric: metric.to_owned(),
             percentile: Some(percent),
             unit: of.unit.to_owned(),
-            base: known(pair.left, &base),
-            new: known(pair.right, &new),
-            base_samples: samples(pair.left),
-            new_samples: samples(pair.right),
+            base: known(pair.left, base.sorted()),
+            new: known(pair.right, new.sorted()),
+            base_samples: samples(&base, pair.left),
+            new_samples: samples(&new, pair.right),
             ratio,
             difference,
-            test,
+            test: found,
             verdict: of.lower_is_better.map(|_| Verdict::NotEnoughData),
             reason: String::new(),
         };

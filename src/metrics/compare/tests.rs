@@ -31,7 +31,7 @@ fn ns(ms: f64) -> u64 {
 }
 
 fn run(shape: &Shape) -> Evidence {
-    let mut collector = Collector::new(&Options::default().metrics);
+    let mut collector = Collector::new(&["ttft", "e2e", "tpot", "itl"]);
     collector.line(&Line::Run(RunLine {
         record_version: RECORD_VERSION,
         run_id: format!("run-{}", shape.seed),
@@ -43,12 +43,20 @@ fn run(shape: &Shape) -> Evidence {
         runner_version: "0.1.0".into(),
     }));
     collector.line(&Line::StageStart(stage_start(shape.count)));
-    let mut dice = shape.seed;
+    let (mut dice, mut paces) = (shape.seed, !shape.seed);
     for index in 0..shape.count {
         let sent = ms(100 + index);
         let spread = (0..12).map(|_| chance(&mut dice)).sum::<f64>() - 6.0;
         let ttft = 200.0 * (0.1 * spread).exp() * shape.slower;
         let first = sent + ns(ttft);
+        // Gaps of one answer resemble each other: each request has a pace of its own.
+        let pace = 10.0 * (0.1 * (chance(&mut paces) - 0.5)).exp() * shape.slower;
+        let mut at = first;
+        let gaps = (0..20).map(|_| {
+            at += ns(pace * (0.9 + 0.2 * chance(&mut paces)));
+            at
+        });
+        let token_ns: Vec<u64> = std::iter::once(first).chain(gaps).collect();
         let outcome = if index < shape.failed { OutcomeKind::Http } else { OutcomeKind::Ok };
         collector.line(&Line::End(Box::new(Record {
             index,
@@ -61,6 +69,7 @@ fn run(shape: &Shape) -> Evidence {
             first_content_ns: Some(first),
             last_token_ns: Some(first + ns(60.0)),
             end_ns: Some(first + ns(61.0)),
+            token_ns,
             ..record()
         })));
     }
@@ -85,6 +94,29 @@ fn a_tenth_slower_is_worse_and_its_interval_holds_a_tenth() {
     assert_eq!(difference(&found, "tpot").verdict, Some(Verdict::Same));
     let back = compare(&slow, &run(&USUAL), &Options::default());
     assert_eq!(back.verdict, Verdict::Better);
+}
+
+#[test]
+fn gaps_between_tokens_are_judged_by_the_requests_that_they_come_from() {
+    let options = Options { metrics: vec!["itl"], ..Options::default() };
+    let of = |slower, seed| run(&Shape { slower, seed, ..USUAL });
+    let found = compare(&of(1.0, 1), &of(1.1, 2), &options);
+    let itl = difference(&found, "itl");
+    assert_eq!(itl.verdict, Some(Verdict::Worse), "{itl:?}");
+    assert_eq!((itl.base_samples, itl.new_samples), (150, 150), "{itl:?}");
+    let ratio = itl.ratio.expect("samples");
+    assert!(ratio.low < 1.1 && 1.1 < ratio.high, "{ratio:?}");
+
+    let same = (0..20).map(|seed| compare(&of(1.0, 100 + seed), &of(1.0, 200 + seed), &options));
+    let other =
+        same.filter(|found| difference(found, "itl").verdict != Some(Verdict::Same)).count();
+    assert!(other <= 1, "{other} of 20");
+    // Six answers have 120 gaps, and still only six witnesses.
+    let few = |slower, seed| run(&Shape { count: 6, slower, seed, ..USUAL });
+    let found = compare(&few(1.0, 1), &few(1.5, 2), &options);
+    let itl = difference(&found, "itl");
+    assert_eq!(itl.verdict, Some(Verdict::NotEnoughData), "{itl:?}");
+    assert!(itl.reason.contains("resemble each other"), "{itl:?}");
 }
 
 #[test]

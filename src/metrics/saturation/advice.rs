@@ -72,12 +72,16 @@ fn headroom(axis: Axis, low: f64, high: f64) -> String {
             number(low),
             number(high)
         ),
-        Axis::Concurrency => format!(
-            "Limit production to {} to {} concurrent requests, 70 to 80 % of the saturation point, \
-             to leave headroom.",
-            number(low.floor().max(1.0)),
-            number(high.floor().max(1.0))
-        ),
+        Axis::Concurrency => {
+            let (low, high) = (number(low.floor().max(1.0)), number(high.floor().max(1.0)));
+            // Of one or two at a time there is no share to take.
+            let range = if low == high { low.clone() } else { format!("{low} to {high}") };
+            format!(
+                "Limit production to {range} concurrent {}, 70 to 80 % of the saturation point, to \
+                 leave headroom.",
+                if high == "1" { "request" } else { "requests" }
+            )
+        }
     }
 }
 
@@ -99,6 +103,7 @@ fn signs(found: &Saturation) -> String {
 fn level(axis: Axis, level: f64) -> String {
     match axis {
         Axis::Rate => format!("{} requests/s", number(level)),
+        Axis::Concurrency if number(level) == "1" => "1 concurrent request".to_owned(),
         Axis::Concurrency => format!("{} concurrent requests", number(level)),
     }
 }

@@ -6,7 +6,8 @@
 use std::collections::BTreeMap;
 
 use super::{Axis, Limits, Rung, Saturation, saturation};
-use crate::metrics::summary::{StageSummary, ThresholdResult};
+use crate::metrics::summary::StageSummary;
+use crate::metrics::verdict;
 use crate::record::StageState;
 
 /// What each ladder and ramp among `stages` found.
@@ -40,7 +41,6 @@ fn rung(stage: &StageSummary) -> Option<Rung> {
     // From due where there is a schedule: what waited for its turn has waited for the server.
     let latency = stage.metrics.get("e2e_due").or_else(|| stage.metrics.get("e2e"));
     let load = stage.load?;
-    let held = |result: &ThresholdResult| result.pass;
     Some(Rung {
         level: stage.rung?,
         achieved: load.achieved_rate.unwrap_or(0.0),
@@ -51,7 +51,9 @@ fn rung(stage: &StageSummary) -> Option<Rung> {
         p50_ms: latency.map(|latency| latency.p50),
         p99_ms: latency.map(|latency| latency.p99),
         output_tokens_per_second: stage.throughput.output_tokens_per_second,
-        thresholds_held: (!stage.thresholds.is_empty()).then(|| stage.thresholds.iter().all(held)),
+        // A warning that was not met is worth a look and no limit.
+        thresholds_held: (!stage.thresholds.is_empty())
+            .then(|| !stage.thresholds.iter().any(verdict::fails)),
         generator_limited: load.generator_limited,
     })
 }

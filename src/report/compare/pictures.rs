@@ -3,7 +3,8 @@
 //! In: comparisons, and the runs behind them. Out: [`Picture`]s. Invariant: a curve is drawn from the
 //! exact percentiles of all samples, never from a part of them.
 
-use super::{Arm, clean, judged, name, signed};
+use super::words::{judged, name, signed};
+use super::{Arm, clean};
 use crate::metrics::compare::{Comparison, Verdict};
 use crate::metrics::distribution::percentile;
 use crate::metrics::summary::StageSummary;

@@ -99,21 +99,25 @@ fn insert(
     out.insert(name.to_owned(), Value::Object(metric));
 }
 
-/// What was asked for, as far as both tools have words for it.
-pub(super) fn input_config(evidence: &Evidence, stage: &StageEvidence) -> Value {
+/// What was asked for, in the shape of its configuration (0.13).
+fn input_config(evidence: &Evidence, stage: &StageEvidence) -> Value {
+    let requests = stage.records.len();
+    let phase = match (stage.target_rate(), stage.concurrency()) {
+        (Some(rate), _) => {
+            json!({ "name": "profiling", "type": "constant", "rate": rate, "requests": requests })
+        }
+        (None, users) => json!({
+            "name": "profiling",
+            "type": "concurrency",
+            "concurrency": users.unwrap_or(1.0),
+            "requests": requests,
+        }),
+    };
     json!({
-        "endpoint": {
-            "model_names": [stage.model()],
-            "type": "chat",
-            "streaming": true,
-            "urls": [evidence.url(stage)],
-        },
-        "loadgen": {
-            "request_rate": stage.target_rate(),
-            "concurrency": stage.concurrency(),
-            "request_count": stage.records.len(),
-        },
-        "input": { "random_seed": evidence.run.seed },
+        "models": [stage.model()],
+        "endpoint": { "type": "chat", "streaming": true, "urls": [evidence.url(stage)] },
+        "datasets": [{ "name": evidence.run.plan, "type": "synthetic" }],
+        "phases": [phase],
     })
 }
 

@@ -5,7 +5,6 @@
 
 use serde_json::{Map, Value, json};
 
-use super::aiperf::input_config;
 use super::figures::{OUTPUT, Stats, Take, fields, sum};
 use super::{Evidence, File, StageEvidence};
 
@@ -88,5 +87,23 @@ fn raw(evidence: &Evidence, stage: &StageEvidence) -> Value {
             "window_boundaries": [wall(stage.start.at_ns), wall(stage.ended_ns)],
         }],
         "version": format!("runner {}", evidence.run.runner_version),
+    })
+}
+
+/// What was asked for, as far as both tools have words for it.
+fn input_config(evidence: &Evidence, stage: &StageEvidence) -> Value {
+    json!({
+        "endpoint": {
+            "model_names": [stage.model()],
+            "type": "chat",
+            "streaming": true,
+            "urls": [evidence.url(stage)],
+        },
+        "loadgen": {
+            "request_rate": stage.target_rate(),
+            "concurrency": stage.concurrency(),
+            "request_count": stage.records.len(),
+        },
+        "input": { "random_seed": evidence.run.seed },
     })
 }

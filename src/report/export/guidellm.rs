@@ -2,7 +2,10 @@
 //!
 //! In: a run. Out: its metrics under its formulas: time per output token counts from the start of the
 //! request (last token - sent) / n, inter token latency is (last - first) / (n - 1); each metric stands
-//! there for successful, incomplete, errored and all requests.
+//! there for successful, incomplete, errored and all requests. Invariant: its own model (0.8) reads the
+//! file; what was not measured has no samples, as it writes that itself: a count of 0.
+
+mod requests;
 
 use serde_json::{Map, Value, json};
 
@@ -34,29 +37,82 @@ pub(super) fn files(evidence: &Evidence) -> Result<Vec<File>, String> {
             "platform": std::env::consts::OS,
         },
         "config": {
-            "target": evidence.stages.first().map(|stage| evidence.url(stage)),
-            "model": evidence.stages.first().map(StageEvidence::model),
+            "backend": backend(evidence, evidence.stages.first()),
+            "profile": { "kind": "synchronous" },
+            "data": [evidence.run.plan],
             "random_seed": evidence.run.seed,
-            "profile": evidence.run.plan,
         },
-        "benchmarks": evidence.stages.iter().map(|it| benchmark(evidence, it)).collect::<Vec<_>>(),
+        "benchmarks": evidence
+            .stages
+            .iter()
+            .enumerate()
+            .map(|(index, stage)| benchmark(evidence, stage, index))
+            .collect::<Vec<_>>(),
     });
     Ok(vec![File::json("benchmarks.json", &document)?])
 }
 
-fn benchmark(evidence: &Evidence, stage: &StageEvidence) -> Value {
+/// Where requests went.
+fn backend(evidence: &Evidence, stage: Option<&StageEvidence>) -> Value {
+    json!({
+        "kind": "openai_http",
+        "target": stage.map_or("", |stage| evidence.url(stage)),
+        "model": stage.map(StageEvidence::model),
+    })
+}
+
+fn benchmark(evidence: &Evidence, stage: &StageEvidence, index: usize) -> Value {
     let ok = stage.ok();
     let seconds = stage.seconds();
     let (errored, incomplete) = (stage.failed().count(), stage.incomplete().count());
-    let rate = |count: f64| if seconds > 0.0 { count / seconds } else { 0.0 };
-    let busy: f64 = ok.iter().map(RESPONSE).sum();
-    let (input, output) = (sum(&ok, INPUT), sum(&ok, OUTPUT));
     let totals = json!({
         "successful": ok.len(),
         "incomplete": incomplete,
         "errored": errored,
         "total": stage.records.len(),
     });
+    let metrics = metrics(stage, &ok, &totals);
+    let strategy = match (stage.target_rate(), stage.concurrency()) {
+        (Some(rate), _) => json!({ "type_": "constant", "rate": rate }),
+        (None, Some(streams)) => json!({ "type_": "concurrent", "streams": streams }),
+        (None, None) => json!({ "type_": "synchronous" }),
+    };
+    json!({
+        "type_": "generative_benchmark",
+        "config": {
+            "run_id": evidence.run.run_id,
+            "run_index": index,
+            "label": stage.slug(),
+            "strategy": strategy,
+            "constraints": {},
+            "profile": { "plan": evidence.run.plan, "stage": stage.slug() },
+            "requests": {},
+            "backend": backend(evidence, Some(stage)),
+            "environment": {},
+        },
+        "scheduler_state": {
+            "start_time": epoch(evidence, stage.start.at_ns),
+            "end_time": epoch(evidence, stage.ended_ns),
+            "created_requests": stage.records.len(),
+            "successful_requests": ok.len(),
+            "errored_requests": errored,
+            "cancelled_requests": incomplete,
+        },
+        "scheduler_metrics": scheduler(evidence, stage, &ok, &totals),
+        "metrics": metrics,
+        "start_time": epoch(evidence, stage.start.at_ns),
+        "end_time": epoch(evidence, stage.ended_ns),
+        "duration": seconds,
+        "requests": requests::of(evidence, stage, &ok),
+    })
+}
+
+/// Every metric of a stage.
+fn metrics(stage: &StageEvidence, ok: &[Sample<'_>], totals: &Value) -> Map<String, Value> {
+    let seconds = stage.seconds();
+    let rate = |count: f64| if seconds > 0.0 { count / seconds } else { 0.0 };
+    let busy: f64 = ok.iter().map(RESPONSE).sum();
+    let (input, output) = (sum(ok, INPUT), sum(ok, OUTPUT));
     let mut metrics = Map::new();
     metrics.insert("request_totals".to_owned(), totals.clone());
     // One figure of a whole stage stands where the tool has a distribution over time.
@@ -69,7 +125,9 @@ fn benchmark(evidence: &Evidence, stage: &StageEvidence) -> Value {
     ] {
         metrics.insert(name.to_owned(), summary([value]));
     }
-    let taken: [(&str, Take<Option<f64>>); 7] = [
+    let taken: [(&str, Take<Option<f64>>); 9] = [
+        ("total_token_count", |sample| Some((sample.input()? + sample.output()?) as f64)),
+        ("request_streaming_iterations_count", |sample| Some(sample.record.token_ns.len() as f64)),
         ("request_latency", |sample| Some(sample.response())),
         ("prompt_token_count", |sample| sample.input().map(|it| it as f64)),
         ("output_token_count", |sample| sample.output().map(|it| it as f64)),
@@ -88,77 +146,102 @@ fn benchmark(evidence: &Evidence, stage: &StageEvidence) -> Value {
     for (name, take) in taken {
         metrics.insert(name.to_owned(), summary(ok.iter().filter_map(take)));
     }
-    let strategy = match (stage.target_rate(), stage.concurrency()) {
-        (Some(rate), _) => json!({ "type_": "constant", "rate": rate }),
-        (None, Some(streams)) => json!({ "type_": "concurrent", "streams": streams }),
-        (None, None) => json!({ "type_": "synchronous" }),
+    let per_event = |sample: &Sample| {
+        let events = sample.record.token_ns.len();
+        (events > 0).then_some(sample.output()? as f64 / events as f64)
     };
+    for name in ["output_tokens_per_iteration", "iter_tokens_per_iteration"] {
+        metrics.insert(name.to_owned(), summary(ok.iter().filter_map(per_event)));
+    }
+    // Of websockets, of which there are none.
+    for name in ["time_to_last_round_trip_ms", "avg_round_trip_time_ms"] {
+        metrics.insert(name.to_owned(), summary([]));
+    }
+    for (name, parts) in MODALITIES {
+        let none: Map<String, Value> =
+            parts.iter().map(|part| ((*part).to_owned(), Value::Null)).collect();
+        metrics.insert(name.to_owned(), none.into());
+    }
+    metrics
+}
+
+/// Kinds of content with their parts; of none but text there is any, and tokens are counted above.
+const MODALITIES: [(&str, &[&str]); 5] = [
+    ("text", &["tokens", "words", "characters"]),
+    ("image", &["tokens", "images", "pixels", "bytes"]),
+    ("video", &["tokens", "frames", "seconds", "bytes"]),
+    ("audio", &["tokens", "samples", "seconds", "bytes"]),
+    ("tool_call", &["tokens", "mixed_tokens", "count"]),
+];
+
+/// How the scheduler did: in seconds, and on average where so named.
+fn scheduler(
+    evidence: &Evidence,
+    stage: &StageEvidence,
+    ok: &[Sample<'_>],
+    totals: &Value,
+) -> Value {
+    let (start, end) = (epoch(evidence, stage.start.at_ns), epoch(evidence, stage.ended_ns));
+    let first = stage.records.iter().filter_map(|record| record.sent_ns).min();
+    let last = stage.records.iter().filter_map(|record| record.end_ns).max();
+    let first = first.map_or(start, |ns| epoch(evidence, ns));
+    let last = last.map_or(end, |ns| epoch(evidence, ns));
+    let mean =
+        |numbers: &mut dyn Iterator<Item = f64>| Stats::of(numbers).map_or(0.0, |stats| stats.mean);
+    let late =
+        mean(&mut stage.records.iter().filter_map(|record| {
+            Some(record.sent_ns?.saturating_sub(record.due_ns?) as f64 / 1e9)
+        }));
+    let took = mean(&mut ok.iter().map(RESPONSE));
     json!({
-        "type_": "generative_benchmark",
-        "config": { "run_id": evidence.run.run_id, "label": stage.slug(), "strategy": strategy },
-        "scheduler_state": {
-            "start_time": epoch(evidence, stage.start.at_ns),
-            "end_time": epoch(evidence, stage.ended_ns),
-            "created_requests": stage.records.len(),
-            "successful_requests": ok.len(),
-            "errored_requests": errored,
-            "cancelled_requests": incomplete,
-        },
-        "scheduler_metrics": {
-            "start_time": epoch(evidence, stage.start.at_ns),
-            "end_time": epoch(evidence, stage.ended_ns),
-            "requests_made": totals,
-        },
-        "metrics": metrics,
-        "start_time": epoch(evidence, stage.start.at_ns),
-        "end_time": epoch(evidence, stage.ended_ns),
-        "duration": seconds,
-        "requests": requests(evidence, stage, &ok),
+        "start_time": start,
+        "request_start_time": first,
+        "measure_start_time": first,
+        "measure_end_time": last,
+        "request_end_time": last,
+        "end_time": end,
+        "requests_made": totals,
+        "queued_time_avg": 0.0,
+        "resolve_start_delay_avg": late,
+        "resolve_targeted_start_delay_avg": late,
+        "request_start_delay_avg": 0.0,
+        "request_targeted_start_delay_avg": late,
+        "request_time_avg": took,
+        "resolve_end_delay_avg": 0.0,
+        "resolve_time_avg": took,
+        "finalized_delay_avg": 0.0,
+        "processed_delay_avg": 0.0,
     })
 }
 
 /// The statistics of successful requests; nothing was measured of the others.
 fn summary(numbers: impl IntoIterator<Item = f64>) -> Value {
-    let of = match Stats::of(numbers) {
-        Some(stats) => json!({
-            "mean": stats.mean,
-            "median": stats.percentile(50.0),
-            "mode": stats.mode(),
-            "variance": stats.std.powi(2),
-            "std_dev": stats.std,
-            "min": stats.min(),
-            "max": stats.max(),
-            "count": stats.count(),
-            "total_sum": stats.sum,
-            "percentiles": stats.percentiles(&PERCENTS),
-        }),
-        None => Value::Null,
-    };
-    json!({ "successful": of, "incomplete": null, "errored": null, "total": of })
+    let of = distribution(Stats::of(numbers).as_ref());
+    let none = distribution(None);
+    json!({ "successful": of, "incomplete": none, "errored": none, "total": of })
 }
 
-fn requests(evidence: &Evidence, stage: &StageEvidence, ok: &[Sample<'_>]) -> Value {
-    let good = ok.iter().map(|sample| {
-        json!({
-            "request_id": sample.record.request_id,
-            "prompt_tokens": sample.input(),
-            "output_tokens": sample.output(),
-            "request_latency": sample.response(),
-            "time_to_first_token_ms": sample.ttft().map(|it| it * 1000.0),
-            "inter_token_latency_ms": sample.tpot().map(|it| it * 1000.0),
-            "request_start_time": sample.record.sent_ns.map(|ns| epoch(evidence, ns)),
-            "request_end_time": epoch(evidence, sample.end_ns),
-        })
-    });
-    let bad = stage.failed().map(|record| {
-        let why = record.error.as_ref().map(|error| format!("{}: {}", error.class, error.message));
-        json!({ "request_id": record.request_id, "error": why })
-    });
-    let cut = stage.incomplete().map(|record| json!({ "request_id": record.request_id }));
+/// Without samples every figure is 0, and so is the count.
+fn distribution(stats: Option<&Stats>) -> Value {
+    let Some(stats) = stats else {
+        let percentiles: Map<String, Value> =
+            PERCENTS.iter().map(|(name, _)| ((*name).to_owned(), json!(0.0))).collect();
+        return json!({
+            "mean": 0.0, "median": 0.0, "mode": 0.0, "variance": 0.0, "std_dev": 0.0, "min": 0.0,
+            "max": 0.0, "count": 0, "total_sum": 0.0, "percentiles": percentiles,
+        });
+    };
     json!({
-        "successful": good.collect::<Vec<_>>(),
-        "incomplete": cut.collect::<Vec<_>>(),
-        "errored": bad.collect::<Vec<_>>(),
+        "mean": stats.mean,
+        "median": stats.percentile(50.0),
+        "mode": stats.mode(),
+        "variance": stats.std.powi(2),
+        "std_dev": stats.std,
+        "min": stats.min(),
+        "max": stats.max(),
+        "count": stats.count(),
+        "total_sum": stats.sum,
+        "percentiles": stats.percentiles(&PERCENTS),
     })
 }
 

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::figures::{RESPONSE, TTFT};
 use super::{Evidence, File, StageEvidence};
+use crate::metrics::saturation;
 use crate::record::Record;
 use crate::report::chart::{Axis, Chart, Shape, Tone};
 use crate::report::draw::{Frame, draw};
@@ -18,7 +19,7 @@ use crate::report::scene::Scene;
 /// Size of one of the six pictures.
 const FRAME: Frame = Frame { width: 920.0, height: 300.0, titled: true, left: 0.0 };
 const PERCENTS: [usize; 4] = [50, 90, 95, 99];
-/// The least share of answers, in percent, of a level that counts as sustained.
+/// The share of answers, in percent, that the tool draws a line at.
 const SUSTAINED: f64 = 95.0;
 
 /// One level.
@@ -136,7 +137,8 @@ fn rank(sorted: &[f64], percent: usize) -> f64 {
 }
 
 fn scene(evidence: &Evidence, levels: &[Level]) -> Scene {
-    let mut rate = chart("Throughput", "requests/s", levels, levels.iter().map(|it| it.actual));
+    let rates = levels.iter().flat_map(|level| [level.actual, level.target]);
+    let mut rate = chart("Throughput", "requests/s", levels, rates);
     rate.add("Actual QPS", Shape::LineDots, Tone::Series(0), points(levels, |it| it.actual));
     rate.add("Target QPS", Shape::Guide, Tone::Muted, points(levels, |it| it.target));
     let mut success = chart("Success rate", "%", levels, [105.0].into_iter());
@@ -160,7 +162,7 @@ fn scene(evidence: &Evidence, levels: &[Level]) -> Scene {
         of("Tokens per second", "tokens/s", |level| level.speed),
     ];
     let mut scenes: Vec<Scene> = charts.iter().map(|chart| draw(chart, FRAME)).collect();
-    scenes.push(recommendation(levels));
+    scenes.push(recommendation(evidence));
     let simulated = if evidence.run.simulated { "SIMULATED · " } else { "" };
     let small = format!("plan {} · run {}", evidence.run.plan, evidence.run.run_id);
     Scene::sheet(&format!("{simulated}QPS Benchmark Results"), &small, scenes, 2)
@@ -181,29 +183,34 @@ fn points(levels: &[Level], take: fn(&Level) -> f64) -> Vec<[f64; 2]> {
     levels.iter().map(|level| [level.target, take(level)]).collect()
 }
 
-/// The sixth picture: the levels before and at saturation, in words.
-fn recommendation(levels: &[Level]) -> Scene {
+/// `text` in lines of at most so many letters, where its words allow.
+fn wrapped(text: &str, letters: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + word.chars().count() < letters => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
+/// The sixth picture: where it saturates and what to run it at, as every other report says it.
+fn recommendation(evidence: &Evidence) -> Scene {
     use crate::report::scene::{Anchor, Item, Text};
-    let saturated = levels.iter().position(|level| level.success < SUSTAINED);
-    let best = levels[..saturated.unwrap_or(levels.len())].last();
-    let describe = |level: &Level| {
-        format!(
-            "{} QPS: {:.2} achieved, {:.1} % answered, TTFT P50 {:.3} s, E2E P50 {:.3} s",
-            level.target, level.actual, level.success, level.ttft[0], level.e2e[0]
-        )
-    };
+    let rates =
+        evidence.summary.saturation.values().find(|found| found.axis == saturation::Axis::Rate);
     let mut lines = vec!["Summary and recommendations".to_owned()];
-    lines.push(match best {
-        Some(best) => format!("Best before saturation: {}", describe(best)),
-        None => "No level was sustained.".to_owned(),
-    });
-    lines.push(match saturated {
-        Some(at) => format!("Saturation: {}", describe(&levels[at])),
-        None => "No saturation up to the highest level; try higher ones.".to_owned(),
-    });
-    if let Some(best) = best {
-        let (low, high) = (best.target * 0.7, best.target * 0.8);
-        lines.push(format!("Run it at {low:.1} to {high:.1} QPS (70 to 80 % of the best)."));
+    match rates {
+        Some(found) => {
+            lines.extend(found.advice.iter().flat_map(|sentence| wrapped(sentence, 78)));
+        }
+        None => {
+            lines.push("One rate says nothing of saturation: run a ladder of rates.".to_owned())
+        }
     }
     let text = |(row, text): (usize, String)| {
         Item::Text(Text {

@@ -1,10 +1,12 @@
 //! TTFT of stages against each other: what the cache buys, and whether it is gone after a flush.
 //!
-//! In: stages with their samples. Out: [`Comparison`]s. Invariant: a difference is only claimed when
+//! In: stages with their numbers. Out: [`Comparison`]s. Invariant: a difference is only claimed when
 //! its 95 % interval leaves out "no difference".
 
 use super::Group;
-use crate::metrics::bootstrap::{self, Estimate, MIN_SAMPLES, Samples};
+use crate::metrics::estimate::{Estimate, MIN_SAMPLES};
+use crate::metrics::quantity::significant;
+use crate::metrics::summary::Distribution;
 use crate::record::CacheState;
 use crate::report::ticks::plain;
 
@@ -47,7 +49,7 @@ impl Comparison {
     fn interval(&self) -> String {
         match self.estimate {
             Some(Estimate { low, high, .. }) => {
-                format!("(95 % CI {}–{})", plain(low, 3), plain(high, 3))
+                format!("(95 % CI {}–{})", significant(low, 3), significant(high, 3))
             }
             None => format!("(fewer than {MIN_SAMPLES} samples, no interval)"),
         }
@@ -97,7 +99,7 @@ impl Comparison {
 }
 
 /// Every comparison that the cache states of the stages ask for.
-pub(super) fn compare(groups: &[Group], seed: u64) -> Vec<Comparison> {
+pub(super) fn compare(groups: &[Group]) -> Vec<Comparison> {
     let mut found = Vec::new();
     for (later, group) in groups.iter().enumerate() {
         let same_cell = |earlier: &usize| groups[*earlier].first().cell == group.first().cell;
@@ -114,28 +116,20 @@ pub(super) fn compare(groups: &[Group], seed: u64) -> Vec<Comparison> {
             continue;
         };
         for (what, earlier) in asked {
-            found.extend(
-                earlier.and_then(|earlier| compare_two(groups, what, later, earlier, seed)),
-            );
+            found.extend(earlier.and_then(|earlier| compare_two(groups, what, later, earlier)));
         }
     }
     found
 }
 
-fn compare_two(
-    groups: &[Group],
-    what: What,
-    later: usize,
-    earlier: usize,
-    seed: u64,
-) -> Option<Comparison> {
+fn compare_two(groups: &[Group], what: What, later: usize, earlier: usize) -> Option<Comparison> {
     let (slow, fast) = match what {
         What::WarmAgainstCold => (&groups[earlier], &groups[later]),
         What::ColdAgainstWarm | What::ColdAgainstCold => (&groups[later], &groups[earlier]),
     };
-    let (slow_ttft, fast_ttft) = (Ttft::of(slow)?, Ttft::of(fast)?);
-    let ratio = slow_ttft.median / fast_ttft.median;
-    let estimate = bootstrap::ratio_of_medians(&slow_ttft.samples(), &fast_ttft.samples(), seed);
+    let (slow, fast) = (ttft(slow)?, ttft(fast)?);
+    let ratio = slow.p50 / fast.p50;
+    let estimate = Estimate::ratio_of_medians(slow, fast);
     let earlier = groups[earlier].name();
     ratio.is_finite().then_some(Comparison { later, earlier, what, ratio, estimate })
 }
@@ -144,27 +138,7 @@ fn expects(group: &Group, wanted: CacheState) -> bool {
     group.ladder.is_none() && group.first().cache.expected == Some(wanted)
 }
 
-/// The TTFT samples of a stage.
-pub(super) struct Ttft {
-    sorted: Vec<f64>,
-    population: u64,
-    median: f64,
-}
-
-impl Ttft {
-    /// Those of the group's (first) stage.
-    pub(super) fn of(group: &Group) -> Option<Self> {
-        let median = group.first().metrics.get("ttft")?.p50;
-        let (sorted, population) = group.samples.first().copied().flatten()?.sample("ttft");
-        (median > 0.0).then_some(Self { sorted, population, median })
-    }
-
-    /// The median and its interval.
-    pub(super) fn estimate(&self, seed: u64) -> Option<Estimate> {
-        bootstrap::median(&self.samples(), seed)
-    }
-
-    fn samples(&self) -> Samples<'_> {
-        Samples { sorted: &self.sorted, population: self.population, median: self.median }
-    }
+/// The times to first token of the group's (first) stage.
+pub(super) fn ttft<'a>(group: &Group<'a>) -> Option<&'a Distribution> {
+    group.first().metrics.get("ttft").filter(|ttft| ttft.p50 > 0.0)
 }

@@ -3,39 +3,34 @@
 //! In: stages with their numbers and samples. Out: [`Picture`]s. Invariants: every dot is a request,
 //! every curve is what its caption says; a chart without data is left out.
 
-use super::comparison::Ttft;
+use super::comparison::ttft;
 use super::ladder::{Ladder, Load};
-use super::{Group, Picture, text};
+use super::{Group, Picture};
 use crate::metrics::distribution::percentile;
 use crate::metrics::quantity::{grouped, show};
 use crate::metrics::summary::{Distribution, StageSummary};
-use crate::report::chart::{Axis, Band, Chart, Mark, Range, Shape, TONES, Tone};
-use crate::report::samples::{RunSamples, StageSamples};
-use crate::report::server_series;
-use crate::report::ticks::{plain, say};
-use crate::report::timeline::Interval;
+use crate::report::chart::{Axis, Chart, Mark, Range, Shape, TONES, Tone};
+use crate::report::samples::StageSamples;
 
 /// Dots of one row of the side-by-side chart.
 const ROW_DOTS: usize = 250;
-/// Dots on the timeline, over all stages.
-const TIMELINE_DOTS: usize = 4_000;
-/// Most intervals on the timeline: more would be narrower than a few pixels.
-const INTERVALS: usize = 200;
 /// Samples that span more than this factor are drawn on a logarithmic axis.
-const LOG_RATIO: f64 = 12.0;
+pub(super) const LOG_RATIO: f64 = 12.0;
 
-fn picture(id: &str, caption: impl Into<String>, chart: Chart) -> Picture {
+/// A chart with its place in the page.
+pub(super) fn picture(id: &str, caption: impl Into<String>, chart: Chart) -> Picture {
     Picture { id: id.to_owned(), caption: caption.into(), chart }
 }
 
-fn series_tone(number: usize) -> Tone {
+/// The colour of the n-th series.
+pub(super) fn series_tone(number: usize) -> Tone {
     Tone::Series(u8::try_from(number % TONES).unwrap_or(0))
 }
 
 /// Charts over all stages.
-pub(super) fn comparisons(groups: &[Group], seed: u64) -> Vec<Picture> {
+pub(super) fn comparisons(groups: &[Group]) -> Vec<Picture> {
     let mut pictures = Vec::new();
-    pictures.extend(side_by_side(groups, seed));
+    pictures.extend(side_by_side(groups));
     let curves = [
         ("ttft", "Time to first token", "cdf-ttft"),
         ("e2e", "End to end", "cdf-e2e"),
@@ -49,7 +44,7 @@ pub(super) fn comparisons(groups: &[Group], seed: u64) -> Vec<Picture> {
 }
 
 /// What must be said when not every request has its dot.
-fn sampled(shown: u64, all: u64) -> String {
+pub(super) fn sampled(shown: u64, all: u64) -> String {
     if shown >= all {
         return String::new();
     }
@@ -58,11 +53,11 @@ fn sampled(shown: u64, all: u64) -> String {
 }
 
 /// TTFT of each stage as dots, median and interval, one row per stage.
-fn side_by_side(groups: &[Group], seed: u64) -> Option<Picture> {
-    let measured: Vec<(&Group, Ttft)> = groups
+fn side_by_side(groups: &[Group]) -> Option<Picture> {
+    let measured: Vec<(&Group, &Distribution)> = groups
         .iter()
         .filter(|group| group.ladder.is_none())
-        .filter_map(|group| Some((group, Ttft::of(group)?)))
+        .filter_map(|group| Some((group, ttft(group)?)))
         .collect();
     if measured.is_empty() {
         return None;
@@ -72,8 +67,7 @@ fn side_by_side(groups: &[Group], seed: u64) -> Option<Picture> {
     for (row, (group, ttft)) in measured.iter().enumerate() {
         let tone = group.tone;
         rows.push(group.name());
-        let median = group.first().metrics.get("ttft").map_or(0.0, |ttft| ttft.p50);
-        let interval = ttft.estimate(seed).map(|estimate| [estimate.low, estimate.high]);
+        let (median, interval) = (ttft.p50, ttft.p50_interval);
         ranges.push(Range { row, tone, value: median, interval, label: show(median, "ms") });
         let samples = group.samples.first().copied().flatten();
         let points = samples.map(|samples| samples.dots(ROW_DOTS)).unwrap_or_default();
@@ -169,8 +163,8 @@ fn ladder_chart(ladder: &Ladder, title: &str, y: Axis) -> Chart {
     let mut chart = Chart::new(title, load_axis(ladder), y);
     chart.marks = ladder
         .saturated
-        .iter()
-        .map(|(level, _)| Mark { at: *level, label: "saturated".to_owned() })
+        .into_iter()
+        .map(|level| Mark { at: level, label: "saturated".to_owned() })
         .collect();
     chart
 }
@@ -179,22 +173,30 @@ fn points(ladder: &Ladder, take: impl Fn(&StageSummary) -> Option<f64>) -> Vec<[
     ladder.rungs.iter().filter_map(|rung| Some([rung.level, take(rung.stage)?])).collect()
 }
 
-fn heights<'a>(lines: impl IntoIterator<Item = &'a Vec<[f64; 2]>>) -> Vec<f64> {
+/// The vertical places of lines.
+pub(super) fn heights<'a>(lines: impl IntoIterator<Item = &'a Vec<[f64; 2]>>) -> Vec<f64> {
     lines.into_iter().flatten().map(|point| point[1]).collect()
 }
 
 fn throughput(ladder: &Ladder, id: &str) -> Picture {
-    let served = points(ladder, |stage| stage.throughput.requests_per_second);
+    let achieved = |stage: &StageSummary| stage.load.and_then(|load| load.achieved_rate);
+    let served = points(ladder, |stage| achieved(stage).or(stage.throughput.requests_per_second));
     let asked = match ladder.load {
         Load::Rate => points(ladder, |stage| stage.rung),
         Load::Concurrency => Vec::new(),
     };
     let values = heights([&served, &asked]);
-    let y = Axis::around("answered", "requests/s", values.into_iter(), LOG_RATIO);
+    let y = Axis::around("achieved", "requests/s", values.into_iter(), LOG_RATIO);
     let mut chart = ladder_chart(ladder, "Throughput", y);
     chart.add("as asked", Shape::Guide, Tone::Muted, asked);
-    chart.add("answered", Shape::LineDots, series_tone(0), served);
-    picture(id, "Answered requests per second over the stage's wall time.", chart)
+    chart.add("achieved", Shape::LineDots, series_tone(0), served);
+    let caption = match ladder.load {
+        Load::Rate => {
+            "Answers per second as long as they keep up with the schedule; less where they trail."
+        }
+        Load::Concurrency => "Answers per second from the first request to the last answer.",
+    };
+    picture(id, caption, chart)
 }
 
 fn success(ladder: &Ladder, id: &str) -> Picture {
@@ -265,142 +267,4 @@ fn rung_curves(group: &Group, ladder: &Ladder, id: &str) -> Option<Picture> {
         format!("{which}Share of requests whose first token took at most this long."),
         chart,
     ))
-}
-
-/// What went on at each moment.
-pub(super) fn timeline(groups: &[Group], samples: &RunSamples) -> Vec<Picture> {
-    let timeline = samples.timeline.coarser(INTERVALS);
-    let intervals = timeline.intervals();
-    let last = samples.stages.iter().map(|stage| stage.last_ns).max().unwrap_or(0);
-    let Some(end) = intervals.last().map(|interval| interval.at_s.max(last as f64 / 1e9)) else {
-        return Vec::new();
-    };
-    let x = || Axis::linear("time of the run", "s", 0.0, end);
-    let bands = bands(groups);
-    let mut pictures = Vec::new();
-    let mut add = |id: &str, caption: String, mut chart: Chart| {
-        chart.bands.clone_from(&bands);
-        pictures.push(picture(id, caption, chart));
-    };
-    if let Some(chart) = scatter(groups, x()) {
-        let dots = chart.series.iter().filter(|series| series.shape == Shape::Dots);
-        let shown = dots.map(|series| series.points.len() as u64).sum();
-        let all = groups.iter().flat_map(|group| group.samples.iter().flatten());
-        let how_many = sampled(shown, all.map(|samples| samples.timed()).sum());
-        let crosses = if chart.series.iter().any(|series| series.shape == Shape::Crosses) {
-            " Crosses are failed requests."
-        } else {
-            ""
-        };
-        let caption =
-            format!("Each dot is a request{how_many} at the moment it was sent.{crosses}");
-        add("time-ttft", caption, chart);
-    }
-    let line = |take: fn(&Interval) -> f64| -> Vec<[f64; 2]> {
-        intervals.iter().map(|interval| [interval.at_s, take(interval)]).collect()
-    };
-    let width = say(timeline.width_s(), "s");
-    let in_flight = line(|interval| interval.in_flight);
-    let y = Axis::around("requests", "", heights([&in_flight]).into_iter(), f64::INFINITY);
-    let mut chart = Chart::new("In flight", x(), y);
-    chart.add("in flight", Shape::Area, series_tone(5), in_flight);
-    add("time-in-flight", format!("Mean number of requests under way in each {width}."), chart);
-    let arrivals = line(|interval| interval.arrivals);
-    let completions = line(|interval| interval.completions);
-    let y = Axis::around(
-        "",
-        "requests/s",
-        heights([&arrivals, &completions]).into_iter(),
-        f64::INFINITY,
-    );
-    let mut chart = Chart::new("Arrivals and answers", x(), y);
-    chart.add("sent", Shape::Area, series_tone(7), arrivals);
-    chart.add("answered", Shape::Line, series_tone(2), completions);
-    add("time-rates", format!("Requests per second in each {width}."), chart);
-    let tokens = line(|interval| interval.tokens);
-    if tokens.iter().any(|point| point[1] > 0.0) {
-        let y = Axis::around("events/s", "", heights([&tokens]).into_iter(), f64::INFINITY);
-        let mut chart = Chart::new("Token events", x(), y);
-        chart.add("token events", Shape::Area, series_tone(0), tokens);
-        add(
-            "time-tokens",
-            format!("Token-bearing stream events per second in each {width}."),
-            chart,
-        );
-    }
-    for (id, title, places) in [
-        ("time-server", "The server's own account: requests", &[0, 1][..]),
-        ("time-server-use", "The server's own account: use", &[2, 3]),
-    ] {
-        let told: Vec<(usize, Vec<[f64; 2]>)> = places
-            .iter()
-            .map(|&place| (place, samples.server.points(place)))
-            .filter(|(_, points)| !points.is_empty())
-            .collect();
-        let Some(&(first, _)) = told.first() else { continue };
-        let tops = heights(told.iter().map(|(_, points)| points));
-        let unit = server_series::DRAWN[first].2;
-        let y = Axis::around(unit, "", tops.into_iter(), f64::INFINITY);
-        let mut chart = Chart::new(title, x(), y);
-        for (place, points) in &told {
-            let name = server_series::DRAWN[*place].1;
-            chart.add(name, Shape::Line, series_tone(*place + 3), points.clone());
-        }
-        let caption = "Read from the server's metrics before, during and after each stage.";
-        add(id, caption.to_owned(), chart);
-    }
-    if intervals.iter().any(|interval| interval.errors > 0) {
-        let errors = line(|interval| interval.errors as f64);
-        let y = Axis::around("requests", "", heights([&errors]).into_iter(), f64::INFINITY);
-        let mut chart = Chart::new("Errors", x(), y);
-        chart.add("failed", Shape::Area, Tone::Bad, errors);
-        add("time-errors", format!("Failed requests in each {width}."), chart);
-    }
-    pictures
-}
-
-fn bands(groups: &[Group]) -> Vec<Band> {
-    let sampled = groups.iter().flat_map(|group| {
-        let rungs = group.ladder.is_some();
-        group.samples.iter().flatten().map(move |samples| (rungs, samples))
-    });
-    let mut bands: Vec<Band> = sampled
-        .map(|(rungs, samples)| {
-            let start = &samples.start;
-            let label = match start.rung {
-                Some(rung) if rungs => format!("@{}", plain(rung, 3)),
-                _ => text(&start.stage),
-            };
-            Band { from: start.at_ns as f64 / 1e9, to: samples.last_ns as f64 / 1e9, label }
-        })
-        .collect();
-    bands.sort_by(|left, right| left.from.total_cmp(&right.from));
-    bands
-}
-
-fn scatter(groups: &[Group], x: Axis) -> Option<Chart> {
-    let stages = groups.iter().map(|group| group.samples.iter().flatten().count()).sum::<usize>();
-    let most = (TIMELINE_DOTS / stages.max(1)).max(20);
-    let dots: Vec<(String, Tone, Vec<[f64; 2]>)> = groups
-        .iter()
-        .map(|group| {
-            let dots = group.samples.iter().flatten().flat_map(|samples| samples.dots(most));
-            (group.name(), group.tone, dots.collect())
-        })
-        .collect();
-    let values = heights(dots.iter().map(|(_, _, points)| points));
-    if values.is_empty() {
-        return None;
-    }
-    let y = Axis::around("", "ms", values.into_iter(), LOG_RATIO);
-    let floor = y.min;
-    let failed = groups.iter().flat_map(|group| group.samples.iter().flatten());
-    let failed: Vec<[f64; 2]> =
-        failed.flat_map(|samples| samples.failed_at.kept()).map(|at| [*at, floor]).collect();
-    let mut chart = Chart::new("TTFT of each request", x, y);
-    for (name, tone, points) in dots {
-        chart.add(&name, Shape::Dots, tone, points);
-    }
-    chart.add("failed", Shape::Crosses, Tone::Bad, failed);
-    Some(chart)
 }

@@ -4,16 +4,16 @@
 //! Invariants: an interval stands beside its figure; a stage that was not in the cache state it needs
 //! says so.
 
-use super::comparison::{Comparison, Ttft};
+use super::comparison::{Comparison, ttft};
 use super::ladder::Load;
 use super::{Chip, Fact, Group, Mood, Verdict, text};
-use crate::metrics::bootstrap::{Estimate, MIN_SAMPLES};
-use crate::metrics::quantity::{grouped, plural, show};
+use crate::metrics::estimate::MIN_SAMPLES;
+use crate::metrics::quantity::{grouped, plural, show, significant};
 use crate::metrics::summary::{RunState, StageSummary, Summary};
 use crate::metrics::verdict::{self, PASS, THRESHOLDS_FAILED};
 use crate::record::{CacheState, FlushState, StageState};
 use crate::report::samples::{DOTS, SAMPLES, SLOWEST};
-use crate::report::ticks::plain;
+use crate::report::ticks::{plain, say};
 
 /// Whether the run passed, and why.
 pub(super) fn verdict(summary: &Summary) -> Verdict {
@@ -101,7 +101,7 @@ pub(super) fn tiles(summary: &Summary, groups: &[Group], comparisons: &[Comparis
     let mut tiles = Vec::new();
     if let Some(found) = comparisons.iter().find(|found| found.is_speed_up()) {
         let detail = found.estimate.map_or_else(String::new, |estimate| {
-            format!("95 % CI {}–{}", plain(estimate.low, 3), plain(estimate.high, 3))
+            format!("95 % CI {}–{}", significant(estimate.low, 3), significant(estimate.high, 3))
         });
         let value = found.figure();
         tiles.push(Fact { name: "Cache speed-up".into(), value, detail });
@@ -112,12 +112,12 @@ pub(super) fn tiles(summary: &Summary, groups: &[Group], comparisons: &[Comparis
             Load::Concurrency => "Best concurrency",
         };
         let value = ladder.best.map_or_else(|| "none".into(), |best| plain(best, 3));
-        let detail = match &ladder.saturated {
+        let detail = match ladder.saturated {
             _ if ladder.search.is_some() => {
                 let found = ladder.search.map_or(0.0, |found| found.confidence);
                 format!("confidence {}", show(found, "share"))
             }
-            Some((level, _)) => format!("saturated at {}", plain(*level, 3)),
+            Some(level) => format!("saturated at {}", plain(level, 3)),
             None => "not saturated yet".to_owned(),
         };
         let unit = if ladder.load == Load::Rate && ladder.best.is_some() { " req/s" } else { "" };
@@ -152,7 +152,7 @@ pub(super) fn tiles(summary: &Summary, groups: &[Group], comparisons: &[Comparis
         tiles.push(Fact { name: "Tokens generated".into(), value, detail: String::new() });
     }
     let seconds: f64 = stages().map(|stage| stage.duration_s).sum();
-    let value = show(seconds * 1e3, "ms");
+    let value = if seconds < 1.0 { show(seconds * 1e3, "ms") } else { say(seconds, "s") };
     tiles.push(Fact { name: "Time in stages".into(), value, detail: String::new() });
     tiles
 }
@@ -204,21 +204,16 @@ pub(super) fn state_word(state: StageState) -> &'static str {
 }
 
 /// What happened in a stage, in sentences.
-pub(super) fn stage(
-    group: &Group,
-    number: usize,
-    comparisons: &[Comparison],
-    seed: u64,
-) -> Vec<String> {
+pub(super) fn stage(group: &Group, number: usize, comparisons: &[Comparison]) -> Vec<String> {
     let mut story = Vec::new();
     if let Some(ladder) = &group.ladder {
         story.push(ladder.conclusion());
-        story.extend(ladder.reason());
+        story.extend(ladder.advice());
     }
     let first = group.first();
     if group.ladder.is_none() && first.counts.planned > 0 {
         story.push(requests(first));
-        story.extend(first_token(group, seed));
+        story.extend(first_token(group));
         story.extend(cache(first));
     }
     for found in comparisons.iter().filter(|found| found.later == number) {
@@ -259,10 +254,9 @@ fn requests(stage: &StageSummary) -> String {
     format!("{planned} in {seconds}: {}.", rest.join(", "))
 }
 
-fn first_token(group: &Group, seed: u64) -> Option<String> {
-    let ttft = group.first().metrics.get("ttft")?;
-    let interval = Ttft::of(group).and_then(|samples| samples.estimate(seed));
-    let interval = interval.map_or_else(String::new, |Estimate { low, high, .. }| {
+fn first_token(group: &Group) -> Option<String> {
+    let ttft = ttft(group)?;
+    let interval = ttft.p50_interval.map_or_else(String::new, |[low, high]| {
         format!(" (95 % CI {} to {})", show(low, "ms"), show(high, "ms"))
     });
     let (median, p95) = (show(ttft.p50, "ms"), show(ttft.p95, "ms"));
@@ -324,11 +318,10 @@ pub(super) fn method(groups: &[Group]) -> Vec<String> {
          the closest ranks (numpy's default)."
             .into(),
         format!(
-            "95 % CI: seeded percentile bootstrap of the median, 1,000 resamples. Stages of more than \
-             {} requests are resampled from a uniform random sample of that many, with the spread \
-             scaled by √(sample / requests) (m-out-of-n bootstrap). Fewer than {MIN_SAMPLES} samples \
-             give no interval.",
-            grouped(SAMPLES as u64)
+            "95 % CI of a median: the order statistics that hold it by the binomial distribution, \
+             whatever the shape of the samples; of a ratio: from those of its two sides, on \
+             logarithms (Zou and Donner). Both take requests for independent. Fewer than \
+             {MIN_SAMPLES} samples give no interval."
         ),
         format!(
             "Distribution curves are drawn from a uniform random sample of at most {} values per stage \

@@ -9,7 +9,7 @@ use crate::metrics::search::Verdict;
 use crate::metrics::summary::{Distribution, StageSummary, Summary};
 use crate::plan::Level;
 use crate::plan::metric::METRICS;
-use crate::record::CacheState;
+use crate::record::{CacheState, StageStart};
 use crate::report::samples::RunSamples;
 use crate::report::ticks::{plain, say};
 
@@ -70,9 +70,10 @@ fn key_figures(stage: &StageSummary) -> Vec<Cell> {
         mood: Mood::Plain,
     };
     let success = Cell::number(stage.success_rate, "share");
+    let mood = |is_bad| if is_bad { Mood::Bad } else { Mood::Plain };
     vec![
-        answered,
-        success.with(if failed > 0 { Mood::Bad } else { Mood::Plain }),
+        answered.with(mood(failed > 0)),
+        success.with(mood(stage.counts.errors > 0)),
         figure(stage, "ttft", |ttft| ttft.p50),
         figure(stage, "ttft", |ttft| ttft.p95),
         figure(stage, "ttft", |ttft| ttft.p99),
@@ -126,23 +127,23 @@ pub(super) fn overview(groups: &[Group]) -> Table {
 /// The rungs of a ladder.
 pub(super) fn rungs(group: &Group) -> Table {
     let Some(ladder) = &group.ladder else { return Table::default() };
-    let saturated = ladder.saturated.as_ref().map(|(level, _)| *level);
     let rows = ladder.rungs.iter().map(|rung| {
         let probe = rung.stage.probe.as_ref().map(|probe| probe.verdict);
-        let (word, mood) = match saturated {
+        let (word, mood) = match ladder.saturated {
             _ if probe == Some(Verdict::Pass) => ("holds", Mood::Good),
             _ if probe == Some(Verdict::Fail) => ("does not hold", Mood::Bad),
             _ if probe == Some(Verdict::Inconclusive) => ("can't be told", Mood::Doubtful),
-            Some(level) if rung.level >= level => ("saturated", Mood::Bad),
+            _ if ladder.limited.contains(&rung.level) => ("generator limited", Mood::Doubtful),
             _ if ladder.best == Some(rung.level) => ("best", Mood::Good),
+            Some(level) if rung.level >= level => ("saturated", Mood::Bad),
             _ => ("ok", Mood::Plain),
         };
         let level = Cell { text: plain(rung.level, 3), value: Some(rung.level), mood: Mood::Plain };
-        let cells = [level].into_iter().chain(key_figures(rung.stage));
-        cells.chain([Cell::text(word).with(mood)]).collect()
+        let head = [level, Cell::text(word).with(mood)];
+        head.into_iter().chain(key_figures(rung.stage)).collect()
     });
-    let columns: Vec<&str> =
-        [ladder.load.label()].into_iter().chain(KEY_COLUMNS).chain(["'verdict"]).collect();
+    let head = [ladder.load.label(), "'verdict"];
+    let columns: Vec<&str> = head.into_iter().chain(KEY_COLUMNS).collect();
     table(&columns, rows.collect())
 }
 
@@ -269,28 +270,83 @@ pub(super) fn failures(groups: &[Group]) -> Vec<FailureView> {
         .collect()
 }
 
-/// The stages as they were asked for.
+/// Kinds of requests that are sent on the way to a rung, under ids that no plan can write.
+const ON_THE_WAY: [&str; 2] = ["settle", "warmup"];
+
+/// The stages as they were asked for; rungs of one stage in one row, and none for requests that are
+/// sent on the way to one.
 pub(super) fn plan(samples: &RunSamples) -> Table {
-    let rows = samples.stages.iter().map(|stage| {
-        let start = &stage.start;
-        let label = start.rung.map_or_else(
-            || text(&start.stage),
-            |rung| format!("{} @ {}", text(&start.stage), plain(rung, 3)),
-        );
+    let mut asked: Vec<Asked> = Vec::new();
+    for start in samples.stages.iter().map(|stage| &stage.start) {
         let checks = start.thresholds.iter().map(|threshold| text(&threshold.check));
-        let reported = if start.reported { "" } else { " (not reported)" };
+        if ON_THE_WAY.contains(&start.kind.as_str()) {
+            continue;
+        }
+        let known = asked.iter().position(|row| {
+            row.start.stage == start.stage && row.start.cell == start.cell && start.rung.is_some()
+        });
+        let at = known.unwrap_or(asked.len());
+        if known.is_none() {
+            asked.push(Asked::new(start));
+        }
+        let Some(row) = asked.get_mut(at) else { continue };
+        row.levels.extend(start.rung.map(|rung| plain(rung, 3)));
+        row.requests += start.planned;
+        for check in checks {
+            if !row.checks.contains(&check) {
+                row.checks.push(check);
+            }
+        }
+    }
+    let columns = ["'stage", "'kind", "'cell", "'endpoint", "'model", "requests", "'thresholds"];
+    without_empty(table(&columns, asked.iter().map(Asked::cells).collect()))
+}
+
+/// A row of the plan.
+struct Asked<'a> {
+    start: &'a StageStart,
+    levels: Vec<String>,
+    requests: u64,
+    checks: Vec<String>,
+}
+
+impl<'a> Asked<'a> {
+    fn new(start: &'a StageStart) -> Self {
+        Self { start, levels: Vec::new(), requests: 0, checks: Vec::new() }
+    }
+
+    fn cells(&self) -> Vec<Cell> {
+        let start = self.start;
+        let mut label = text(&start.stage);
+        if !self.levels.is_empty() {
+            label = format!("{label} @ {}", self.levels.join(", "));
+        }
+        if !start.reported {
+            label.push_str(" (not reported)");
+        }
         vec![
-            Cell::text(format!("{label}{reported}")),
+            Cell::text(label),
             Cell::text(text(&start.kind)),
             Cell::text(start.cell.as_deref().map(text).unwrap_or_default()),
             Cell::text(text(&start.endpoint)),
             Cell::text(start.model.as_deref().map(text).unwrap_or_default()),
-            Cell::count(start.planned),
-            Cell::text(checks.collect::<Vec<String>>().join("; ")),
+            Cell::count(self.requests),
+            Cell::text(self.checks.join("; ")),
         ]
-    });
-    let columns = ["'stage", "'kind", "'cell", "'endpoint", "'model", "requests", "'thresholds"];
-    table(&columns, rows.collect())
+    }
+}
+
+/// The same without columns that say nothing in any row.
+fn without_empty(table: Table) -> Table {
+    let says = |at: usize| table.rows.iter().any(|row| !row[at].text.is_empty());
+    let kept: Vec<bool> = (0..table.columns.len()).map(says).collect();
+    let rows = table.rows.into_iter().map(|row| keep(row, &kept)).collect();
+    Table { columns: keep(table.columns, &kept), rows }
+}
+
+/// The cells of a row whose columns are kept.
+fn keep<T>(row: Vec<T>, kept: &[bool]) -> Vec<T> {
+    row.into_iter().zip(kept).filter_map(|(cell, kept)| kept.then_some(cell)).collect()
 }
 
 /// What each metric means.

@@ -42,7 +42,7 @@ fn report_of(change: impl FnOnce(&mut Summary)) -> String {
 #[test]
 fn the_story_compares_warm_with_cold_and_says_whether_the_flush_worked() {
     let text = report_of(|_| {});
-    assert!(text.contains("The cache makes the first token come 20 × sooner"), "{text}");
+    assert!(text.contains("first token come 20.1 × sooner (95 % CI 18.5 to 21.9)"), "{text}");
     assert!(text.contains("After the flush the cache was empty: after_flush was cold"), "{text}");
     assert!(text.contains("FAIL: 1 of 5 checks failed."), "{text}");
     assert!(text.contains("--> scenarios/cache-eviction.yaml:40:9"), "{text}");
