@@ -20,7 +20,8 @@ server_core=${SERVER_CORE:-1}
 cases=${CASES:-64 256 1024}
 port=${PORT:-8124}
 work=$(mktemp -d)
-trap 'kill "$serving" 2>/dev/null; rm -rf "$work"' EXIT
+serving=
+trap 'if [ -n "$serving" ]; then kill "$serving"; fi; rm -rf "$work"' EXIT
 ulimit -n "$(ulimit -Hn)"
 
 taskset -c "$server_core" "$server" --port "$port" --tokens 32 --first-ms 50 --gap-ms 10 \

@@ -115,7 +115,10 @@ impl Wire {
     /// Opens connections until `count` are idle, some at a time; the first that fails ends it.
     pub(super) async fn open_ahead(&self, count: usize) {
         let pool = &self.pool;
-        let open = pool.idle.lock().unwrap_or_else(PoisonError::into_inner).len();
+        let is_fresh = |idle: &&Idle| idle.since.elapsed() < POOL_IDLE / 2;
+        let idle = pool.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = idle.iter().filter(is_fresh).count();
+        drop(idle);
         let connections = (open..count).map(|_| async {
             let began = Instant::now();
             pool.connect().await.map(|(stream, since)| Idle { stream, since, ahead: Some(began) })
