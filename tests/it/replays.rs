@@ -279,7 +279,11 @@ fn the_sample_takes_whole_conversations_by_the_md5_of_their_ids() {
     for (number, place) in places.iter().enumerate() {
         assert!((md5_place(&format!("conv-{number}")) - place).abs() < 1e-12);
     }
-    let records = Replayed::new(&rows, QUICK, ", sample: { from: 40%, to: 0.7 }").passes();
+    let replay = Replayed::new(&rows, QUICK, ", sample: { from: 40%, to: 0.7 }");
+    let records = replay.passes();
+    let shown = replay.sandbox.run(&["plan", "plan.yaml"]);
+    let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+    assert!(shown.contains(", 30 % of its conversations"), "{shown}");
     let taken = by_session(&records);
     assert_eq!(taken.keys().copied().collect::<Vec<_>>(), ["conv-0", "conv-1", "conv-2"]);
     assert!(taken.values().all(|turns| turns.len() == 3), "each whole");
