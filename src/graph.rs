@@ -239,10 +239,9 @@ pub fn describe(stage: &Stage) -> String {
                 ReplayTiming::Log { speed, .. } => format!("at {speed} × the log's own pace"),
                 ReplayTiming::Rate { rate, .. } => format!("at {rate}/s"),
             };
-            let part = replay.sample.end - replay.sample.start;
-            let part = if part < 1.0 {
-                format!(", {:.3}", part * 100.0).trim_end_matches(['0', '.']).to_owned()
-                    + " % of its conversations"
+            let percent = ((replay.sample.end - replay.sample.start) * 1e5).round() / 1e3;
+            let part = if percent < 100.0 {
+                format!(", {percent} % of its conversations")
             } else {
                 String::new()
             };
