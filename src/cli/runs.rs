@@ -18,8 +18,8 @@ pub struct RunArgs {
     /// Write results under this folder instead of the plan's.
     #[arg(long, value_name = "DIR")]
     pub results: Option<PathBuf>,
-    /// The summary.json of an earlier run, for checks against `baseline`.
-    #[arg(long, value_name = "FILE")]
+    /// The directory of an earlier run, or its summary.json, for checks against `baseline`.
+    #[arg(long, value_name = "RUN")]
     pub baseline: Option<PathBuf>,
     /// A further output, such as csv:requests.csv; may be given several times.
     #[arg(long = "sink", value_name = "KIND:TARGET")]

@@ -6,6 +6,7 @@ use std::path::Path;
 use crate::cli::{OutputFormat, ProgressArg, RunArgs};
 use crate::executor::machine;
 use crate::executor::progress::ProgressMode;
+use crate::executor::run_dir::SUMMARY;
 use crate::executor::{self, Finished, RunError, RunOptions};
 use crate::metrics::baseline;
 use crate::metrics::summary::Summary;
@@ -130,7 +131,7 @@ fn compare_with(loaded: &mut Loaded, baseline: Option<&Path>, json: bool) -> Res
             Ok(summary) => Some((summary, path.display().to_string())),
             Err(error) => {
                 eprintln!("error: --baseline {}: {error}", path.display());
-                eprintln!("  help: give the summary.json of an earlier run");
+                eprintln!("  help: give the directory of an earlier run, or its summary.json");
                 return Err(super::PLAN_INVALID);
             }
         },
@@ -150,5 +151,6 @@ fn compare_with(loaded: &mut Loaded, baseline: Option<&Path>, json: bool) -> Res
 }
 
 fn read_summary(path: &Path) -> anyhow::Result<Summary> {
+    let path = if path.is_dir() { &path.join(SUMMARY) } else { path };
     Ok(serde_json::from_slice(&std::fs::read(path)?)?)
 }

@@ -45,7 +45,7 @@ fn numbers(
 ) -> Result<Vec<BaselineValue>, (String, String)> {
     let Some((summary, file)) = baseline else {
         let message = "this check compares with an earlier run, and none is given".to_owned();
-        let help = "`--baseline FILE` names the summary.json of a run to compare with";
+        let help = "`--baseline RUN` names it: its directory, or its summary.json";
         return Err((message, help.to_owned()));
     };
     let stages: Vec<&StageSummary> = summary.stages.iter().filter(|it| it.id == id).collect();

@@ -273,6 +273,12 @@ fn a_baseline_that_no_check_reads_is_refused() {
     assert_eq!(code(&output), 2);
     assert!(stderr(&output).contains("compares with `baseline`"), "{}", stderr(&output));
     assert!(stderr(&output).contains("runner compare BASE NEW"), "{}", stderr(&output));
+    // A run is named by its directory, too.
+    let free = TEXT.replace("ttft.p50 > 1h", "ttft.p50 <= baseline + 900%");
+    sandbox.plan(&free);
+    let run = sandbox.run_dir().display().to_string();
+    let output = sandbox.run(&["run", "plan.yaml", "--baseline", &run]);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
     // Nor where the only check that does is on a stage that does not run.
     sandbox.plan(&TEXT.replace("ttft.p50 > 1h", "ttft.p50 <= baseline + 900%"));
     let args = ["run", "plan.yaml", "--baseline", "old.json", "--select", "cold"];

@@ -79,7 +79,7 @@ fn a_baseline_is_matched_by_stage_and_judged() {
     let refused = sandbox.run(&["run", "plan.yaml"]);
     let said = stderr(&refused);
     assert_eq!(code(&refused), 3, "{said}");
-    assert!(said.contains("E065") && said.contains("--baseline FILE"), "{said}");
+    assert!(said.contains("E065") && said.contains("--baseline RUN"), "{said}");
     assert!(!sandbox.dir.path().join("results").exists(), "nothing was sent");
     // Valid all the same: the baseline is a matter of running.
     assert_eq!(code(&sandbox.run(&["validate", "plan.yaml"])), 0);

@@ -9,7 +9,7 @@ use serde::de::{Expected, Unexpected};
 
 use super::{Binding, described, point};
 use crate::plan::diagnostic::{Code, Diagnostic};
-use crate::plan::source::{Node, shorten};
+use crate::plan::source::{Entry, Node, shorten};
 use crate::plan::suggest;
 
 /// Why a pass stopped.
@@ -98,10 +98,15 @@ pub(super) fn report(
         }
         BindError::Missing(field) => {
             // Present but bad, or misspelt: that is already said.
-            let given = node
-                .entries()
-                .iter()
-                .any(|entry| entry.key == field || suggest::nearest(&entry.key, [field]).is_some());
+            let is_unknown = |entry: &Entry| {
+                let place = binding.sources.location(entry.key_span);
+                let found = binding.found.borrow();
+                found.iter().any(|it| it.code == Code::UnknownKey && it.location() == Some(&place))
+            };
+            let given = node.entries().iter().any(|entry| {
+                let is_near = suggest::nearest(&entry.key, [field]).is_some();
+                entry.key == field || is_near && is_unknown(entry)
+            });
             if given {
                 binding.bad.borrow_mut().insert(node.at.id);
                 return BindError::Reported;

@@ -253,7 +253,7 @@ impl Code {
             Self::Baseline => of(
                 "A check compares with an earlier run, and that run is not given, or has no such stage or number.",
                 "thresholds: [ttft.p95 <= baseline + 10%]   # without --baseline",
-                "Run with `--baseline results/PLAN/RUN/summary.json`. Stages are matched by id, rung and cell.",
+                "Run with `--baseline results/PLAN/RUN`. Stages are matched by id, rung and cell.",
             ),
             Self::Sink => of(
                 "A sink can't be read, its kind is unknown, or its target does not suit it.",

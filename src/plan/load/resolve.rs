@@ -313,19 +313,24 @@ impl<'l> Loading<'l> {
     /// Params and axes that nothing refers to.
     fn unused(&mut self, params: &[Resolved], cells: Option<&[Combination]>) {
         let first = cells.and_then(<[Combination]>::first).into_iter().flat_map(|it| &it.values);
-        let axes: Vec<_> = first.map(|(name, value)| (name.to_string(), value.span)).collect();
-        let declared = params.iter().filter(|param| param.value.is_some());
-        let declared = declared.map(|param| (param.shown.name.clone(), param.span));
-        for (name, span) in declared.chain(axes) {
-            if self.used.contains(&name) {
-                continue;
-            }
+        let axes = first.map(|(name, value)| {
+            let message =
+                format!("the axis `{name}` is never used: it makes cells that are all alike");
+            (name.to_string(), value.span, message)
+        });
+        let declared = params.iter().filter(|param| param.value.is_some()).map(|param| {
+            let name = param.shown.name.clone();
             let message = format!("param `{name}` is declared but never used");
-            self.found.push(
-                Diagnostic::warning(Code::ParamUnused, message)
-                    .at(self.sources.location(span))
-                    .help(format!("use it as `${{{name}}}`, or remove it")),
-            );
+            (name, param.span, message)
+        });
+        for (name, span, message) in declared.chain(axes) {
+            if !self.used.contains(&name) {
+                self.found.push(
+                    Diagnostic::warning(Code::ParamUnused, message)
+                        .at(self.sources.location(span))
+                        .help(format!("use it as `${{{name}}}`, or remove it")),
+                );
+            }
         }
     }
 }
