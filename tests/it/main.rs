@@ -33,6 +33,7 @@ mod run;
 mod sandbox;
 mod scenarios;
 mod server_account;
+mod shown_requests;
 mod simulator;
 mod synthetic;
 mod synthetic_run;

@@ -7,7 +7,7 @@ use crate::sandbox::{Sandbox, code, stage, stderr};
 
 /// A server whose `usage` says 2,000 prompt tokens and `generated` tokens of an answer of three
 /// events, and whose own tokenizer counts words.
-fn server(generated: u64) -> FaultyServer {
+pub fn server(generated: u64) -> FaultyServer {
     FaultyServer::answers(move |request| {
         let (head, body) = request.split_once("\r\n\r\n").unwrap_or((request, ""));
         if head.starts_with("GET /v1/models ") {
