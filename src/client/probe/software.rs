@@ -6,8 +6,8 @@
 use serde_json::Value;
 
 use super::super::Client;
-use super::{json, text};
 use super::listing::Listing;
+use super::{json, text};
 
 /// The software that answers, as far as it matters for cache control.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
