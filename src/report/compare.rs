@@ -16,7 +16,7 @@ pub use text::render as text;
 use serde::Serialize;
 
 use super::draw::{Frame, draw};
-use super::escape::printable;
+use super::escape::{printable, to_the_second};
 use super::scene::Scene;
 use super::view::{Fact, Mood, Picture, Table};
 use crate::metrics::compare::evidence::Evidence;
@@ -172,8 +172,7 @@ fn clean(text: &str) -> String {
 
 fn run_fact(number: usize, arm: Arm) -> Fact {
     let about = &arm.run.summary.run;
-    let started = about.started_at.split('.').next().unwrap_or_default();
-    let started = started.trim_end_matches('Z');
+    let started = to_the_second(&about.started_at);
     let mut detail = format!("run {} · started {started}", about.id);
     let mut targets: Vec<String> = Vec::new();
     for stage in arm.stages() {

@@ -3,7 +3,7 @@
 //! In: a [`Summary`] and a [`Look`]. Out: text that ends in a newline. The order is that of a
 //! reader's questions: what is this, what are the numbers, can I believe them, did it pass.
 
-use super::escape::printable;
+use super::escape::{printable, to_the_second};
 use super::look::Look;
 use super::{checks, conclusion, evidence, server, table, tokens};
 use crate::metrics::summary::{StageSummary, Summary};
@@ -62,8 +62,8 @@ fn sections(summary: &Summary, look: Look, percentiles: Option<&Percentiles>) ->
 
 fn header(summary: &Summary, look: Look) -> Vec<String> {
     let run = &summary.run;
-    let (plan, id, started) =
-        (printable(&run.plan), printable(&run.id), printable(&run.started_at));
+    let (plan, id) = (printable(&run.plan), printable(&run.id));
+    let started = to_the_second(&printable(&run.started_at));
     let mut lines = vec![
         look.bold(&plan),
         look.dim(&format!("run {id} · started {started} · seed {}", run.seed)),

@@ -6,7 +6,7 @@
 
 use serde::Serialize;
 
-use super::escape::printable;
+use super::escape::{printable, to_the_second};
 use super::grid;
 use super::look::Look;
 use super::view::{Cell, Column, Fact, Mood, Table};
@@ -80,7 +80,11 @@ pub fn text(view: &RedefinedView, summary: &Summary, look: Look) -> String {
     let run = &summary.run;
     let mut lines = vec![
         look.bold(&printable(&run.plan)),
-        look.dim(&format!("run {} · started {}", printable(&run.id), printable(&run.started_at))),
+        look.dim(&format!(
+            "run {} · started {}",
+            printable(&run.id),
+            to_the_second(&printable(&run.started_at))
+        )),
         look.doubtful(&format!("DEFINITIONS OF {}: {}", view.word, view.tool)),
     ];
     if run.simulated {

@@ -26,6 +26,17 @@ fn obeyed(c: char) -> bool {
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
+/// An RFC 3339 stamp without its fraction of a second.
+pub fn to_the_second(stamp: &str) -> String {
+    match stamp.split_once('.') {
+        Some((whole, fraction)) => {
+            let zone = fraction.trim_start_matches(|letter: char| letter.is_ascii_digit());
+            format!("{whole}{zone}")
+        }
+        None => stamp.to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

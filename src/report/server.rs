@@ -59,7 +59,10 @@ fn by_page(server: &ServerSummary) -> Vec<String> {
         }));
     }
     if let Some(usage) = most("kv_usage") {
-        facts.push(format!("KV cache at most {:.0} % full", usage * 100.0));
+        facts.push(match usage * 100.0 {
+            percent if percent < 1.0 => "KV cache under 1 % full".to_owned(),
+            percent => format!("KV cache at most {percent:.0} % full"),
+        });
     }
     if let Some(usage) = server.gauges.get("gpu_utilisation_percent") {
         facts.push(format!("GPU {:.0} % (mean)", usage.mean));

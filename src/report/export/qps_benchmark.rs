@@ -209,7 +209,7 @@ fn recommendation(evidence: &Evidence) -> Scene {
             lines.extend(found.advice.iter().flat_map(|sentence| wrapped(sentence, 78)));
         }
         None => {
-            lines.push("One rate says nothing of saturation: run a ladder of rates.".to_owned())
+            lines.push("One rate says nothing of saturation: run a ladder of rates.".to_owned());
         }
     }
     let text = |(row, text): (usize, String)| {

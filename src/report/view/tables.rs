@@ -10,6 +10,7 @@ use crate::metrics::summary::{Distribution, StageSummary, Summary};
 use crate::plan::Level;
 use crate::plan::metric::METRICS;
 use crate::record::{CacheState, StageStart};
+use crate::report::escape::to_the_second;
 use crate::report::samples::RunSamples;
 use crate::report::ticks::{plain, say};
 
@@ -330,7 +331,8 @@ impl<'a> Asked<'a> {
             Cell::text(start.cell.as_deref().map(text).unwrap_or_default()),
             Cell::text(text(&start.endpoint)),
             Cell::text(start.model.as_deref().map(text).unwrap_or_default()),
-            Cell::count(self.requests),
+            // Where time or answers decide how many there are, none was planned.
+            if self.requests > 0 { Cell::count(self.requests) } else { Cell::text("–") },
             Cell::text(self.checks.join("; ")),
         ]
     }
@@ -360,17 +362,6 @@ pub(super) fn definitions() -> Table {
         [metric.name, metric.unit, better, metric.definition].map(Cell::text).to_vec()
     });
     table(&["'metric", "'unit", "'better", "'definition"], rows.collect())
-}
-
-/// An RFC 3339 stamp without its fraction of a second.
-fn to_the_second(stamp: &str) -> String {
-    match stamp.split_once('.') {
-        Some((whole, fraction)) => {
-            let zone = fraction.trim_start_matches(|letter: char| letter.is_ascii_digit());
-            format!("{whole}{zone}")
-        }
-        None => stamp.to_owned(),
-    }
 }
 
 /// What names the run.

@@ -106,6 +106,9 @@ fn aiperf_and_genai_perf_have_their_keys() {
     ] {
         has(&cold[metric], "unit avg p1 p5 p10 p25 p50 p75 p90 p95 p99 min max std count sum");
     }
+    // What its own model (0.13) knows of a configuration, and nothing else.
+    let config = &cold["input_config"];
+    assert_eq!(keys(config), BTreeSet::from(["models", "endpoint", "datasets", "phases"]));
     let (_, lines) =
         &files.iter().find(|(name, _)| name == "cold/profile_export.jsonl").expect("lines");
     let lines: Vec<Value> = std::str::from_utf8(lines)
@@ -129,7 +132,7 @@ fn aiperf_and_genai_perf_have_their_keys() {
     let files = written(&evidence, "genai-perf");
     let cold = json(&files, "cold/profile_export_genai_perf.json");
     has(&cold["time_to_first_token"], "unit avg p25 p50 p75 p90 p95 p99 min max std");
-    assert!(cold.get("input_config").is_some());
+    has(&cold["input_config"], "endpoint loadgen input");
     let raw = json(&files, "cold/profile_export.json");
     has(&raw["experiments"][0]["experiment"], "mode value");
     has(
@@ -156,6 +159,28 @@ fn guidellm_inference_perf_and_llm_d_have_their_keys() {
     let ttft = &first["metrics"]["time_to_first_token_ms"]["successful"];
     has(ttft, "mean median mode variance std_dev min max count total_sum percentiles");
     has(&ttft["percentiles"], "p001 p01 p05 p10 p25 p50 p75 p90 p95 p99 p999");
+    // What its own model (0.8) asks for beside those; read back with it by hand.
+    has(&document["config"]["spec"], "backend profile data");
+    has(
+        &first["config"],
+        "run_id run_index strategy constraints profile requests backend environment",
+    );
+    has(
+        &first["scheduler_metrics"],
+        "start_time request_start_time measure_start_time measure_end_time request_end_time
+        end_time requests_made queued_time_avg request_time_avg resolve_time_avg",
+    );
+    has(
+        &first["metrics"],
+        "total_token_count request_streaming_iterations_count output_tokens_per_iteration
+        iter_tokens_per_iteration text image video audio tool_call",
+    );
+    assert_eq!(first["metrics"]["request_latency"]["errored"]["count"], 0);
+    let request = &first["requests"]["successful"][0];
+    has(request, "request_id info input_metrics output_metrics");
+    let timings = |at: &str| number(request, &format!("/info/timings/{at}"));
+    assert!(timings("request_start") < timings("first_token_iteration"), "{request}");
+    assert!(timings("first_token_iteration") < timings("request_end"), "{request}");
     // Its time per output token holds the first one too.
     let of = |metric: &str| number(first, &format!("/metrics/{metric}/successful/mean"));
     assert!(of("time_per_output_token_ms") > of("inter_token_latency_ms"));
