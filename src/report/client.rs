@@ -8,6 +8,16 @@ use crate::metrics::summary::{ClientSummary, StageSummary};
 
 /// A line for a whole run: sums over its stages, and the stage that took most of a core.
 pub(super) fn line(stages: &[&StageSummary], simulated: bool) -> Vec<String> {
+    together(stages, simulated).map(|words| format!("  {words}")).into_iter().collect()
+}
+
+/// The same of one stage, or of all rungs of a ladder, as a sentence.
+pub(super) fn sentence(stages: &[&StageSummary], simulated: bool) -> Option<String> {
+    together(stages, simulated).map(|words| format!("The client: {words}."))
+}
+
+/// All of them together; nothing where nothing was sent.
+fn together(stages: &[&StageSummary], simulated: bool) -> Option<String> {
     let sum = |all: ClientSummary, stage: &&StageSummary| ClientSummary {
         cpu_s: all.cpu_s.zip(stage.client.cpu_s).map(|(sum, cpu)| sum + cpu),
         cpu_share: all.cpu_share.zip(stage.client.cpu_share).map(|(most, it)| most.max(it)),
@@ -16,14 +26,12 @@ pub(super) fn line(stages: &[&StageSummary], simulated: bool) -> Vec<String> {
         bytes_in: all.bytes_in + stage.client.bytes_in,
         token_events: all.token_events + stage.client.token_events,
     };
-    let asked = stages.iter().filter(|stage| stage.client != ClientSummary::default());
-    let asked: Vec<_> = asked.filter(|stage| stage.counts.planned > 0).collect();
+    let is_sent = |it: &ClientSummary| it.connections_opened + it.connections_reused > 0;
+    let asked: Vec<_> = stages.iter().filter(|stage| is_sent(&stage.client)).collect();
     let nothing = ClientSummary { cpu_s: Some(0.0), cpu_share: Some(0.0), ..Default::default() };
     let all = asked.iter().fold(nothing, |all, stage| sum(all, stage));
-    if asked.is_empty() {
-        return Vec::new();
-    }
-    vec![format!("  {}", words(&all, if asked.len() > 1 { "at most " } else { "" }, simulated))]
+    let most = if asked.len() > 1 { "at most " } else { "" };
+    (!asked.is_empty()).then(|| words(&all, most, simulated))
 }
 
 fn words(client: &ClientSummary, most: &str, simulated: bool) -> String {
