@@ -204,18 +204,23 @@ pub fn describe(stage: &Stage) -> String {
             FlushMethod::Traffic => "flush by foreign traffic".into(),
         },
         Action::Pause(length) => format!("pause {length:?}"),
-        Action::Load(load) => match &load.shape {
-            Shape::Open(open) => match &open.rate {
-                Rate::Constant(rate) => format!("load, {rate}/s, {}", until(load.until)),
-                Rate::Pieces(pieces) => {
-                    let most = pieces.iter().map(|it| it.from.max(it.to)).fold(0.0, f64::max);
-                    format!("load, up to {most}/s, {}", until(load.until))
-                }
-            },
-            Shape::Closed(closed) => {
-                format!("load, {} at a time, {}", closed.users, until(load.until))
-            }
-        },
+        Action::Load(load) => {
+            let most = match &load.shape {
+                Shape::Open(open) => match &open.rate {
+                    Rate::Constant(rate) => format!("{rate}/s"),
+                    Rate::Pieces(pieces) => {
+                        let most = pieces.iter().map(|it| it.from.max(it.to)).fold(0.0, f64::max);
+                        format!("up to {most}/s")
+                    }
+                },
+                Shape::Closed(closed) => format!("{} at a time", closed.users),
+            };
+            let rounds = match load.rounds {
+                1 => String::new(),
+                rounds => format!(", {rounds} rounds"),
+            };
+            format!("load, {most}, {}{rounds}", until(load.until))
+        }
         Action::QpsLadder(ladder) => {
             format!("ladder of {} requests/s, {} each", levels(&ladder.rates), until(ladder.step))
         }

@@ -14,8 +14,8 @@ pub use channel::{Parcel, RecordReceiver, RecordSender};
 pub use clock::RunClock;
 pub use exchange::{CacheState, Connection, Exchange, Record, ServerTimings, TokenCounts};
 pub use line::{
-    FlushAttempt, FlushLine, FlushState, Line, LoadLine, RunLine, SearchLine, ServerLine, StageEnd,
-    StageStart, StageState, StartLine,
+    FlushAttempt, FlushLine, FlushState, Line, LoadLine, RoundLine, RunLine, SearchLine,
+    ServerLine, StageEnd, StageStart, StageState, StartLine, SteadyLine,
 };
 pub use outcome::{ErrorInfo, Outcome, OutcomeKind, Phase};
 

@@ -6,12 +6,13 @@
 //! ending one leaves the others alone; a signal still ends them all.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::recorder::Event;
 use crate::metrics::live::{Known, LiveTally};
+use crate::metrics::search;
 use crate::metrics::summary::StageSummary;
 use crate::plan::{Action, Level, LiveCheck, Plan, Stage};
 use crate::record::{Line, Record, StageStart};
@@ -50,16 +51,30 @@ impl FailedChecks {
     /// The check of this stage that failed the run, if one did.
     pub(super) fn of(&self, stage: &Stage) -> Option<String> {
         let key = (stage.id.clone(), stage.cell_id().map(str::to_owned));
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned()
+        self.all().get(&key).cloned()
     }
 
     fn note(&self, stage: &StageSummary) {
         let failed = stage.thresholds.iter().find(|it| !it.pass && it.level == Level::Fail);
         if let Some(failed) = failed {
-            let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             let key = (stage.id.clone(), stage.cell.clone());
-            all.entry(key).or_insert_with(|| failed.check.clone());
+            self.all().entry(key).or_insert_with(|| failed.check.clone());
         }
+    }
+
+    /// What the probes of a search so far come to: the next one may still find enough.
+    fn note_search(&self, probes: &[StageSummary]) {
+        let mut probes = probes.to_vec();
+        let found = search::of_stages(&probes);
+        search::gate(&mut probes, &found);
+        if let Some(last) = probes.last() {
+            self.all().remove(&(last.id.clone(), last.cell.clone()));
+            self.note(last);
+        }
+    }
+
+    fn all(&self) -> MutexGuard<'_, BTreeMap<Key, String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -74,6 +89,8 @@ struct Watched {
     checks: Vec<LiveCheck>,
     tallies: Vec<LiveTally>,
     is_search: bool,
+    /// Of a search, in order.
+    probes: Vec<StageSummary>,
     guard: Guard,
 }
 
@@ -89,6 +106,7 @@ impl Watch {
                 checks: stage.live.clone(),
                 tallies: Vec::new(),
                 is_search: is_search(stage),
+                probes: Vec::new(),
                 guard: guard.clone(),
             };
             (key, watched)
@@ -125,12 +143,16 @@ impl Watch {
 
     /// Tells a search what its probe, or the settling part of it, came to: a probe beyond the limit
     /// is how a search goes, and no failed check. False for any other stage.
-    fn told_search(&self, summary: &StageSummary) -> bool {
+    fn told_search(&mut self, summary: &StageSummary) -> bool {
         let id = summary.id.strip_suffix(SETTLE_SUFFIX).unwrap_or(&summary.id);
         let key = (id.to_owned(), summary.cell.clone());
-        let Some(stage) = self.stages.get(&key).filter(|stage| stage.is_search) else {
+        let Some(stage) = self.stages.get_mut(&key).filter(|stage| stage.is_search) else {
             return false;
         };
+        if summary.probe.is_some() {
+            stage.probes.push(summary.clone());
+            self.failed.note_search(&stage.probes);
+        }
         // A stage that is over does not listen any more.
         let _over = stage.guard.told.send(summary.clone());
         true

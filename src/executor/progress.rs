@@ -113,7 +113,7 @@ impl Progress {
                     self.all.suspend(|| eprintln!("{ended}"));
                 }
             }
-            Line::Run(_) | Line::Flush(_) | Line::Server(_) => {}
+            Line::Run(_) | Line::Flush(_) | Line::Round(_) | Line::Server(_) => {}
         }
     }
 

@@ -81,6 +81,10 @@ impl Aggregator {
                 Some(stage) => stage.flushed(flush),
                 None => self.strays += 1,
             },
+            Line::Round(round) => match self.open(&round.stage, round.cell.as_deref(), None) {
+                Some(stage) => stage.round_over(round),
+                None => self.strays += 1,
+            },
             Line::Server(reading) => self.read_server(reading),
             Line::StageEnd(end) => return self.end_stage(end),
         }
@@ -121,9 +125,10 @@ impl Aggregator {
                 self.close(slot, None);
             }
         }
-        self.judge_the_unjudged();
         let mut stages: Vec<StageSummary> = self.slots.iter().filter_map(Slot::summary).collect();
+        let saturation = saturation::of_stages(&stages);
         let searches = search::of_stages(&stages);
+        self.judge_the_unjudged(&mut stages);
         search::gate(&mut stages, &searches);
         let invalid = self.invalid(end, &stages);
         let mut notes: Vec<String> = invalid.iter().map(|why| format!("INVALID: {why}")).collect();
@@ -139,7 +144,6 @@ impl Aggregator {
         notes.extend(end.notes.iter().cloned());
         let run = run_summary(self.run.clone(), end, invalid.is_empty(), notes);
         let verdict = verdict::verdict(&run, &stages, end);
-        let saturation = saturation::of_stages(&stages);
         Summary { schema_version: SUMMARY_VERSION, run, stages, saturation, searches, verdict }
     }
 
@@ -261,22 +265,15 @@ impl Aggregator {
         }
     }
 
-    /// A check that chose no rung at all fails, on the last rung of its stage.
-    fn judge_the_unjudged(&mut self) {
-        for unjudged in std::mem::take(&mut self.unjudged) {
-            if unjudged.was_judged {
-                continue;
-            }
-            let last = self.slots.iter_mut().rev().find_map(|slot| match slot {
-                Slot::Done(it)
-                    if it.summary.id == unjudged.stage && it.summary.cell == unjudged.cell =>
-                {
-                    Some(it)
-                }
-                _ => None,
-            });
+    /// A check that chose no rung at all fails, on the last rung of its stage. What the rungs
+    /// themselves show is read before that: it says nothing of any of them.
+    fn judge_the_unjudged(&self, stages: &mut [StageSummary]) {
+        for unjudged in self.unjudged.iter().filter(|it| !it.was_judged) {
+            let last = stages
+                .iter_mut()
+                .rfind(|stage| stage.id == unjudged.stage && stage.cell == unjudged.cell);
             if let Some(last) = last {
-                last.summary.thresholds.push(gate::not_judged(&unjudged.threshold));
+                last.thresholds.push(gate::not_judged(&unjudged.threshold));
             }
         }
     }

@@ -138,7 +138,7 @@ impl Collector {
                     stage.sums.ended = stage.sums.ended.max(end.at_ns);
                 }
             }
-            Line::Run(_) | Line::Start(_) | Line::Flush(_) | Line::Server(_) => {}
+            Line::Run(_) | Line::Start(_) | Line::Flush(_) | Line::Round(_) | Line::Server(_) => {}
         }
     }
 

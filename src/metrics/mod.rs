@@ -18,6 +18,7 @@
 //! | `goodput` | thresholds + records → requests that kept every limit |
 //! | [`window`] | samples → statistics of each stretch of a running stage |
 //! | [`steady`] | samples over time → the part that is in steady state |
+//! | [`rounds`] | the rounds of a load → each by itself, and how far they lie apart |
 //! | [`saturation`] | rungs → capacity, sustainable level, advice |
 //! | [`definitions`] | records → figures under other tools' formulas |
 //! | [`compare`] | two runs → better, worse, the same, or not enough data |
@@ -47,6 +48,7 @@ pub mod prometheus;
 pub mod pulse;
 pub mod quantity;
 pub mod record_log;
+pub mod rounds;
 pub mod samples;
 pub mod saturation;
 pub mod schema;

@@ -97,7 +97,7 @@ impl Pulse {
                     stage.in_flight = 0;
                 }
             }
-            Line::Flush(_) | Line::Server(_) => {}
+            Line::Flush(_) | Line::Round(_) | Line::Server(_) => {}
         }
     }
 

@@ -1,10 +1,17 @@
 //! Which part of a stage is in steady state.
 //!
-//! In: samples over time (values such as requests in flight or latencies, or when requests were sent
-//! and ended). Out: a [`Span`] of the stage. Invariant: the whole stage is never thrown away
-//! for its steady part: both are reported, so a span only says which samples count twice.
+//! In: latencies over time, and when requests were sent and ended. Out: a [`Span`] of the stage, or
+//! why it has none. Invariant: the whole stage is never thrown away for its steady part: both are
+//! reported, so a span only says which samples count twice.
+//!
+//! | file | what it turns into what |
+//! |---|---|
+//! | here | a series → its plateau |
+//! | [`part`] | the records of a stage → the figures of its steady part |
 
 use serde::{Deserialize, Serialize};
+
+pub mod part;
 
 /// A stretch of a stage, in nanoseconds from its start; `end_ns` is not in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -26,11 +33,11 @@ impl Span {
         self.end_ns.saturating_sub(self.start_ns) as f64 / 1e9
     }
 
-    /// What is left of it without `settle_ns` at its head and `cooldown_ns` at its tail; `None`
-    /// when nothing is.
-    pub fn trimmed(&self, settle_ns: u64, cooldown_ns: u64) -> Option<Self> {
-        let start_ns = self.start_ns.saturating_add(settle_ns);
-        let end_ns = self.end_ns.saturating_sub(cooldown_ns);
+    /// What is left of it without `head_ns` at its beginning and `tail_ns` at its end; `None` when
+    /// nothing is.
+    pub fn trimmed(&self, head_ns: u64, tail_ns: u64) -> Option<Self> {
+        let start_ns = self.start_ns.saturating_add(head_ns);
+        let end_ns = self.end_ns.saturating_sub(tail_ns);
         (start_ns < end_ns).then_some(Self { start_ns, end_ns })
     }
 }
@@ -44,42 +51,64 @@ pub struct Point {
     pub value: f64,
 }
 
+/// Why a series has no plateau.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unsteady {
+    /// Too few points to tell.
+    TooFew,
+    /// It rose to its end.
+    Rising,
+    /// It fell to its end.
+    Falling,
+}
+
+/// Fewest points in a batch: the median of some tells a trend from a slow answer.
+const MIN_BATCH: usize = 5;
 /// Fewest batches a plateau is looked for in.
 const MIN_BATCHES: usize = 10;
-/// Most batches that samples are averaged into, so that the search stays quick.
+/// Most batches that samples are put into, so that the search stays quick.
 const MAX_BATCHES: usize = 400;
-/// The halves of a plateau differ by at most this share of its mean…
+/// Fewest points a plateau is looked for in.
+pub const MIN_POINTS: usize = MIN_BATCH * MIN_BATCHES;
+/// A plateau changes over half of the series by at most this share of its mean…
 const DRIFT: f64 = 0.1;
-/// …or by what chance explains: this many standard errors.
+/// …or by what chance explains: a slope of this many standard errors.
 const DRIFT_ERRORS: f64 = 3.0;
 
-/// The longest-settled middle of `points` (in order of time): warm-up and cool-down are cut off
-/// where that makes the mean of the rest most certain (the MSER rule over batch means, from either
-/// end, of at most half of the samples). `None` with too few samples, or when what is left still
-/// drifts: then there is no steady state to speak of.
-pub fn plateau(points: &[Point]) -> Option<Span> {
-    let size = points.len().div_ceil(MAX_BATCHES).max(1);
+/// The settled part of `span`, by the `points` in it (in order of time): its head and its tail are
+/// cut off where that makes the mean of the rest most certain (the MSER rule over batch medians, from
+/// either end, of at most half of the batches), if they differ from the rest by more than chance and
+/// by more than a tenth. What still drifts then has no steady state to speak of.
+pub fn plateau(points: &[Point], span: Span) -> Result<Span, Unsteady> {
+    let size = points.len().div_ceil(MAX_BATCHES).max(MIN_BATCH);
     let batches: Vec<&[Point]> = points.chunks_exact(size).collect();
-    let means: Vec<f64> = batches.iter().map(|batch| mean(batch.iter().map(|p| p.value))).collect();
-    if means.len() < MIN_BATCHES || means.iter().any(|mean| !mean.is_finite()) {
-        return None;
+    let levels: Vec<f64> = batches.iter().map(|batch| typical(batch)).collect();
+    if levels.len() < MIN_BATCHES || levels.iter().any(|mean| !mean.is_finite()) {
+        return Err(Unsteady::TooFew);
     }
-    let head = truncation(means.iter());
-    let tail = truncation(means[head..].iter().rev());
-    let last = means.len() - tail;
-    if drifts(&means[head..last]) {
-        return None;
+    let cut = |values: &[f64]| {
+        let (head, rest) = values.split_at(truncation(values));
+        if differ(head, rest) { head.len() } else { 0 }
+    };
+    let head = cut(&levels);
+    let backwards: Vec<f64> = levels[head..].iter().rev().copied().collect();
+    let last = levels.len() - cut(&backwards);
+    if let Some(trend) = drift(&levels[head..last], levels.len()) {
+        return Err(trend);
     }
-    let start_ns = batches.get(head)?.first()?.at_ns;
-    let end_ns = batches.get(last.checked_sub(1)?)?.last()?.at_ns.saturating_add(1);
-    Some(Span { start_ns, end_ns })
+    // An end that was not cut is the span's own: the first point comes a moment later.
+    let start = batches.get(head).and_then(|batch| batch.first()).filter(|_| head > 0);
+    let end = batches.get(last).and_then(|batch| batch.first()).filter(|_| last < levels.len());
+    Ok(Span {
+        start_ns: start.map_or(span.start_ns, |point| point.at_ns),
+        end_ns: end.map_or(span.end_ns, |point| point.at_ns),
+    })
 }
 
 /// How many values to cut off the front: the marginal standard error rule (White 1997) picks the
 /// cut after which (sum of squared deviations) / n² is least. At most half is cut.
-fn truncation<'a>(values: impl DoubleEndedIterator<Item = &'a f64>) -> usize {
+fn truncation(values: &[f64]) -> usize {
     // From the back, so that each longer tail adds one value to sums already known.
-    let values: Vec<f64> = values.copied().collect();
     let mut best = (f64::INFINITY, 0);
     let (mut count, mut mean, mut squares) = (0.0, 0.0, 0.0);
     for (at, value) in values.iter().enumerate().rev() {
@@ -95,13 +124,45 @@ fn truncation<'a>(values: impl DoubleEndedIterator<Item = &'a f64>) -> usize {
     best.1
 }
 
-/// Whether the two halves of a series differ by more than chance and by more than [`DRIFT`].
-fn drifts(values: &[f64]) -> bool {
-    let (early, late) = values.split_at(values.len() / 2);
-    let (before, after) = (mean(early.iter().copied()), mean(late.iter().copied()));
-    let error = (variance_of_mean(early) + variance_of_mean(late)).sqrt();
+/// Whether the means of two parts differ by more than chance and by more than [`DRIFT`].
+fn differ(one: &[f64], other: &[f64]) -> bool {
+    if one.is_empty() || other.is_empty() {
+        return false;
+    }
+    let (before, after) = (mean(one.iter().copied()), mean(other.iter().copied()));
+    let error = (variance_of_mean(one) + variance_of_mean(other)).sqrt();
     let difference = (after - before).abs();
-    difference > DRIFT * mean(values.iter().copied()).abs() && difference > DRIFT_ERRORS * error
+    difference > DRIFT * after.abs() && difference > DRIFT_ERRORS * error
+}
+
+/// Which way a series still goes, if it does. `of` is the length of the series that it was cut from:
+/// the middle of a slow rise must not pass for a plateau because it is short.
+fn drift(values: &[f64], of: usize) -> Option<Unsteady> {
+    let n = values.len() as f64;
+    let (middle, level) = ((n - 1.0) / 2.0, mean(values.iter().copied()));
+    let at = |number: usize| number as f64 - middle;
+    let moments = values.iter().enumerate();
+    let (products, squares) = moments.fold((0.0, 0.0), |(products, squares), (number, value)| {
+        (products + at(number) * (value - level), squares + at(number) * at(number))
+    });
+    let slope = products / squares;
+    let residuals: Vec<f64> =
+        (0..values.len()).map(|number| values[number] - level - slope * at(number)).collect();
+    let noise = residuals.iter().map(|it| it * it).sum::<f64>();
+    // What waits in a queue hangs together: neighbours are alike, and chance explains more.
+    let alike = residuals.windows(2).map(|pair| pair[0] * pair[1]).sum::<f64>() / noise;
+    let alike = if alike.is_finite() { alike.clamp(0.0, 0.99) } else { 0.0 };
+    let error = (noise / (n - 2.0).max(1.0) / squares * (1.0 + alike) / (1.0 - alike)).sqrt();
+    let change = slope * of as f64 / 2.0;
+    let is_drift = change.abs() > DRIFT * level.abs() && slope.abs() > DRIFT_ERRORS * error;
+    is_drift.then_some(if slope > 0.0 { Unsteady::Rising } else { Unsteady::Falling })
+}
+
+/// The median: one slow answer neither cuts nor tilts.
+fn typical(batch: &[Point]) -> f64 {
+    let mut values: Vec<f64> = batch.iter().map(|point| point.value).collect();
+    values.sort_unstable_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
 fn variance_of_mean(values: &[f64]) -> f64 {
@@ -134,15 +195,6 @@ pub fn burst_end(requests: &[(u64, u64)], users: usize) -> Option<u64> {
     burst.then(|| first.iter().map(|(_, end)| *end).max()).flatten()
 }
 
-/// The stretch in which every user of a closed loop was busy: from the moment the last one sent
-/// its first request until the first one had nothing left to send. `users` are (first sent, last
-/// end) of each, in nanoseconds.
-pub fn full_load(users: &[(u64, u64)]) -> Option<Span> {
-    let start_ns = users.iter().map(|(first, _)| *first).max()?;
-    let end_ns = users.iter().map(|(_, last)| *last).min()?;
-    (start_ns < end_ns).then_some(Span { start_ns, end_ns })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -159,6 +211,10 @@ mod tests {
             .collect()
     }
 
+    fn found(points: &[Point]) -> Result<Span, Unsteady> {
+        plateau(points, Span { start_ns: 0, end_ns: points.len() as u64 * 1_000 })
+    }
+
     fn ramp_up_hold_ramp_down(up: usize, hold: usize, down: usize) -> Vec<Point> {
         let share = |n: usize, of: usize| 50.0 * n as f64 / of as f64;
         points(
@@ -171,8 +227,8 @@ mod tests {
 
     #[test]
     fn ramps_at_both_ends_are_cut_off() {
-        for (up, hold, down) in [(100, 800, 100), (300, 1_500, 0), (0, 600, 200), (20, 60, 10)] {
-            let span = plateau(&ramp_up_hold_ramp_down(up, hold, down)).expect("a plateau");
+        for (up, hold, down) in [(100, 800, 100), (300, 1_500, 0), (0, 600, 200), (40, 120, 20)] {
+            let span = found(&ramp_up_hold_ramp_down(up, hold, down)).expect("a plateau");
             let edge = (up + hold + down) as u64 * 1_000 / 10;
             let (start, end) = (up as u64 * 1_000, (up + hold) as u64 * 1_000);
             assert!(span.start_ns.abs_diff(start) <= edge, "{up} {hold} {down}: {span:?}");
@@ -181,23 +237,44 @@ mod tests {
     }
 
     #[test]
-    fn a_steady_series_is_kept_almost_whole() {
-        let span = plateau(&points(std::iter::repeat_n(7.0, 900))).expect("a plateau");
-        assert!(span.seconds() * 1e6 > 700.0, "{span:?}");
+    fn a_steady_series_is_kept_whole() {
+        let whole = Span { start_ns: 0, end_ns: 900_000 };
+        assert_eq!(found(&points(std::iter::repeat_n(7.0, 900))), Ok(whole));
         let flat: Vec<Point> = (0..50).map(|at_ns| Point { at_ns, value: 1.0 }).collect();
-        assert_eq!(plateau(&flat), Some(Span { start_ns: 0, end_ns: 50 }));
+        let span = Span { start_ns: 0, end_ns: 60 };
+        assert_eq!(plateau(&flat, span), Ok(span));
+    }
+
+    #[test]
+    fn one_slow_answer_neither_cuts_nor_tilts() {
+        for at in [3, 200, 450, 899] {
+            let mut series = points(std::iter::repeat_n(7.0, 900));
+            series[at].value = 500.0;
+            assert_eq!(found(&series), Ok(Span { start_ns: 0, end_ns: 900_000 }), "at {at}");
+        }
+    }
+
+    #[test]
+    fn a_queue_that_comes_and_goes_is_no_drift() {
+        // Waves of latency, as of a server at nine tenths of its capacity.
+        let waves = (0..4_000).map(|n| 10.0 + 6.0 * (f64::from(n) / 130.0).sin());
+        assert!(found(&points(waves)).is_ok());
     }
 
     #[test]
     fn what_never_settles_has_no_plateau() {
-        assert_eq!(plateau(&points((0..1_000).map(f64::from))), None);
-        assert_eq!(plateau(&points(std::iter::repeat_n(7.0, 5))), None, "too few samples");
-        assert_eq!(plateau(&[]), None);
-        assert_eq!(plateau(&points(std::iter::repeat_n(f64::NAN, 100))), None);
+        assert_eq!(found(&points((0..1_000).map(f64::from))), Err(Unsteady::Rising));
+        // A rise by half, of which the middle alone looks almost flat.
+        let slow = (0..2_000).map(|n| 100.0 + f64::from(n) / 40.0);
+        assert_eq!(found(&points(slow)), Err(Unsteady::Rising));
+        assert_eq!(found(&points((0..1_000).rev().map(f64::from))), Err(Unsteady::Falling));
+        assert_eq!(found(&points(std::iter::repeat_n(7.0, 49))), Err(Unsteady::TooFew));
+        assert_eq!(found(&[]), Err(Unsteady::TooFew));
+        assert_eq!(found(&points(std::iter::repeat_n(f64::NAN, 100))), Err(Unsteady::TooFew));
     }
 
     #[test]
-    fn settle_and_cooldown_leave_the_middle() {
+    fn head_and_tail_leave_the_middle() {
         let whole = Span { start_ns: 5, end_ns: 105 };
         assert_eq!(whole.trimmed(10, 20), Some(Span { start_ns: 15, end_ns: 85 }));
         assert_eq!(whole.trimmed(60, 40), None);
@@ -213,13 +290,5 @@ mod tests {
         assert_eq!(burst_end(&spread, 3), None);
         assert_eq!(burst_end(&[(0, 10)], 1), None, "one user is no burst");
         assert_eq!(burst_end(&[], 4), None);
-    }
-
-    #[test]
-    fn full_load_lasts_while_every_user_is_busy() {
-        let users = [(0, 900), (50, 1_000), (20, 800)];
-        assert_eq!(full_load(&users), Some(Span { start_ns: 50, end_ns: 800 }));
-        assert_eq!(full_load(&[(0, 10), (20, 30)]), None);
-        assert_eq!(full_load(&[]), None);
     }
 }

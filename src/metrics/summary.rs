@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::contamination::Contamination;
+use super::rounds::Rounds;
 use super::saturation::Saturation;
 use super::search::{ProbeSummary, SearchFound};
 use super::server::ServerSummary;
+use super::steady::part::SteadySummary;
 use super::token_account::TokenAccount;
 use super::window::WindowStats;
 use crate::plan::Level;
@@ -153,6 +155,15 @@ pub struct StageSummary {
     /// Its stretches, where the plan asks for statistics of each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub windows: Vec<WindowStats>,
+    /// Its rounds, where the plan asks for several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rounds: Option<Rounds>,
+    /// The part of it in steady state, in stages of load.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steady: Option<SteadySummary>,
+    /// Why it has none, where one was looked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unsteady: Option<String>,
     /// What it showed as a probe of a search.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probe: Option<ProbeSummary>,

@@ -6,22 +6,29 @@
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
-use super::cache_verdict::{cached_tokens, combine, verdict};
+use self::bits::Bits;
+use super::cache_verdict::{cached_tokens, combine};
 use super::catalogue::{self, Source};
-use super::contamination::{self, ContaminationTally};
+use super::contamination::ContaminationTally;
 use super::goodput::Limits;
+use super::rounds::RoundTally;
 use super::samples::Samples;
 use super::server::ServerTally;
+use super::steady::part::SteadyTally;
 use super::stretch::{Stretch, Worst};
-use super::summary::{CacheSummary, ClientSummary, Counts, LoadSummary, StageSummary, Throughput};
+use super::summary::{ClientSummary, Counts, StageSummary};
 use super::token_account::TokenAccount;
 use super::window::{WindowSample, WindowStats, Windows};
 use crate::plan::Threshold;
 use crate::plan::metric::{METRICS, Metric};
 use crate::record::{
-    CacheState, FlushLine, OutcomeKind, Record, ServerLine, StageEnd, StageStart, StageState,
-    StartLine,
+    CacheState, FlushLine, OutcomeKind, Record, RoundLine, ServerLine, StageStart, StartLine,
 };
+
+mod bits;
+mod finish;
+#[cfg(test)]
+pub(crate) mod fixture;
 
 /// Longest error message kept as a sample, in characters.
 const SAMPLE_CHARS: usize = 200;
@@ -83,6 +90,10 @@ pub struct StageTally {
     client: ClientSummary,
     windows: Option<Windows>,
     window_stats: Vec<WindowStats>,
+    /// In stages of load that have one round.
+    steady: Option<SteadyTally>,
+    /// In those that have several.
+    rounds: Option<RoundTally>,
     faults: Vec<String>,
     /// Empty between records.
     scratch: Vec<f64>,
@@ -119,6 +130,13 @@ impl StageTally {
                 Windows::new(u64::try_from(length.as_nanos()).unwrap_or(u64::MAX))
             }),
             window_stats: Vec::new(),
+            steady: start
+                .load
+                .as_ref()
+                .filter(|load| load.rounds.is_none())
+                .and_then(|load| load.steady)
+                .map(SteadyTally::new),
+            rounds: RoundTally::new(&start),
             start,
             in_flight: HashSet::new(),
             ended: Bits::default(),
@@ -156,6 +174,9 @@ impl StageTally {
     pub fn started(&mut self, line: &StartLine) {
         self.last_ns = self.last_ns.max(line.sent_ns);
         self.in_flight.insert(line.index);
+        if let Some(rounds) = &mut self.rounds {
+            rounds.started(line);
+        }
     }
 
     /// A request ended.
@@ -189,6 +210,12 @@ impl StageTally {
             | OutcomeKind::Stream
             | OutcomeKind::Protocol => self.failed(record),
         }
+        if let Some(steady) = &mut self.steady {
+            steady.take(record);
+        }
+        if let Some(rounds) = &mut self.rounds {
+            rounds.ended(record);
+        }
         if let Some(at) = record.end_ns.or(record.due_ns) {
             for (_, stretch) in &mut self.stretches {
                 stretch.take(record, at);
@@ -206,6 +233,21 @@ impl StageTally {
         }
     }
 
+    /// A round of it is over.
+    pub fn round_over(&mut self, line: &RoundLine) {
+        self.last_ns = self.last_ns.max(line.at_ns);
+        if let Some(rounds) = &mut self.rounds {
+            rounds.over(line);
+        }
+    }
+
+    /// The same, begun at that time: a round's beginning is known at its end.
+    #[must_use]
+    pub(super) fn from(mut self, at_ns: u64) -> Self {
+        self.start.at_ns = at_ns;
+        self
+    }
+
     /// The evidence of a flush.
     pub fn flushed(&mut self, line: &FlushLine) {
         self.last_ns = self.last_ns.max(line.at_ns);
@@ -215,136 +257,6 @@ impl StageTally {
     /// The server's own account at one moment.
     pub fn read_server(&mut self, reading: &ServerLine) {
         self.server.take(reading);
-    }
-
-    /// Its numbers, and why they must not be trusted if so. Without an `end` the log broke off:
-    /// what had started is lost in flight, and what had not never started.
-    pub fn close(mut self, end: Option<&StageEnd>) -> (Measured, Vec<String>) {
-        self.settle(end);
-        let state = end.map_or(StageState::Interrupted, |end| end.state);
-        let reason = match end {
-            Some(end) => end.reason.clone(),
-            None => Some("the record log ends before the stage did".to_owned()),
-        };
-        let end_ns = end.map_or(self.last_ns, |end| end.at_ns.max(self.last_ns));
-        let duration_s = end_ns.saturating_sub(self.start.at_ns) as f64 / 1e9;
-        if let Some(windows) = self.windows.take() {
-            self.window_stats.extend(windows.finish(end_ns.saturating_sub(self.start.at_ns)));
-        }
-        let finished = self.counts.ok + self.counts.errors;
-        let throughput = self.throughput(duration_s);
-        let achieved = self.achieved();
-        let cache = self.cache();
-        let all_answered = self.counts.ok == self.counts.planned;
-        let contamination = self.start.expects.map_or_else(Vec::new, |claim| {
-            self.contamination.found(claim, &self.server, all_answered)
-        });
-        let cpu_s = end.and_then(|end| end.cpu_ns).map(|ns| ns as f64 / 1e9);
-        let cpu_share = cpu_s.filter(|_| duration_s > 0.0).map(|cpu| cpu / duration_s);
-        let client = ClientSummary { cpu_s, cpu_share, ..self.client };
-        let samples: Vec<_> = self.columns.into_iter().map(Column::sorted).collect();
-        let metrics = samples.iter().filter_map(|(metric, samples)| {
-            Some((metric.name.to_owned(), samples.distribution(metric.unit)?))
-        });
-        let summary = StageSummary {
-            goodput: self.limits.goodput(
-                self.counts.planned,
-                self.counts.ok,
-                achieved.or(throughput.requests_per_second),
-            ),
-            windows: self.window_stats,
-            probe: None,
-            load: self.start.load.as_ref().map(|load| LoadSummary {
-                target_rate: load.target_rate,
-                achieved_rate: achieved,
-                generator_limited: lag_p99(&samples)
-                    .zip(load.max_lag_ms)
-                    .is_some_and(|(lag, limit)| lag > limit),
-                max_lag_ms: load.max_lag_ms,
-            }),
-            metrics: metrics.collect(),
-            id: self.start.stage,
-            kind: self.start.kind,
-            cell: self.start.cell,
-            rung: self.start.rung,
-            endpoint: self.start.endpoint,
-            model: self.start.model,
-            state,
-            reason,
-            reported: self.start.reported,
-            success_rate: (finished > 0).then(|| self.counts.ok as f64 / finished as f64),
-            counts: self.counts,
-            duration_s,
-            throughput,
-            client,
-            cache,
-            tokens: (self.counts.ok > 0).then_some(self.tokens),
-            errors: self.errors,
-            error_samples: self.error_samples,
-            thresholds: Vec::new(),
-            flush: self.flush,
-            contamination,
-            server: self.server.summary(),
-        };
-        let samples = samples.into_iter().map(|(metric, list)| (metric.name, list)).collect();
-        let began_ns = self.start.at_ns;
-        let worst = self.stretches.into_iter().map(|(check, stretch)| {
-            let over_ns = check.over_ms.unwrap_or(0).saturating_mul(1_000_000);
-            let worst = stretch.worst(&check, over_ns, (began_ns, end_ns));
-            (check, worst)
-        });
-        let worst = worst.collect();
-        (Measured { summary, samples, worst, began_ns }, self.faults)
-    }
-
-    /// What the cache did: by the answers, else by the server's counters.
-    fn cache(&self) -> CacheSummary {
-        let by_answers = CacheSummary {
-            verdict: self.verdict,
-            expected: self.start.expects,
-            cached_tokens: self.cached.map(|(cached, _)| cached),
-            prompt_tokens: self.cached.map(|(_, prompt)| prompt),
-            hit_requests: self.hits.map(|(hits, _)| hits),
-            judged_requests: self.hits.map(|(_, judged)| judged),
-            by_counters: false,
-        };
-        let is_silent = self.verdict == CacheState::Unknown && self.cached.is_none();
-        match contamination::by_counters(&self.server) {
-            Some((hits, queries)) if is_silent && self.counts.ok > 0 => CacheSummary {
-                verdict: verdict(Some(hits), Some(queries), None),
-                cached_tokens: Some(hits),
-                prompt_tokens: Some(queries),
-                by_counters: true,
-                ..by_answers
-            },
-            _ => by_answers,
-        }
-    }
-
-    /// Fills in what a broken log left open and checks the identity.
-    fn settle(&mut self, end: Option<&StageEnd>) {
-        self.counts.lost_in_flight = self.in_flight.len() as u64;
-        match end {
-            Some(end) => self.counts.planned = end.planned.unwrap_or(self.counts.planned),
-            // How many a load that is bounded by time would have come to, nobody can say.
-            None if self.start.load.is_some() && self.counts.planned == 0 => {
-                self.counts.planned = self.counts.accounted();
-            }
-            None => {}
-        }
-        // Nothing of a skipped stage was ever due, whether or not each request says so itself.
-        let open_ended = end.is_none_or(|end| end.state == StageState::Skipped);
-        if open_ended {
-            self.counts.never_started +=
-                self.counts.planned.saturating_sub(self.counts.accounted());
-        } else if self.counts.lost_in_flight > 0 {
-            let lost = self.counts.lost_in_flight;
-            self.faults.push(format!("{lost} started requests have no end"));
-        }
-        let (planned, accounted) = (self.counts.planned, self.counts.accounted());
-        if planned != accounted {
-            self.faults.push(format!("{planned} requests planned, {accounted} accounted for"));
-        }
     }
 
     fn succeeded(&mut self, record: &Record) {
@@ -381,51 +293,6 @@ impl StageTally {
             self.error_samples.insert(class.to_owned(), sample);
         }
     }
-
-    /// Complete answers per second of a load. A first answer takes its latency to come, and so
-    /// does the last one after its request was sent, so on a schedule it is the span of the answers
-    /// that counts, held against that of the due times; without one, all the time from the first
-    /// request to the last answer.
-    fn achieved(&self) -> Option<f64> {
-        let load = self.start.load.as_ref()?;
-        let ((first_end, last_end), (first_sent, _)) = (self.answered?, self.sent?);
-        let ok = self.counts.ok as f64;
-        let Some(target) = load.target_rate else {
-            let took = last_end.saturating_sub(first_sent) as f64 / 1e9;
-            return (took > 0.0).then(|| ok / took);
-        };
-        let (first_due, last_due) = self.due?;
-        let due = last_due.saturating_sub(first_due) as f64;
-        let answers = last_end.saturating_sub(first_end) as f64;
-        let kept_up = if answers > due { due / answers } else { 1.0 };
-        let planned = (self.counts.planned - self.counts.never_started.min(self.counts.planned))
-            .max(1) as f64;
-        Some(target * kept_up * ok / planned)
-    }
-
-    fn throughput(&self, duration_s: f64) -> Throughput {
-        let per_second = |count: u64| (duration_s > 0.0).then(|| count as f64 / duration_s);
-        Throughput {
-            requests_per_second: (self.counts.planned > 0)
-                .then(|| per_second(self.counts.ok))
-                .flatten(),
-            input_tokens_per_second: self.ok_tokens.0.and_then(per_second),
-            output_tokens_per_second: self.ok_tokens.1.and_then(per_second),
-        }
-    }
-}
-
-impl Column {
-    fn sorted(mut self) -> (&'static Metric, Samples) {
-        self.samples.finish();
-        (self.metric, self.samples)
-    }
-}
-
-/// The 99th percentile of the lag among finished samples.
-fn lag_p99(samples: &[(&'static Metric, Samples)]) -> Option<f64> {
-    let (metric, lags) = samples.iter().find(|(metric, _)| metric.name == "schedule_lag")?;
-    lags.distribution(metric.unit).map(|lag| lag.p99)
 }
 
 /// A finished request as windows see it, `end_ns` from the stage's start.
@@ -456,123 +323,5 @@ fn widen(span: &mut Option<(u64, u64)>, at: Option<u64>) {
 fn add(sum: &mut Option<u64>, count: Option<u64>) {
     if let Some(count) = count {
         *sum = Some(sum.unwrap_or(0) + count);
-    }
-}
-
-/// Which indexes were seen: one bit each, so that a million requests cost 125 kB.
-#[derive(Debug, Clone, Default)]
-struct Bits {
-    words: Vec<u64>,
-    far: HashSet<u64>,
-}
-
-impl Bits {
-    /// Beyond this, an index is not one of a dense series (a foreign or broken log).
-    const DENSE: u64 = 1 << 28;
-
-    /// Marks `index`; false when it was marked already.
-    fn insert(&mut self, index: u64) -> bool {
-        let Some(word) = usize::try_from(index / 64).ok().filter(|_| index < Self::DENSE) else {
-            return self.far.insert(index);
-        };
-        if word >= self.words.len() {
-            self.words.resize(word + 1, 0);
-        }
-        let bit = 1 << (index % 64);
-        let new = self.words[word] & bit == 0;
-        self.words[word] |= bit;
-        new
-    }
-}
-
-#[cfg(test)]
-pub(crate) mod fixture {
-    //! One typical record and its stage, for the tests of this folder.
-
-    use super::*;
-    use crate::record::{Connection, TokenCounts};
-
-    /// Milliseconds of the run's clock.
-    pub fn ms(ms: u64) -> u64 {
-        ms * 1_000_000
-    }
-
-    /// A cold request on a new connection that reasons before it answers.
-    pub fn record() -> Record {
-        let count = |server| TokenCounts { server: Some(server), ..TokenCounts::default() };
-        Record {
-            stage: "cold".into(),
-            cell: None,
-            rung: None,
-            index: 0,
-            request_id: "r-0".into(),
-            prompt_hash: None,
-            session: None,
-            due_ns: Some(ms(100)),
-            sent_ns: Some(ms(110)),
-            connecting_ns: None,
-            connected_ns: Some(ms(111)),
-            headers_ns: Some(ms(300)),
-            first_event_ns: Some(ms(305)),
-            first_token_ns: Some(ms(310)),
-            first_content_ns: Some(ms(350)),
-            last_token_ns: Some(ms(410)),
-            usage_ns: Some(ms(420)),
-            end_ns: Some(ms(430)),
-            token_ns: [310, 350, 350, 410].map(ms).to_vec(),
-            outcome: OutcomeKind::Ok,
-            http_status: Some(200),
-            error: None,
-            input_tokens: count(2100),
-            output_tokens: count(7),
-            reasoning_tokens: None,
-            cached_tokens: Some(24),
-            cache: CacheState::Cold,
-            finish_reason: Some("stop".into()),
-            timings: None,
-            connection: Connection { reused: false },
-            bytes_in: 1000,
-            flags: Vec::new(),
-        }
-    }
-
-    /// The start of a cold stage.
-    pub fn stage_start(planned: u64) -> StageStart {
-        StageStart {
-            stage: "cold".into(),
-            kind: "cold".into(),
-            cell: None,
-            rung: None,
-            endpoint: "simulated".into(),
-            model: Some("simulated-8b".into()),
-            planned,
-            expects: Some(CacheState::Cold),
-            reported: true,
-            load: None,
-            thresholds: Vec::new(),
-            at_ns: ms(100),
-        }
-    }
-
-    /// The end of that stage, two seconds later.
-    pub fn stage_end(state: StageState) -> StageEnd {
-        let reason = (state != StageState::Completed).then(|| "because".to_owned());
-        StageEnd {
-            stage: "cold".into(),
-            cell: None,
-            rung: None,
-            state,
-            reason,
-            planned: None,
-            aborted: false,
-            cpu_ns: None,
-            at_ns: ms(2100),
-        }
-    }
-
-    /// A start line of that stage.
-    pub fn start_line(index: u64) -> StartLine {
-        let (due_ns, sent_ns) = (ms(100), ms(110));
-        StartLine { stage: "cold".into(), cell: None, rung: None, index, due_ns, sent_ns }
     }
 }

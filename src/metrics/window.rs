@@ -34,8 +34,12 @@ pub struct WindowStats {
     pub window: u64,
     /// Its start, in seconds from the stage's start.
     pub start_s: f64,
-    /// Its end, in seconds from the stage's start; the last window may be shorter.
+    /// Its end, in seconds from the stage's start.
     pub end_s: f64,
+    /// True for a last window that the stage's end cut short: its rates are of little time, such as
+    /// that of the last answers.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub partial: bool,
     /// Requests that ended in it.
     pub requests: u64,
     /// Those with a complete answer.
@@ -135,7 +139,8 @@ impl Windows {
         let mut over = self.advance(end_ns);
         let rest = end_ns.saturating_sub(self.window.saturating_mul(self.length_ns));
         if rest > 0 || !self.samples.is_empty() {
-            over.push(self.close(rest.min(self.length_ns)));
+            let partial = rest < self.length_ns;
+            over.push(WindowStats { partial, ..self.close(rest.min(self.length_ns)) });
         }
         over
     }
@@ -170,6 +175,7 @@ fn stats(window: u64, start_ns: u64, length_ns: u64, samples: &[WindowSample]) -
         window,
         start_s: start_ns as f64 / 1e9,
         end_s: start_ns.saturating_add(length_ns) as f64 / 1e9,
+        partial: false,
         requests,
         ok: ok.len() as u64,
         success_rate: (requests > 0).then(|| ok.len() as f64 / requests as f64),
@@ -242,7 +248,11 @@ mod tests {
         let over = windows.finish(30 * SECOND);
         assert_eq!(over.len(), 1);
         assert!((over[0].input_tokens_per_minute - 2_000.0).abs() < 1e-9);
-        assert!((over[0].end_s - 30.0).abs() < 1e-9);
+        assert!((over[0].end_s - 30.0).abs() < 1e-9 && over[0].partial);
+        let mut windows = Windows::new(SECOND);
+        windows.push(sample(0.5, true));
+        let whole = windows.finish(SECOND);
+        assert_eq!((whole.len(), whole[0].partial), (1, false), "no sliver behind a full window");
         assert!(Windows::new(SECOND).finish(0).is_empty());
     }
 

@@ -77,7 +77,7 @@ pub struct StageStart {
     pub reported: bool,
     /// What its schedule asks for, in stages of load.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub load: Option<LoadLine>,
+    pub load: Option<Box<LoadLine>>,
     /// What is judged at its end.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub thresholds: Vec<Threshold>,
@@ -98,9 +98,36 @@ pub struct LoadLine {
     /// Length of the stretches that have statistics of their own, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window_ms: Option<f64>,
+    /// Rounds, each of which ends with a `round` line; absent when there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rounds: Option<u64>,
+    /// What the plan says of its steady part; absent for probes of a search, which have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steady: Option<SteadyLine>,
     /// The search that this is a probe of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub search: Option<SearchLine>,
+}
+
+/// What is known beforehand of the part of a load (or of each of its rounds) in steady state. Times
+/// are milliseconds from where its numbers begin.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct SteadyLine {
+    /// The head that the plan leaves out (`warmup`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warmup_ms: Option<f64>,
+    /// The tail that the plan leaves out (`cooldown`), before the last request is due.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cooldown_ms: Option<f64>,
+    /// When the load has climbed to its full height; absent when it begins there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub climb_ms: Option<f64>,
+    /// How long requests are sent, where time decides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub length_ms: Option<f64>,
+    /// Users who wait for an answer before they ask again, in a closed loop.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub users: Option<u64>,
 }
 
 /// A probe of a search, and all that decides what the search does next.
@@ -171,6 +198,24 @@ pub struct StageEnd {
     /// says. The embedded simulator's is in it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu_ns: Option<u64>,
+    /// When it ended.
+    pub at_ns: u64,
+}
+
+/// A round of a load is over: everything of it was sent and has ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct RoundLine {
+    /// Id of the stage.
+    pub stage: String,
+    /// Matrix cell, when there is a matrix.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cell: Option<String>,
+    /// Its number, from 0.
+    pub round: u64,
+    /// Requests it came to plan. Their numbers go on from round to round.
+    pub planned: u64,
+    /// When it began.
+    pub from_ns: u64,
     /// When it ended.
     pub at_ns: u64,
 }
@@ -270,6 +315,8 @@ pub enum Line {
     End(Box<Record>),
     /// The evidence of a flush.
     Flush(FlushLine),
+    /// A round of a load is over.
+    Round(RoundLine),
     /// The server's own account at one moment.
     Server(ServerLine),
     /// A stage is over.

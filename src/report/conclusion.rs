@@ -55,7 +55,10 @@ pub(super) fn saturation(summary: &Summary) -> Vec<String> {
                     Some(_) => format!("{rung}/s asked"),
                     None => format!("{rung} at a time"),
                 };
-                lines.push(format!("    {asked}: {achieved} achieved"));
+                // A queue that still grows when a rung ends shows before any limit is broken.
+                let still = stage.unsteady.as_deref().filter(|why| why.contains("still rose"));
+                let still = still.map(|why| format!("; {why}")).unwrap_or_default();
+                lines.push(format!("    {asked}: {achieved} achieved{still}"));
             }
         }
         lines.extend(found.advice.iter().map(|line| format!("    {line}")));
@@ -83,30 +86,6 @@ pub(super) fn searches(summary: &Summary) -> Vec<String> {
             lines.push(format!("    {level:>10}  {verdict}{}", why.unwrap_or_default()));
         }
         lines.extend(found.advice.iter().map(|line| format!("    {}", printable(line))));
-    }
-    lines
-}
-
-/// The stretches of stages that keep statistics of each.
-pub(super) fn windows(stages: &[&StageSummary]) -> Vec<String> {
-    let mut lines = Vec::new();
-    for stage in stages.iter().filter(|stage| !stage.windows.is_empty()) {
-        lines.push(format!("  {}", label(stage)));
-        for window in &stage.windows {
-            let (from, to) = (show(window.start_s * 1e3, "ms"), show(window.end_s * 1e3, "ms"));
-            let ttft = window.ttft_ms.map(|ttft| {
-                format!(", TTFT p50 {}, p99 {}", show(ttft.p50, "ms"), show(ttft.p99, "ms"))
-            });
-            lines.push(format!(
-                "    {from} to {to}: {} of {} answered, {:.2}/s{}; tokens per minute {:.0} in, {:.0} out",
-                window.ok,
-                plural(window.requests, "request"),
-                window.requests_per_second,
-                ttft.unwrap_or_default(),
-                window.input_tokens_per_minute,
-                window.output_tokens_per_minute,
-            ));
-        }
     }
     lines
 }

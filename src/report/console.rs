@@ -5,7 +5,7 @@
 
 use super::escape::{printable, to_the_second};
 use super::look::Look;
-use super::{checks, conclusion, evidence, server, table, tokens};
+use super::{checks, client, conclusion, course, evidence, server, table, tokens};
 use crate::metrics::summary::{StageSummary, Summary};
 
 /// Said wherever the embedded simulator answered.
@@ -36,13 +36,16 @@ fn sections(summary: &Summary, look: Look, percentiles: Option<&Percentiles>) ->
         ("Flush", evidence::flushes(&all, look)),
         ("Server", server::lines(&stages)),
         ("Tokens", tokens::lines(&stages)),
+        ("Client", client::line(&stages, summary.run.simulated)),
         ("Errors", evidence::errors(&all)),
         ("Not completed", evidence::incomplete(&all, look)),
         ("Checks", checks::render(&all, look)),
         ("Notes", notes.collect()),
         ("Saturation", conclusion::saturation(summary)),
         ("Search", conclusion::searches(summary)),
-        ("Stretches", conclusion::windows(&stages)),
+        ("Steady state", course::steady(&stages)),
+        ("Rounds", course::rounds(&stages)),
+        ("Stretches", course::windows(&stages)),
         ("", conclusion::story(&stages).iter().map(|line| format!("  {line}")).collect()),
         ("", vec![format!("  {}", look.bold(&conclusion::headline(summary, look)))]),
     ];

@@ -190,7 +190,7 @@ impl Collector {
                     stage.ended_ns = end.at_ns;
                 }
             }
-            Line::Start(_) | Line::Flush(_) | Line::Server(_) => {}
+            Line::Start(_) | Line::Flush(_) | Line::Round(_) | Line::Server(_) => {}
         }
     }
 

@@ -21,9 +21,11 @@
 pub mod chart;
 mod checks;
 pub mod checks_junit;
+mod client;
 pub mod compare;
 mod conclusion;
 pub mod console;
+mod course;
 pub mod definitions;
 pub mod draw;
 pub mod escape;

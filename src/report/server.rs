@@ -51,10 +51,15 @@ fn by_page(server: &ServerSummary) -> Vec<String> {
             whole(queries)
         ));
     }
-    let most = |name: &str| server.gauges.get(name).map(|gauge| gauge.max);
+    // A stage that was over before it was looked at a third time says nothing of what went on in it.
+    let is_seen = server.readings > 2;
+    let most = |name: &str| {
+        let most = server.gauges.get(name).map(|gauge| gauge.max);
+        most.filter(|most| is_seen || *most > 0.0)
+    };
     for word in ["running", "waiting"] {
         facts.extend(most(word).map(|most| match most {
-            0.0 => format!("none {word}"),
+            0.0 => format!("none {word} whenever it was read"),
             most => format!("at most {} {word}", whole(most)),
         }));
     }
@@ -64,7 +69,12 @@ fn by_page(server: &ServerSummary) -> Vec<String> {
             percent => format!("KV cache at most {percent:.0} % full"),
         });
     }
-    if let Some(usage) = server.gauges.get("gpu_utilisation_percent") {
+    if !is_seen
+        && ["running", "waiting", "kv_usage"].iter().any(|it| server.gauges.contains_key(*it))
+    {
+        facts.push("too short to be read while it ran".to_owned());
+    }
+    if let Some(usage) = server.gauges.get("gpu_utilisation_percent").filter(|_| is_seen) {
         facts.push(format!("GPU {:.0} % (mean)", usage.mean));
     }
     for (name, word) in [("preemptions", "preemptions"), ("evicted_tokens", "evicted tokens")] {

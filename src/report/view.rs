@@ -146,6 +146,10 @@ pub struct StageView {
     pub rungs: Table,
     /// The attempts of a flush.
     pub attempts: Table,
+    /// Its steady part and its rounds beside the whole.
+    pub parts: Table,
+    /// Its stretches, where the plan asks for statistics of each.
+    pub windows: Table,
     /// Its own charts.
     pub charts: Vec<Picture>,
 }

@@ -1,8 +1,8 @@
 //! `load`, `qps_ladder`, `concurrency_ramp`: levels of load, one after another.
 //!
 //! In: the stage's levels. Out: a `stage_start` and a `stage_end` line for each, and between them
-//! one `end` line for every request that was planned. Invariants: a level begins when nothing of
-//! the one before is in flight any more; warm-up and settling requests are recorded under ids of
+//! one `end` line for every request that was planned. Invariants: a level (and each round of one)
+//! begins when nothing of the one before is in flight any more; warm-up and settling requests are recorded under ids of
 //! their own that are not reported; after a level that could not be completed no other is sent.
 
 pub(super) mod ahead;
@@ -11,12 +11,15 @@ mod lane;
 mod level;
 mod open;
 mod replay;
+mod round;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::sync::Mutex;
+
 use self::ahead::Ahead;
-use self::lane::{Driven, Ended, Lane};
+use self::lane::{Ended, Lane};
 use self::level::Repeating;
 pub(super) use self::level::{Level, levels};
 use super::exchange::Post;
@@ -25,7 +28,7 @@ use super::{
     unless_drained,
 };
 use crate::plan::{Sessions, Shape};
-use crate::record::{Line, LoadLine, StageEnd, StageStart, StageState};
+use crate::record::{Line, LoadLine, RoundLine, StageEnd, StageStart, StageState};
 use crate::workload::tokenizer::Tokenizer;
 
 /// From the moment when requests are ready until the first is due, so that the pacer's thread and
@@ -71,11 +74,8 @@ pub(super) async fn skip(
     state: StageState,
     reason: &str,
 ) {
-    let planned = match level.schedule(context) {
-        Ok(schedule) => schedule.as_ref().map_or(level.until.requests(), |it| Some(it.planned())),
-        Err(_) => None,
-    };
-    let planned = planned.unwrap_or(0);
+    let rounds = level.log(context).and_then(|log| level.rounds(context, log.as_ref()));
+    let planned = rounds.ok().and_then(|rounds| round::planned(&rounds)).unwrap_or(0);
     let phase = Phase::main(context, level);
     phase.start(planned, context.clock.now_ns()).await;
     let post = post(context, level);
@@ -118,7 +118,8 @@ pub(super) async fn warm_up(context: &StageContext<'_>, level: &Level<'_>, token
     phase.end(&outcome, None, false).await;
 }
 
-/// Runs one level from its first prepared request to the last answer.
+/// Runs one level from its first prepared request to the last answer, round by round. A round begins
+/// when nothing of the one before is in flight any more; its requests go on where that one ended.
 pub(super) async fn drive(
     context: &StageContext<'_>,
     level: &Level<'_>,
@@ -128,26 +129,20 @@ pub(super) async fn drive(
     let made = Repeating::new(context, level, &key, tokenizer)
         .map_err(|error| error.to_string())
         .and_then(|workload| {
-            let log = workload.log().cloned();
-            let schedule = match &log {
-                Some(log) => Some(log.schedule.clone()),
-                None => level.schedule(context)?,
-            };
-            Ok((workload, schedule, log))
+            let rounds = level.rounds(context, workload.log())?;
+            Ok((workload, rounds))
         });
-    let (workload, schedule, log) = match made {
+    let (workload, rounds) = match made {
         Ok(made) => made,
         Err(reason) => {
             skip(context, level, StageState::Failed, &reason).await;
             return StageOutcome::failed(reason);
         }
     };
-    let planned = schedule.as_ref().map_or(level.until.requests(), |it| Some(it.planned()));
+    let all = round::planned(&rounds);
     let post = post(context, level);
-    let sessions = level.sessions();
-    let making = post.clone().keeping_requests(sessions == Sessions::Live);
-    let ahead = Ahead::start(&making, workload, Arc::clone(tokenizer), planned);
-    let mut ahead = match ahead {
+    let making = post.clone().keeping_requests(level.sessions() == Sessions::Live);
+    let mut ahead = match Ahead::start(&making, workload, Arc::clone(tokenizer), all) {
         Ok(ahead) => ahead,
         Err(error) => {
             let reason = format!("the system gives no thread to prepare requests: {error}");
@@ -157,38 +152,76 @@ pub(super) async fn drive(
     };
     unless_drained(context, ahead.fill()).await;
 
-    let before = open_account(context).await;
-    if let Shape::Closed(load) = &level.shape {
-        closed::open_connections(context, load, level).await;
-    }
-    let start = Instant::now() + LEAD;
-    let settle = level.measure.settle;
-    let lane = Arc::new(Lane::new(context, level, post, tokenizer, start));
-    // What settles is known from the schedule where there is one, else from when it was sent.
-    let settle_ns = u64::try_from(settle.as_nanos()).unwrap_or(u64::MAX);
-    let settled = schedule.as_ref().map_or(0, |schedule| {
-        schedule.iter().take_while(|arrival| arrival.offset_ns < settle_ns).count() as u64
-    });
+    let mut before = open_account(context).await;
+    let ahead = Arc::new(Mutex::new(ahead));
     let (main, settling) = (Phase::main(context, level), Phase::settling(context, level));
-    if !settle.is_zero() {
-        settling.start(settled, context.clock.ns(start)).await;
+    let settled: u64 = rounds.iter().map(|round| round.settled).sum();
+    let settle = level.measure.settle;
+    let (mut next, mut counted) = (0, 0);
+    let (mut ended, mut note) = (Ended::Whole, None);
+    for (number, round) in rounds.iter().enumerate() {
+        if number > 0 {
+            super::flush::wait_until_idle(context).await;
+        }
+        if context.stop.drain.is_cancelled() && number > 0 || !ended.is_whole() {
+            // What time would have ended, nobody can say the length of.
+            let unsent = round.planned.filter(|_| !level.is_timed()).unwrap_or(0);
+            for index in next..next + unsent {
+                post.never_started(index).await;
+            }
+            (next, counted) = (next + unsent, counted + unsent);
+            continue;
+        }
+        if let Shape::Closed(load) = &level.shape {
+            closed::open_connections(context, load, level).await;
+        }
+        let start = Instant::now() + LEAD;
+        let from_ns = context.clock.ns(start + settle);
+        if !settle.is_zero() {
+            settling.start(round.settled, context.clock.ns(start)).await;
+        }
+        if number == 0 {
+            main.start(all.unwrap_or(0).saturating_sub(settled), from_ns).await;
+            record_reading(context, before.take()).await;
+        }
+        let lane = Arc::new(Lane::new(context, level, post.clone(), tokenizer, start));
+        let done = round::drive(context, level, &lane, round, next, &ahead).await;
+        (next, counted) = (next + done.planned + done.settling, counted + done.planned);
+        if !settle.is_zero() {
+            let outcome = outcome(context, level, &done.ended);
+            settling.end(&outcome, Some(done.settling), false).await;
+        }
+        if rounds.len() > 1 && !context.stop.drain.is_cancelled() {
+            let round = number as u64;
+            main.round(round, done.planned, from_ns).await;
+        }
+        (ended, note) = (done.ended, done.note);
     }
-    main.start(planned.unwrap_or(0).saturating_sub(settled), context.clock.ns(start + settle))
-        .await;
-    record_reading(context, before).await;
+    let mut outcome = outcome(context, level, &ended);
+    if outcome.state == StageState::Completed && outcome.reason.is_none() {
+        outcome.reason = note;
+    }
+    // A probe that its plan aborts has failed; the search goes on.
+    let aborted = level.search.is_some()
+        && outcome.state == StageState::Failed
+        && context.early.has_aborted();
+    if aborted {
+        outcome.state = StageState::Completed;
+    }
+    let ended_ns = context.clock.now_ns();
+    close_account(context).await;
+    main.end_at(ended_ns, &outcome, Some(counted), aborted).await;
+    outcome
+}
 
-    let driven = match (&level.shape, schedule, &log) {
-        (Shape::Closed(load), ..) => closed::drive(context, &lane, load, level, ahead).await,
-        (Shape::Open(load), _, Some(log)) if sessions != Sessions::Independent => {
-            let log = (log, sessions == Sessions::Live);
-            replay::drive(context, &lane, &load.pacing, log, ahead).await
-        }
-        (Shape::Open(load), Some(schedule), _) => {
-            open::drive(context, &lane, &load.pacing, &schedule, ahead).await
-        }
-        (Shape::Open(_), None, _) => Driven::none("there is no schedule"),
-    };
-    close(context, level, &lane, &driven, planned, settled).await
+/// What the end of a level, or of a round of it, comes to.
+fn outcome(context: &StageContext<'_>, level: &Level<'_>, ended: &Ended) -> StageOutcome {
+    context.early.explain(match ended {
+        _ if context.stop.drain.is_cancelled() => StageOutcome::interrupted(),
+        Ended::Failed(reason) => StageOutcome::failed(reason.clone()),
+        Ended::Unanswered if level.needs_answers() => StageOutcome::failed("no request succeeded"),
+        Ended::Unanswered | Ended::Whole => StageOutcome::completed(),
+    })
 }
 
 /// Where a level's requests go.
@@ -198,53 +231,6 @@ fn post(context: &StageContext<'_>, level: &Level<'_>) -> Post {
         Some(search) => post.of_probe(search.probe),
         None => post,
     }
-}
-
-/// Records what was planned and not sent, and ends the level's phases.
-async fn close(
-    context: &StageContext<'_>,
-    level: &Level<'_>,
-    lane: &Lane,
-    driven: &Driven,
-    planned: Option<u64>,
-    settled: u64,
-) -> StageOutcome {
-    // Time ends some loads before all of their requests were sent; those were never planned.
-    let is_timed = matches!(level.shape, Shape::Closed(_)) && level.until.duration().is_some();
-    let planned = if is_timed { driven.taken } else { planned.unwrap_or(driven.taken) };
-    let unsent = driven.waiting.iter().copied().chain(driven.taken..planned);
-    let mut unsent_settling = 0;
-    for index in unsent {
-        let is_settling = index < settled;
-        unsent_settling += u64::from(is_settling);
-        lane.post(is_settling).never_started(index).await;
-    }
-    let outcome = match &driven.ended {
-        _ if context.stop.drain.is_cancelled() => StageOutcome::interrupted(),
-        Ended::Failed(reason) => StageOutcome::failed(reason.clone()),
-        Ended::Unanswered if level.needs_answers() => StageOutcome::failed("no request succeeded"),
-        Ended::Unanswered | Ended::Whole => StageOutcome::completed(),
-    };
-    let mut outcome = context.early.explain(outcome);
-    if outcome.state == StageState::Completed && outcome.reason.is_none() {
-        outcome.reason.clone_from(&driven.note);
-    }
-    // A probe that its plan aborts has failed; the search goes on.
-    let aborted = level.search.is_some()
-        && outcome.state == StageState::Failed
-        && context.early.has_aborted();
-    if aborted {
-        outcome.state = StageState::Completed;
-    }
-    let settling = lane.settling_count() + unsent_settling;
-    if !level.measure.settle.is_zero() {
-        Phase::settling(context, level).end(&outcome, Some(settling), false).await;
-    }
-    let ended_ns = context.clock.now_ns();
-    close_account(context).await;
-    let planned = Some(planned.saturating_sub(settling));
-    Phase::main(context, level).end_at(ended_ns, &outcome, planned, aborted).await;
-    outcome
 }
 
 /// A part of a level with lines of its own.
@@ -288,16 +274,33 @@ impl<'a> Phase<'a> {
             planned,
             expects: None,
             reported: stage.record && self.is_main(),
-            load: self.is_main().then(|| LoadLine {
-                target_rate: level.target_rate,
-                max_lag_ms: level.max_lag().map(|lag| lag.as_secs_f64() * 1e3),
-                window_ms: level.measure.window.map(|window| window.as_secs_f64() * 1e3),
-                search: level.search.clone(),
+            load: self.is_main().then(|| {
+                Box::new(LoadLine {
+                    rounds: (level.repeats > 1).then_some(level.repeats),
+                    steady: level.steady(),
+                    target_rate: level.target_rate,
+                    max_lag_ms: level.max_lag().map(|lag| lag.as_secs_f64() * 1e3),
+                    window_ms: level.measure.window.map(|window| window.as_secs_f64() * 1e3),
+                    search: level.search.clone(),
+                })
             }),
             thresholds: if self.is_main() { stage.thresholds.clone() } else { Vec::new() },
             at_ns,
         };
         context.records.send(Line::StageStart(line)).await;
+    }
+
+    /// A round that began at `from_ns` is over.
+    async fn round(&self, round: u64, planned: u64, from_ns: u64) {
+        let line = RoundLine {
+            stage: self.id.clone(),
+            cell: self.context.stage.cell_id().map(str::to_owned),
+            round,
+            planned,
+            from_ns,
+            at_ns: self.context.clock.now_ns(),
+        };
+        self.context.records.send(Line::Round(line)).await;
     }
 
     async fn end(&self, outcome: &StageOutcome, planned: Option<u64>, aborted: bool) {

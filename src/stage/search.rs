@@ -108,6 +108,7 @@ fn level<'p>(plan: &'p plan::Search, at: f64, line: &SearchLine) -> Level<'p> {
         traffic: &plan.traffic,
         shape,
         until: plan.step,
+        repeats: 1,
         measure: plan.measure,
         target_rate,
         replay: None,

@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::sandbox::{Sandbox, code, stderr};
+use crate::sandbox::{Sandbox, code, stage, stderr};
 
 /// A sandbox with this plan in it.
 fn sandbox_with(plan: &str) -> Sandbox {
@@ -220,4 +220,24 @@ fn fail_fast_hears_of_checks_that_failed() {
     // What was skipped makes the run incomplete.
     let first = "completed completed skipped skipped".to_owned();
     assert_eq!(states(&["--fail-fast"]), (5, first));
+}
+
+#[test]
+fn fail_fast_hears_of_a_search_that_found_too_little() {
+    let text = "\
+version: 1
+endpoint: { simulator: { prefill_rate: 1M, decode_rate: 500, max_num_seqs: 1 } }
+prompt: { text: Say hello., max_tokens: 10 }
+stages:
+  - { id: users, kind: search, over: concurrency, from: 1, to: 64, requests: 12, confirmations: 1,
+      at_least: 50, thresholds: [ttft.p50 < 70ms] }
+  - { id: after, kind: warm, requests: 2 }
+";
+    let (code, summary) = run(&sandbox_with(text), &["--fail-fast"]);
+    assert_eq!((code, &stage(&summary, "after")["state"]), (5, &"skipped".into()));
+    let why = stage(&summary, "after")["reason"].as_str().expect("a reason").to_owned();
+    assert!(why.contains("`users` failed the check `best >= 50`"), "{why}");
+    // Probes beyond the limit are how a search goes, and no failed check.
+    let (code, summary) = run(&sandbox_with(&text.replace("50,", "1,")), &["--fail-fast"]);
+    assert_eq!((code, &stage(&summary, "after")["state"]), (0, &"completed".into()));
 }

@@ -20,6 +20,7 @@ mod fuzz;
 mod gates;
 mod load;
 mod load_stages;
+mod loads;
 mod matrix;
 mod plan_files;
 mod plan_params;

@@ -28,6 +28,7 @@ fn short(path: &Path) -> Vec<String> {
         ("docs", "2"),
         ("lengths", "256,512"),
         ("requests", "4"),
+        ("rounds", "2"),
         ("context_tokens", "400"),
         ("max_ctx_tokens", "4k"),
         ("output_tokens", "4"),

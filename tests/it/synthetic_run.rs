@@ -173,12 +173,14 @@ impl Run<'_> {
         let planned = rate * self.shape.rung_seconds;
         let mut start = self.start("ladder", "qps_ladder", planned);
         start.rung = Some(rate as f64);
-        start.load = Some(LoadLine {
-            target_rate: Some(rate as f64),
+        start.load = Some(Box::new(LoadLine {
+            target_rate: start.rung,
             max_lag_ms: None,
             window_ms: None,
+            rounds: None,
+            steady: None,
             search: None,
-        });
+        }));
         self.put(Line::StageStart(start.clone()));
         let mut slots = [self.now; 16];
         let mut due = self.now;

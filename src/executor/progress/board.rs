@@ -112,7 +112,7 @@ impl Board {
                     stage.in_flight = 0;
                 }
             }
-            Line::Server(_) => {}
+            Line::Round(_) | Line::Server(_) => {}
         }
     }
 

@@ -3,7 +3,10 @@
 use super::*;
 use crate::metrics::summary::RunState;
 use crate::metrics::tally::fixture::{record, stage_end, stage_start, start_line};
-use crate::record::{CacheState, ErrorInfo, OutcomeKind, Record, StageState, TokenCounts};
+use crate::plan::{Level, Limit, Location, MetricRef, Op, RungFilter};
+use crate::record::{
+    CacheState, ErrorInfo, LoadLine, OutcomeKind, Record, StageStart, StageState, TokenCounts,
+};
 
 fn run_line() -> Line {
     Line::Run(RunLine {
@@ -174,4 +177,63 @@ fn a_late_generator_is_noted() {
     ];
     let summary = summarise(&lines, RunState::Finished);
     assert!(summary.run.notes[0].contains("110 ms after they were due"));
+}
+
+#[test]
+fn a_check_that_chose_no_rung_fails_and_speaks_against_none() {
+    let check = Threshold {
+        check: "ttft.p99 < 1s".into(),
+        left: MetricRef {
+            stage: None,
+            metric: "ttft".into(),
+            aggregate: Some(Aggregate::Percentile(99.0)),
+        },
+        op: Op::Lt,
+        right: Limit::Value(1_000.0),
+        level: Level::Fail,
+        min_samples: 1,
+        rungs: Some(RungFilter { text: "rate <= 2".into(), op: Op::Le, value: 2.0 }),
+        over_ms: None,
+        allow_no_data: false,
+        implicit: false,
+        location: Location::default(),
+    };
+    let mut lines = vec![run_line()];
+    for rate in [4.0, 8.0] {
+        let rung = Some(rate);
+        let load = LoadLine {
+            target_rate: rung,
+            max_lag_ms: None,
+            window_ms: None,
+            rounds: None,
+            steady: None,
+            search: None,
+        };
+        let kind = "qps_ladder".to_owned();
+        let (thresholds, expects) = (vec![check.clone()], None);
+        let start = StageStart {
+            kind,
+            rung,
+            expects,
+            load: Some(Box::new(load)),
+            thresholds,
+            ..stage_start(1)
+        };
+        lines.push(Line::StageStart(start));
+        lines.push(Line::End(Box::new(Record { rung, ..record() })));
+        lines.push(Line::StageEnd(StageEnd { rung, ..stage_end(StageState::Completed) }));
+    }
+    let mut aggregator = Aggregator::new();
+    for line in &lines {
+        aggregator.line(line);
+    }
+    // Asked twice, as it is when a sink has failed.
+    let end = RunEnd::new(RunState::Finished);
+    assert_eq!(aggregator.finish(&end), aggregator.finish(&end));
+    let summary = aggregator.finish(&end);
+    assert_eq!(summary.verdict.exit_code, 10);
+    let checks: Vec<usize> = summary.stages.iter().map(|stage| stage.thresholds.len()).collect();
+    assert_eq!(checks, [0, 1]);
+    let found = &summary.saturation["cold"];
+    assert_eq!((found.saturated_at, found.sustainable), (None, Some(8.0)), "{found:#?}");
 }

@@ -106,7 +106,11 @@ impl Collector {
                 });
             }
             Line::End(record) => self.record(record),
-            Line::Start(_) | Line::Flush(_) | Line::Server(_) | Line::StageEnd(_) => {}
+            Line::Start(_)
+            | Line::Flush(_)
+            | Line::Round(_)
+            | Line::Server(_)
+            | Line::StageEnd(_) => {}
         }
     }
 

@@ -14,7 +14,7 @@ use crate::plan::bind::Spanned;
 load_keys! {
     /// One load for a while: `rate` (requests at times of their own, whatever the server does) or
     /// `concurrency` (users who wait for an answer before they ask again).
-    LoadKeys: arrivals pacing users asking counting {
+    LoadKeys: arrivals pacing users asking counting steady {
         /// Requests per second: `8`, `8/s`, `30/min`.
         rate: Option<Spanned<PerSecond>>,
         /// The rate at the beginning, from which it climbs or falls to `rate` in a straight line over
@@ -33,6 +33,10 @@ load_keys! {
         requests: Option<Spanned<Count>>,
         /// Ends after this long; with `requests`, whichever comes first.
         duration: Option<Spanned<Span>>,
+        /// Repeats the whole so often, each time with new prompts and when the last answer of the
+        /// round before has come; each round has figures of its own, and how far they lie apart is
+        /// told. 1 unless given.
+        rounds: Option<Spanned<Count>>,
         /// Keeps statistics of each such stretch of the stage, too: requests, latencies, tokens per
         /// minute in and out. None unless given.
         window: Option<Spanned<Span>>,

@@ -99,6 +99,22 @@ macro_rules! load_keys {
             }
         }
     };
+    (@add [steady $($rest:ident)*] $(#[$doc:meta])* $name:ident { $($keys:tt)* }) => {
+        load_keys! { @add [$($rest)*] $(#[$doc])* $name { $($keys)*
+            /// The head that is no part of the stage's steady part, whose figures stand beside those
+            /// of the whole. Where neither this nor `cooldown` is given, the steady part is looked
+            /// for: the stretch in which latencies neither rise nor fall.
+            warmup: Option<Spanned<$crate::plan::file::TimeSpan>>,
+            /// The tail that is no part of the stage's steady part, before its last request is due.
+            cooldown: Option<Spanned<$crate::plan::file::TimeSpan>>,
+        } }
+        impl $name {
+            /// Which part is steady.
+            pub(crate) fn steady(&self) -> $crate::plan::file::SteadyKeys {
+                $crate::plan::file::SteadyKeys { warmup: self.warmup, cooldown: self.cooldown }
+            }
+        }
+    };
     (@add [counting $($rest:ident)*] $(#[$doc:meta])* $name:ident { $($keys:tt)* }) => {
         load_keys! { @add [$($rest)*] $(#[$doc])* $name { $($keys)*
             /// The first stretch (of each rung or probe, where there are some), left out of the
@@ -150,6 +166,13 @@ pub(crate) struct AskingKeys<'k> {
 pub(crate) struct CountingKeys {
     pub(crate) settle: Option<Spanned<Span>>,
     pub(crate) drain: Option<Spanned<Span>>,
+}
+
+/// Which part is steady.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct SteadyKeys {
+    pub(crate) warmup: Option<Spanned<Span>>,
+    pub(crate) cooldown: Option<Spanned<Span>>,
 }
 
 /// How requests are spaced around a rate.

@@ -14,7 +14,7 @@ use crate::plan::bind::Spanned;
 load_keys! {
     /// What a log says was asked, again: with the spacing of its own stamps, or at a `rate`. Turns of
     /// one conversation wait for each other, and those after one that failed are never sent.
-    ReplayKeys: arrivals pacing counting {
+    ReplayKeys: arrivals pacing counting steady {
         /// The log: a path or pattern, or a map as under `prompt.dataset`; the prompt's dataset unless
         /// given.
         log: Option<Spanned<DatasetFile>>,

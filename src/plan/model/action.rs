@@ -47,7 +47,9 @@ impl Action {
             Self::Load(load) => {
                 load.traffic.warmup_requests = 0;
                 load.measure.settle = Duration::ZERO;
+                (load.measure.warmup, load.measure.cooldown) = (None, None);
                 load.until = Until::Requests(1);
+                load.rounds = 1;
                 if let Shape::Closed(closed) = &mut load.shape {
                     (closed.users, closed.start_users) = (1, 1);
                 }
@@ -78,6 +80,7 @@ impl Action {
             Self::Replay(replay) => {
                 replay.traffic.warmup_requests = 0;
                 replay.measure.settle = Duration::ZERO;
+                (replay.measure.warmup, replay.measure.cooldown) = (None, None);
                 (replay.until, replay.cycle) = (Some(Until::Requests(1)), false);
             }
         }
@@ -106,10 +109,13 @@ impl Action {
             Self::Cold(repeat) | Self::Warm(repeat) => repeat.requests,
             // A conversation has as many as the sessions that join have turns.
             Self::Flush(_) | Self::Pause(_) | Self::Conversation(_) => 0,
-            Self::Load(load) => match &load.shape {
-                Shape::Open(open) => open.rate.about(load.until),
-                Shape::Closed(_) => load.until.requests().unwrap_or(0),
-            },
+            Self::Load(load) => {
+                let each = match &load.shape {
+                    Shape::Open(open) => open.rate.about(load.until),
+                    Shape::Closed(_) => load.until.requests().unwrap_or(0),
+                };
+                each.saturating_mul(load.rounds)
+            }
             Self::QpsLadder(ladder) => {
                 ladder.rates.iter().map(|rate| Rate::Constant(*rate).about(ladder.step)).sum()
             }

@@ -212,15 +212,16 @@ pub struct Traffic {
     pub warmup_requests: u64,
 }
 
-/// Which stretch of a stage or rung is reported as its steady part, beside the whole.
+/// Which part of a stage or rung counts, and which is reported as its steady part beside the whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Measure {
-    /// Head left out of the steady part (`settle:`).
+    /// First stretch, recorded apart and left out of every number (`settle:`).
     pub settle: Duration,
+    /// Head left out of the steady part (`warmup:`); with neither this nor `cooldown` the steady
+    /// part is looked for.
+    pub warmup: Option<Duration>,
     /// Tail left out of the steady part (`cooldown:`).
-    pub cooldown: Duration,
-    /// Look for the plateau in what is left, instead of taking all of it.
-    pub find_plateau: bool,
+    pub cooldown: Option<Duration>,
     /// Longest wait for answers after the last request was sent; what is out then is cancelled.
     pub drain: Duration,
     /// Print and keep statistics of each such stretch while the stage runs (`window:`).

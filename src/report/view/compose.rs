@@ -14,7 +14,7 @@ use crate::metrics::token_account::by_stage;
 use crate::report::chart::Tone;
 use crate::report::escape::printable;
 use crate::report::samples::{RunSamples, StageSamples};
-use crate::report::{server, tokens};
+use crate::report::{client, course, server, tokens};
 
 /// A stage (or a whole ladder) with all that is known of it.
 pub(super) struct Group<'a> {
@@ -61,7 +61,7 @@ pub fn compose(summary: &Summary, samples: &RunSamples, background: &Background)
         thresholds: tables::checks(summary),
         overview: tables::overview(&groups),
         comparisons: pictures::comparisons(&groups),
-        stages: stage_views(&groups, &comparisons),
+        stages: stage_views(&groups, &comparisons, run.simulated),
         timeline: moments::timeline(&groups, samples),
         redefined: None,
         errors: tables::errors(&groups),
@@ -110,7 +110,11 @@ fn key(stage: &StageSummary) -> String {
     stage.cell.as_ref().map_or_else(|| stage.id.clone(), |cell| format!("{}[{cell}]", stage.id))
 }
 
-fn stage_views(groups: &[Group], comparisons: &[comparison::Comparison]) -> Vec<StageView> {
+fn stage_views(
+    groups: &[Group],
+    comparisons: &[comparison::Comparison],
+    simulated: bool,
+) -> Vec<StageView> {
     let mut anchors = BTreeSet::new();
     let view = |(number, group): (usize, &Group)| {
         let first = group.first();
@@ -121,6 +125,9 @@ fn stage_views(groups: &[Group], comparisons: &[comparison::Comparison]) -> Vec<
             chips: story::chips(group),
             story: {
                 let mut told = story::stage(group, number, comparisons);
+                let steady = course::in_steady_state(first).filter(|_| group.ladder.is_none());
+                told.extend(steady.map(|words| format!("In steady state: {words}.")));
+                told.extend(client::sentence(&group.stages, simulated));
                 let facts = server::facts(first);
                 if !facts.is_empty() && group.ladder.is_none() {
                     told.push(format!("By the server's own account: {}.", facts.join(", ")));
@@ -134,6 +141,8 @@ fn stage_views(groups: &[Group], comparisons: &[comparison::Comparison]) -> Vec<
             metrics: tables::metrics(group),
             rungs: tables::rungs(group),
             attempts: tables::attempts(group),
+            parts: tables::parts(group),
+            windows: tables::windows(group),
             charts: pictures::stage(group, &anchor),
             anchor,
         }

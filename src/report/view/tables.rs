@@ -3,6 +3,10 @@
 //! In: stages with their numbers and samples. Out: [`Table`]s and facts in words, each number with
 //! the value to sort by. Invariant: an absent figure is a dash, never a zero.
 
+mod course;
+
+pub(super) use self::course::{parts, windows};
+
 use super::{Cell, Check, Column, Fact, FailureView, Group, Mood, Table, story, text};
 use crate::metrics::quantity::{grouped, show};
 use crate::metrics::search::Verdict;

@@ -23,8 +23,10 @@ use crate::stage::{StageContext, unless_drained};
 struct Crowd {
     lane: Arc<Lane>,
     users: Users,
-    ahead: Mutex<Ahead>,
+    ahead: Arc<Mutex<Ahead>>,
     taken: AtomicU64,
+    /// Most requests that they ask.
+    most: u64,
     failed: Mutex<Option<String>>,
     /// Nothing new is sent any more.
     over: CancellationToken,
@@ -55,13 +57,14 @@ pub(super) async fn drive(
     lane: &Arc<Lane>,
     load: &ClosedLoop,
     level: &Level<'_>,
-    ahead: Ahead,
+    ahead: &Arc<Mutex<Ahead>>,
 ) -> Driven {
     let crowd = Arc::new(Crowd {
         lane: Arc::clone(lane),
         users: Users::new(*load, context.seed, &level.key(&context.stage.key())),
-        ahead: Mutex::new(ahead),
+        ahead: Arc::clone(ahead),
         taken: AtomicU64::new(0),
+        most: level.until.requests().unwrap_or(u64::MAX),
         failed: Mutex::new(None),
         over: lane.drain.child_token(),
         clock: context.clock,
@@ -94,6 +97,10 @@ impl Crowd {
             let next = {
                 let mut ahead = self.ahead.lock().await;
                 if self.over.is_cancelled() {
+                    return;
+                }
+                if self.taken.load(Ordering::Relaxed) >= self.most {
+                    self.over.cancel();
                     return;
                 }
                 let next = ahead.next().await;

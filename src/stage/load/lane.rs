@@ -29,10 +29,17 @@ pub(super) enum Ended {
     Failed(String),
 }
 
-/// What became of a level's requests.
+impl Ended {
+    /// Whether another round may follow.
+    pub(super) fn is_whole(&self) -> bool {
+        matches!(self, Self::Whole)
+    }
+}
+
+/// What became of a round's requests.
 pub(super) struct Driven {
     pub ended: Ended,
-    /// Requests below this index were taken: sent, dropped, or [`Driven::waiting`].
+    /// So many of them were taken: sent, dropped, or [`Driven::waiting`].
     pub taken: u64,
     /// Requests that were due and will not be sent any more.
     pub waiting: Vec<u64>,

@@ -5,11 +5,12 @@
 
 use std::time::Duration;
 
+use super::round::Round;
 use crate::plan::{
     Action, ArrivalProcess, ClosedLoop, Measure, OpenLoop, Rate, Repeat, Replay, ReplayTiming,
     Sessions, Shape, Stage, Traffic, Until, WhenFull,
 };
-use crate::record::SearchLine;
+use crate::record::{SearchLine, SteadyLine};
 use crate::request::Request;
 use crate::schedule::Schedule;
 use crate::schedule::repeats::Repeats;
@@ -26,6 +27,8 @@ pub(in crate::stage) struct Level<'a> {
     pub traffic: &'a Traffic,
     pub shape: Shape,
     pub until: Until,
+    /// How often it is driven, at least once.
+    pub repeats: u64,
     pub measure: Measure,
     /// Requests per second asked for, where the rate is constant.
     pub target_rate: Option<f64>,
@@ -43,6 +46,7 @@ pub(in crate::stage) fn levels(stage: &Stage) -> Option<Vec<Level<'_>>> {
             traffic: &load.traffic,
             shape: load.shape.clone(),
             until: load.until,
+            repeats: load.rounds,
             measure: load.measure,
             target_rate: match &load.shape {
                 Shape::Open(OpenLoop { rate: Rate::Constant(rate), .. }) => Some(*rate),
@@ -63,6 +67,7 @@ pub(in crate::stage) fn levels(stage: &Stage) -> Option<Vec<Level<'_>>> {
                     pacing: ladder.pacing,
                 }),
                 until: ladder.step,
+                repeats: 1,
                 measure: ladder.measure,
                 target_rate: Some(rate),
                 search: None,
@@ -83,6 +88,7 @@ pub(in crate::stage) fn levels(stage: &Stage) -> Option<Vec<Level<'_>>> {
                     think: ramp.think,
                 }),
                 until: ramp.step,
+                repeats: 1,
                 measure: ramp.measure,
                 target_rate: None,
                 search: None,
@@ -103,7 +109,7 @@ impl<'a> Level<'a> {
     fn of_replay(replay: &'a Replay) -> Self {
         let (arrival, rate) = match replay.timing {
             ReplayTiming::Rate { rate, arrival } => (arrival, rate),
-            // The log says when; see [`Level::schedule`].
+            // The log says when; see [`Level::rounds`].
             ReplayTiming::Log { .. } => (ArrivalProcess::Constant, 0.0),
         };
         Level {
@@ -115,6 +121,7 @@ impl<'a> Level<'a> {
                 pacing: replay.pacing,
             }),
             until: replay.until.unwrap_or(Until::Requests(0)),
+            repeats: 1,
             measure: replay.measure,
             target_rate: (rate > 0.0).then_some(rate),
             search: None,
@@ -135,19 +142,56 @@ impl<'a> Level<'a> {
         self.search.as_ref().is_none_or(|search| self.rung.is_some_and(|rung| rung <= search.from))
     }
 
-    /// When its requests are due; `None` in a closed loop.
-    pub(super) fn schedule(&self, context: &StageContext<'_>) -> Result<Option<Schedule>, String> {
-        if let Some(log) = self.log(context)? {
-            return Ok(Some(log.schedule));
+    /// Its rounds, each with a schedule of its own: that of the log, where one is replayed.
+    pub(super) fn rounds(
+        &self,
+        context: &StageContext<'_>,
+        log: Option<&Log>,
+    ) -> Result<Vec<Round>, String> {
+        let key = self.key(&context.stage.key());
+        let rounds = (0..self.repeats.max(1)).map(|number| {
+            let Shape::Open(open) = &self.shape else {
+                return Ok(Round::of_users(self.until.requests()));
+            };
+            let again = if number > 0 { format!("/{number}") } else { String::new() };
+            let schedule = match log {
+                Some(log) => log.schedule.clone(),
+                None => Schedule::open(open, self.until, context.seed, &format!("{key}{again}"))
+                    .map_err(|error| error.to_string())?,
+            };
+            Ok(Round::of_schedule(schedule, self.measure.settle, log.cloned()))
+        });
+        rounds.collect()
+    }
+
+    /// Whether time ends it before all of its requests need have been sent.
+    pub(super) fn is_timed(&self) -> bool {
+        matches!(self.shape, Shape::Closed(_)) && self.until.duration().is_some()
+    }
+
+    /// What is known beforehand of its steady part; nothing of a probe, which is judged as it is.
+    pub(super) fn steady(&self) -> Option<SteadyLine> {
+        if self.search.is_some() {
+            return None;
         }
-        match &self.shape {
-            Shape::Open(open) => {
-                Schedule::open(open, self.until, context.seed, &self.key(&context.stage.key()))
-                    .map(Some)
-                    .map_err(|error| error.to_string())
+        let Measure { settle, warmup, cooldown, .. } = self.measure;
+        let ms = |length: Duration| length.as_secs_f64() * 1e3;
+        let left =
+            |length: Duration| Some(length.saturating_sub(settle)).filter(|it| !it.is_zero());
+        let (climb, users) = match &self.shape {
+            Shape::Closed(load) => (load.ramp.max(load.spread), Some(load.users)),
+            Shape::Open(OpenLoop { rate: Rate::Pieces(pieces), .. }) => {
+                (pieces.iter().map(|piece| piece.over).sum(), None)
             }
-            Shape::Closed(_) => Ok(None),
-        }
+            Shape::Open(_) => (Duration::ZERO, None),
+        };
+        Some(SteadyLine {
+            warmup_ms: warmup.map(ms),
+            cooldown_ms: cooldown.map(ms),
+            climb_ms: left(climb).map(ms),
+            length_ms: self.until.duration().and_then(left).map(ms),
+            users,
+        })
     }
 
     /// How turns of the log that it replays depend on each other.

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 
 use super::ahead::Ahead;
@@ -30,8 +31,9 @@ pub(super) async fn drive(
     lane: &Arc<Lane>,
     pacing: &Pacing,
     schedule: &Schedule,
-    mut ahead: Ahead,
+    ahead: &Mutex<Ahead>,
 ) -> Driven {
+    let mut ahead = ahead.lock().await;
     let (pacer, mut dues) = match Pacer::start(schedule.iter(), lane.start, pacing) {
         Ok(started) => started,
         Err(error) => return Driven::none(format!("the system gives no pacer thread: {error}")),

@@ -70,8 +70,9 @@ pub(super) async fn drive(
     lane: &Arc<Lane>,
     pacing: &Pacing,
     (log, is_live): (&Log, bool),
-    mut ahead: Ahead,
+    ahead: &tokio::sync::Mutex<Ahead>,
 ) -> Driven {
+    let mut ahead = ahead.lock().await;
     let started = Pacer::start(log.schedule.iter(), lane.start, pacing);
     let (pacer, mut dues) = match started {
         Ok(started) => started,

@@ -86,9 +86,20 @@ impl Lowering<'_> {
             traffic: traffic?,
             shape: shape?,
             until: until?,
-            rounds: 1,
-            measure: Measure { window, ..measure },
+            rounds: self.rounds(keys),
+            measure: Measure { window, ..self.steady(measure, &keys.steady(), keys.duration) },
         })
+    }
+
+    /// How often the whole is repeated.
+    fn rounds(&mut self, keys: &LoadKeys) -> u64 {
+        const MOST: u64 = 1_000;
+        let rounds = self.positive("rounds", keys.rounds).unwrap_or(1);
+        if let Some(written) = keys.rounds.filter(|_| rounds > MOST) {
+            let message = format!("`rounds` is at most {MOST}");
+            self.error(Code::Value, written.at.span, message, "");
+        }
+        rounds
     }
 
     /// How long the load takes to climb to its full height.

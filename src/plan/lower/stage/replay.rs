@@ -48,7 +48,7 @@ impl Lowering<'_> {
             until,
             cycle,
             pacing,
-            measure: Measure { window, ..measure },
+            measure: Measure { window, ..self.steady(measure, &keys.steady(), keys.duration) },
             rows: None,
         })
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::super::{Draft, Lowering, Shared};
 use crate::plan::bind::Spanned;
 use crate::plan::diagnostic::Code;
-use crate::plan::file::{AskingKeys, Count, CountingKeys, Series, TimeSpan};
+use crate::plan::file::{AskingKeys, Count, CountingKeys, Series, SteadyKeys, TimeSpan};
 use crate::plan::source::Span;
 use crate::plan::{Measure, Think, Traffic, Until};
 
@@ -103,8 +103,8 @@ impl Lowering<'_> {
         }
         Measure {
             settle,
-            cooldown: Duration::ZERO,
-            find_plateau: false,
+            warmup: None,
+            cooldown: None,
             drain: keys.drain.map_or(DRAIN, |drain| drain.value.0),
             window: None,
             max_lag: max_lag.map_or(MAX_LAG, |lag| lag.value.0),
@@ -120,6 +120,25 @@ impl Lowering<'_> {
             self.error(Code::Value, window.at.span, "`window` must be longer than nothing", "");
         }
         written.map(|window| window.value.0)
+    }
+
+    /// `measure` with the windows of its steady part, in a stage that sends for `length`.
+    pub(in crate::plan::lower) fn steady(
+        &mut self,
+        measure: Measure,
+        keys: &SteadyKeys,
+        length: Option<Spanned<TimeSpan>>,
+    ) -> Measure {
+        let (warmup, cooldown) = (time(keys.warmup), time(keys.cooldown));
+        if let (Some(written), Some(length)) = (keys.cooldown.or(keys.warmup), length)
+            && measure.settle.saturating_add(warmup).saturating_add(cooldown) >= length.value.0
+        {
+            let message = "`warmup` and `cooldown` leave nothing of the stage";
+            let help = "they are its head and its tail (after `settle`), and must leave a middle";
+            self.error(Code::Value, written.at.span, message, help);
+        }
+        let given = |written: Option<Spanned<TimeSpan>>| written.map(|it| it.value.0);
+        Measure { warmup: given(keys.warmup), cooldown: given(keys.cooldown), ..measure }
     }
 
     /// The levels of a ladder or ramp, and where they stand.

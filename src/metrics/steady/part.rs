@@ -1,0 +1,371 @@
+//! The records of a stage of load → the figures of its steady part.
+//!
+//! In: records as they end. Out: a [`SteadySummary`] beside those of the whole, or why there is
+//! none. Invariants: a request belongs to the moment when it was due; up to [`MOST`] answers every
+//! figure is exact, beyond that every second, fourth, … stands for its neighbours, so that memory
+//! does not grow with the length of a stage; the same records in any order give the same figures.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{MIN_POINTS, Point, Span, Unsteady, burst_end, plateau};
+use crate::metrics::catalogue::{self, Source};
+use crate::metrics::distribution;
+use crate::metrics::quantity::plural;
+use crate::metrics::summary::Distribution;
+use crate::plan::metric;
+use crate::record::{OutcomeKind, Record, SteadyLine};
+
+/// Most answers, and most failures, that are kept.
+pub const MOST: usize = 16_384;
+
+/// The metrics that have figures of the steady part. Gaps between tokens have none: there are too
+/// many to keep.
+const METRICS: [&str; 8] =
+    ["ttft", "ttft_due", "ttfo", "tpot", "e2e", "e2e_due", "schedule_lag", "output_tokens"];
+
+/// So many requests of each user are looked at for the opening burst: a slow first answer ends after
+/// the second ones of other users.
+const OPENING: u64 = 4;
+
+/// Its place among [`METRICS`].
+const E2E_DUE: usize = 5;
+/// Its place among [`METRICS`].
+const OUTPUT_TOKENS: usize = 7;
+
+/// The figures of a stage's steady part. Latencies are those of requests that were due in it,
+/// throughput is that of answers that ended in it. Beyond 16,384 answers, counts are in steps of 2, 4,
+/// … and percentiles those of an evenly spaced sample of so many.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct SteadySummary {
+    /// How it was told from the rest.
+    pub by: SteadyBy,
+    /// Its beginning, in seconds from the stage's start.
+    pub from_s: f64,
+    /// Its end, in seconds from the stage's start.
+    pub to_s: f64,
+    /// True when it is all the time in which requests were sent.
+    pub whole: bool,
+    /// Requests that were due in it and were sent or dropped.
+    pub requests: u64,
+    /// Those with a complete answer.
+    pub ok: u64,
+    /// ok / (ok + errors); absent without either.
+    pub success_rate: Option<f64>,
+    /// Complete answers per second.
+    pub requests_per_second: f64,
+    /// Generated tokens of complete answers per second; absent where nobody counted them.
+    pub output_tokens_per_second: Option<f64>,
+    /// Distributions by metric name; a metric without samples is absent.
+    pub metrics: BTreeMap<String, Distribution>,
+}
+
+/// How a steady part was told from the rest of its stage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SteadyBy {
+    /// By the plan's `warmup` and `cooldown`.
+    Windows,
+    /// By its latencies: the stretch in which they neither rise nor fall.
+    Plateau,
+}
+
+/// A complete answer.
+#[derive(Debug, Clone, Copy)]
+struct Answer {
+    due_ns: u64,
+    end_ns: u64,
+    /// NaN where it has no such figure.
+    values: [f64; METRICS.len()],
+}
+
+/// A request without one.
+#[derive(Debug, Clone, Copy)]
+struct Failure {
+    due_ns: u64,
+    is_error: bool,
+}
+
+/// The records of a stage so far.
+#[derive(Debug, Clone)]
+pub struct SteadyTally {
+    line: SteadyLine,
+    answers: Thinned<Answer>,
+    failures: Thinned<Failure>,
+    /// (sent, end) of the first requests of a closed loop to end.
+    opening: Vec<(u64, u64)>,
+    last_due_ns: u64,
+}
+
+impl SteadyTally {
+    /// A stage that has just begun.
+    pub fn new(line: SteadyLine) -> Self {
+        Self {
+            line,
+            answers: Thinned::new(),
+            failures: Thinned::new(),
+            opening: Vec::new(),
+            last_due_ns: 0,
+        }
+    }
+
+    /// A request ended.
+    pub fn take(&mut self, record: &Record) {
+        let Some(due_ns) = record.due_ns else { return };
+        self.last_due_ns = self.last_due_ns.max(due_ns);
+        let end_ns = record.last_token_ns.or(record.end_ns).unwrap_or(due_ns);
+        if let (Some(users), Some(sent)) = (self.line.users, record.sent_ns)
+            && (self.opening.len() as u64) < users.saturating_mul(OPENING)
+        {
+            self.opening.push((sent, end_ns));
+        }
+        if record.outcome == OutcomeKind::Ok {
+            let values = METRICS.map(|name| match catalogue::source(name) {
+                Some(Source::Request(take)) => take(record).unwrap_or(f64::NAN),
+                _ => f64::NAN,
+            });
+            self.answers.put(record.index, Answer { due_ns, end_ns, values });
+        } else {
+            let is_error = record.outcome.is_error();
+            self.failures.put(record.index, Failure { due_ns, is_error });
+        }
+    }
+
+    /// The steady part of a stage that began at `began_ns`, or why there is none. `sent_all` says
+    /// that the plan itself, and nothing else, ended it.
+    pub fn finish(mut self, began_ns: u64, sent_all: bool) -> Result<SteadySummary, String> {
+        let length = self.line.length_ms.filter(|_| sent_all).map(ns);
+        let last_ns = self.last_due_ns.saturating_sub(began_ns).saturating_add(1);
+        let whole = Span { start_ns: 0, end_ns: length.unwrap_or(last_ns) };
+        let (warmup, cooldown) = (self.line.warmup_ms, self.line.cooldown_ms);
+        let by = if warmup.or(cooldown).is_some() { SteadyBy::Windows } else { SteadyBy::Plateau };
+        let climb = self.line.climb_ms.map_or(0, ns);
+        let burst = self.burst(began_ns);
+        let (head, tail) = (warmup.map_or(0, ns), cooldown.map_or(0, ns));
+        let span = whole.trimmed(head.max(climb).max(burst), tail).ok_or_else(|| {
+            let why = match by {
+                SteadyBy::Windows => "`warmup` and `cooldown` leave nothing of it",
+                SteadyBy::Plateau if climb > burst => "its load climbed until it ended",
+                SteadyBy::Plateau => "it was as short as the burst that it began with",
+            };
+            why.to_owned()
+        })?;
+        let span = match by {
+            SteadyBy::Windows => span,
+            SteadyBy::Plateau => self.plateau(began_ns, span)?,
+        };
+        Ok(self.figures(by, began_ns, span, span == whole))
+    }
+
+    /// How long the opening burst of a closed loop lasts. That of a load that climbs is no burst.
+    fn burst(&self, began_ns: u64) -> u64 {
+        let users = self.line.users.filter(|_| self.line.climb_ms.is_none());
+        let users = users.and_then(|users| usize::try_from(users).ok()).unwrap_or(0);
+        burst_end(&self.opening, users).map_or(0, |end| end.saturating_sub(began_ns))
+    }
+
+    fn plateau(&mut self, began_ns: u64, span: Span) -> Result<Span, String> {
+        self.answers.kept.sort_unstable_by_key(|(_, answer)| answer.due_ns);
+        let points = self.answers.kept.iter().map(|(_, answer)| Point {
+            at_ns: answer.due_ns.saturating_sub(began_ns),
+            value: answer.values[E2E_DUE],
+        });
+        let points: Vec<Point> =
+            points.filter(|point| span.holds(point.at_ns) && !point.value.is_nan()).collect();
+        plateau(&points, span).map_err(|why| match why {
+            Unsteady::TooFew => {
+                let have = plural(points.len() as u64, "answer");
+                format!("too few answers to tell ({have}, at least {MIN_POINTS} are needed)")
+            }
+            Unsteady::Rising => "its latency still rose when it ended".to_owned(),
+            Unsteady::Falling => "its latency still fell when it ended".to_owned(),
+        })
+    }
+
+    fn figures(&self, by: SteadyBy, began_ns: u64, span: Span, whole: bool) -> SteadySummary {
+        let holds = |at_ns: u64| span.holds(at_ns.saturating_sub(began_ns));
+        let all = || self.answers.kept.iter().map(|(_, answer)| answer);
+        let due: Vec<&Answer> = all().filter(|answer| holds(answer.due_ns)).collect();
+        let failed: Vec<Failure> = self.failures.kept.iter().map(|(_, failure)| *failure).collect();
+        let failed: Vec<Failure> = failed.into_iter().filter(|it| holds(it.due_ns)).collect();
+        let ok = due.len() as u64 * self.answers.each;
+        let errors = failed.iter().filter(|it| it.is_error).count() as u64 * self.failures.each;
+        let ended: Vec<&Answer> = all().filter(|answer| holds(answer.end_ns)).collect();
+        let per_second = |sum: f64| sum * self.answers.each as f64 / span.seconds();
+        let tokens = ended.iter().map(|answer| answer.values[OUTPUT_TOKENS]);
+        let tokens: Vec<f64> = tokens.filter(|tokens| !tokens.is_nan()).collect();
+        let metrics = METRICS.iter().enumerate().filter_map(|(place, name)| {
+            let values = due.iter().map(|answer| answer.values[place]);
+            let mut values: Vec<f64> = values.filter(|value| !value.is_nan()).collect();
+            values.sort_unstable_by(f64::total_cmp);
+            let unit = metric::find(name)?.unit;
+            Some(((*name).to_owned(), distribution::distribution(&values, unit)?))
+        });
+        SteadySummary {
+            by,
+            from_s: span.start_ns as f64 / 1e9,
+            to_s: span.end_ns as f64 / 1e9,
+            whole,
+            requests: ok + failed.len() as u64 * self.failures.each,
+            ok,
+            success_rate: (ok + errors > 0).then(|| ok as f64 / (ok + errors) as f64),
+            requests_per_second: per_second(ended.len() as f64),
+            output_tokens_per_second: (!tokens.is_empty())
+                .then(|| per_second(tokens.iter().sum::<f64>())),
+            metrics: metrics.collect(),
+        }
+    }
+}
+
+/// Milliseconds as nanoseconds.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "of a plan's duration; what a broken log says saturates"
+)]
+fn ns(ms: f64) -> u64 {
+    (ms * 1e6).round() as u64
+}
+
+/// Values by the number of their request: all of them, or those of every second, fourth, … request
+/// once they would be too many.
+#[derive(Debug, Clone)]
+struct Thinned<T> {
+    kept: Vec<(u64, T)>,
+    /// The requests that each stands for.
+    each: u64,
+}
+
+impl<T> Thinned<T> {
+    fn new() -> Self {
+        Self { kept: Vec::new(), each: 1 }
+    }
+
+    fn put(&mut self, index: u64, value: T) {
+        if !index.is_multiple_of(self.each) {
+            return;
+        }
+        self.kept.push((index, value));
+        while self.kept.len() > MOST {
+            let each = self.each.saturating_mul(2);
+            let before = self.kept.len();
+            self.kept.retain(|(index, _)| index.is_multiple_of(each));
+            if self.kept.len() == before {
+                // Numbers that are all alike (a broken log): half of them must do.
+                self.kept.truncate(before / 2);
+            }
+            self.each = each;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::tally::fixture::{ms, record};
+
+    /// Ten requests a second for `seconds`, each of which takes `e2e(second)` milliseconds.
+    fn steady(
+        line: SteadyLine,
+        seconds: u64,
+        e2e: impl Fn(u64) -> u64,
+    ) -> Result<SteadySummary, String> {
+        let mut tally = SteadyTally::new(line);
+        for index in 0..seconds * 10 {
+            let due = ms(1_000 + index * 100);
+            let end = due + ms(e2e(index / 10)) + ms(index % 7);
+            tally.take(&Record {
+                index,
+                due_ns: Some(due),
+                sent_ns: Some(due),
+                first_token_ns: Some(due + ms(50)),
+                last_token_ns: Some(end),
+                end_ns: Some(end),
+                outcome: if index % 50 == 49 { OutcomeKind::Http } else { OutcomeKind::Ok },
+                ..record()
+            });
+        }
+        tally.finish(ms(1_000), true)
+    }
+
+    #[test]
+    fn windows_of_the_plan_choose_by_due_time() {
+        let line = SteadyLine {
+            warmup_ms: Some(10_000.0),
+            cooldown_ms: Some(5_000.0),
+            length_ms: Some(60_000.0),
+            ..SteadyLine::default()
+        };
+        let found = steady(line, 60, |second| if second < 10 { 900 } else { 200 }).expect("one");
+        assert_eq!((found.by, found.whole), (SteadyBy::Windows, false));
+        assert!((found.from_s - 10.0).abs() < 1e-9 && (found.to_s - 55.0).abs() < 1e-9);
+        assert_eq!((found.requests, found.ok), (450, 441));
+        assert_eq!(found.success_rate, Some(441.0 / 450.0));
+        assert!((found.metrics["e2e"].max - 206.0).abs() < 1e-9, "no slow beginning in it");
+        assert!((found.requests_per_second - 9.8).abs() < 0.3, "{}", found.requests_per_second);
+        let tokens = found.output_tokens_per_second.expect("tokens");
+        assert!((tokens - 7.0 * found.requests_per_second).abs() < 1e-6, "seven a request");
+    }
+
+    #[test]
+    fn the_plateau_is_found_where_the_plan_says_nothing() {
+        let line = SteadyLine::default();
+        let found = steady(line, 60, |second| 200 + 100 * 15_u64.saturating_sub(second))
+            .expect("a plateau");
+        assert_eq!((found.by, found.whole), (SteadyBy::Plateau, false));
+        assert!((9.0..20.0).contains(&found.from_s), "{found:?}");
+        assert!(steady(line, 60, |_| 200).expect("a plateau").whole);
+        let rising = steady(line, 60, |second| 200 + 100 * second);
+        assert_eq!(rising.expect_err("none"), "its latency still rose when it ended");
+        let short = steady(line, 3, |_| 200).expect_err("none");
+        assert!(short.contains("too few answers to tell (30 answers"), "{short}");
+    }
+
+    #[test]
+    fn what_climbs_or_bursts_at_the_beginning_is_left_out() {
+        let climbs = SteadyLine { climb_ms: Some(20_000.0), ..SteadyLine::default() };
+        let found = steady(climbs, 60, |_| 200).expect("a plateau");
+        assert!((found.from_s - 20.0).abs() < 1e-9, "{found:?}");
+        let nothing = SteadyLine { warmup_ms: Some(90_000.0), ..SteadyLine::default() };
+        let why = steady(nothing, 60, |_| 200).expect_err("none");
+        assert_eq!(why, "`warmup` and `cooldown` leave nothing of it");
+        let climbs = SteadyLine { climb_ms: Some(90_000.0), ..SteadyLine::default() };
+        assert!(steady(climbs, 60, |_| 200).expect_err("none").contains("climbed until it ended"));
+    }
+
+    #[test]
+    fn an_opening_burst_is_left_out() {
+        let line = SteadyLine { users: Some(8), ..SteadyLine::default() };
+        let mut tally = SteadyTally::new(line);
+        for index in 0..400_u64 {
+            let round = index / 8;
+            // All at once at first, 400 ms each; then one after another, 100 ms each.
+            let due = if round == 0 { ms(index / 4) } else { ms(300 + index * 13) };
+            let end = due + if round == 0 { ms(400) } else { ms(100) };
+            let (sent_ns, due_ns, last_token_ns) = (Some(due), Some(due), Some(end));
+            tally.take(&Record { index, due_ns, sent_ns, last_token_ns, ..record() });
+        }
+        let found = tally.finish(0, true).expect("a plateau");
+        assert!((found.from_s - 0.401).abs() < 1e-9, "{found:?}");
+    }
+
+    #[test]
+    fn memory_is_bounded_and_figures_hold_all_the_same() {
+        let mut tally = SteadyTally::new(SteadyLine::default());
+        let all = 100_000_u64;
+        // In no order, as they come from many connections.
+        for number in 0..all {
+            let index = number * 7_919 % all;
+            let due = ms(index);
+            let last_token_ns = Some(due + ms(100 + index % 101));
+            let (due_ns, sent_ns) = (Some(due), Some(due));
+            tally.take(&Record { index, due_ns, sent_ns, last_token_ns, ..record() });
+        }
+        assert!(tally.answers.kept.len() <= MOST, "{}", tally.answers.kept.len());
+        let found = tally.finish(0, true).expect("a plateau");
+        assert!(found.whole && found.ok.abs_diff(all) <= 8, "{}", found.ok);
+        assert!((found.metrics["e2e"].p50 - 150.0).abs() < 2.0, "{}", found.metrics["e2e"].p50);
+        assert!((found.requests_per_second - 1_000.0).abs() < 5.0, "{found:?}");
+    }
+}

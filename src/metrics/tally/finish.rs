@@ -1,0 +1,202 @@
+//! The numbers of a stage that is over.
+//!
+//! In: a [`StageTally`] and its last line. Out: [`Measured`], and why it must not be trusted if so.
+//! Invariant: every planned request is accounted for, or a fault says that it is not.
+
+use super::{Column, Measured, StageTally};
+use crate::metrics::cache_verdict::verdict;
+use crate::metrics::contamination;
+use crate::metrics::rounds::{RoundTally, Rounds};
+use crate::metrics::samples::Samples;
+use crate::metrics::summary::{CacheSummary, ClientSummary, LoadSummary, StageSummary, Throughput};
+use crate::plan::metric::Metric;
+use crate::record::{CacheState, StageEnd, StageState};
+
+impl StageTally {
+    /// Its numbers, and why they must not be trusted if so. Without an `end` the log broke off:
+    /// what had started is lost in flight, and what had not never started.
+    pub fn close(mut self, end: Option<&StageEnd>) -> (Measured, Vec<String>) {
+        self.settle(end);
+        let state = end.map_or(StageState::Interrupted, |end| end.state);
+        let reason = match end {
+            Some(end) => end.reason.clone(),
+            None => Some("the record log ends before the stage did".to_owned()),
+        };
+        let end_ns = end.map_or(self.last_ns, |end| end.at_ns.max(self.last_ns));
+        let duration_s = end_ns.saturating_sub(self.start.at_ns) as f64 / 1e9;
+        if let Some(windows) = self.windows.take() {
+            self.window_stats.extend(windows.finish(end_ns.saturating_sub(self.start.at_ns)));
+        }
+        let sent_all = state == StageState::Completed && reason.is_none();
+        let began_ns = self.start.at_ns;
+        let steady = self.steady.take().map(|steady| steady.finish(began_ns, sent_all));
+        let (steady, unsteady) = match steady {
+            Some(Ok(steady)) => (Some(steady), None),
+            Some(Err(why)) => (None, Some(why)),
+            None => (None, None),
+        };
+        let rounds = self.rounds.take().map(RoundTally::finish);
+        let finished = self.counts.ok + self.counts.errors;
+        let throughput = self.throughput(duration_s);
+        let by_rounds = rounds.as_ref().filter(|rounds| !rounds.each.is_empty());
+        let achieved = by_rounds.map_or_else(|| self.achieved(), Rounds::achieved_rate);
+        let cache = self.cache();
+        let all_answered = self.counts.ok == self.counts.planned;
+        let contamination = self.start.expects.map_or_else(Vec::new, |claim| {
+            self.contamination.found(claim, &self.server, all_answered)
+        });
+        let cpu_s = end.and_then(|end| end.cpu_ns).map(|ns| ns as f64 / 1e9);
+        let cpu_share = cpu_s.filter(|_| duration_s > 0.0).map(|cpu| cpu / duration_s);
+        let client = ClientSummary { cpu_s, cpu_share, ..self.client };
+        let samples: Vec<_> = self.columns.into_iter().map(Column::sorted).collect();
+        let metrics = samples.iter().filter_map(|(metric, samples)| {
+            Some((metric.name.to_owned(), samples.distribution(metric.unit)?))
+        });
+        let summary = StageSummary {
+            goodput: self.limits.goodput(
+                self.counts.planned,
+                self.counts.ok,
+                achieved.or(throughput.requests_per_second),
+            ),
+            windows: self.window_stats,
+            rounds,
+            steady,
+            unsteady,
+            probe: None,
+            load: self.start.load.as_ref().map(|load| LoadSummary {
+                target_rate: load.target_rate,
+                achieved_rate: achieved,
+                generator_limited: lag_p99(&samples)
+                    .zip(load.max_lag_ms)
+                    .is_some_and(|(lag, limit)| lag > limit),
+                max_lag_ms: load.max_lag_ms,
+            }),
+            metrics: metrics.collect(),
+            id: self.start.stage,
+            kind: self.start.kind,
+            cell: self.start.cell,
+            rung: self.start.rung,
+            endpoint: self.start.endpoint,
+            model: self.start.model,
+            state,
+            reason,
+            reported: self.start.reported,
+            success_rate: (finished > 0).then(|| self.counts.ok as f64 / finished as f64),
+            counts: self.counts,
+            duration_s,
+            throughput,
+            client,
+            cache,
+            tokens: (self.counts.ok > 0).then_some(self.tokens),
+            errors: self.errors,
+            error_samples: self.error_samples,
+            thresholds: Vec::new(),
+            flush: self.flush,
+            contamination,
+            server: self.server.summary(),
+        };
+        let samples = samples.into_iter().map(|(metric, list)| (metric.name, list)).collect();
+        let worst = self.stretches.into_iter().map(|(check, stretch)| {
+            let over_ns = check.over_ms.unwrap_or(0).saturating_mul(1_000_000);
+            let worst = stretch.worst(&check, over_ns, (began_ns, end_ns));
+            (check, worst)
+        });
+        let worst = worst.collect();
+        (Measured { summary, samples, worst, began_ns }, self.faults)
+    }
+
+    /// What the cache did: by the answers, else by the server's counters.
+    fn cache(&self) -> CacheSummary {
+        let by_answers = CacheSummary {
+            verdict: self.verdict,
+            expected: self.start.expects,
+            cached_tokens: self.cached.map(|(cached, _)| cached),
+            prompt_tokens: self.cached.map(|(_, prompt)| prompt),
+            hit_requests: self.hits.map(|(hits, _)| hits),
+            judged_requests: self.hits.map(|(_, judged)| judged),
+            by_counters: false,
+        };
+        let is_silent = self.verdict == CacheState::Unknown && self.cached.is_none();
+        match contamination::by_counters(&self.server) {
+            Some((hits, queries)) if is_silent && self.counts.ok > 0 => CacheSummary {
+                verdict: verdict(Some(hits), Some(queries), None),
+                cached_tokens: Some(hits),
+                prompt_tokens: Some(queries),
+                by_counters: true,
+                ..by_answers
+            },
+            _ => by_answers,
+        }
+    }
+
+    /// Fills in what a broken log left open and checks the identity.
+    fn settle(&mut self, end: Option<&StageEnd>) {
+        self.counts.lost_in_flight = self.in_flight.len() as u64;
+        match end {
+            Some(end) => self.counts.planned = end.planned.unwrap_or(self.counts.planned),
+            // How many a load that is bounded by time would have come to, nobody can say.
+            None if self.start.load.is_some() && self.counts.planned == 0 => {
+                self.counts.planned = self.counts.accounted();
+            }
+            None => {}
+        }
+        // Nothing of a skipped stage was ever due, whether or not each request says so itself.
+        let open_ended = end.is_none_or(|end| end.state == StageState::Skipped);
+        if open_ended {
+            self.counts.never_started +=
+                self.counts.planned.saturating_sub(self.counts.accounted());
+        } else if self.counts.lost_in_flight > 0 {
+            let lost = self.counts.lost_in_flight;
+            self.faults.push(format!("{lost} started requests have no end"));
+        }
+        let (planned, accounted) = (self.counts.planned, self.counts.accounted());
+        if planned != accounted {
+            self.faults.push(format!("{planned} requests planned, {accounted} accounted for"));
+        }
+    }
+
+    /// Complete answers per second of a load. A first answer takes its latency to come, and so
+    /// does the last one after its request was sent, so on a schedule it is the span of the answers
+    /// that counts, held against that of the due times; without one, all the time from the first
+    /// request to the last answer.
+    fn achieved(&self) -> Option<f64> {
+        let load = self.start.load.as_ref()?;
+        let ((first_end, last_end), (first_sent, _)) = (self.answered?, self.sent?);
+        let ok = self.counts.ok as f64;
+        let Some(target) = load.target_rate else {
+            let took = last_end.saturating_sub(first_sent) as f64 / 1e9;
+            return (took > 0.0).then(|| ok / took);
+        };
+        let (first_due, last_due) = self.due?;
+        let due = last_due.saturating_sub(first_due) as f64;
+        let answers = last_end.saturating_sub(first_end) as f64;
+        let kept_up = if answers > due { due / answers } else { 1.0 };
+        let planned = (self.counts.planned - self.counts.never_started.min(self.counts.planned))
+            .max(1) as f64;
+        Some(target * kept_up * ok / planned)
+    }
+
+    fn throughput(&self, duration_s: f64) -> Throughput {
+        let per_second = |count: u64| (duration_s > 0.0).then(|| count as f64 / duration_s);
+        Throughput {
+            requests_per_second: (self.counts.planned > 0)
+                .then(|| per_second(self.counts.ok))
+                .flatten(),
+            input_tokens_per_second: self.ok_tokens.0.and_then(per_second),
+            output_tokens_per_second: self.ok_tokens.1.and_then(per_second),
+        }
+    }
+}
+
+impl Column {
+    fn sorted(mut self) -> (&'static Metric, Samples) {
+        self.samples.finish();
+        (self.metric, self.samples)
+    }
+}
+
+/// The 99th percentile of the lag among finished samples.
+fn lag_p99(samples: &[(&'static Metric, Samples)]) -> Option<f64> {
+    let (metric, lags) = samples.iter().find(|(metric, _)| metric.name == "schedule_lag")?;
+    lags.distribution(metric.unit).map(|lag| lag.p99)
+}

@@ -1,0 +1,96 @@
+//! What the client itself did and took, so that a reader can tell whose limits were met.
+//!
+//! In: stages. Out: words. Invariant: where the embedded simulator answered, its share of the CPU is in
+//! the figure and that is said.
+
+use crate::metrics::quantity::{grouped, plural, show};
+use crate::metrics::summary::{ClientSummary, StageSummary};
+
+/// A line for a whole run: sums over its stages, and the stage that took most of a core.
+pub(super) fn line(stages: &[&StageSummary], simulated: bool) -> Vec<String> {
+    together(stages, simulated).map(|words| format!("  {words}")).into_iter().collect()
+}
+
+/// The same of one stage, or of all rungs of a ladder, as a sentence.
+pub(super) fn sentence(stages: &[&StageSummary], simulated: bool) -> Option<String> {
+    together(stages, simulated).map(|words| format!("The client: {words}."))
+}
+
+/// All of them together; nothing where nothing was sent.
+fn together(stages: &[&StageSummary], simulated: bool) -> Option<String> {
+    let sum = |all: ClientSummary, stage: &&StageSummary| ClientSummary {
+        cpu_s: all.cpu_s.zip(stage.client.cpu_s).map(|(sum, cpu)| sum + cpu),
+        cpu_share: all.cpu_share.zip(stage.client.cpu_share).map(|(most, it)| most.max(it)),
+        connections_opened: all.connections_opened + stage.client.connections_opened,
+        connections_reused: all.connections_reused + stage.client.connections_reused,
+        bytes_in: all.bytes_in + stage.client.bytes_in,
+        token_events: all.token_events + stage.client.token_events,
+    };
+    let is_sent = |it: &ClientSummary| it.connections_opened + it.connections_reused > 0;
+    let asked: Vec<_> = stages.iter().filter(|stage| is_sent(&stage.client)).collect();
+    let nothing = ClientSummary { cpu_s: Some(0.0), cpu_share: Some(0.0), ..Default::default() };
+    let all = asked.iter().fold(nothing, |all, stage| sum(all, stage));
+    let most = if asked.len() > 1 { "at most " } else { "" };
+    (!asked.is_empty()).then(|| words(&all, most, simulated))
+}
+
+fn words(client: &ClientSummary, most: &str, simulated: bool) -> String {
+    let mut facts = Vec::new();
+    if let (Some(cpu), Some(share)) = (client.cpu_s, client.cpu_share) {
+        let with = if simulated { ", the simulator's in it" } else { "" };
+        let (cpu, share) = (show(cpu * 1e3, "ms"), show(share, "share"));
+        facts.push(format!("{cpu} of CPU, {most}{share} of a core{with}"));
+    }
+    facts.push(format!(
+        "{} opened and reused {}",
+        plural(client.connections_opened, "connection"),
+        match client.connections_reused {
+            1 => "once".to_owned(),
+            times => format!("{} times", grouped(times)),
+        }
+    ));
+    facts.push(format!(
+        "{} and {} read",
+        bytes(client.bytes_in),
+        plural(client.token_events, "token event")
+    ));
+    facts.join(" · ")
+}
+
+/// A size for people, in powers of ten.
+fn bytes(count: u64) -> String {
+    let value = count as f64;
+    match count {
+        0..1_000 => plural(count, "byte"),
+        1_000..1_000_000 => show(value / 1e3, "kB"),
+        1_000_000..1_000_000_000 => show(value / 1e6, "MB"),
+        _ => show(value / 1e9, "GB"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reader_learns_what_the_client_took() {
+        let client = ClientSummary {
+            cpu_s: Some(0.31),
+            cpu_share: Some(0.12),
+            connections_opened: 64,
+            connections_reused: 4_436,
+            bytes_in: 2_100_000,
+            token_events: 72_000,
+        };
+        assert_eq!(
+            words(&client, "at most ", true),
+            "310 ms of CPU, at most 12 % of a core, the simulator's in it · 64 connections opened \
+             and reused 4,436 times · 2.1 MB and 72,000 token events read"
+        );
+        let silent = ClientSummary { connections_opened: 1, ..ClientSummary::default() };
+        assert_eq!(
+            words(&silent, "", false),
+            "1 connection opened and reused 0 times · 0 bytes and 0 token events read"
+        );
+    }
+}

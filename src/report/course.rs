@@ -1,0 +1,130 @@
+//! The course of a load: its rounds, its steady part, its stretches.
+//!
+//! In: stages. Out: lines of text. Invariant: the steady part stands beside the whole and never in its
+//! place; what was looked for and not found is said with the reason.
+
+use super::escape::printable;
+use crate::metrics::quantity::{grouped, plural, show};
+use crate::metrics::rounds::RoundSummary;
+use crate::metrics::steady::part::SteadySummary;
+use crate::metrics::summary::{Distribution, StageSummary};
+use crate::metrics::window::WindowStats;
+
+/// The figures that are shown of the spread over rounds, for people.
+const SPREAD: [(&str, &str); 4] = [
+    ("ttft.p50", "TTFT p50"),
+    ("ttft.p99", "TTFT p99"),
+    ("requests_per_second", "answered"),
+    ("output_tokens_per_second", "generated"),
+];
+
+/// Where each load was in steady state, if anywhere. What settled on every rung of a ladder is left to
+/// the summary.
+pub(super) fn steady(stages: &[&StageSummary]) -> Vec<String> {
+    let told = stages.iter().filter(|stage| stage.rung.is_none());
+    told.filter_map(|stage| Some(format!("  {}: {}", label(stage), in_steady_state(stage)?)))
+        .collect()
+}
+
+/// What is to be said of a stage's steady part; nothing where none was looked for.
+pub(super) fn in_steady_state(stage: &StageSummary) -> Option<String> {
+    match (&stage.steady, &stage.unsteady) {
+        (Some(part), _) if part.whole => Some("all along".to_owned()),
+        (Some(part), _) => Some(steady_part(part)),
+        (None, Some(why)) => Some(format!("no steady part: {}", printable(why))),
+        (None, None) => None,
+    }
+}
+
+fn steady_part(part: &SteadySummary) -> String {
+    let mut line = format!(
+        "{}: {} of {} answered, {}",
+        span(part.from_s, part.to_s),
+        grouped(part.ok),
+        plural(part.requests, "request"),
+        show(part.requests_per_second, "requests/s"),
+    );
+    for (name, metric) in [("TTFT", "ttft"), ("E2E", "e2e")] {
+        line.push_str(&part.metrics.get(metric).map(|it| times(name, it)).unwrap_or_default());
+    }
+    line
+}
+
+/// `, TTFT p50 12 ms, p99 30 ms`
+fn times(name: &str, of: &Distribution) -> String {
+    format!(", {name} p50 {}, p99 {}", show(of.p50, "ms"), show(of.p99, "ms"))
+}
+
+/// Each round of each stage that has several, then how far they lie apart.
+pub(super) fn rounds(stages: &[&StageSummary]) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (stage, rounds) in stages.iter().filter_map(|it| Some((it, it.rounds.as_ref()?))) {
+        lines.push(format!("  {}", label(stage)));
+        lines.extend(rounds.each.iter().map(|round| format!("    {}", one_round(round))));
+        for (figure, name) in SPREAD {
+            let Some(over) = rounds.over.get(figure).filter(|over| over.rounds > 1) else {
+                continue;
+            };
+            let unit = over.unit.as_str();
+            let interval = over.interval.map(|(low, high)| {
+                format!(", 95 % CI of the mean {} to {}", show(low, unit), show(high, unit))
+            });
+            lines.push(format!(
+                "    {name}: mean {}, from {} to {}{}",
+                show(over.mean, unit),
+                show(over.min, unit),
+                show(over.max, unit),
+                interval.unwrap_or_default()
+            ));
+        }
+    }
+    lines
+}
+
+fn one_round(round: &RoundSummary) -> String {
+    let ttft = round.metrics.get("ttft").map(|it| times("TTFT", it)).unwrap_or_default();
+    let rate = round.achieved_rate.map(|rate| format!(", {}", show(rate, "requests/s")));
+    format!(
+        "round {}: {} of {} answered{}{ttft}",
+        round.round + 1,
+        grouped(round.counts.ok),
+        plural(round.counts.planned, "request"),
+        rate.unwrap_or_default(),
+    )
+}
+
+/// The stretches of stages that keep statistics of each.
+pub(super) fn windows(stages: &[&StageSummary]) -> Vec<String> {
+    let mut lines = Vec::new();
+    for stage in stages.iter().filter(|stage| !stage.windows.is_empty()) {
+        lines.push(format!("  {}", label(stage)));
+        lines.extend(stage.windows.iter().map(|window| format!("    {}", one_window(window))));
+    }
+    lines
+}
+
+fn one_window(window: &WindowStats) -> String {
+    let ttft = window
+        .ttft_ms
+        .map(|ttft| format!(", TTFT p50 {}, p99 {}", show(ttft.p50, "ms"), show(ttft.p99, "ms")));
+    format!(
+        "{}{}: {} of {} answered, {:.2}/s{}; tokens per minute {:.0} in, {:.0} out",
+        span(window.start_s, window.end_s),
+        if window.partial { " (cut short)" } else { "" },
+        window.ok,
+        plural(window.requests, "request"),
+        window.requests_per_second,
+        ttft.unwrap_or_default(),
+        window.input_tokens_per_minute,
+        window.output_tokens_per_minute,
+    )
+}
+
+/// `10 s to 55 s`
+fn span(from_s: f64, to_s: f64) -> String {
+    format!("{} to {}", show(from_s * 1e3, "ms"), show(to_s * 1e3, "ms"))
+}
+
+fn label(stage: &StageSummary) -> String {
+    printable(&stage.label()).into_owned()
+}
