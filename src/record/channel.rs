@@ -16,7 +16,6 @@ pub struct RecordSender {
 
 /// What goes to the recorder.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "nearly every parcel is a line")]
 pub enum Parcel {
     /// A line to be recorded.
     Line(Line),

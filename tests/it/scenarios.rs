@@ -24,7 +24,7 @@ fn scenarios() -> Vec<PathBuf> {
 
 /// Params that make a run short, as far as a scenario has them.
 fn short(path: &Path) -> Vec<String> {
-    const SMALL: [(&str, &str); 14] = [
+    const SMALL: [(&str, &str); 15] = [
         ("docs", "2"),
         ("lengths", "256,512"),
         ("requests", "4"),

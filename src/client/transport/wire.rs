@@ -116,9 +116,10 @@ impl Wire {
     pub(super) async fn open_ahead(&self, count: usize) {
         let pool = &self.pool;
         let is_fresh = |idle: &&Idle| idle.since.elapsed() < POOL_IDLE / 2;
-        let idle = pool.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        let open = idle.iter().filter(is_fresh).count();
-        drop(idle);
+        let open = {
+            let idle = pool.idle.lock().unwrap_or_else(PoisonError::into_inner);
+            idle.iter().filter(is_fresh).count()
+        };
         let connections = (open..count).map(|_| async {
             let began = Instant::now();
             pool.connect().await.map(|(stream, since)| Idle { stream, since, ahead: Some(began) })
