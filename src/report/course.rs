@@ -31,6 +31,8 @@ pub(super) fn in_steady_state(stage: &StageSummary) -> Option<String> {
     match (&stage.steady, &stage.unsteady) {
         (Some(part), _) if part.whole => Some("all along".to_owned()),
         (Some(part), _) => Some(steady_part(part)),
+        // A handful of requests is no load that could settle, and nobody asks.
+        (None, Some(why)) if why.starts_with("too few") => None,
         (None, Some(why)) => Some(format!("no steady part: {}", printable(why))),
         (None, None) => None,
     }

@@ -126,7 +126,7 @@ fn stage_views(
             story: {
                 let mut told = story::stage(group, number, comparisons);
                 let steady = course::in_steady_state(first).filter(|_| group.ladder.is_none());
-                told.extend(steady.map(|words| format!("In steady state: {words}.")));
+                told.extend(steady.map(|words| format!("Steady state: {words}.")));
                 told.extend(client::sentence(&group.stages, simulated));
                 let facts = server::facts(first);
                 if !facts.is_empty() && group.ladder.is_none() {
