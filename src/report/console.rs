@@ -38,7 +38,7 @@ fn sections(summary: &Summary, look: Look, percentiles: Option<&Percentiles>) ->
         ("Tokens", tokens::lines(&stages)),
         ("Client", client::line(&stages, summary.run.simulated)),
         ("Errors", evidence::errors(&all)),
-        ("Not completed", evidence::incomplete(&all, look)),
+        ("Not as planned", evidence::unplanned_ends(&all, look)),
         ("Checks", checks::render(&all, look)),
         ("Notes", notes.collect()),
         ("Saturation", conclusion::saturation(summary)),

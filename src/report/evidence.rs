@@ -76,11 +76,12 @@ pub(super) fn errors(stages: &[&StageSummary]) -> Vec<String> {
     found.iter().map(line).collect()
 }
 
-/// Stages that did not complete, and why.
-pub(super) fn incomplete(stages: &[&StageSummary], look: Look) -> Vec<String> {
+/// Stages that did not end as planned, and why: cut short, or completed with something to say.
+pub(super) fn unplanned_ends(stages: &[&StageSummary], look: Look) -> Vec<String> {
     let line = |stage: &&&StageSummary| {
         let state = match stage.state {
-            StageState::Completed => return None,
+            StageState::Completed if stage.reason.is_none() => return None,
+            StageState::Completed => "completed".to_owned(),
             StageState::Failed => look.bad("failed"),
             StageState::Interrupted => look.doubtful("interrupted"),
             StageState::Skipped => look.doubtful("skipped"),

@@ -81,6 +81,7 @@ const FIXED: &[Fixed] = &[
     ("index", Kind::Whole, |record| Value::Whole(record.index)),
     ("request_id", Kind::Text, |record| Value::text(Some(&record.request_id))),
     ("prompt_hash", Kind::Text, |record| Value::text(record.prompt_hash.as_deref())),
+    ("session", Kind::Text, |record| Value::text(record.session.as_deref())),
     ("outcome", Kind::Text, |record| Value::Text(word(&record.outcome).into())),
     ("error_class", Kind::Text, |record| {
         Value::text(record.error.as_ref().map(|error| error.class.as_str()))
