@@ -5,25 +5,22 @@
 //! which every connection shares, so that ten thousand of them cost no memory while they wait;
 //! a connection is kept only when its answer ended exactly where HTTP says.
 //!
-//! `head` and `body` know what HTTP's bytes mean, `dialing` makes connections, this file moves
-//! bytes and keeps the open connections.
+//! `head` and `body` know what HTTP's bytes mean, `dialing` makes connections, `pool` keeps those that
+//! are open, this file moves bytes.
 
 mod body;
 mod dialing;
 mod head;
+mod pool;
 
 use std::cell::RefCell;
-use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use futures::stream::{self, StreamExt as _};
 use http::header::{self, HeaderMap, HeaderValue};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -32,7 +29,8 @@ use url::Url;
 use self::body::{Body, Taken, Then};
 use self::dialing::Host;
 use self::head::{Head, Parsed};
-use super::{Fault, FaultKind, POOL_IDLE, Post};
+use self::pool::{Idle, Pool};
+use super::{Fault, FaultKind, Post};
 use crate::client::dial::{Dial, Used};
 use crate::plan::Endpoint;
 
@@ -40,10 +38,6 @@ use crate::plan::Endpoint;
 const READ_BYTES: usize = 32 * 1024;
 /// The longest head of a response.
 const MAX_HEAD_BYTES: usize = 64 * 1024;
-
-/// Connections that are opened at a time ahead of a stage; a server's queue of those that wait to
-/// be accepted is seldom longer than 128.
-const AHEAD_AT_ONCE: usize = 32;
 
 thread_local! {
     /// Where every connection of this thread reads; emptied before the next one's turn.
@@ -54,25 +48,8 @@ thread_local! {
 #[derive(Debug, Clone)]
 pub(in crate::client) struct Wire {
     pool: Arc<Pool>,
-}
-
-#[derive(Debug)]
-struct Pool {
-    host: Host,
-    connect: Duration,
     /// What every request carries, as text: lines with their ends.
-    headers: Vec<u8>,
-    /// Open and unused, the most recently used last.
-    idle: Mutex<VecDeque<Idle>>,
-    made: AtomicU64,
-}
-
-#[derive(Debug)]
-struct Idle {
-    stream: TcpStream,
-    since: Instant,
-    /// When it was begun, if nothing was sent over it yet; it was ready when it came here.
-    ahead: Option<Instant>,
+    headers: Arc<[u8]>,
 }
 
 impl Wire {
@@ -96,47 +73,25 @@ impl Wire {
         for (name, value) in &all {
             push_header(&mut text, name.as_str(), value.as_bytes());
         }
-        Some(Self {
-            pool: Arc::new(Pool {
-                host: Host::of(base)?,
-                connect: endpoint.timeouts.connect,
-                headers: text,
-                idle: Mutex::new(VecDeque::new()),
-                made: AtomicU64::new(0),
-            }),
-        })
+        let pool = Pool::new(Host::of(base)?, endpoint.timeouts.connect);
+        Some(Self { pool: Arc::new(pool), headers: text.into() })
     }
 
     /// Connections made so far.
     pub(super) fn connections(&self) -> u64 {
-        self.pool.made.load(Ordering::Relaxed)
+        self.pool.made()
     }
 
     /// Opens connections until `count` are idle, some at a time; the first that fails ends it.
     pub(super) async fn open_ahead(&self, count: usize) {
-        let pool = &self.pool;
-        let is_fresh = |idle: &&Idle| idle.since.elapsed() < POOL_IDLE / 2;
-        let open = {
-            let idle = pool.idle.lock().unwrap_or_else(PoisonError::into_inner);
-            idle.iter().filter(is_fresh).count()
-        };
-        let connections = (open..count).map(|_| async {
-            let began = Instant::now();
-            pool.connect().await.map(|(stream, since)| Idle { stream, since, ahead: Some(began) })
-        });
-        let mut connections = stream::iter(connections).buffered(AHEAD_AT_ONCE);
-        while let Some(Ok(idle)) = connections.next().await {
-            // In front: where a server serves them in the order of their coming, the first is to be
-            // used first.
-            pool.idle.lock().unwrap_or_else(PoisonError::into_inner).push_front(idle);
-        }
+        self.pool.open_ahead(count).await;
     }
 
     /// The part of the head that every request to `url` shares, from the path on.
     pub(super) fn head(&self, url: &Url) -> Vec<u8> {
         let target = &url[url::Position::BeforePath..url::Position::AfterQuery];
         let mut head = format!("{target} HTTP/1.1\r\n").into_bytes();
-        head.extend_from_slice(&self.pool.headers);
+        head.extend_from_slice(&self.headers);
         head
     }
 
@@ -205,38 +160,6 @@ impl Wire {
         };
         reply.note(taken);
         Ok(reply)
-    }
-}
-
-impl Pool {
-    /// A new connection, and when it was ready.
-    async fn connect(&self) -> Result<(TcpStream, Instant), Fault> {
-        let stream = dialing::connect(&self.host, self.connect).await?;
-        self.made.fetch_add(1, Ordering::Relaxed);
-        Ok((stream, Instant::now()))
-    }
-
-    /// An open connection that shows no sign of having been closed.
-    fn take(&self) -> Option<Idle> {
-        loop {
-            let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop_back()?;
-            let is_quiet = idle
-                .stream
-                .try_read(&mut [0])
-                .is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock);
-            if is_quiet && idle.since.elapsed() < POOL_IDLE {
-                return Some(idle);
-            }
-        }
-    }
-
-    fn put(&self, stream: TcpStream) {
-        let since = Instant::now();
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        while idle.front().is_some_and(|oldest| since - oldest.since >= POOL_IDLE) {
-            idle.pop_front();
-        }
-        idle.push_back(Idle { stream, since, ahead: None });
     }
 }
 
