@@ -22,7 +22,11 @@ fn one_flush(stage: &str, flush: &FlushLine, look: Look) -> Vec<String> {
         FlushState::Unproven => look.doubtful(word),
         FlushState::Failed => look.bad(word),
     };
-    let mut lines = vec![format!("  {}: {word}: {}", printable(stage), printable(&flush.summary))];
+    // The summary begins with the same word.
+    let summary = flush.summary.strip_prefix("flush ").unwrap_or(&flush.summary);
+    let why = summary.split_once([' ', ':']).map_or(summary, |(_, why)| why.trim_start());
+    let joint = if flush.state == FlushState::Proven { "" } else { ":" };
+    let mut lines = vec![format!("  {}: {word}{joint} {}", printable(stage), printable(why))];
     lines.push(format!("      before: canary {}{}", flush.before, canary_before(flush)));
     lines.extend(flush.attempts.iter().enumerate().map(|(number, attempt)| {
         let FlushAttempt { method, accepted, detail, after, .. } = attempt;
