@@ -3,7 +3,7 @@
 //! In: stages. Out: words. Invariant: where the embedded simulator answered, its share of the CPU is in
 //! the figure and that is said.
 
-use crate::metrics::quantity::{grouped, plural, show};
+use crate::metrics::quantity::{plural, show};
 use crate::metrics::summary::{ClientSummary, StageSummary};
 
 /// A line for a whole run: sums over its stages, and the stage that took most of a core.
@@ -42,12 +42,9 @@ fn words(client: &ClientSummary, most: &str, simulated: bool) -> String {
         facts.push(format!("{cpu} of CPU, {most}{share} of a core{with}"));
     }
     facts.push(format!(
-        "{} opened and reused {}",
+        "{} opened, {} sent over an open one",
         plural(client.connections_opened, "connection"),
-        match client.connections_reused {
-            1 => "once".to_owned(),
-            times => format!("{} times", grouped(times)),
-        }
+        plural(client.connections_reused, "request")
     ));
     facts.push(format!(
         "{} and {} read",
@@ -84,13 +81,13 @@ mod tests {
         };
         assert_eq!(
             words(&client, "at most ", true),
-            "310 ms of CPU, at most 12 % of a core, the simulator's in it · 64 connections opened \
-             and reused 4,436 times · 2.1 MB and 72,000 token events read"
+            "310 ms of CPU, at most 12 % of a core, the simulator's in it · 64 connections opened, \
+             4,436 requests sent over an open one · 2.1 MB and 72,000 token events read"
         );
         let silent = ClientSummary { connections_opened: 1, ..ClientSummary::default() };
         assert_eq!(
             words(&silent, "", false),
-            "1 connection opened and reused 0 times · 0 bytes and 0 token events read"
+            "1 connection opened, 0 requests sent over an open one · 0 bytes and 0 token events read"
         );
     }
 }

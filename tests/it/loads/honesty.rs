@@ -80,7 +80,7 @@ fn the_client_says_what_it_took() {
     );
     assert_eq!(count(&client, "token_events"), 400);
     let said = said(&output);
-    assert!(said.contains("opened and reused") && said.contains("400 token events"), "{said}");
+    assert!(said.contains("sent over an open one") && said.contains("400 token events"), "{said}");
     if cfg!(target_os = "linux") {
         assert!(figure(&client, "/cpu_s") > 0.0 && said.contains("of a core"), "{said}");
     }
