@@ -8,8 +8,8 @@ use std::path::PathBuf;
 
 use crate::cli::{CalibrateArgs, DiagnosticFormat};
 use crate::executor::calibration::{self, Calibration, Effort, Spread, store};
-use crate::executor::machine;
 use crate::executor::progress::ProgressMode;
+use crate::machine;
 use crate::plan::Plan;
 
 /// Measures, prints and keeps.

@@ -4,10 +4,10 @@ use std::io::IsTerminal;
 use std::path::Path;
 
 use crate::cli::{OutputFormat, ProgressArg, RunArgs};
-use crate::executor::machine;
 use crate::executor::progress::ProgressMode;
 use crate::executor::run_dir::SUMMARY;
 use crate::executor::{self, Finished, RunError, RunOptions};
+use crate::machine;
 use crate::metrics::baseline;
 use crate::metrics::summary::Summary;
 use crate::plan::{Loaded, Plan, SinkConfig, SinkKind};

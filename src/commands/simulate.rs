@@ -9,7 +9,7 @@ use std::path::Path;
 use anyhow::Context as _;
 
 use crate::cli::{PlanInputs, SimulateArgs};
-use crate::executor::machine;
+use crate::machine;
 use crate::plan::{Plan, SimulatorConfig, Target};
 use crate::simulator::Simulator;
 

@@ -8,7 +8,6 @@
 pub mod calibration;
 mod connect;
 mod guard;
-pub mod machine;
 pub mod manifest;
 pub mod progress;
 pub mod rebuild;

@@ -25,6 +25,7 @@ use self::meter::Meter;
 use self::outlet::Outlet;
 pub use self::outlet::SinkFailure;
 use self::writer::LogWriter;
+use crate::machine;
 use crate::metrics::aggregator::Aggregator;
 use crate::metrics::summary::{RunEnd, StageSummary, Summary};
 use crate::record::{Line, Parcel, RecordReceiver, RecordSender, RunLine};
@@ -104,6 +105,7 @@ impl Recorder {
         }
         let (closing, died) = (close.clone(), log_failed.clone().drop_guard());
         let thread = thread::Builder::new().name("recorder".into()).spawn(move || {
+            machine::come_second();
             match tokio::runtime::Builder::new_current_thread().enable_time().build() {
                 Ok(runtime) => {
                     runtime.block_on(desk.work(lines, closing));

@@ -147,6 +147,8 @@ impl Post {
             }))
             .await;
         let exchange = self.client.send(&ready.prepared, &self.cut).await;
+        // Answers that came meanwhile are stamped before this one's record is made.
+        tokio::task::yield_now().await;
         let outcome = exchange.outcome.clone();
         let output_tokens = tokens::output_counts(&exchange, tokenizer).await;
         let (record, answer) = self.record(ready, due_ns, exchange, output_tokens);

@@ -9,6 +9,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("plan", 0),
     ("request", 1),
     ("record", 1),
+    ("machine", 1),
     ("graph", 2),
     ("metrics", 2),
     ("client", 3),

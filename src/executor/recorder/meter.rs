@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use crate::executor::machine::cpu_time;
+use crate::machine::cpu_time;
 use crate::record::Line;
 
 /// The stages that run, with the CPU time at their beginning.

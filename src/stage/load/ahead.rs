@@ -13,6 +13,7 @@ use std::{thread, vec};
 
 use tokio::sync::mpsc::{self, Receiver};
 
+use crate::machine;
 use crate::stage::exchange::{Post, Ready};
 use crate::stage::tokens::input_counts;
 use crate::workload::Workload;
@@ -75,6 +76,7 @@ impl Ahead {
         let limit = FILL_LIMIT + if survey > 0 { SURVEY_LIMIT } else { Duration::ZERO };
         let theirs = Arc::clone(&tokenizer);
         thread::Builder::new().name("preparer".into()).spawn(move || {
+            machine::come_second();
             let began = Instant::now();
             for index in 0..survey {
                 // What is wrong with a request is said when it is made for good.
