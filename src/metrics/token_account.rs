@@ -7,7 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::quantity::{grouped, significant};
+use super::quantity::{grouped, plural, significant};
 use super::summary::StageSummary;
 use crate::record::{Record, TokenCounts};
 
@@ -166,6 +166,12 @@ impl TokenSide {
         }
     }
 
+    /// Whether the other side of a pair counted requests that this one left out, so that their sums
+    /// must not be read side by side.
+    fn is_part(&self, pair: &Divergence) -> bool {
+        pair.against.of(&self.sums).is_some_and(|sum| sum > pair.against_tokens)
+    }
+
     /// What is held against the source that counts for figures: the server's, else the tokenizer's.
     fn telling(&self) -> impl Iterator<Item = &Divergence> {
         let counts =
@@ -173,7 +179,8 @@ impl TokenSide {
         self.divergence.iter().filter(move |it| it.against == counts)
     }
 
-    /// The counts side by side, such as `server 128, tokenizer 120 (6.3 % fewer), events 128`;
+    /// The counts side by side, such as `server 128, tokenizer 120 (6.3 % fewer), events 128`; where
+    /// a source counted a part only, `tokenizer 30 of 4 requests (server 32 there, 6.3 % fewer)`.
     /// `None` where not two of them were counted.
     pub fn in_words(&self) -> Option<String> {
         let TokenCounts { server, tokenizer, events, .. } = self.sums;
@@ -189,6 +196,9 @@ impl TokenSide {
         }
         let word = |(source, sum): &(TokenSource, u64)| {
             let apart = self.telling().find(|it| it.source == *source);
+            if let Some(part) = apart.filter(|it| self.is_part(it)) {
+                return format!("{} {}", source.word(), part.of_a_part());
+            }
             let apart = apart.filter(|it| it.tokens != it.against_tokens);
             let apart = apart.map_or_else(String::new, |it| format!(" ({})", it.in_words()));
             format!("{} {}{apart}", source.word(), grouped(*sum))
@@ -233,6 +243,18 @@ impl Divergence {
         let percent =
             100.0 * self.tokens.abs_diff(self.against_tokens) as f64 / self.against_tokens as f64;
         format!("{} % {word}", significant(percent, 2))
+    }
+
+    /// `30 of 4 requests (server 32 there, 6.3 % fewer)`.
+    fn of_a_part(&self) -> String {
+        let requests = plural(self.requests, "request");
+        let there = format!("{} {} there", self.against.word(), grouped(self.against_tokens));
+        let apart = if self.tokens == self.against_tokens {
+            String::new()
+        } else {
+            format!(", {}", self.in_words())
+        };
+        format!("{} of {requests} ({there}{apart})", grouped(self.tokens))
     }
 
     /// What it may come from and what to do.
@@ -354,7 +376,10 @@ mod tests {
         let one = it.divergence[0];
         assert_eq!((one.requests, one.tokens, one.against_tokens), (1, 90, 100));
         assert!((one.share + 0.1).abs() < 1e-12 && !one.is_large);
-        assert_eq!(it.in_words().as_deref(), Some("server 800, tokenizer 90 (10 % fewer)"));
+        assert_eq!(
+            it.in_words().as_deref(),
+            Some("server 800, tokenizer 90 of 1 request (server 100 there, 10 % fewer)")
+        );
     }
 
     #[test]

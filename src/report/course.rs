@@ -46,7 +46,7 @@ fn steady_part(part: &SteadySummary) -> String {
         plural(part.requests, "request"),
         show(part.requests_per_second, "requests/s"),
     );
-    for (name, metric) in [("TTFT", "ttft"), ("E2E", "e2e")] {
+    for (name, metric) in [("TTFT", "ttft"), ("ITL", "itl"), ("E2E", "e2e")] {
         line.push_str(&part.metrics.get(metric).map(|it| times(name, it)).unwrap_or_default());
     }
     line

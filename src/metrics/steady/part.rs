@@ -20,14 +20,19 @@ use crate::record::{OutcomeKind, Record, SteadyLine};
 /// Most answers, and most failures, that are kept.
 pub const MOST: usize = 16_384;
 
-/// The metrics that have figures of the steady part. Gaps between tokens have none: there are too
-/// many to keep.
+/// Most gaps between tokens that are kept (1 MiB).
+pub const MOST_GAPS: usize = 131_072;
+
+/// The metrics with one value of each answer that have figures of the steady part.
 const METRICS: [&str; 8] =
     ["ttft", "ttft_due", "ttfo", "tpot", "e2e", "e2e_due", "schedule_lag", "output_tokens"];
 
 /// So many requests of each user are looked at for the opening burst: a slow first answer ends after
 /// the second ones of other users.
 const OPENING: u64 = 4;
+
+/// The metric with many values of each answer.
+const ITL: &str = "itl";
 
 /// Its place among [`METRICS`].
 const E2E_DUE: usize = 5;
@@ -36,7 +41,8 @@ const OUTPUT_TOKENS: usize = 7;
 
 /// The figures of a stage's steady part. Latencies are those of requests that were due in it,
 /// throughput is that of answers that ended in it. Beyond 16,384 answers, counts are in steps of 2, 4,
-/// … and percentiles those of an evenly spaced sample of so many.
+/// … and percentiles those of an evenly spaced sample of so many; gaps between tokens (`itl`) are those
+/// of such a sample of answers from 131,072 gaps on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct SteadySummary {
     /// How it was told from the rest.
@@ -92,6 +98,8 @@ struct Failure {
 pub struct SteadyTally {
     line: SteadyLine,
     answers: Thinned<Answer>,
+    /// Gaps between the tokens of answers, with when those were due.
+    gaps: Thinned<(u64, Box<[f64]>)>,
     failures: Thinned<Failure>,
     /// (sent, end) of the first requests of a closed loop to end.
     opening: Vec<(u64, u64)>,
@@ -103,8 +111,9 @@ impl SteadyTally {
     pub fn new(line: SteadyLine) -> Self {
         Self {
             line,
-            answers: Thinned::new(),
-            failures: Thinned::new(),
+            answers: Thinned::new(MOST, |_| 1),
+            gaps: Thinned::new(MOST_GAPS, |(_, gaps)| gaps.len()),
+            failures: Thinned::new(MOST, |_| 1),
             opening: Vec::new(),
             last_due_ns: 0,
         }
@@ -125,10 +134,17 @@ impl SteadyTally {
                 Some(Source::Request(take)) => take(record).unwrap_or(f64::NAN),
                 _ => f64::NAN,
             });
-            self.answers.put(record.index, Answer { due_ns, end_ns, values });
+            self.answers.put(record.index, || Answer { due_ns, end_ns, values });
+            if let Some(Source::Pooled(take)) = catalogue::source(ITL) {
+                self.gaps.put(record.index, || {
+                    let mut gaps = Vec::with_capacity(record.token_ns.len());
+                    take(record, &mut gaps);
+                    (due_ns, gaps.into_boxed_slice())
+                });
+            }
         } else {
             let is_error = record.outcome.is_error();
-            self.failures.put(record.index, Failure { due_ns, is_error });
+            self.failures.put(record.index, || Failure { due_ns, is_error });
         }
     }
 
@@ -195,13 +211,17 @@ impl SteadyTally {
         let per_second = |sum: f64| sum * self.answers.each as f64 / span.seconds();
         let tokens = ended.iter().map(|answer| answer.values[OUTPUT_TOKENS]);
         let tokens: Vec<f64> = tokens.filter(|tokens| !tokens.is_nan()).collect();
-        let metrics = METRICS.iter().enumerate().filter_map(|(place, name)| {
-            let values = due.iter().map(|answer| answer.values[place]);
-            let mut values: Vec<f64> = values.filter(|value| !value.is_nan()).collect();
+        let of = |name: &str, mut values: Vec<f64>| {
             values.sort_unstable_by(f64::total_cmp);
             let unit = metric::find(name)?.unit;
-            Some(((*name).to_owned(), distribution::distribution(&values, unit)?))
+            Some((name.to_owned(), distribution::distribution(&values, unit)?))
+        };
+        let metrics = METRICS.iter().enumerate().filter_map(|(place, name)| {
+            let values = due.iter().map(|answer| answer.values[place]);
+            of(name, values.filter(|value| !value.is_nan()).collect())
         });
+        let gaps = self.gaps.kept.iter().map(|(_, gaps)| gaps).filter(|(due, _)| holds(*due));
+        let gaps = gaps.flat_map(|(_, gaps)| gaps.iter().copied()).collect();
         SteadySummary {
             by,
             from_s: span.start_ns as f64 / 1e9,
@@ -213,7 +233,7 @@ impl SteadyTally {
             requests_per_second: per_second(ended.len() as f64),
             output_tokens_per_second: (!tokens.is_empty())
                 .then(|| per_second(tokens.iter().sum::<f64>())),
-            metrics: metrics.collect(),
+            metrics: metrics.chain(of(ITL, gaps)).collect(),
         }
     }
 }
@@ -235,19 +255,25 @@ struct Thinned<T> {
     kept: Vec<(u64, T)>,
     /// The requests that each stands for.
     each: u64,
+    /// How large all that is kept is, and may be.
+    size: usize,
+    most: usize,
+    size_of: fn(&T) -> usize,
 }
 
 impl<T> Thinned<T> {
-    fn new() -> Self {
-        Self { kept: Vec::new(), each: 1 }
+    fn new(most: usize, size_of: fn(&T) -> usize) -> Self {
+        Self { kept: Vec::new(), each: 1, size: 0, most, size_of }
     }
 
-    fn put(&mut self, index: u64, value: T) {
+    fn put(&mut self, index: u64, value: impl FnOnce() -> T) {
         if !index.is_multiple_of(self.each) {
             return;
         }
+        let value = value();
+        self.size += (self.size_of)(&value);
         self.kept.push((index, value));
-        while self.kept.len() > MOST {
+        while self.size > self.most && self.kept.len() > 1 {
             let each = self.each.saturating_mul(2);
             let before = self.kept.len();
             self.kept.retain(|(index, _)| index.is_multiple_of(each));
@@ -256,6 +282,7 @@ impl<T> Thinned<T> {
                 self.kept.truncate(before / 2);
             }
             self.each = each;
+            self.size = self.kept.iter().map(|(_, value)| (self.size_of)(value)).sum();
         }
     }
 }
@@ -332,6 +359,26 @@ mod tests {
         assert_eq!(why, "`warmup` and `cooldown` leave nothing of it");
         let climbs = SteadyLine { climb_ms: Some(90_000.0), ..SteadyLine::default() };
         assert!(steady(climbs, 60, |_| 200).expect_err("none").contains("climbed until it ended"));
+    }
+
+    #[test]
+    fn gaps_between_tokens_are_those_of_the_steady_part() {
+        let windows = SteadyLine { warmup_ms: Some(10_000.0), ..SteadyLine::default() };
+        let mut tally = SteadyTally::new(windows);
+        let tokens = 400;
+        for index in 0..2_000_u64 {
+            // 30 ms between tokens in the warm-up, then 10 to 19 ms.
+            let due = ms(index * 20);
+            let gap = if index < 500 { ms(30) } else { ms(10 + index % 10) };
+            let token_ns: Vec<u64> = (0..tokens).map(|token| due + ms(50) + token * gap).collect();
+            let (due_ns, last_token_ns) = (Some(due), token_ns.last().copied());
+            tally.take(&Record { index, due_ns, last_token_ns, token_ns, ..record() });
+            assert!(tally.gaps.size <= MOST_GAPS, "{}", tally.gaps.size);
+        }
+        let found = tally.finish(0, true).expect("the rest");
+        let itl = &found.metrics["itl"];
+        assert!(itl.min >= 10.0 && itl.max <= 19.0 && itl.count > 10_000, "{itl:?}");
+        assert!((itl.p50 - 14.0).abs() <= 1.0, "{itl:?}");
     }
 
     #[test]

@@ -75,6 +75,7 @@ pub(in crate::report::view) fn parts(group: &Group) -> Table {
         "E2E p50",
         "E2E p99",
         "TPOT p50",
+        "ITL p99",
         "tokens/s",
     ];
     table(&columns, rows)
@@ -95,6 +96,7 @@ fn row(part: &Part<'_>) -> Vec<Cell> {
         figure("e2e", |it| it.p50),
         figure("e2e", |it| it.p99),
         figure("tpot", |it| it.p50),
+        figure("itl", |it| it.p99),
         rate(part.tokens_per_second),
     ]
 }
