@@ -285,6 +285,34 @@ fn a_ladder_that_stops_itself_forgoes_the_rungs_that_are_left() {
     assert_eq!(bench.ends("qps_ladder").len(), 180);
 }
 
+#[test]
+fn users_begin_out_of_step_where_the_beginning_does_not_count() {
+    let server = simulator(plain(64, 1_000.0));
+    let users = "concurrency: 5, duration: 2s, think: 1500ms";
+    let bench = Bench::new(&format!(
+        "version: 1\nendpoint: {{ url: \"{}\" }}\nprompt: {{ text: Hello., max_tokens: 2 }}\n\
+         stages:\n  \
+         - {{ id: settled, kind: load, settle: 1s, {users} }}\n  \
+         - {{ id: warmed, kind: load, warmup: 1s, {users} }}\n  \
+         - {{ id: written, kind: load, settle: 1s, spread: 0s, {users} }}\n  \
+         - {{ id: bare, kind: load, {users} }}\n",
+        server.base_url()
+    ));
+    let output = bench.run();
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    let span_ms = |stage: &str| {
+        let dues = bench.ends(stage).into_iter().map(|it| it["due_ns"].as_u64().expect("due"));
+        let mut dues: Vec<u64> = dues.collect();
+        dues.sort_unstable();
+        (dues[4] - dues[0]) / 1_000_000
+    };
+    // Five users share out half a second: the last begins 400 ms after the first.
+    assert!((350..500).contains(&span_ms("settled.settle")), "{}", span_ms("settled.settle"));
+    assert!((350..500).contains(&span_ms("warmed")), "{}", span_ms("warmed"));
+    assert!(span_ms("written.settle") < 100, "{}", span_ms("written.settle"));
+    assert!(span_ms("bare") < 100, "{}", span_ms("bare"));
+}
+
 /// Runs the search and says what is wrong with what it found.
 fn search_once() -> Result<(), String> {
     // 4 at a time, 101 ms each (1 ms of overhead, 20 gaps of 5 ms).

@@ -73,7 +73,9 @@ macro_rules! load_keys {
         load_keys! { @add [$($rest)*] $(#[$doc])* $name { $($keys)*
             /// The pause a user makes between an answer and the next request; none unless given.
             think: Option<Spanned<$crate::plan::file::TimeSpan>>,
-            /// The users begin evenly spread over this time instead of in one burst.
+            /// The users begin evenly spread over this time. Unless given, that is half of `settle`,
+            /// else half of `warmup`, so that they are out of step with each other when it counts;
+            /// without either, or with `ramp`, they begin at once, on connections opened before.
             spread: Option<Spanned<$crate::plan::file::TimeSpan>>,
         } }
     };

@@ -10,7 +10,7 @@ mod search;
 
 use std::time::Duration;
 
-use self::parts::{MOST_RATE, MOST_USERS, think, time};
+use self::parts::{MOST_RATE, MOST_USERS, spread, think, time};
 use super::{Draft, Lowering, Shared};
 use crate::plan::diagnostic::Code;
 use crate::plan::file::{LoadKeys, ThinkWord};
@@ -81,13 +81,21 @@ impl Lowering<'_> {
         let until = self.until(draft, keys.requests, ("duration", keys.duration));
         let traffic = self.traffic(draft, &keys.asking(), shared);
         let measure = self.measure(&keys.counting(), keys.max_lag, keys.duration);
+        let measure = self.steady(measure, &keys.steady(), keys.duration);
         let window = self.window(keys.window);
+        let shape = shape.map(|shape| match shape {
+            // A ramp is a start of its own.
+            Shape::Closed(load) if ramp.is_none() => {
+                Shape::Closed(ClosedLoop { spread: spread(keys.spread, &measure), ..load })
+            }
+            shape => shape,
+        });
         Some(Load {
             traffic: traffic?,
             shape: shape?,
             until: until?,
             rounds: self.rounds(keys),
-            measure: Measure { window, ..self.steady(measure, &keys.steady(), keys.duration) },
+            measure: Measure { window, ..measure },
         })
     }
 

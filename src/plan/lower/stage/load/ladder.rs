@@ -3,7 +3,7 @@
 //! In: written stages. Out: resolved ones. Invariant: a stage has at least one level, no level twice,
 //! and each level an end.
 
-use super::parts::{MOST_RATE, MOST_USERS, think, time, whole};
+use super::parts::{MOST_RATE, MOST_USERS, spread, think, whole};
 use crate::plan::diagnostic::Code;
 use crate::plan::file::{LadderKeys, RampKeys};
 use crate::plan::lower::Lowering;
@@ -65,7 +65,7 @@ impl Lowering<'_> {
             traffic: traffic?,
             levels: levels?.0.into_iter().map(whole).collect(),
             step: step?,
-            spread: time(keys.spread),
+            spread: spread(keys.spread, &measure),
             think: think(keys.think),
             measure,
         })

@@ -201,6 +201,16 @@ pub(super) fn time(written: Option<Spanned<TimeSpan>>) -> Duration {
     written.map_or(Duration::ZERO, |written| written.value.0)
 }
 
+/// How long the users of a closed loop take to begin: what is written, else half of the part that
+/// does not count, so that they are out of step when it does; no time where everything counts.
+pub(super) fn spread(written: Option<Spanned<TimeSpan>>, measure: &Measure) -> Duration {
+    let left_out = match measure.settle {
+        Duration::ZERO => measure.warmup.unwrap_or_default(),
+        settle => settle,
+    };
+    written.map_or(left_out / 2, |written| written.value.0)
+}
+
 pub(super) fn think(written: Option<Spanned<TimeSpan>>) -> Think {
     match time(written) {
         Duration::ZERO => Think::None,

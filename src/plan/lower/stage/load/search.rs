@@ -3,7 +3,7 @@
 //! In: a written stage. Out: a resolved one. Invariant: it raises either the rate or the concurrency,
 //! and its levels go up.
 
-use super::parts::{MOST_RATE, MOST_USERS, think, time};
+use super::parts::{MOST_RATE, MOST_USERS, spread, think};
 use crate::plan::bind::Spanned;
 use crate::plan::diagnostic::{Code, Diagnostic};
 use crate::plan::file::{OverWord, PerSecond, SearchKeys};
@@ -29,6 +29,7 @@ impl Lowering<'_> {
         shared: &Shared,
     ) -> Option<Search> {
         let over = keys.over.map(|over| over.value);
+        let measure = self.measure(&keys.counting(), keys.max_lag, keys.step);
         let axis = match over {
             None => {
                 if !self.found_bad(draft, &["over"]) {
@@ -52,7 +53,7 @@ impl Lowering<'_> {
             Some(OverWord::Concurrency) => {
                 self.no_pacing(&keys.arrivals(), &keys.pacing(), "over: concurrency");
                 Some(SearchAxis::Concurrency {
-                    spread: time(keys.spread),
+                    spread: spread(keys.spread, &measure),
                     think: think(keys.think),
                 })
             }
@@ -76,7 +77,6 @@ impl Lowering<'_> {
         });
         let step = self.until(draft, keys.requests, ("step", keys.step));
         let traffic = self.traffic(draft, &keys.asking(), shared);
-        let measure = self.measure(&keys.counting(), keys.max_lag, keys.step);
         Some(Search {
             traffic: traffic?,
             over: axis?,
