@@ -184,7 +184,8 @@ pub struct Record {
     /// Fingerprint of the messages; equal prompts have equal hashes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prompt_hash: Option<String>,
-    /// The conversation that it is a turn of, as the dataset or log names it.
+    /// The conversation that it is a turn of, as the dataset or log names it; absent, too, where the
+    /// request was never made because the run ended long before it was due.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<String>,
     /// When it was to be sent; absent when it never became due.

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
 
-use super::exchange::Post;
+use super::exchange::{Post, Unsent};
 use super::{StageContext, StageOutcome, unless_cut};
 use crate::client::probe;
 use crate::plan::Conversation;
@@ -26,6 +26,7 @@ const LOOK: Duration = Duration::from_millis(250);
 
 /// A session that joined and is not over.
 struct Open {
+    name: String,
     /// Number of its first turn among all of the stage.
     first: u64,
     turns: u64,
@@ -142,7 +143,8 @@ impl Stage<'_> {
     fn send(&mut self, turn: DueTurn, in_flight: &mut JoinSet<Ended>) -> Result<(), WorkloadError> {
         let DueTurn { id, due_ns, turns, .. } = turn;
         let open = self.open.entry(id.session).or_insert_with(|| {
-            let open = Open { first: self.planned, turns: turns as u64, sent: 0 };
+            let name = turn.session.clone();
+            let open = Open { name, first: self.planned, turns: turns as u64, sent: 0 };
             self.planned += open.turns;
             open
         });
@@ -187,7 +189,8 @@ impl Stage<'_> {
     /// The turns of a session after those that were sent never start.
     async fn never_sent(&self, open: &Open) {
         for turn in open.sent..open.turns {
-            self.post.never_started(open.first + turn).await;
+            let (index, session) = (open.first + turn, Some(open.name.clone()));
+            self.post.never_started(Unsent { index, session }).await;
         }
     }
 

@@ -48,6 +48,26 @@ pub(super) struct Ready {
     pub request: Option<Box<Request>>,
 }
 
+/// A request that is not sent.
+pub(super) struct Unsent {
+    pub index: u64,
+    /// The conversation that it is a turn of.
+    pub session: Option<String>,
+}
+
+impl From<Ready> for Unsent {
+    fn from(ready: Ready) -> Self {
+        Self { index: ready.index, session: ready.session }
+    }
+}
+
+impl From<u64> for Unsent {
+    /// One that was never made, so that nobody knows whose turn it is.
+    fn from(index: u64) -> Self {
+        Self { index, session: None }
+    }
+}
+
 impl Post {
     /// For the requests of a stage, on one rung of it if it has rungs.
     pub(super) fn of(context: &StageContext<'_>, rung: Option<f64>) -> Self {
@@ -157,16 +177,17 @@ impl Post {
     }
 
     /// Records a request that was planned but will not be sent.
-    pub(super) async fn never_started(&self, index: u64) {
-        self.unsent(index, None, OutcomeKind::NeverStarted).await;
+    pub(super) async fn never_started(&self, request: impl Into<Unsent>) {
+        self.unsent(request.into(), None, OutcomeKind::NeverStarted).await;
     }
 
     /// Records a request that was due, but that the plan forbids to send this late.
-    pub(super) async fn dropped_late(&self, index: u64, due_ns: u64) {
-        self.unsent(index, Some(due_ns), OutcomeKind::DroppedLate).await;
+    pub(super) async fn dropped_late(&self, request: Ready, due_ns: u64) {
+        self.unsent(request.into(), Some(due_ns), OutcomeKind::DroppedLate).await;
     }
 
-    async fn unsent(&self, index: u64, due_ns: Option<u64>, outcome: OutcomeKind) {
+    async fn unsent(&self, request: Unsent, due_ns: Option<u64>, outcome: OutcomeKind) {
+        let Unsent { index, session } = request;
         let record = Record {
             stage: self.stage.clone(),
             cell: self.cell.clone(),
@@ -174,7 +195,7 @@ impl Post {
             index,
             request_id: self.request_id(index),
             prompt_hash: None,
-            session: None,
+            session,
             due_ns,
             sent_ns: None,
             connecting_ns: None,

@@ -15,7 +15,7 @@ use super::level::Level;
 use crate::client::{Client, probe};
 use crate::record::Outcome;
 use crate::request::{Message, Request};
-use crate::stage::exchange::{Post, Ready};
+use crate::stage::exchange::{Post, Ready, Unsent};
 use crate::stage::{SETTLE_SUFFIX, StageContext};
 use crate::workload::tokenizer::Tokenizer;
 
@@ -42,7 +42,7 @@ pub(super) struct Driven {
     /// So many of them were taken: sent, dropped, or [`Driven::waiting`].
     pub taken: u64,
     /// Requests that were due and will not be sent any more.
-    pub waiting: Vec<u64>,
+    pub waiting: Vec<Unsent>,
     /// What people should know of how it went.
     pub note: Option<String>,
 }
@@ -173,8 +173,8 @@ impl Lane {
     }
 
     /// Records a request that was due and is not sent.
-    pub(super) async fn drop_late(&self, index: u64, due_ns: u64) {
-        self.post_of(due_ns).dropped_late(index, due_ns).await;
+    pub(super) async fn drop_late(&self, request: Ready, due_ns: u64) {
+        self.post_of(due_ns).dropped_late(request, due_ns).await;
     }
 
     /// How the level ended, as far as the endpoint is concerned.

@@ -56,7 +56,7 @@ pub(super) async fn drive(
                 match pacing.late {
                     Late::Drop { after } if due.at.elapsed() > after => {
                         let due_ns = context.clock.ns(due.at);
-                        lane.drop_late(due.ready.index, due_ns).await;
+                        lane.drop_late(due.ready, due_ns).await;
                         // Its place is free again: a task that is over at once asks for the next.
                         in_flight.spawn(async {});
                     }
@@ -84,19 +84,19 @@ pub(super) async fn drive(
                 let due = Due { ready, at: released.due };
                 let due_ns = context.clock.ns(due.at);
                 if released.verdict == Verdict::DroppedLate {
-                    lane.drop_late(due.ready.index, due_ns).await;
+                    lane.drop_late(due.ready, due_ns).await;
                     continue;
                 }
                 match admission.offer(due) {
                     Admit::Send(due) => send(due, &mut in_flight),
                     Admit::Queued => {}
-                    Admit::Drop(due) => lane.drop_late(due.ready.index, due_ns).await,
+                    Admit::Drop(due) => lane.drop_late(due.ready, due_ns).await,
                 }
             }
         }
     }
     pacer.stop();
-    let waiting = admission.abandon().map(|due| due.ready.index).collect();
+    let waiting = admission.abandon().map(|due| due.ready.into()).collect();
     lane.finish(&mut in_flight).await;
     let ended = failed.map_or_else(|| lane.ended(), Ended::Failed);
     Driven { ended, taken, waiting, note: None }

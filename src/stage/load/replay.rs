@@ -20,7 +20,7 @@ use crate::schedule::admission::{Admission, Admit};
 use crate::schedule::pacer::{self, Pacer, Verdict};
 use crate::schedule::turns::{After, Arrived, Turns};
 use crate::stage::StageContext;
-use crate::stage::exchange::Ready;
+use crate::stage::exchange::{Ready, Unsent};
 use crate::stage::log::{Log, Turn};
 use crate::workload::conversation::LiveHistory;
 
@@ -57,7 +57,7 @@ struct Talk<'a> {
     in_flight: JoinSet<Over>,
     live: Option<Arc<Live>>,
     /// Turns that will never be sent.
-    never: Vec<u64>,
+    never: Vec<Unsent>,
     /// Longest that a turn waited for the one before it.
     longest_wait: Duration,
     /// When the stage waits no longer, once all of its log was due.
@@ -124,8 +124,8 @@ pub(super) async fn drive(
     pacer.stop();
     let Talk { mut turns, mut admission, mut in_flight, mut never, longest_wait, .. } = talk;
     let note = note(&turns, never.len(), longest_wait);
-    never.extend(admission.abandon().map(|due| due.ready.index));
-    never.extend(turns.abandon().into_iter().map(|due| due.ready.index));
+    never.extend(admission.abandon().map(|due| Unsent::from(due.ready)));
+    never.extend(turns.abandon().into_iter().map(|due| Unsent::from(due.ready)));
     lane.finish(&mut in_flight).await;
     let ended = failed.map_or_else(|| lane.ended(), Ended::Failed);
     Driven { ended, taken, waiting: never, note }
@@ -145,7 +145,7 @@ impl Talk<'_> {
             Arrived::Go(due) if is_late => self.dropped(due).await,
             Arrived::Go(due) => self.offer(due).await,
             Arrived::Held => {}
-            Arrived::Never(due) => self.never.push(due.ready.index),
+            Arrived::Never(due) => self.never.push(due.ready.into()),
         }
     }
 
@@ -179,9 +179,9 @@ impl Talk<'_> {
     /// A turn that will not be sent, so that those behind it won't be, either.
     async fn dropped(&mut self, due: Due) {
         let due_ns = self.context.clock.ns(due.at);
-        self.lane.drop_late(due.ready.index, due_ns).await;
+        self.lane.drop_late(due.ready, due_ns).await;
         let After { never, .. } = self.turns.over(due.turn.conversation, false);
-        self.never.extend(never.into_iter().map(|due| due.ready.index));
+        self.never.extend(never.into_iter().map(|due| Unsent::from(due.ready)));
         if let Some(live) = &self.live {
             live.over(due.turn, None);
         }
@@ -201,7 +201,7 @@ impl Talk<'_> {
         }
         let Some(Over { turn, is_ok }) = over else { return };
         let After { next, never } = self.turns.over(turn.conversation, is_ok);
-        self.never.extend(never.into_iter().map(|due| due.ready.index));
+        self.never.extend(never.into_iter().map(|due| Unsent::from(due.ready)));
         if let Some(mut due) = next {
             let now = Instant::now();
             self.longest_wait = self.longest_wait.max(now.saturating_duration_since(due.at));

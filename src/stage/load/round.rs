@@ -16,6 +16,7 @@ use super::{closed, open, replay};
 use crate::plan::{Sessions, Shape};
 use crate::schedule::Schedule;
 use crate::stage::StageContext;
+use crate::stage::exchange::Unsent;
 use crate::stage::log::Log;
 
 /// A round that is to come.
@@ -88,10 +89,10 @@ pub(super) async fn drive(
         if level.is_timed() { driven.taken } else { round.planned.unwrap_or(driven.taken) };
     let rest = first + driven.taken..first + planned;
     let mut unsent_settling = 0;
-    for index in driven.waiting.iter().copied().chain(rest) {
-        let is_settling = index - first < round.settled;
+    for request in driven.waiting.into_iter().chain(rest.map(Unsent::from)) {
+        let is_settling = request.index - first < round.settled;
         unsent_settling += u64::from(is_settling);
-        lane.post(is_settling).never_started(index).await;
+        lane.post(is_settling).never_started(request).await;
     }
     let settling = lane.settling_count() + unsent_settling;
     let planned = planned.saturating_sub(settling);
