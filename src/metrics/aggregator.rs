@@ -20,6 +20,10 @@ use crate::record::{Line, RECORD_VERSION, RunLine, ServerLine, StageEnd};
 /// above the lag of a healthy closed loop (well under a millisecond) and below what a TTFT hides.
 pub const SCHEDULE_LAG_LIMIT_MS: f64 = 100.0;
 
+/// A generator that is too slow lags all along: where the median lag is less than this part of the
+/// limit, it was held up for a while.
+const PAUSE_SHARE: f64 = 10.0;
+
 /// Different reasons for gaps in the server's own account that are told.
 const MOST_UNREAD: usize = 8;
 
@@ -320,12 +324,19 @@ fn saturated_generator(stage: &StageSummary) -> Option<String> {
     // A probe that says nothing bounds its search; the other probes still stand.
     let load = stage.load.filter(|load| load.generator_limited && stage.probe.is_none())?;
     let lag = stage.metrics.get("schedule_lag")?;
+    let limit = load.max_lag_ms.unwrap_or(SCHEDULE_LAG_LIMIT_MS);
+    let advice = if lag.p50 < limit / PAUSE_SHARE {
+        "most left in time, so this machine stood still or was busy for a while: look for what \
+         stopped it, or took its cores, and run it again"
+    } else {
+        "ask for a lower rate, give this machine more cores, or spread the load over several"
+    };
     Some(format!(
         "stage {}: generator saturated: requests left up to {} after they were due (p99; limit \
-         {}); ask for a lower rate, give this machine more cores, or spread the load over several",
+         {}); {advice}",
         stage.label(),
         quantity::show(lag.p99, "ms"),
-        quantity::show(load.max_lag_ms.unwrap_or(SCHEDULE_LAG_LIMIT_MS), "ms"),
+        quantity::show(limit, "ms"),
     ))
 }
 

@@ -97,6 +97,10 @@ pub struct Saturation {
     pub best_at: Option<f64>,
     /// Generated tokens per second at best.
     pub best_output_tokens_per_second: Option<f64>,
+    /// Levels above `saturated_at` that held up nevertheless: what was seen in between may be a
+    /// disturbance and not the endpoint's limit. On rate ladders only.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub held_above: Vec<f64>,
     /// The lowest level with a success rate under the limit.
     pub errors_rise_at: Option<f64>,
     /// The lowest level whose p99 is far above that of the lowest level.
@@ -133,7 +137,7 @@ pub fn saturation(axis: Axis, rungs: &[Rung], limits: &Limits) -> Saturation {
     });
     let flat = knee.filter(|knee| judged.last().is_some_and(|last| last.level > knee.level));
     let sustainable = knee.or(held.last().copied()).map(|rung| rung.level);
-    let (saturated_at, signs) = match (flat, first_bad) {
+    let (saturated_at, its_signs) = match (flat, first_bad) {
         (Some(knee), _) => (Some(knee.level), vec![Sign::Flat]),
         (None, Some(at)) => (Some(judged[at].level), signs[at].clone()),
         (None, None) => (None, Vec::new()),
@@ -145,7 +149,7 @@ pub fn saturation(axis: Axis, rungs: &[Rung], limits: &Limits) -> Saturation {
     let mut found = Saturation {
         axis,
         saturated_at,
-        signs,
+        signs: its_signs,
         sustainable,
         best_requests_per_second: best.map(|rung| rung.achieved),
         best_at: best.map(|rung| rung.level),
@@ -153,6 +157,10 @@ pub fn saturation(axis: Axis, rungs: &[Rung], limits: &Limits) -> Saturation {
             .iter()
             .filter_map(|rung| rung.output_tokens_per_second)
             .reduce(f64::max),
+        held_above: first_bad.filter(|_| axis == Axis::Rate).map_or_else(Vec::new, |bad| {
+            let above = judged.iter().zip(&signs).skip(bad + 1);
+            above.filter(|(_, signs)| signs.is_empty()).map(|(rung, _)| rung.level).collect()
+        }),
         errors_rise_at: rises(Sign::Errors),
         p99_rises_at: rises(Sign::Latency),
         recommended: sustainable.map(|level| (HEADROOM.0 * level, HEADROOM.1 * level)),
@@ -271,6 +279,19 @@ mod tests {
         let ramp = [rung(1.0, 2.0, 1.0, 500.0), rung(2.0, 3.9, 1.0, 510.0)];
         let found = saturation(Axis::Concurrency, &ramp, &Limits::default());
         assert_eq!((found.saturated_at, found.sustainable), (None, Some(2.0)));
+    }
+
+    #[test]
+    fn a_level_above_that_holds_up_again_is_told() {
+        let mut ladder = seed_ladder();
+        ladder[1].achieved = 3.0;
+        ladder[2] = rung(10.0, 9.95, 1.0, 5_200.0);
+        let found = saturation(Axis::Rate, &ladder, &Limits::default());
+        assert_eq!((found.saturated_at, found.sustainable), (Some(5.0), Some(1.0)));
+        assert_eq!(found.held_above, [10.0]);
+        let told = "Yet it held up at 10 requests/s";
+        assert!(found.advice.iter().any(|line| line.starts_with(told)), "{:?}", found.advice);
+        assert!(saturation(Axis::Rate, &seed_ladder(), &Limits::default()).held_above.is_empty());
     }
 
     #[test]

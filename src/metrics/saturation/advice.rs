@@ -8,6 +8,13 @@ use super::{Axis, Saturation, Sign};
 /// The sentences.
 pub(super) fn advice(found: &Saturation) -> Vec<String> {
     let mut lines = vec![verdict(found)];
+    if let Some(at) = found.held_above.last() {
+        lines.push(format!(
+            "Yet it held up at {}: what was seen below may be a disturbance and not its limit. Run \
+             the ladder again, with longer steps.",
+            level(found.axis, *at)
+        ));
+    }
     if let (Some(best), Some(at)) = (found.best_requests_per_second, found.best_at)
         && found.saturated_at.is_some()
         && best > 0.0
@@ -22,7 +29,10 @@ pub(super) fn advice(found: &Saturation) -> Vec<String> {
         lines.push(headroom(found.axis, low, high));
     }
     if let Some(at) = found.errors_rise_at {
-        lines.push(format!("Errors rise at {}.", level(found.axis, at)));
+        lines.push(format!(
+            "Requests fail, or are cut off unanswered, at {}.",
+            level(found.axis, at)
+        ));
     }
     if let Some(at) = found.p99_rises_at {
         lines.push(format!("p99 latency rises steeply at {}.", level(found.axis, at)));
@@ -138,7 +148,7 @@ mod tests {
                 "Best throughput: 12.8 requests/s, at 16 requests/s.",
                 "Run production at 5.6 to 6.4 requests/s, 70 to 80 % of what it sustains, to leave \
                  headroom.",
-                "Errors rise at 16 requests/s.",
+                "Requests fail, or are cut off unanswered, at 16 requests/s.",
             ]
         );
     }

@@ -34,7 +34,7 @@ fn run_with_a_pause(
 
 fn paused(late: &str) -> (Output, Value, usize) {
     let server = simulator(256, 1_000.0);
-    let load = format!("id: load, kind: load, rate: 100, requests: 300, max_lag: 200ms, {late}");
+    let load = format!("id: load, kind: load, rate: 100, requests: 500, max_lag: 200ms, {late}");
     let sandbox = plan(&server, 2, &[&load]);
     let output = run_with_a_pause(&sandbox, &server, Duration::from_millis(1_500));
     let load = stage(&sandbox.summary(), "load").clone();
@@ -45,14 +45,15 @@ fn paused(late: &str) -> (Output, Value, usize) {
 #[test]
 fn after_a_pause_late_requests_are_sent_and_the_stage_says_so() {
     let (output, load, records) = paused("late: send");
-    assert_eq!((records, count(&load["counts"], "planned")), (300, 300), "{load:#}");
-    assert_eq!(count(&load["counts"], "ok"), 300, "{load:#}");
+    assert_eq!((records, count(&load["counts"], "planned")), (500, 500), "{load:#}");
+    assert_eq!(count(&load["counts"], "ok"), 500, "{load:#}");
     // Their latency counts from when they were due, and the generator is called to account.
     assert!(figure(&load, "/metrics/schedule_lag/max") > 1_000.0, "{load:#}");
     assert!(figure(&load, "/metrics/e2e_due/max") > 1_000.0, "{load:#}");
     assert_eq!(load["load"]["generator_limited"], true, "{load:#}");
     assert_eq!(code(&output), 5, "{}", said(&output));
     assert!(said(&output).contains("generator saturated"), "{}", said(&output));
+    assert!(said(&output).contains("stood still"), "{}", said(&output));
 }
 
 #[cfg(unix)]
@@ -60,8 +61,8 @@ fn after_a_pause_late_requests_are_sent_and_the_stage_says_so() {
 fn after_a_pause_late_requests_are_dropped_where_the_plan_says_so() {
     let (output, load, records) = paused("late: drop, late_after: 100ms");
     let counts = &load["counts"];
-    assert_eq!((records, count(counts, "planned")), (300, 300), "{load:#}");
-    assert_eq!(count(counts, "ok") + count(counts, "dropped_late"), 300, "{load:#}");
+    assert_eq!((records, count(counts, "planned")), (500, 500), "{load:#}");
+    assert_eq!(count(counts, "ok") + count(counts, "dropped_late"), 500, "{load:#}");
     // A pause of 1.5 s at 100 a second, less what is forgiven.
     assert!((100..=250).contains(&count(counts, "dropped_late")), "{counts:#} {}", said(&output));
 }
