@@ -21,6 +21,11 @@ pub struct RunArgs {
     /// The directory of an earlier run, or its summary.json, for checks against `baseline`.
     #[arg(long, value_name = "RUN")]
     pub baseline: Option<PathBuf>,
+    /// Go on with a run of the same plan that was killed or interrupted: what it measured of `load`,
+    /// `qps_ladder`, `concurrency_ramp`, `replay` and `search` stages is taken over, level by level,
+    /// as far as it was finished; the rest, and all other stages, are run.
+    #[arg(long, value_name = "RUN")]
+    pub resume: Option<PathBuf>,
     /// A further output, such as csv:requests.csv; may be given several times.
     #[arg(long = "sink", value_name = "KIND:TARGET")]
     pub sinks: Vec<String>,

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use crate::cli::{OutputFormat, ProgressArg, RunArgs};
 use crate::executor::progress::ProgressMode;
+use crate::executor::resume::Resumed;
 use crate::executor::run_dir::SUMMARY;
 use crate::executor::{self, Finished, RunError, RunOptions};
 use crate::machine;
@@ -50,6 +51,17 @@ pub fn run(args: &RunArgs) -> anyhow::Result<u8> {
         return Ok(super::USAGE);
     }
     loaded.plan.sinks.extend(step_summary(&loaded.plan));
+    let resumed = match args.resume.as_deref().map(|run| Resumed::open(run, &loaded.plan)) {
+        None => None,
+        Some(Ok(resumed)) => {
+            eprintln!("{}", resumed.note(&loaded.plan));
+            Some(resumed)
+        }
+        Some(Err(error)) => {
+            eprintln!("error: --resume: {error}");
+            return Ok(super::PLAN_INVALID);
+        }
+    };
     let options = RunOptions {
         arguments: std::env::args().map(|arg| loaded.redactor.redact(&arg).into_owned()).collect(),
         progress: match args.progress {
@@ -61,6 +73,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<u8> {
         },
         fail_fast: args.fail_fast,
         warnings: super::calibrate::warnings(&loaded.plan),
+        resumed,
     };
     machine::raise_open_files();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;

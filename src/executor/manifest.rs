@@ -22,6 +22,9 @@ pub struct Manifest {
     pub run_id: String,
     /// How far it came.
     pub state: RunState,
+    /// The id of the run that this one went on with; `started_at` is that one's, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resumes: Option<String>,
     /// The plan.
     pub plan: ManifestPlan,
     /// True when any endpoint is the embedded simulator.

@@ -12,6 +12,7 @@ pub mod manifest;
 pub mod progress;
 pub mod rebuild;
 pub mod recorder;
+pub mod resume;
 pub mod run_dir;
 mod signals;
 mod walk;
@@ -21,17 +22,19 @@ use std::path::{Path, PathBuf};
 use crate::client::probe::PreflightError;
 use crate::graph::Graph;
 use crate::metrics::summary::{RunEnd, RunState, Summary};
-use crate::plan::{Nonce, Plan, Target};
+use crate::plan::{Action, Nonce, Plan, Target};
 use crate::record::{RECORD_VERSION, RunClock, RunLine};
 use crate::report::view::Background;
 use crate::sink::{self, OpenSink, SinkError};
 use crate::stage::Stop;
+use crate::stage::log::Log;
 use crate::workload::store::{Store, StoreError};
 use connect::Connections;
 use guard::{FailedChecks, Watch, guards};
 use manifest::{Host, MANIFEST_VERSION, Manifest, ManifestPlan};
 use progress::{Progress, ProgressMode};
 use recorder::{Event, Recorder, RecorderError};
+use resume::{ResumeError, Resumed};
 use run_dir::{RunDir, RunDirError};
 use signals::Signals;
 use walk::Walk;
@@ -47,6 +50,8 @@ pub struct RunOptions {
     pub fail_fast: bool,
     /// What the reader of the numbers should know beforehand; goes into the notes.
     pub warnings: Vec<String>,
+    /// The run to go on with.
+    pub resumed: Option<Resumed>,
 }
 
 /// A run that got past preflight.
@@ -71,6 +76,14 @@ pub enum RunError {
     /// A file of the plan can't be used.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A log can't be replayed.
+    #[error("stage `{stage}`: {why}")]
+    Log {
+        /// The stage's id.
+        stage: String,
+        /// What is wrong and how to mend it.
+        why: String,
+    },
     /// A sink could not be opened.
     #[error("sink {0}")]
     Sink(#[from] SinkError),
@@ -85,6 +98,9 @@ pub enum RunError {
         /// What is wrong and how to mend it.
         error: PreflightError,
     },
+    /// The run to go on with measured something else.
+    #[error("--resume: {0}")]
+    Resume(#[from] ResumeError),
     /// The embedded simulator did not start.
     #[error("the embedded simulator did not start: {0}")]
     Simulator(String),
@@ -97,11 +113,18 @@ pub enum RunError {
 pub async fn run(plan: &Plan, graph: &Graph, options: RunOptions) -> Result<Finished, RunError> {
     let stop = Stop::default();
     let signals = Signals::listen(stop.clone());
-    let clock = RunClock::start_now();
-    let started_at = jiff::Timestamp::now().to_string();
+    let resumed = options.resumed;
+    let (clock, started_at) = match &resumed {
+        Some(resumed) => (resumed.clock(), resumed.started_at.clone()),
+        None => (RunClock::start_now(), jiff::Timestamp::now().to_string()),
+    };
 
     let directory = RunDir::create(&plan.results, &plan.name)?;
-    let Opened { store, sinks, connections } = match open(plan, clock, &stop).await {
+    let opened = open(plan, clock, &stop).await.and_then(|opened| {
+        resumed.iter().try_for_each(|it| it.meets(&opened.connections.described()))?;
+        Ok(opened)
+    });
+    let Opened { store, sinks, connections } = match opened {
         Ok(opened) if !stop.drain.is_cancelled() => opened,
         result => {
             // An empty directory would look like a run that was lost.
@@ -121,6 +144,7 @@ pub async fn run(plan: &Plan, graph: &Graph, options: RunOptions) -> Result<Fini
         eprintln!("warning: {warning}");
     }
     let mut manifest = manifest(plan, &run_line, &connections, options.arguments);
+    manifest.resumes = resumed.as_ref().map(|resumed| resumed.run_id.clone());
     directory.write_manifest(&manifest)?;
     tracing::info!("run {} writes to {}", run_line.run_id, directory.path().display());
     let mut progress = Progress::new(plan, options.progress);
@@ -148,6 +172,7 @@ pub async fn run(plan: &Plan, graph: &Graph, options: RunOptions) -> Result<Fini
         guards: &guards,
         fail_fast: options.fail_fast,
         failed: &failed,
+        earlier: resumed.as_ref().map(|resumed| &resumed.earlier),
     };
     tokio::select! {
         () = walk.run() => {}
@@ -161,6 +186,7 @@ pub async fn run(plan: &Plan, graph: &Graph, options: RunOptions) -> Result<Fini
         None => RunState::Finished,
     });
     end.signal_exit_code = signals.exit_code();
+    end.notes.extend(resumed.map(|resumed| resumed.note(plan)));
     end.notes.extend(warnings);
     end.notes.extend(connections.notes());
     end.notes.extend(store.notes());
@@ -188,6 +214,12 @@ struct Opened {
 /// Opens what a run needs, in the order in which it costs the world something.
 async fn open(plan: &Plan, clock: RunClock, stop: &Stop) -> Result<Opened, RunError> {
     let store = Store::open(plan)?;
+    for stage in &plan.stages {
+        if let Action::Replay(replay) = &stage.action {
+            let of = |why| RunError::Log { stage: stage.id.clone(), why };
+            Log::of(replay, &store, plan.seed, &stage.key()).map_err(of)?;
+        }
+    }
     let sinks = sink::open_all(&plan.sinks, Path::new("."), &Background::of(plan))?;
     let connections = Connections::open(plan, &store, clock, stop).await?;
     Ok(Opened { store, sinks, connections })
@@ -236,6 +268,7 @@ fn manifest(
         schema_version: MANIFEST_VERSION,
         run_id: run.run_id.clone(),
         state: RunState::Running,
+        resumes: None,
         plan: ManifestPlan {
             name: plan.name.clone(),
             path: plan.path.display().to_string(),

@@ -103,8 +103,8 @@ impl Progress {
                 }
             }
             Line::Start(_) | Line::End(_) => self.refresh(&board),
-            Line::StageEnd(_) => {
-                if let Some(stage) = board.last_ended() {
+            Line::StageEnd(end) => {
+                if let Some(stage) = board.ended_by(end) {
                     if let Some(bar) = self.bars.remove(&stage.name()) {
                         bar.finish_and_clear();
                         self.all.remove(&bar);

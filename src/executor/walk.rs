@@ -5,6 +5,8 @@
 //! cells of a matrix never overlap, and what fails in one leaves the others alone. An interleaved
 //! matrix keeps its cells in step, and those of a `cold` or `warm` stage take turns.
 
+use std::sync::Arc;
+
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 
@@ -14,7 +16,7 @@ use crate::graph::Graph;
 use crate::plan::{Action, Plan, Stage};
 use crate::record::{RecordSender, RunClock, StageState};
 use crate::stage::interleave::{Turn, Turns};
-use crate::stage::{self, StageContext, Stop};
+use crate::stage::{self, Earlier, StageContext, Stop};
 use crate::workload::store::Store;
 
 /// Everything the walk hands on to stages.
@@ -33,6 +35,8 @@ pub(super) struct Walk<'a> {
     pub fail_fast: bool,
     /// The checks that have failed.
     pub failed: &'a FailedChecks,
+    /// The run that this one goes on with, if it does.
+    pub earlier: Option<&'a Arc<Earlier>>,
 }
 
 impl Walk<'_> {
@@ -168,6 +172,7 @@ impl Walk<'_> {
             early: &self.guards[node].early,
             rungs: &self.guards[node].rungs,
             turn,
+            earlier: self.earlier,
         })
         .await;
         let reason = outcome.reason.as_deref().unwrap_or_default();
@@ -195,6 +200,7 @@ impl Walk<'_> {
                 early: &self.guards[node].early,
                 rungs: &self.guards[node].rungs,
                 turn: None,
+                earlier: None,
             },
             state,
             reason,

@@ -39,6 +39,11 @@ impl RecordSender {
         let _gone = self.parcels.send(Parcel::Line(line)).await;
     }
 
+    /// The same from a thread that may block.
+    pub fn send_blocking(&self, line: Line) {
+        let _gone = self.parcels.blocking_send(Parcel::Line(line));
+    }
+
     /// Waits until every line sent before is recorded, and judged where it ended a stage.
     pub async fn caught_up(&self) {
         let (mark, answered) = oneshot::channel();

@@ -3,7 +3,8 @@
 //! In: the stage's levels. Out: a `stage_start` and a `stage_end` line for each, and between them
 //! one `end` line for every request that was planned. Invariants: a level (and each round of one)
 //! begins when nothing of the one before is in flight any more; warm-up and settling requests are recorded under ids of
-//! their own that are not reported; after a level that could not be completed no other is sent.
+//! their own that are not reported; after a level that could not be completed no other is sent; a
+//! level that an earlier run has measured is told again and not sent.
 
 pub(super) mod ahead;
 mod closed;
@@ -38,9 +39,13 @@ const LEAD: Duration = Duration::from_millis(5);
 /// Runs the levels.
 pub(super) async fn run(context: &StageContext<'_>, levels: &[Level<'_>]) -> StageOutcome {
     let tokenizer = Arc::new(context.tokenizer.clone());
-    let mut ended = StageOutcome::completed();
+    let (done, mut ended) = match context.retell().await {
+        Ok(done) => (done, StageOutcome::completed()),
+        Err(reason) => (Vec::new(), StageOutcome::failed(reason)),
+    };
     let mut interrupted = None;
-    for (number, level) in levels.iter().enumerate() {
+    let mut is_warm = false;
+    for level in levels.iter().filter(|level| !done.contains(&level.rung)) {
         if context.stop.drain.is_cancelled() && ended.state == StageState::Completed {
             // By a signal, or by a check of the plan: rungs that it forgoes are no failure.
             let outcome = context.early.explain(StageOutcome::interrupted());
@@ -59,9 +64,10 @@ pub(super) async fn run(context: &StageContext<'_>, levels: &[Level<'_>]) -> Sta
             continue;
         }
         super::flush::wait_until_idle(context).await;
-        if number == 0 && level.traffic.warmup_requests > 0 {
+        if !is_warm && level.traffic.warmup_requests > 0 {
             warm_up(context, level, &tokenizer).await;
         }
+        is_warm = true;
         ended = drive(context, level, &tokenizer).await;
     }
     interrupted.unwrap_or(ended)

@@ -7,6 +7,7 @@
 
 mod cold_warm;
 mod conversation;
+mod earlier;
 mod exchange;
 mod flush;
 pub mod flush_cost;
@@ -23,6 +24,7 @@ use tokio::sync::mpsc;
 
 use tokio_util::sync::CancellationToken;
 
+pub use self::earlier::Earlier;
 use crate::client::Client;
 use crate::client::account::Account;
 use crate::client::probe::Server;
@@ -74,6 +76,19 @@ pub struct StageContext<'a> {
     pub rungs: &'a MeasuredRungs,
     /// Its place among cells that take turns, where they do.
     pub turn: Option<&'a interleave::Turn>,
+    /// The run that this one goes on with, if it does.
+    pub earlier: Option<&'a Arc<Earlier>>,
+}
+
+impl StageContext<'_> {
+    /// Tells again what an earlier run has measured of the stage, and waits until it is judged.
+    /// Returns the rungs that are done.
+    async fn retell(&self) -> Result<Vec<Option<f64>>, String> {
+        let Some(earlier) = self.earlier else { return Ok(Vec::new()) };
+        let done = earlier.retell(self.stage, self.records).await?;
+        self.records.caught_up().await;
+        Ok(done)
+    }
 }
 
 /// The two ways to end a run early.

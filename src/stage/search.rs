@@ -2,7 +2,8 @@
 //!
 //! In: the plan's search. Out: a `stage_start` and a `stage_end` line for each probe, which is a level
 //! of load like the rung of a ladder. Invariant: what comes next is decided by the summaries that
-//! the recorder makes of the probes, so the log alone tells why each level was tried.
+//! the recorder makes of the probes, so the log alone tells why each level was tried, and the probes
+//! of an earlier run, told again, count like any other.
 
 use std::sync::Arc;
 
@@ -18,6 +19,22 @@ pub(super) async fn run(context: &StageContext<'_>, plan: &plan::Search) -> Stag
     let tokenizer = Arc::new(context.tokenizer.clone());
     let mut line = line(context.stage, plan);
     let mut search = Search::new(Settings::from(&line), Vec::new());
+    // A check that ended an earlier run's probe leaves the next ones alone, too.
+    let _told = context.early.arm(context.stop);
+    let told = match context.retell().await {
+        Ok(done) => done.len(),
+        Err(reason) => {
+            skip(*context, StageState::Failed, &reason).await;
+            return StageOutcome::failed(reason);
+        }
+    };
+    for _ in 0..told {
+        match observe(context, &mut search).await {
+            Ok(()) => line.probe += 1,
+            Err(outcome) => return outcome,
+        }
+    }
+    let mut is_warm = false;
     while let Step::Probe(at) = search.next() {
         if context.stop.drain.is_cancelled() {
             let outcome = StageOutcome::interrupted();
@@ -29,9 +46,10 @@ pub(super) async fn run(context: &StageContext<'_>, plan: &plan::Search) -> Stag
         }
         let level = level(plan, at, &line);
         super::flush::wait_until_idle(context).await;
-        if line.probe == 0 && level.traffic.warmup_requests > 0 {
+        if !is_warm && level.traffic.warmup_requests > 0 {
             load::warm_up(context, &level, &tokenizer).await;
         }
+        is_warm = true;
         // A check that ends one probe leaves the next ones alone.
         let stop = context.early.arm(context.stop);
         let own = StageContext { stop: &stop, ..*context };
@@ -39,16 +57,21 @@ pub(super) async fn run(context: &StageContext<'_>, plan: &plan::Search) -> Stag
         if outcome.state != StageState::Completed {
             return outcome;
         }
-        let Some((summary, settling)) = measured(context).await else {
-            return StageOutcome::interrupted();
-        };
-        let Some(probe) = probe(&summary, settling) else {
-            return StageOutcome::failed("a probe could not be judged");
-        };
-        search.observe(probe);
-        line.probe += 1;
+        match observe(context, &mut search).await {
+            Ok(()) => line.probe += 1,
+            Err(outcome) => return outcome,
+        }
     }
     StageOutcome::completed()
+}
+
+/// Tells the search what the probe that has just ended came to.
+async fn observe(context: &StageContext<'_>, search: &mut Search) -> Result<(), StageOutcome> {
+    let measured = measured(context).await;
+    let (summary, settling) = measured.ok_or_else(StageOutcome::interrupted)?;
+    let probe = probe(&summary, settling);
+    search.observe(probe.ok_or_else(|| StageOutcome::failed("a probe could not be judged"))?);
+    Ok(())
 }
 
 /// The level of the first probe.

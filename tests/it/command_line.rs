@@ -58,6 +58,7 @@ const CASES: &[(&str, &[&str], Shows)] = &[
     ("progress", &["--progress", "none"], InTheRun),
     ("tui", &["--tui"], InTheRun),
     ("no-report", &["--no-report"], InTheRun),
+    ("resume", &["--resume", "nowhere"], InTheRun),
     ("color", &["--color", "always"], InTheRun),
     ("verbose", &["-vv"], InTheRun),
     ("help", &["--help"], AtOnce),

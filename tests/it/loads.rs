@@ -5,6 +5,7 @@
 
 mod course;
 mod honesty;
+mod resume;
 mod schedules;
 
 use std::net::SocketAddr;

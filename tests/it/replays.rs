@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Write;
 use std::net::SocketAddr;
 use std::process::Output;
 use std::time::Duration;
@@ -226,8 +227,7 @@ fn a_failed_turn_leaves_its_successors_unsent_and_counted() {
         .map(|turns| turns.iter().filter_map(|turn| turn["outcome"].as_str()).collect())
         .filter(|outcomes: &Vec<&str>| outcomes.contains(&"http"))
         .collect();
-    // What was never sent names no conversation.
-    assert_eq!(broken, [["http"]]);
+    assert_eq!(broken, [["http", "never_started", "never_started", "never_started"]]);
     let reason = replay.stage()["reason"].to_string();
     assert!(reason.contains("1 conversation broke off; 3 of their turns"), "{reason}");
 }
@@ -241,6 +241,37 @@ fn a_dropped_turn_breaks_its_conversation_and_everything_is_counted() {
     assert_eq!(count("planned"), 12);
     assert!(count("dropped_late") > 0 && count("never_started") > 0, "{counts}");
     assert_eq!(count("ok") + count("dropped_late") + count("never_started"), 12, "{counts}");
+    let records = replay.records();
+    assert!(records.iter().all(|record| record["session"].is_string()), "{records:#?}");
+}
+
+#[test]
+fn a_large_packed_log_far_out_of_order_is_refused_before_anything_is_sent() {
+    let server =
+        Simulator::start(SimulatorConfig::default(), SocketAddr::from(([127, 0, 0, 1], 0)));
+    let server = server.expect("it starts");
+    let endpoint = format!("{{ url: \"{}\" }}", server.base_url());
+    let mut replay = Replayed::new(&[], &endpoint, "");
+    replay.plan = replay.plan.replace("log.jsonl", "log.jsonl.gz");
+    let path = replay.sandbox.dir.path().join("log.jsonl.gz");
+    let file = fs::File::create(path).expect("a file");
+    // Stored as it is, so that it is large when packed, too.
+    let mut packed = flate2::write::GzEncoder::new(file, flate2::Compression::none());
+    let text = "A long story. ".repeat(35_000);
+    for number in 0..80 {
+        let row = row(1_000 * (80 - number), &format!("s{number}"), &[("user", &text)]);
+        writeln!(packed, "{row}").expect("written");
+    }
+    packed.finish().expect("written");
+    let output = replay.run();
+    assert_eq!(code(&output), 4, "{}", stderr(&output));
+    let said = stderr(&output);
+    assert!(
+        said.contains("stage `again`: the log is packed") && said.contains("nothing was sent"),
+        "{said}"
+    );
+    assert!(server.truth().is_empty());
+    assert!(replay.sandbox.runs("results").is_empty());
 }
 
 #[test]

@@ -49,6 +49,7 @@ pub async fn calibrate(
         progress,
         fail_fast: false,
         warnings: Vec::new(),
+        resumed: None,
     };
     let finished = executor::run(&plan, &graph, options).await?;
 

@@ -125,10 +125,9 @@ impl Board {
         })
     }
 
-    /// The stage that just ended.
-    pub fn last_ended(&self) -> Option<&StageBoard> {
-        let at = |stage: &&StageBoard| stage.end.as_ref().map(|end| end.at_ns);
-        self.stages.iter().rev().filter(|stage| stage.end.is_some()).max_by_key(at)
+    /// The stage that ended with this line.
+    pub fn ended_by(&self, end: &StageEnd) -> Option<&StageBoard> {
+        self.stages.iter().rev().find(|stage| stage.end.as_ref() == Some(end))
     }
 
     /// The stage that runs; the last to have begun of several.

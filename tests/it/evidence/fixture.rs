@@ -45,6 +45,7 @@ pub fn manifest(run: &RunDir, end: Option<RunEnd>, exit_code: Option<i32>) -> Ma
         schema_version: MANIFEST_VERSION,
         run_id: run.id().into(),
         state: end.as_ref().map_or(RunState::Running, |end| end.state),
+        resumes: None,
         plan: ManifestPlan {
             resolved: serde_json::json!({"version": 1}),
             name: "cache-eviction".into(),

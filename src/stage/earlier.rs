@@ -1,0 +1,173 @@
+//! What an earlier run has measured, told again by the run that goes on with it.
+//!
+//! In: the record log of a run that did not come to its end. Out: the lines of its finished levels of
+//! load (a `load`, a rung, a probe), as they stand there. Invariants: a level is taken over whole or
+//! not at all, with every line between its first and its last; nothing of a log is kept in memory but
+//! where its levels lie.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::{SETTLE_SUFFIX, load};
+use crate::metrics::quantity::plural;
+use crate::metrics::record_log::{self, LogLosses, ReadLogError};
+use crate::plan::{Action, Plan, Stage};
+use crate::record::{Line, RecordSender, StageState};
+
+/// The finished levels of an earlier run.
+#[derive(Debug)]
+pub struct Earlier {
+    run: PathBuf,
+    levels: Vec<Finished>,
+    /// The version of its records, where it says.
+    pub record_version: Option<u32>,
+    /// When the last of its levels ended, on its clock.
+    pub last_ns: u64,
+}
+
+/// A level that was measured to its end.
+#[derive(Debug)]
+struct Finished {
+    place: Place,
+    endpoint: String,
+    /// Its first and last line, by number.
+    lines: (u64, u64),
+    /// Requests that have a record.
+    requests: u64,
+}
+
+/// A level of a stage of a cell; the rung by its bits.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Place {
+    stage: String,
+    cell: Option<String>,
+    rung: Option<u64>,
+}
+
+impl Place {
+    /// Of a level or of the settling before it.
+    fn of(stage: &str, cell: Option<&str>, rung: Option<f64>) -> Self {
+        let stage = stage.strip_suffix(SETTLE_SUFFIX).unwrap_or(stage).to_owned();
+        Self { stage, cell: cell.map(str::to_owned), rung: rung.map(f64::to_bits) }
+    }
+
+    fn is_in(&self, stage: &Stage) -> bool {
+        self.stage == stage.id && self.cell.as_deref() == stage.cell_id()
+    }
+}
+
+/// Where a line belongs; `None` for those of no level.
+fn place(line: &Line) -> Option<Place> {
+    Some(match line {
+        Line::StageStart(it) => Place::of(&it.stage, it.cell.as_deref(), it.rung),
+        Line::Start(it) => Place::of(&it.stage, it.cell.as_deref(), it.rung),
+        Line::End(it) => Place::of(&it.stage, it.cell.as_deref(), it.rung),
+        Line::StageEnd(it) => Place::of(&it.stage, it.cell.as_deref(), it.rung),
+        Line::Round(it) => Place::of(&it.stage, it.cell.as_deref(), None),
+        Line::Run(_) | Line::Flush(_) | Line::Server(_) => return None,
+    })
+}
+
+impl Earlier {
+    /// Looks through the log of the run in `run` for what is finished.
+    pub fn read(run: &Path) -> Result<(Self, LogLosses), ReadLogError> {
+        let mut earlier =
+            Self { run: run.to_owned(), levels: Vec::new(), record_version: None, last_ns: 0 };
+        let mut open: HashMap<Place, Finished> = HashMap::new();
+        let losses = record_log::read(run, |seq, line| {
+            if let Line::Run(run) = &line {
+                earlier.record_version = Some(run.record_version);
+            }
+            let Some(place) = place(&line) else { return };
+            match &line {
+                Line::StageStart(start) => {
+                    // Settling begins before its level.
+                    open.entry(place.clone()).or_insert(Finished {
+                        place,
+                        endpoint: start.endpoint.clone(),
+                        lines: (seq, seq),
+                        requests: 0,
+                    });
+                }
+                Line::End(_) => {
+                    if let Some(level) = open.get_mut(&place) {
+                        level.requests += 1;
+                    }
+                }
+                Line::StageEnd(end) if !end.stage.ends_with(SETTLE_SUFFIX) => {
+                    if let Some(mut level) = open.remove(&place)
+                        && end.state == StageState::Completed
+                    {
+                        level.lines.1 = seq;
+                        earlier.last_ns = earlier.last_ns.max(end.at_ns);
+                        earlier.levels.push(level);
+                    }
+                }
+                _ => {}
+            }
+        })?;
+        Ok((earlier, losses))
+    }
+
+    /// What a run of `plan` takes over, in words, by stage; empty when that is nothing.
+    pub fn taken_over(&self, plan: &Plan) -> Vec<String> {
+        let of = |stage: &Stage| {
+            let one = match &stage.action {
+                Action::Search(_) => "probe",
+                Action::QpsLadder(_) | Action::ConcurrencyRamp(_) => "rung",
+                _ if load::levels(stage).is_some() => "stage",
+                _ => return None,
+            };
+            let levels = self.levels.iter().filter(|level| level.place.is_in(stage));
+            let (mut count, mut requests) = (0, 0);
+            for level in levels {
+                count += 1;
+                requests += level.requests;
+            }
+            let cell = stage.cell_id().map(|cell| format!("[{cell}]")).unwrap_or_default();
+            (count > 0).then(|| {
+                let (levels, requests) = (plural(count, one), plural(requests, "request"));
+                format!("`{}{cell}`: {levels}, {requests}", stage.id)
+            })
+        };
+        plan.stages.iter().filter_map(of).collect()
+    }
+
+    /// Hands every line of the finished levels of `stage` to the recorder, in order. Returns the
+    /// rungs that are done, or why the log can't be read any more.
+    pub(super) async fn retell(
+        self: &Arc<Self>,
+        stage: &Stage,
+        records: &RecordSender,
+    ) -> Result<Vec<Option<f64>>, String> {
+        let rungs = |level: &Finished| level.place.rung.map(f64::from_bits);
+        let ours: Vec<_> = (0..self.levels.len())
+            .filter(|&number| self.levels[number].place.is_in(stage))
+            .collect();
+        let done = ours.iter().map(|&number| rungs(&self.levels[number])).collect();
+        if !ours.is_empty() {
+            let (earlier, records) = (Arc::clone(self), records.clone());
+            let read = tokio::task::spawn_blocking(move || earlier.send(&ours, &records));
+            let read = read.await.map_err(|error| error.to_string())?;
+            read.map_err(|error| format!("the earlier run's records can't be read: {error}"))?;
+        }
+        Ok(done)
+    }
+
+    fn send(&self, ours: &[usize], records: &RecordSender) -> Result<(), ReadLogError> {
+        let mut ours = ours.iter().map(|&number| &self.levels[number]).peekable();
+        record_log::read(&self.run, |seq, line| {
+            while ours.next_if(|level| level.lines.1 < seq).is_some() {}
+            let Some(level) = ours.peek().filter(|level| level.lines.0 <= seq) else { return };
+            let belongs = match &line {
+                Line::Server(reading) => reading.endpoint == level.endpoint,
+                line => place(line).as_ref() == Some(&level.place),
+            };
+            if belongs {
+                records.send_blocking(line);
+            }
+        })?;
+        Ok(())
+    }
+}
