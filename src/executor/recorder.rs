@@ -137,9 +137,8 @@ impl Recorder {
         let summary = aggregator.finish(&end);
         let sink_failures = outlet.finish(&summary);
         for failure in &sink_failures {
-            let SinkFailure { sink, lost_records, message, required } = failure;
-            let note = format!("sink {sink}: {message} ({lost_records} records lost)");
-            if *required { end.incomplete.push(note) } else { end.notes.push(note) }
+            let note = failure.note();
+            if failure.required { end.incomplete.push(note) } else { end.notes.push(note) }
         }
         let summary = if sink_failures.is_empty() { summary } else { aggregator.finish(&end) };
         Ok(Recorded { summary, end, sink_failures, lines: log.lines() })

@@ -18,25 +18,30 @@ pub(super) struct Csv {
     rows: ::csv::Writer<Output>,
     columns: Vec<Column>,
     run: Option<RunLine>,
+    /// Rows since the last flush.
+    pending: u64,
 }
 
 impl Csv {
     pub(super) fn open(name: String, target: &str, base: &Path) -> Result<Self, SinkError> {
         let rows = ::csv::Writer::from_writer(target::open(&name, target, base)?);
-        let mut sink = Self { name, rows, columns: row::columns(), run: None };
+        let mut sink = Self { name, rows, columns: row::columns(), run: None, pending: 0 };
         let header = sink.columns.iter().map(|column| column.name.as_ref());
         sink.rows.write_record(header).map_err(|error| SinkError::new(&sink.name, error))?;
         Ok(sink)
     }
 
     fn record(&mut self, record: &Record) -> Result<(), SinkError> {
+        self.pending += 1;
         let run = self.run.as_ref();
         let row = self.columns.iter().map(|column| cell(&column.value(run, record)));
         self.rows.write_record(row).map_err(|error| SinkError::new(&self.name, error))
     }
 
     fn flush(&mut self) -> Result<(), SinkError> {
-        self.rows.flush().map_err(|error| SinkError::new(&self.name, error))
+        self.rows.flush().map_err(|error| SinkError::new(&self.name, error))?;
+        self.pending = 0;
+        Ok(())
     }
 }
 
@@ -56,6 +61,10 @@ impl Sink for Csv {
 
     fn tick(&mut self) -> Result<(), SinkError> {
         self.flush()
+    }
+
+    fn pending(&self) -> u64 {
+        self.pending
     }
 
     fn finish(mut self: Box<Self>, _summary: &Summary) -> Result<(), SinkError> {

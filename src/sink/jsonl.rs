@@ -17,12 +17,14 @@ pub(super) struct Jsonl {
     name: String,
     output: Output,
     line: Vec<u8>,
+    /// Records since the last flush.
+    pending: u64,
 }
 
 impl Jsonl {
     pub(super) fn open(name: String, target: &str, base: &Path) -> Result<Self, SinkError> {
         let output = target::open(&name, target, base)?;
-        Ok(Self { name, output, line: Vec::new() })
+        Ok(Self { name, output, line: Vec::new(), pending: 0 })
     }
 
     fn failed(&self, error: impl std::fmt::Display) -> SinkError {
@@ -35,6 +37,7 @@ impl Sink for Jsonl {
         if !matches!(line, Line::Run(_) | Line::End(_)) {
             return Ok(());
         }
+        self.pending += u64::from(matches!(line, Line::End(_)));
         self.line.clear();
         record_log::encode(line, seq, &mut self.line).map_err(|error| self.failed(error))?;
         self.output.write_all(&self.line).map_err(|error| self.failed(error))
@@ -45,7 +48,13 @@ impl Sink for Jsonl {
     }
 
     fn tick(&mut self) -> Result<(), SinkError> {
-        self.output.flush().map_err(|error| self.failed(error))
+        self.output.flush().map_err(|error| self.failed(error))?;
+        self.pending = 0;
+        Ok(())
+    }
+
+    fn pending(&self) -> u64 {
+        self.pending
     }
 
     fn finish(mut self: Box<Self>, _summary: &Summary) -> Result<(), SinkError> {

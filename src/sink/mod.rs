@@ -71,6 +71,10 @@ pub trait Sink: Send {
     fn tick(&mut self) -> Result<(), SinkError> {
         Ok(())
     }
+    /// Records that it took as rows and has not written out: those that are lost when it fails.
+    fn pending(&self) -> u64 {
+        0
+    }
     /// The run is over; nothing follows.
     fn finish(self: Box<Self>, summary: &Summary) -> Result<(), SinkError>;
 }

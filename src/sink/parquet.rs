@@ -83,12 +83,13 @@ impl Parquet {
         }
         let group_bytes = bytes.len();
         table::footer(&self.columns, &groups, &self.facts(), &mut bytes)?;
-        let end = (self.sealed + bytes.len()) as u64;
-        self.file
-            .seek(SeekFrom::Start(self.sealed as u64))
-            .and_then(|_| self.file.write_all(&bytes))
-            .and_then(|()| self.file.set_len(end))
-            .map_err(|error| self.failed(error))?;
+        if let Err(error) = self.put(&bytes) {
+            // What is left of the disk has room for the full groups: they stay readable.
+            let mut bytes = Vec::new();
+            table::footer(&self.columns, &self.groups, &self.facts(), &mut bytes)?;
+            let _told_already = self.put(&bytes);
+            return Err(self.failed(error));
+        }
         if self.rows == GROUP_ROWS {
             self.groups = groups;
             self.sealed += group_bytes;
@@ -98,6 +99,13 @@ impl Parquet {
         self.written = Instant::now();
         self.stale = false;
         Ok(())
+    }
+
+    /// Puts `bytes` behind the full groups, as the end of the file.
+    fn put(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.file.seek(SeekFrom::Start(self.sealed as u64))?;
+        self.file.write_all(bytes)?;
+        self.file.set_len((self.sealed + bytes.len()) as u64)
     }
 
     /// What the file says of itself.
@@ -134,6 +142,10 @@ impl Sink for Parquet {
 
     fn tick(&mut self) -> Result<(), SinkError> {
         if self.stale && self.written.elapsed() > PAUSE { self.write() } else { Ok(()) }
+    }
+
+    fn pending(&self) -> u64 {
+        self.rows as u64
     }
 
     fn finish(mut self: Box<Self>, _summary: &Summary) -> Result<(), SinkError> {

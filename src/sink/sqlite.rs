@@ -161,6 +161,10 @@ impl Sink for Sqlite {
         self.commit(summary.as_ref())
     }
 
+    fn pending(&self) -> u64 {
+        self.waiting.len() as u64
+    }
+
     fn finish(mut self: Box<Self>, summary: &Summary) -> Result<(), SinkError> {
         self.commit(Some(summary))
     }

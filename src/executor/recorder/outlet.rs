@@ -12,6 +12,7 @@ use std::sync::mpsc::{
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::metrics::quantity::plural;
 use crate::metrics::summary::{StageSummary, Summary};
 use crate::record::Line;
 use crate::sink::{OpenSink, Sink, SinkError};
@@ -31,10 +32,22 @@ pub struct SinkFailure {
     pub sink: String,
     /// Whether it changes the exit code.
     pub required: bool,
-    /// Records that it lacks.
+    /// Records that it lacks, at most: of those on their way when it failed, a few may be there.
     pub lost_records: u64,
     /// What happened.
     pub message: String,
+}
+
+impl SinkFailure {
+    /// One line for the run's notes.
+    pub(super) fn note(&self) -> String {
+        let Self { sink, lost_records, message, .. } = self;
+        let lost = match lost_records {
+            0 => String::new(),
+            lost => format!(" (up to {} lost)", plural(*lost, "record")),
+        };
+        format!("sink {sink}: {message}{lost}")
+    }
 }
 
 enum Message {
@@ -114,7 +127,8 @@ impl Lane {
         let (queue, messages) = sync_channel(QUEUE);
         let (report, result) = sync_channel(1);
         let steps = Arc::new(AtomicU64::new(0));
-        let mut slot = Slot { sink: Some(sink), loss: Loss { records: 0, message: None } };
+        let loss = Loss { records: 0, message: None };
+        let mut slot = Slot { sink: Some(sink), loss };
         let done = Arc::clone(&steps);
         thread::Builder::new().name("sink".into()).spawn(move || {
             slot.work(&messages, &done);
@@ -222,10 +236,10 @@ impl Slot {
     }
 
     fn line(&mut self, seq: u64, line: &Line) {
-        self.attempt(|sink| sink.line(seq, line));
         if self.sink.is_none() && matches!(line, Line::End(_)) {
             self.loss.records += 1;
         }
+        self.attempt(|sink| sink.line(seq, line));
     }
 
     /// A sink that failed once is left alone: half a file with a hole in it helps nobody.
@@ -233,16 +247,23 @@ impl Slot {
         if let Some(sink) = &mut self.sink
             && let Err(error) = act(sink.as_mut())
         {
-            self.loss.message = Some(error.message);
-            self.sink = None;
+            let pending = sink.pending();
+            self.fail(error, pending);
         }
     }
 
     fn finish(&mut self, summary: &Summary) {
-        if let Some(sink) = self.sink.take()
-            && let Err(error) = sink.finish(summary)
-        {
-            self.loss.message = Some(error.message);
+        if let Some(sink) = self.sink.take() {
+            let pending = sink.pending();
+            if let Err(error) = sink.finish(summary) {
+                self.fail(error, pending);
+            }
         }
+    }
+
+    fn fail(&mut self, error: SinkError, pending: u64) {
+        self.loss.message = Some(error.message);
+        self.loss.records += pending;
+        self.sink = None;
     }
 }
