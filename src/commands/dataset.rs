@@ -9,6 +9,7 @@ use std::path::Path;
 use crate::cli::{
     ConvertToArg, DatasetArgs, DatasetCommand, OnMalformedArg, ReadArgs, SurveyFormat, UnitArg,
 };
+use crate::metrics::quantity::plural;
 use crate::plan::suggest;
 use crate::plan::workload::{
     DatasetConfig, DatasetFormat, FieldPointers, OnMalformed, RecordedFailures, TimestampUnit,
@@ -136,6 +137,17 @@ pub fn convert(
     output: &Path,
     overwrite: bool,
 ) -> anyhow::Result<u8> {
+    let packed = output.extension().and_then(|ending| ending.to_str());
+    if let Some(ending @ ("gz" | "zst" | "zstd")) = packed {
+        return Ok(refuse(&format!(
+            "{}: plain text is written, and its name would say `{ending}`; leave that out and pack it \
+             afterwards",
+            output.display()
+        )));
+    }
+    if output.as_os_str() == "-" {
+        return Ok(refuse(&"-o takes a file: it appears when it is whole"));
+    }
     if output.exists() && !overwrite {
         return Ok(refuse(&format!(
             "{}: exists already; --overwrite replaces it",
@@ -146,28 +158,60 @@ pub fn convert(
         Ok(dataset) => dataset,
         Err(error) => return Ok(refuse(&error)),
     };
-    match atomic_file::stream(output, |file| write_rows(&dataset, to, file)) {
-        Ok((0, _)) => Ok(refuse(&format!("{}: no rows were found", config.files.join(", ")))),
+    let written = atomic_file::stream(output, |file| match write_rows(&dataset, to, file)? {
+        (0, _) => Err(Unwritten::NoRows),
+        counts => Ok(counts),
+    });
+    match written {
+        Err(Unwritten::NoRows) => {
+            Ok(refuse(&format!("{}: no rows were found", config.files.join(", "))))
+        }
         Ok((rows, malformed)) => {
             let left_out = match malformed {
                 0 => String::new(),
                 more => format!(", {more} malformed left out"),
             };
             eprintln!(
-                "{}: {rows} rows from {} ({}){left_out}",
+                "{}: {} from {} ({}){left_out}",
                 output.display(),
+                plural(rows, "row"),
                 dataset.format().name(),
                 dataset.why(),
             );
             Ok(super::PASS)
         }
-        Err(error) => {
+        Err(Unwritten::Output(error)) => {
+            Ok(refuse(&format!("{}: can't be written: {error}", output.display())))
+        }
+        Err(Unwritten::Rows(error)) => {
             let code = refuse(&error);
             if matches!(error, ConvertError::Dataset(DatasetError::Malformed(_))) {
                 eprintln!("note: --on-malformed skip leaves such rows out and counts them");
             }
             Ok(code)
         }
+    }
+}
+
+/// Why nothing was written.
+enum Unwritten {
+    NoRows,
+    Rows(ConvertError),
+    Output(std::io::Error),
+}
+
+impl From<ConvertError> for Unwritten {
+    fn from(error: ConvertError) -> Self {
+        match error {
+            ConvertError::Output(error) => Self::Output(error),
+            rows => Self::Rows(rows),
+        }
+    }
+}
+
+impl From<std::io::Error> for Unwritten {
+    fn from(error: std::io::Error) -> Self {
+        Self::Output(error)
     }
 }
 
@@ -186,7 +230,8 @@ fn as_text(found: &Survey) -> Result<String, std::fmt::Error> {
     writeln!(out, "format    {} ({})", found.format, found.why)?;
     let kinds: Vec<String> =
         found.prompts.iter().map(|(kind, rows)| format!("{rows} {kind}")).collect();
-    writeln!(out, "rows      {} ({})", found.rows, kinds.join(", "))?;
+    let kinds = if kinds.is_empty() { String::new() } else { format!(" ({})", kinds.join(", ")) };
+    writeln!(out, "rows      {}{kinds}", found.rows)?;
     for (name, rows) in [
         ("malformed", found.malformed),
         ("passed over (not rows of this format)", found.other),
@@ -229,6 +274,10 @@ fn as_text(found: &Survey) -> Result<String, std::fmt::Error> {
         writeln!(out, "models    {}", found.models.join(", "))?;
     }
     lengths(&mut out, "input tokens", found.input_tokens.as_ref())?;
+    if found.input_tokens.is_none() && found.rows > 0 {
+        let how = "no field is known to be the prompt; --field prompt=/NAME says which is";
+        writeln!(out, "  ({how}, and templates reach every field as row.NAME)")?;
+    }
     lengths(&mut out, "output tokens", found.output_tokens.as_ref())?;
     Ok(out)
 }

@@ -36,11 +36,9 @@ pub(super) fn shape(files: &[SourceFile], config: &DatasetConfig) -> Result<Shap
     let io = |source| DatasetError::Io { path: file.path.to_path_buf(), source };
     let look = Look::at(file).map_err(io)?;
     match config.format {
-        Some(format) => Ok(Shape {
-            format,
-            container: container(format, &look),
-            why: "named in the plan".to_owned(),
-        }),
+        Some(format) => {
+            Ok(Shape { format, container: container(format, &look), why: "as named".to_owned() })
+        }
         None => Ok(look.detect(files.len(), config)),
     }
 }
@@ -106,6 +104,15 @@ impl Look {
     fn format(&self, files: usize, config: &DatasetConfig) -> (DatasetFormat, String) {
         let said = |format, why: &str| (format, why.to_owned());
         let is_json = matches!(self.first_byte, Some(b'{' | b'['));
+        if self.line.is_none() && self.value.is_none() && self.record.is_none() {
+            let format = match self.ending.as_str() {
+                "jsonl" | "ndjson" => DatasetFormat::Jsonl,
+                "json" => DatasetFormat::Json,
+                "csv" | "tsv" => DatasetFormat::Csv,
+                _ => DatasetFormat::Lines,
+            };
+            return said(format, "by its name: there is nothing in it");
+        }
         if is_json || self.is_called_json_lines() {
             if pointers::name_prompt(&config.fields) {
                 return said(self.generic(), "JSON, and `fields` say where the prompt is");

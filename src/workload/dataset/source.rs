@@ -140,7 +140,7 @@ impl SourceFile {
             }
             Packing::Gzip => {
                 let packed = BufReader::with_capacity(READ_BUFFER, file);
-                Box::new(BufReader::with_capacity(READ_BUFFER, MultiGzDecoder::new(packed)))
+                Box::new(BufReader::with_capacity(READ_BUFFER, Gunzip(MultiGzDecoder::new(packed))))
             }
             Packing::Zstd => {
                 let packed = BufReader::with_capacity(READ_BUFFER, file);
@@ -151,6 +151,26 @@ impl SourceFile {
             io::copy(&mut reader.by_ref().take(offset), &mut io::sink())?;
         }
         Ok(reader)
+    }
+}
+
+/// What is said of packed text that can't be unpacked to its end.
+fn damaged(packing: &str) -> io::Error {
+    let message = format!("its {packing} data is damaged, or ends too early");
+    io::Error::new(io::ErrorKind::InvalidData, message)
+}
+
+/// All members of a gzip file, one after the other, as `gzip -d` reads them.
+struct Gunzip<R>(MultiGzDecoder<R>);
+
+impl<R: BufRead> Read for Gunzip<R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        self.0.read(out).map_err(|error| match error.kind() {
+            io::ErrorKind::InvalidInput
+            | io::ErrorKind::InvalidData
+            | io::ErrorKind::UnexpectedEof => damaged("gzip"),
+            _ => error,
+        })
     }
 }
 
@@ -185,7 +205,7 @@ impl<R: BufRead> Frames<R> {
                     let skipped =
                         io::copy(&mut self.packed.by_ref().take(length), &mut io::sink())?;
                     if skipped < length {
-                        return Err(io::ErrorKind::UnexpectedEof.into());
+                        return Err(damaged("zstd"));
                     }
                 }
                 Err(error) => return Err(io::Error::new(io::ErrorKind::InvalidData, error)),
@@ -215,7 +235,7 @@ impl<R: BufRead> Read for Frames<R> {
             if self.in_frame && !self.decoder.is_finished() {
                 self.decoder
                     .decode_blocks(&mut self.packed, BlockDecodingStrategy::UptoBlocks(1))
-                    .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+                    .map_err(|_| damaged("zstd"))?;
                 continue;
             }
             if self.in_frame {

@@ -180,6 +180,26 @@ fn the_command_line_reads_files_as_it_is_told() {
     assert_eq!(code, Some(3));
     assert!(shown.contains("bad.jsonl:2: expected one JSON value"), "{shown}");
     assert_eq!(run(&["dataset", "inspect", "bad.jsonl", "--on-malformed", "skip"]).0, Some(0));
+    write(folder.path(), "empty.jsonl", "");
+    let (code, shown, _) = run(&["dataset", "inspect", "empty.jsonl"]);
+    assert_eq!(code, Some(3));
+    assert!(shown.contains("there is nothing in it") && shown.contains("rows      0\n"), "{shown}");
+    let (_, shown, _) = run(&["dataset", "inspect", "log.csv", "--format", "csv"]);
+    assert!(shown.contains("csv (as named)") && shown.contains("--field prompt=/NAME"), "{shown}");
+
+    let convert = |from: &'static str, to: &'static str| ["dataset", "convert", from, "-o", to];
+    for (words, part) in [
+        (convert("empty.jsonl", "none.jsonl"), "no rows were found"),
+        (convert("log.jsonl", "none.jsonl.gz"), "plain text is written"),
+        (convert("log.jsonl", "-"), "takes a file"),
+        (convert("log.jsonl", "nowhere/none.jsonl"), "nowhere/none.jsonl: can't be written"),
+    ] {
+        let (code, _, said) = run(&words);
+        assert!(code == Some(3) && said.contains(part), "{said}");
+    }
+    for name in ["none.jsonl", "none.jsonl.gz", "-", "nowhere"] {
+        assert!(!folder.path().join(name).exists(), "{name} was left");
+    }
     for (words, part) in [
         (&["dataset", "inspect", "no.jsonl"][..], "no.jsonl: no such file"),
         (&["dataset", "inspect", "log.csv", "--format", "sharegtp"], "did you mean `sharegpt`?"),
