@@ -161,6 +161,11 @@ impl<'n> Deserializer<'n> for De<'n> {
             return visitor.visit_enum(Variant { de: self, name: shape });
         }
         match &self.node.value {
+            // Only stages are maps whose `kind` picks the variant; every other enum is a word.
+            Value::Map(_) if name != "StageFile" => {
+                let expected = format!("one of {}", variants.join(", "));
+                self.done("", Err(BindError::Type(expected)))
+            }
             Value::Map(entries) => {
                 let Some(kind) = entries.iter().find(|entry| entry.key == "kind") else {
                     let what = described(name);
