@@ -217,11 +217,15 @@ impl Client {
     }
 
     /// `path` at the server's root, where the doors beside the API are: the base URL without its
-    /// trailing `/v1`.
+    /// trailing `/v1`, or the folder that it stands in where it is itself what is called.
     fn root_url(&self, path: &str) -> Url {
         let mut root = self.base.clone();
         let stem = self.base.path().trim_end_matches('/');
-        root.set_path(stem.strip_suffix("/v1").unwrap_or(stem));
+        let stem = match stem.rsplit_once('/') {
+            Some((folder, _)) if self.dialect.calls_base() => folder,
+            _ => stem.strip_suffix("/v1").unwrap_or(stem),
+        };
+        root.set_path(stem);
         join(&root, path)
     }
 }

@@ -196,7 +196,9 @@ impl Tally {
             return Ok(());
         }
         if self.exchange.output_tokens.unwrap_or(0) == 0 {
-            return Err(Ending::protocol("empty", "the answer ended without a single token"));
+            let said = beginning(&self.raw.concat());
+            let message = format!("the answer ended without a single token{said}");
+            return Err(Ending::protocol("empty", message));
         }
         self.flag_if(true, "no_text");
         Ok(())
@@ -265,6 +267,10 @@ impl Tally {
 /// An answer that is not what was asked for.
 pub(super) fn wrong_type(asked: &str, kind: &str, body: &[u8]) -> Ending {
     let kind = if kind.is_empty() { "no content type" } else { kind };
-    let said = dialect::body_message(body).map_or(String::new(), |said| format!(": {said}"));
-    Ending::protocol("content_type", format!("asked for {asked}, got {kind}{said}"))
+    Ending::protocol("content_type", format!("asked for {asked}, got {kind}{}", beginning(body)))
+}
+
+/// `: ` and what an answer says went wrong, or its first words.
+fn beginning(body: &[u8]) -> String {
+    dialect::body_message(body).map_or(String::new(), |said| format!(": {said}"))
 }

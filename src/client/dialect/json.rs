@@ -76,6 +76,10 @@ impl Dialect for Json {
         HttpRequest { place: Place::Base, path: path.into(), body: body.finish() }
     }
 
+    fn calls_base(&self) -> bool {
+        self.api.path.trim_matches('/').is_empty()
+    }
+
     fn needs_model(&self) -> bool {
         match &self.api.body {
             Some(body) => says_model(&Value::Object(body.clone())),

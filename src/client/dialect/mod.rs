@@ -244,6 +244,11 @@ pub trait Dialect: Send + Sync {
         true
     }
 
+    /// Whether the endpoint's URL is itself what is called, and not where the API begins.
+    fn calls_base(&self) -> bool {
+        false
+    }
+
     /// Headers that every request of this API carries, beside those of the endpoint.
     fn headers(&self) -> &'static [(&'static str, &'static str)] {
         &[]
