@@ -155,6 +155,8 @@ pub struct Evidence {
 pub struct StageEvidence {
     /// What it set out to do.
     pub start: StageStart,
+    /// Its name in files, which no other stage has: `ladder-8`.
+    slug: String,
     /// Its requests in the order in which they ended.
     pub records: Vec<Record>,
     /// When it ended, in nanoseconds of the run.
@@ -175,7 +177,8 @@ impl Collector {
             Line::Run(run) => self.run = Some(run),
             Line::StageStart(start) => {
                 let ended_ns = start.at_ns;
-                self.stages.push(StageEvidence { start, records: Vec::new(), ended_ns });
+                let slug = self.slug(&start);
+                self.stages.push(StageEvidence { start, slug, records: Vec::new(), ended_ns });
             }
             Line::End(record) => {
                 let key = (record.stage.clone(), record.cell.clone(), record.rung);
@@ -192,6 +195,27 @@ impl Collector {
             }
             Line::Start(_) | Line::Flush(_) | Line::Round(_) | Line::Server(_) => {}
         }
+    }
+
+    /// A name with nothing that a file's name can't hold, and with a number where an earlier stage
+    /// has it: a search may try a level twice.
+    fn slug(&self, start: &StageStart) -> String {
+        let cell = start.cell.as_ref().map(|cell| format!("-{cell}")).unwrap_or_default();
+        let rung = start.rung.map(|rung| format!("-{rung}")).unwrap_or_default();
+        let safe =
+            |letter: char| letter.is_alphanumeric() || ['-', '_', '.', '='].contains(&letter);
+        let base: String = format!("{}{cell}{rung}", start.stage)
+            .chars()
+            .map(|letter| if safe(letter) { letter } else { '_' })
+            .collect();
+        let mut slug = base.clone();
+        for number in 2.. {
+            if self.stages.iter().all(|stage| stage.slug != slug) {
+                break;
+            }
+            slug = format!("{base}_{number}");
+        }
+        slug
     }
 
     /// From the back: the stage that ran last is the one that began last.
@@ -243,14 +267,9 @@ impl Evidence {
 }
 
 impl StageEvidence {
-    /// `ladder-8`, with nothing that a file's name can't hold.
-    fn slug(&self) -> String {
-        let cell = self.start.cell.as_ref().map(|cell| format!("-{cell}")).unwrap_or_default();
-        let rung = self.start.rung.map(|rung| format!("-{rung}")).unwrap_or_default();
-        let text = format!("{}{cell}{rung}", self.start.stage);
-        let safe =
-            |letter: char| letter.is_alphanumeric() || ['-', '_', '.', '='].contains(&letter);
-        text.chars().map(|letter| if safe(letter) { letter } else { '_' }).collect()
+    /// Its name in files.
+    fn slug(&self) -> &str {
+        &self.slug
     }
 
     /// The complete answers.

@@ -28,7 +28,9 @@ pub(super) fn files(evidence: &Evidence) -> Result<Vec<File>, String> {
         let slug = stage.slug();
         let document = document(evidence, stage);
         files.push(File::json(format!("{slug}/profile_export_aiperf.json"), &document)?);
-        let lines = stage.records.iter().map(|record| line(evidence, record));
+        // What was never sent has no place in it: a start is required.
+        let sent = stage.records.iter().filter(|record| record.sent_ns.is_some());
+        let lines = sent.map(|record| line(evidence, record));
         files.push(File::json_lines(format!("{slug}/profile_export.jsonl"), lines));
     }
     Ok(files)
@@ -170,13 +172,14 @@ fn line(evidence: &Evidence, record: &Record) -> Value {
         "metadata": {
             "session_num": record.index,
             "x_request_id": record.request_id,
-            "x_correlation_id": record.request_id,
-            "conversation_id": record.prompt_hash,
-            "turn_index": 0,
+            "x_correlation_id": record.session.as_ref().unwrap_or(&record.request_id),
+            "conversation_id": record.session.as_ref().or(record.prompt_hash.as_ref()),
+            "turn_index": record.session.is_none().then_some(0),
             "request_start_ns": wall(record.sent_ns),
             "request_ack_ns": wall(record.headers_ns),
             "request_end_ns": wall(record.end_ns),
             "worker_id": "runner",
+            "record_processor_id": "runner",
             "benchmark_phase": "profiling",
             "was_cancelled": record.outcome == OutcomeKind::Cancelled,
         },
