@@ -6,12 +6,12 @@
 use super::rank::holm;
 use super::{ALPHA, Difference, MIN_SHARE, Options, StageComparison, Verdict};
 use crate::metrics::estimate::{Estimate, MIN_SAMPLES};
-use crate::metrics::quantity::{grouped, significant};
+use crate::metrics::quantity::{plural, significant};
 use crate::plan::metric;
 
 /// Judges every difference and stage; returns how many tests shared the chance of a false alarm.
 pub(super) fn judge(stages: &mut [StageComparison], options: &Options) -> usize {
-    let enough = |difference: &Difference| difference.verdict.is_some() && has_samples(difference);
+    let enough = |difference: &Difference| difference.verdict.is_some() && difference.has_samples();
     let all = || stages.iter().flat_map(|stage| &stage.differences);
     let p_values: Vec<f64> = all()
         .filter(|it| enough(it))
@@ -23,7 +23,7 @@ pub(super) fn judge(stages: &mut [StageComparison], options: &Options) -> usize 
             if difference.verdict.is_none() {
                 continue;
             }
-            if has_samples(difference)
+            if difference.has_samples()
                 && let Some(test) = &mut difference.test
             {
                 test.p_adjusted = adjusted.next().unwrap_or(1.0);
@@ -65,14 +65,10 @@ fn over_figures(differences: &[Difference]) -> Verdict {
     }
 }
 
-fn has_samples(difference: &Difference) -> bool {
-    difference.base_samples.min(difference.new_samples) >= MIN_SAMPLES as u64
-}
-
 fn verdict(difference: &Difference, options: &Options) -> (Verdict, String) {
     let samples = difference.base_samples.min(difference.new_samples);
-    if !has_samples(difference) {
-        let reason = format!("{} samples; {MIN_SAMPLES} are the least", grouped(samples));
+    if !difference.has_samples() {
+        let reason = format!("{}; {MIN_SAMPLES} are the least", plural(samples, "sample"));
         return (Verdict::NotEnoughData, reason);
     }
     let is_share = difference.unit == "share";

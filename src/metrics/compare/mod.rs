@@ -187,6 +187,13 @@ pub struct Difference {
     pub reason: String,
 }
 
+impl Difference {
+    /// Whether both sides have samples enough for an interval that means anything.
+    pub fn has_samples(&self) -> bool {
+        self.base_samples.min(self.new_samples) >= super::estimate::MIN_SAMPLES as u64
+    }
+}
+
 /// A statistical test.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Test {

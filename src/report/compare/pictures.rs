@@ -24,6 +24,9 @@ pub(super) fn changes(number: usize, found: &Comparison) -> Option<Picture> {
     let mut ranges = Vec::new();
     for stage in &found.stages {
         for difference in stage.differences.iter().filter(|it| it.percentile == Some(50.0)) {
+            if !difference.has_samples() {
+                continue;
+            }
             let Some((change, unit)) = judged(difference).filter(|(_, unit)| *unit == "%") else {
                 continue;
             };

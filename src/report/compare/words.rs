@@ -158,9 +158,9 @@ pub(super) fn change(difference: &Difference) -> String {
     }
 }
 
-/// `+9.2 to +10.9 %`.
+/// `+9.2 to +10.9 %`; nothing of samples too few to have one.
 pub(super) fn interval(difference: &Difference) -> String {
-    judged(difference).map_or_else(
+    judged(difference).filter(|_| difference.has_samples()).map_or_else(
         || "–".to_owned(),
         |(it, unit)| format!("{} to {} {unit}", signed(it.low), signed(it.high)),
     )
