@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 
 use crate::cli::{DiagnosticFormat, HistoryArgs};
 use crate::executor::run_dir::SUMMARY;
-use crate::metrics::baseline;
 use crate::metrics::summary::{StageSummary, Summary};
+use crate::metrics::{baseline, record_log};
 use crate::plan::{Aggregate, MetricRef, metric};
 use crate::report::history::{PlanHistory, RunPoint, render};
 use crate::report::look::Look;
@@ -24,9 +24,14 @@ pub fn run(args: &HistoryArgs) -> anyhow::Result<u8> {
         Ok(asked) => asked,
         Err(message) => return Ok(usage(&message)),
     };
-    let mut files = Vec::new();
-    if let Err(error) = find(&args.results, DEPTH, &mut files) {
+    let (mut files, mut without) = (Vec::new(), Vec::new());
+    if let Err(error) = find(&args.results, DEPTH, &mut files, &mut without) {
         return Ok(usage(&format!("{}: {error}", args.results.display())));
+    }
+    for run in &without {
+        let run = run.display();
+        let advice = format!("it goes on, or died; `runner report --write {run}` makes one");
+        eprintln!("warning: {run}: left out, it has no {SUMMARY} ({advice})");
     }
     let mut runs: Vec<Summary> = Vec::new();
     for file in &files {
@@ -54,7 +59,10 @@ pub fn run(args: &HistoryArgs) -> anyhow::Result<u8> {
         let what = match (files.is_empty(), &args.stage) {
             (true, _) => format!("no run with a {SUMMARY} below {}", args.results.display()),
             (_, Some(stage)) => format!("no run has {} of a stage `{stage}`", args.metric),
-            _ => format!("no run has {}", args.metric),
+            _ => match &args.plan {
+                Some(plan) => format!("no run of a plan `{plan}` has {}", args.metric),
+                None => format!("no run has {}", args.metric),
+            },
         };
         return Ok(usage(&what));
     }
@@ -107,11 +115,21 @@ fn metric_ref(text: &str) -> Result<MetricRef, String> {
     Ok(MetricRef { stage: None, metric: name.to_owned(), aggregate })
 }
 
-/// Every summary of a run below `folder`; links such as `latest` are not followed.
-fn find(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) -> std::io::Result<()> {
+/// Every summary of a run below `folder`, and the runs that have none; links such as `latest` are not
+/// followed.
+fn find(
+    folder: &Path,
+    depth: usize,
+    found: &mut Vec<PathBuf>,
+    without: &mut Vec<PathBuf>,
+) -> std::io::Result<()> {
     let summary = folder.join(SUMMARY);
     if summary.is_file() {
         found.push(summary);
+        return Ok(());
+    }
+    if folder.join(record_log::segment_name(1)).is_file() {
+        without.push(folder.to_owned());
         return Ok(());
     }
     let mut entries: Vec<PathBuf> = Vec::new();
@@ -124,7 +142,7 @@ fn find(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) -> std::io::Resul
     entries.sort();
     for entry in entries {
         if depth > 0 {
-            find(&entry, depth - 1, found)?;
+            find(&entry, depth - 1, found, without)?;
         }
     }
     Ok(())

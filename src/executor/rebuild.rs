@@ -3,6 +3,7 @@
 //! In: the directory of a run that finished, was interrupted or killed, or still goes on. Out: the
 //! same summary that the run itself made (or would have made). Invariant: nothing is written.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::manifest::Manifest;
@@ -50,7 +51,13 @@ pub enum RebuildError {
 /// Hands every line of the run in `run` to `each`, with its number and in order.
 pub fn lines(run: &Path, mut each: impl FnMut(u64, &Line)) -> Result<Read, RebuildError> {
     let manifest = if run.is_dir() { run_dir::read_manifest(run)? } else { None };
-    let losses = record_log::read(run, |seq, line| each(seq, &line))?;
+    let mut begun = BTreeSet::new();
+    let losses = record_log::read(run, |seq, line| {
+        if let Line::StageStart(start) = &line {
+            begun.insert(start.stage.clone());
+        }
+        each(seq, &line);
+    })?;
     let mut end =
         manifest.as_ref().and_then(|manifest| manifest.end.clone()).unwrap_or_else(|| {
             if run_dir::is_locked(run) {
@@ -60,11 +67,28 @@ pub fn lines(run: &Path, mut each: impl FnMut(u64, &Line)) -> Result<Read, Rebui
                 }
             } else {
                 let died = "the run never came to its end: its process died".to_owned();
-                RunEnd { notes: vec![died], ..RunEnd::new(RunState::Aborted) }
+                let behind = manifest.as_ref().and_then(|manifest| never_begun(manifest, &begun));
+                let notes = std::iter::once(died).chain(behind).collect();
+                RunEnd { notes, ..RunEnd::new(RunState::Aborted) }
             }
         });
     end.notes.extend(losses.note());
     Ok(Read { manifest, losses, end })
+}
+
+/// The stages that a run which died never came to, if the whole plan was to run.
+fn never_begun(manifest: &Manifest, begun: &BTreeSet<String>) -> Option<String> {
+    let selects = |word: &String| {
+        let option = word.split('=').next().unwrap_or_default();
+        ["--select", "--exclude"].contains(&option)
+    };
+    if manifest.arguments.iter().any(selects) {
+        return None;
+    }
+    let stages = manifest.plan.resolved.get("stages")?.as_array()?;
+    let ids = stages.iter().filter_map(|stage| stage.get("id")?.as_str());
+    let behind: Vec<&str> = ids.filter(|id| !begun.contains(*id)).collect();
+    (!behind.is_empty()).then(|| format!("it never came to {}", behind.join(", ")))
 }
 
 /// Reads the records of the run in `run` and sums them up.

@@ -175,6 +175,10 @@ fn history_shows_a_metric_over_runs() {
     assert_eq!(found[0]["runs"].as_array().map(Vec::len), Some(3));
     assert_eq!(found[0]["runs"][2]["values"], serde_json::json!([0.0]));
 
+    // A run that died, and one whose summary is broken.
+    fs::remove_file(sandbox.runs("results")[1].join("summary.json")).expect("it is there");
+    let output = sandbox.run(&["history"]);
+    assert!(stderr(&output).contains("left out, it has no summary.json"), "{}", stderr(&output));
     fs::write(sandbox.runs("results")[0].join("summary.json"), "{").expect("broken");
     let output = sandbox.run(&["history"]);
     assert!(stderr(&output).contains("warning: "), "{}", stderr(&output));
@@ -182,7 +186,7 @@ fn history_shows_a_metric_over_runs() {
         (vec!["--metric", "latency"], "choose of ttft"),
         (vec!["--metric", "ttft.p75"], "summaries keep"),
         (vec!["--stage", "hot"], "no run has ttft.p50 of a stage `hot`"),
-        (vec!["--plan", "other"], "no run has"),
+        (vec!["--plan", "other"], "no run of a plan `other` has ttft.p50"),
         (vec!["nowhere"], "No such file"),
     ] {
         let output = sandbox.run(&[&["history"], args.as_slice()].concat());

@@ -96,6 +96,30 @@ fn an_interrupted_run_is_reported_with_its_partial_numbers() {
 }
 
 #[test]
+fn a_run_that_died_says_which_stages_it_never_came_to() {
+    let results = tempfile::tempdir().expect("a folder");
+    let (run, _) = record_run(results.path(), lines(), vec![]);
+    let known: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(run.join("manifest.json")).expect("there"))
+            .expect("JSON");
+    let note = |arguments: serde_json::Value| {
+        let mut manifest = known.clone();
+        let fields = manifest.as_object_mut().expect("an object");
+        fields.remove("end");
+        fields.insert("arguments".into(), arguments);
+        fields["plan"]["resolved"] =
+            serde_json::json!({"stages": [{"id": "cold"}, {"id": "load"}, {"id": "last"}]});
+        std::fs::write(run.join("manifest.json"), manifest.to_string()).expect("written");
+        rebuild(&run).expect("rebuilt").summary.run.notes.join("\n")
+    };
+    let told = note(serde_json::json!(["run", "plan.yaml"]));
+    assert!(told.contains("died") && told.contains("never came to load, last"), "{told}");
+    // What the command line left out was not to come.
+    let told = note(serde_json::json!(["run", "plan.yaml", "--select=cold"]));
+    assert!(told.contains("died") && !told.contains("last"), "{told}");
+}
+
+#[test]
 fn a_running_run_can_be_reported_but_not_rewritten() {
     let results = tempfile::tempdir().expect("a folder");
     let run = RunDir::create(results.path(), "cache-eviction").expect("a run directory");
