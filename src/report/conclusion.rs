@@ -109,7 +109,14 @@ pub(super) fn headline(summary: &Summary, look: Look) -> String {
         _ if code == verdict::PASS && checks.is_empty() => {
             look.good("DONE: the run is complete; the plan states no thresholds to judge it by.")
         }
-        _ if code == verdict::PASS => look.good(&format!("PASS: {all}, none failed.")),
+        _ if code == verdict::PASS => {
+            let warned = checks.iter().filter(|result| !result.pass).count() as u64;
+            let warned = match warned {
+                0 => String::new(),
+                _ => format!("; {}", plural(warned, "warning")),
+            };
+            look.good(&format!("PASS: {all}, none failed{warned}."))
+        }
         _ if code == verdict::THRESHOLDS_FAILED => {
             look.bad(&format!("FAIL: {failed} of {all} failed."))
         }

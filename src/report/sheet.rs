@@ -3,10 +3,10 @@
 //! In: the view. Out: a [`Scene`] with the headline above, three charts to a row. Invariant: a
 //! simulated run says so in its first line.
 
+use super::chart::Chart;
 use super::draw::{Frame, draw};
-use super::html::pictures;
 use super::scene::Scene;
-use super::view::ReportView;
+use super::view::{Picture, ReportView};
 
 /// Charts beside each other.
 const COLUMNS: usize = 3;
@@ -15,7 +15,16 @@ const FRAME: Frame = Frame { width: 460.0, height: 300.0, titled: true, left: 0.
 
 /// The sheet.
 pub fn sheet(view: &ReportView) -> Scene {
-    let charts = pictures(view).map(|picture| draw(&picture.chart, FRAME)).collect();
+    // On the page a heading says whose charts these are; here each title must.
+    let stages = view.stages.iter().flat_map(|stage| {
+        stage.charts.iter().map(|picture| {
+            let title = format!("{}: {}", stage.name, picture.chart.title);
+            draw(&Chart { title, ..picture.chart.clone() }, FRAME)
+        })
+    });
+    let plainly = |picture: &Picture| draw(&picture.chart, FRAME);
+    let around = (view.comparisons.iter().map(plainly), view.timeline.iter().map(plainly));
+    let charts = around.0.chain(stages).chain(around.1).collect();
     let simulated = if view.simulated { "SIMULATED · " } else { "" };
     let headline = format!("{simulated}{}: {}", view.title, view.headline);
     let facts = view.facts.iter().map(|fact| format!("{} {}", fact.name, fact.value));

@@ -114,7 +114,8 @@ fn chosen(stages: &[&StageSummary], metric: &str, asked: &Percentiles) -> Figure
 /// Columns of one metric in one unit; only the first head carries the metric's name.
 fn times(head: &str, figures: &Figures) -> Vec<Column> {
     let all = || figures.iter().flat_map(|(_, _, values)| values.iter().copied().flatten());
-    let (unit, factor) = time_unit(all().fold(0.0, f64::max));
+    let shortest = all().filter(|ms| *ms > 0.0).fold(f64::INFINITY, f64::min);
+    let (unit, factor) = time_unit(shortest, all().fold(0.0, f64::max));
     let decimals = decimals(all().map(|ms| ms * factor));
     let column =
         |(position, (name, goes, values)): (usize, &(String, u8, Vec<Option<f64>>))| Column {
@@ -127,11 +128,12 @@ fn times(head: &str, figures: &Figures) -> Vec<Column> {
     figures.iter().enumerate().map(column).collect()
 }
 
-/// The unit for a column whose largest time is `largest` milliseconds, and what to multiply with.
-fn time_unit(largest: f64) -> (&'static str, f64) {
-    if largest >= 10_000.0 {
+/// The unit for times from `shortest` to `longest` milliseconds, and what to multiply with: seconds
+/// only where the shortest keeps its digits.
+fn time_unit(shortest: f64, longest: f64) -> (&'static str, f64) {
+    if longest >= 10_000.0 && shortest >= 100.0 {
         ("s", 1e-3)
-    } else if largest > 0.0 && largest < 0.5 {
+    } else if longest > 0.0 && longest < 0.5 {
         ("µs", 1e3)
     } else {
         ("ms", 1.0)

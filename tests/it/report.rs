@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use runner::metrics::aggregator::Aggregator;
 use runner::metrics::summary::{Counts, RunEnd, RunState, Summary};
-use runner::plan::{SinkConfig, SinkKind};
+use runner::plan::{Level, SinkConfig, SinkKind};
 use runner::report::samples::RunSamples;
 use runner::report::view::{self, Background, Fact, Mood, ReportView};
 use runner::report::{html, markdown, sheet, svg};
@@ -237,6 +237,9 @@ fn a_million_records_are_reported_in_ten_seconds_and_500_megabytes() {
 fn the_sheet_is_a_picture_of_every_chart() {
     let (_, view) = report(TYPICAL);
     let sheet = sheet::sheet(&view);
+    // Where no heading stands above a chart, its title says whose it is.
+    let drawn = svg::document(&sheet, &view.headline);
+    assert!(drawn.contains(">ladder: Throughput<") && !drawn.contains(">Throughput<"));
     let png = runner::report::png::document(&sheet).expect("a picture");
     assert!(png.starts_with(b"\x89PNG") && png.len() < 2_000_000, "{}", png.len());
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("report");
@@ -262,4 +265,26 @@ fn a_ladder_that_never_ran_is_not_called_saturated() {
     let said = format!("{} {}", view.headline, view.findings.join(" "));
     assert!(!said.contains("saturated") && !said.contains("sustainable"), "{said}");
     assert!(view.tiles.iter().all(|tile| !tile.name.contains("sustainable")), "{:?}", view.tiles);
+    // All of its requests are told of, and each rung has its row.
+    let rungs = summary.stages.iter().filter(|stage| stage.rung.is_some());
+    let (rungs, planned) =
+        rungs.fold((0, 0), |(rungs, sum), stage| (rungs + 1, sum + stage.counts.planned));
+    let story = &view.stages.last().expect("the ladder").story;
+    let all = runner::metrics::quantity::plural(planned, "request");
+    assert_eq!(story[0], format!("{all}, none of them started."));
+    let rows = view.overview.rows.iter().filter(|row| row[0].text.starts_with("ladder@"));
+    assert_eq!(rows.count(), rungs);
+}
+
+#[test]
+fn a_threshold_that_only_warns_has_not_held() {
+    let (mut summary, _) = report(TYPICAL);
+    let judged = summary.stages.iter_mut().flat_map(|stage| &mut stage.thresholds);
+    let first = judged.into_iter().next().expect("a threshold");
+    (first.pass, first.level) = (false, Level::Warn);
+    let count: usize = summary.stages.iter().map(|stage| stage.thresholds.len()).sum();
+    let view = view::compose(&summary, &RunSamples::default(), &Background::default());
+    let said = format!("{} of {count} thresholds held, the rest only warn", count - 1);
+    assert_eq!(view.verdict.word, "PASSED");
+    assert!(view.verdict.reason.contains(&said), "{}", view.verdict.reason);
 }

@@ -46,6 +46,14 @@ pub struct Rung<'a> {
     pub stage: &'a StageSummary,
 }
 
+impl Rung<'_> {
+    /// ` #5` for the fifth probe of a search, which may try a level twice.
+    pub fn number(&self) -> String {
+        let probe = self.stage.probe.as_ref();
+        probe.map_or_else(String::new, |probe| format!(" #{}", probe.search.probe + 1))
+    }
+}
+
 /// What the levels of a ladder count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Load {
@@ -82,8 +90,8 @@ impl Load {
     /// A level in words.
     pub fn say(self, level: f64) -> String {
         match self {
-            Self::Rate => format!("{} requests/s", plain(level, 3)),
-            Self::Concurrency => format!("concurrency {}", plain(level, 3)),
+            Self::Rate => format!("{} requests/s", plain(level, 4)),
+            Self::Concurrency => format!("concurrency {}", plain(level, 4)),
         }
     }
 }

@@ -117,7 +117,7 @@ fn bands(groups: &[Group]) -> Vec<Band> {
         .map(|(rungs, samples)| {
             let start = &samples.start;
             let label = match start.rung {
-                Some(rung) if rungs => format!("@{}", plain(rung, 3)),
+                Some(rung) if rungs => format!("@{}", plain(rung, 4)),
                 _ => text(&start.stage),
             };
             Band { from: start.at_ns as f64 / 1e9, to: samples.last_ns as f64 / 1e9, label }

@@ -161,10 +161,11 @@ fn load_axis(ladder: &Ladder) -> Axis {
 
 fn ladder_chart(ladder: &Ladder, title: &str, y: Axis) -> Chart {
     let mut chart = Chart::new(title, load_axis(ladder), y);
+    let limit = if ladder.search.is_some() { "does not hold" } else { "saturated" };
     chart.marks = ladder
         .saturated
         .into_iter()
-        .map(|level| Mark { at: level, label: "saturated".to_owned() })
+        .map(|level| Mark { at: level, label: limit.to_owned() })
         .collect();
     chart
 }
@@ -254,7 +255,11 @@ fn rung_curves(group: &Group, ladder: &Ladder, id: &str) -> Option<Picture> {
         let samples = group.samples.get(place).copied().flatten()?;
         let step = if shown > 1 { step * (TONES - 1) / (shown - 1) } else { 0 };
         let tone = Tone::Ramp(u8::try_from(step).unwrap_or(0));
-        Some((ladder.load.say(rung.level), tone, curve(samples, rung.stage, "ttft")?))
+        Some((
+            ladder.load.say(rung.level) + &rung.number(),
+            tone,
+            curve(samples, rung.stage, "ttft")?,
+        ))
     });
     let chart = curves_chart(curves.collect(), "TTFT at each level")?;
     let which = if shown < count {

@@ -9,7 +9,7 @@ use super::ladder::Load;
 use super::{Chip, Fact, Group, Mood, Verdict, text};
 use crate::metrics::estimate::MIN_SAMPLES;
 use crate::metrics::quantity::{grouped, plural, show, significant};
-use crate::metrics::summary::{RunState, StageSummary, Summary};
+use crate::metrics::summary::{Counts, RunState, StageSummary, Summary};
 use crate::metrics::verdict::{self, PASS, THRESHOLDS_FAILED};
 use crate::record::{CacheState, FlushState, StageState};
 use crate::report::samples::{DOTS, SAMPLES, SLOWEST};
@@ -19,6 +19,7 @@ use crate::report::ticks::{plain, say};
 pub(super) fn verdict(summary: &Summary) -> Verdict {
     let judged: Vec<_> = summary.stages.iter().flat_map(|stage| &stage.thresholds).collect();
     let failed = judged.iter().filter(|result| verdict::fails(result)).count() as u64;
+    let held = judged.iter().filter(|result| result.pass).count() as u64;
     let checks = plural(judged.len() as u64, "threshold");
     let exit_code = summary.verdict.exit_code;
     let (word, mood, reason) = match (summary.run.state, summary.run.valid, exit_code) {
@@ -39,6 +40,11 @@ pub(super) fn verdict(summary: &Summary) -> Verdict {
         ),
         (.., PASS) if judged.is_empty() => {
             ("DONE", Mood::Good, "The run is complete; its plan states no thresholds.".to_owned())
+        }
+        (.., PASS) if held < judged.len() as u64 => {
+            let reason =
+                format!("The run is complete; {held} of {checks} held, the rest only warn.");
+            ("PASSED", Mood::Good, reason)
         }
         (.., PASS) => ("PASSED", Mood::Good, format!("The run is complete and {checks} held.")),
         (.., THRESHOLDS_FAILED) => {
@@ -111,13 +117,13 @@ pub(super) fn tiles(summary: &Summary, groups: &[Group], comparisons: &[Comparis
             Load::Rate => "Best sustainable rate",
             Load::Concurrency => "Best concurrency",
         };
-        let value = ladder.best.map_or_else(|| "none".into(), |best| plain(best, 3));
+        let value = ladder.best.map_or_else(|| "none".into(), |best| plain(best, 4));
         let detail = match ladder.saturated {
             _ if ladder.search.is_some() => {
                 let found = ladder.search.map_or(0.0, |found| found.confidence);
                 format!("confidence {}", show(found, "share"))
             }
-            Some(level) => format!("saturated at {}", plain(level, 3)),
+            Some(level) => format!("saturated at {}", plain(level, 4)),
             None => "not saturated yet".to_owned(),
         };
         let unit = if ladder.load == Load::Rate && ladder.best.is_some() { " req/s" } else { "" };
@@ -212,7 +218,7 @@ pub(super) fn stage(group: &Group, number: usize, comparisons: &[Comparison]) ->
     }
     let first = group.first();
     if group.ladder.is_none() && first.counts.planned > 0 {
-        story.push(requests(first));
+        story.push(requests(&group.stages));
         story.extend(first_token(group));
         story.extend(cache(first));
     }
@@ -233,25 +239,32 @@ pub(super) fn stage(group: &Group, number: usize, comparisons: &[Comparison]) ->
     story
 }
 
-fn requests(stage: &StageSummary) -> String {
-    let counts = stage.counts;
-    let planned = plural(counts.planned, "request");
-    let seconds = show(stage.duration_s * 1e3, "ms");
-    if counts.ok == counts.planned {
-        return format!("{planned} in {seconds}, all answered.");
+/// How the requests of a stage ended, or of all rungs of a ladder that never began.
+fn requests(stages: &[&StageSummary]) -> String {
+    let sum =
+        |take: fn(&Counts) -> u64| -> u64 { stages.iter().map(|stage| take(&stage.counts)).sum() };
+    let (planned, ok) = (sum(|counts| counts.planned), sum(|counts| counts.ok));
+    let seconds = stages.iter().map(|stage| stage.duration_s).sum::<f64>();
+    let (all, seconds) = (plural(planned, "request"), show(seconds * 1e3, "ms"));
+    if ok == planned {
+        return format!("{all} in {seconds}, all answered.");
+    }
+    let never_started = sum(|counts| counts.never_started);
+    if never_started == planned {
+        return format!("{all}, none of them started.");
     }
     let rest = [
-        (counts.ok, "answered"),
-        (counts.errors, "failed"),
-        (counts.cancelled, "cancelled"),
-        (counts.dropped_late, "dropped because they were late"),
-        (counts.lost_in_flight, "lost in flight"),
-        (counts.never_started, "never started"),
+        (ok, "answered"),
+        (sum(|counts| counts.errors), "failed"),
+        (sum(|counts| counts.cancelled), "cancelled"),
+        (sum(|counts| counts.dropped_late), "dropped because they were late"),
+        (sum(|counts| counts.lost_in_flight), "lost in flight"),
+        (never_started, "never started"),
     ];
     let rest = rest.into_iter().filter(|(count, _)| *count > 0);
     let rest: Vec<String> =
         rest.map(|(count, word)| format!("{} {word}", grouped(count))).collect();
-    format!("{planned} in {seconds}: {}.", rest.join(", "))
+    format!("{all} in {seconds}: {}.", rest.join(", "))
 }
 
 fn first_token(group: &Group) -> Option<String> {

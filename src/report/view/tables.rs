@@ -110,9 +110,10 @@ fn rate(value: Option<f64>) -> Cell {
     )
 }
 
-/// Every stage that sent requests, in one table; ladders have one of their own.
+/// Every stage that has requests, in one table; ladders have one of their own once a rung has run.
 pub(super) fn overview(groups: &[Group]) -> Table {
-    let stages = groups.iter().filter(|group| group.ladder.is_none()).map(Group::first);
+    let stages =
+        groups.iter().filter(|group| group.ladder.is_none()).flat_map(|group| &group.stages);
     let rows = stages.filter(|stage| stage.counts.planned > 0).map(|stage| {
         let cache = match (stage.cache.expected, stage.cache.verdict) {
             (Some(wanted), found) if wanted == found => Mood::Good,
@@ -143,7 +144,8 @@ pub(super) fn rungs(group: &Group) -> Table {
             Some(level) if rung.level >= level => ("saturated", Mood::Bad),
             _ => ("ok", Mood::Plain),
         };
-        let level = Cell { text: plain(rung.level, 3), value: Some(rung.level), mood: Mood::Plain };
+        let text = plain(rung.level, 4) + &rung.number();
+        let level = Cell { text, value: Some(rung.level), mood: Mood::Plain };
         let head = [level, Cell::text(word).with(mood)];
         head.into_iter().chain(key_figures(rung.stage)).collect()
     });
@@ -295,7 +297,7 @@ pub(super) fn plan(samples: &RunSamples) -> Table {
             asked.push(Asked::new(start));
         }
         let Some(row) = asked.get_mut(at) else { continue };
-        row.levels.extend(start.rung.map(|rung| plain(rung, 3)));
+        row.levels.extend(start.rung.map(|rung| plain(rung, 4)));
         row.requests += start.planned;
         for check in checks {
             if !row.checks.contains(&check) {
