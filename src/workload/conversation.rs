@@ -27,7 +27,8 @@ use crate::plan::Conversation;
 use crate::plan::workload::{ConversationConfig, History, Unique, Uniqueness};
 use crate::request::Message;
 
-use session::{Session, nanos, with_answers};
+use live::with_answers;
+use session::{Session, nanos};
 
 pub use live::LiveHistory;
 pub use rehearsal::Rehearsal;
@@ -291,7 +292,7 @@ impl Conversations {
             Says::Whole(whole) => {
                 session.history = match self.config.history {
                     History::Recorded => whole.clone(),
-                    History::Live => with_answers(whole, &session.answers),
+                    History::Live => with_answers(whole, 0, &session.answers),
                 };
             }
         }

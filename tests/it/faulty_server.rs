@@ -223,6 +223,15 @@ pub fn chunk(bytes: impl AsRef<[u8]>) -> Vec<u8> {
 /// The last chunk.
 pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
+/// Head and body of an answer in `tests/streams`, as they were recorded.
+pub fn recorded(file: &str) -> (Vec<u8>, Vec<u8>) {
+    let path = format!("{}/tests/streams/{file}.txt", env!("CARGO_MANIFEST_DIR"));
+    let bytes = std::fs::read(path).expect("a recorded answer");
+    let end = bytes.windows(4).position(|four| four == b"\r\n\r\n").expect("a head") + 4;
+    let (head, body) = bytes.split_at(end);
+    (head.to_vec(), body.to_vec())
+}
+
 /// A whole event stream with a clean end.
 pub fn stream(body: &str) -> Vec<u8> {
     [stream_head(), chunk(body), LAST_CHUNK.to_vec()].concat()

@@ -3,10 +3,8 @@
 //!
 //! Two noisy cores run these tests: bounds are wide, and what must be exact is counted.
 
-use std::fs;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::thread;
 use std::time::Duration;
 
@@ -14,51 +12,22 @@ use runner::plan::SimulatorConfig;
 use runner::simulator::{Simulator, Truth};
 use serde_json::Value;
 
-/// A folder with a plan, and the run it leaves.
-struct Bench {
-    dir: tempfile::TempDir,
+use crate::sandbox::{Sandbox, records, text};
+
+fn sandbox(plan: &str) -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.plan(plan);
+    sandbox
 }
 
-impl Bench {
-    fn new(plan: &str) -> Self {
-        let dir = tempfile::tempdir().expect("a temporary folder");
-        fs::write(dir.path().join("plan.yaml"), plan).expect("the plan is written");
-        Self { dir }
-    }
+fn run(sandbox: &Sandbox) -> Output {
+    sandbox.run(&["run", "plan.yaml"])
+}
 
-    fn start(&self) -> Child {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_runner"));
-        command.args(["run", "plan.yaml"]).current_dir(self.dir.path()).env_clear();
-        command.env("PATH", "/usr/bin:/bin").stdout(Stdio::piped()).stderr(Stdio::piped());
-        command.spawn().expect("runner starts")
-    }
-
-    fn run(&self) -> Output {
-        self.start().wait_with_output().expect("it ends")
-    }
-
-    fn run_dir(&self) -> PathBuf {
-        let child = |folder: &Path| {
-            let mut entries =
-                fs::read_dir(folder).expect("readable").map(|it| it.expect("one").path());
-            entries.find(|path| path.is_dir() && !path.is_symlink()).expect("a folder")
-        };
-        child(&child(&self.dir.path().join("results")))
-    }
-
-    fn summary(&self) -> Value {
-        let bytes = fs::read(self.run_dir().join("summary.json")).expect("a summary");
-        serde_json::from_slice(&bytes).expect("JSON")
-    }
-
-    /// The `end` lines of a stage.
-    fn ends(&self, stage: &str) -> Vec<Value> {
-        let text = fs::read_to_string(self.run_dir().join("records-000001.jsonl")).expect("a log");
-        text.lines()
-            .map(|line| serde_json::from_str::<Value>(line).expect("JSON"))
-            .filter(|line| line["type"] == "end" && line["stage"] == stage)
-            .collect()
-    }
+/// The `end` lines of a stage.
+fn ends_of(sandbox: &Sandbox, stage: &str) -> Vec<Value> {
+    let ends = records(&sandbox.run_dir()).into_iter();
+    ends.filter(|line| line["stage"] == stage).collect()
 }
 
 fn simulator(config: SimulatorConfig) -> Simulator {
@@ -78,11 +47,7 @@ fn plain(seqs: u64, decode_rate: f64) -> SimulatorConfig {
 }
 
 fn said(output: &Output) -> String {
-    format!(
-        "{}{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    )
+    text(&output.stdout) + &text(&output.stderr)
 }
 
 fn stages<'a>(summary: &'a Value, id: &str) -> Vec<&'a Value> {
@@ -101,18 +66,18 @@ fn most_at_once(truth: &[Truth]) -> usize {
 #[test]
 fn an_open_loop_keeps_its_rate_as_the_server_sees_it() {
     let server = simulator(plain(256, 2_000.0));
-    let bench = Bench::new(&format!(
+    let sandbox = sandbox(&format!(
         "version: 1\nendpoint: {{ url: \"{}\" }}\nprompt: {{ text: Hello., max_tokens: 4 }}\n\
          stages:\n  - {{ kind: load, rate: 100/s, duration: 3s, warmup_requests: 3, max_lag: 1s }}\n",
         server.base_url()
     ));
-    let output = bench.run();
+    let output = run(&sandbox);
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));
-    let summary = bench.summary();
+    let summary = sandbox.summary();
     let load = stages(&summary, "load")[0];
     assert_eq!((&load["counts"]["planned"], &load["counts"]["ok"]), (&300.into(), &300.into()));
-    assert_eq!(bench.ends("load").len(), 300);
-    assert_eq!(bench.ends("load.warmup").len(), 3);
+    assert_eq!(ends_of(&sandbox, "load").len(), 300);
+    assert_eq!(ends_of(&sandbox, "load.warmup").len(), 3);
     assert_eq!(stages(&summary, "load.warmup")[0]["reported"], false);
     let rate = load["load"]["achieved_rate"].as_f64().expect("a rate");
     assert!((90.0..=101.0).contains(&rate), "{rate}");
@@ -132,15 +97,15 @@ fn an_open_loop_keeps_its_rate_as_the_server_sees_it() {
 fn a_ladder_finds_the_rung_on_which_the_simulator_saturates() {
     // 4 at a time, 100 ms each: 40 per second at most.
     let server = simulator(plain(4, 200.0));
-    let bench = Bench::new(&format!(
+    let sandbox = sandbox(&format!(
         "version: 1\nendpoint: {{ url: \"{}\" }}\nprompt: {{ text: Hello., max_tokens: 20 }}\n\
          stages:\n  - {{ id: ladder, kind: qps_ladder, rates: \"10,20,80\", step: 1500ms, \
          settle: 200ms, max_lag: 2s }}\n",
         server.base_url()
     ));
-    let output = bench.run();
+    let output = run(&sandbox);
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));
-    let summary = bench.summary();
+    let summary = sandbox.summary();
     let found = &summary["saturation"]["ladder"];
     assert_eq!(found["saturated_at"], 80.0, "{found:#}");
     assert_eq!(found["sustainable"], 20.0, "{found:#}");
@@ -153,74 +118,74 @@ fn a_ladder_finds_the_rung_on_which_the_simulator_saturates() {
     let counted: Vec<u64> =
         rungs.iter().map(|it| it["counts"]["planned"].as_u64().expect("a count")).collect();
     assert_eq!(counted, [13, 26, 104]);
-    assert_eq!(bench.ends("ladder").len(), 143);
-    assert_eq!(bench.ends("ladder.settle").len(), 2 + 4 + 16);
+    assert_eq!(ends_of(&sandbox, "ladder").len(), 143);
+    assert_eq!(ends_of(&sandbox, "ladder.settle").len(), 2 + 4 + 16);
 }
 
 #[test]
 fn a_closed_loop_never_exceeds_its_concurrency() {
     let server = simulator(plain(64, 500.0));
-    let bench = Bench::new(&format!(
+    let sandbox = sandbox(&format!(
         "version: 1\nendpoint: {{ url: \"{}\" }}\nprompt: {{ text: Hello., max_tokens: 10 }}\n\
          stages:\n  - {{ kind: load, concurrency: 5, requests: 60, repeat_ratio: 0.5 }}\n",
         server.base_url()
     ));
-    let output = bench.run();
+    let output = run(&sandbox);
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));
-    let load = bench.summary();
+    let load = sandbox.summary();
     assert_eq!(stages(&load, "load")[0]["counts"]["ok"], 60);
     let truth = server.truth();
     assert_eq!(truth.len(), 60);
     assert!((2..=5).contains(&most_at_once(&truth)), "{}", most_at_once(&truth));
     let hashes: std::collections::BTreeSet<String> =
-        bench.ends("load").iter().map(|end| end["prompt_hash"].to_string()).collect();
+        ends_of(&sandbox, "load").iter().map(|end| end["prompt_hash"].to_string()).collect();
     assert!((15..=50).contains(&hashes.len()), "{} different prompts", hashes.len());
 }
 
 #[test]
 fn a_ramp_names_the_concurrency_at_which_throughput_stops_growing() {
     let server = simulator(plain(4, 200.0));
-    let bench = Bench::new(&format!(
+    let sandbox = sandbox(&format!(
         "version: 1\nendpoint: {{ url: \"{}\" }}\nprompt: {{ text: Hello., max_tokens: 10 }}\n\
          stages:\n  - {{ id: ramp, kind: concurrency_ramp, concurrency: \"1,4,16\", requests: 48 }}\n",
         server.base_url()
     ));
-    let output = bench.run();
+    let output = run(&sandbox);
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));
-    let found = &bench.summary()["saturation"]["ramp"];
+    let found = &sandbox.summary()["saturation"]["ramp"];
     // The level after the knee may be a little faster on a noisy machine, never the first.
     let at = found["sustainable"].as_f64().expect("a level");
     assert!((4.0..=16.0).contains(&at), "{found:#}");
-    assert_eq!(bench.ends("ramp").len(), 144);
+    assert_eq!(ends_of(&sandbox, "ramp").len(), 144);
 }
 
 #[test]
 fn a_closed_loop_for_a_time_plans_what_it_sent() {
     let server = simulator(plain(64, 500.0));
-    let bench = Bench::new(&format!(
+    let sandbox = sandbox(&format!(
         "version: 1\nendpoint: {{ url: \"{}\" }}\nprompt: {{ text: Hello., max_tokens: 5 }}\n\
          stages:\n  - {{ kind: load, concurrency: 3, duration: 800ms, settle: 200ms }}\n",
         server.base_url()
     ));
-    let output = bench.run();
+    let output = run(&sandbox);
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));
-    let summary = bench.summary();
-    let ends = bench.ends("load").len() + bench.ends("load.settle").len();
+    let summary = sandbox.summary();
+    let ends = ends_of(&sandbox, "load").len() + ends_of(&sandbox, "load.settle").len();
     assert_eq!(server.truth().len(), ends);
-    assert_eq!(stages(&summary, "load")[0]["counts"]["planned"], bench.ends("load").len());
+    assert_eq!(stages(&summary, "load")[0]["counts"]["planned"], ends_of(&sandbox, "load").len());
     assert!(ends > 6, "{ends}");
 }
 
 #[test]
 fn a_full_lane_drops_and_counts() {
     let server = simulator(plain(64, 100.0));
-    let bench = Bench::new(&format!(
+    let sandbox = sandbox(&format!(
         "version: 1\nendpoint: {{ url: \"{}\" }}\nprompt: {{ text: Hello., max_tokens: 30 }}\n\
          stages:\n  - {{ kind: load, rate: 50, requests: 40, max_in_flight: 2, when_full: drop }}\n",
         server.base_url()
     ));
-    let output = bench.run();
-    let summary = bench.summary();
+    let output = run(&sandbox);
+    let summary = sandbox.summary();
     let counts = &stages(&summary, "load")[0]["counts"];
     let count = |name: &str| counts[name].as_u64().expect("a count");
     assert_eq!(
@@ -237,12 +202,14 @@ fn a_full_lane_drops_and_counts() {
 #[test]
 fn an_interrupt_leaves_never_started_lines_for_the_rest() {
     let server = simulator(plain(64, 500.0));
-    let bench = Bench::new(&format!(
+    let sandbox = sandbox(&format!(
         "version: 1\nendpoint: {{ url: \"{}\" }}\nprompt: {{ text: Hello., max_tokens: 4 }}\n\
          stages:\n  - {{ kind: qps_ladder, rates: \"20,40\", step: 20s, settle: 100ms }}\n",
         server.base_url()
     ));
-    let child = bench.start();
+    let mut command = sandbox.runner();
+    command.args(["run", "plan.yaml"]).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.spawn().expect("runner starts");
     let began = std::time::Instant::now();
     while server.truth().len() < 10 && began.elapsed() < Duration::from_secs(20) {
         thread::sleep(Duration::from_millis(20));
@@ -251,11 +218,11 @@ fn an_interrupt_leaves_never_started_lines_for_the_rest() {
     assert!(killed.expect("kill runs").success());
     let output = child.wait_with_output().expect("it ends");
     assert_eq!(output.status.code(), Some(130), "{}", said(&output));
-    let ends = bench.ends("qps_ladder");
+    let ends = ends_of(&sandbox, "qps_ladder");
     let never = ends.iter().filter(|end| end["outcome"] == "never_started").count();
-    assert_eq!(ends.len() + bench.ends("qps_ladder.settle").len(), 400 + 800);
+    assert_eq!(ends.len() + ends_of(&sandbox, "qps_ladder.settle").len(), 400 + 800);
     assert!(never > 1_000, "{never}");
-    for rung in stages(&bench.summary(), "qps_ladder") {
+    for rung in stages(&sandbox.summary(), "qps_ladder") {
         let counts = &rung["counts"];
         let sum: u64 = ["ok", "errors", "cancelled", "never_started"]
             .iter()
@@ -268,28 +235,28 @@ fn an_interrupt_leaves_never_started_lines_for_the_rest() {
 #[test]
 fn a_ladder_that_stops_itself_forgoes_the_rungs_that_are_left() {
     let server = simulator(plain(64, 500.0));
-    let bench = Bench::new(&format!(
+    let sandbox = sandbox(&format!(
         "version: 1\nendpoint: {{ url: \"{}\" }}\nprompt: {{ text: Hello., max_tokens: 10 }}\n\
          stages:\n  - {{ kind: qps_ladder, rates: \"20,40\", step: 3s, max_lag: 2s, \
          stop_when: [\"e2e.p99 > 1ms\"] }}\n",
         server.base_url()
     ));
-    let output = bench.run();
+    let output = run(&sandbox);
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));
-    let summary = bench.summary();
+    let summary = sandbox.summary();
     let rungs = stages(&summary, "qps_ladder");
     assert_eq!(rungs.len(), 2);
     assert!(rungs[0]["counts"]["never_started"].as_u64() > Some(20), "{:#}", rungs[0]);
     assert_eq!(rungs[1]["counts"]["never_started"], 120);
     assert_eq!(rungs[1]["state"], "completed");
-    assert_eq!(bench.ends("qps_ladder").len(), 180);
+    assert_eq!(ends_of(&sandbox, "qps_ladder").len(), 180);
 }
 
 #[test]
 fn users_begin_out_of_step_where_the_beginning_does_not_count() {
     let server = simulator(plain(64, 1_000.0));
     let users = "concurrency: 5, duration: 2s, think: 1500ms";
-    let bench = Bench::new(&format!(
+    let sandbox = sandbox(&format!(
         "version: 1\nendpoint: {{ url: \"{}\" }}\nprompt: {{ text: Hello., max_tokens: 2 }}\n\
          stages:\n  \
          - {{ id: settled, kind: load, settle: 1s, {users} }}\n  \
@@ -298,10 +265,11 @@ fn users_begin_out_of_step_where_the_beginning_does_not_count() {
          - {{ id: bare, kind: load, {users} }}\n",
         server.base_url()
     ));
-    let output = bench.run();
+    let output = run(&sandbox);
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));
     let span_ms = |stage: &str| {
-        let dues = bench.ends(stage).into_iter().map(|it| it["due_ns"].as_u64().expect("due"));
+        let dues =
+            ends_of(&sandbox, stage).into_iter().map(|it| it["due_ns"].as_u64().expect("due"));
         let mut dues: Vec<u64> = dues.collect();
         dues.sort_unstable();
         (dues[4] - dues[0]) / 1_000_000
@@ -318,24 +286,24 @@ fn search_once() -> Result<(), String> {
     // 4 at a time, 101 ms each (1 ms of overhead, 20 gaps of 5 ms).
     let capacity = 4.0 / 0.101;
     let server = simulator(SimulatorConfig { prefill_rate: 1e9, ..plain(4, 200.0) });
-    let bench = Bench::new(&format!(
+    let sandbox = sandbox(&format!(
         "version: 1\nendpoint: {{ url: \"{}\" }}\nprompt: {{ text: Hello., max_tokens: 21 }}\n\
          stages:\n  - {{ id: capacity, kind: search, over: rate, from: 3.7, step: 2s, \
          tolerance: 5%, warmup_requests: 4, max_lag: 2s, thresholds: [\"ttft.p95 < 2s\"] }}\n",
         server.base_url()
     ));
-    let output = bench.run();
+    let output = run(&sandbox);
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));
-    let summary = bench.summary();
+    let summary = sandbox.summary();
     let found = &summary["searches"]["capacity"];
     let best = found["best"].as_f64().expect("a level");
     let used = found["requests"].as_u64().expect("a count");
     assert_eq!(found["reason"], "converged", "{found:#}");
     assert!(found["confidence"].as_f64() > Some(0.5), "{found:#}");
-    assert_eq!(bench.ends("capacity").len() as u64, used);
+    assert_eq!(ends_of(&sandbox, "capacity").len() as u64, used);
     // No two probes share an id, even of the same level.
     let ids: std::collections::BTreeSet<String> =
-        bench.ends("capacity").iter().map(|end| end["request_id"].to_string()).collect();
+        ends_of(&sandbox, "capacity").iter().map(|end| end["request_id"].to_string()).collect();
     assert_eq!(ids.len() as u64, used);
     // The thresholds decide about levels; the run is judged by what was found.
     let probes = stages(&summary, "capacity");
@@ -346,7 +314,7 @@ fn search_once() -> Result<(), String> {
     // The log alone says the same.
     let report = Command::new(env!("CARGO_BIN_EXE_runner"))
         .args(["report", "--format", "json"])
-        .arg(bench.run_dir())
+        .arg(sandbox.run_dir())
         .output()
         .expect("runner starts");
     let rebuilt: Value = serde_json::from_slice(&report.stdout).expect("JSON");
@@ -380,14 +348,14 @@ fn a_search_finds_the_capacity_with_under_half_of_a_ladders_requests() {
 fn a_search_over_users_stops_where_a_latency_limit_breaks() {
     // One at a time, 20 ms each: with n users a first token waits about (n - 1) · 20 ms.
     let server = simulator(SimulatorConfig { prefill_rate: 1e9, ..plain(1, 500.0) });
-    let bench = Bench::new(&format!(
+    let sandbox = sandbox(&format!(
         "version: 1\nendpoint: {{ url: \"{}\" }}\nprompt: {{ text: Hello., max_tokens: 10 }}\n\
          stages:\n  - {{ id: users, kind: search, over: concurrency, from: 1, to: 64, requests: 40, \
          at_least: 6, thresholds: [\"ttft.p50 < 95ms\"], abort: [\"ttft.p50 > 250ms\"] }}\n",
         server.base_url()
     ));
-    let output = bench.run();
-    let summary = bench.summary();
+    let output = run(&sandbox);
+    let summary = sandbox.summary();
     let found = &summary["searches"]["users"];
     let best = found["best"].as_f64().expect("a level");
     assert!((3.0..=5.0).contains(&best), "{best}: {}", said(&output));
@@ -411,12 +379,12 @@ fn a_search_over_users_stops_where_a_latency_limit_breaks() {
 #[test]
 fn a_search_without_any_answer_fails_at_its_first_level() {
     let server = simulator(SimulatorConfig { api_key: Some("key".into()), ..plain(4, 500.0) });
-    let bench = Bench::new(&format!(
+    let sandbox = sandbox(&format!(
         "version: 1\nendpoint: {{ url: \"{}\" }}\nprompt: {{ text: Hello., max_tokens: 2 }}\n\
          stages:\n  - {{ kind: search, over: rate, from: 20, requests: 5 }}\n",
         server.base_url()
     ));
-    let output = bench.run();
+    let output = run(&sandbox);
     assert_ne!(output.status.code(), Some(0), "{}", said(&output));
     assert!(said(&output).contains("401"), "{}", said(&output));
 }

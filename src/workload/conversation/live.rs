@@ -49,7 +49,11 @@ fn answers_in(messages: &[Message]) -> usize {
 
 /// Recorded messages in which the answers of this run stand for those that were recorded after the
 /// first `before`, if there are as many. An answer that says nothing leaves the recorded one.
-fn with_answers(messages: &[Message], before: usize, answers: &[String]) -> Vec<Message> {
+pub(super) fn with_answers(
+    messages: &[Message],
+    before: usize,
+    answers: &[String],
+) -> Vec<Message> {
     if answers_in(messages) != before + answers.len() {
         return messages.to_vec();
     }

@@ -71,24 +71,6 @@ impl Session {
     }
 }
 
-/// Recorded messages in which the answers of this run stand for the recorded ones, as far as there
-/// are as many.
-pub(super) fn with_answers(messages: &[Message], answers: &[String]) -> Vec<Message> {
-    let recorded = messages.iter().filter(|message| message.role == "assistant").count();
-    if recorded != answers.len() {
-        return messages.to_vec();
-    }
-    let mut answers = answers.iter();
-    messages
-        .iter()
-        .map(|message| {
-            let live = if message.role == "assistant" { answers.next() } else { None };
-            let content = live.unwrap_or(&message.content).clone();
-            Message { role: message.role.clone(), content }
-        })
-        .collect()
-}
-
 pub(super) fn nanos(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }

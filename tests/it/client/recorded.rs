@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{class, endpoint, exchange};
-use crate::faulty_server::{FaultyServer, LAST_CHUNK, Step, chunk};
+use crate::faulty_server::{FaultyServer, LAST_CHUNK, Step, chunk, recorded};
 use runner::record::{Exchange, ServerTimings};
 
 /// How the recorded server ended its body.
@@ -126,15 +126,6 @@ const EXPECTED: [Expected; 8] = [
         reasons: false,
     },
 ];
-
-/// Head and body as recorded.
-fn recorded(file: &str) -> (Vec<u8>, Vec<u8>) {
-    let path = format!("{}/tests/streams/{file}.txt", env!("CARGO_MANIFEST_DIR"));
-    let bytes = std::fs::read(path).unwrap();
-    let end = bytes.windows(4).position(|four| four == b"\r\n\r\n").unwrap() + 4;
-    let (head, body) = bytes.split_at(end);
-    (head.to_vec(), body.to_vec())
-}
 
 /// Replays a file in pieces of `piece` bytes, each its own chunk.
 async fn replay(expected: &Expected, piece: usize) -> Exchange {

@@ -6,7 +6,7 @@ use runner::record::{Exchange, ServerTimings};
 
 use super::{nested, read_stream};
 use crate::client::{class, endpoint, exchange};
-use crate::faulty_server::{FaultyServer, LAST_CHUNK, Step, chunk};
+use crate::faulty_server::{FaultyServer, LAST_CHUNK, Step, chunk, recorded};
 
 /// Prefill, decode and total milliseconds, and cached tokens.
 type Times = (Option<f64>, Option<f64>, Option<f64>, Option<u64>);
@@ -302,15 +302,6 @@ fn json() -> Vec<Row> {
             .counts(5, 2, Some(0))
             .flags(&["no_finish_reason", "content_type"]),
     ]
-}
-
-/// Head and body as recorded.
-fn recorded(file: &str) -> (Vec<u8>, Vec<u8>) {
-    let path = format!("{}/tests/streams/{file}.txt", env!("CARGO_MANIFEST_DIR"));
-    let bytes = std::fs::read(path).unwrap();
-    let end = bytes.windows(4).position(|four| four == b"\r\n\r\n").unwrap() + 4;
-    let (head, body) = bytes.split_at(end);
-    (head.to_vec(), body.to_vec())
 }
 
 /// Replays a file in pieces of `piece` bytes, each its own chunk.
