@@ -179,6 +179,30 @@ fn against(simulator: &Simulator) -> String {
 }
 
 #[test]
+fn the_doors_of_an_endpoint_that_is_one_call_are_beside_it() {
+    let simulator = start();
+    let base = simulator.base_url().to_string();
+    let call = format!("{}/generate", base.trim_end_matches('/').trim_end_matches("/v1"));
+    let plan = |json: &str| {
+        format!(
+            "version: 1\nendpoint: {{ url: \"{call}\", api: json, json: {json} }}\n\
+             prompt: {{ text: Hello., max_tokens: 4 }}\nstages:\n  - {{ id: cold, kind: cold, requests: 2 }}\n"
+        )
+    };
+    let ran = run(&plan("{}"));
+    let counted = &stage(&ran.summary, "cold")["server"]["counters"];
+    assert!(counted["prompt_tokens"].as_f64().is_some_and(|tokens| tokens > 0.0), "{counted}");
+
+    // A pointer that finds nothing: what the answer held is said.
+    let sandbox = Sandbox::new();
+    let path = sandbox.plan(&plan("{ text: /nowhere }"));
+    let output = sandbox.run(&["run", path.to_str().expect("utf-8")]);
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(code(&output), 5, "{text}");
+    assert!(text.contains("without a single token: {\"text\":"), "{text}");
+}
+
+#[test]
 fn a_cold_stage_that_meets_yesterdays_cache_is_contaminated() {
     let simulator = start();
     let plan = against(&simulator);
