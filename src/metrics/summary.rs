@@ -235,6 +235,14 @@ impl StageSummary {
         let probe = self.probe.as_ref().map(|it| format!("#{}", it.search.probe + 1));
         format!("{}{cell}{rung}{}", self.id, probe.unwrap_or_default())
     }
+
+    /// Whether its prompts are as long as those of `other`, to within a twentieth: times to first
+    /// token of others say nothing about a cache. True where lengths are not known.
+    pub fn has_prompts_like(&self, other: &Self) -> bool {
+        let length = |stage: &Self| stage.metrics.get("input_tokens").map(|it| it.mean);
+        let lengths = length(self).zip(length(other));
+        lengths.is_none_or(|(ours, theirs)| (ours - theirs).abs() <= 0.05 * ours.max(theirs))
+    }
 }
 
 /// Statistics of a distribution. They are exact, but for percentiles of more than 16,384 samples,

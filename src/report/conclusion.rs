@@ -17,24 +17,30 @@ use crate::record::{CacheState, FlushState};
 /// interval.
 const TELLING_RATIO: f64 = 1.1;
 
-/// What the cache did to the time to first token, stage against stage.
+/// What the cache did to the time to first token, stage against stage within each cell.
 pub(super) fn story(stages: &[&StageSummary]) -> Vec<String> {
     let mut sentences = Vec::new();
-    let mut cold: Option<&StageSummary> = None;
-    let mut warm: Option<&StageSummary> = None;
-    let mut flush: Option<&StageSummary> = None;
-    for &stage in stages {
+    for (number, &stage) in stages.iter().enumerate() {
+        let before: Vec<&StageSummary> =
+            stages[..number].iter().copied().filter(|it| it.cell == stage.cell).collect();
+        let expecting = |wanted| {
+            let meant = |it: &&&StageSummary| it.cache.expected == Some(wanted);
+            let those = || before.iter().rev().filter(meant).copied();
+            those().find(|it| it.has_prompts_like(stage)).or_else(|| those().next())
+        };
         match stage.cache.expected {
             Some(CacheState::Warm) => {
+                let cold = expecting(CacheState::Cold);
                 sentences.extend(cold.and_then(|cold| warm_against_cold(stage, cold)));
-                (warm, flush) = (Some(stage), None);
             }
             Some(CacheState::Cold) => {
-                let after = flush.zip(warm);
+                let since_warm = before.iter().rev();
+                let mut since_warm =
+                    since_warm.take_while(|it| it.cache.expected != Some(CacheState::Warm));
+                let flush = since_warm.find(|it| it.flush.is_some());
+                let after = flush.zip(expecting(CacheState::Warm));
                 sentences.extend(after.and_then(|(flush, warm)| after_flush(stage, flush, warm)));
-                cold = Some(stage);
             }
-            _ if stage.flush.is_some() => flush = Some(stage),
             _ => {}
         }
     }

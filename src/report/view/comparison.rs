@@ -104,9 +104,14 @@ pub(super) fn compare(groups: &[Group]) -> Vec<Comparison> {
     for (later, group) in groups.iter().enumerate() {
         let same_cell = |earlier: &usize| groups[*earlier].first().cell == group.first().cell;
         let before: Vec<usize> = (0..later).rev().filter(same_cell).collect();
-        let last = |wanted| before.iter().copied().find(|number| expects(&groups[*number], wanted));
-        let first_cold =
-            before.iter().rev().copied().find(|number| expects(&groups[*number], CacheState::Cold));
+        let alike = |number: &usize| groups[*number].first().has_prompts_like(group.first());
+        let last = |wanted| {
+            let those =
+                || before.iter().copied().filter(|number| expects(&groups[*number], wanted));
+            those().find(alike).or_else(|| those().next())
+        };
+        let is_cold = |number: &usize| expects(&groups[*number], CacheState::Cold);
+        let first_cold = before.iter().rev().copied().filter(is_cold).find(alike);
         let asked: [(What, Option<usize>); 2] = if expects(group, CacheState::Warm) {
             [(What::WarmAgainstCold, last(CacheState::Cold)), (What::ColdAgainstCold, None)]
         } else if expects(group, CacheState::Cold) {

@@ -59,14 +59,15 @@ pub(super) fn verdict(summary: &Summary) -> Verdict {
 pub(super) fn findings(groups: &[Group], comparisons: &[Comparison]) -> (String, Vec<String>) {
     let cache = comparisons.iter().filter(|found| found.is_speed_up()).map(|found| {
         // The first flush after the warm stage is the one that its speed-up is held against.
-        let flush = groups[found.later..].iter().find_map(|group| group.first().flush.as_ref());
+        let cell = groups[found.later].first().cell.as_deref();
+        let in_cell = groups[found.later..].iter().filter(|it| it.first().cell.as_deref() == cell);
+        let flush = in_cell.filter_map(|group| group.first().flush.as_ref()).next();
         let flush = match flush.map(|flush| flush.state) {
             Some(FlushState::Proven) => "; the flush is proven",
             Some(FlushState::Unproven) => "; the flush is unproven",
             Some(FlushState::Failed) => "; the flush failed",
             None => "",
         };
-        let cell = groups[found.later].first().cell.as_deref();
         let cell = cell.map_or_else(String::new, |cell| format!(" with {}", text(cell)));
         format!("{}{cell}{flush}.", found.claim("Warm TTFT", "cold"))
     });

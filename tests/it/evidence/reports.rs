@@ -1,6 +1,6 @@
 //! What a person sees.
 
-use runner::metrics::summary::{Counts, Summary};
+use runner::metrics::summary::{Counts, StageSummary, Summary};
 use runner::record::{CacheState, FlushState, StageState};
 use runner::report::console;
 use runner::report::look::Look;
@@ -46,6 +46,45 @@ fn the_story_compares_warm_with_cold_and_says_whether_the_flush_worked() {
     assert!(text.contains("After the flush the cache was empty: after_flush was cold"), "{text}");
     assert!(text.contains("FAIL: 1 of 5 checks failed."), "{text}");
     assert!(text.contains("--> scenarios/cache-eviction.yaml:40:9"), "{text}");
+}
+
+/// An interleaved matrix has the cold stages of all cells first; a plan may have prompts of two kinds.
+#[test]
+fn warm_stages_are_held_against_the_cold_stage_of_their_cell_and_their_prompts() {
+    let of = |stage: &StageSummary, cell: &str, id: &str| StageSummary {
+        cell: (!cell.is_empty()).then(|| cell.to_owned()),
+        id: id.to_owned(),
+        ..stage.clone()
+    };
+    let told = |text: &str, warm: &str| {
+        let line = text.lines().find(|line| line.contains(&format!(" in {warm},")));
+        line.unwrap_or_else(|| panic!("nothing of {warm} in {text}")).to_owned()
+    };
+    let text = report_of(|summary| {
+        let (cold, warm) = (summary.stages[0].clone(), summary.stages[1].clone());
+        let stages = [(&cold, "side=a"), (&cold, "side=b"), (&warm, "side=a"), (&warm, "side=b")];
+        summary.stages = stages.map(|(stage, cell)| of(stage, cell, &stage.id)).into();
+    });
+    for cell in ["side=a", "side=b"] {
+        let line = told(&text, &format!("warm[{cell}]"));
+        assert!(line.contains(&format!("in cold[{cell}]")), "{line}");
+    }
+
+    let text = report_of(|summary| {
+        let (cold, warm) = (summary.stages[0].clone(), summary.stages[1].clone());
+        let longer = |mut stage: StageSummary| {
+            stage.metrics.get_mut("input_tokens").expect("counted").mean *= 4.0;
+            stage
+        };
+        summary.stages = vec![
+            of(&cold, "", "cold"),
+            longer(of(&cold, "", "cold_long")),
+            of(&warm, "", "warm"),
+            longer(of(&warm, "", "warm_long")),
+        ];
+    });
+    assert!(told(&text, "warm").contains("in cold."), "{text}");
+    assert!(told(&text, "warm_long").contains("in cold_long."), "{text}");
 }
 
 #[test]
