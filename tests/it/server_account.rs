@@ -181,7 +181,7 @@ fn against(simulator: &Simulator) -> String {
 #[test]
 fn the_doors_of_an_endpoint_that_is_one_call_are_beside_it() {
     let simulator = start();
-    let base = simulator.base_url().to_string();
+    let base = simulator.base_url();
     let call = format!("{}/generate", base.trim_end_matches('/').trim_end_matches("/v1"));
     let plan = |json: &str| {
         format!(

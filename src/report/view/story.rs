@@ -60,8 +60,9 @@ pub(super) fn findings(groups: &[Group], comparisons: &[Comparison]) -> (String,
     let cache = comparisons.iter().filter(|found| found.is_speed_up()).map(|found| {
         // The first flush after the warm stage is the one that its speed-up is held against.
         let cell = groups[found.later].first().cell.as_deref();
-        let in_cell = groups[found.later..].iter().filter(|it| it.first().cell.as_deref() == cell);
-        let flush = in_cell.filter_map(|group| group.first().flush.as_ref()).next();
+        let mut in_cell =
+            groups[found.later..].iter().filter(|it| it.first().cell.as_deref() == cell);
+        let flush = in_cell.find_map(|group| group.first().flush.as_ref());
         let flush = match flush.map(|flush| flush.state) {
             Some(FlushState::Proven) => "; the flush is proven",
             Some(FlushState::Unproven) => "; the flush is unproven",
