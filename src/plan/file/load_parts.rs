@@ -55,6 +55,10 @@ macro_rules! load_keys {
             /// The stage (or rung, or probe) is invalid when more than 1 % of its requests leave
             /// later than this after they were due: the machine was too slow. 100ms unless given.
             max_lag: Option<Spanned<$crate::plan::file::TimeSpan>>,
+            /// How long the thread that keeps due times spins before each of them instead of sleeping,
+            /// at the cost of a part of a core: `0s` turns it off. 100us unless given, and off where
+            /// this machine has one core.
+            spin: Option<Spanned<$crate::plan::file::TimeSpan>>,
         } }
         impl $name {
             /// How due times are kept.
@@ -65,6 +69,7 @@ macro_rules! load_keys {
                     late: self.late,
                     late_after: self.late_after,
                     max_lag: self.max_lag,
+                    spin: self.spin,
                 }
             }
         }
@@ -153,6 +158,7 @@ pub(crate) struct PacingKeys {
     pub(crate) late: Option<Spanned<LateWord>>,
     pub(crate) late_after: Option<Spanned<Span>>,
     pub(crate) max_lag: Option<Spanned<Span>>,
+    pub(crate) spin: Option<Spanned<Span>>,
 }
 
 /// What is asked.

@@ -163,6 +163,26 @@ fn stretches_sum_up_to_the_stage() {
 }
 
 #[test]
+fn a_ramp_in_steps_holds_each_of_them() {
+    let server = simulator(256, 10_000.0);
+    let load = "id: stairs, kind: load, rate: 400, ramp: 1s, ramp_steps: 4, duration: 1200ms, \
+                spin: 0s, max_lag: 20s";
+    let sandbox = plan(&server, 2, &[load]);
+    let output = sandbox.run(&["run", "plan.yaml"]);
+    assert_eq!(code(&output), 0, "{}", said(&output));
+    let records = records(&sandbox.run_dir());
+    let dues: Vec<u64> = records.iter().filter_map(|it| it["due_ns"].as_u64()).collect();
+    let first = dues.iter().min().expect("some");
+    // A fifth of the rate first, and a fifth more each quarter of a second.
+    for (step, expected) in [20_usize, 40, 60, 80].into_iter().enumerate() {
+        let quarter = |due: &&u64| (*due - first) / 250_000_000 == step as u64;
+        let there = dues.iter().filter(quarter).count();
+        assert!(there.abs_diff(expected) <= 3, "step {step}: {there} of {expected}");
+    }
+    assert!(dues.len().abs_diff(280) <= 2, "{}", dues.len());
+}
+
+#[test]
 fn a_ramp_of_users_climbs_and_pauses_are_kept() {
     let server = simulator(64, 1_000.0);
     let sandbox = plan(

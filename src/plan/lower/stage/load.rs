@@ -16,6 +16,22 @@ use crate::plan::diagnostic::Code;
 use crate::plan::file::{LoadKeys, ThinkWord};
 use crate::plan::{ClosedLoop, Load, Measure, OpenLoop, Rate, RatePiece, Shape, Think};
 
+/// More steps than that are a straight line.
+const MOST_STEPS: u32 = 1_000;
+
+/// The way up (or down) to the rate `to`: a straight line from `from`, or `steps`, each as high as
+/// the others.
+fn climb(from: Option<f64>, to: f64, over: Duration, steps: Option<u64>) -> Vec<RatePiece> {
+    let Some(steps) = steps.map(|steps| u32::try_from(steps).unwrap_or(MOST_STEPS)) else {
+        return vec![RatePiece { from: from.unwrap_or(0.0), to, over }];
+    };
+    let from = from.unwrap_or(to / (f64::from(steps) + 1.0));
+    let level = |step: u32| from + (to - from) * f64::from(step) / f64::from(steps);
+    let step = |step| RatePiece { from: level(step), to: level(step), over: over / steps };
+    let top = RatePiece { from: to, to, over: Duration::ZERO };
+    (0..steps).map(step).chain([top]).collect()
+}
+
 impl Lowering<'_> {
     pub(super) fn load(&mut self, draft: &Draft, keys: &LoadKeys, shared: &Shared) -> Option<Load> {
         let concurrency = self.positive("concurrency", keys.concurrency);
@@ -36,12 +52,13 @@ impl Lowering<'_> {
                 ] {
                     self.without(key, at, "rate");
                 }
-                let rate = self.rate(rate).map(|rate| match ramp {
+                let steps = self.positive("ramp_steps", keys.ramp_steps);
+                let rate = self.rate(rate).map(|to| match ramp {
                     Some(over) => {
-                        let from = keys.start_rate.map_or(0.0, |rate| rate.value.0.min(MOST_RATE));
-                        Rate::Pieces(vec![RatePiece { from, to: rate, over }])
+                        let from = keys.start_rate.map(|rate| rate.value.0.min(MOST_RATE));
+                        Rate::Pieces(climb(from, to, over, steps))
                     }
-                    None => Rate::Constant(rate),
+                    None => Rate::Constant(to),
                 });
                 let process = self.arrival(&keys.arrivals(), draft.span);
                 let pacing = self.pacing(&keys.pacing());
@@ -56,6 +73,8 @@ impl Lowering<'_> {
                 }
                 let start_rate = keys.start_rate.as_ref().map(|it| it.at.span);
                 self.without("start_rate", start_rate, "concurrency");
+                let ramp_steps = keys.ramp_steps.as_ref().map(|it| it.at.span);
+                self.without("ramp_steps", ramp_steps, "concurrency");
                 let start_users = self.positive("start_users", keys.start_users).unwrap_or(1);
                 if let Some(start) = keys.start_users.filter(|_| start_users > users) {
                     let message = "`start_users` must not be more than `concurrency`";
@@ -116,6 +135,7 @@ impl Lowering<'_> {
             for (key, at) in [
                 ("start_rate", keys.start_rate.as_ref().map(|it| it.at.span)),
                 ("start_users", keys.start_users.as_ref().map(|it| it.at.span)),
+                ("ramp_steps", keys.ramp_steps.as_ref().map(|it| it.at.span)),
             ] {
                 if let Some(at) = at {
                     let message = format!("`{key}` means nothing without `ramp`");
@@ -124,6 +144,10 @@ impl Lowering<'_> {
             }
             return None;
         };
+        if let Some(steps) = keys.ramp_steps.filter(|steps| steps.value.0 > u64::from(MOST_STEPS)) {
+            let message = format!("`ramp_steps` is at most {MOST_STEPS}");
+            self.error(Code::Value, steps.at.span, message, "leave it out for a straight line");
+        }
         if ramp.value.0.is_zero() {
             self.error(Code::Value, ramp.at.span, "`ramp` must be longer than nothing", "");
         }

@@ -16,6 +16,9 @@ use crate::plan::{ArrivalProcess, Late, Pacing, WhenFull};
 /// Lateness that `late: drop` forgives unless the plan says otherwise.
 const LATE_AFTER: Duration = Duration::from_secs(1);
 
+/// Spinning longer than that would only burn a core.
+const MOST_SPIN: Duration = Duration::from_millis(10);
+
 impl Lowering<'_> {
     pub(in crate::plan::lower::stage) fn rate(&mut self, rate: Spanned<PerSecond>) -> Option<f64> {
         let fine = rate.value.0 > 0.0 && rate.value.0 <= MOST_RATE;
@@ -79,13 +82,17 @@ impl Lowering<'_> {
             let message = "`late_after` means nothing unless late requests are dropped";
             self.error(Code::Conflict, after.at.span, message, "add `late: drop`");
         }
+        if let Some(spin) = keys.spin.filter(|spin| spin.value.0 > MOST_SPIN) {
+            let message = "`spin` is at most 10ms";
+            self.error(Code::Value, spin.at.span, message, "a millisecond is plenty");
+        }
         Pacing {
             late: if drops_late {
                 Late::Drop { after: keys.late_after.map_or(LATE_AFTER, |after| after.value.0) }
             } else {
                 Late::Send
             },
-            spin: None,
+            spin: keys.spin.map(|spin| spin.value.0),
             max_in_flight,
             when_full: match keys.when_full.map(|word| word.value) {
                 Some(FullWord::Drop) => WhenFull::Drop,
@@ -108,6 +115,7 @@ impl Lowering<'_> {
             ("late", pacing.late.map(|it| it.at.span)),
             ("late_after", pacing.late_after.map(|it| it.at.span)),
             ("max_lag", pacing.max_lag.map(|it| it.at.span)),
+            ("spin", pacing.spin.map(|it| it.at.span)),
         ] {
             self.without(key, at, beside);
         }
