@@ -26,7 +26,7 @@ pub(super) fn advice(found: &Saturation) -> Vec<String> {
         ));
     }
     if let Some((low, high)) = found.recommended {
-        lines.push(headroom(found.axis, low, high));
+        lines.push(headroom(found, low, high));
     }
     if let Some(at) = found.errors_rise_at {
         lines.push(format!(
@@ -74,8 +74,8 @@ fn verdict(found: &Saturation) -> String {
     }
 }
 
-fn headroom(axis: Axis, low: f64, high: f64) -> String {
-    match axis {
+fn headroom(found: &Saturation, low: f64, high: f64) -> String {
+    match found.axis {
         Axis::Rate => format!(
             "Run production at {} to {} requests/s, 70 to 80 % of what it sustains, to leave \
              headroom.",
@@ -86,9 +86,12 @@ fn headroom(axis: Axis, low: f64, high: f64) -> String {
             let (low, high) = (number(low.floor().max(1.0)), number(high.floor().max(1.0)));
             // Of one or two at a time there is no share to take.
             let range = if low == high { low.clone() } else { format!("{low} to {high}") };
+            let of = match found.saturated_at {
+                Some(_) => "the saturation point",
+                None => "the highest level that was tried",
+            };
             format!(
-                "Limit production to {range} concurrent {}, 70 to 80 % of the saturation point, to \
-                 leave headroom.",
+                "Limit production to {range} concurrent {}, 70 to 80 % of {of}, to leave headroom.",
                 if high == "1" { "request" } else { "requests" }
             )
         }
@@ -150,6 +153,24 @@ mod tests {
                  headroom.",
                 "Requests fail, or are cut off unanswered, at 16 requests/s.",
             ]
+        );
+    }
+
+    #[test]
+    fn a_ramp_that_was_not_saturated_has_no_saturation_point() {
+        let rung = |level: f64| Rung {
+            level,
+            achieved: level,
+            success_rate: Some(1.0),
+            p99_ms: Some(100.0),
+            ..Rung::default()
+        };
+        let lines =
+            saturation(Axis::Concurrency, &[rung(2.0), rung(4.0)], &Limits::default()).advice;
+        assert!(lines[0].starts_with("Not saturated"), "{lines:?}");
+        assert!(
+            lines[1].contains("2 to 3 concurrent requests, 70 to 80 % of the highest level"),
+            "{lines:?}"
         );
     }
 
