@@ -10,7 +10,7 @@ use crate::executor::run_dir::SUMMARY;
 use crate::executor::{self, Finished, RunError, RunOptions};
 use crate::machine;
 use crate::metrics::baseline;
-use crate::metrics::summary::Summary;
+use crate::metrics::summary::{RunState, Summary};
 use crate::plan::{Loaded, Plan, SinkConfig, SinkKind};
 use crate::report::console;
 use crate::report::look::Look;
@@ -104,7 +104,11 @@ pub fn run(args: &RunArgs) -> anyhow::Result<u8> {
         eprintln!("error: the run's results are not complete on disk: {problem}");
         return Ok(super::INCOMPLETE);
     }
-    eprintln!("results: {}", finished.directory.display());
+    let directory = finished.directory.display();
+    eprintln!("results: {directory}");
+    if finished.summary.run.state == RunState::Interrupted {
+        eprintln!("  help: go on with it by `--resume {directory}`, with the same plan and flags");
+    }
     Ok(super::exit_code(&finished.summary))
 }
 

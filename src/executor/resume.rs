@@ -35,9 +35,7 @@ pub struct Resumed {
 #[derive(Debug, thiserror::Error)]
 pub enum ResumeError {
     /// No record log.
-    #[error(
-        "{0}\n  help: give the directory of the run, as its last line named it: results/PLAN/RUN-ID"
-    )]
+    #[error("{0}\n  help: give the directory of a run, such as results/PLAN/RUN-ID")]
     Log(#[from] ReadLogError),
     /// The manifest.
     #[error(transparent)]
