@@ -9,6 +9,9 @@ use std::borrow::Cow;
 /// What a secret is shown as.
 const SHOWN: &str = "***";
 
+/// What follows a text that was cut off.
+const CUT: &str = "…";
+
 /// The values to hide.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Redactor {
@@ -32,9 +35,23 @@ impl Redactor {
         }
     }
 
-    /// The text with `***` for every registered value.
+    /// The text with `***` for every registered value, and for the beginning of one that was cut
+    /// off with `…`.
     pub fn redact<'t>(&self, text: &'t str) -> Cow<'t, str> {
-        self.replace(text, |_| SHOWN.to_owned())
+        let text = self.replace(text, |_| SHOWN.to_owned());
+        if self.values.is_empty() || !text.contains(CUT) {
+            return text;
+        }
+        let mut out = String::new();
+        for piece in text.split_inclusive(CUT) {
+            let head = piece.strip_suffix(CUT).unwrap_or("");
+            let begun = self.values.iter().filter_map(|value| begun(head, value)).max();
+            match begun {
+                Some(len) => out.extend([&head[..head.len() - len], SHOWN, CUT]),
+                None => out.push_str(piece),
+            }
+        }
+        Cow::Owned(out)
     }
 
     /// The longest value in bytes: how far a cut through a text must look ahead.
@@ -58,6 +75,12 @@ impl Redactor {
     }
 }
 
+/// How many bytes at the end of a text are the beginning of a value; one or two are chance.
+fn begun(text: &str, value: &str) -> Option<usize> {
+    let lens = (3..value.len()).rev().filter(|&len| value.is_char_boundary(len));
+    lens.into_iter().find(|&len| text.ends_with(&value[..len]))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -68,6 +91,15 @@ mod tests {
         redactor.register("token");
         redactor.register("token-two");
         assert_eq!(redactor.redact("a token-two b token"), "a *** b ***");
+    }
+
+    #[test]
+    fn the_beginning_of_a_secret_is_hidden_where_it_was_cut_off() {
+        let mut redactor = Redactor::default();
+        redactor.register("eyJhbGciOiJ-a-long-token");
+        redactor.register("first line\nsecond line");
+        let said = redactor.redact("`Bearer eyJhbGci…` and `first line…`, `ey…`");
+        assert_eq!(said, "`Bearer ***…` and `***…`, `ey…`");
     }
 
     #[test]

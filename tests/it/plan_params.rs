@@ -104,6 +104,29 @@ stages:
     assert!(!format!("{error:?} {error}").contains(CANARY));
 }
 
+/// Messages cut long texts, and what is left of a secret must not be read.
+#[test]
+fn the_beginning_of_a_long_secret_appears_nowhere() {
+    let text = "version: 1
+params: { token: { type: string, secret: true } }
+endpoint: { url: http://127.0.0.1:8000/v1, api_key: \"${token}\" }
+prompt: { text: Say hello., stream: \"${token}\", context: \"Bearer ${token}\" }
+stages: [{ kind: cold, needs: \"${token}\", thresholds: \"${token}\" }]
+";
+    let long = format!("canary-{}", "x1".repeat(60));
+    for secret in [long.as_str(), "canary-one\ncanary-two"] {
+        let options = LoadOptions {
+            environment: environment(&[("RUNNER_PARAM_TOKEN", secret)]),
+            ..LoadOptions::default()
+        };
+        let error = refused(text, &options);
+        assert!(error.diagnostics.len() >= 4, "{}", said(&error));
+        assert!(!said(&error).contains("canary"), "{}", said(&error));
+        let json = diagnostic::render_json(&error.diagnostics, &error.sources);
+        assert!(!json.contains("canary"), "{json}");
+    }
+}
+
 #[test]
 fn credentials_written_into_the_plan_are_warned_of_and_hidden() {
     let text = SMALLEST.replace(
