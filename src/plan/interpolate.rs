@@ -4,6 +4,8 @@
 //! Invariant: keys are never touched, what is inserted is never looked at again, and a value that is
 //! one reference keeps the type of what it refers to.
 
+mod finder;
+mod look_up;
 mod reference;
 mod template;
 
@@ -15,7 +17,15 @@ use super::params::Resolved;
 use super::source::{Node, Sources, Span, Value};
 use super::{LoadOptions, Redactor, suggest};
 
-use reference::{Fallback, Part, Reference};
+use finder::Finder;
+use reference::Part;
+
+/// Most bytes that all texts with references may come to, those of every cell of a matrix together:
+/// a few of them could else multiply into more than any memory holds.
+const MOST_BYTES: usize = 256 << 20;
+
+/// So many values say where a text came from; more would say nothing.
+const MOST_ORIGINS: usize = 4;
 
 /// What references may refer to, and where findings go.
 pub(crate) struct Scope<'s> {
@@ -26,8 +36,23 @@ pub(crate) struct Scope<'s> {
     pub(crate) plan_name: Option<String>,
     pub(crate) redactor: &'s mut Redactor,
     pub(crate) found: &'s mut Vec<Diagnostic>,
+    /// What is noted while a plan is filled in.
+    pub(crate) notes: &'s mut Notes,
+}
+
+/// What is noted while a plan is filled in, cell by cell.
+#[derive(Default)]
+pub(crate) struct Notes {
     /// Params that something refers to.
     pub(crate) used: BTreeSet<String>,
+    /// Bytes that texts with references have come to.
+    bytes: usize,
+}
+
+impl Notes {
+    fn has_room_for(&self, bytes: usize) -> bool {
+        self.bytes + bytes <= MOST_BYTES
+    }
 }
 
 /// What a reference came to.
@@ -75,7 +100,8 @@ impl Scope<'_> {
                                 Code::ReferenceSyntax,
                                 "references work in values, never in keys",
                             )
-                            .at(self.sources.location(entry.key_span)),
+                            .at(self.sources.location(entry.key_span))
+                            .help("write the key itself"),
                         );
                     }
                     path.push(entry.key.clone());
@@ -109,7 +135,8 @@ impl Scope<'_> {
         let parts = match reference::parts(&text) {
             Ok(parts) => parts,
             Err(problem) => {
-                let span = self.place(node.at.span, &text, problem.at, problem.len);
+                let mut finder = Finder::new(node.at.span, &text, self.sources);
+                let span = finder.find(problem.at, problem.len);
                 let diagnostic = Diagnostic::error(Code::ReferenceSyntax, problem.message)
                     .at(self.sources.location(span));
                 self.found.push(match problem.help {
@@ -120,6 +147,8 @@ impl Scope<'_> {
                 return;
             }
         };
+        let sources = self.sources;
+        let mut finder = Finder::new(node.at.span, &text, sources);
         let mut joined = String::new();
         let mut broken = false;
         let mut origins: Vec<Arc<str>> = Vec::new();
@@ -132,7 +161,7 @@ impl Scope<'_> {
                 }
                 Part::Reference { reference, at, len } => (reference, at, len),
             };
-            let span = self.place(node.at.span, &text, at, len);
+            let span = finder.find(at, len);
             let (value, origin) = match self.look_up(&reference, span, &place) {
                 Looked::Value(value, origin) => (value, origin),
                 Looked::Broken => {
@@ -158,204 +187,47 @@ impl Scope<'_> {
                 );
                 broken = true;
             }
-            origins.push(origin);
+            if origins.len() < MOST_ORIGINS && !origins.contains(&origin) {
+                origins.push(origin);
+            }
+            if !self.notes.has_room_for(joined.len()) {
+                self.too_much(span);
+                broken = true;
+                break;
+            }
         }
+        self.notes.bytes += joined.len();
         node.value = if broken { Value::Broken } else { Value::Text(joined) };
         node.origin = (!origins.is_empty()).then(|| Arc::from(origins.join("; ")));
     }
 
-    /// Where a part of a text stands in the file: quotes and escapes move it, so it is searched.
-    fn place(&self, span: Span, text: &str, at: usize, len: usize) -> Span {
-        let wanted = &text[at..at + len];
-        let shown = self.sources.slice(span);
-        let earlier = text[..at].matches(wanted).count();
-        match shown.match_indices(wanted).nth(earlier) {
-            Some((from, _)) => span.part(from, len),
-            None => span,
-        }
-    }
-
-    fn look_up(&mut self, reference: &Reference, span: Span, place: &template::Place) -> Looked {
-        let looked = match reference {
-            Reference::Param(name) => self.param(name, span, place),
-            Reference::Plan(field) => self.plan(field, span),
-            Reference::Environment(name, fallback) => self.environment(name, fallback, span),
-            Reference::Secret(name, fallback) => self.secret(name, fallback, span, place),
-        };
-        // A value from outside must not become a template; the plan's own text may be one.
-        if let Looked::Value(Value::Text(text), _) = &looked
-            && place.runs_templates
-            && template::is_template(text)
-            && !self.is_from_plan(reference)
-        {
-            self.found.push(template::injected(reference, self.sources.location(span)));
-            return Looked::Broken;
-        }
-        looked
-    }
-
-    fn is_from_plan(&self, reference: &Reference) -> bool {
-        matches!(reference, Reference::Param(name)
-            if self.params.iter().any(|param| param.shown.name == *name && param.from_plan))
-    }
-
-    fn param(&mut self, name: &str, span: Span, place: &template::Place) -> Looked {
-        if !self.used.contains(name) {
-            self.used.insert(name.to_owned());
-        }
-        if let Some(param) = self.params.iter().find(|param| param.shown.name == name) {
-            if param.is_axis && (place.of_run.is_some() || param.value.is_none()) {
-                let message = format!("`{name}` is an axis of the matrix");
-                let words = match place.of_run {
-                    Some(key) => format!("but a run has one `{key}`, whatever its cells"),
-                    None => "but the matrix is laid out before its axes have values".into(),
-                };
-                self.found.push(
-                    Diagnostic::error(Code::Matrix, message)
-                        .label(self.sources.location(span), words)
-                        .help("refer to a param that is no axis"),
-                );
-                return Looked::Broken;
-            }
-            if param.shown.secret && place.runs_templates {
-                self.found.push(template::secret(name, self.sources.location(span)));
-                return Looked::Broken;
-            }
-            return match &param.value {
-                None => Looked::Broken,
-                Some(value) => {
-                    let shown = match &param.shown.value {
-                        serde_json::Value::String(text) => text.clone(),
-                        other => other.to_string(),
-                    };
-                    let source = match param.shown.source.as_str() {
-                        "default" => "by default".to_owned(),
-                        "matrix" => "in one cell of the matrix".to_owned(),
-                        other => format!("from {other}"),
-                    };
-                    let origin = format!("`${{{name}}}` is `{shown}`, {source}");
-                    Looked::Value(value.clone(), origin.into())
-                }
-            };
-        }
-        let names = || self.params.iter().map(|param| param.shown.name.as_str());
-        let near = suggest::did_you_mean(name, names().chain(["plan.name"]));
-        let mut diagnostic =
-            Diagnostic::error(Code::Reference, format!("nothing is called `{name}`"))
-                .label(self.sources.location(span), near);
-        let known = suggest::list(names());
-        if name.chars().any(|letter| letter.is_ascii_uppercase()) {
-            let help = format!(
-                "for an environment variable, declare a param with `env: {name}`, or write \
-                 `${{env:{name}}}`"
-            );
-            diagnostic = diagnostic.help(help);
-        }
-        self.found.push(diagnostic.help(if known.is_empty() {
-            format!("declare it: `params: {{ {name}: {{ type: string }} }}`")
-        } else {
-            format!("params of this plan: {known}")
-        }));
-        Looked::Broken
-    }
-
-    fn plan(&mut self, field: &str, span: Span) -> Looked {
-        match &self.plan_name {
-            Some(name) if field == "name" => {
-                Looked::Value(Value::Text(name.clone()), "`${plan.name}`".into())
-            }
-            _ => {
-                let what = if field == "name" { "the name can't refer to itself" } else { "" };
-                let message = if what.is_empty() {
-                    format!("a plan has no `plan.{field}`")
-                } else {
-                    what.to_owned()
-                };
-                self.found.push(
-                    Diagnostic::error(Code::Reference, message)
-                        .at(self.sources.location(span))
-                        .help("there is `${plan.name}`"),
-                );
-                Looked::Broken
-            }
-        }
-    }
-
-    fn environment(&mut self, name: &str, fallback: &Fallback, span: Span) -> Looked {
-        let set = self.options.environment.get(name).filter(|text| !text.is_empty());
-        match (set, fallback) {
-            (Some(text), _) => {
-                let origin = format!("`${{env:{name}}}` is `{text}`");
-                Looked::Value(Value::Text(text.clone()), origin.into())
-            }
-            (None, Fallback::Default(text)) => {
-                let origin = format!("`${{env:{name}}}` is not set and falls back to `{text}`");
-                Looked::Value(Value::Text(text.clone()), origin.into())
-            }
-            (None, Fallback::None | Fallback::Message(_)) => {
-                let message = match fallback {
-                    Fallback::Message(message) => format!("{name} is not set: {message}"),
-                    _ => format!("the environment variable {name} is not set"),
-                };
-                self.found.push(
-                    Diagnostic::error(Code::Environment, message)
-                        .at(self.sources.location(span))
-                        .help(format!("set it, or give a fallback: `${{env:{name}:-fallback}}`")),
-                );
-                Looked::Broken
-            }
-        }
-    }
-
-    fn secret(
-        &mut self,
-        name: &str,
-        fallback: &Fallback,
-        span: Span,
-        place: &template::Place,
-    ) -> Looked {
-        if !place.takes_secrets {
+    /// Once is enough: what comes after is too much as well.
+    fn too_much(&mut self, span: Span) {
+        let message = format!(
+            "with its references filled in, the plan is larger than {} MiB",
+            MOST_BYTES >> 20
+        );
+        if !self.found.iter().any(|it| it.message == message) {
             self.found.push(
-                Diagnostic::error(
-                    Code::Secret,
-                    "a secret may stand only in `api_key` and under `headers`",
-                )
-                .at(self.sources.location(span))
-                .help("use a param for what is not secret"),
+                Diagnostic::error(Code::Limit, message).at(self.sources.location(span)).help(
+                    "insert a long text when it is asked, `{{ params.name }}`, or keep it in a dataset file",
+                ),
             );
-            return Looked::Broken;
         }
-        let set = self.options.environment.get(name).filter(|text| !text.trim().is_empty());
-        match (set, fallback) {
-            (Some(text), _) => {
-                let text = text.trim();
-                self.redactor.register(text);
-                Looked::Value(Value::Text(text.to_owned()), format!("from secret {name}").into())
-            }
-            (None, Fallback::Default(text)) => {
-                self.redactor.register(text);
-                Looked::Value(Value::Text(text.clone()), format!("from secret {name}").into())
-            }
-            (None, Fallback::None | Fallback::Message(_)) => {
-                let message = match fallback {
-                    Fallback::Message(message) => format!("secret {name} is not set: {message}"),
-                    _ => format!("the secret {name} is not set"),
-                };
-                self.found.push(
-                    Diagnostic::error(Code::Secret, message)
-                        .at(self.sources.location(span))
-                        .help(format!("set the environment variable {name}")),
-                );
-                Looked::Broken
-            }
+    }
+
+    fn uses(&mut self, name: &str) {
+        if !self.notes.used.contains(name) {
+            self.notes.used.insert(name.to_owned());
         }
     }
 
     /// Marks the params that a template reads, and reports those that do not exist.
     fn templates(&mut self, span: Span, text: &str) {
+        let mut finder = Finder::new(span, text, self.sources);
         for (at, name) in template::params_read(text) {
-            self.used.insert(name.to_owned());
-            let place = self.place(span, text, at, name.len());
+            self.uses(name);
+            let place = finder.find(at, name.len());
             if let Some(param) = self.params.iter().find(|param| param.shown.name == name) {
                 if param.shown.secret {
                     self.found.push(template::secret(name, self.sources.location(place)));

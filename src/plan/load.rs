@@ -7,7 +7,7 @@
 mod cells;
 mod resolve;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt::{self, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -146,13 +146,8 @@ pub fn load_text(name: &str, text: &str, options: &LoadOptions) -> Result<Loaded
 
 /// Drops what was found twice: a default put into several stages is looked at in each.
 fn once(found: &mut Vec<Diagnostic>) {
-    let mut kept: Vec<Diagnostic> = Vec::new();
-    for diagnostic in found.drain(..) {
-        if !kept.contains(&diagnostic) {
-            kept.push(diagnostic);
-        }
-    }
-    *found = kept;
+    let mut seen = HashSet::new();
+    found.retain(|diagnostic| seen.insert(diagnostic.clone()));
 }
 
 /// The folder that data files may not leave: that of the repository around the plan, else the

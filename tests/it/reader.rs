@@ -128,11 +128,46 @@ fn hostile_texts_are_refused_quickly() {
     }
     let dollars = format!("version: 1\nprompt: \"{}\"", "${".repeat(100_000));
     let dotted = format!("{} = 1\n[{}]", vec!["a"; 20_000].join("."), vec!["b"; 20_000].join("."));
+    let references = format!("version: 1\nname: \"\\n{}\"", "${plan.x}".repeat(100_000));
+    let templates = format!("version: 1\nprompt: '{{{{ {}'", "params.a ".repeat(100_000));
+    let tables = (0..60_000).fold(String::new(), |text, n| text + &format!("[a{n}.b.c]\n"));
+    let checks = format!(
+        "version: 1\nendpoint: http://a/v1\nprompt: hi\nstages: [{{ kind: cold, thresholds: [{}] }}]",
+        "tftt.p50 < 1s, ".repeat(40_000)
+    );
     let stairs = (0..3_000).fold(String::new(), |text, n| text + &" ".repeat(n % 200) + "a:\n");
-    for text in [bomb, deep, maps, wide, dollars, dotted, stairs] {
+    let many = [references, templates, tables, checks];
+    for text in [bomb, deep, maps, wide, dollars, dotted, stairs].into_iter().chain(many) {
         let started = Instant::now();
         read(&text);
         // 100 ms in a release build on an idle machine; this is a debug build on a busy one.
         assert!(started.elapsed() < Duration::from_secs(10), "{text:.20}…");
     }
+}
+
+/// Half a gigabyte out of a text of a few kilobytes.
+#[test]
+fn references_that_multiply_are_refused() {
+    let text = format!(
+        "version: 1\nparams: {{ a: {{ type: string, default: {} }} }}\nprompt: \"{}\"\n",
+        "x".repeat(400_000),
+        "${a}".repeat(2_000)
+    );
+    for name in ["plan.yaml", "plan.yml"] {
+        let error = plan::load_text(name, &text, &LoadOptions::default()).expect_err("too large");
+        let codes: Vec<Code> = error.diagnostics.iter().map(|it| it.code).collect();
+        assert!(codes.contains(&Code::Limit), "{codes:?}");
+    }
+}
+
+#[test]
+fn of_very_many_problems_the_first_are_shown_and_all_are_counted() {
+    let keys = (0..5_000).fold(String::new(), |text, n| format!("{text}k{n}: 1\n"));
+    let error = plan::load_text("plan.yaml", &keys, &LoadOptions::default()).expect_err("refused");
+    let shown = diagnostic::render(&error.diagnostics, &error.sources, &error.redactor, false);
+    let count = error.diagnostics.len();
+    assert!(count > 5_000 && shown.contains(&format!("… and {} more", count - 200)), "{count}");
+    assert!(shown.ends_with(&format!("{count} errors\n")));
+    let json = diagnostic::json(&error.diagnostics, &error.sources);
+    assert_eq!(json.as_array().map(Vec::len), Some(count));
 }

@@ -12,6 +12,9 @@ use super::{Diagnostic, Severity};
 use crate::plan::source::Sources;
 use crate::plan::{Location, Redactor};
 
+/// So many are shown to people, errors first; more are only counted.
+const MOST_SHOWN: usize = 200;
+
 /// Diagnostics as text for people: title, place, the lines themselves, help; then a count. Colours
 /// only when `color`.
 pub fn render(
@@ -22,9 +25,12 @@ pub fn render(
 ) -> String {
     let renderer = if color { Renderer::styled() } else { Renderer::plain() }.term_width(120);
     let mut out = String::new();
-    for diagnostic in diagnostics {
+    for diagnostic in diagnostics.iter().take(MOST_SHOWN) {
         out.push_str(&one(diagnostic, sources, redactor, &renderer));
         out.push_str("\n\n");
+    }
+    if diagnostics.len() > MOST_SHOWN {
+        let _ = writeln!(out, "… and {} more\n", diagnostics.len() - MOST_SHOWN);
     }
     if let Some(count) = count(diagnostics) {
         out.push_str(&count);

@@ -3,7 +3,7 @@
 //! In: the path of keys to a text, and the text. Out: what may stand there. Templates themselves
 //! are compiled by the workload; here they are only kept to their place.
 
-use super::Reference;
+use super::reference::Reference;
 use crate::plan::Location;
 use crate::plan::diagnostic::{Code, Diagnostic};
 
@@ -97,27 +97,39 @@ pub(super) fn injected(reference: &Reference, location: Location) -> Diagnostic 
 
 /// The names that `{{ params.NAME }}` reads, with their first byte.
 pub(super) fn params_read(text: &str) -> Vec<(usize, &str)> {
-    const WORD: &str = "params.";
     let mut found = Vec::new();
-    if !is_template(text) {
-        return found;
+    let mut at = 0;
+    while let Some(open) = text[at..].find('{').map(|open| at + open) {
+        let close = match text.as_bytes().get(open + 1) {
+            Some(b'{') => "}}",
+            Some(b'%') => "%}",
+            _ => {
+                at = open + 1;
+                continue;
+            }
+        };
+        let start = open + 2;
+        let end = text[start..].find(close).map_or(text.len(), |len| start + len);
+        names(&text[start..end], start, &mut found);
+        at = end;
     }
-    for (at, _) in text.match_indices(WORD) {
-        let before = text[..at].chars().next_back();
-        let is_within = text[..at]
-            .rfind("{{")
-            .or_else(|| text[..at].rfind("{%"))
-            .is_some_and(|open| !text[open..at].contains("}}") && !text[open..at].contains("%}"));
+    found
+}
+
+/// The params that the inside of one `{{ }}` or `{% %}` reads; it begins at byte `start`.
+fn names<'t>(inside: &'t str, start: usize, found: &mut Vec<(usize, &'t str)>) {
+    const WORD: &str = "params.";
+    for (at, _) in inside.match_indices(WORD) {
+        let before = inside[..at].chars().next_back();
         let is_word = before.is_none_or(|it| !(it.is_alphanumeric() || it == '_' || it == '.'));
-        let rest = &text[at + WORD.len()..];
+        let rest = &inside[at + WORD.len()..];
         let len = rest
             .find(|letter: char| !(letter.is_ascii_alphanumeric() || letter == '_'))
             .unwrap_or(rest.len());
-        if is_within && is_word && len > 0 {
-            found.push((at + WORD.len(), &rest[..len]));
+        if is_word && len > 0 {
+            found.push((start + at + WORD.len(), &rest[..len]));
         }
     }
-    found
 }
 
 /// What to say of a secret param in a prompt.
@@ -157,5 +169,7 @@ mod tests {
         let names = |text| params_read(text).iter().map(|(_, name)| *name).collect::<Vec<_>>();
         assert_eq!(names("{{ params.a + params.b_1 }} params.c"), ["a", "b_1"]);
         assert_eq!(names("{% if my.params.x %}"), Vec::<&str>::new());
+        assert_eq!(names("{{ i }} {% if params.a %}{{params.b}}{% endif %} params.c"), ["a", "b"]);
+        assert_eq!(names("{ {{ params.open"), ["open"]);
     }
 }

@@ -3,7 +3,7 @@
 //! In: one cell after another. Out: its axes as params, the stages selected over all cells, and
 //! every finding once. Invariant: what is wrong in some cells only names one of them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use super::super::diagnostic::{Diagnostic, Severity};
 use super::super::file::ParamType;
@@ -93,19 +93,22 @@ impl Selection {
 pub(super) struct Heard {
     cells: usize,
     said: Vec<(Diagnostic, String, usize)>,
+    /// Where in `said` each stands.
+    known: HashMap<Diagnostic, usize>,
 }
 
 impl Heard {
     pub(super) fn of(&mut self, cell: &str, found: Vec<Diagnostic>) {
         self.cells += 1;
         for diagnostic in found {
-            match self.said.iter_mut().find(|(known, ..)| *known == diagnostic) {
-                Some((_, last, count)) if last != cell => {
-                    cell.clone_into(last);
-                    *count += 1;
-                }
-                Some(_) => {}
-                None => self.said.push((diagnostic, cell.to_owned(), 1)),
+            let index = *self.known.entry(diagnostic).or_insert_with_key(|diagnostic| {
+                self.said.push((diagnostic.clone(), String::new(), 0));
+                self.said.len() - 1
+            });
+            let (_, last, count) = &mut self.said[index];
+            if last != cell {
+                cell.clone_into(last);
+                *count += 1;
             }
         }
     }

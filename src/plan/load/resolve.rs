@@ -4,7 +4,6 @@
 //! Invariant: each cell of a matrix goes through the same steps as a plan without one, on a copy of
 //! the same tree; what all cells have to say is said once.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,7 +11,7 @@ use super::super::bind::bind;
 use super::super::compose::{Composer, defaults, path};
 use super::super::diagnostic::{Code, Diagnostic};
 use super::super::file::PlanFile;
-use super::super::interpolate::Scope;
+use super::super::interpolate::{Notes, Scope};
 use super::super::lower::{Identity, Lowering};
 use super::super::matrix::{self, Combination, Layout};
 use super::super::params::{self, Resolved, Resolver};
@@ -32,8 +31,8 @@ pub(super) struct Loading<'l> {
     pub(super) sources: Sources,
     pub(super) redactor: Redactor,
     pub(super) found: Vec<Diagnostic>,
-    /// Params that something refers to.
-    used: BTreeSet<String>,
+    /// What filling in references has noted.
+    notes: Notes,
 }
 
 /// What every cell starts from.
@@ -52,7 +51,7 @@ impl<'l> Loading<'l> {
             sources: Sources::default(),
             redactor: Redactor::default(),
             found: Vec::new(),
-            used: BTreeSet::new(),
+            notes: Notes::default(),
         }
     }
 
@@ -129,6 +128,12 @@ impl<'l> Loading<'l> {
             let value_span = span.part(path.len() + 1, value.len());
             let node = source::value(&self.sources, value_span, value);
             let path_span = span.part(0, path.len());
+            let first = path.split('.').next().unwrap_or(path);
+            if let Some(problem) = set_in_vain(first) {
+                let place = self.sources.location(path_span.part(0, first.len()));
+                self.found.push(problem.at(place));
+                continue;
+            }
             if let Err(problem) = path::set(tree, path, path_span, node, &self.sources) {
                 self.found.push(problem);
             }
@@ -149,8 +154,7 @@ impl<'l> Loading<'l> {
         }
     }
 
-    /// The cells of the matrix that are wanted.
-    /// The cells of the matrix, and whether they take turns.
+    /// The cells of the matrix that are wanted, and whether they take turns.
     fn cells(
         &mut self,
         mut section: Entry,
@@ -170,10 +174,9 @@ impl<'l> Loading<'l> {
             plan_name: None,
             redactor: &mut self.redactor,
             found: &mut self.found,
-            used: std::mem::take(&mut self.used),
+            notes: &mut self.notes,
         };
         scope.fill_section("matrix", &mut section.node);
-        self.used = scope.used;
         let mut layout = Layout {
             sources: &self.sources,
             params,
@@ -286,7 +289,7 @@ impl<'l> Loading<'l> {
             plan_name: None,
             redactor: &mut self.redactor,
             found: &mut self.found,
-            used: std::mem::take(&mut self.used),
+            notes: &mut self.notes,
         };
         let stem = Path::new(file).file_stem().and_then(|stem| stem.to_str()).unwrap_or("plan");
         let mut name = stem.to_owned();
@@ -306,7 +309,6 @@ impl<'l> Loading<'l> {
             scope.plan_name = Some(name.clone());
             scope.fill(tree);
         }
-        self.used = scope.used;
         name
     }
 
@@ -324,7 +326,7 @@ impl<'l> Loading<'l> {
             (name, param.span, message)
         });
         for (name, span, message) in declared.chain(axes) {
-            if !self.used.contains(&name) {
+            if !self.notes.used.contains(&name) {
                 self.found.push(
                     Diagnostic::warning(Code::ParamUnused, message)
                         .at(self.sources.location(span))
@@ -333,4 +335,21 @@ impl<'l> Loading<'l> {
             }
         }
     }
+}
+
+/// What to say of a key that `--set` would change in vain: by then the files of the plan have been
+/// put together, and nothing reads a note.
+fn set_in_vain(key: &str) -> Option<Diagnostic> {
+    if ["extends", "include", "without"].contains(&key) {
+        let message = format!("`{key}` is read before `--set`");
+        let help = "write a plan of your own that extends this one, and run that";
+        return Some(Diagnostic::error(Code::Set, message).help(help));
+    }
+    key.starts_with("x-").then(|| {
+        Diagnostic::error(
+            Code::Set,
+            format!("nothing reads `{key}`, so setting it changes nothing"),
+        )
+        .help("set the values themselves, such as `stages.cold.requests=8`")
+    })
 }

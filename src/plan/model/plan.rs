@@ -59,6 +59,15 @@ impl Plan {
     }
 }
 
+impl Plan {
+    /// Requests that will be measured, about so many where times are drawn at random; none are
+    /// counted of stages whose number is up to the server.
+    pub fn planned(&self) -> u64 {
+        let each = self.stages.iter().map(|stage| stage.action.planned());
+        each.fold(0, u64::saturating_add)
+    }
+}
+
 /// How the nonce that opens every cold prompt is chosen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Nonce {
@@ -98,7 +107,9 @@ pub struct Cell {
 }
 
 /// A place in a plan file, 1-based; `file` is as the person wrote it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(
+    Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema,
+)]
 pub struct Location {
     /// The file.
     pub file: String,

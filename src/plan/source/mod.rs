@@ -22,6 +22,8 @@ use super::diagnostic::{Code, Diagnostic};
 
 /// Largest plan file, in bytes.
 const MAX_BYTES: u64 = 1 << 20;
+/// Most values of a plan, aliases followed.
+const MAX_NODES: u32 = 50_000;
 
 /// The two formats of a plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,7 +43,7 @@ impl Format {
                 Code::File,
                 format!("`{name}` is neither YAML nor TOML by its name"),
             )
-            .help("name the plan `….yaml`, `….yml` or `….toml`")),
+            .help("name the file `….yaml`, `….yml` or `….toml`")),
         }
     }
 }
@@ -83,6 +85,12 @@ pub(crate) fn read_file(path: &Path) -> Result<String, Diagnostic> {
         ))
         .help("save it as UTF-8")
     })
+}
+
+/// A plan with more of something than `most`.
+fn too_large(most: &str) -> Diagnostic {
+    Diagnostic::error(Code::Limit, format!("the plan is too large: at most {most}"))
+        .help("keep data in a dataset file and name it in `prompt.dataset`")
 }
 
 /// An I/O error without the operating system's number.

@@ -48,6 +48,9 @@ pub(crate) struct Source {
     pub(crate) text: String,
     /// First byte of each line.
     lines: Vec<usize>,
+    /// Whether a byte is a character everywhere, so that columns need no counting: a plan of one
+    /// line with a mistake every few bytes would be counted through for each of them.
+    is_ascii: bool,
 }
 
 /// Every text that a plan was read from, in order of reading; diagnostics point into them.
@@ -62,7 +65,8 @@ impl Sources {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text).to_owned();
         let newlines = text.match_indices('\n').map(|(at, _)| at + 1);
         let lines = std::iter::once(0).chain(newlines).collect();
-        self.texts.push(Source { name: name.to_owned(), text, lines });
+        let is_ascii = text.is_ascii();
+        self.texts.push(Source { name: name.to_owned(), text, lines, is_ascii });
         u16::try_from(self.texts.len() - 1).unwrap_or(u16::MAX)
     }
 
@@ -125,17 +129,18 @@ impl Sources {
 
     /// A span as file, line and column.
     pub(crate) fn location(&self, span: Span) -> Location {
-        let Some(Source { name, text, lines }) = self.texts.get(usize::from(span.source)) else {
+        let Some(Source { name, text, lines, is_ascii }) = self.texts.get(usize::from(span.source))
+        else {
             return Location::default();
         };
         let start = floor_border(text, span.start as usize);
         let end = floor_border(text, span.end as usize).max(start);
         let line = lines.partition_point(|&first| first <= start);
-        let line_start = lines[line - 1];
+        let before = &text[lines[line - 1]..start];
         Location {
             file: name.clone(),
             line,
-            column: text[line_start..start].chars().count() + 1,
+            column: if *is_ascii { before.len() } else { before.chars().count() } + 1,
             start,
             end,
         }

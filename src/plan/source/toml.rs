@@ -7,7 +7,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::depth::{MOST, too_deep};
-use super::{Entry, Node, Sources, Span, Value};
+use super::{Entry, MAX_NODES, Node, Sources, Span, Value, too_large};
 use crate::plan::diagnostic::{Code, Diagnostic};
 
 /// Parses one text of `sources`.
@@ -16,7 +16,8 @@ pub(super) fn parse(sources: &Sources, source: u16) -> Result<Node, Vec<Diagnost
     if let Some(at) = too_deep(text) {
         let message = format!("the plan is nested deeper than {MOST} levels");
         let location = sources.location(Span::new(source, at, at + 1));
-        return Err(vec![Diagnostic::error(Code::Limit, message).at(location)]);
+        let help = "flatten it; no plan needs that many";
+        return Err(vec![Diagnostic::error(Code::Limit, message).at(location).help(help)]);
     }
     let (root, mut errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {
@@ -34,10 +35,14 @@ pub(super) fn parse(sources: &Sources, source: u16) -> Result<Node, Vec<Diagnost
     }
     let reader = Reader { text, source };
     let span = Span::new(source, 0, 0);
-    Ok(match root.get_ref() {
+    let mut root = match root.get_ref() {
         table if table.is_empty() => Node::new(Value::Null, span),
         table => Node::new(reader.map(table), span),
-    })
+    };
+    if root.number(0) > MAX_NODES {
+        return Err(vec![too_large(&format!("{MAX_NODES} values"))]);
+    }
+    Ok(root)
 }
 
 /// One of the parser's errors as a diagnostic.

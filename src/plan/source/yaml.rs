@@ -12,11 +12,9 @@ use serde_saphyr::options::DuplicateKeyPolicy;
 use serde_saphyr::{Error, Location, Spanned};
 
 use super::depth::MOST as MAX_DEPTH;
-use super::{Entry, Node, Sources, Span, Value};
+use super::{Entry, MAX_NODES, Node, Sources, Span, Value};
 use crate::plan::diagnostic::{Code, Diagnostic};
 
-/// Most values of a plan, aliases followed.
-const MAX_NODES: usize = 50_000;
 /// Most `*alias` uses.
 const MAX_ALIASES: usize = 1_000;
 
@@ -32,12 +30,12 @@ pub(super) fn parse(sources: &Sources, source: u16) -> Result<Node, Vec<Diagnost
         duplicate_keys: DuplicateKeyPolicy::PassThrough,
         with_snippet: false,
         alias_limits: serde_saphyr::alias_limits! {
-            max_total_replayed_events: 2 * MAX_NODES,
+            max_total_replayed_events: 2 * MAX_NODES as usize,
             max_replay_stack_depth: 16,
         },
         budget: serde_saphyr::budget! {
             max_depth: MAX_DEPTH,
-            max_nodes: MAX_NODES,
+            max_nodes: MAX_NODES as usize,
             max_aliases: MAX_ALIASES,
             max_documents: 1,
             enforce_alias_anchor_ratio: false,
@@ -135,7 +133,11 @@ impl Reader<'_> {
             Kind::Null => Value::Null,
             Kind::Bool(value) => Value::Bool(*value),
             Kind::Int(value) => Value::Int(*value),
-            Kind::Float(value) => Value::Float(*value),
+            // Too large for the parser's whole numbers, and no less exact for that.
+            Kind::Float(value) => match self.sources.slice(span).parse() {
+                Ok(whole) => Value::Int(whole),
+                Err(_) => Value::Float(*value),
+            },
             Kind::Text(text) => Value::Text(text.clone()),
             Kind::List(items) => Value::List(items.iter().map(|item| self.node(item)).collect()),
             Kind::Map(entries) => self.map(entries),
@@ -223,7 +225,8 @@ fn explain(error: &Error) -> (Code, String, Option<&'static str>) {
             Some("put each plan into its own file"),
         ),
         Error::Budget { breach: BudgetBreach::Depth { .. }, .. } => {
-            (Code::Limit, format!("the plan is nested deeper than {MAX_DEPTH} levels"), None)
+            let message = format!("the plan is nested deeper than {MAX_DEPTH} levels");
+            (Code::Limit, message, Some("flatten it; no plan needs that many"))
         }
         Error::Budget { .. }
         | Error::AliasReplayLimitExceeded { .. }
@@ -235,7 +238,8 @@ fn explain(error: &Error) -> (Code, String, Option<&'static str>) {
             Some("keep data in a dataset file and name it in `prompt.dataset`"),
         ),
         Error::RecursiveReferencesRequireWeakTypes { .. } => {
-            (Code::Limit, "this alias stands inside its own anchor".into(), None)
+            let help = "write out what it stands for, without the alias";
+            (Code::Limit, "this alias stands inside its own anchor".into(), Some(help))
         }
         Error::UnknownAnchor { .. } => (
             Code::Syntax,
@@ -250,7 +254,7 @@ fn explain(error: &Error) -> (Code, String, Option<&'static str>) {
             (Code::Value, "a number in a plan must be finite".into(), None)
         }
         Error::NullIntoString { .. } | Error::Unexpected { expected: "string scalar", .. } => {
-            (Code::Syntax, "a key must be text".into(), None)
+            (Code::Syntax, "a key must be text".into(), Some("put it in quotes"))
         }
         other => {
             let text = other.render_with_options(serde_saphyr::render_options! {
