@@ -9,6 +9,7 @@ use schemars::transform::{Transform, transform_subschemas};
 use schemars::{Schema, json_schema};
 use serde_json::{Map, Value, json};
 
+use super::compose::defaults::OWN;
 use super::file::PlanFile;
 
 /// Where the schema lives in the repository.
@@ -24,6 +25,7 @@ pub fn plan() -> Value {
         root.insert("title".into(), json!("runner plan, version 1"));
         root.insert("patternProperties".into(), json!({ "^x-": true }));
         kinds(root);
+        defaults(root);
         unless_extended(root);
     }
     schema.to_value()
@@ -34,21 +36,64 @@ pub fn plan_text() -> String {
     format!("{:#}\n", plan())
 }
 
+/// The definitions of the keys of each kind of stage.
+const KINDS: [&str; 10] = [
+    "ColdKeys",
+    "WarmKeys",
+    "FlushKeys",
+    "PauseKeys",
+    "LoadKeys",
+    "LadderKeys",
+    "RampKeys",
+    "SearchKeys",
+    "ConversationKeys",
+    "ReplayKeys",
+];
+
+/// `defaults:` takes what any kind takes, but for what is a stage's own; a key that means different
+/// things to different kinds is any of them.
+fn defaults(root: &mut Map<String, Value>) {
+    let Some(Value::Object(definitions)) = root.get("definitions") else { return };
+    let kinds =
+        KINDS.iter().filter_map(|name| definitions.get(*name)?.get("properties")?.as_object());
+    let mut all: Vec<(&String, &Value, Vec<Value>)> = Vec::new();
+    for (key, schema) in kinds.flatten() {
+        if key == "kind" || OWN.contains(&key.as_str()) {
+            continue;
+        }
+        let mut silent = schema.clone();
+        if let Some(object) = silent.as_object_mut() {
+            object.remove("description");
+        }
+        match all.iter_mut().find(|(known, ..)| *known == key) {
+            Some((_, _, forms)) if forms.contains(&silent) => {}
+            Some((_, _, forms)) => forms.push(silent),
+            None => all.push((key, schema, vec![silent])),
+        }
+    }
+    let properties: Map<String, Value> = all
+        .into_iter()
+        .map(|(key, first, forms)| match forms.len() {
+            1 => (key.clone(), first.clone()),
+            _ => (key.clone(), json!({ "anyOf": forms, "description": first["description"] })),
+        })
+        .collect();
+    let Some(section) = root.get_mut("properties").and_then(|it| it.get_mut("defaults")) else {
+        return;
+    };
+    let own = json!({
+        "type": ["object", "null"],
+        "additionalProperties": false,
+        "properties": properties,
+        "description": section["description"],
+    });
+    *section = own;
+}
+
 /// A stage's keys stand beside its `kind`, which each kind's own schema must let pass.
 fn kinds(root: &mut Map<String, Value>) {
     let Some(Value::Object(definitions)) = root.get_mut("definitions") else { return };
-    for name in [
-        "ColdKeys",
-        "WarmKeys",
-        "FlushKeys",
-        "PauseKeys",
-        "LoadKeys",
-        "LadderKeys",
-        "RampKeys",
-        "SearchKeys",
-        "ConversationKeys",
-        "ReplayKeys",
-    ] {
+    for name in KINDS {
         if let Some(properties) = definitions.get_mut(name).and_then(|it| it.get_mut("properties"))
         {
             properties["kind"] = json!(true);

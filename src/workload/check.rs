@@ -11,7 +11,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use serde_json::{Map, Value};
 
 use super::dataset::{Dataset, DatasetError, Timeline, Unfit, keeps_row, look};
-use super::prompt::template_name;
+use super::prompt::{body, template_name};
 use super::template::{Functions, TemplateProblem, Templates, variables};
 use super::tokenizer::Tokenizer;
 use crate::plan::diagnostic::{Code, Diagnostic};
@@ -234,36 +234,12 @@ impl Checking<'_> {
                 found.push(self.diagnostic(&problem, "the template", place, &row));
             }
         }
-        for (path, text) in self.body() {
+        for (path, text) in body::templates(&self.prompt.body) {
             if let Err(problem) = templates.render_text(text, &variables, &[&row]) {
-                let place = self.stage.location.clone();
+                let place = self.prompt.place_in_body(&path).unwrap_or(&self.stage.location);
+                let place = self.sources.line_of(place, text, problem.line.unwrap_or(1));
                 found.push(self.diagnostic(&problem, &format!("`body{path}`"), place, &row));
             }
-        }
-        found
-    }
-
-    /// The texts of the body that are templates, with their paths.
-    fn body(&self) -> Vec<(String, &str)> {
-        fn walk<'v>(path: &str, value: &'v Value, found: &mut Vec<(String, &'v str)>) {
-            match value {
-                Value::String(text) => found.push((path.to_owned(), text)),
-                Value::Array(items) => {
-                    for (index, item) in items.iter().enumerate() {
-                        walk(&format!("{path}[{index}]"), item, found);
-                    }
-                }
-                Value::Object(fields) => {
-                    for (key, item) in fields {
-                        walk(&format!("{path}.{key}"), item, found);
-                    }
-                }
-                _ => {}
-            }
-        }
-        let mut found = Vec::new();
-        for (key, value) in &self.prompt.body {
-            walk(&format!(".{key}"), value, &mut found);
         }
         found
     }
@@ -291,11 +267,10 @@ impl Checking<'_> {
             Some(field) => diagnostic
                 .label(place, suggest::did_you_mean(field, fields()))
                 .help(format!("fields of the row: {}", suggest::list(fields()))),
-            None if problem.message.contains("undefined") => diagnostic.at(place).help(
-                "templates know row, i, stage, params, context, rng, and filler(tokens), \
-                 random_text(tokens), read(file), truncate(text, tokens), uuid()",
-            ),
-            None => diagnostic.at(place),
+            None => match problem.help {
+                Some(help) => diagnostic.at(place).help(help),
+                None => diagnostic.at(place),
+            },
         }
     }
 }

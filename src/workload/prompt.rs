@@ -227,7 +227,7 @@ impl PromptWorkload {
         });
         let render = |text: &str| self.templates.render_text(text, &variables, &[fields]);
         let body = body::rendered(&self.prompt.body, &render)
-            .map_err(|problem| problem.at("prompt.body", number))?;
+            .map_err(|problem| problem.at(&self.prompt, number))?;
         match (&self.instead, row) {
             (Instead::Rows(texts), Some(row)) => {
                 return self.recorded((row, texts), (index, distinct), body);

@@ -35,6 +35,8 @@ pub(crate) struct TemplateProblem {
     pub message: String,
     /// Line within the template, from 1.
     pub line: Option<usize>,
+    /// What to do, where something general can be said.
+    pub help: Option<&'static str>,
 }
 
 impl TemplateProblem {
@@ -180,21 +182,69 @@ impl io::Write for Limited {
     }
 }
 
+const NAMES: &str = "templates know row, i, stage, params, context, rng, and filler(tokens), \
+                     random_text(tokens), read(file), truncate(text, tokens), uuid()";
+const FILTERS: &str = "filters are Jinja's, such as upper, lower, trim, replace, join, default, \
+                       length and tojson, and truncate(tokens)";
+const CLOSING: &str = "close each `{{` with `}}`, and each `{% for %}` or `{% if %}` with `{% endfor %}` or \
+                       `{% endif %}`";
+
 /// An error in our words. The alternate form of the library's would print its variables.
 fn problem(error: &Error, values: &[&serde_json::Value]) -> TemplateProblem {
-    let message = match error.kind() {
+    let detail = without(error.detail().unwrap_or_default(), values);
+    // The library names what it does not know as `NAME is unknown`, a filter as `filter NAME …`.
+    let unknown = |what: &str| {
+        let name = detail.trim_start_matches("filter ").trim_start_matches("test ");
+        format!("there is no {what} `{}`", name.trim_end_matches(" is unknown"))
+    };
+    let (message, help) = match error.kind() {
         ErrorKind::OutOfFuel => {
-            format!("the template takes more than {FUEL} steps and counts as endless")
+            let message =
+                format!("the template takes more than {FUEL} steps and counts as endless");
+            (message, Some("let its loops turn less often"))
         }
         ErrorKind::WriteFailure => {
-            format!("the template comes to more than {} MiB", MOST_BYTES >> 20)
+            let message = format!("the template comes to more than {} MiB", MOST_BYTES >> 20);
+            (message, Some("no model reads a prompt that long"))
         }
-        kind => match error.detail() {
-            Some(detail) => format!("{kind}: {}", without(detail, values)),
-            None => kind.to_string(),
-        },
+        ErrorKind::SyntaxError => {
+            let detail = detail
+                .replace("end of variable block", "`}}`")
+                .replace("unexpected end of input", "the template ends too soon");
+            (format!("syntax error: {detail}"), Some(CLOSING))
+        }
+        ErrorKind::UndefinedError => ("a value is undefined".into(), Some(NAMES)),
+        ErrorKind::UnknownFunction => (unknown("function"), Some(NAMES)),
+        ErrorKind::UnknownFilter => (unknown("filter"), Some(FILTERS)),
+        ErrorKind::UnknownTest => (unknown("test"), None),
+        ErrorKind::TemplateNotFound => (
+            "a template can't include another".into(),
+            Some("`{{ read(file) }}` inserts a file's text"),
+        ),
+        ErrorKind::MissingArgument => ("a function is given too few arguments".into(), Some(NAMES)),
+        // It would show the numbers.
+        _ if detail.starts_with("unable to calculate") => {
+            ("a calculation has no result".into(), None)
+        }
+        _ if detail.starts_with("cannot convert") => (whole_number(&detail), None),
+        ErrorKind::InvalidOperation | ErrorKind::UnknownMethod if !detail.is_empty() => {
+            (detail, None)
+        }
+        kind if detail.is_empty() => (kind.to_string(), None),
+        kind => (format!("{kind}: {detail}"), None),
     };
-    TemplateProblem { message, line: error.line() }
+    TemplateProblem { message, line: error.line(), help }
+}
+
+/// `cannot convert string to u64` as a person would say it.
+fn whole_number(detail: &str) -> String {
+    match detail.trim_start_matches("cannot convert ").split_once(" to ") {
+        Some(("number", "u64")) => "a whole number from 0 up is needed, not this number".into(),
+        Some(("number", "i64")) => "a whole number is needed, not this number".into(),
+        Some((found, "u64" | "i64")) => format!("a whole number is needed, not a {found}"),
+        Some((found, wanted)) => format!("a {wanted} is needed, not a {found}"),
+        None => detail.to_owned(),
+    }
 }
 
 /// A message with every value of the row taken out.

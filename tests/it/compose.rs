@@ -79,7 +79,8 @@ fn libraries_bring_names_and_their_paths_start_at_their_own_folder() {
     let library = "endpoints: { lab: { url: http://lab/v1 } }
 prompts:
   ask: { dataset: rows.jsonl, text: \"{{ row.q }}\" }
-defaults: { concurrency: 3, tags: [nightly], thresholds: [error_rate <= 1%] }
+defaults: { concurrency: 3, tags: [nightly], thresholds: [error_rate <= 1%],
+  abort: [error_rate > 50%] }
 ";
     let text = "version: 1
 include: shared/library.yaml
@@ -111,6 +112,8 @@ stages:
     assert_eq!(checks(1), ["error_rate <= 1%"]);
     assert_eq!(checks(2), ["ttft.p50 < 1s", "cache == cold"]);
     assert!(checks(3).is_empty());
+    let watched = plan.stages.iter().map(|stage| stage.live.len()).collect::<Vec<_>>();
+    assert_eq!(watched, [1, 1, 1, 0], "a flush has no numbers to watch");
 }
 
 #[test]

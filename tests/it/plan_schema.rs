@@ -86,11 +86,39 @@ fn bad_plans_that_a_schema_can_refuse_are_refused() {
         "allow-no-data-not-a-boolean.yaml",
         "allow-no-data-not-a-boolean.toml",
         "over-in-thresholds.yaml",
+        "defaults-unknown.yaml",
+        "defaults-unknown.toml",
     ] {
         let path = Path::new("tests/plans/bad").join(name);
         let value = value(&path).unwrap_or_else(|| panic!("{name} parses"));
         assert!(!validator.is_valid(&value), "{name} is valid by the schema");
     }
+}
+
+/// A wrong key, type or word is a matter of shape. What the reader says of one must show in an editor
+/// as well, unless the fault stands in another file, or in what a reference comes to.
+#[test]
+fn what_is_wrong_in_shape_is_wrong_by_the_schema() {
+    // A tokenizer is a word or a path; the kind of a stage may stand in the parent alone.
+    const BEYOND: [&str; 2] = ["endpoint-headers.toml", "extends-wrong-key.yaml"];
+    let validator = jsonschema::draft7::new(&schema::plan()).expect("the schema is one");
+    let mut seen = 0;
+    for path in files("tests/plans/bad") {
+        let said = fs::read_to_string(format!("{}.stderr", path.display())).unwrap_or_default();
+        let own = format!("--> {}:", path.display());
+        let text = fs::read_to_string(&path).unwrap_or_default();
+        let Some(value) = value(&path).filter(|_| !text.starts_with("# with:")) else { continue };
+        let is_shape = said.split("\n\n").any(|problem| {
+            let codes = ["[E011]", "[E012]", "[E013]", "[E015]"];
+            codes.iter().any(|code| problem.contains(code)) && problem.contains(&own)
+        });
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if is_shape && !BEYOND.contains(&name.as_str()) {
+            seen += 1;
+            assert!(!validator.is_valid(&value), "{name} is valid by the schema");
+        }
+    }
+    assert!(seen >= 40, "only {seen} plans");
 }
 
 #[test]
@@ -107,6 +135,7 @@ fn the_schema_explains_every_key() {
     let schema = schema::plan();
     let mut silent = Vec::new();
     walk(&schema, "plan", &mut silent);
+    walk(&schema["properties"]["defaults"], "defaults", &mut silent);
     for (name, definition) in schema["definitions"].as_object().expect("definitions") {
         walk(definition, name, &mut silent);
     }

@@ -12,9 +12,11 @@ use crate::plan::source::{Entry, Node, Sources, Value};
 use crate::plan::suggest;
 
 /// Keys that are a stage's own.
-const OWN: [&str; 3] = ["id", "needs", "like"];
+pub(in crate::plan) const OWN: [&str; 3] = ["id", "needs", "like"];
 /// What a stage takes from the one that it repeats.
 const REPEATED: [&str; 3] = ["requests", "concurrency", "prompt"];
+/// What judges numbers.
+const CHECKS: [&str; 3] = ["thresholds", "abort", "stop_when"];
 /// Kinds without numbers to judge.
 const SILENT: [&str; 2] = ["flush", "pause"];
 
@@ -47,7 +49,7 @@ pub(in crate::plan) fn defaults(tree: &mut Node, sources: &Sources, found: &mut 
         let Value::Map(own) = &mut stage.value else { continue };
         for (entry, is_taken) in entries.iter().zip(&mut is_taken) {
             let key = entry.key.as_str();
-            let fits = keys.contains(&key) && !(key == "thresholds" && SILENT.contains(&&*kind));
+            let fits = keys.contains(&key) && !(CHECKS.contains(&key) && SILENT.contains(&&*kind));
             if !fits {
                 continue;
             }

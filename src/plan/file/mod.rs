@@ -5,7 +5,6 @@
 
 mod conversation;
 mod dataset;
-mod defaults;
 mod endpoint;
 mod json_api;
 mod load;
@@ -83,7 +82,7 @@ pub(crate) struct PlanFile {
     pub(crate) matrix: Option<IgnoredAny>,
     /// Keys for every stage that takes them and does not set them itself.
     #[expect(dead_code, reason = "put into the stages before anything is bound")]
-    #[schemars(with = "Option<defaults::DefaultKeys>")]
+    #[schemars(with = "serde_json::Value")]
     pub(crate) defaults: Option<IgnoredAny>,
     /// Prompts by name, for `prompt: { use: NAME }`.
     #[expect(dead_code, reason = "bound to be checked; put into place before that")]
@@ -163,7 +162,7 @@ pub(crate) struct PromptKeys {
     /// Ask for a stream, without which there is no time to first token; true unless given.
     pub(crate) stream: Option<bool>,
     /// Further fields of the request's body, passed through as they are; texts are templates.
-    pub(crate) body: Option<serde_json::Map<String, serde_json::Value>>,
+    pub(crate) body: Option<Spanned<serde_json::Map<String, serde_json::Value>>>,
 }
 
 /// One message of a chat.

@@ -1,29 +1,23 @@
 //! `prompt:` → [`Prompt`].
 
+use serde_json::{Map, Value as Json};
+
 use super::Lowering;
 use crate::plan::bind::Spanned;
 use crate::plan::diagnostic::Code;
 use crate::plan::file::{ContextKeys, MessageKeys, PromptFile, PromptKeys, UniqueWord};
-use crate::plan::source::Span;
+use crate::plan::source::{Node, Span, Value};
 use crate::plan::workload::{RowSource, Unique};
-use crate::plan::{Context, ContextSource, FileAccess, MessageTemplate, Prompt};
+use crate::plan::{Context, ContextSource, FileAccess, Location, MessageTemplate, Prompt};
 
 impl Lowering<'_> {
     /// A prompt; `None` when it can't be used, which has been reported.
     pub(super) fn prompt(&mut self, written: &Spanned<PromptFile>) -> Option<Prompt> {
         match &written.value {
-            PromptFile::Text(text) => Some(Prompt {
-                messages: vec![self.user(text)],
-                context: None,
-                dataset: None,
-                synthetic: None,
-                unique: None,
-                max_tokens: None,
-                temperature: None,
-                stream: true,
-                body: serde_json::Map::new(),
-                files: self.file_access(written.at.span.source),
-            }),
+            PromptFile::Text(text) => {
+                let messages = vec![self.user(text)];
+                Some(Prompt { messages, ..self.bare(written.at.span.source) })
+            }
             PromptFile::Map(keys) => {
                 let messages = self.messages(written, keys);
                 let context = keys.context.as_ref().map(|context| self.context(context));
@@ -32,7 +26,7 @@ impl Lowering<'_> {
                     keys.dataset.as_ref().map(|written| self.dataset(written, has_templates));
                 let synthetic = keys.synthetic.as_ref().map(|written| self.synthetic(written));
                 let max_tokens = self.positive("max_tokens", keys.max_tokens);
-                let body = self.body(keys);
+                let (body, body_places) = self.body(keys);
                 Some(Prompt {
                     messages: messages?,
                     context: match context {
@@ -56,6 +50,7 @@ impl Lowering<'_> {
                     temperature: keys.temperature.map(|temperature| temperature.value.0),
                     stream: keys.stream.unwrap_or(true),
                     body,
+                    body_places,
                     files: self.file_access(written.at.span.source),
                 })
             }
@@ -64,16 +59,22 @@ impl Lowering<'_> {
 
     /// A prompt that asks the rows of `source` as they are.
     pub(super) fn rows_as_they_are(&self, file: u16, source: RowSource) -> Prompt {
+        Prompt { dataset: Some(Box::new(source)), ..self.bare(file) }
+    }
+
+    /// A prompt of which nothing is said yet.
+    fn bare(&self, file: u16) -> Prompt {
         Prompt {
             messages: Vec::new(),
             context: None,
-            dataset: Some(Box::new(source)),
+            dataset: None,
             synthetic: None,
             unique: None,
             max_tokens: None,
             temperature: None,
             stream: true,
-            body: serde_json::Map::new(),
+            body: Map::new(),
+            body_places: Vec::new(),
             files: self.file_access(file),
         }
     }
@@ -84,8 +85,9 @@ impl Lowering<'_> {
         FileAccess { folder: self.sources.folder(source), root }
     }
 
-    /// Fields of the body that the plan has keys for would be sent twice.
-    fn body(&mut self, keys: &PromptKeys) -> serde_json::Map<String, serde_json::Value> {
+    /// The further fields of the body, and where its templates stand. Fields that the plan has keys
+    /// for would be sent twice.
+    fn body(&mut self, keys: &PromptKeys) -> (Map<String, Json>, Vec<(String, Location)>) {
         const OURS: [(&str, &str); 6] = [
             ("messages", "`prompt.messages`"),
             ("model", "`endpoint.model`"),
@@ -94,30 +96,40 @@ impl Lowering<'_> {
             ("temperature", "`prompt.temperature`"),
             ("prompt", "`prompt.text`"),
         ];
-        let body = keys.body.clone().unwrap_or_default();
+        let Some(body) = &keys.body else { return (Map::new(), Vec::new()) };
+        let written = self.tree.find(body.at.id);
         for (field, key) in OURS {
-            if body.contains_key(field) {
-                let span = self.key_span("body", field);
+            let own = written.and_then(|it| it.entries().iter().find(|entry| entry.key == field));
+            if let Some(entry) = own {
                 let message = format!("`body.{field}` has a key of its own");
-                self.error(Code::Conflict, span, message, &format!("set {key} instead"));
+                self.error(Code::Conflict, entry.key_span, message, &format!("set {key} instead"));
             }
         }
-        body
+        let mut places = Vec::new();
+        for entry in written.into_iter().flat_map(Node::entries) {
+            self.templates_of(format!(".{}", entry.key), &entry.node, &mut places);
+        }
+        (body.value.clone(), places)
     }
 
-    /// Where `field` stands under some prompt's `parent`.
-    fn key_span(&self, parent: &str, field: &str) -> Span {
-        let plan = self.tree.get("prompt");
-        let stages = self.tree.get("stages").map_or(&[][..], |stages| match &stages.value {
-            crate::plan::source::Value::List(items) => items,
-            _ => &[],
-        });
-        plan.into_iter()
-            .chain(stages.iter().filter_map(|stage| stage.get("prompt")))
-            .filter_map(|prompt| prompt.get(parent))
-            .flat_map(crate::plan::source::Node::entries)
-            .find(|entry| entry.key == field)
-            .map_or(self.tree.at.span, |entry| entry.key_span)
+    /// The texts at or below a place of the body that are templates.
+    fn templates_of(&self, path: String, node: &Node, found: &mut Vec<(String, Location)>) {
+        match &node.value {
+            Value::Text(text) if text.contains("{{") || text.contains("{%") => {
+                found.push((path, self.location(node.at.span)));
+            }
+            Value::List(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    self.templates_of(format!("{path}[{index}]"), item, found);
+                }
+            }
+            Value::Map(entries) => {
+                for entry in entries {
+                    self.templates_of(format!("{path}.{}", entry.key), &entry.node, found);
+                }
+            }
+            _ => {}
+        }
     }
 
     fn user(&mut self, text: &Spanned<String>) -> MessageTemplate {

@@ -31,11 +31,18 @@ pub struct Prompt {
     /// Further top-level fields of the request body, passed through as they are; string values
     /// are templates.
     pub body: serde_json::Map<String, serde_json::Value>,
+    /// Where its templates stand in the plan, by their paths, such as `.metadata.tags[1]`.
+    pub body_places: Vec<(String, Location)>,
     /// What its templates may read.
     pub files: FileAccess,
 }
 
 impl Prompt {
+    /// Where the template at this path of the body stands in the plan.
+    pub fn place_in_body(&self, path: &str) -> Option<&Location> {
+        self.body_places.iter().find(|(known, _)| known == path).map(|(_, place)| place)
+    }
+
     /// How far its prompts are told apart: as the plan says, else each by itself, except in stages
     /// of load, which claim nothing of the cache: there rows are asked as they were recorded, and
     /// synthetic prompts share what they are to share.

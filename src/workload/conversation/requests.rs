@@ -59,7 +59,7 @@ impl TurnRequests {
         let variables = variables((fields, &self.params), (index, &self.stage, ""), &functions);
         let render = |text: &str| self.templates.render_text(text, &variables, &[fields]);
         let body = body::rendered(&self.prompt.body, &render)
-            .map_err(|problem| problem.at("prompt.body", Some(turn.row.number + 1)))?;
+            .map_err(|problem| problem.at(&self.prompt, Some(turn.row.number + 1)))?;
         let ask = Ask {
             max_tokens: self.prompt.max_tokens,
             temperature: self.prompt.temperature,
