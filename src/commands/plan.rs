@@ -170,7 +170,7 @@ fn text(plan: &Plan, graph: &Graph, estimates: &[Estimate]) -> String {
         let _ = writeln!(out, "\n… and {} more cells", plan.cells.len() - MOST_CELLS);
     }
     let _ = writeln!(out, "\nestimate\n  {}", total.sum_in_words());
-    let measured: u64 = plan.stages.iter().map(|stage| stage.action.planned()).sum();
+    let measured = plan.planned();
     if let Some(beside @ 1..) = total.requests.checked_sub(measured) {
         let _ = writeln!(
             out,

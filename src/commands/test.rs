@@ -105,8 +105,13 @@ fn found(paths: &[PathBuf]) -> io::Result<Vec<PathBuf>> {
         walk(Path::new("."), &mut tests)?;
     }
     for path in paths {
+        let name = path.display().to_string();
         if path.is_dir() {
             walk(path, &mut tests)?;
+        } else if path.is_file() && !ENDINGS.iter().any(|ending| name.ends_with(ending)) {
+            let own = path.with_extension("test.yaml");
+            let message = format!("`{name}` is no test file; one for it is `{}`", own.display());
+            return Err(io::Error::other(message));
         } else {
             tests.push(path.clone());
         }

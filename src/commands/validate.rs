@@ -66,7 +66,7 @@ fn contents(plan: &Plan) -> String {
     if !plan.cells.is_empty() {
         parts.insert(0, plural(plan.cells.len() as u64, "cell"));
     }
-    let requests = plan.stages.iter().map(|stage| stage.action.planned()).sum::<u64>();
+    let requests = plan.planned();
     let is_open = |stage: &&Stage| stage.action.planned() == 0 && stage.action.prompt().is_some();
     let open = plan.stages.iter().filter(is_open).count() as u64;
     if requests > 0 {

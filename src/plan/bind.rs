@@ -163,7 +163,7 @@ fn described(name: &str) -> &str {
 /// A missing `kind`, with the kinds there are.
 fn no_kind(binding: &Binding<'_>, node: &Node, what: &str, kinds: &[&'static str]) -> Diagnostic {
     let near = |key: &str| suggest::nearest(key, ["kind"]).is_some();
-    let misspelt = node.entries().iter().find(|entry| near(&entry.key));
+    let misspelt = node.entries().iter().find(|it| it.key != "kind" && near(&it.key));
     let (span, label) = match misspelt {
         Some(entry) => (entry.key_span, "did you mean `kind`?"),
         None => (point(binding.sources, node), ""),

@@ -27,6 +27,9 @@ use super::file::{Count, PlanFile};
 use super::source::{At, Entry, Node, Sources, Span, Value};
 use super::{Cell, LoadOptions, Location, Nonce, Param, Plan, Redactor, suggest};
 
+/// More requests, tokens or users than anyone can mean; sums of counts stay within 64 bits.
+const MOST_COUNTED: u64 = 1_000_000_000_000;
+
 /// What lowering knows besides the written plan.
 pub(crate) struct Lowering<'l> {
     pub(crate) sources: &'l Sources,
@@ -151,10 +154,7 @@ impl Lowering<'_> {
     }
 
     fn push(&mut self, diagnostic: Diagnostic) {
-        // A profile laid under several endpoints is looked at several times.
-        if !self.found.contains(&diagnostic) {
-            self.found.push(diagnostic);
-        }
+        self.found.push(diagnostic);
     }
 
     fn location(&self, span: Span) -> Location {
@@ -196,6 +196,10 @@ impl Lowering<'_> {
         if count.value.0 == 0 {
             self.error(Code::Value, count.at.span, format!("`{key}` must be at least 1"), "");
         }
-        Some(count.value.0.max(1))
+        if count.value.0 > MOST_COUNTED {
+            let message = format!("`{key}` is at most {MOST_COUNTED}");
+            self.error(Code::Value, count.at.span, message, "");
+        }
+        Some(count.value.0.clamp(1, MOST_COUNTED))
     }
 }

@@ -4,6 +4,7 @@
 //! Invariant: nothing enters undeclared, and all that is missing or bad is reported together, each
 //! with where it was looked for.
 
+mod candidate;
 mod file;
 mod render;
 mod value;
@@ -16,6 +17,7 @@ use super::diagnostic::{Code, Diagnostic};
 use super::file::{ParamFile, ParamType, TextOrList};
 use super::source::{Entry, Node, Sources, Span, Value};
 use super::{LoadOptions, Param, Redactor, suggest};
+use candidate::Candidate;
 
 pub(crate) use file::{ParamsFile, read as read_files};
 pub use render::{render_json, render_text, shown};
@@ -55,7 +57,7 @@ pub(crate) struct Resolver<'r> {
     pub(crate) listed: Vec<String>,
 }
 
-impl<'r> Resolver<'r> {
+impl Resolver<'_> {
     /// Resolves the `params:` section of a tree.
     pub(crate) fn resolve(&mut self, root: &Node) -> Vec<Resolved> {
         let declared = match root.get("params").filter(|node| !matches!(node.value, Value::Null)) {
@@ -217,6 +219,9 @@ impl<'r> Resolver<'r> {
         };
         if file.secret {
             typed.texts().iter().for_each(|text| self.redactor.register(text));
+            if from_plan && !typed.texts().concat().is_empty() {
+                self.secret_default(name, file);
+            }
         }
         result.shown.value =
             if file.secret { serde_json::Value::from("***") } else { typed.json() };
@@ -226,121 +231,16 @@ impl<'r> Resolver<'r> {
         result
     }
 
-    /// The first value in order of precedence, checked.
-    fn candidate(
-        &mut self,
-        root: &Node,
-        name: &Spanned<String>,
-        file: &ParamFile,
-        rules: &value::Rules,
-    ) -> Candidate {
-        let kind = file.kind.value;
-        if let Some(Outside { value, source }) = self.outside(name, file) {
-            if value.as_ref().is_err_and(|node| matches!(node.value, Value::Broken)) {
-                return Candidate::Bad;
-            }
-            let typed = match &value {
-                Ok(text) => Typed::parse(kind, text),
-                Err(node) => Typed::of_node(kind, node),
-            };
-            if file.secret {
-                let text = value.as_ref().ok().cloned().or_else(|| value.err()?.text());
-                if let Some(text) = text {
-                    self.redactor.register(&text);
-                }
-            }
-            return match typed.and_then(|typed| rules.check(typed)) {
-                Ok(typed) => Candidate::Given(typed, source),
-                Err(reason) => {
-                    let message = format!("param `{}` from {source}: {reason}", name.value);
-                    self.found.push(
-                        Diagnostic::error(Code::ParamValue, message)
-                            .label(self.sources.location(name.at.span), "declared here")
-                            .help(format!("it takes {}", rules.describe(kind))),
-                    );
-                    Candidate::Bad
-                }
-            };
-        }
-        let Some(default) = &file.default else {
-            // It may well stand where a file can't be read.
-            if self.files.iter().any(|file| file.is_broken) {
-                return Candidate::Bad;
-            }
-            let mut places = vec![format!("--param {}=…", name.value)];
-            places.extend(self.files.iter().rev().map(|file| file.name.clone()));
-            places.push(variable_of(&name.value));
-            places.extend(file.env.iter().flat_map(TextOrList::texts).map(|it| it.value.clone()));
-            self.found.push(
-                Diagnostic::error(
-                    Code::ParamMissing,
-                    format!("param `{}` has no value and no default", name.value),
-                )
-                .label(
-                    self.sources.location(name.at.span),
-                    file.description.clone().unwrap_or_default(),
-                )
-                .help(format!("looked for, in this order: {}", places.join(", ")))
-                .help(format!("it takes {}", rules.describe(kind))),
-            );
-            return Candidate::Bad;
-        };
-        let parsed = default
-            .value
-            .of(root)
-            .map_or_else(|| Err("no value".to_owned()), |node| Typed::of_node(kind, node));
-        match parsed.and_then(|typed| rules.check(typed)) {
-            Ok(typed) => Candidate::Default(typed),
-            Err(reason) => {
-                self.found.push(
-                    Diagnostic::error(
-                        Code::ParamValue,
-                        format!("the default of param `{}`: {reason}", name.value),
-                    )
-                    .at(self.sources.location(default.at.span))
-                    .help(format!("it takes {}", rules.describe(kind))),
-                );
-                Candidate::Bad
-            }
-        }
+    /// Whoever reads the plan reads it, too.
+    fn secret_default(&mut self, name: &Spanned<String>, file: &ParamFile) {
+        let span = file.default.as_ref().map_or(name.at.span, |default| default.at.span);
+        let message = format!("the secret param `{}` has its value in the plan", name.value);
+        self.found.push(
+            Diagnostic::warning(Code::Credential, message)
+                .at(self.sources.location(span))
+                .help("leave `default` out, and list under `env` the variable that holds it"),
+        );
     }
-
-    /// What is given from outside, and by what.
-    fn outside(&self, name: &Spanned<String>, file: &ParamFile) -> Option<Outside<'r>> {
-        let files: &'r [ParamsFile] = self.files;
-        let given = self.options.params.iter().rev().find(|(given, _)| *given == name.value);
-        if let Some((_, text)) = given {
-            return Some(Outside { value: Ok(text.clone()), source: "--param".into() });
-        }
-        let listed: Vec<&str> =
-            file.env.iter().flat_map(TextOrList::texts).map(|it| it.value.as_str()).collect();
-        let in_file = files.iter().rev().find_map(|file| {
-            let mut values = file.values.iter().rev();
-            // Set but empty is not set, here as in the environment.
-            values.find(|value| value.is_for(&name.value, &listed) && !value.is_empty())
-        });
-        if let Some(value) = in_file {
-            return Some(Outside { value: Err(&value.node), source: value.place.clone() });
-        }
-        let set = |variable: &str| {
-            // A CI system hands over what is not set as an empty text.
-            let text = self.options.environment.get(variable).filter(|text| !text.is_empty())?;
-            Some(Outside { value: Ok(text.clone()), source: format!("env {variable}") })
-        };
-        set(&variable_of(&name.value)).or_else(|| listed.iter().find_map(|variable| set(variable)))
-    }
-}
-
-/// A value from outside: a text, or what a file says.
-struct Outside<'o> {
-    value: Result<String, &'o Node>,
-    source: String,
-}
-
-enum Candidate {
-    Given(Typed, String),
-    Default(Typed),
-    Bad,
 }
 
 /// Adds to a diagnostic about a declaration how one is written.

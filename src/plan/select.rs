@@ -243,7 +243,12 @@ impl Known {
             _ => format!("{flag} {selector}: no stage matches"),
         };
         let mut diagnostic = Diagnostic::error(Code::Selection, message);
-        if let Some(near) = suggest::nearest(word, words.iter().map(String::as_str)) {
+        let several: Vec<&str> = selector.split([',', ' ']).filter(|it| !it.is_empty()).collect();
+        if several.len() > 1 && several.iter().all(|it| self.ids.iter().any(|id| id == it)) {
+            let flags: Vec<String> = several.iter().map(|it| format!("{flag} {it}")).collect();
+            diagnostic = diagnostic
+                .help(format!("for several stages repeat the flag: `{}`", flags.join(" ")));
+        } else if let Some(near) = suggest::nearest(word, words.iter().map(String::as_str)) {
             diagnostic = diagnostic.help(format!("did you mean `{prefix}{near}`?"));
         }
         diagnostic
@@ -251,7 +256,7 @@ impl Known {
                 none if none.is_empty() => "no stage of this plan has a tag".to_owned(),
                 words => format!("{what}: {words}"),
             })
-            .help("selectors: `id`, `+id`, `id+`, `tag:x`, `kind:cold`")
+            .help("selectors: `id`, `+id`, `id+`, `+id+`, `tag:x`, `kind:cold`")
     }
 }
 

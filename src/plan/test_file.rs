@@ -165,15 +165,15 @@ fn read(
     let text = match Format::of(shown).and_then(|format| Ok((format, source::read_file(path)?))) {
         Ok(text) => text,
         Err(problem) => {
-            found.push(problem);
+            found.push(of_test(problem));
             return None;
         }
     };
     let source = sources.add(shown, &text.1);
     let tree = match source::parse(sources, source, text.0) {
         Ok(tree) => tree,
-        Err(mut problems) => {
-            found.append(&mut problems);
+        Err(problems) => {
+            found.extend(problems.into_iter().map(of_test));
             return None;
         }
     };
@@ -223,6 +223,17 @@ fn read(
     };
     let cases = cases.into_iter().map(|case| lowered(case, sources, found)).collect();
     Some(TestFile { plan, cases })
+}
+
+/// What the reader of plans says, of a test file.
+fn of_test(mut problem: Diagnostic) -> Diagnostic {
+    problem.message = problem.message.replacen("the plan", "the test file", 1);
+    for help in &mut problem.help {
+        if help.starts_with("start with") {
+            "start with `version: 1` and `cases:`; `runner test --help` shows one".clone_into(help);
+        }
+    }
+    problem
 }
 
 /// The plan beside a test file: `a.yaml`, `a.yml` or `a.toml` for `a.test.yaml`; the path that was
@@ -287,7 +298,11 @@ fn lowered(case: Spanned<CaseKeys>, sources: &Sources, found: &mut Vec<Diagnosti
     }
     if !expect.diagnostics.is_empty() && (expect.runs() || expect.order.is_some()) {
         let message = format!("the case `{}` expects a refused plan to run", keys.name.value);
-        found.push(Diagnostic::error(Code::Conflict, message).at(location.clone()));
+        found.push(
+            Diagnostic::error(Code::Conflict, message).at(location.clone()).help(
+                "keep `diagnostics`, or what is expected of the plan; write two cases for both",
+            ),
+        );
     }
     TestCase {
         name: keys.name.value,

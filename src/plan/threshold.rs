@@ -58,6 +58,13 @@ impl Problem {
 pub(crate) fn parse(text: &str, stages: &[&str]) -> Result<Check, Problem> {
     let (op, at, len) = operator(text)?;
     let left_text = text[..at].trim_end();
+    if left_text.contains(['*', '+', '/']) {
+        let whole = (start_of(left_text), left_text.trim_start().len());
+        let problem = Problem::new(Code::Threshold, whole, "nothing is calculated on the left");
+        return Err(
+            problem.help("the factor stands on the right: `ttft.p50 <= 0.5 * cold.ttft.p50`")
+        );
+    }
     let left = side(left_text, start_of(left_text), stages)?;
     let unit = unit_of(&left.metric);
     let from = at + len + start_of(&text[at + len..]);
@@ -84,6 +91,10 @@ pub(crate) fn parse(text: &str, stages: &[&str]) -> Result<Check, Problem> {
                 FORMS.to_owned()
             }));
         };
+        if factor <= 0.0 {
+            let message = "the factor must be more than 0";
+            return Err(Problem::new(Code::Threshold, factor_at, message).help(FORMS));
+        }
         return times(left, op, factor, (other.trim(), other_from), stages);
     }
     // A word alone that is neither a stage nor a metric is a limit gone wrong.

@@ -129,14 +129,11 @@ pub fn rate(text: &str) -> Result<f64, String> {
 pub fn share(text: &str) -> Result<f64, String> {
     let text = text.trim();
     let value = match text.strip_suffix('%') {
-        Some(percent) => number(percent)? / 100.0,
-        None => number(text)?,
+        Some(percent) => number(percent).map(|percent| percent / 100.0),
+        None => number(text),
     };
-    if (0.0..=1.0).contains(&value) {
-        Ok(value)
-    } else {
-        Err(format!("`{text}` is not a share; write `1%` or a number from 0 to 1"))
-    }
+    let share = value.ok().filter(|value| (0.0..=1.0).contains(value));
+    share.ok_or_else(|| format!("`{text}` is not a share; write `1%` or a number from 0 to 1"))
 }
 
 /// Most values of one series.

@@ -354,6 +354,7 @@ fn a_wrong_selector_is_answered_with_what_there_is() {
         (&["--select", "kind:"], "kinds in this plan: cold, warm"),
         (&["--matrix", "size=1,2"], "repeat the flag: `--matrix size=1 --matrix size=2`"),
         (&["--matrix", "size=3"], "values: 1, 2"),
+        (&["--select", "cold,warm"], "repeat the flag: `--select cold --select warm`"),
     ] {
         assert!(said(args).contains(words), "{words}\n{}", said(args));
     }

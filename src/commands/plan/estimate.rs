@@ -291,8 +291,11 @@ impl Estimate {
             ),
         };
         format!(
-            "{} requests, about {} prompt tokens, {output}{traffic}",
-            grouped(self.requests),
+            "{}, about {} prompt tokens, {output}{traffic}",
+            match self.requests {
+                1 => "1 request".to_owned(),
+                requests => format!("{} requests", grouped(requests)),
+            },
             grouped(self.input_tokens)
         )
     }

@@ -36,7 +36,7 @@ impl<'n> SeqAccess<'n> for Items<'n> {
     ) -> Result<Option<S::Value>, BindError> {
         let binding = self.de.binding;
         match self.items.by_ref().find(|item| !binding.is_bad(item)) {
-            Some(item) => seed.deserialize(self.de.below(item, None)).map(Some),
+            Some(item) => seed.deserialize(self.de.item(item)).map(Some),
             None => Ok(None),
         }
     }

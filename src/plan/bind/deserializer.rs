@@ -14,12 +14,18 @@ use super::spanned::{NODE, SPANNED};
 use super::{BY_SHAPE, Binding, described, no_kind, shown_at};
 use crate::plan::source::{Node, Value};
 
+/// What a `kind` without a value would do elsewhere.
+const NULL_KIND: &str =
+    "`kind: null` takes the stage of this id out of a plan under `extends`, which has none of it";
+
 /// A node to be read.
 #[derive(Clone, Copy)]
 pub(super) struct De<'n> {
     pub(super) node: &'n Node,
     /// The key it stands under, for messages.
     pub(super) key: Option<&'n str>,
+    /// The key of the list that it is an item of.
+    list: Option<&'n str>,
     pub(super) binding: &'n Binding<'n>,
     /// True inside an enum chosen by `kind`, whose key the variant does not declare.
     tagged: bool,
@@ -27,15 +33,29 @@ pub(super) struct De<'n> {
 
 impl<'n> De<'n> {
     pub(super) fn root(node: &'n Node, binding: &'n Binding<'n>) -> Self {
-        Self { node, key: None, binding, tagged: false }
+        Self { node, key: None, list: None, binding, tagged: false }
     }
 
     pub(super) fn below(self, node: &'n Node, key: Option<&'n str>) -> Self {
-        Self { node, key, tagged: false, ..self }
+        Self { node, key, list: None, tagged: false, ..self }
+    }
+
+    /// An item of this list.
+    pub(super) fn item(self, node: &'n Node) -> Self {
+        Self { list: self.key, ..self.below(node, None) }
+    }
+
+    /// What it is called in messages; an item of a list of maps has a name of its own.
+    fn name(self) -> Option<String> {
+        match (self.key, self.list) {
+            (Some(key), _) => Some(format!("`{key}`")),
+            (None, Some(list)) => Some(format!("an item of `{list}`")),
+            (None, None) => None,
+        }
     }
 
     fn done<T>(self, name: &str, result: Result<T, BindError>) -> Result<T, BindError> {
-        result.map_err(|error| report(self.binding, self.node, self.key, name, error))
+        result.map_err(|error| report(self.binding, self.node, self.name(), name, error))
     }
 
     fn wrong<T, V: Visitor<'n>>(self, visitor: &V) -> Result<T, BindError> {
@@ -167,9 +187,12 @@ impl<'n> Deserializer<'n> for De<'n> {
                 self.done("", Err(BindError::Type(expected)))
             }
             Value::Map(entries) => {
-                let Some(kind) = entries.iter().find(|entry| entry.key == "kind") else {
+                let written = entries.iter().find(|entry| entry.key == "kind");
+                let is_null = written.is_some_and(|kind| matches!(kind.node.value, Value::Null));
+                let Some(kind) = written.filter(|_| !is_null) else {
                     let what = described(name);
                     let missing = no_kind(self.binding, self.node, what, variants);
+                    let missing = if is_null { missing.help(NULL_KIND) } else { missing };
                     self.binding.report(self.node, missing);
                     return Err(BindError::Reported);
                 };

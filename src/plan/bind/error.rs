@@ -60,7 +60,7 @@ impl serde::de::Error for BindError {
 pub(super) fn report(
     binding: &Binding<'_>,
     node: &Node,
-    key: Option<&str>,
+    called: Option<String>,
     name: &str,
     error: BindError,
 ) -> BindError {
@@ -70,8 +70,8 @@ pub(super) fn report(
         BindError::Type(expected) => {
             let expected = expected_words(&expected);
             let found = node.describe();
-            let message = match key {
-                Some(key) => format!("`{key}` takes {expected}, not {found}"),
+            let message = match called {
+                Some(called) => format!("{called} takes {expected}, not {found}"),
                 None => format!("expected {expected}, found {found}"),
             };
             let diagnostic = Diagnostic::error(Code::Type, message).at(place);
@@ -83,14 +83,14 @@ pub(super) fn report(
             }
         }
         BindError::Value(message) => {
-            let message = match key {
-                Some(key) => format!("`{key}`: {message}"),
+            let message = match called {
+                Some(called) => format!("{called}: {message}"),
                 None => message,
             };
             Diagnostic::error(Code::Value, message).at(place)
         }
         BindError::Choice(word, allowed) => {
-            let what = key.map_or_else(|| "a word here".to_owned(), |key| format!("`{key}`"));
+            let what = called.unwrap_or_else(|| "a word here".to_owned());
             let label = suggest::did_you_mean(&word, allowed.iter().copied());
             Diagnostic::error(Code::Choice, format!("{what} can't be `{word}`"))
                 .label(place, label)
@@ -112,7 +112,9 @@ pub(super) fn report(
                 return BindError::Reported;
             }
             let what = described(name);
-            Diagnostic::error(Code::MissingKey, format!("{what} needs `{field}`")).at(place)
+            Diagnostic::error(Code::MissingKey, format!("{what} needs `{field}`"))
+                .at(place)
+                .help(format!("add `{field}:`"))
         }
     };
     binding.report(node, diagnostic);
@@ -125,6 +127,7 @@ fn expected_words(expected: &str) -> String {
         "a string" => "text".into(),
         "a boolean" => "`true` or `false`".into(),
         "a sequence" => "a list".into(),
+        "i32" | "i64" | "u32" | "u64" => "a whole number".into(),
         other if other.starts_with("struct ") || other.starts_with("enum ") => "a map".into(),
         other => other.into(),
     }

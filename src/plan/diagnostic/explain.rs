@@ -41,7 +41,7 @@ impl Code {
                 "Keep one of them.",
             ),
             Self::Limit => of(
-                "The plan is larger, deeper or more repetitive than any plan needs to be: 1 MiB of text, 64 levels, or aliases that multiply.",
+                "The plan is larger, deeper or more repetitive than any plan needs to be: 1 MiB of text, 32 levels, or aliases that multiply.",
                 "x-a: &a [*a0, *a0, *a0]   # ten levels of this",
                 "Keep data in a dataset file and name it in `prompt.dataset`; flatten what is nested.",
             ),
@@ -61,7 +61,7 @@ impl Code {
                 "Rename one of them. Only a plan that `extends` another may replace what that has.",
             ),
             Self::FileCycle => of(
-                "Files extend or include one another in a circle, so that none of them has a beginning.",
+                "Plans extend one another in a circle, so that none of them has a beginning.",
                 "extends: b.yaml   # and b.yaml says extends: a.yaml",
                 "Take one of the links out; what both need belongs into a third file.",
             ),
@@ -82,7 +82,7 @@ impl Code {
             ),
             Self::Set => of(
                 "`--set` names a place that the plan does not have.",
-                "runner run plan.yaml --set stages.cold.request=5",
+                "runner run plan.yaml --set stages.clod.requests=5",
                 "Write the path as the plan has it, stages by their id: `stages.cold.requests=5`.",
             ),
             Self::Version => of(
@@ -202,7 +202,7 @@ impl Code {
             ),
             Self::Url => of(
                 "An endpoint's URL can't be used: no http or https, credentials in it, a query.",
-                "endpoint: localhost:8000",
+                "endpoint: { url: localhost:8000 }",
                 "Write `http://HOST:PORT/v1`; keys belong to `api_key`.",
             ),
             Self::Credential => of(

@@ -83,6 +83,11 @@ pub(crate) enum ParamType {
 }
 
 impl ParamType {
+    /// Whether its values have a smallest and a largest.
+    pub(crate) fn is_ordered(self) -> bool {
+        matches!(self, Self::Int | Self::Float | Self::Duration | Self::Size)
+    }
+
     /// The plan's word for it.
     pub(crate) fn name(self) -> &'static str {
         match self {

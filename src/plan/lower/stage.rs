@@ -236,13 +236,15 @@ impl Lowering<'_> {
                     });
                 }
             } else if !self.may_be_refused(&need.value) {
+                let near = suggest::did_you_mean(&need.value, others());
+                let message = format!("no stage is called `{}`", need.value);
                 self.push(
-                    Diagnostic::error(Code::Needs, format!("no stage is called `{}`", need.value))
-                        .label(
-                            self.location(need.at.span),
-                            suggest::did_you_mean(&need.value, others()),
-                        )
-                        .help(format!("stages: {}", suggest::list(others()))),
+                    Diagnostic::error(Code::Needs, message)
+                        .label(self.location(need.at.span), near)
+                        .help(match suggest::list(others()) {
+                            none if none.is_empty() => "there is no other stage".to_owned(),
+                            known => format!("stages: {known}"),
+                        }),
                 );
             }
         }

@@ -111,7 +111,7 @@ impl Lowering<'_> {
     ) -> Vec<Threshold> {
         if let (Some(first), false) = (written.first(), sends(judged.kind)) {
             let message = format!("a {} stage has no numbers to judge", judged.kind);
-            let help = "put the check on a cold or warm stage";
+            let help = "put the check on a stage that sends requests";
             self.error(Code::ThresholdStage, first.at.span, message, help);
             return Vec::new();
         }
@@ -176,7 +176,12 @@ impl Lowering<'_> {
             let kind = ranks.kind(&id).unwrap_or("cold");
             if !sends(kind) {
                 let message = format!("`{id}` is a {kind} stage and has no numbers to judge");
-                self.error(Code::ThresholdStage, places.left, message, "name a cold or warm stage");
+                self.error(
+                    Code::ThresholdStage,
+                    places.left,
+                    message,
+                    "name a stage that sends requests",
+                );
                 continue;
             }
             if !self.refers_back(&threshold, &id, places, ranks) {
@@ -211,7 +216,7 @@ impl Lowering<'_> {
             let kind = ranks.kind(other).unwrap_or("cold");
             let (message, help) = if !sends(kind) {
                 let message = format!("`{other}` is a {kind} stage and has no numbers");
-                (message, "name a cold or warm stage".to_owned())
+                (message, "name a stage that sends requests".to_owned())
             } else if other == judged && span == places.right {
                 let message = format!("`{judged}` is compared with itself");
                 (message, "name an earlier stage".to_owned())

@@ -117,7 +117,8 @@ impl Action {
                 each.saturating_mul(load.rounds)
             }
             Self::QpsLadder(ladder) => {
-                ladder.rates.iter().map(|rate| Rate::Constant(*rate).about(ladder.step)).sum()
+                let each = ladder.rates.iter().map(|rate| Rate::Constant(*rate).about(ladder.step));
+                each.fold(0, u64::saturating_add)
             }
             Self::ConcurrencyRamp(ramp) => {
                 ramp.step.requests().unwrap_or(0).saturating_mul(ramp.levels.len() as u64)

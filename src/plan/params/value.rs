@@ -74,7 +74,7 @@ impl Typed {
                 .collect::<Result<Vec<_>, _>>()
         };
         if node.text().is_some_and(|text| text.contains("${")) {
-            return Err("`${…}` can't be used inside `params`".into());
+            return Err("`${…}` can't be used inside `params`: write the value itself".into());
         }
         match (&node.value, kind) {
             (Value::List(items), ParamType::List) => texts(items).map(Self::List),
@@ -170,18 +170,21 @@ impl Rules {
                 }
             }
         };
+        let mut limit = |key: &str, written: &Option<Spanned<NodeRef>>| {
+            written.as_ref().filter(|_| kind.is_ordered()).and_then(|written| typed(key, written))
+        };
         let mut rules = Self {
-            min: file.min.as_ref().and_then(|written| typed("min", written)),
-            max: file.max.as_ref().and_then(|written| typed("max", written)),
+            min: limit("min", &file.min),
+            max: limit("max", &file.max),
             choices: file.choices.as_ref().map_or_else(Vec::new, |choices| {
                 choices.value.iter().filter_map(|written| typed("choices", written)).collect()
             }),
             pattern: None,
         };
-        let ordered = [("min", &file.min, &rules.min), ("max", &file.max, &rules.max)];
-        for (key, written, typed) in ordered {
-            let (Some(written), Some(typed)) = (written, typed) else { continue };
-            if typed.magnitude().is_none() {
+        for (key, written) in [("min", &file.min), ("max", &file.max)] {
+            if let Some(written) = written
+                && !kind.is_ordered()
+            {
                 problems.push((
                     written.at.span,
                     format!("`{key}` means nothing for a param of type {}", kind.name()),
@@ -189,11 +192,17 @@ impl Rules {
                 ));
             }
         }
+        if let Some(choices) = &file.choices
+            && choices.value.is_empty()
+        {
+            let help = "list the values that are allowed, or remove it".to_owned();
+            problems.push((choices.at.span, "`choices` leaves no value".into(), help));
+        }
         if let (Some(min), Some(max), Some(written)) = (&rules.min, &rules.max, &file.max)
             && min.magnitude() > max.magnitude()
         {
             let message = format!("`max` {} is less than `min` {}", max.shown(), min.shown());
-            problems.push((written.at.span, message, String::new()));
+            problems.push((written.at.span, message, "swap them".into()));
         }
         if let Some(pattern) = &file.pattern {
             match regex_lite::Regex::new(&format!("^(?:{})$", pattern.value)) {

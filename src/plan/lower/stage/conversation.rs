@@ -21,7 +21,7 @@ impl Lowering<'_> {
         keys: &ConversationKeys,
         shared: &Shared,
     ) -> Option<Conversation> {
-        let concurrency = self.positive("concurrency", keys.concurrency).unwrap_or(1);
+        let concurrency = self.users("concurrency", keys.concurrency).unwrap_or(1);
         let sessions = self.positive("sessions", keys.sessions);
         let max_turns = self.positive("turns", keys.turns);
         if let Some(length) = keys.duration.filter(|length| length.value.0.is_zero()) {

@@ -10,7 +10,7 @@ mod search;
 
 use std::time::Duration;
 
-use self::parts::{MOST_RATE, MOST_USERS, spread, think, time};
+use self::parts::{MOST_RATE, spread, think, time};
 use super::{Draft, Lowering, Shared};
 use crate::plan::diagnostic::Code;
 use crate::plan::file::{LoadKeys, ThinkWord};
@@ -34,7 +34,7 @@ fn climb(from: Option<f64>, to: f64, over: Duration, steps: Option<u64>) -> Vec<
 
 impl Lowering<'_> {
     pub(super) fn load(&mut self, draft: &Draft, keys: &LoadKeys, shared: &Shared) -> Option<Load> {
-        let concurrency = self.positive("concurrency", keys.concurrency);
+        let concurrency = self.users("concurrency", keys.concurrency);
         let ramp = self.climb(keys);
         let shape = match (keys.rate, keys.concurrency, concurrency) {
             (Some(_), Some(concurrency), _) => {
@@ -65,12 +65,8 @@ impl Lowering<'_> {
                 rate.zip(process)
                     .map(|(rate, arrival)| Shape::Open(OpenLoop { arrival, rate, pacing }))
             }
-            (None, Some(written), Some(users)) => {
+            (None, Some(_), Some(users)) => {
                 self.no_pacing(&keys.arrivals(), &keys.pacing(), "concurrency");
-                if users as f64 > MOST_USERS {
-                    let message = format!("`concurrency` is at most {MOST_USERS}");
-                    self.error(Code::Value, written.at.span, message, "");
-                }
                 let start_rate = keys.start_rate.as_ref().map(|it| it.at.span);
                 self.without("start_rate", start_rate, "concurrency");
                 let ramp_steps = keys.ramp_steps.as_ref().map(|it| it.at.span);

@@ -38,7 +38,7 @@ impl Lowering<'_> {
         earlier: &[Option<Stage>],
     ) -> Option<Repeat> {
         let requests = self.positive("requests", keys.requests);
-        let concurrency = self.positive("concurrency", keys.concurrency);
+        let concurrency = self.users("concurrency", keys.concurrency);
         let own = keys.prompt.map(|prompt| self.prompt(prompt));
         let model = match keys.like {
             Some(like) => self.like(draft, like, ids, earlier),

@@ -25,6 +25,22 @@ pub(super) const MOST_USERS: f64 = 100_000.0;
 pub(super) const MOST_RATE: f64 = 1e6;
 
 impl Lowering<'_> {
+    /// How many users or requests may be under way at a time.
+    pub(in crate::plan::lower::stage) fn users(
+        &mut self,
+        key: &str,
+        count: Option<Spanned<Count>>,
+    ) -> Option<u64> {
+        let users = self.positive(key, count)?;
+        if users as f64 > MOST_USERS
+            && let Some(written) = count
+        {
+            let message = format!("`{key}` is at most {MOST_USERS}");
+            self.error(Code::Value, written.at.span, message, "");
+        }
+        Some(users)
+    }
+
     /// What is asked. A prompt or dataset that can't be used has been reported.
     pub(in crate::plan::lower::stage) fn traffic(
         &mut self,
