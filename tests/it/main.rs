@@ -15,6 +15,7 @@ mod dialects;
 mod estimates;
 mod evidence;
 mod faulty_server;
+mod first_day;
 mod flush;
 mod fuzz;
 mod gates;
