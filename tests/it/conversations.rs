@@ -187,7 +187,8 @@ fn a_body_that_fails_ends_the_stage_and_every_turn_is_accounted_for() {
     let stage = &summary["stages"][0];
     let counts = &stage["counts"];
     assert_eq!((&counts["ok"], &counts["never_started"]), (&json!(1), &json!(1)), "{stage}");
-    assert!(stage["reason"].as_str().is_some_and(|it| it.contains("prompt.body")), "{stage}");
+    let reason = stage["reason"].as_str().expect("a reason");
+    assert!(reason.contains("--set:1:") && reason.contains("`prompt.body.user`"), "{reason}");
 }
 
 #[test]

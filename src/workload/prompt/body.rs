@@ -22,8 +22,11 @@ pub(in crate::workload) struct BodyProblem {
 impl BodyProblem {
     /// As an error at its place in the plan; `row` counts from 1.
     pub(in crate::workload) fn at(&self, prompt: &Prompt, row: Option<u64>) -> WorkloadError {
-        let place = prompt.place_in_body(&self.path).map(ToString::to_string);
-        self.problem.at(&place.unwrap_or_else(|| format!("prompt.body{}", self.path)), row)
+        let place =
+            prompt.place_in_body(&self.path).map_or_else(String::new, |it| format!("{it}: "));
+        let row = row.map_or_else(String::new, |row| format!(" with row {row}"));
+        let (path, why) = (&self.path, &self.problem.message);
+        WorkloadError(format!("{place}`prompt.body{path}` fails{row}: {why}"))
     }
 }
 
