@@ -22,7 +22,11 @@ use reference::Part;
 
 /// Most bytes that all texts with references may come to, those of every cell of a matrix together:
 /// a few of them could else multiply into more than any memory holds.
-const MOST_BYTES: usize = 256 << 20;
+pub(in crate::plan) const MOST_BYTES: usize = 256 << 20;
+/// Problems after which none gets a suggestion any more.
+const MOST_NEAR: usize = 500;
+/// Params that a message names.
+const MOST_NAMED: usize = 20;
 
 /// So many values say where a text came from; more would say nothing.
 const MOST_ORIGINS: usize = 4;
@@ -170,6 +174,13 @@ impl Scope<'_> {
                 }
             };
             if alone {
+                let bytes = value.text_bytes();
+                if !self.notes.has_room_for(bytes) {
+                    self.too_much(span);
+                    node.value = Value::Broken;
+                    return;
+                }
+                self.notes.bytes += bytes;
                 node.raw = matches!(value, Value::Int(_) | Value::Float(_) | Value::Bool(_))
                     .then(|| Node::new(value.clone(), span).text())
                     .flatten();
@@ -222,6 +233,24 @@ impl Scope<'_> {
         }
     }
 
+    /// "Did you mean" for an unknown name. Nothing once very many problems are known: nobody reads
+    /// that far, and each costs a look at every param.
+    fn param_near(&self, name: &str, others: &[&str]) -> String {
+        if self.found.len() > MOST_NEAR {
+            return String::new();
+        }
+        let params = self.params.iter().map(|param| param.shown.name.as_str());
+        suggest::did_you_mean(name, params.chain(others.iter().copied()))
+    }
+
+    /// The first params of the plan, as words.
+    fn some_params(&self) -> String {
+        let first = self.params.iter().take(MOST_NAMED).map(|param| param.shown.name.as_str());
+        let more = self.params.len().saturating_sub(MOST_NAMED);
+        let more = (more > 0).then(|| format!(" and {more} more"));
+        suggest::list(first) + &more.unwrap_or_default()
+    }
+
     /// Marks the params that a template reads, and reports those that do not exist.
     fn templates(&mut self, span: Span, text: &str) {
         let mut finder = Finder::new(span, text, self.sources);
@@ -234,12 +263,11 @@ impl Scope<'_> {
                 }
                 continue;
             }
-            let names = || self.params.iter().map(|param| param.shown.name.as_str());
-            let near = suggest::did_you_mean(name, names());
+            let near = self.param_near(name, &[]);
             self.found.push(
                 Diagnostic::error(Code::Reference, format!("there is no param `{name}`"))
                     .label(self.sources.location(place), near)
-                    .help(match suggest::list(names()) {
+                    .help(match self.some_params() {
                         none if none.is_empty() => "the plan declares no params".to_owned(),
                         known => format!("params of this plan: {known}"),
                     }),

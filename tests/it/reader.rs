@@ -153,8 +153,19 @@ fn references_that_multiply_are_refused() {
         "x".repeat(400_000),
         "${a}".repeat(2_000)
     );
-    for name in ["plan.yaml", "plan.yml"] {
-        let error = plan::load_text(name, &text, &LoadOptions::default()).expect_err("too large");
+    let long = "x".repeat(400_000);
+    let alone = format!(
+        "version: 1\nparams: {{ a: {{ type: string, default: {long} }} }}\nprompt: {{ text: hi, body: {{ \
+         a: [{}] }} }}\n",
+        "\"${a}\",".repeat(2_000)
+    );
+    let defaults = format!(
+        "version: 1\ndefaults: {{ prompt: {long} }}\nstages:\n{}",
+        "  - kind: cold\n".repeat(2_000)
+    );
+    for text in [text, alone, defaults] {
+        let error =
+            plan::load_text("plan.yaml", &text, &LoadOptions::default()).expect_err("too large");
         let codes: Vec<Code> = error.diagnostics.iter().map(|it| it.code).collect();
         assert!(codes.contains(&Code::Limit), "{codes:?}");
     }

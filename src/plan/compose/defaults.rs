@@ -8,6 +8,7 @@ use super::overlay;
 use crate::plan::bind::{keys_of_kind, kinds};
 use crate::plan::diagnostic::{Code, Diagnostic};
 use crate::plan::file::StageFile;
+use crate::plan::interpolate::MOST_BYTES;
 use crate::plan::source::{Entry, Node, Sources, Value};
 use crate::plan::suggest;
 
@@ -40,6 +41,8 @@ pub(in crate::plan) fn defaults(tree: &mut Node, sources: &Sources, found: &mut 
         return;
     };
     let mut has_cold = false;
+    let sizes: Vec<usize> = entries.iter().map(|entry| entry.node.value.text_bytes()).collect();
+    let mut bytes = 0;
     for stage in stages {
         let Some(kind) = stage.get("kind").and_then(Node::text) else { continue };
         let repeats = stage.get("like").is_some()
@@ -47,7 +50,7 @@ pub(in crate::plan) fn defaults(tree: &mut Node, sources: &Sources, found: &mut 
         has_cold |= kind == "cold";
         let keys = keys_of_kind::<StageFile>(&kind);
         let Value::Map(own) = &mut stage.value else { continue };
-        for (entry, is_taken) in entries.iter().zip(&mut is_taken) {
+        for ((entry, size), is_taken) in entries.iter().zip(&sizes).zip(&mut is_taken) {
             let key = entry.key.as_str();
             let fits = keys.contains(&key) && !(CHECKS.contains(&key) && SILENT.contains(&&*kind));
             if !fits {
@@ -56,9 +59,25 @@ pub(in crate::plan) fn defaults(tree: &mut Node, sources: &Sources, found: &mut 
             *is_taken = true;
             let is_settled =
                 own.iter().any(|it| it.key == key) || repeats && REPEATED.contains(&key);
-            if !is_settled {
-                own.push(entry.clone());
+            if is_settled {
+                continue;
             }
+            bytes += size;
+            if bytes > MOST_BYTES {
+                let size = MOST_BYTES >> 20;
+                found.push(
+                    Diagnostic::error(
+                        Code::Limit,
+                        format!(
+                            "with `{key}` in all of its stages, the plan is larger than {size} MiB"
+                        ),
+                    )
+                    .at(sources.location(entry.key_span))
+                    .help("keep long texts in a dataset file"),
+                );
+                return;
+            }
+            own.push(entry.clone());
         }
     }
     for (entry, _) in entries.iter().zip(is_taken).filter(|(_, is_taken)| !is_taken) {

@@ -23,8 +23,8 @@ load_keys! {
         /// How long it takes to get from `start_rate` to `rate`, or from `start_users` to
         /// `concurrency`; the load holds after that. No ramp unless given.
         ramp: Option<Spanned<Span>>,
-        /// `rate` is reached in so many equal steps over `ramp` instead of in a straight line, the
-        /// first of them at once where there is no `start_rate`.
+        /// `rate` is reached in so many equal steps over `ramp` instead of in a straight line, and by
+        /// one more at the very beginning where there is no `start_rate`.
         ramp_steps: Option<Spanned<Count>>,
         /// Users who each have one request out at a time.
         concurrency: Option<Spanned<Count>>,

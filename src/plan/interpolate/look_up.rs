@@ -7,7 +7,6 @@ use super::reference::{Fallback, Reference};
 use super::{Looked, Scope, template};
 use crate::plan::diagnostic::{Code, Diagnostic};
 use crate::plan::source::{Span, Value, shorten};
-use crate::plan::suggest;
 
 impl Scope<'_> {
     pub(super) fn look_up(
@@ -76,12 +75,11 @@ impl Scope<'_> {
                 }
             };
         }
-        let names = || self.params.iter().map(|param| param.shown.name.as_str());
-        let near = suggest::did_you_mean(name, names().chain(["plan.name"]));
+        let near = self.param_near(name, &["plan.name"]);
         let mut diagnostic =
             Diagnostic::error(Code::Reference, format!("nothing is called `{name}`"))
                 .label(self.sources.location(span), near);
-        let known = suggest::list(names());
+        let known = self.some_params();
         if name.chars().any(|letter| letter.is_ascii_uppercase()) {
             let help = format!(
                 "for an environment variable, declare a param with `env: {name}`, or write \

@@ -57,9 +57,7 @@ impl Plan {
         let visible = self.params.iter().chain(own).filter(|param| !param.secret);
         visible.map(|param| (param.name.clone(), param.value.clone())).collect()
     }
-}
 
-impl Plan {
     /// Requests that will be measured, about so many where times are drawn at random; none are
     /// counted of stages whose number is up to the server.
     pub fn planned(&self) -> u64 {

@@ -53,6 +53,18 @@ pub(crate) enum Value {
     Broken,
 }
 
+impl Value {
+    /// Bytes of all texts in it.
+    pub(crate) fn text_bytes(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::List(items) => items.iter().map(|item| item.value.text_bytes()).sum(),
+            Self::Map(entries) => entries.iter().map(|entry| entry.node.value.text_bytes()).sum(),
+            _ => 0,
+        }
+    }
+}
+
 /// One key of a map with its value.
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {

@@ -22,7 +22,9 @@ const MOST_STEPS: u32 = 1_000;
 /// The way up (or down) to the rate `to`: a straight line from `from`, or `steps`, each as high as
 /// the others.
 fn climb(from: Option<f64>, to: f64, over: Duration, steps: Option<u64>) -> Vec<RatePiece> {
-    let Some(steps) = steps.map(|steps| u32::try_from(steps).unwrap_or(MOST_STEPS)) else {
+    let Some(steps) =
+        steps.map(|steps| u32::try_from(steps).map_or(MOST_STEPS, |it| it.min(MOST_STEPS)))
+    else {
         return vec![RatePiece { from: from.unwrap_or(0.0), to, over }];
     };
     let from = from.unwrap_or(to / (f64::from(steps) + 1.0));
