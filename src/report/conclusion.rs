@@ -24,9 +24,10 @@ pub(super) fn story(stages: &[&StageSummary]) -> Vec<String> {
         let before: Vec<&StageSummary> =
             stages[..number].iter().copied().filter(|it| it.cell == stage.cell).collect();
         let expecting = |wanted| {
-            let meant = |it: &&&StageSummary| it.cache.expected == Some(wanted);
-            let those = || before.iter().rev().filter(meant).copied();
-            those().find(|it| it.has_prompts_like(stage)).or_else(|| those().next())
+            let meant = |it: &&StageSummary| {
+                it.cache.expected == Some(wanted) && it.has_prompts_like(stage)
+            };
+            before.iter().rev().copied().find(meant)
         };
         match stage.cache.expected {
             Some(CacheState::Warm) => {
@@ -38,8 +39,11 @@ pub(super) fn story(stages: &[&StageSummary]) -> Vec<String> {
                 let mut since_warm =
                     since_warm.take_while(|it| it.cache.expected != Some(CacheState::Warm));
                 let flush = since_warm.find(|it| it.flush.is_some());
-                let after = flush.zip(expecting(CacheState::Warm));
-                sentences.extend(after.and_then(|(flush, warm)| after_flush(stage, flush, warm)));
+                let was_warm = before.iter().any(|it| it.cache.expected == Some(CacheState::Warm));
+                let after = flush
+                    .filter(|_| was_warm)
+                    .and_then(|flush| after_flush(stage, flush, expecting(CacheState::Warm)));
+                sentences.extend(after);
             }
             _ => {}
         }
@@ -159,31 +163,41 @@ fn warm_against_cold(warm: &StageSummary, cold: &StageSummary) -> Option<String>
     Some(format!("{claim}: {figures}.{}", doubt.unwrap_or_default()))
 }
 
-fn after_flush(cold: &StageSummary, flush: &StageSummary, warm: &StageSummary) -> Option<String> {
-    let (now, warm_ttft) = (ttft(cold)?, ttft(warm)?);
+/// What a flush did, by the cold stage behind it and, for its times, a warm one of like prompts.
+fn after_flush(
+    cold: &StageSummary,
+    flush: &StageSummary,
+    warm: Option<&StageSummary>,
+) -> Option<String> {
+    let now = ttft(cold)?;
+    let warm = warm.and_then(|warm| Some((warm, ttft(warm)?)));
     let state = flush.flush.as_ref()?.state;
-    let (cold_name, figures) =
-        (label(cold), format!("TTFT p50 {}, {} before it", show(now, "ms"), show(warm_ttft, "ms")));
-    let slow_again = now / warm_ttft >= TELLING_RATIO;
-    let doubt = doubt(warm, CacheState::Warm).filter(|_| cold.cache.verdict == CacheState::Cold);
+    let cold_name = label(cold);
+    let figures = warm.map_or_else(String::new, |(_, ttft)| {
+        format!(" (TTFT p50 {}, {} before it)", show(now, "ms"), show(ttft, "ms"))
+    });
+    let slow_again = warm.map(|(_, ttft)| now / ttft >= TELLING_RATIO);
+    let doubt = warm
+        .and_then(|(warm, _)| doubt(warm, CacheState::Warm))
+        .filter(|_| cold.cache.verdict == CacheState::Cold);
     let told = match (cold.cache.verdict, state) {
         (CacheState::Cold, _) => {
-            format!("After the flush the cache was empty: {cold_name} was cold again ({figures}).")
+            format!("After the flush the cache was empty: {cold_name} was cold again{figures}.")
         }
         (CacheState::Warm | CacheState::Mixed, _) => format!(
-            "The flush did not empty the cache: {cold_name} was {} ({figures}).",
+            "The flush did not empty the cache: {cold_name} was {}{figures}.",
             cold.cache.verdict
         ),
         (CacheState::Unknown, FlushState::Failed) => {
-            format!("The flush failed, so {cold_name} proves nothing ({figures}).")
+            format!("The flush failed, so {cold_name} proves nothing{figures}.")
         }
-        (CacheState::Unknown, _) if slow_again => format!(
+        (CacheState::Unknown, _) if slow_again? => format!(
             "The server does not say what it cached; after the flush {cold_name} took longer again, \
-             as it would from an empty cache ({figures})."
+             as it would from an empty cache{figures}."
         ),
         (CacheState::Unknown, _) => format!(
             "The server does not say what it cached, and after the flush {cold_name} was no slower, \
-             so the flush may have done nothing ({figures})."
+             so the flush may have done nothing{figures}."
         ),
     };
     Some(format!("{told}{}", doubt.unwrap_or_default()))

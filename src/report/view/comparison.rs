@@ -106,9 +106,9 @@ pub(super) fn compare(groups: &[Group]) -> Vec<Comparison> {
         let before: Vec<usize> = (0..later).rev().filter(same_cell).collect();
         let alike = |number: &usize| groups[*number].first().has_prompts_like(group.first());
         let last = |wanted| {
-            let those =
-                || before.iter().copied().filter(|number| expects(&groups[*number], wanted));
-            those().find(alike).or_else(|| those().next())
+            let mut those =
+                before.iter().copied().filter(|number| expects(&groups[*number], wanted));
+            those.find(alike)
         };
         let is_cold = |number: &usize| expects(&groups[*number], CacheState::Cold);
         let first_cold = before.iter().rev().copied().filter(is_cold).find(alike);

@@ -87,6 +87,20 @@ fn warm_stages_are_held_against_the_cold_stage_of_their_cell_and_their_prompts()
     assert!(told(&text, "warm_long").contains("in cold_long."), "{text}");
 }
 
+/// What took longer because it was longer says nothing about a cache.
+#[test]
+fn stages_of_other_prompts_are_not_held_against_each_other() {
+    let text = report_of(|summary| {
+        for number in [0, 3] {
+            let metrics = &mut summary.stages[number].metrics;
+            metrics.get_mut("input_tokens").expect("counted").mean *= 4.0;
+        }
+    });
+    assert!(!text.contains("sooner") && !text.contains("before it"), "{text}");
+    let told = "After the flush the cache was empty: after_flush was cold again.";
+    assert!(text.contains(told), "{text}");
+}
+
 #[test]
 fn a_flush_that_did_nothing_is_not_glossed_over() {
     let text = report_of(|summary| {
