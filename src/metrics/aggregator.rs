@@ -67,7 +67,16 @@ impl Aggregator {
         match line {
             Line::Run(run) => self.begin(run),
             Line::StageStart(start) => {
-                self.slots.push(Slot::Open(Box::new(StageTally::new(start.clone()))));
+                let mut tally = StageTally::new(start.clone());
+                for slot in &mut self.slots {
+                    if let Slot::Open(other) = slot
+                        && other.start().endpoint == start.endpoint
+                    {
+                        other.share();
+                        tally.share();
+                    }
+                }
+                self.slots.push(Slot::Open(Box::new(tally)));
             }
             Line::Start(start) => {
                 match self.open(&start.stage, start.cell.as_deref(), start.rung) {

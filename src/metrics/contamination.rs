@@ -106,13 +106,13 @@ impl ContaminationTally {
         self.expected += prompt.unwrap_or(0) as f64 * share(claim);
     }
 
-    /// Everything that is wrong with a stage that claims `claim`. `all_answered` says whether the
-    /// stage knows of every token it sent.
+    /// Everything that is wrong with a stage that claims `claim`. `knows_all` says whether the
+    /// stage knows of every token that this run sent to the server meanwhile.
     pub fn found(
         &self,
         claim: CacheState,
         server: &ServerTally,
-        all_answered: bool,
+        knows_all: bool,
     ) -> Vec<Contamination> {
         let kind = match claim {
             CacheState::Cold => ContaminationKind::UnexpectedHits,
@@ -130,7 +130,7 @@ impl ContaminationTally {
         }
         let counted = server.growth("prompt_tokens");
         let is_calm = server.resets() == 0 && server.growth("preemptions").unwrap_or(0.0) == 0.0;
-        if let (Some(counted), Some(own), true) = (counted, self.own, is_calm && all_answered)
+        if let (Some(counted), Some(own), true) = (counted, self.own, is_calm && knows_all)
             && counted > own * (1.0 + FOREIGN_SHARE) + FOREIGN_TOKENS
         {
             found.push(Contamination {

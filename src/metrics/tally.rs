@@ -81,6 +81,8 @@ pub struct StageTally {
     error_samples: BTreeMap<String, String>,
     flush: Option<FlushLine>,
     contamination: ContaminationTally,
+    /// Another stage of the run was at the same endpoint meanwhile.
+    is_shared: bool,
     server: ServerTally,
     last_ns: u64,
     due: Option<(u64, u64)>,
@@ -149,6 +151,7 @@ impl StageTally {
             error_samples: BTreeMap::new(),
             flush: None,
             contamination: ContaminationTally::default(),
+            is_shared: false,
             server: ServerTally::default(),
             due: None,
             sent: None,
@@ -163,6 +166,11 @@ impl StageTally {
     pub fn holds(&self, stage: &str, cell: Option<&str>, rung: Option<f64>) -> bool {
         let rungs = (self.start.rung.map(f64::to_bits), rung.map(f64::to_bits));
         self.start.stage == stage && self.start.cell.as_deref() == cell && rungs.0 == rungs.1
+    }
+
+    /// Another stage of this run is at the same endpoint: the server's counters are of both.
+    pub fn share(&mut self) {
+        self.is_shared = true;
     }
 
     /// What the stage was to do.

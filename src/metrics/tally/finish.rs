@@ -41,9 +41,9 @@ impl StageTally {
         let by_rounds = rounds.as_ref().filter(|rounds| !rounds.each.is_empty());
         let achieved = by_rounds.map_or_else(|| self.achieved(), Rounds::achieved_rate);
         let cache = self.cache();
-        let all_answered = self.counts.ok == self.counts.planned;
+        let knows_all = self.counts.ok == self.counts.planned && !self.is_shared;
         let contamination = self.start.expects.map_or_else(Vec::new, |claim| {
-            self.contamination.found(claim, &self.server, all_answered)
+            self.contamination.found(claim, &self.server, knows_all)
         });
         let cpu_s = end.and_then(|end| end.cpu_ns).map(|ns| ns as f64 / 1e9);
         let cpu_share = cpu_s.filter(|_| duration_s > 0.0).map(|cpu| cpu / duration_s);
