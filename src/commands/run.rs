@@ -51,7 +51,9 @@ pub fn run(args: &RunArgs) -> anyhow::Result<u8> {
         return Ok(super::USAGE);
     }
     loaded.plan.sinks.extend(step_summary(&loaded.plan));
-    let resumed = match args.resume.as_deref().map(|run| Resumed::open(run, &loaded.plan)) {
+    let choices = choices(args);
+    let resumed = args.resume.as_deref().map(|run| Resumed::open(run, &loaded.plan, &choices));
+    let resumed = match resumed {
         None => None,
         Some(Ok(resumed)) => {
             eprintln!("{}", resumed.note(&loaded.plan));
@@ -64,6 +66,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<u8> {
     };
     let options = RunOptions {
         arguments: std::env::args().map(|arg| loaded.redactor.redact(&arg).into_owned()).collect(),
+        choices,
         progress: match args.progress {
             _ if args.tui => ProgressMode::FullScreen { colour: super::is_coloured(true) },
             ProgressArg::Auto if std::io::stderr().is_terminal() => ProgressMode::Bar,
@@ -110,6 +113,22 @@ pub fn run(args: &RunArgs) -> anyhow::Result<u8> {
         eprintln!("  help: go on with it by `--resume {directory}`, with the same plan and flags");
     }
     Ok(super::exit_code(&finished.summary))
+}
+
+/// What the command line changes of the plan that the plan's document does not show, sorted.
+fn choices(args: &RunArgs) -> Vec<String> {
+    let inputs = &args.inputs;
+    let smoke = inputs.smoke.then(|| "--smoke".to_owned());
+    let select = inputs.select.iter().map(|it| format!("--select {it}"));
+    let exclude = inputs.exclude.iter().map(|it| format!("--exclude {it}"));
+    let baseline = args.baseline.as_ref().map(|path| {
+        let path = path.canonicalize().unwrap_or_else(|_| path.clone());
+        format!("--baseline {}", path.display())
+    });
+    let mut all: Vec<String> =
+        smoke.into_iter().chain(select).chain(exclude).chain(baseline).collect();
+    all.sort_unstable();
+    all
 }
 
 /// The report for people, on standard output unless that `is_taken`: what a sink writes there stays

@@ -42,6 +42,10 @@ pub struct Manifest {
     pub endpoints: Vec<ManifestEndpoint>,
     /// The command line, secrets redacted.
     pub arguments: Vec<String>,
+    /// What of it changed the plan and is not in its document: `--smoke`, `--select`, `--exclude` and
+    /// `--baseline`, sorted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub choices: Vec<String>,
     /// The tool's version.
     pub runner_version: String,
     /// The machine that ran it.

@@ -44,6 +44,8 @@ use walk::Walk;
 pub struct RunOptions {
     /// The command line, redacted, for the manifest.
     pub arguments: Vec<String>,
+    /// What of it changed the plan and is not in its document, sorted.
+    pub choices: Vec<String>,
     /// How progress is shown on standard error.
     pub progress: ProgressMode,
     /// Skip what is left when a stage does not complete or fails a check.
@@ -144,6 +146,7 @@ pub async fn run(plan: &Plan, graph: &Graph, options: RunOptions) -> Result<Fini
         eprintln!("warning: {warning}");
     }
     let mut manifest = manifest(plan, &run_line, &connections, options.arguments);
+    manifest.choices = options.choices;
     manifest.resumes = resumed.as_ref().map(|resumed| resumed.run_id.clone());
     directory.write_manifest(&manifest)?;
     tracing::info!("run {} writes to {}", run_line.run_id, directory.path().display());
@@ -282,6 +285,7 @@ fn manifest(
         tags: plan.tags.clone(),
         endpoints: connections.described(),
         arguments,
+        choices: Vec::new(),
         runner_version: run.runner_version.clone(),
         host: Host::this(),
         started_at: run.started_at.clone(),

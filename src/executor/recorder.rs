@@ -185,7 +185,7 @@ impl Desk {
             match parcel {
                 Parcel::Line(line) => self.take(line),
                 Parcel::Mark(mark) => {
-                    let _nobody_waits_any_more = mark.send(());
+                    let _nobody_waits_any_more = mark.send(self.outlet.backlog());
                 }
             }
             if self.log.is_full() {

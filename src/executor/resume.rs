@@ -37,6 +37,11 @@ pub enum ResumeError {
     /// No record log.
     #[error("{0}\n  help: give the directory of a run, such as results/PLAN/RUN-ID")]
     Log(#[from] ReadLogError),
+    /// A file.
+    #[error(
+        "{0} is no directory\n  help: give the directory of the run, as its last line named it: results/PLAN/RUN-ID"
+    )]
+    NoDirectory(PathBuf),
     /// The manifest.
     #[error(transparent)]
     Manifest(#[from] RunDirError),
@@ -61,7 +66,7 @@ pub enum ResumeError {
         /// What is wrong with its log.
         what: String,
     },
-    /// Another plan, seed or selection of cells.
+    /// Another plan, seed, selection or baseline.
     #[error(
         "{run} ran another plan: {what}\n  help: give the same plan, params and flags, or run it anew without --resume"
     )]
@@ -84,9 +89,13 @@ pub enum ResumeError {
 }
 
 impl Resumed {
-    /// Reads the run in `run` and makes sure that it is an unfinished one of `plan`.
-    pub fn open(run: &Path, plan: &Plan) -> Result<Self, ResumeError> {
+    /// Reads the run in `run` and makes sure that it is an unfinished one of `plan` under these
+    /// `choices` of the command line.
+    pub fn open(run: &Path, plan: &Plan, choices: &[String]) -> Result<Self, ResumeError> {
         let place = run.to_owned();
+        if run.exists() && !run.is_dir() {
+            return Err(ResumeError::NoDirectory(place));
+        }
         let (earlier, losses) = Earlier::read(run)?;
         let manifest = run_dir::read_manifest(run)?;
         let manifest = manifest.ok_or_else(|| ResumeError::NoManifest(place.clone()))?;
@@ -104,7 +113,7 @@ impl Resumed {
             let what = format!("record version {theirs}; this runner reads {RECORD_VERSION}");
             return Err(unreadable(what));
         }
-        if let Some(what) = difference(&manifest, plan) {
+        if let Some(what) = difference(&manifest, plan, choices) {
             return Err(ResumeError::OtherPlan { run: place, what });
         }
         let started = manifest.started_at.parse();
@@ -165,13 +174,23 @@ impl Resumed {
 }
 
 /// The first difference between the plan of a run and this one.
-fn difference(then: &Manifest, now: &Plan) -> Option<String> {
+fn difference(then: &Manifest, now: &Plan, choices: &[String]) -> Option<String> {
     let cells: Vec<_> = now.cells.iter().map(|cell| cell.id.clone()).collect();
     let words = |cells: &[String]| cells.join(", ");
+    let flags = |all: &[String]| match all {
+        [] => "none".to_owned(),
+        all => format!("`{}`", all.join(" ")),
+    };
     differs("", &then.plan.resolved, &now.resolved)
         .or_else(|| {
             (then.seed != now.seed)
                 .then(|| format!("its seed was {} and is {}", then.seed, now.seed))
+        })
+        .or_else(|| {
+            (then.choices != choices).then(|| {
+                let (was, is) = (flags(&then.choices), flags(choices));
+                format!("its flags were {was} and are {is}")
+            })
         })
         .or_else(|| {
             (then.cells != cells)

@@ -19,8 +19,9 @@ pub struct RecordSender {
 pub enum Parcel {
     /// A line to be recorded.
     Line(Line),
-    /// To be answered once all that was sent before is recorded.
-    Mark(oneshot::Sender<()>),
+    /// To be answered once all that was sent before is recorded, with what the slowest sink has yet
+    /// to take.
+    Mark(oneshot::Sender<u64>),
 }
 
 /// The recorder's end of the channel.
@@ -50,5 +51,15 @@ impl RecordSender {
         if self.parcels.send(Parcel::Mark(mark)).await.is_ok() {
             let _gone = answered.await;
         }
+    }
+
+    /// The same from a thread that may block; gives the number of messages that the slowest sink has
+    /// yet to take.
+    pub fn backlog_blocking(&self) -> u64 {
+        let (mark, answered) = oneshot::channel();
+        if self.parcels.blocking_send(Parcel::Mark(mark)).is_err() {
+            return 0;
+        }
+        answered.blocking_recv().unwrap_or(0)
     }
 }

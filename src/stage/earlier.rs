@@ -8,12 +8,37 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use super::{SETTLE_SUFFIX, load};
 use crate::metrics::quantity::plural;
 use crate::metrics::record_log::{self, LogLosses, ReadLogError};
 use crate::plan::{Action, Plan, Stage};
 use crate::record::{Line, RecordSender, StageState};
+
+/// Lines that are told before it is asked how far the sinks are; several times that fit their queues.
+const STRIDE: u64 = 1024;
+/// Sinks that get nothing done for so long are waited for no longer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Waits until the sinks have nearly all that was told, for lines come faster here than any run makes
+/// them. False when one of them is stuck.
+fn sinks_follow(records: &RecordSender) -> bool {
+    let (mut least, mut since) = (u64::MAX, Instant::now());
+    loop {
+        let backlog = records.backlog_blocking();
+        if backlog < STRIDE {
+            return true;
+        }
+        if backlog < least {
+            (least, since) = (backlog, Instant::now());
+        } else if since.elapsed() > PATIENCE {
+            return false;
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+}
 
 /// The finished levels of an earlier run.
 #[derive(Debug)]
@@ -114,6 +139,7 @@ impl Earlier {
     pub fn taken_over(&self, plan: &Plan) -> Vec<String> {
         let of = |stage: &Stage| {
             let one = match &stage.action {
+                _ if !stage.record => return None,
                 Action::Search(_) => "probe",
                 Action::QpsLadder(_) | Action::ConcurrencyRamp(_) => "rung",
                 _ if load::levels(stage).is_some() => "stage",
@@ -157,6 +183,7 @@ impl Earlier {
 
     fn send(&self, ours: &[usize], records: &RecordSender) -> Result<(), ReadLogError> {
         let mut ours = ours.iter().map(|&number| &self.levels[number]).peekable();
+        let (mut told, mut is_patient) = (0_u64, true);
         record_log::read(&self.run, |seq, line| {
             while ours.next_if(|level| level.lines.1 < seq).is_some() {}
             let Some(level) = ours.peek().filter(|level| level.lines.0 <= seq) else { return };
@@ -166,6 +193,10 @@ impl Earlier {
             };
             if belongs {
                 records.send_blocking(line);
+                told += 1;
+                if is_patient && told.is_multiple_of(STRIDE) {
+                    is_patient = sinks_follow(records);
+                }
             }
         })?;
         Ok(())

@@ -165,6 +165,10 @@ pub(super) async fn drive(
     let settle = level.measure.settle;
     let (mut next, mut counted) = (0, 0);
     let (mut ended, mut note) = (Ended::Whole, None);
+    // A probe that its plan aborts has failed; the search goes on.
+    let is_aborted_probe = |outcome: &StageOutcome| {
+        level.search.is_some() && outcome.state == StageState::Failed && context.early.has_aborted()
+    };
     for (number, round) in rounds.iter().enumerate() {
         if number > 0 {
             super::flush::wait_until_idle(context).await;
@@ -194,7 +198,10 @@ pub(super) async fn drive(
         let done = round::drive(context, level, &lane, round, next, &ahead).await;
         (next, counted) = (next + done.planned + done.settling, counted + done.planned);
         if !settle.is_zero() {
-            let outcome = outcome(context, level, &done.ended);
+            let mut outcome = outcome(context, level, &done.ended);
+            if is_aborted_probe(&outcome) {
+                outcome.state = StageState::Completed;
+            }
             settling.end(&outcome, Some(done.settling), false).await;
         }
         if rounds.len() > 1 && !context.stop.drain.is_cancelled() {
@@ -207,10 +214,7 @@ pub(super) async fn drive(
     if outcome.state == StageState::Completed && outcome.reason.is_none() {
         outcome.reason = note;
     }
-    // A probe that its plan aborts has failed; the search goes on.
-    let aborted = level.search.is_some()
-        && outcome.state == StageState::Failed
-        && context.early.has_aborted();
+    let aborted = is_aborted_probe(&outcome);
     if aborted {
         outcome.state = StageState::Completed;
     }

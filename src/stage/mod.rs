@@ -82,9 +82,12 @@ pub struct StageContext<'a> {
 
 impl StageContext<'_> {
     /// Tells again what an earlier run has measured of the stage, and waits until it is judged.
-    /// Returns the rungs that are done.
+    /// Returns the rungs that are done. What is not recorded is there for its effect on the server, so
+    /// it is done again.
     async fn retell(&self) -> Result<Vec<Option<f64>>, String> {
-        let Some(earlier) = self.earlier else { return Ok(Vec::new()) };
+        let Some(earlier) = self.earlier.filter(|_| self.stage.record) else {
+            return Ok(Vec::new());
+        };
         let done = earlier.retell(self.stage, self.records).await?;
         self.records.caught_up().await;
         Ok(done)

@@ -7,6 +7,7 @@ mod course;
 mod honesty;
 mod resume;
 mod schedules;
+mod shared;
 
 use std::net::SocketAddr;
 use std::process::Output;

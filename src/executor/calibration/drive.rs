@@ -46,6 +46,7 @@ pub async fn calibrate(
     let graph = Graph::build(&plan).map_err(|_| CalibrationError::Graph)?;
     let options = RunOptions {
         arguments: vec!["calibrate".to_owned()],
+        choices: Vec::new(),
         progress,
         fail_fast: false,
         warnings: Vec::new(),

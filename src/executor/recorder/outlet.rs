@@ -86,9 +86,15 @@ impl Outlet {
     /// Passes a stage's summary on wherever there is room.
     pub(super) fn stage(&mut self, stage: StageSummary) {
         let stage = Arc::new(stage);
-        for lane in &self.lanes {
-            let _told_by_the_lines_lost = lane.queue.try_send(Message::Stage(Arc::clone(&stage)));
+        for lane in &mut self.lanes {
+            let _told_by_the_lines_lost = lane.pass(Message::Stage(Arc::clone(&stage)));
         }
+    }
+
+    /// Messages that the slowest sink has yet to take.
+    pub(super) fn backlog(&self) -> u64 {
+        let of = |lane: &Lane| lane.passed.saturating_sub(lane.steps.load(Ordering::Relaxed));
+        self.lanes.iter().map(of).max().unwrap_or(0)
     }
 
     /// Lets the sinks finish, each for as long as it gets on with it, and returns what went wrong.
@@ -109,8 +115,14 @@ struct Lane {
     required: bool,
     queue: SyncSender<Message>,
     result: Receiver<Loss>,
+    /// Messages that found room in the queue.
+    passed: u64,
     /// Messages done, to tell slow from stuck.
     steps: Arc<AtomicU64>,
+    /// Records among the messages that found room.
+    given: u64,
+    /// Records that the sink has written out.
+    kept: Arc<AtomicU64>,
     overflowed: u64,
 }
 
@@ -126,21 +138,28 @@ impl Lane {
         let OpenSink { name, required, sink } = open;
         let (queue, messages) = sync_channel(QUEUE);
         let (report, result) = sync_channel(1);
-        let steps = Arc::new(AtomicU64::new(0));
+        let (steps, kept) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
         let loss = Loss { records: 0, message: None };
-        let mut slot = Slot { sink: Some(sink), loss };
+        let mut slot = Slot { sink: Some(sink), loss, taken: 0, kept: Arc::clone(&kept) };
         let done = Arc::clone(&steps);
         thread::Builder::new().name("sink".into()).spawn(move || {
             slot.work(&messages, &done);
             let _nobody_waits_any_more = report.send(slot.loss);
         })?;
-        Ok(Self { name, required, queue, result, steps, overflowed: 0 })
+        Ok(Self { name, required, queue, result, passed: 0, steps, given: 0, kept, overflowed: 0 })
     }
 
     fn line(&mut self, seq: u64, line: &Arc<Line>) {
-        if self.queue.try_send(Message::Line(seq, Arc::clone(line))).is_err() {
-            self.overflowed += u64::from(matches!(**line, Line::End(_)));
-        }
+        let is_in = self.pass(Message::Line(seq, Arc::clone(line)));
+        let records = u64::from(matches!(**line, Line::End(_)));
+        *(if is_in { &mut self.given } else { &mut self.overflowed }) += records;
+    }
+
+    /// Puts a message into the queue, if there is room.
+    fn pass(&mut self, message: Message) -> bool {
+        let is_in = self.queue.try_send(message).is_ok();
+        self.passed += u64::from(is_in);
+        is_in
     }
 
     /// What the run's notes say, unless all went well.
@@ -182,7 +201,8 @@ impl Closing {
         {
             self.message = Some(back);
         }
-        let given_up = |why: String| Loss { records: 0, message: Some(why) };
+        let records = self.lane.given.saturating_sub(self.lane.kept.load(Ordering::Relaxed));
+        let given_up = |why: String| Loss { records, message: Some(why) };
         self.loss = match self.lane.result.try_recv() {
             Ok(loss) => Some(loss),
             Err(TryRecvError::Disconnected) => {
@@ -210,6 +230,10 @@ struct Slot {
     /// Absent once it failed or finished.
     sink: Option<Box<dyn Sink>>,
     loss: Loss,
+    /// Records it was handed.
+    taken: u64,
+    /// Those that it has written out.
+    kept: Arc<AtomicU64>,
 }
 
 impl Slot {
@@ -217,7 +241,9 @@ impl Slot {
     fn work(&mut self, messages: &Receiver<Message>, steps: &AtomicU64) {
         let mut tick = Instant::now() + TICK;
         loop {
-            match messages.recv_timeout(tick.saturating_duration_since(Instant::now())) {
+            let message = messages.recv_timeout(tick.saturating_duration_since(Instant::now()));
+            let is_step = message.is_ok();
+            match message {
                 Ok(Message::Line(seq, line)) => self.line(seq, &line),
                 Ok(Message::Stage(stage)) => self.attempt(|sink| sink.stage(&stage)),
                 Ok(Message::Finish(summary)) => {
@@ -231,13 +257,18 @@ impl Slot {
                 self.attempt(|sink| sink.tick());
                 tick = Instant::now() + TICK;
             }
-            steps.fetch_add(1, Ordering::Relaxed);
+            if let Some(sink) = &self.sink {
+                self.kept.store(self.taken.saturating_sub(sink.pending()), Ordering::Relaxed);
+            }
+            steps.fetch_add(u64::from(is_step), Ordering::Relaxed);
         }
     }
 
     fn line(&mut self, seq: u64, line: &Line) {
-        if self.sink.is_none() && matches!(line, Line::End(_)) {
-            self.loss.records += 1;
+        let records = u64::from(matches!(line, Line::End(_)));
+        self.taken += records;
+        if self.sink.is_none() {
+            self.loss.records += records;
         }
         self.attempt(|sink| sink.line(seq, line));
     }

@@ -69,6 +69,7 @@ pub fn manifest(run: &RunDir, end: Option<RunEnd>, exit_code: Option<i32>) -> Ma
             metrics: None,
         }],
         arguments: vec!["run".into(), "scenarios/cache-eviction.yaml".into()],
+        choices: Vec::new(),
         runner_version: "0.1.0".into(),
         host: Host::this(),
         started_at: "2026-11-21T22:40:15Z".into(),

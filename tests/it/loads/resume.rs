@@ -177,6 +177,9 @@ fn what_can_not_be_resumed_is_refused_before_anything_is_sent() {
     refused(&["results"], "not a run directory");
     refused(&["nowhere"], "nowhere");
     refused(&[run, "--seed", "99"], "ran another plan: its seed was");
+    refused(&[run, "--smoke"], "its flags were none and are `--smoke`");
+    refused(&[run, "--exclude", "before"], "are `--exclude before`");
+    refused(&["plan.yaml"], "plan.yaml is no directory");
     refused(
         &[run, "--set", "stages.find.step=3s"],
         "ran another plan: `stages[1].step` was \"1s\" and is \"3s\"",
@@ -191,4 +194,23 @@ fn what_can_not_be_resumed_is_refused_before_anything_is_sent() {
     refused(&[run], "no manifest.json");
     assert_eq!(server.truth().len(), before, "nothing was sent");
     assert_eq!(sandbox.run_dir(), killed, "and no directory was left");
+}
+
+#[test]
+fn what_is_not_recorded_is_done_again_and_sinks_get_all_that_is_told() {
+    let server = simulator(64, 1_000.0);
+    let prime = "id: prime, kind: load, concurrency: 2, requests: 6, record: false";
+    // More lines than the queue of a sink holds.
+    let many = "id: many, kind: load, concurrency: 32, requests: 8000";
+    let last = "id: last, kind: load, rate: 5, duration: 3s, max_lag: 5s";
+    let sandbox = plan(&server, 2, &[prime, many, last]);
+    let killed = run_killed(&sandbox, |lines| sent(lines, "last") > 0);
+    let before = server.truth().len();
+    let resume = ["run", "plan.yaml", "--resume", shown(&killed)];
+    let output = sandbox.run(&[&resume[..], &["--sink", "csv:rows.csv"]].concat());
+    assert_eq!(code(&output), 0, "{}", said(&output));
+    assert!(!said(&output).contains("lost"), "{}", said(&output));
+    assert_eq!(server.truth().len() - before, 6 + 15);
+    let rows = fs::read_to_string(sandbox.dir.path().join("rows.csv")).expect("rows");
+    assert_eq!(rows.lines().filter(|line| line.contains("many")).count(), 8_000);
 }
