@@ -54,7 +54,7 @@ def run(plan, *more, **params):
     _, status, used = os.wait4(child.pid, 0)
     ended = time.time()
     assert status == 0, f"{command} ended with {status}:\n" + open(f"{WORK}/err").read()
-    return began, ended, used.ru_maxrss / 1024, json.load(open(f"{WORK}/out")), glob.glob(f"{WORK}/results/*/*/records*")
+    return began, ended, used.ru_maxrss / 1024, json.load(open(f"{WORK}/out")), sorted(glob.glob(f"{WORK}/results/*/*/records*"))
 
 
 def lines(logs, field, stage=""):

@@ -216,16 +216,16 @@ impl Client {
         join(&self.base, path)
     }
 
-    /// `path` at the server's root, where the doors beside the API are: the base URL without its
-    /// trailing `/v1`, or the folder that it stands in where it is itself what is called.
+    /// `path` at the server's root, where the doors beside the API are: the base URL or the
+    /// folder that it stands in where it is itself what is called, without its trailing `/v1`.
     fn root_url(&self, path: &str) -> Url {
         let mut root = self.base.clone();
         let stem = self.base.path().trim_end_matches('/');
-        let stem = match stem.rsplit_once('/') {
+        let folder = match stem.rsplit_once('/') {
             Some((folder, _)) if self.dialect.calls_base() => folder,
-            _ => stem.strip_suffix("/v1").unwrap_or(stem),
+            _ => stem,
         };
-        root.set_path(stem);
+        root.set_path(folder.strip_suffix("/v1").unwrap_or(folder));
         join(&root, path)
     }
 }

@@ -137,8 +137,8 @@ pub fn convert(
     output: &Path,
     overwrite: bool,
 ) -> anyhow::Result<u8> {
-    let packed = output.extension().and_then(|ending| ending.to_str());
-    if let Some(ending @ ("gz" | "zst" | "zstd")) = packed {
+    let ending = output.extension().and_then(|ending| ending.to_str()).map(str::to_lowercase);
+    if let Some(ending @ ("gz" | "zst" | "zstd" | "bz2" | "xz" | "lz4")) = ending.as_deref() {
         return Ok(refuse(&format!(
             "{}: plain text is written, and its name would say `{ending}`; leave that out and pack it \
              afterwards",

@@ -86,9 +86,10 @@ fn headroom(found: &Saturation, low: f64, high: f64) -> String {
             let (low, high) = (number(low.floor().max(1.0)), number(high.floor().max(1.0)));
             // Of one or two at a time there is no share to take.
             let range = if low == high { low.clone() } else { format!("{low} to {high}") };
-            let of = match found.saturated_at {
-                Some(_) => "the saturation point",
-                None => "the highest level that was tried",
+            let of = match (found.saturated_at, found.signs.as_slice()) {
+                (Some(_), [Sign::Flat]) => "the saturation point",
+                (Some(_), _) => "what it sustains",
+                (None, _) => "the highest level that was judged",
             };
             format!(
                 "Limit production to {range} concurrent {}, 70 to 80 % of {of}, to leave headroom.",

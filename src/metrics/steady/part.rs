@@ -112,7 +112,7 @@ impl SteadyTally {
         Self {
             line,
             answers: Thinned::new(MOST, |_| 1),
-            gaps: Thinned::new(MOST_GAPS, |(_, gaps)| gaps.len()),
+            gaps: Thinned::new(MOST_GAPS, |(_, gaps)| gaps.len().max(1)),
             failures: Thinned::new(MOST, |_| 1),
             opening: Vec::new(),
             last_due_ns: 0,
