@@ -9,6 +9,7 @@ mod clock;
 mod exchange;
 mod line;
 mod outcome;
+mod place;
 
 pub use channel::{Parcel, RecordReceiver, RecordSender};
 pub use clock::RunClock;
@@ -18,6 +19,7 @@ pub use line::{
     ServerLine, StageEnd, StageStart, StageState, StartLine, SteadyLine,
 };
 pub use outcome::{ErrorInfo, Outcome, OutcomeKind, Phase};
+pub use place::Place;
 
 /// Version of the record log's format, in its first line.
 pub const RECORD_VERSION: u32 = 1;

@@ -15,7 +15,7 @@ use super::{SETTLE_SUFFIX, load};
 use crate::metrics::quantity::plural;
 use crate::metrics::record_log::{self, LogLosses, ReadLogError};
 use crate::plan::{Action, Plan, Stage};
-use crate::record::{Line, RecordSender, StageState};
+use crate::record::{Line, Place, RecordSender, StageState};
 
 /// Lines that are told before it is asked how far the sinks are; several times that fit their queues.
 const STRIDE: u64 = 1024;
@@ -62,34 +62,24 @@ struct Finished {
     requests: u64,
 }
 
-/// A level of a stage of a cell; the rung by its bits.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Place {
-    stage: String,
-    cell: Option<String>,
-    rung: Option<u64>,
+/// The place of a level, or of the settling before it.
+fn level(stage: &str, cell: Option<&str>, rung: Option<f64>) -> Place {
+    Place::of(stage.strip_suffix(SETTLE_SUFFIX).unwrap_or(stage), cell, rung)
 }
 
-impl Place {
-    /// Of a level or of the settling before it.
-    fn of(stage: &str, cell: Option<&str>, rung: Option<f64>) -> Self {
-        let stage = stage.strip_suffix(SETTLE_SUFFIX).unwrap_or(stage).to_owned();
-        Self { stage, cell: cell.map(str::to_owned), rung: rung.map(f64::to_bits) }
-    }
-
-    fn is_in(&self, stage: &Stage) -> bool {
-        self.stage == stage.id && self.cell.as_deref() == stage.cell_id()
-    }
+/// Whether it is one of `stage`, in its cell.
+fn is_in(place: &Place, stage: &Stage) -> bool {
+    place.stage == stage.id && place.cell.as_deref() == stage.cell_id()
 }
 
 /// Where a line belongs; `None` for those of no level.
 fn place(line: &Line) -> Option<Place> {
     Some(match line {
-        Line::StageStart(it) => Place::of(&it.stage, it.cell.as_deref(), it.rung),
-        Line::Start(it) => Place::of(&it.stage, it.cell.as_deref(), it.rung),
-        Line::End(it) => Place::of(&it.stage, it.cell.as_deref(), it.rung),
-        Line::StageEnd(it) => Place::of(&it.stage, it.cell.as_deref(), it.rung),
-        Line::Round(it) => Place::of(&it.stage, it.cell.as_deref(), None),
+        Line::StageStart(it) => level(&it.stage, it.cell.as_deref(), it.rung),
+        Line::Start(it) => level(&it.stage, it.cell.as_deref(), it.rung),
+        Line::End(it) => level(&it.stage, it.cell.as_deref(), it.rung),
+        Line::StageEnd(it) => level(&it.stage, it.cell.as_deref(), it.rung),
+        Line::Round(it) => level(&it.stage, it.cell.as_deref(), None),
         Line::Run(_) | Line::Flush(_) | Line::Server(_) => return None,
     })
 }
@@ -145,7 +135,7 @@ impl Earlier {
                 _ if load::levels(stage).is_some() => "stage",
                 _ => return None,
             };
-            let levels = self.levels.iter().filter(|level| level.place.is_in(stage));
+            let levels = self.levels.iter().filter(|level| is_in(&level.place, stage));
             let (mut count, mut requests) = (0, 0);
             for level in levels {
                 count += 1;
@@ -169,7 +159,7 @@ impl Earlier {
     ) -> Result<Vec<Option<f64>>, String> {
         let rungs = |level: &Finished| level.place.rung.map(f64::from_bits);
         let ours: Vec<_> = (0..self.levels.len())
-            .filter(|&number| self.levels[number].place.is_in(stage))
+            .filter(|&number| is_in(&self.levels[number].place, stage))
             .collect();
         let done = ours.iter().map(|&number| rungs(&self.levels[number])).collect();
         if !ours.is_empty() {

@@ -7,27 +7,12 @@
 use std::time::Duration;
 
 use crate::machine::cpu_time;
-use crate::record::Line;
+use crate::record::{Line, Place};
 
 /// The stages that run, with the CPU time at their beginning.
 #[derive(Debug, Default)]
 pub(super) struct Meter {
     open: Vec<(Place, Duration)>,
-}
-
-/// A stage, or a rung of one.
-#[derive(Debug, PartialEq, Eq)]
-struct Place {
-    stage: String,
-    cell: Option<String>,
-    rung: Option<u64>,
-}
-
-impl Place {
-    fn of(stage: &str, cell: Option<&str>, rung: Option<f64>) -> Self {
-        let cell = cell.map(str::to_owned);
-        Self { stage: stage.to_owned(), cell, rung: rung.map(f64::to_bits) }
-    }
 }
 
 impl Meter {

@@ -127,6 +127,12 @@ impl Ahead {
         }
         self.ready.next()
     }
+
+    /// The next one for a request that is due: there must be one.
+    pub(in crate::stage) async fn due(&mut self) -> Result<Ready, String> {
+        let ended = || Err("the thread that prepares requests ended".to_owned());
+        self.next().await.unwrap_or_else(ended)
+    }
 }
 
 impl Drop for Ahead {

@@ -69,14 +69,10 @@ pub(super) async fn drive(
                     drain_by = Instant::now() + lane.drain_limit;
                     continue;
                 };
-                let ready = match ahead.next().await {
-                    Some(Ok(ready)) => ready,
-                    Some(Err(error)) => {
+                let ready = match ahead.due().await {
+                    Ok(ready) => ready,
+                    Err(error) => {
                         failed = Some(error);
-                        continue;
-                    }
-                    None => {
-                        failed = Some("the thread that prepares requests ended".to_owned());
                         continue;
                     }
                 };
