@@ -11,8 +11,31 @@ pub struct Message {
     pub content: String,
 }
 
+/// The name under which the upper bound of generated tokens is sent.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum LimitName {
+    /// That of the API.
+    #[default]
+    Api,
+    /// That of the row, where the API has that name, too.
+    Row(String),
+    /// That of the plan, whatever the API's is.
+    Plan(String),
+}
+
+impl LimitName {
+    /// The name for an API that has these; the first is its usual one.
+    pub fn among<'a>(&'a self, names: &[&'a str]) -> &'a str {
+        match self {
+            Self::Plan(name) => name,
+            Self::Row(name) if names.contains(&name.as_str()) => name,
+            Self::Row(_) | Self::Api => names.first().copied().unwrap_or_default(),
+        }
+    }
+}
+
 /// One generation to ask of an endpoint.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Request {
     /// Its number within the stage, from 0. The same index of the same plan and seed is the same
     /// request, whoever asks.
@@ -21,6 +44,10 @@ pub struct Request {
     pub messages: Vec<Message>,
     /// Upper bound of generated tokens; the server's default when `None`.
     pub max_tokens: Option<u64>,
+    /// The name that the bound is sent under.
+    pub limit_name: LimitName,
+    /// The model to ask for, where it is not the endpoint's.
+    pub model: Option<String>,
     /// Sampling temperature; the server's default when `None`.
     pub temperature: Option<f64>,
     /// Whether the answer is to be streamed.
@@ -29,6 +56,10 @@ pub struct Request {
     pub session: Option<String>,
     /// Further top-level fields of the request body, passed through as they are.
     pub body: serde_json::Map<String, serde_json::Value>,
+    /// Top-level fields that are not sent, whoever would set them.
+    pub without: Vec<String>,
+    /// Headers of this request beside those of its endpoint.
+    pub headers: Vec<(String, String)>,
 }
 
 impl Request {

@@ -129,18 +129,24 @@ impl Client {
         })
     }
 
-    /// Encodes `request`, to be sent as often as wanted. `request_id` goes out as `X-Request-Id`, the
-    /// conversation's id in the endpoint's header for it (not where HTTP can't carry it).
+    /// Encodes `request`, to be sent as often as wanted, asking for its own model, else for `model`.
+    /// `request_id` goes out as `X-Request-Id`, the conversation's id in the endpoint's header for it
+    /// (not where HTTP can't carry it).
     pub fn prepare(&self, request: &Request, model: &str, request_id: &str) -> Prepared {
-        let encoded = self.dialect.encode(request, model);
+        let encoded = self.dialect.encode(request, request.model.as_deref().unwrap_or(model));
         let target = self.target(encoded.place, encoded.path);
+        let session = self.session_header.clone().zip(request.session.as_deref());
+        let named = request.headers.iter().filter_map(|(name, value)| {
+            Some((HeaderName::from_bytes(name.as_bytes()).ok()?, value.as_str()))
+        });
+        let named = session.into_iter().chain(named);
         let own = OwnHeaders {
             request_id: HeaderValue::from_str(request_id).ok(),
-            session: self.session_header.as_ref().zip(request.session.as_ref()).and_then(
-                |(name, session)| {
-                    Some((name.clone(), HeaderValue::from_bytes(session.as_bytes()).ok()?))
-                },
-            ),
+            named: named
+                .filter_map(|(name, value)| {
+                    Some((name, HeaderValue::from_bytes(value.as_bytes()).ok()?))
+                })
+                .collect(),
         };
         Prepared {
             post: self.transport.prepare(Method::Post, target, encoded.body, own),
@@ -184,16 +190,7 @@ impl Client {
 
     /// Whether the API is at the server's root, with or without a `/v1` in the base URL.
     fn is_at_root(&self) -> bool {
-        let nothing = Request {
-            index: 0,
-            messages: Vec::new(),
-            max_tokens: None,
-            temperature: None,
-            stream: false,
-            session: None,
-            body: serde_json::Map::new(),
-        };
-        self.dialect.encode(&nothing, "").place == Place::Root
+        self.dialect.encode(&Request::default(), "").place == Place::Root
     }
 
     /// TCP connections made so far.

@@ -58,8 +58,8 @@ impl Target {
 #[derive(Debug, Default)]
 pub(super) struct OwnHeaders {
     pub request_id: Option<HeaderValue>,
-    /// The id of its conversation, under the name that the endpoint wants.
-    pub session: Option<(HeaderName, HeaderValue)>,
+    /// Those that the plan names.
+    pub named: Vec<(HeaderName, HeaderValue)>,
 }
 
 /// A request with all its bytes, ready to be sent any number of times.
@@ -151,8 +151,8 @@ impl Post {
         if let Some(id) = &self.own.request_id {
             headers.insert(HeaderName::from_static("x-request-id"), id.clone());
         }
-        if let Some((name, session)) = &self.own.session {
-            headers.insert(name.clone(), session.clone());
+        for (name, value) in &self.own.named {
+            headers.insert(name.clone(), value.clone());
         }
         headers
     }

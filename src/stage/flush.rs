@@ -261,10 +261,8 @@ impl Prover<'_> {
                 content: format!("{opening}\n{document}"),
             }],
             max_tokens: Some(1),
-            temperature: Some(0.0),
             stream: true,
-            session: None,
-            body: serde_json::Map::new(),
+            ..Request::default()
         };
         let id = format!("{}-{key}-{index}", self.context.run_nonce);
         let prepared = self.context.client.prepare(&request, &self.context.server.model, &id);

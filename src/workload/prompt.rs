@@ -266,6 +266,7 @@ impl PromptWorkload {
             stream: self.prompt.stream,
             session: row.and_then(|row| row.session.clone()),
             body,
+            ..Request::default()
         };
         if let Some(nonce) = self.nonce(distinct) {
             open_with(&mut request, &nonce);

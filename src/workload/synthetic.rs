@@ -196,8 +196,8 @@ impl SyntheticWorkload {
             max_tokens: shape.output_tokens.or(self.ask.max_tokens),
             temperature: self.ask.temperature,
             stream: self.ask.stream,
-            session: None,
             body: self.ask.body.clone(),
+            ..Request::default()
         })
     }
 }

@@ -65,13 +65,10 @@ pub fn client(endpoint: &Endpoint) -> Client {
 
 pub fn request(stream: bool) -> Request {
     Request {
-        index: 0,
         messages: vec![Message { role: "user".into(), content: "Say hello.".into() }],
         max_tokens: Some(16),
-        temperature: None,
         stream,
-        session: None,
-        body: serde_json::Map::new(),
+        ..Request::default()
     }
 }
 

@@ -27,7 +27,7 @@ impl Dialect for AnthropicMessages {
             .set("model", model)
             .set_some("system", Some(system).filter(|system| !system.is_empty()))
             .set("messages", turns)
-            .set("max_tokens", request.max_tokens.unwrap_or(MAX_TOKENS))
+            .limit(&["max_tokens"], Some(request.max_tokens.unwrap_or(MAX_TOKENS)))
             .set_some("temperature", request.temperature)
             .set("stream", request.stream)
             .finish();

@@ -12,20 +12,32 @@ use crate::request::{Message, Request};
 
 /// A body being put together.
 pub(super) struct Body<'a> {
-    extra: &'a Map<String, Value>,
+    request: &'a Request,
     fields: Map<String, Value>,
 }
 
 impl<'a> Body<'a> {
     /// An empty body, over which the extra fields of `request` will go.
     pub fn of(request: &'a Request) -> Self {
-        Self { extra: &request.body, fields: Map::new() }
+        Self { request, fields: Map::new() }
     }
 
-    /// Adds a field.
+    /// Adds a field, unless the plan says that it is not sent.
     pub fn set(mut self, key: &str, value: impl Into<Value>) -> Self {
-        self.fields.insert(key.into(), value.into());
+        if !self.request.without.iter().any(|name| name == key) {
+            self.fields.insert(key.into(), value.into());
+        }
         self
+    }
+
+    /// Adds the upper bound of generated tokens, for an API that has these names for it: under one of
+    /// them, and only one.
+    pub fn limit(self, names: &[&str], most: Option<u64>) -> Self {
+        let request = self.request;
+        if names.iter().any(|name| request.body.contains_key(*name)) {
+            return self;
+        }
+        self.set_some(request.limit_name.among(names), most)
     }
 
     /// Adds a field that is known.
@@ -45,7 +57,7 @@ impl<'a> Body<'a> {
 
     /// The JSON.
     pub fn finish(mut self) -> Bytes {
-        for (key, value) in self.extra {
+        for (key, value) in &self.request.body {
             match (self.fields.get_mut(key), value) {
                 (Some(Value::Object(ours)), Value::Object(theirs)) => ours.extend(theirs.clone()),
                 _ => drop(self.fields.insert(key.clone(), value.clone())),
@@ -85,23 +97,22 @@ pub(super) fn is_system(message: &Message) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::request::LimitName;
     use serde_json::json;
 
     #[test]
     fn extra_fields_win_and_options_merge_field_by_field() {
         let extra = json!({"prompt": "theirs", "options": {"num_predict": 9, "num_ctx": 4096}, "ignore_eos": true});
         let request = Request {
-            index: 0,
-            messages: Vec::new(),
-            max_tokens: None,
-            temperature: None,
             stream: true,
-            session: None,
             body: extra.as_object().unwrap().clone(),
+            without: vec!["unwanted".into()],
+            ..Request::default()
         };
         let body = Body::of(&request)
             .set("prompt", "ours")
             .set_some("absent", None::<u64>)
+            .set("unwanted", 1)
             .options(
                 "options",
                 [("num_predict", Some(1.into())), ("temperature", Some(0.5.into()))],
@@ -116,6 +127,35 @@ mod tests {
                 "ignore_eos": true,
             })
         );
+    }
+
+    #[test]
+    fn the_bound_of_tokens_has_one_name() {
+        const NAMES: [&str; 2] = ["max_tokens", "max_completion_tokens"];
+        let sent = |limit_name: LimitName, extra: Value| {
+            let body = extra.as_object().unwrap().clone();
+            let request = Request { limit_name, body, ..Request::default() };
+            let body = Body::of(&request).limit(&NAMES, Some(9)).finish();
+            serde_json::from_slice::<Value>(&body).unwrap()
+        };
+        for (name, body, right) in [
+            (LimitName::Api, json!({}), json!({"max_tokens": 9})),
+            (
+                LimitName::Row("max_completion_tokens".into()),
+                json!({}),
+                json!({"max_completion_tokens": 9}),
+            ),
+            // A name of another API.
+            (LimitName::Row("max_output_tokens".into()), json!({}), json!({"max_tokens": 9})),
+            (LimitName::Plan("limit".into()), json!({}), json!({"limit": 9})),
+            (
+                LimitName::Api,
+                json!({"max_completion_tokens": 4}),
+                json!({"max_completion_tokens": 4}),
+            ),
+        ] {
+            assert_eq!(sent(name, body), right);
+        }
     }
 
     #[test]

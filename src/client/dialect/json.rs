@@ -65,7 +65,7 @@ impl Dialect for Json {
             let named = !model.is_empty() && self.api.model.is_some();
             body.set_some("model", named.then_some(model))
                 .set("prompt", prompt(&request.messages))
-                .set_some("max_tokens", request.max_tokens)
+                .limit(&["max_tokens"], request.max_tokens)
                 .set_some("temperature", request.temperature)
                 .set_some(
                     "stream",

@@ -22,7 +22,7 @@ impl Dialect for LlamacppCompletion {
         let body = Body::of(request)
             .set("model", model)
             .set("prompt", prompt(&request.messages))
-            .set_some("n_predict", request.max_tokens)
+            .limit(&["n_predict", "max_tokens"], request.max_tokens)
             .set_some("temperature", request.temperature)
             .set("stream", request.stream)
             .finish();

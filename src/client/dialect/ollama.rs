@@ -38,7 +38,10 @@ impl Dialect for Ollama {
             .options(
                 "options",
                 [
-                    ("num_predict", request.max_tokens.map(Value::from)),
+                    (
+                        request.limit_name.among(&["num_predict"]),
+                        request.max_tokens.map(Value::from),
+                    ),
                     ("temperature", request.temperature.map(Value::from)),
                 ],
             )

@@ -14,6 +14,9 @@ use super::{DecodeError, Deltas, Dialect, HttpRequest, Place};
 use crate::record::ServerTimings;
 use crate::request::{Message, Request};
 
+/// What `OpenAI`'s APIs of completions call the upper bound of generated tokens.
+const LIMIT_NAMES: [&str; 2] = ["max_tokens", "max_completion_tokens"];
+
 /// The dialect of `POST chat/completions`.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct OpenaiChat;
@@ -49,7 +52,8 @@ impl Serialize for Body<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Self { request, model } = self;
         let extra = &request.body;
-        let ours = |key: &str| !extra.contains_key(key);
+        let ours =
+            |key: &str| !extra.contains_key(key) && !request.without.iter().any(|name| name == key);
         let mut map = serializer.serialize_map(None)?;
         if ours("model") {
             map.serialize_entry("model", model)?;
@@ -58,8 +62,9 @@ impl Serialize for Body<'_> {
             let messages: Vec<_> = request.messages.iter().map(WireMessage::from).collect();
             map.serialize_entry("messages", &messages)?;
         }
-        if let Some(max_tokens) = request.max_tokens.filter(|_| ours("max_tokens")) {
-            map.serialize_entry("max_tokens", &max_tokens)?;
+        let has_limit = LIMIT_NAMES.iter().any(|name| extra.contains_key(*name));
+        if let Some(max_tokens) = request.max_tokens.filter(|_| !has_limit) {
+            map.serialize_entry(request.limit_name.among(&LIMIT_NAMES), &max_tokens)?;
         }
         if let Some(temperature) = request.temperature.filter(|_| ours("temperature")) {
             map.serialize_entry("temperature", &temperature)?;
@@ -244,13 +249,12 @@ mod tests {
 
     fn request(stream: bool, body: &Value) -> Request {
         Request {
-            index: 0,
             messages: vec![Message { role: "user".into(), content: "Say \"hi\"".into() }],
             max_tokens: Some(16),
             temperature: Some(0.0),
             stream,
-            session: None,
             body: body.as_object().unwrap().clone(),
+            ..Request::default()
         }
     }
 

@@ -24,7 +24,7 @@ impl Dialect for OpenaiCompletions {
         let body = Body::of(request)
             .set("model", model)
             .set("prompt", prompt(&request.messages))
-            .set_some("max_tokens", request.max_tokens)
+            .limit(&["max_tokens"], request.max_tokens)
             .set_some("temperature", request.temperature)
             .set("stream", request.stream)
             .options("stream_options", [("include_usage", usage)])

@@ -22,7 +22,7 @@ impl Dialect for OpenaiResponses {
         let body = Body::of(request)
             .set("model", model)
             .set("input", messages(&request.messages))
-            .set_some("max_output_tokens", request.max_tokens)
+            .limit(&["max_output_tokens"], request.max_tokens)
             .set_some("temperature", request.temperature)
             .set("stream", request.stream)
             .finish();

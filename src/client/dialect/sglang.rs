@@ -25,7 +25,10 @@ impl Dialect for Sglang {
             .options(
                 "sampling_params",
                 [
-                    ("max_new_tokens", request.max_tokens.map(Value::from)),
+                    (
+                        request.limit_name.among(&["max_new_tokens"]),
+                        request.max_tokens.map(Value::from),
+                    ),
                     ("temperature", request.temperature.map(Value::from)),
                 ],
             )

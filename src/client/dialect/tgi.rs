@@ -27,7 +27,10 @@ impl Dialect for Tgi {
             .options(
                 "parameters",
                 [
-                    ("max_new_tokens", request.max_tokens.map(Value::from)),
+                    (
+                        request.limit_name.among(&["max_new_tokens"]),
+                        request.max_tokens.map(Value::from),
+                    ),
                     ("temperature", warm.map(Value::from)),
                     ("do_sample", greedy.map(|_| false.into())),
                     // Without it the answer says neither why it ended nor how long it is.

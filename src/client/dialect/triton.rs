@@ -21,7 +21,7 @@ impl Dialect for Triton {
     fn encode(&self, request: &Request, model: &str) -> HttpRequest {
         let body = Body::of(request)
             .set("text_input", prompt(&request.messages))
-            .set_some("max_tokens", request.max_tokens)
+            .limit(&["max_tokens"], request.max_tokens)
             .set_some("temperature", request.temperature)
             .set("stream", request.stream)
             .finish();

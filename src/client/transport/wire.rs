@@ -109,8 +109,8 @@ impl Wire {
         if let Some(id) = &own.request_id {
             push_header(&mut whole, "x-request-id", id.as_bytes());
         }
-        if let Some((name, session)) = &own.session {
-            push_header(&mut whole, name.as_str(), session.as_bytes());
+        for (name, value) in &own.named {
+            push_header(&mut whole, name.as_str(), value.as_bytes());
         }
         if !body.is_empty() || *method != super::Method::Get {
             push_header(&mut whole, "content-length", body.len().to_string().as_bytes());

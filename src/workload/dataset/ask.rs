@@ -98,6 +98,7 @@ pub fn request_saying(
         stream: ask.stream,
         session: row.session.clone(),
         body,
+        ..Request::default()
     }
 }
 

@@ -18,13 +18,12 @@ fn request(messages: &[(&str, &str)], stream: bool, body: &Value) -> Request {
         content: (*content).into(),
     };
     Request {
-        index: 0,
         messages: messages.iter().map(message).collect(),
         max_tokens: Some(16),
         temperature: Some(0.5),
         stream,
-        session: None,
         body: body.as_object().unwrap().clone(),
+        ..Request::default()
     }
 }
 

@@ -205,13 +205,12 @@ fn asked(stream: bool) -> Request {
         |role: &str, content: &str| Message { role: role.into(), content: content.into() };
     let body = json!({"ignore_eos": true, "min_tokens": 7, "chat_template_kwargs": {"a": 1}});
     Request {
-        index: 0,
         messages: vec![message("system", "Be brief."), message("user", "Say \"hi\".")],
         max_tokens: Some(16),
         temperature: Some(0.0),
         stream,
-        session: None,
         body: body.as_object().unwrap().clone(),
+        ..Request::default()
     }
 }
 
