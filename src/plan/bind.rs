@@ -89,7 +89,7 @@ impl Binding<'_> {
     fn report(&self, node: &Node, diagnostic: Diagnostic) {
         if self.bad.borrow_mut().insert(node.at.id) {
             let diagnostic = match &node.origin {
-                Some(origin) => diagnostic.help(&**origin),
+                Some(origin) => diagnostic.help(&*origin.help),
                 None => diagnostic,
             };
             self.found.borrow_mut().push(diagnostic);

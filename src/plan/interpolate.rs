@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use super::diagnostic::{Code, Diagnostic};
 use super::params::Resolved;
-use super::source::{Node, Sources, Span, Value};
+use super::source::{Node, Origin, Sources, Span, Value};
 use super::{LoadOptions, Redactor, suggest};
 
 use finder::Finder;
@@ -62,7 +62,7 @@ impl Notes {
 /// What a reference came to.
 enum Looked {
     /// A value, with a line that says where it is from.
-    Value(Value, Arc<str>),
+    Value(Value, Origin),
     /// Nothing, and that has been reported.
     Broken,
 }
@@ -156,6 +156,7 @@ impl Scope<'_> {
         let mut joined = String::new();
         let mut broken = false;
         let mut origins: Vec<Arc<str>> = Vec::new();
+        let mut is_outside = false;
         let alone = parts.len() == 1;
         for part in parts {
             let (reference, at, len) = match part {
@@ -185,10 +186,14 @@ impl Scope<'_> {
                     .then(|| Node::new(value.clone(), span).text())
                     .flatten();
                 node.value = value;
+                if let Value::List(items) = &mut node.value {
+                    items.iter_mut().for_each(|item| item.origin = Some(origin.clone()));
+                }
                 node.origin = Some(origin);
                 return;
             }
             if let Some(text) = Node::new(value, span).text() {
+                is_outside |= joined.is_empty() && origin.is_outside;
                 joined.push_str(&text);
             } else {
                 self.found.push(
@@ -198,8 +203,8 @@ impl Scope<'_> {
                 );
                 broken = true;
             }
-            if origins.len() < MOST_ORIGINS && !origins.contains(&origin) {
-                origins.push(origin);
+            if origins.len() < MOST_ORIGINS && !origins.contains(&origin.help) {
+                origins.push(origin.help);
             }
             if !self.notes.has_room_for(joined.len()) {
                 self.too_much(span);
@@ -209,7 +214,8 @@ impl Scope<'_> {
         }
         self.notes.bytes += joined.len();
         node.value = if broken { Value::Broken } else { Value::Text(joined) };
-        node.origin = (!origins.is_empty()).then(|| Arc::from(origins.join("; ")));
+        node.origin = (!origins.is_empty())
+            .then(|| Origin { help: Arc::from(origins.join("; ")), is_outside });
     }
 
     /// Once is enough: what comes after is too much as well.

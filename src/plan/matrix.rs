@@ -235,7 +235,7 @@ impl Layout<'_> {
                         .at(self.sources.location(span))
                         .help(format!("it takes {help}"));
                 if let Some(origin) = &node.origin {
-                    diagnostic = diagnostic.help(&**origin);
+                    diagnostic = diagnostic.help(&*origin.help);
                 }
                 self.found.push(diagnostic);
                 None

@@ -168,3 +168,72 @@ fn params_print_as_a_table() {
     assert_eq!(json[2]["name"], "docs");
     assert_eq!((&json[2]["value"], &json[2]["type"]), (&8.into(), &"int".into()));
 }
+
+/// `runner validate` in a folder of its own, with files beside the plan and where the user stands.
+#[test]
+fn a_path_from_outside_starts_where_the_user_stands() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let write = |path: &str, text: &str| {
+        let path = folder.path().join(path);
+        std::fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
+        std::fs::write(path, text).expect("written");
+    };
+    let row = "{\"prompt\": \"How deep is the sea?\"}\n";
+    for path in ["plans/theirs.jsonl", "plans/deep/both.jsonl", "here/mine.jsonl", "own.jsonl"] {
+        write(path, row);
+    }
+    write(
+        "here/odd.json",
+        "[{\"prompt_content\": \"Be brief.\", \"cut_chat_history\": [{\"role\": \"user\", \"content\": \"Tide?\"}]}]",
+    );
+    let plan = |kind: &str, default: &str, dataset: &str| {
+        format!(
+            "version: 1\nparams:\n  rows: {{ type: {kind}, default: {default}, env: TIDE_ROWS }}\n\
+             endpoint: {{ simulator: {{}} }}\nprompt: {{ dataset: {{ path: \"{dataset}\" }} }}\n\
+             stages:\n  - {{ kind: load, concurrency: 1, requests: 1 }}\n"
+        )
+    };
+    write("plans/path.yaml", &plan("path", "theirs.jsonl", "${rows}"));
+    write("plans/text.yaml", &plan("string", "theirs.jsonl", "${rows}"));
+    write("plans/list.yaml", &plan("list", "[theirs.jsonl]", "${rows}"));
+    write("plans/folder.yaml", &plan("string", "deep", "${rows}/both.jsonl"));
+    write("plans/part.yaml", &plan("string", "both", "deep/${rows}.jsonl"));
+    write("plans/variable.yaml", &plan("string", "x", "${env:TIDE_ROWS:-theirs.jsonl}"));
+    let validate = |args: &[&str], variable: Option<&str>| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_runner"));
+        command.arg("validate").args(args).current_dir(folder.path().join("here"));
+        command.env_remove("TIDE_ROWS");
+        if let Some(value) = variable {
+            command.env("TIDE_ROWS", value);
+        }
+        let output = command.output().expect("started");
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let good: &[(&[&str], Option<&str>)] = &[
+        (&["../plans/path.yaml"], None),
+        (&["../plans/path.yaml", "-p", "rows=mine.jsonl"], None),
+        (&["../plans/path.yaml", "-p", "rows=./m*.jsonl"], None),
+        // It may lie outside of the plan's root: who runs the plan has named it.
+        (&["../plans/path.yaml", "-p", "rows=../own.jsonl"], None),
+        (&["../plans/path.yaml"], Some("mine.jsonl")),
+        (&["../plans/text.yaml", "-p", "rows=mine.jsonl"], None),
+        (&["../plans/list.yaml", "-p", "rows=mine.jsonl,../own.jsonl"], None),
+        (&["../plans/folder.yaml", "-p", "rows=../plans/deep"], None),
+        // What the plan begins, the plan's folder ends.
+        (&["../plans/part.yaml", "-p", "rows=both"], None),
+        (&["../plans/variable.yaml"], None),
+        (&["../plans/variable.yaml"], Some("mine.jsonl")),
+        (&["../plans/text.yaml", "--set", "prompt.dataset.path=mine.jsonl"], None),
+        (&["@chat-ladder", "-p", "dataset=odd.json"], None),
+        (&["@chat-ladder"], None),
+    ];
+    for (args, variable) in good {
+        let (code, said) = validate(args, *variable);
+        assert_eq!(code, Some(0), "{args:?} {variable:?}: {said}");
+    }
+    let (code, said) = validate(&["../plans/path.yaml", "-p", "rows=theirs.jsonl"], None);
+    assert_eq!(code, Some(3), "{said}");
+    let here = folder.path().join("here/theirs.jsonl");
+    assert!(said.contains("relative to the current directory"), "{said}");
+    assert!(said.contains(&here.display().to_string()), "{said}");
+}

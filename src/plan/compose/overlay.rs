@@ -39,7 +39,7 @@ fn merge(lower: Node, upper: Node, path: &mut Vec<String>) -> Node {
 fn upper_of(
     at: crate::plan::source::At,
     raw: Option<String>,
-    origin: Option<std::sync::Arc<str>>,
+    origin: Option<crate::plan::source::Origin>,
 ) -> Node {
     Node { at, value: Value::Null, raw, origin }
 }

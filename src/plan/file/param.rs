@@ -74,7 +74,8 @@ pub(crate) enum ParamType {
     Size,
     /// An http or https URL.
     Url,
-    /// A file, relative to the plan's file.
+    /// A file: given from outside, relative to the current directory; written in the plan, relative
+    /// to the plan's file.
     Path,
     /// Texts: a list, or `a,b,c`.
     List,

@@ -6,7 +6,7 @@
 use super::reference::{Fallback, Reference};
 use super::{Looked, Scope, template};
 use crate::plan::diagnostic::{Code, Diagnostic};
-use crate::plan::source::{Span, Value, shorten};
+use crate::plan::source::{Origin, Span, Value, shorten};
 
 impl Scope<'_> {
     pub(super) fn look_up(
@@ -71,7 +71,8 @@ impl Scope<'_> {
                         other => format!("from {other}"),
                     };
                     let origin = format!("`${{{name}}}` is `{shown}`, {source}");
-                    Looked::Value(value.clone(), origin.into())
+                    let is_outside = !param.from_plan;
+                    Looked::Value(value.clone(), Origin { help: origin.into(), is_outside })
                 }
             };
         }
@@ -98,7 +99,8 @@ impl Scope<'_> {
     fn plan(&mut self, field: &str, span: Span) -> Looked {
         match &self.plan_name {
             Some(name) if field == "name" => {
-                Looked::Value(Value::Text(name.clone()), "`${plan.name}`".into())
+                let origin = Origin { help: "`${plan.name}`".into(), is_outside: false };
+                Looked::Value(Value::Text(name.clone()), origin)
             }
             _ => {
                 let (message, help) = if field == "name" {
@@ -120,14 +122,14 @@ impl Scope<'_> {
         let set = self.options.environment.get(name).filter(|text| !text.is_empty());
         match (set, fallback) {
             (Some(text), _) => {
-                let origin = format!("`${{env:{name}}}` is `{}`", shorten(text));
-                Looked::Value(Value::Text(text.clone()), origin.into())
+                let help = format!("`${{env:{name}}}` is `{}`", shorten(text)).into();
+                Looked::Value(Value::Text(text.clone()), Origin { help, is_outside: true })
             }
             (None, Fallback::Default(text)) => {
                 let text_shown = shorten(text);
-                let origin =
-                    format!("`${{env:{name}}}` is not set and falls back to `{text_shown}`");
-                Looked::Value(Value::Text(text.clone()), origin.into())
+                let help =
+                    format!("`${{env:{name}}}` is not set and falls back to `{text_shown}`").into();
+                Looked::Value(Value::Text(text.clone()), Origin { help, is_outside: false })
             }
             (None, Fallback::None | Fallback::Message(_)) => {
                 let message = match fallback {
@@ -167,11 +169,13 @@ impl Scope<'_> {
             (Some(text), _) => {
                 let text = text.trim();
                 self.redactor.register(text);
-                Looked::Value(Value::Text(text.to_owned()), format!("from secret {name}").into())
+                let help = format!("from secret {name}").into();
+                Looked::Value(Value::Text(text.to_owned()), Origin { help, is_outside: true })
             }
             (None, Fallback::Default(text)) => {
                 self.redactor.register(text);
-                Looked::Value(Value::Text(text.clone()), format!("from secret {name}").into())
+                let help = format!("from secret {name}").into();
+                Looked::Value(Value::Text(text.clone()), Origin { help, is_outside: false })
             }
             (None, Fallback::None | Fallback::Message(_)) => {
                 let message = match fallback {

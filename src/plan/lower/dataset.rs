@@ -4,6 +4,8 @@
 //! are read. Invariant: files are looked up here and opened by nobody on this floor; what is in
 //! them is for `workload::check` to say.
 
+use std::path::PathBuf;
+
 use super::Lowering;
 use crate::plan::bind::Spanned;
 use crate::plan::diagnostic::Code;
@@ -26,10 +28,7 @@ impl Lowering<'_> {
     ) -> Option<RowSource> {
         let output = if has_templates { OutputLimit::Plan } else { OutputLimit::Row };
         let source = RowSource {
-            config: DatasetConfig {
-                confine: (!self.options.allow_outside_root).then(|| self.root.clone()),
-                ..DatasetConfig::default()
-            },
+            config: DatasetConfig::default(),
             order: RowOrder::File,
             output,
             seen: None,
@@ -38,7 +37,9 @@ impl Lowering<'_> {
         match &written.value {
             DatasetFile::Text(path) => {
                 let files = vec![self.rows_file("dataset", path)?];
-                Some(RowSource { config: DatasetConfig { files, ..source.config }, ..source })
+                let confine = self.confine(std::slice::from_ref(path));
+                let config = DatasetConfig { files, confine, ..source.config };
+                Some(RowSource { config, ..source })
             }
             DatasetFile::Map(keys) => self.dataset_in_detail(written, keys, source),
         }
@@ -64,6 +65,7 @@ impl Lowering<'_> {
         Some(RowSource {
             config: DatasetConfig {
                 files: files.into_iter().collect::<Option<_>>()?,
+                confine: self.confine(texts),
                 format: keys.format.map(|word| word.value.format()),
                 fields,
                 timestamp_unit: keys.timestamp_unit.map(|word| match word.value {
@@ -97,10 +99,18 @@ impl Lowering<'_> {
         })
     }
 
+    /// The folder that the matches of patterns may not leave: the plan's root, unless it is the
+    /// person at the keyboard who named all of them.
+    fn confine(&self, texts: &[Spanned<String>]) -> Option<PathBuf> {
+        let is_free = self.options.allow_outside_root
+            || texts.iter().all(|written| self.is_from_outside(written));
+        (!is_free).then(|| self.root.clone())
+    }
+
     /// A path that must be there, or a pattern whose matches are looked up when it is opened.
     fn rows_file(&mut self, key: &str, written: &Spanned<String>) -> Option<String> {
         let text = written.value.trim();
-        let folder = self.sources.folder(written.at.span.source);
+        let folder = self.base(written);
         if text.contains(['*', '?', '[']) && !folder.join(text).exists() {
             // The folder's own name is no pattern.
             let folder = glob::Pattern::escape(&folder.to_string_lossy());

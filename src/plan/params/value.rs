@@ -262,7 +262,9 @@ impl Rules {
             ParamType::Duration => "a duration such as `250ms` or `1m30s`",
             ParamType::Size => "a size such as `4KiB`",
             ParamType::Url => "an http or https URL",
-            ParamType::Path => "the path of a file, relative to the plan's file",
+            ParamType::Path => {
+                "the path of a file: from outside, relative to the current directory; in the plan, to its file"
+            }
             ParamType::List => "a list such as `a,b,c`",
             ParamType::Series => "a series such as `1,2,4-32*2`",
         };

@@ -16,7 +16,7 @@ use std::path::Path;
 
 pub use text::Sources;
 pub(crate) use text::Span;
-pub(crate) use tree::{At, Entry, Node, Value, shorten};
+pub(crate) use tree::{At, Entry, Node, Origin, Value, shorten};
 
 use super::diagnostic::{Code, Diagnostic};
 

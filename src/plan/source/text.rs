@@ -75,13 +75,18 @@ impl Sources {
         self.texts.iter().map(|source| (source.name.as_str(), source.text.as_str()))
     }
 
-    /// The folder that relative paths in a text start from: its file's own, or that of the plan
-    /// for what came from the command line.
+    /// Whether a text was given on the command line.
+    pub(crate) fn is_flag(&self, source: u16) -> bool {
+        self.texts.get(usize::from(source)).is_some_and(|source| source.name.starts_with("--"))
+    }
+
+    /// The folder that relative paths in a text start from: its file's own, and the current one
+    /// (an empty path) for what came from the command line.
     pub(crate) fn folder(&self, source: u16) -> PathBuf {
-        let of = |source: &Source| {
-            let is_flag = source.name.starts_with("--");
-            (!is_flag).then(|| Path::new(&source.name).parent().map(Path::to_path_buf)).flatten()
-        };
+        if self.is_flag(source) {
+            return PathBuf::new();
+        }
+        let of = |source: &Source| Path::new(&source.name).parent().map(Path::to_path_buf);
         let own = self.texts.get(usize::from(source)).and_then(of);
         own.or_else(|| self.texts.first().and_then(of)).unwrap_or_default()
     }

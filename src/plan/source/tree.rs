@@ -35,8 +35,18 @@ pub(crate) struct Node {
     pub(crate) value: Value,
     /// The text as written, for numbers and booleans: `1.10` stays `1.10` where text is wanted.
     pub(crate) raw: Option<String>,
-    /// For a value that came out of `${…}`: where from, as a help line.
-    pub(crate) origin: Option<Arc<str>>,
+    /// For a value that came out of `${…}`: where from.
+    pub(crate) origin: Option<Origin>,
+}
+
+/// Where a value that came out of `${…}` is from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Origin {
+    /// For people, as a help line.
+    pub(crate) help: Arc<str>,
+    /// Whether it (or the beginning of its text) was given from outside the plan: by a flag, a
+    /// variable or a file of values.
+    pub(crate) is_outside: bool,
 }
 
 /// What a [`Node`] is.
