@@ -105,6 +105,7 @@ fn end(index: u64) -> Line {
         usage_ns: Some(at + 200_000_000),
         end_ns: Some(at + 200_100_000),
         token_ns: (0..16).map(|token| at + 50_000_000 + token * 10_000_000).collect(),
+        choices: Vec::new(),
         outcome: OutcomeKind::Ok,
         http_status: Some(200),
         error: None,
@@ -115,7 +116,7 @@ fn end(index: u64) -> Line {
         cache: CacheState::Unknown,
         finish_reason: Some("length".into()),
         timings: None,
-        connection: Connection { reused: true },
+        connection: Connection { reused: true, address: None },
         bytes_in: 4_500,
         flags: Vec::new(),
     }))

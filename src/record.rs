@@ -13,10 +13,12 @@ mod place;
 
 pub use channel::{Parcel, RecordReceiver, RecordSender};
 pub use clock::RunClock;
-pub use exchange::{CacheState, Connection, Exchange, Record, ServerTimings, TokenCounts};
+pub use exchange::{
+    CacheState, Connection, Exchange, Record, STALE_REUSE_RESENT, ServerTimings, TokenCounts,
+};
 pub use line::{
     FlushAttempt, FlushLine, FlushState, Line, LoadLine, RoundLine, RunLine, SearchLine,
-    ServerLine, StageEnd, StageStart, StageState, StartLine, SteadyLine,
+    ServerLine, StageEnd, StageStart, StageState, StartLine, SteadyLine, WakeLag,
 };
 pub use outcome::{ErrorInfo, Outcome, OutcomeKind, Phase};
 pub use place::Place;

@@ -19,7 +19,7 @@ use super::sse::{MAX_EVENT_BYTES, SseError, Tail};
 use super::tally::{Tally, wrong_type};
 use super::transport::Reply;
 use super::{Client, Prepared};
-use crate::record::{Exchange, Outcome, Phase};
+use crate::record::{Exchange, Outcome, Phase, STALE_REUSE_RESENT};
 
 /// The longest answer that is read when it is not a stream.
 const MAX_BODY_BYTES: usize = 64 * 1024 * 1024;
@@ -31,9 +31,6 @@ const DRAIN: Duration = Duration::from_millis(100);
 const ERROR_BODY: Duration = Duration::from_secs(2);
 /// Room for this many tokens when the request sets no bound, and at most.
 const TOKENS: (u64, u64) = (256, 8192);
-
-/// The flag of a request that was sent twice because its kept connection was closed under it.
-const STALE_REUSE_RESENT: &str = "stale_reuse_resent";
 
 /// Sends a prepared request and reads its answer.
 pub(super) async fn run(

@@ -92,16 +92,16 @@ fn output_tokens(record: &Record) -> Option<u64> {
 }
 
 fn tpot(record: &Record) -> Option<f64> {
-    let gaps = output_tokens(record)?.checked_sub(1).filter(|gaps| *gaps > 0)?;
-    Some(since(record.first_token_ns, record.last_token_ns)? / gaps as f64)
+    let (decoding, choices) = record.decoding().filter(|_| !record.came_in_one_piece())?;
+    let gaps = output_tokens(record)?.checked_sub(choices).filter(|gaps| *gaps > 0)?;
+    (decoding > 0).then(|| decoding as f64 / NS_PER_MS / gaps as f64)
 }
 
 /// Gaps of nothing stay: events that share a network read did arrive together, and leaving them out
 /// would make the rest look slower than the answer was.
 fn token_gaps(record: &Record, samples: &mut Vec<f64>) {
     if answered(record).is_some() {
-        let gaps = record.token_ns.windows(2).filter_map(|pair| pair[1].checked_sub(pair[0]));
-        samples.extend(gaps.map(|ns| ns as f64 / NS_PER_MS));
+        samples.extend(record.token_gaps().map(|ns| ns as f64 / NS_PER_MS));
     }
 }
 
@@ -232,6 +232,45 @@ mod tests {
         // Many tokens in one chunk: no time passed that could be divided.
         let one_chunk = Record { last_token_ns: record().first_token_ns, ..record() };
         assert!(samples("tpot", &one_chunk).is_empty());
+    }
+
+    /// Two choices whose tokens come in turns, one every 40 ms each: 3 and 2 of them.
+    #[test]
+    fn several_choices_are_timed_each_by_itself() {
+        let record = Record {
+            token_ns: [310, 320, 350, 360, 390].map(ms).to_vec(),
+            choices: vec![0, 1, 0, 1, 0],
+            last_token_ns: Some(ms(390)),
+            output_tokens: TokenCounts { server: Some(5), ..TokenCounts::default() },
+            ..record()
+        };
+        assert_eq!(samples("itl", &record), [40.0, 40.0, 40.0]);
+        assert_eq!(samples("tpot", &record), [40.0]);
+        let silent = Record { choices: vec![0; 5], ..record.clone() };
+        assert_eq!(samples("tpot", &silent), [20.0]);
+        let few = TokenCounts { server: Some(2), ..TokenCounts::default() };
+        assert!(samples("tpot", &Record { output_tokens: few, ..record }).is_empty());
+    }
+
+    #[test]
+    fn an_answer_in_one_piece_has_no_pace() {
+        let whole = |token_ns: Vec<u64>| Record {
+            first_token_ns: token_ns.first().copied(),
+            last_token_ns: token_ns.last().copied(),
+            token_ns,
+            ..record()
+        };
+        let buffered = whole((0..40).map(|at| ms(310) + at * 2_000).collect());
+        assert!(buffered.came_in_one_piece() && samples("tpot", &buffered).is_empty());
+        assert!(whole(vec![ms(310); 2]).came_in_one_piece());
+        // One event is a short answer, unless the server says that it held many tokens.
+        let one = whole(vec![ms(310)]);
+        assert!(!one.came_in_one_piece());
+        let long = TokenCounts { server: Some(200), ..TokenCounts::default() };
+        assert!(Record { output_tokens: long, ..one }.came_in_one_piece());
+        // Two tokens behind a long prefill are a stream all the same.
+        let short = Record { sent_ns: Some(ms(1)), ..whole(vec![ms(3000), ms(3020)]) };
+        assert!(!short.came_in_one_piece() && samples("tpot", &short).len() == 1);
     }
 
     #[test]

@@ -242,6 +242,9 @@ fn figure(of: &MetricRef, own: &Measured, earlier: &[&Measured]) -> Result<Figur
         (0, _) => format!("no request of stage {} succeeded", stage.summary.label()),
         _ => format!("{} has no samples in stage {}", of.metric, stage.summary.label()),
     };
+    if let Some(why) = stage.summary.untold.get(&of.metric) {
+        return Err(why.clone());
+    }
     match catalogue::source(&of.metric) {
         Some(Source::Request(_) | Source::Pooled(_)) => {
             let samples = stage.samples(&of.metric);

@@ -168,6 +168,7 @@ impl RoundTally {
             planned: Some(line.planned),
             aborted: false,
             cpu_ns: None,
+            wake_lag: None,
             at_ns: line.at_ns,
         };
         // What does not add up is said of the stage as a whole.

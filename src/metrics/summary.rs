@@ -1,9 +1,13 @@
 //! What `summary.json` holds: one [`StageSummary`] per stage, cell and rung.
 
+mod client;
+
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::client::{AddressSummary, ClientSummary};
 use super::contamination::Contamination;
 use super::rounds::Rounds;
 use super::saturation::Saturation;
@@ -144,6 +148,10 @@ pub struct StageSummary {
     pub duration_s: f64,
     /// Distributions by metric name; a metric without samples is absent.
     pub metrics: BTreeMap<String, Distribution>,
+    /// Metrics that cannot be told though there are samples, by name, and why: they have no figure
+    /// above, and a threshold on one has no data.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub untold: BTreeMap<String, String>,
     /// Totals over wall time.
     pub throughput: Throughput,
     /// How a load fared, in stages of load.
@@ -170,6 +178,9 @@ pub struct StageSummary {
     /// What the client itself did and took.
     #[serde(default)]
     pub client: ClientSummary,
+    /// What went to each address, where the host's name stands for several.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub addresses: BTreeMap<IpAddr, AddressSummary>,
     /// What the server's prefix cache did.
     pub cache: CacheSummary,
     /// Tokens of complete answers and their prompts, by everyone who counted; absent without any.
@@ -301,26 +312,6 @@ pub struct Goodput {
     pub per_second: Option<f64>,
     /// Their share of the requests planned.
     pub share: Option<f64>,
-}
-
-/// What the client did for a stage and what it took: numbers about us, not about the server.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
-pub struct ClientSummary {
-    /// CPU time of this process on all cores, in seconds, where the system says. The embedded
-    /// simulator's is in it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cpu_s: Option<f64>,
-    /// `cpu_s` over the stage's wall time: 1 is one core busy all the time.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cpu_share: Option<f64>,
-    /// Requests that a connection was made for.
-    pub connections_opened: u64,
-    /// Requests that went over a connection that was open already.
-    pub connections_reused: u64,
-    /// Bytes of all answers' bodies.
-    pub bytes_in: u64,
-    /// Token-bearing events of all answers.
-    pub token_events: u64,
 }
 
 /// How the load of a stage (or rung) fared.

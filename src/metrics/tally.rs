@@ -4,6 +4,7 @@
 //! counted exactly once or the stage says so in `faults`; no figure is computed without samples.
 
 use std::collections::{BTreeMap, HashSet};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use self::bits::Bits;
@@ -16,7 +17,7 @@ use super::samples::Samples;
 use super::server::ServerTally;
 use super::steady::part::SteadyTally;
 use super::stretch::{Stretch, Worst};
-use super::summary::{ClientSummary, Counts, StageSummary};
+use super::summary::{AddressSummary, ClientSummary, Counts, StageSummary};
 use super::token_account::TokenAccount;
 use super::window::{WindowSample, WindowStats, Windows};
 use crate::plan::Threshold;
@@ -90,6 +91,7 @@ pub struct StageTally {
     answered: Option<(u64, u64)>,
     limits: Limits,
     client: ClientSummary,
+    addresses: BTreeMap<IpAddr, AddressSummary>,
     windows: Option<Windows>,
     window_stats: Vec<WindowStats>,
     /// In stages of load that have one round.
@@ -157,6 +159,7 @@ impl StageTally {
             sent: None,
             answered: None,
             client: ClientSummary::default(),
+            addresses: BTreeMap::new(),
             faults: Vec::new(),
             scratch: Vec::new(),
         }
@@ -196,10 +199,7 @@ impl StageTally {
         self.last_ns = self.last_ns.max(record.end_ns.or(record.due_ns).unwrap_or(0));
         widen(&mut self.due, record.due_ns);
         widen(&mut self.sent, record.sent_ns);
-        self.client.connections_opened += u64::from(record.connected_ns.is_some());
-        self.client.connections_reused += u64::from(record.connection.reused);
-        self.client.bytes_in += record.bytes_in;
-        self.client.token_events += record.token_ns.len() as u64;
+        self.transported(record);
         if let (Some(windows), Some(end)) = (&mut self.windows, record.end_ns) {
             let over = windows.push(window_sample(record, end.saturating_sub(self.start.at_ns)));
             self.window_stats.extend(over);
@@ -238,6 +238,31 @@ impl StageTally {
                 }
                 Source::Stage(_) | Source::Verdict => {}
             }
+        }
+    }
+
+    /// What the client did for a request.
+    fn transported(&mut self, record: &Record) {
+        let client = &mut self.client;
+        let is_new = record.connected_ns.is_some();
+        client.connections_opened += u64::from(is_new);
+        client.connections_reused += u64::from(record.connection.reused);
+        client.bytes_in += record.bytes_in;
+        client.token_events += record.token_ns.len() as u64;
+        let resent = u64::from(record.was_resent());
+        client.resent += resent;
+        client.posts += resent + u64::from(is_new || record.connection.reused);
+        if record.outcome == OutcomeKind::Ok {
+            for gap in record.token_gaps() {
+                client.token_gaps += 1;
+                client.shared_reads += u64::from(gap == 0);
+            }
+            client.in_one_piece += u64::from(record.came_in_one_piece());
+        }
+        if let Some(address) = record.connection.address {
+            let to = self.addresses.entry(address).or_default();
+            to.connections += u64::from(is_new);
+            to.requests += 1;
         }
     }
 

@@ -5,10 +5,14 @@
 //! was made of them.
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
 use super::{ErrorInfo, Outcome, OutcomeKind};
+
+/// The flag of a request that was sent twice because its kept connection was closed under it.
+pub const STALE_REUSE_RESENT: &str = "stale_reuse_resent";
 
 /// One quantity of tokens as every source knows it. Absent is not zero.
 #[derive(
@@ -107,6 +111,9 @@ pub struct ServerTimings {
 pub struct Connection {
     /// True when it was already open; then `connected_ns` is absent.
     pub reused: bool,
+    /// Its far end, where the host's name stands for several addresses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<IpAddr>,
 }
 
 /// One request and its answer as the client saw them; times are nanoseconds of the run's clock.
@@ -132,8 +139,10 @@ pub struct Exchange {
     pub usage_ns: Option<u64>,
     /// When the exchange was over, however it ended.
     pub end_ns: u64,
-    /// Arrival of every token-bearing event.
+    /// Arrival of every token-bearing event, of each choice in it where several were asked for.
     pub token_ns: Vec<u64>,
+    /// The choice that each of `token_ns` belongs to; empty where one was asked for.
+    pub choices: Vec<u8>,
     /// How it ended.
     pub outcome: Outcome,
     /// One line for people when `outcome` is an error.
@@ -158,6 +167,8 @@ pub struct Exchange {
     pub model: Option<String>,
     /// True when the request went over an open connection.
     pub reused: bool,
+    /// The connection's far end, where the host's name stands for several addresses.
+    pub address: Option<IpAddr>,
     /// Body bytes received.
     pub bytes_in: u64,
     /// Remarks that do not make it an error, such as `no_done` or `lossy_utf8`.
@@ -212,8 +223,12 @@ pub struct Record {
     pub usage_ns: Option<u64>,
     /// When the exchange was over; absent when it was never sent.
     pub end_ns: Option<u64>,
-    /// Arrival of every token-bearing event, taken before parsing.
+    /// Arrival of every token-bearing event, taken before parsing; of each choice in it where several
+    /// were asked for (`n: 2`). Events that one read of the socket brought have one stamp.
     pub token_ns: Vec<u64>,
+    /// The choice that each of `token_ns` belongs to; absent where one was asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub choices: Vec<u8>,
     /// How it ended.
     pub outcome: OutcomeKind,
     /// Status of the HTTP response, once there was one.
@@ -243,4 +258,56 @@ pub struct Record {
     /// Remarks that do not make it an error.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub flags: Vec<Cow<'static, str>>,
+}
+
+impl Record {
+    /// Nanoseconds between neighbouring token-bearing events of one choice.
+    pub fn token_gaps(&self) -> impl Iterator<Item = u64> {
+        (1..self.token_ns.len()).filter_map(|at| {
+            let before = match self.choices.get(at) {
+                None => at - 1,
+                Some(choice) => self.choices[..at].iter().rposition(|it| it == choice)?,
+            };
+            self.token_ns[at].checked_sub(self.token_ns[before])
+        })
+    }
+
+    /// Nanoseconds from the first to the last token of each choice, summed, and the number of
+    /// choices that said anything.
+    pub fn decoding(&self) -> Option<(u64, u64)> {
+        if self.choices.is_empty() {
+            let span = self.last_token_ns?.checked_sub(self.first_token_ns?)?;
+            return Some((span, 1));
+        }
+        let firsts = (0..self.choices.len())
+            .filter(|at| !self.choices[..*at].contains(&self.choices[*at]))
+            .count();
+        Some((self.token_gaps().sum(), firsts as u64))
+    }
+
+    /// Whether its kept connection died under it at once, so that it was sent again.
+    pub fn was_resent(&self) -> bool {
+        self.flags.iter().any(|flag| flag == STALE_REUSE_RESENT)
+    }
+
+    /// Whether a streamed answer came all at once: several events, or one that holds all of a longer
+    /// answer, faster than any server generates and right at the end of the answer. Something held
+    /// the stream back, so its first token came when the last one did.
+    pub fn came_in_one_piece(&self) -> bool {
+        /// Nanoseconds from token to token that no server is faster than: 10,000 tokens a second.
+        const FASTEST: u64 = 100_000;
+        /// So many tokens in one event are a whole answer; a speculative step has fewer.
+        const ALL: u64 = 16;
+        let (Some(sent), Some(first), Some(last)) =
+            (self.sent_ns, self.first_token_ns, self.last_token_ns)
+        else {
+            return false;
+        };
+        let (took, all) = (last.saturating_sub(first), last.saturating_sub(sent));
+        match self.token_ns.len() as u64 {
+            0 => false,
+            1 => self.output_tokens.server >= Some(ALL),
+            events => took <= FASTEST * (events - 1) && took <= all / 10,
+        }
+    }
 }

@@ -198,8 +198,28 @@ pub struct StageEnd {
     /// says. The embedded simulator's is in it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu_ns: Option<u64>,
+    /// How late this machine let the client see what arrived meanwhile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wake_lag: Option<WakeLag>,
     /// When it ended.
     pub at_ns: u64,
+}
+
+/// How late the client would have seen something that arrived at any moment of a stage: by a timer on
+/// the threads that send and stamp. What holds it up (other programs on the same cores, too much work
+/// of our own, a machine that stood still) holds up the stamps of answers as well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct WakeLag {
+    /// Moments that were looked at.
+    pub count: u64,
+    /// Median, in nanoseconds.
+    pub p50_ns: u64,
+    /// 95th percentile, in nanoseconds.
+    pub p95_ns: u64,
+    /// 99th percentile, in nanoseconds.
+    pub p99_ns: u64,
+    /// The worst, in nanoseconds.
+    pub max_ns: u64,
 }
 
 /// A round of a load is over: everything of it was sent and has ended.

@@ -16,6 +16,11 @@ pub(super) fn sentence(stages: &[&StageSummary], simulated: bool) -> Option<Stri
     together(stages, simulated).map(|words| format!("The client: {words}."))
 }
 
+/// The larger of two figures, where there is one.
+fn most(one: Option<f64>, other: Option<f64>) -> Option<f64> {
+    one.into_iter().chain(other).reduce(f64::max)
+}
+
 /// All of them together; nothing where nothing was sent.
 fn together(stages: &[&StageSummary], simulated: bool) -> Option<String> {
     let sum = |all: ClientSummary, stage: &&StageSummary| ClientSummary {
@@ -25,6 +30,12 @@ fn together(stages: &[&StageSummary], simulated: bool) -> Option<String> {
         connections_reused: all.connections_reused + stage.client.connections_reused,
         bytes_in: all.bytes_in + stage.client.bytes_in,
         token_events: all.token_events + stage.client.token_events,
+        posts: all.posts + stage.client.posts,
+        resent: all.resent + stage.client.resent,
+        token_gaps: all.token_gaps + stage.client.token_gaps,
+        shared_reads: all.shared_reads + stage.client.shared_reads,
+        in_one_piece: all.in_one_piece + stage.client.in_one_piece,
+        wake_lag_p95_ms: most(all.wake_lag_p95_ms, stage.client.wake_lag_p95_ms),
     };
     let is_sent = |it: &ClientSummary| it.connections_opened + it.connections_reused > 0;
     let asked: Vec<_> = stages.iter().filter(|stage| is_sent(&stage.client)).collect();
@@ -78,6 +89,7 @@ mod tests {
             connections_reused: 4_436,
             bytes_in: 2_100_000,
             token_events: 72_000,
+            ..ClientSummary::default()
         };
         assert_eq!(
             words(&client, "at most ", true),

@@ -333,6 +333,7 @@ impl<'a> Phase<'a> {
             planned,
             aborted,
             cpu_ns: None,
+            wake_lag: None,
             at_ns,
         };
         self.context.records.send(Line::StageEnd(line)).await;

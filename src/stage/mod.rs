@@ -333,6 +333,7 @@ fn end_line(context: &StageContext<'_>, outcome: &StageOutcome) -> StageEnd {
         planned: None,
         aborted: false,
         cpu_ns: None,
+        wake_lag: None,
         at_ns: context.clock.now_ns(),
     }
 }

@@ -117,6 +117,7 @@ impl Run<'_> {
             planned: None,
             aborted: false,
             cpu_ns: None,
+            wake_lag: None,
             at_ns: self.now,
         }));
         self.now += 40 * MS;
@@ -254,6 +255,7 @@ impl Run<'_> {
             usage_ns: Some(last),
             end_ns: Some(last + MS / 10),
             token_ns,
+            choices: Vec::new(),
             outcome: OutcomeKind::Ok,
             http_status: Some(200),
             error: None,
@@ -264,7 +266,7 @@ impl Run<'_> {
             cache,
             finish_reason: Some("length".into()),
             timings: None,
-            connection: Connection { reused: true },
+            connection: Connection { reused: true, address: None },
             bytes_in: 4_100,
             flags: Vec::new(),
         }
@@ -275,6 +277,7 @@ impl Run<'_> {
         let message = "HTTP 503 Service Unavailable: the queue is full";
         Record {
             token_ns: Vec::new(),
+            choices: Vec::new(),
             first_event_ns: None,
             first_token_ns: None,
             first_content_ns: None,

@@ -99,6 +99,9 @@ fn distribution(pair: &Pair, metric: &'static str, options: &Options) -> Vec<Dif
     let Some(of) = metric::find(metric).filter(|metric| metric.distribution) else {
         return Vec::new();
     };
+    if [pair.left, pair.right].iter().any(|stage| stage.untold.contains_key(metric)) {
+        return Vec::new();
+    }
     let base = Series::of(pair.base, pair.left, metric);
     let new = Series::of(pair.new, pair.right, metric);
     let is_pooled = matches!((&base, &new), (Series::Pooled(_), _) | (_, Series::Pooled(_)));
@@ -206,7 +209,14 @@ fn errors(pair: &Pair) -> Option<Difference> {
 /// What differs between the stages though they are compared.
 fn flags(pair: &Pair) -> Vec<String> {
     let (left, right) = (pair.left, pair.right);
-    let mut flags = Vec::new();
+    let mut flags: Vec<String> = Vec::new();
+    flags.extend(
+        [left, right]
+            .iter()
+            .flat_map(|stage| &stage.untold)
+            .map(|(metric, why)| format!("{} is not compared: {why}", metric.to_uppercase())),
+    );
+    flags.dedup();
     let mut differs = |what: &str, left: String, right: String| {
         if left != right {
             flags.push(format!("{what}: {left}, then {right}"));

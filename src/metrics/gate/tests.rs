@@ -170,3 +170,28 @@ fn any_percentile_can_be_asked_for() {
     let result = judge(&threshold(left, Op::Lt, Limit::Value(200.0)), &own, &[]);
     assert_eq!(result.reason, "199.9 ms < 200 ms; 2 samples");
 }
+
+/// One of four gaps without a length: more than a tenth, so the others say nothing of the pace.
+#[test]
+fn gaps_that_share_reads_are_no_data() {
+    let itl = || {
+        threshold(metric(None, "itl", Some(Aggregate::Percentile(50.0))), Op::Lt, Limit::Value(1e3))
+    };
+    let closed = |tokens: &[u64]| {
+        let mut tally = StageTally::new(stage_start(1));
+        let token_ns = tokens.iter().copied().map(ms).collect();
+        tally.ended(&Record { token_ns, ..record() });
+        tally.close(Some(&stage_end(StageState::Completed))).0
+    };
+    let shared = closed(&[310, 330, 350, 350, 370]);
+    let result = judge(&itl(), &shared, &[]);
+    assert!(!result.pass && result.actual.is_none(), "{result:?}");
+    assert!(result.reason.starts_with("no data: 25 % of the gaps between tokens"), "{result:?}");
+    assert!(!shared.summary.metrics.contains_key("itl"));
+    assert!(shared.summary.metrics.contains_key("tpot"));
+    let mut few: Vec<u64> = (310..330).collect();
+    few.push(329);
+    let told = closed(&few);
+    assert_eq!((told.summary.client.shared_reads, told.summary.client.token_gaps), (1, 20));
+    assert!(judge(&itl(), &told, &[]).pass);
+}

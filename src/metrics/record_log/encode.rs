@@ -88,6 +88,7 @@ impl<'o> Fields<'o> {
             usage_ns,
             end_ns,
             token_ns,
+            choices,
             outcome,
             http_status,
             error,
@@ -98,7 +99,7 @@ impl<'o> Fields<'o> {
             cache,
             finish_reason,
             timings,
-            connection: Connection { reused },
+            connection: Connection { reused, address },
             bytes_in,
             flags,
         } = record;
@@ -121,6 +122,7 @@ impl<'o> Fields<'o> {
         self.put(",\"usage_ns\":", usage_ns)?;
         self.put(",\"end_ns\":", end_ns)?;
         self.put(",\"token_ns\":", token_ns)?;
+        self.put_some(",\"choices\":", (!choices.is_empty()).then_some(choices))?;
         self.put(",\"outcome\":", outcome)?;
         self.put(",\"http_status\":", http_status)?;
         self.put(",\"error\":", error)?;
@@ -132,6 +134,7 @@ impl<'o> Fields<'o> {
         self.put(",\"finish_reason\":", finish_reason)?;
         self.put_some(",\"timings\":", timings.as_ref())?;
         self.put(",\"connection\":{\"reused\":", reused)?;
+        self.put_some(",\"address\":", address.as_ref())?;
         self.put("},\"bytes_in\":", bytes_in)?;
         self.put_some(",\"flags\":", (!flags.is_empty()).then_some(flags))?;
         self.out.push(b'}');
@@ -177,6 +180,12 @@ mod tests {
             prompt_hash: Some("00ff".into()),
             session: Some("chat-1".into()),
             connecting_ns: Some(3),
+            token_ns: vec![4, 4, 5],
+            choices: vec![0, 1, 0],
+            connection: Connection {
+                reused: true,
+                address: Some(std::net::Ipv4Addr::LOCALHOST.into()),
+            },
             error: Some(ErrorInfo { class: "http.503".into(), message: "no".into(), raw: None }),
             outcome: OutcomeKind::NeverStarted,
             input_tokens: TokenCounts {

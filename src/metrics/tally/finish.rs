@@ -3,9 +3,12 @@
 //! In: a [`StageTally`] and its last line. Out: [`Measured`], and why it must not be trusted if so.
 //! Invariant: every planned request is accounted for, or a fault says that it is not.
 
+use std::collections::BTreeMap;
+
 use super::{Column, Measured, StageTally};
 use crate::metrics::cache_verdict::verdict;
 use crate::metrics::contamination;
+use crate::metrics::quantity::show;
 use crate::metrics::rounds::{RoundTally, Rounds};
 use crate::metrics::samples::Samples;
 use crate::metrics::summary::{CacheSummary, ClientSummary, LoadSummary, StageSummary, Throughput};
@@ -29,9 +32,13 @@ impl StageTally {
         }
         let sent_all = state == StageState::Completed && reason.is_none();
         let began_ns = self.start.at_ns;
+        let untold = untold(&self.client);
         let steady = self.steady.take().map(|steady| steady.finish(began_ns, sent_all));
         let (steady, unsteady) = match steady {
-            Some(Ok(steady)) => (Some(steady), None),
+            Some(Ok(mut steady)) => {
+                steady.metrics.retain(|metric, _| !untold.contains_key(metric));
+                (Some(steady), None)
+            }
             Some(Err(why)) => (None, Some(why)),
             None => (None, None),
         };
@@ -47,9 +54,16 @@ impl StageTally {
         });
         let cpu_s = end.and_then(|end| end.cpu_ns).map(|ns| ns as f64 / 1e9);
         let cpu_share = cpu_s.filter(|_| duration_s > 0.0).map(|cpu| cpu / duration_s);
-        let client = ClientSummary { cpu_s, cpu_share, ..self.client };
+        let wake_lag = end.and_then(|end| end.wake_lag);
+        let client = ClientSummary {
+            cpu_s,
+            cpu_share,
+            wake_lag_p95_ms: wake_lag.map(|lag| lag.p95_ns as f64 / 1e6),
+            ..self.client
+        };
         let samples: Vec<_> = self.columns.into_iter().map(Column::sorted).collect();
-        let metrics = samples.iter().filter_map(|(metric, samples)| {
+        let told = samples.iter().filter(|(metric, _)| !untold.contains_key(metric.name));
+        let metrics = told.filter_map(|(metric, samples)| {
             Some((metric.name.to_owned(), samples.distribution(metric.unit)?))
         });
         let summary = StageSummary {
@@ -72,6 +86,7 @@ impl StageTally {
                 max_lag_ms: load.max_lag_ms,
             }),
             metrics: metrics.collect(),
+            untold,
             id: self.start.stage,
             kind: self.start.kind,
             cell: self.start.cell,
@@ -86,6 +101,7 @@ impl StageTally {
             duration_s,
             throughput,
             client,
+            addresses: self.addresses,
             cache,
             tokens: (self.counts.ok > 0).then_some(self.tokens),
             errors: self.errors,
@@ -199,4 +215,21 @@ impl Column {
 fn lag_p99(samples: &[(&'static Metric, Samples)]) -> Option<f64> {
     let (metric, lags) = samples.iter().find(|(metric, _)| metric.name == "schedule_lag")?;
     lags.distribution(metric.unit).map(|lag| lag.p99)
+}
+
+/// More than this part of the gaps between tokens without a length, and the rest say nothing of how
+/// tokens were paced.
+const MOST_SHARED: f64 = 0.1;
+
+/// The metrics that this stage's answers cannot tell, and why.
+fn untold(client: &ClientSummary) -> BTreeMap<String, String> {
+    let shared = client.shared_reads as f64 / client.token_gaps.max(1) as f64;
+    let why = (shared > MOST_SHARED).then(|| {
+        format!(
+            "{} of the gaps between tokens cannot be told: one read of the socket brought both \
+             events (the server or something before it sends several at once)",
+            show(shared, "share")
+        )
+    });
+    why.map(|why| ("itl".to_owned(), why)).into_iter().collect()
 }

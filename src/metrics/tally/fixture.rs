@@ -33,6 +33,7 @@ pub fn record() -> Record {
         usage_ns: Some(ms(420)),
         end_ns: Some(ms(430)),
         token_ns: [310, 350, 350, 410].map(ms).to_vec(),
+        choices: Vec::new(),
         outcome: OutcomeKind::Ok,
         http_status: Some(200),
         error: None,
@@ -43,7 +44,7 @@ pub fn record() -> Record {
         cache: CacheState::Cold,
         finish_reason: Some("stop".into()),
         timings: None,
-        connection: Connection { reused: false },
+        connection: Connection { reused: false, address: None },
         bytes_in: 1000,
         flags: Vec::new(),
     }
@@ -79,6 +80,7 @@ pub fn stage_end(state: StageState) -> StageEnd {
         planned: None,
         aborted: false,
         cpu_ns: None,
+        wake_lag: None,
         at_ns: ms(2100),
     }
 }

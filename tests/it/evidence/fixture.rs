@@ -135,6 +135,7 @@ pub fn stage_end(id: &str, state: StageState, at: u64) -> Line {
         planned: None,
         aborted: false,
         cpu_ns: None,
+        wake_lag: None,
         at_ns: ms(at),
     })
 }
@@ -177,6 +178,7 @@ pub fn answer(stage: &str, index: u64, ttft_us: u64, cached: u64) -> Record {
         usage_ns: token_ns.last().map(|last| last + 1000),
         end_ns: token_ns.last().map(|last| last + 2000),
         token_ns,
+        choices: Vec::new(),
         outcome: OutcomeKind::Ok,
         http_status: Some(200),
         error: None,
@@ -187,7 +189,7 @@ pub fn answer(stage: &str, index: u64, ttft_us: u64, cached: u64) -> Record {
         cache: if cached > 1000 { CacheState::Warm } else { CacheState::Cold },
         finish_reason: Some("length".into()),
         timings: Some(ServerTimings { prompt_ms: Some(0.1 + 0.2), ..ServerTimings::default() }),
-        connection: Connection { reused: index > 0 },
+        connection: Connection { reused: index > 0, address: None },
         bytes_in: 4096,
         flags: vec![],
     }
@@ -200,6 +202,7 @@ pub fn failure(stage: &str, index: u64, message: &str) -> Record {
         first_content_ns: None,
         last_token_ns: None,
         token_ns: vec![],
+        choices: Vec::new(),
         outcome: OutcomeKind::Http,
         http_status: Some(503),
         error: Some(error),
