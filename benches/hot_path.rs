@@ -65,6 +65,7 @@ fn stage_start() -> Line {
         expects: None,
         reported: true,
         load: None,
+        concurrency: None,
         thresholds: Vec::new(),
         at_ns: 0,
     })

@@ -17,8 +17,8 @@ pub use exchange::{
     CacheState, Connection, Exchange, Record, STALE_REUSE_RESENT, ServerTimings, TokenCounts,
 };
 pub use line::{
-    FlushAttempt, FlushLine, FlushState, Line, LoadLine, RoundLine, RunLine, SearchLine,
-    ServerLine, StageEnd, StageStart, StageState, StartLine, SteadyLine, WakeLag,
+    ArrivalLine, FlushAttempt, FlushLine, FlushState, Line, LoadLine, RoundLine, RunLine,
+    SearchLine, ServerLine, StageEnd, StageStart, StageState, StartLine, SteadyLine, WakeLag,
 };
 pub use outcome::{ErrorInfo, Outcome, OutcomeKind, Phase};
 pub use place::Place;

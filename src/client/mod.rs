@@ -161,14 +161,17 @@ impl Client {
         if let Some(last) = last.as_ref().filter(|it| it.place == place && it.path == path) {
             return Arc::clone(&last.target);
         }
-        let url = match place {
-            Place::Base if path.is_empty() => self.base.clone(),
-            Place::Base => self.url(&path),
-            Place::Root => self.root_url(&path),
-        };
-        let target = Arc::new(self.transport.target(url));
+        let target = Arc::new(self.transport.target(self.address(place, &path)));
         *last = Some(LastTarget { place, path, target: Arc::clone(&target) });
         target
+    }
+
+    fn address(&self, place: Place, path: &str) -> Url {
+        match place {
+            Place::Base if path.is_empty() => self.base.clone(),
+            Place::Base => self.url(path),
+            Place::Root => self.root_url(path),
+        }
     }
 
     /// Sends a request now and reads its answer to the end. Returns soon after `cancel` fires, with
@@ -196,6 +199,13 @@ impl Client {
     /// TCP connections made so far.
     pub fn connections(&self) -> u64 {
         self.transport.connections()
+    }
+
+    /// What requests that ask for `model` are sent to, without user and password.
+    pub fn request_url(&self, model: &str) -> Url {
+        let request = Request { stream: true, ..Request::default() };
+        let encoded = self.dialect.encode(&request, model);
+        self.address(encoded.place, &encoded.path)
     }
 
     /// The base URL, without user and password.

@@ -170,6 +170,10 @@ impl Connection {
                 Some(_) => "simulator".into(),
                 None => self.client.base_url().to_string(),
             },
+            request_url: match self.simulator {
+                Some(_) => None,
+                None => Some(self.client.request_url(&self.server.model).to_string()),
+            },
             model: Some(self.server.model.clone()),
             server: Some(self.server.kind.name().to_owned()),
             server_version: self.server.version.clone(),

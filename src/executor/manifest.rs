@@ -90,6 +90,9 @@ pub struct ManifestEndpoint {
     pub name: String,
     /// Its URL without user or password, or `simulator`.
     pub url: String,
+    /// What requests of stages are sent to: the URL with the API's path; absent for a simulator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_url: Option<String>,
     /// The model asked for.
     pub model: Option<String>,
     /// What the server is, such as `vllm` or `llama.cpp`, where it could be told.

@@ -224,14 +224,7 @@ mod tests {
 
     /// Two rounds of ten requests, of 200 ms and of 300 ms, a minute apart, and three of a third.
     fn two_rounds() -> StageSummary {
-        let load = LoadLine {
-            target_rate: None,
-            max_lag_ms: None,
-            window_ms: None,
-            rounds: Some(3),
-            steady: None,
-            search: None,
-        };
+        let load = LoadLine { rounds: Some(3), ..LoadLine::default() };
         let start = StageStart { load: Some(Box::new(load)), expects: None, ..stage_start(30) };
         let mut tally = StageTally::new(start);
         for index in 0..23_u64 {

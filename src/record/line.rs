@@ -78,6 +78,10 @@ pub struct StageStart {
     /// What its schedule asks for, in stages of load.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub load: Option<Box<LoadLine>>,
+    /// Most requests under way at a time, as the plan says: the users of a closed loop, else
+    /// `concurrency` or `max_in_flight`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<u64>,
     /// What is judged at its end.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub thresholds: Vec<Threshold>,
@@ -86,11 +90,18 @@ pub struct StageStart {
 }
 
 /// What the schedule of a stage (or rung) of load asks for.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct LoadLine {
     /// Requests per second, when the clock decides and not the answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target_rate: Option<f64>,
+    /// How arrivals are spaced around a rate; absent where answers decide when the next is sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arrival: Option<ArrivalLine>,
+    /// How long it sends, in milliseconds, as the plan says; absent where a number of requests
+    /// decides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration_ms: Option<f64>,
     /// 99th percentile of `schedule_lag`, in milliseconds, above which the generator was the
     /// bottleneck and the numbers say nothing of the endpoint; absent where waiting is asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -107,6 +118,28 @@ pub struct LoadLine {
     /// The search that this is a probe of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub search: Option<SearchLine>,
+}
+
+/// How arrivals are spaced.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(tag = "process", rename_all = "snake_case")]
+pub enum ArrivalLine {
+    /// Evenly.
+    Constant,
+    /// Independently of each other: exponential gaps.
+    Poisson,
+    /// Gaps of a gamma distribution.
+    Gamma {
+        /// Its shape: 1 is Poisson, less is burstier, more is more regular.
+        burstiness: f64,
+    },
+    /// So many at one instant.
+    Burst {
+        /// Requests of a burst.
+        size: u64,
+    },
+    /// At the times of a log.
+    Log,
 }
 
 /// What is known beforehand of the part of a load (or of each of its rounds) in steady state. Times

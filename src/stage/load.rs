@@ -284,11 +284,14 @@ impl<'a> Phase<'a> {
             planned,
             expects: None,
             reported: stage.record && self.is_main(),
+            concurrency: level.concurrency(),
             load: self.is_main().then(|| {
                 Box::new(LoadLine {
                     rounds: (level.repeats > 1).then_some(level.repeats),
                     steady: level.steady(),
                     target_rate: level.target_rate,
+                    arrival: level.arrival(),
+                    duration_ms: level.until.duration().map(|it| it.as_secs_f64() * 1e3),
                     max_lag_ms: level.max_lag().map(|lag| lag.as_secs_f64() * 1e3),
                     window_ms: level.measure.window.map(|window| window.as_secs_f64() * 1e3),
                     search: level.search.clone(),

@@ -365,6 +365,17 @@ fn start_line(context: &StageContext<'_>, planned: u64) -> StageStart {
         },
         reported: stage.record,
         load: None,
+        concurrency: match &stage.action {
+            Action::Cold(repeat) | Action::Warm(repeat) => Some(repeat.concurrency),
+            Action::Conversation(conversation) => conversation.config.concurrency,
+            Action::Flush(_)
+            | Action::Pause(_)
+            | Action::Load(_)
+            | Action::QpsLadder(_)
+            | Action::ConcurrencyRamp(_)
+            | Action::Search(_)
+            | Action::Replay(_) => None,
+        },
         thresholds: stage.thresholds.clone(),
         at_ns: context.clock.now_ns(),
     }

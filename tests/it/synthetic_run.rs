@@ -102,6 +102,7 @@ impl Run<'_> {
             expects: None,
             reported: true,
             load: None,
+            concurrency: None,
             thresholds: Vec::new(),
             at_ns: self.now,
         }
@@ -174,14 +175,7 @@ impl Run<'_> {
         let planned = rate * self.shape.rung_seconds;
         let mut start = self.start("ladder", "qps_ladder", planned);
         start.rung = Some(rate as f64);
-        start.load = Some(Box::new(LoadLine {
-            target_rate: start.rung,
-            max_lag_ms: None,
-            window_ms: None,
-            rounds: None,
-            steady: None,
-            search: None,
-        }));
+        start.load = Some(Box::new(LoadLine { target_rate: start.rung, ..LoadLine::default() }));
         self.put(Line::StageStart(start.clone()));
         let mut slots = [self.now; 16];
         let mut due = self.now;

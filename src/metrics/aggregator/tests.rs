@@ -201,14 +201,7 @@ fn a_check_that_chose_no_rung_fails_and_speaks_against_none() {
     let mut lines = vec![run_line()];
     for rate in [4.0, 8.0] {
         let rung = Some(rate);
-        let load = LoadLine {
-            target_rate: rung,
-            max_lag_ms: None,
-            window_ms: None,
-            rounds: None,
-            steady: None,
-            search: None,
-        };
+        let load = LoadLine { target_rate: rung, ..LoadLine::default() };
         let kind = "qps_ladder".to_owned();
         let (thresholds, expects) = (vec![check.clone()], None);
         let start = StageStart {

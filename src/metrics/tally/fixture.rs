@@ -63,6 +63,7 @@ pub fn stage_start(planned: u64) -> StageStart {
         expects: Some(CacheState::Cold),
         reported: true,
         load: None,
+        concurrency: None,
         thresholds: Vec::new(),
         at_ns: ms(100),
     }

@@ -10,7 +10,7 @@ use crate::plan::{
     Action, ArrivalProcess, ClosedLoop, Measure, OpenLoop, Rate, Repeat, Replay, ReplayTiming,
     Sessions, Shape, Stage, Traffic, Until, WhenFull,
 };
-use crate::record::{SearchLine, SteadyLine};
+use crate::record::{ArrivalLine, SearchLine, SteadyLine};
 use crate::request::Request;
 use crate::schedule::Schedule;
 use crate::schedule::repeats::Repeats;
@@ -191,6 +191,28 @@ impl<'a> Level<'a> {
             climb_ms: left(climb).map(ms),
             length_ms: self.until.duration().and_then(left).map(ms),
             users,
+        })
+    }
+
+    /// Most requests under way at a time.
+    pub(super) fn concurrency(&self) -> Option<u64> {
+        match &self.shape {
+            Shape::Closed(load) => Some(load.users),
+            Shape::Open(load) => load.pacing.max_in_flight,
+        }
+    }
+
+    /// How arrivals are spaced.
+    pub(super) fn arrival(&self) -> Option<ArrivalLine> {
+        let Shape::Open(load) = &self.shape else { return None };
+        if self.replay.is_some_and(|replay| matches!(replay.timing, ReplayTiming::Log { .. })) {
+            return Some(ArrivalLine::Log);
+        }
+        Some(match load.arrival {
+            ArrivalProcess::Constant => ArrivalLine::Constant,
+            ArrivalProcess::Poisson => ArrivalLine::Poisson,
+            ArrivalProcess::Gamma { burstiness } => ArrivalLine::Gamma { burstiness },
+            ArrivalProcess::Burst { size } => ArrivalLine::Burst { size },
         })
     }
 

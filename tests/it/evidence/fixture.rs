@@ -60,6 +60,7 @@ pub fn manifest(run: &RunDir, end: Option<RunEnd>, exit_code: Option<i32>) -> Ma
         endpoints: vec![ManifestEndpoint {
             name: "simulated".into(),
             url: "simulator".into(),
+            request_url: None,
             model: Some("simulated-8b".into()),
             server: None,
             server_version: None,
@@ -119,6 +120,7 @@ pub fn stage_start(
         expects: Some(expects),
         reported: true,
         load: None,
+        concurrency: None,
         thresholds,
         at_ns: 0,
     })
