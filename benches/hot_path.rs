@@ -116,6 +116,8 @@ fn end(index: u64) -> Line {
         cached_tokens: None,
         cache: CacheState::Unknown,
         finish_reason: Some("length".into()),
+        other_model: None,
+        response_id: None,
         timings: None,
         connection: Connection { reused: true, address: None },
         bytes_in: 4_500,

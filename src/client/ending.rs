@@ -122,6 +122,34 @@ impl Ending {
     }
 }
 
+/// Whether a finish reason means that the server gave the answer up, in the words of any API. What
+/// the model or a filter ended (`refusal`, `content_filter`) is an answer.
+pub(super) fn is_given_up(reason: &str) -> bool {
+    const WORDS: [&str; 15] = [
+        "abort",
+        "aborted",
+        "cancel",
+        "canceled",
+        "cancelled",
+        "error",
+        "error_finish",
+        "fail",
+        "failed",
+        "failure",
+        "insufficient_system_resource",
+        "internal_error",
+        "server_error",
+        "timeout",
+        "timed_out",
+    ];
+    let reason = reason.trim().to_ascii_lowercase().replace('-', "_");
+    // Enums come with their type before them (`FinishReason.ABORT`), or with who did it.
+    let word = reason.rsplit(['.', ':']).next().unwrap_or_default();
+    let word = word.strip_prefix("finish_reason_").unwrap_or(word);
+    let word = word.strip_prefix("user_").unwrap_or(word);
+    WORDS.contains(&word)
+}
+
 /// What to do about a connection that was not made.
 pub(super) fn connect_help(kind: &str) -> &'static str {
     match kind {

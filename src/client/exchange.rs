@@ -52,8 +52,11 @@ pub(super) async fn run(
         ),
         coding: Coding::Identity,
     };
-    let ending = reading.drive(cancel).await.err();
-    reading.tally.finish(ending, &client.redactor)
+    let ending = match reading.drive(cancel).await {
+        Ok(()) => reading.tally.judge(&prepared.asked, client.must_be_same_model),
+        failed => failed,
+    };
+    reading.tally.finish(ending.err(), &client.redactor)
 }
 
 /// An exchange under way.

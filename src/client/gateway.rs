@@ -93,6 +93,7 @@ fn endpoint(url: &Url) -> Endpoint {
         model: None,
         api_key: None,
         headers: Vec::new(),
+        must_be_same_model: false,
         session_header: None,
         timeouts: Timeouts {
             connect: CONNECT,

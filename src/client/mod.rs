@@ -21,6 +21,7 @@ pub mod gateway;
 mod limits;
 pub mod ndjson;
 pub mod probe;
+mod remarks;
 mod shown;
 mod side_door;
 pub mod sse;
@@ -42,6 +43,7 @@ use crate::request::Request;
 
 use credentials::Credentials;
 use dialect::{Dialect, Place};
+use remarks::Asked;
 use transport::{Method, OwnHeaders, Post, Target, Transport};
 
 /// The endpoint's settings cannot be used; found before anything is sent.
@@ -85,6 +87,8 @@ pub struct Client {
     session_header: Option<HeaderName>,
     base: Url,
     timeouts: Timeouts,
+    /// An answer by another model than was asked for is a failure.
+    must_be_same_model: bool,
     redactor: Arc<Redactor>,
     clock: RunClock,
     /// Where the last request went; most go to one path.
@@ -104,6 +108,7 @@ pub struct Prepared {
     post: Post,
     stream: bool,
     max_tokens: Option<u64>,
+    asked: Asked,
 }
 
 impl Client {
@@ -119,6 +124,7 @@ impl Client {
             dialect,
             base,
             timeouts: endpoint.timeouts,
+            must_be_same_model: endpoint.must_be_same_model,
             redactor: Arc::new(redactor),
             clock,
             last_target: Arc::default(),
@@ -133,7 +139,8 @@ impl Client {
     /// `request_id` goes out as `X-Request-Id`, the conversation's id in the endpoint's header for it
     /// (not where HTTP can't carry it).
     pub fn prepare(&self, request: &Request, model: &str, request_id: &str) -> Prepared {
-        let encoded = self.dialect.encode(request, request.model.as_deref().unwrap_or(model));
+        let model = request.model.as_deref().unwrap_or(model);
+        let encoded = self.dialect.encode(request, model);
         let target = self.target(encoded.place, encoded.path);
         let session = self.session_header.clone().zip(request.session.as_deref());
         let named = request.headers.iter().filter_map(|(name, value)| {
@@ -152,6 +159,7 @@ impl Client {
             post: self.transport.prepare(Method::Post, target, encoded.body, own),
             stream: self.dialect.streams(request),
             max_tokens: request.max_tokens,
+            asked: Asked::of(request, model),
         }
     }
 

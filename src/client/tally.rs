@@ -9,12 +9,15 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::dialect::{self, Deltas, Dialect};
-use super::ending::Ending;
+use super::ending::{Ending, is_given_up};
+use super::remarks::{self, Asked};
 use crate::plan::Redactor;
 use crate::record::{Exchange, Outcome};
 
 /// How much of a broken answer is kept, in bytes.
 pub(super) const RAW_BYTES: usize = 4096;
+/// Longest id of an answer that is kept, in bytes.
+const MAX_ID_BYTES: usize = 128;
 /// Longest line for people, in characters.
 const MAX_MESSAGE_CHARS: usize = 500;
 
@@ -68,6 +71,8 @@ impl Tally {
             timings: None,
             finish_reason: None,
             model: None,
+            other_model: None,
+            response_id: None,
             reused: false,
             address: None,
             bytes_in: 0,
@@ -131,6 +136,7 @@ impl Tally {
             }
         }
         self.note(at);
+        self.failure = self.given_up();
         self.done = self.deltas.done;
     }
 
@@ -149,10 +155,22 @@ impl Tally {
             .map_err(|error| Ending::protocol("json", format!("the answer is broken: {error}")))?;
         self.dialect.decode_headers(header, &mut self.deltas);
         self.note(at);
-        match self.deltas.error.take() {
-            Some(error) => Err(Ending::stream("error_event", format!("the server says: {error}"))),
-            None => self.check_generated(),
+        if let Some(error) = self.deltas.error.take() {
+            return Err(Ending::stream("error_event", format!("the server says: {error}")));
         }
+        self.given_up().map_or_else(|| self.check_generated(), Err)
+    }
+
+    /// The server's word that it did not bring the answer to its end.
+    fn given_up(&self) -> Option<Ending> {
+        let reason = self.exchange.finish_reason.as_ref().filter(|reason| is_given_up(reason))?;
+        let message = format!("the server gave the answer up: finish_reason `{reason}`");
+        Some(Ending::stream("aborted", message))
+    }
+
+    /// Judges a complete answer by what was asked for.
+    pub fn judge(&mut self, asked: &Asked, must_be_same_model: bool) -> Result<(), Ending> {
+        remarks::judge(&mut self.exchange, asked, must_be_same_model)
     }
 
     /// Whether nothing that comes now counts any more.
@@ -243,7 +261,9 @@ impl Tally {
 
     /// The finished exchange; text for people and the raw answer have their secrets hidden.
     pub fn finish(self, ending: Option<Ending>, redactor: &Redactor) -> Exchange {
-        let Self { mut exchange, raw, .. } = self;
+        let Self { mut exchange, raw, mut deltas, .. } = self;
+        exchange.response_id = deltas.id.take().filter(|id| id.len() <= MAX_ID_BYTES);
+        remarks::leave_out_impossible(&mut exchange);
         let Some(Ending { outcome, message }) = ending else { return exchange };
         let raw = raw.concat();
         exchange.outcome = outcome;

@@ -4,6 +4,7 @@
 //! each stage's summary as it ends, and the run's. Invariant: it reads nothing but lines and the
 //! [`RunEnd`], so a summary rebuilt from the log equals the one made while the run went on.
 
+use super::answers::{self, AnswerIds};
 use super::gate;
 use super::quantity;
 use super::saturation;
@@ -35,6 +36,7 @@ pub struct Aggregator {
     invalid: Vec<String>,
     strays: u64,
     unjudged: Vec<Unjudged>,
+    ids: AnswerIds,
     /// Why the server's own account has gaps.
     unread: Vec<String>,
 }
@@ -85,8 +87,14 @@ impl Aggregator {
                 }
             }
             Line::End(record) => {
+                let is_repeated = self.ids.is_repeated(record);
                 match self.open(&record.stage, record.cell.as_deref(), record.rung) {
-                    Some(stage) => stage.ended(record),
+                    Some(stage) => {
+                        stage.ended(record);
+                        if is_repeated {
+                            stage.repeated_id();
+                        }
+                    }
                     None => self.strays += 1,
                 }
             }
@@ -152,6 +160,7 @@ impl Aggregator {
             stage.contamination.iter().map(|found| found.sentence(&stage.label()))
         }));
         notes.extend(token_account::warnings(&stages));
+        notes.extend(stages.iter().flat_map(answers::notes));
         notes.extend(stages.iter().filter_map(restart_note));
         notes.extend(self.unread.iter().cloned());
         notes.extend(end.notes.iter().cloned());

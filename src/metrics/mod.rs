@@ -31,6 +31,7 @@
 //! | [`schema`] | types → `schemas/record.v1.json`, `schemas/summary.v1.json` |
 
 pub mod aggregator;
+pub mod answers;
 pub mod base64;
 pub mod baseline;
 pub mod cache_verdict;

@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 pub use self::client::{AddressSummary, ClientSummary};
+use super::answers::AnswerSummary;
 use super::contamination::Contamination;
 use super::rounds::Rounds;
 use super::saturation::Saturation;
@@ -186,6 +187,9 @@ pub struct StageSummary {
     /// Tokens of complete answers and their prompts, by everyone who counted; absent without any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokens: Option<TokenAccount>,
+    /// Why answers ended, and what about them is not as asked; absent where they say nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answers: Option<AnswerSummary>,
     /// Failed requests by class.
     pub errors: BTreeMap<String, u64>,
     /// The first message of each class of error.

@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use self::bits::Bits;
+use super::answers::AnswerTally;
 use super::cache_verdict::{cached_tokens, combine};
 use super::catalogue::{self, Source};
 use super::contamination::ContaminationTally;
@@ -77,6 +78,7 @@ pub struct StageTally {
     /// Requests served from the cache, and those that say whether they were.
     hits: Option<(u64, u64)>,
     tokens: TokenAccount,
+    answers: AnswerTally,
     ok_tokens: (Option<u64>, Option<u64>),
     errors: BTreeMap<String, u64>,
     error_samples: BTreeMap<String, String>,
@@ -148,6 +150,7 @@ impl StageTally {
             cached: None,
             hits: None,
             tokens: TokenAccount::default(),
+            answers: AnswerTally::default(),
             ok_tokens: (None, None),
             errors: BTreeMap::new(),
             error_samples: BTreeMap::new(),
@@ -204,6 +207,7 @@ impl StageTally {
             let over = windows.push(window_sample(record, end.saturating_sub(self.start.at_ns)));
             self.window_stats.extend(over);
         }
+        self.answers.take(record);
         match record.outcome {
             OutcomeKind::Ok => {
                 self.succeeded(record);
@@ -264,6 +268,11 @@ impl StageTally {
             to.connections += u64::from(is_new);
             to.requests += 1;
         }
+    }
+
+    /// The answer that just ended came under the id of an earlier one.
+    pub fn repeated_id(&mut self) {
+        self.answers.repeated();
     }
 
     /// A round of it is over.

@@ -165,6 +165,10 @@ pub struct Exchange {
     pub finish_reason: Option<String>,
     /// The model that the server says answered.
     pub model: Option<String>,
+    /// That model, where it is another than was asked for.
+    pub other_model: Option<String>,
+    /// The server's own id of the answer.
+    pub response_id: Option<String>,
     /// True when the request went over an open connection.
     pub reused: bool,
     /// The connection's far end, where the host's name stands for several addresses.
@@ -248,6 +252,12 @@ pub struct Record {
     pub cache: CacheState,
     /// Why the server stopped.
     pub finish_reason: Option<String>,
+    /// The model that answered, where the server names another than was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub other_model: Option<String>,
+    /// The server's own id of the answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub response_id: Option<String>,
     /// The server's own timings.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timings: Option<ServerTimings>,

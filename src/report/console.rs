@@ -5,7 +5,7 @@
 
 use super::escape::{printable, to_the_second};
 use super::look::Look;
-use super::{checks, client, conclusion, course, evidence, server, table, tokens};
+use super::{answers, checks, client, conclusion, course, evidence, server, table, tokens};
 use crate::metrics::summary::{StageSummary, Summary};
 
 /// Said wherever the embedded simulator answered.
@@ -36,6 +36,7 @@ fn sections(summary: &Summary, look: Look, percentiles: Option<&Percentiles>) ->
         ("Flush", evidence::flushes(&all, look)),
         ("Server", server::lines(&stages)),
         ("Tokens", tokens::lines(&stages)),
+        ("Answers", answers::lines(&stages)),
         ("Client", client::line(&stages, summary.run.simulated)),
         ("Errors", evidence::errors(&all)),
         ("Not as planned", evidence::unplanned_ends(&all, look)),

@@ -18,6 +18,7 @@
 //! | [`export`] and the files behind it | lines → the files of other tools |
 //! | [`checks_junit`], [`junit`] | the checks → test cases → XML |
 
+mod answers;
 pub mod chart;
 mod checks;
 pub mod checks_junit;

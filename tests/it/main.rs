@@ -1,6 +1,7 @@
 //! The one integration binary: everything here drives the library or the `runner` binary from
 //! outside, over real files and real sockets.
 
+mod answers;
 mod bad_plans;
 mod calibrate;
 mod ci;

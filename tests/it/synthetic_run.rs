@@ -259,6 +259,8 @@ impl Run<'_> {
             cached_tokens: Some(if cache == CacheState::Warm { 2_080 } else { 16 }),
             cache,
             finish_reason: Some("length".into()),
+            other_model: None,
+            response_id: None,
             timings: None,
             connection: Connection { reused: true, address: None },
             bytes_in: 4_100,

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::body::{Body, is_system, messages, prompt};
-use super::lenient::{Lenient, List, Nested, Text, fault, object};
+use super::lenient::{Count, Lenient, List, Nested, Text, fault, object};
 use super::{DecodeError, Deltas, Dialect, HttpRequest, Place, Usage};
 use crate::request::Request;
 
@@ -72,6 +72,8 @@ struct Event<'a> {
 #[derive(Deserialize)]
 struct Message<'a> {
     #[serde(default, borrow)]
+    id: Text<'a>,
+    #[serde(default, borrow)]
     model: Text<'a>,
     #[serde(default, borrow)]
     content: List<Block<'a>>,
@@ -131,6 +133,7 @@ impl Message<'_> {
     fn read(&self, out: &mut Deltas) {
         out.error = fault(self.error.as_ref());
         out.model = self.model.some();
+        out.identify(&self.id);
         out.finish_reason = self.stop_reason.some();
         for block in &self.content.0 {
             block.read(out);
@@ -168,13 +171,13 @@ pub(super) struct PromptParts {
 #[derive(Deserialize)]
 struct WireUsage {
     #[serde(default, rename = "input_tokens")]
-    new: Lenient<u64>,
+    new: Count,
     #[serde(default, rename = "cache_creation_input_tokens")]
-    written: Lenient<u64>,
+    written: Count,
     #[serde(default, rename = "cache_read_input_tokens")]
-    read: Lenient<u64>,
+    read: Count,
     #[serde(default, rename = "output_tokens")]
-    generated: Lenient<u64>,
+    generated: Count,
 }
 
 impl WireUsage {

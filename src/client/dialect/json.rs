@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::body::{Body, messages, prompt};
 use super::cumulative::Lean;
+use super::lenient::count;
 use super::{DecodeError, Deltas, Dialect, HttpRequest, Place, Usage, error_text};
 use crate::client::framing::Framing;
 use crate::plan::{JsonAnswer, JsonApi, TextPart, text_parts};
@@ -41,11 +42,12 @@ impl Json {
         out.done = at(&value, api.done.as_ref()).is_some_and(truth);
         let cached = at(&value, api.cached.as_ref());
         out.cached = cached.and_then(Value::as_bool);
-        let count = |pointer: Option<&String>| at(&value, pointer)?.as_u64();
+        let number = |value: &Value| value.as_number().map(count);
+        let count = |pointer: Option<&String>| at(&value, pointer).and_then(number);
         let usage = Usage {
             input_tokens: count(api.input_tokens.as_ref()),
             output_tokens: count(api.output_tokens.as_ref()),
-            cached_tokens: cached.and_then(Value::as_u64),
+            cached_tokens: cached.and_then(number),
             reasoning_tokens: count(api.reasoning_tokens.as_ref()),
         };
         out.usage = usage.known();

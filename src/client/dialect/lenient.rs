@@ -11,7 +11,7 @@ use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{
     self, Deserialize, Deserializer, IgnoredAny, IntoDeserializer, MapAccess, SeqAccess, Visitor,
 };
-use serde_json::Value;
+use serde_json::{Number, Value};
 
 use super::DecodeError;
 
@@ -119,6 +119,24 @@ impl<'de, T: de::DeserializeOwned> Visitor<'de> for LenientVisitor<T> {
     fn visit_seq<A: SeqAccess<'de>>(self, items: A) -> Result<Self::Value, A::Error> {
         Value::deserialize(SeqAccessDeserializer::new(items)).map(of)
     }
+}
+
+/// A number of tokens. One that can't be (negative, broken, past all counting) is [`u64::MAX`], so
+/// that whoever judges the answer can tell it from an absent one.
+#[derive(Debug, Default)]
+pub(super) struct Count(pub Option<u64>);
+
+impl<'de> Deserialize<'de> for Count {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self(Lenient::deserialize(deserializer)?.0.as_ref().map(count)))
+    }
+}
+
+/// A JSON number as a number of tokens, as [`Count`] has it.
+pub(super) fn count(number: &Number) -> u64 {
+    // Some servers count in floats.
+    let whole = || number.to_string().strip_suffix(".0")?.parse().ok();
+    number.as_u64().or_else(whole).unwrap_or(u64::MAX)
 }
 
 /// The same for what few events have: it takes no room in those that have it not. An event's
@@ -346,6 +364,24 @@ mod tests {
         assert_eq!(list.0, Some(vec![1, 2]));
         let broken: Vec<Lenient<Vec<u64>>> = serde_json::from_str("[[1, {}], [3]]").unwrap();
         assert_eq!((broken[0].0.as_ref(), broken[1].0.as_ref()), (None, Some(&vec![3])));
+    }
+
+    #[test]
+    fn a_count_that_cannot_be_is_told_from_one_that_is_not_there() {
+        let count = |json: &str| serde_json::from_str::<Count>(json).unwrap().0;
+        for (json, expected) in [
+            ("12", Some(12)),
+            ("12.0", Some(12)),
+            ("null", None),
+            ("\"12\"", None),
+            ("{}", None),
+            ("-1", Some(u64::MAX)),
+            ("1.5", Some(u64::MAX)),
+            ("1e30", Some(u64::MAX)),
+            ("99999999999999999999", Some(u64::MAX)),
+        ] {
+            assert_eq!(count(json), expected, "{json}");
+        }
     }
 
     #[test]

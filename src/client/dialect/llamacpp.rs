@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::body::{Body, prompt};
-use super::lenient::{Lenient, Text, fault, object};
+use super::lenient::{Count, Lenient, Text, fault, object};
 use super::{DecodeError, Deltas, Dialect, HttpRequest, Place, Usage};
 use crate::record::ServerTimings;
 use crate::request::Request;
@@ -48,9 +48,9 @@ struct Event<'a> {
     #[serde(default, borrow)]
     model: Text<'a>,
     #[serde(default)]
-    tokens_predicted: Lenient<u64>,
+    tokens_predicted: Count,
     #[serde(default)]
-    tokens_evaluated: Lenient<u64>,
+    tokens_evaluated: Count,
     #[serde(default)]
     timings: Lenient<ServerTimings>,
     #[serde(default, borrow)]

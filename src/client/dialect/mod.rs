@@ -93,6 +93,8 @@ pub struct Deltas {
     pub timings: Option<ServerTimings>,
     /// The model that answers.
     pub model: Option<String>,
+    /// The server's id of the answer, as the first event that has one says it.
+    pub id: Option<String>,
     /// The dialect's own end mark (`[DONE]`).
     pub done: bool,
     /// An error inside the stream.
@@ -112,8 +114,8 @@ struct Memory {
 }
 
 impl Deltas {
-    /// Empties it for the next event of the same answer: buffers, memory and the model's name, which
-    /// every event repeats, stay.
+    /// Empties it for the next event of the same answer: buffers, memory and the names of model and
+    /// answer, which every event repeats, stay.
     pub fn clear(&mut self) {
         let Self {
             content,
@@ -122,6 +124,7 @@ impl Deltas {
             usage,
             timings,
             model: _,
+            id: _,
             done,
             error,
             cached,
@@ -132,6 +135,19 @@ impl Deltas {
         (*finish_reason, *error) = (None, None);
         (*usage, *timings) = (None, None);
         (*done, *cached) = (false, None);
+    }
+
+    /// Takes the answer's id, if there is one and it is the first.
+    fn identify(&mut self, id: &lenient::Text<'_>) {
+        if self.id.is_none() {
+            self.id = id.some();
+        }
+    }
+
+    /// Takes why the server stopped one of an answer's choices; that it gave one up stays.
+    fn stopped(&mut self, reason: Option<String>) {
+        let is_given_up = self.finish_reason.as_deref().is_some_and(super::ending::is_given_up);
+        self.finish_reason = reason.filter(|_| !is_given_up).or(self.finish_reason.take());
     }
 
     /// Reads an event that is like an earlier one but for its text; `false` when it is not.

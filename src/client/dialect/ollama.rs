@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::body::{Body, is_system, messages, prompt};
-use super::lenient::{Lenient, List, Nested, Text, fault, object};
+use super::lenient::{Count, Lenient, List, Nested, Text, fault, object};
 use super::{DecodeError, Deltas, Dialect, HttpRequest, Place, Usage};
 use crate::client::framing::Framing;
 use crate::record::ServerTimings;
@@ -75,9 +75,9 @@ struct Line<'a> {
     #[serde(default, borrow)]
     done_reason: Text<'a>,
     #[serde(default)]
-    prompt_eval_count: Lenient<u64>,
+    prompt_eval_count: Count,
     #[serde(default)]
-    eval_count: Lenient<u64>,
+    eval_count: Count,
     #[serde(default)]
     total_duration: Lenient<f64>,
     #[serde(default)]

@@ -122,6 +122,8 @@ struct Chunk<'a> {
     timings: Rare<ServerTimings>,
     #[serde(default, borrow)]
     model: Text<'a>,
+    #[serde(default, borrow)]
+    id: Text<'a>,
     #[serde(default)]
     error: Option<Box<Value>>,
     #[serde(default, borrow)]
@@ -197,13 +199,12 @@ impl<'a> Chunk<'a> {
         if !self.model.0.is_empty() && out.model.as_deref() != Some(&*self.model.0) {
             out.model = Some(self.model.0.into_owned());
         }
+        out.identify(&self.id);
         let usage = self.usage.0.or(self.x_groq.0.and_then(|groq| groq.usage));
         out.usage = usage.as_ref().and_then(|usage| usage.read());
         out.timings = self.timings.0.map(|it| *it).or_else(|| usage.as_ref()?.timings());
         for mut choice in self.choices.0 {
-            if !choice.finish_reason.0.is_empty() {
-                out.finish_reason = Some(std::mem::take(&mut choice.finish_reason.0).into_owned());
-            }
+            out.stopped(std::mem::take(&mut choice.finish_reason).some());
             if let Some(delta) = part(choice) {
                 delta.read(out);
             }
@@ -355,7 +356,7 @@ mod tests {
             ),
             (r#"{"prompt_tokens":9,"prompt_tokens_details":null}"#, None),
             (r#"{"prompt_tokens":9,"prompt_tokens_details":{}}"#, None),
-            (r#"{"prompt_tokens":9,"cached_tokens":-1}"#, None),
+            (r#"{"prompt_tokens":9,"cached_tokens":null}"#, None),
         ] {
             let out = decode(&format!(r#"{{"choices":[],"usage":{usage}}}"#));
             let usage = out.usage.unwrap();

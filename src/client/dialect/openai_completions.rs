@@ -51,6 +51,8 @@ struct Chunk<'a> {
     timings: Lenient<ServerTimings>,
     #[serde(default, borrow)]
     model: Text<'a>,
+    #[serde(default, borrow)]
+    id: Text<'a>,
     #[serde(default)]
     error: Option<Value>,
     #[serde(default, borrow)]
@@ -79,6 +81,7 @@ impl Chunk<'_> {
             (self.object.0 == "error").then(|| super::error_text(message))
         });
         out.model = self.model.some();
+        out.identify(&self.id);
         out.usage = self.usage.0.as_ref().and_then(WireUsage::read);
         out.timings = self.timings.0.or_else(|| self.usage.0.as_ref()?.timings());
         for choice in self.choices.0 {
@@ -87,7 +90,7 @@ impl Chunk<'_> {
             if let Some(text) = names.into_iter().find(|text| !text.0.is_empty()) {
                 out.reasoning.push_str(&text.0);
             }
-            out.finish_reason = choice.finish_reason.some().or(out.finish_reason.take());
+            out.stopped(choice.finish_reason.some());
         }
     }
 }

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::body::{Body, messages};
-use super::lenient::{Lenient, List, Nested, Text, fault, object};
+use super::lenient::{Count, Lenient, List, Nested, Text, fault, object};
 use super::{DecodeError, Deltas, Dialect, HttpRequest, Place, Usage};
 use crate::record::ServerTimings;
 use crate::request::Request;
@@ -71,6 +71,8 @@ struct Response<'a> {
     #[serde(default, borrow)]
     status: Text<'a>,
     #[serde(default, borrow)]
+    id: Text<'a>,
+    #[serde(default, borrow)]
     model: Text<'a>,
     #[serde(default, borrow)]
     output: List<Item<'a>>,
@@ -116,9 +118,9 @@ struct Part<'a> {
 #[derive(Deserialize)]
 struct WireUsage {
     #[serde(default)]
-    input_tokens: Lenient<u64>,
+    input_tokens: Count,
     #[serde(default)]
-    output_tokens: Lenient<u64>,
+    output_tokens: Count,
     #[serde(default)]
     input_tokens_details: Lenient<InputDetails>,
     #[serde(default)]
@@ -128,13 +130,13 @@ struct WireUsage {
 #[derive(Deserialize)]
 struct InputDetails {
     #[serde(default)]
-    cached_tokens: Lenient<u64>,
+    cached_tokens: Count,
 }
 
 #[derive(Deserialize)]
 struct OutputDetails {
     #[serde(default)]
-    reasoning_tokens: Lenient<u64>,
+    reasoning_tokens: Count,
 }
 
 impl Event<'_> {
@@ -189,6 +191,7 @@ impl Response<'_> {
                 .then(|| format!("the response is {}", self.status.0))
         });
         out.model = self.model.some();
+        out.identify(&self.id);
         out.usage = self.usage.0.as_ref().and_then(WireUsage::read);
         let incomplete = self.incomplete_details.0.and_then(|details| details.reason);
         out.finish_reason = incomplete.or_else(|| self.status.some());

@@ -7,27 +7,27 @@
 use serde::Deserialize;
 
 use super::Usage;
-use super::lenient::{Lenient, Nested};
+use super::lenient::{Count, Lenient, Nested};
 use crate::record::ServerTimings;
 
 #[derive(Deserialize)]
 pub(super) struct WireUsage {
     #[serde(default)]
-    prompt_tokens: Lenient<u64>,
+    prompt_tokens: Count,
     #[serde(default)]
-    completion_tokens: Lenient<u64>,
+    completion_tokens: Count,
     #[serde(default)]
     prompt_tokens_details: Nested<PromptDetails>,
     #[serde(default)]
     completion_tokens_details: Nested<CompletionDetails>,
     /// `DeepSeek`'s name for cached tokens.
     #[serde(default)]
-    prompt_cache_hit_tokens: Lenient<u64>,
+    prompt_cache_hit_tokens: Count,
     /// Where some servers put what others put into the details.
     #[serde(default)]
-    cached_tokens: Lenient<u64>,
+    cached_tokens: Count,
     #[serde(default)]
-    reasoning_tokens: Lenient<u64>,
+    reasoning_tokens: Count,
     /// Groq's times, in seconds.
     #[serde(default)]
     queue_time: Lenient<f64>,
@@ -42,13 +42,13 @@ pub(super) struct WireUsage {
 #[derive(Deserialize)]
 struct PromptDetails {
     #[serde(default)]
-    cached_tokens: Lenient<u64>,
+    cached_tokens: Count,
 }
 
 #[derive(Deserialize)]
 struct CompletionDetails {
     #[serde(default)]
-    reasoning_tokens: Lenient<u64>,
+    reasoning_tokens: Count,
 }
 
 impl WireUsage {

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::body::{Body, prompt};
 use super::cumulative::Lean;
-use super::lenient::{Lenient, Text, fault, object};
+use super::lenient::{Count, Lenient, Text, fault, object};
 use super::{DecodeError, Deltas, Dialect, HttpRequest, Place, Usage};
 use crate::record::ServerTimings;
 use crate::request::Request;
@@ -70,11 +70,13 @@ struct Event<'a> {
 #[derive(Deserialize)]
 struct MetaInfo {
     #[serde(default)]
-    prompt_tokens: Lenient<u64>,
+    id: Lenient<String>,
     #[serde(default)]
-    completion_tokens: Lenient<u64>,
+    prompt_tokens: Count,
     #[serde(default)]
-    cached_tokens: Lenient<u64>,
+    completion_tokens: Count,
+    #[serde(default)]
+    cached_tokens: Count,
     /// `{"type": "length", "length": 8}`, in old versions a word, null until the end.
     #[serde(default)]
     finish_reason: Option<Value>,
@@ -87,6 +89,9 @@ impl Event<'_> {
     fn read(self, out: &mut Deltas) {
         out.error = fault(self.error.as_ref());
         let Some(meta) = self.meta_info.0 else { return };
+        if out.id.is_none() {
+            out.id = meta.id.0;
+        }
         let usage = Usage {
             input_tokens: meta.prompt_tokens.0,
             output_tokens: meta.completion_tokens.0,

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::body::{Body, prompt};
-use super::lenient::{Lenient, Nested, Text, fault, object};
+use super::lenient::{Count, Lenient, Nested, Text, fault, object};
 use super::{DecodeError, Deltas, Dialect, HttpRequest, Place, Usage};
 use crate::record::ServerTimings;
 use crate::request::Request;
@@ -124,9 +124,9 @@ struct Details {
     #[serde(default)]
     finish_reason: Lenient<String>,
     #[serde(default)]
-    generated_tokens: Lenient<u64>,
+    generated_tokens: Count,
     #[serde(default)]
-    input_length: Lenient<u64>,
+    input_length: Count,
     /// The prompt's tokens, when `decoder_input_details` asks for them.
     #[serde(default)]
     prefill: Lenient<Vec<Value>>,

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::body::{Body, prompt};
 use super::cumulative::Lean;
-use super::lenient::{Lenient, Text, fault, object};
+use super::lenient::{Count, Text, fault, object};
 use super::{DecodeError, Deltas, Dialect, HttpRequest, Place, Usage};
 use crate::request::Request;
 
@@ -60,9 +60,9 @@ struct Event<'a> {
     #[serde(default, borrow)]
     finish_reason: Text<'a>,
     #[serde(default)]
-    num_input_tokens: Lenient<u64>,
+    num_input_tokens: Count,
     #[serde(default)]
-    num_output_tokens: Lenient<u64>,
+    num_output_tokens: Count,
     #[serde(default)]
     error: Option<Value>,
 }

@@ -98,6 +98,8 @@ impl<'o> Fields<'o> {
             cached_tokens,
             cache,
             finish_reason,
+            other_model,
+            response_id,
             timings,
             connection: Connection { reused, address },
             bytes_in,
@@ -132,6 +134,8 @@ impl<'o> Fields<'o> {
         self.put(",\"cached_tokens\":", cached_tokens)?;
         self.put(",\"cache\":", cache)?;
         self.put(",\"finish_reason\":", finish_reason)?;
+        self.put_some(",\"other_model\":", other_model.as_ref())?;
+        self.put_some(",\"response_id\":", response_id.as_ref())?;
         self.put_some(",\"timings\":", timings.as_ref())?;
         self.put(",\"connection\":{\"reused\":", reused)?;
         self.put_some(",\"address\":", address.as_ref())?;
@@ -195,6 +199,8 @@ mod tests {
                 estimate: Some(4),
             },
             reasoning_tokens: Some(9),
+            other_model: Some("b \"c\"".into()),
+            response_id: Some("chatcmpl-1".into()),
             timings: Some(ServerTimings { prompt_ms: Some(1.0), ..ServerTimings::default() }),
             flags: vec!["no_done".into(), "x".into()],
             ..record()

@@ -104,6 +104,7 @@ impl StageTally {
             addresses: self.addresses,
             cache,
             tokens: (self.counts.ok > 0).then_some(self.tokens),
+            answers: self.answers.finish(),
             errors: self.errors,
             error_samples: self.error_samples,
             thresholds: Vec::new(),

@@ -43,6 +43,8 @@ pub fn record() -> Record {
         cached_tokens: Some(24),
         cache: CacheState::Cold,
         finish_reason: Some("stop".into()),
+        other_model: None,
+        response_id: None,
         timings: None,
         connection: Connection { reused: false, address: None },
         bytes_in: 1000,

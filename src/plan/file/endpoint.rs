@@ -36,6 +36,10 @@ pub(crate) struct EndpointKeys {
     pub(crate) json: Option<Spanned<JsonKeys>>,
     /// The model to ask for; the first of `/models` when empty.
     pub(crate) model: Option<Spanned<String>>,
+    /// What becomes of an answer by another model than was asked for, as its `model` says: `any` (it
+    /// counts, and the run says so; the default) or `same` (it is a failure, and so is one that names
+    /// no model). Dated names and `:latest` stand for the same model.
+    pub(crate) require_model: Option<Spanned<RequireModelWord>>,
     /// Key sent as `Authorization: Bearer`, as `${secret:NAME}` from the environment variable
     /// NAME.
     pub(crate) api_key: Option<Spanned<String>>,
@@ -102,6 +106,16 @@ pub(crate) struct FlushCallKeys {
     pub(crate) path: Option<Spanned<String>>,
     /// JSON body; none unless given.
     pub(crate) body: Option<serde_json::Value>,
+}
+
+/// Which model must answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum RequireModelWord {
+    /// Whichever does.
+    Any,
+    /// The one that was asked for.
+    Same,
 }
 
 /// The methods of a call.

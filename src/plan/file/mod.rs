@@ -30,7 +30,7 @@ pub(crate) use dataset::{
 };
 pub(crate) use endpoint::{
     ApiWord, EndpointFile, EndpointKeys, FaultKeys, FlushCallKeys, MethodWord, MetricsFile,
-    MetricsKeys, SimulatorKeys, TimeoutKeys,
+    MetricsKeys, RequireModelWord, SimulatorKeys, TimeoutKeys,
 };
 pub(crate) use json_api::{AnswerWord, JsonKeys};
 pub(crate) use load::{LadderKeys, LoadKeys, OverWord, RampKeys, SearchKeys, ThinkWord};

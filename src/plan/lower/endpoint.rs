@@ -197,6 +197,7 @@ impl Lowering<'_> {
                 Target::Url(url) => authority(url),
             }),
             target,
+            must_be_same_model: self.requires_model(keys, &api),
             api,
             model: filled(keys.model.clone()).map(|model| model.value.trim().to_owned()),
             api_key,

@@ -21,6 +21,7 @@ pub(super) fn over(lower: EndpointKeys, upper: EndpointKeys) -> EndpointKeys {
         json: upper.json.or(lower.json),
         // Empty comes from a param left empty: not given.
         model: filled(upper.model).or(lower.model),
+        require_model: upper.require_model.or(lower.require_model),
         api_key: filled(upper.api_key).or(lower.api_key),
         headers: headers(lower.headers, upper.headers),
         session_header: filled(upper.session_header).or(lower.session_header),

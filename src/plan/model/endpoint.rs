@@ -20,6 +20,8 @@ pub struct Endpoint {
     pub api: Api,
     /// The model to ask for; the first of `/models` when `None`.
     pub model: Option<String>,
+    /// An answer by another model is a failure.
+    pub must_be_same_model: bool,
     /// Key for `Authorization: Bearer`; `EMPTY` when none is given.
     pub api_key: Option<Secret>,
     /// Further headers of every request.

@@ -14,7 +14,7 @@ use crate::metrics::token_account::by_stage;
 use crate::report::chart::Tone;
 use crate::report::escape::printable;
 use crate::report::samples::{RunSamples, StageSamples};
-use crate::report::{client, course, server, tokens};
+use crate::report::{answers, client, course, server, tokens};
 
 /// A stage (or a whole ladder) with all that is known of it.
 pub(super) struct Group<'a> {
@@ -136,6 +136,9 @@ fn stage_views(
                 if let Some(words) = account.and_then(|(_, account)| tokens::in_words(&account)) {
                     told.push(format!("Tokens of {words}."));
                 }
+                told.extend(
+                    answers::in_words(&group.stages).map(|words| format!("Answers: {words}.")),
+                );
                 told
             },
             metrics: tables::metrics(group),

@@ -6,14 +6,36 @@ use std::time::Duration;
 
 use crate::plan::bind::Spanned;
 use crate::plan::diagnostic::{Code, Diagnostic};
-use crate::plan::file::{FlushCallKeys, MethodWord, MetricsFile, MetricsKeys};
+use crate::plan::file::{
+    EndpointKeys, FlushCallKeys, MethodWord, MetricsFile, MetricsKeys, RequireModelWord,
+};
 use crate::plan::lower::Lowering;
-use crate::plan::{CallMethod, FlushCall, MetricsConfig, MetricsPage, suggest};
+use crate::plan::{Api, CallMethod, FlushCall, MetricsConfig, MetricsPage, suggest};
 
 /// Shortest interval: a page of a large vLLM takes milliseconds to make, of the server's own time.
 const SHORTEST: Duration = Duration::from_millis(100);
 
 impl Lowering<'_> {
+    /// Whether an answer by another model is a failure; refused where no answer names its model.
+    pub(super) fn requires_model(&mut self, keys: &EndpointKeys, api: &Api) -> bool {
+        let Some(written) = &keys.require_model else { return false };
+        let is_same = written.value == RequireModelWord::Same;
+        let names_model = match api {
+            Api::Tgi | Api::Sglang => false,
+            Api::Json(json) => json.model.is_some(),
+            _ => true,
+        };
+        if is_same && !names_model {
+            let message = format!(
+                "`require_model: same` can't be checked: answers of `api: {}` name no model",
+                api.name()
+            );
+            let help = "remove it; with `api: json`, say where the model's name stands (`model:`)";
+            self.error(Code::Conflict, written.at.span, message, help);
+        }
+        is_same
+    }
+
     /// Where the server's own account is read; `None` when that was refused.
     pub(super) fn metrics(&mut self, written: Option<&MetricsFile>) -> Option<MetricsConfig> {
         let default = MetricsConfig::default();

@@ -1,0 +1,244 @@
+//! What answers say of themselves: why they ended, and what about them is not as asked.
+//!
+//! In: the records of a stage, in order. Out: [`AnswerSummary`], and a sentence for each thing that a
+//! reader must know. Invariants: shares are over the answers that give a reason; texts from outside
+//! are kept for a few different ones only, the rest counts under one name.
+
+use std::collections::{BTreeMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use serde::{Deserialize, Serialize};
+
+use super::quantity::plural;
+use super::summary::StageSummary;
+use crate::record::{OutcomeKind, Record};
+
+/// Different reasons, remarks and models that are told apart.
+const MOST_NAMES: usize = 16;
+/// The name of all further ones.
+const OTHERS: &str = "(others)";
+/// Ids that are remembered: 8 bytes each.
+const MOST_IDS: usize = 1 << 18;
+
+/// Why answers ended, and what about them is not as asked.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct AnswerSummary {
+    /// Answers by the reason that the server gave for their end, failed ones included.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub finish_reasons: BTreeMap<String, FinishShare>,
+    /// Remarks (`flags` of the records) on complete answers: how many have each.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub remarks: BTreeMap<String, u64>,
+    /// Complete answers by models other than the one asked for.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub other_models: BTreeMap<String, u64>,
+    /// Complete answers with the id of an earlier answer of the run, within its first 262,144 ids.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub repeated_ids: u64,
+}
+
+/// The answers that ended for one reason.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct FinishShare {
+    /// How many.
+    pub answers: u64,
+    /// Their share of all that give a reason.
+    pub share: f64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
+/// The answers of a stage so far.
+#[derive(Debug, Clone, Default)]
+pub(super) struct AnswerTally {
+    reasons: BTreeMap<String, u64>,
+    remarks: BTreeMap<String, u64>,
+    models: BTreeMap<String, u64>,
+    repeated: u64,
+}
+
+impl AnswerTally {
+    /// A request ended.
+    pub(super) fn take(&mut self, record: &Record) {
+        if let Some(reason) = &record.finish_reason {
+            count(&mut self.reasons, reason);
+        }
+        if record.outcome == OutcomeKind::Ok {
+            record.flags.iter().for_each(|flag| count(&mut self.remarks, flag));
+            if let Some(model) = &record.other_model {
+                count(&mut self.models, model);
+            }
+        }
+    }
+
+    /// An answer came under the id of an earlier one.
+    pub(super) fn repeated(&mut self) {
+        self.repeated += 1;
+    }
+
+    /// `None` where answers say nothing.
+    pub(super) fn finish(self) -> Option<AnswerSummary> {
+        let summary = AnswerSummary {
+            finish_reasons: shares(self.reasons),
+            remarks: self.remarks,
+            other_models: self.models,
+            repeated_ids: self.repeated,
+        };
+        (summary != AnswerSummary::default()).then_some(summary)
+    }
+}
+
+fn shares(reasons: BTreeMap<String, u64>) -> BTreeMap<String, FinishShare> {
+    let all: u64 = reasons.values().sum();
+    let share = |answers: u64| FinishShare { answers, share: answers as f64 / all as f64 };
+    reasons.into_iter().map(|(reason, answers)| (reason, share(answers))).collect()
+}
+
+fn count(counts: &mut BTreeMap<String, u64>, name: &str) {
+    let has_room = counts.len() < MOST_NAMES;
+    match counts.get_mut(name) {
+        Some(count) => *count += 1,
+        None if has_room => drop(counts.insert(name.to_owned(), 1)),
+        None => *counts.entry(OTHERS.to_owned()).or_default() += 1,
+    }
+}
+
+/// The ids of a run's answers.
+#[derive(Debug, Default)]
+pub(super) struct AnswerIds {
+    seen: HashSet<u64>,
+}
+
+impl AnswerIds {
+    /// Whether a complete answer has the id of an earlier one.
+    pub(super) fn is_repeated(&mut self, record: &Record) -> bool {
+        let Some(id) = record.response_id.as_ref().filter(|_| record.outcome == OutcomeKind::Ok)
+        else {
+            return false;
+        };
+        let mut hasher = DefaultHasher::new();
+        id.hash(&mut hasher);
+        let hash = hasher.finish();
+        self.seen.contains(&hash) || (self.seen.len() < MOST_IDS && !self.seen.insert(hash))
+    }
+}
+
+impl AnswerSummary {
+    /// Those of several stages as one.
+    pub fn together<'a>(all: impl IntoIterator<Item = &'a Self>) -> Self {
+        let mut sum = Self::default();
+        let mut reasons = BTreeMap::new();
+        for it in all {
+            for (reason, share) in &it.finish_reasons {
+                *reasons.entry(reason.clone()).or_default() += share.answers;
+            }
+            for (sums, counts) in
+                [(&mut sum.remarks, &it.remarks), (&mut sum.other_models, &it.other_models)]
+            {
+                for (name, count) in counts {
+                    *sums.entry(name.clone()).or_default() += count;
+                }
+            }
+            sum.repeated_ids += it.repeated_ids;
+        }
+        Self { finish_reasons: shares(reasons), ..sum }
+    }
+
+    /// `stop 75 %, length 25 %`, the most frequent first; `None` where no answer gave one.
+    pub fn reasons_in_words(&self) -> Option<String> {
+        let mut reasons: Vec<_> = self.finish_reasons.iter().collect();
+        reasons.sort_by_key(|(_, it)| std::cmp::Reverse(it.answers));
+        let word = |(reason, it): &(&String, &FinishShare)| {
+            format!("{reason} {}", super::quantity::show(it.share, "share"))
+        };
+        let words = reasons.iter().map(word).collect::<Vec<_>>().join(", ");
+        (!words.is_empty()).then_some(words)
+    }
+
+    fn sentences(&self, asked: Option<&str>) -> Vec<String> {
+        let known = REMARKS.iter().filter_map(|(flag, sentence)| {
+            let answers = plural(*self.remarks.get(*flag)?, "answer");
+            Some(format!("{answers} {sentence}"))
+        });
+        let others = self.other_models.iter().map(|(model, answers)| {
+            let asked = asked.map(|asked| format!("not `{asked}`, ")).unwrap_or_default();
+            format!(
+                "{} came from `{model}`, {asked}by the server's own word: a fallback or an alias \
+                 (`require_model: same` makes that a failure)",
+                plural(*answers, "answer")
+            )
+        });
+        let repeated = (self.repeated_ids > 0).then(|| {
+            format!(
+                "{} came under the id of an earlier answer: a response cache before the server \
+                 (then its times are those of that cache), or a server that gives no ids of their own",
+                plural(self.repeated_ids, "answer")
+            )
+        });
+        known.chain(others).chain(repeated).collect()
+    }
+}
+
+/// Remarks that a reader of the numbers must know.
+const REMARKS: [(&str, &str); 3] = [
+    (
+        "reasoning_only",
+        "had reasoning and nothing else: the limit on tokens may have cut them before the answer \
+         began",
+    ),
+    (
+        "over_max_tokens",
+        "had more tokens than `max_tokens` allows, by the server's own count: it does not keep the \
+         limit, or counts something else",
+    ),
+    (
+        "impossible_usage",
+        "came with counts of tokens that can't be (more cached than the prompt has, negative, or \
+         past all measure): they are left out",
+    ),
+];
+
+/// What a reader must know of a stage's answers, one sentence each.
+pub(super) fn notes(stage: &StageSummary) -> Vec<String> {
+    let Some(answers) = &stage.answers else { return Vec::new() };
+    let label = stage.label();
+    let sentences = answers.sentences(stage.model.as_deref());
+    sentences.into_iter().map(|sentence| format!("stage {label}: {sentence}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::tally::fixture::record;
+
+    #[test]
+    fn reasons_have_shares_and_few_names() {
+        let mut tally = AnswerTally::default();
+        for reason in ["stop", "stop", "length", "stop"] {
+            tally.take(&Record { finish_reason: Some(reason.into()), ..record() });
+        }
+        tally.take(&Record { finish_reason: None, ..record() });
+        let found = tally.clone().finish().expect("reasons");
+        assert_eq!(found.reasons_in_words().as_deref(), Some("stop 75 %, length 25 %"));
+        for number in 0..100 {
+            tally.take(&Record { finish_reason: Some(format!("why {number}")), ..record() });
+        }
+        let found = tally.finish().expect("reasons").finish_reasons;
+        assert_eq!((found.len(), found[OTHERS].answers), (MOST_NAMES + 1, 86));
+    }
+
+    #[test]
+    fn an_id_is_repeated_from_its_second_answer_on() {
+        let mut ids = AnswerIds::default();
+        let with = |id: &str| Record { response_id: Some(id.into()), ..record() };
+        let failed = Record { outcome: OutcomeKind::Stream, ..with("a") };
+        let all = [failed, with("a"), with("b"), with("a"), with("a"), record()];
+        assert_eq!(
+            all.map(|record| ids.is_repeated(&record)),
+            [false, false, false, true, true, false]
+        );
+    }
+}
