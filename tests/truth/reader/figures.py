@@ -1,0 +1,395 @@
+"""Recomputes every entry of `stages` in summary.json from a unit's records.
+
+Rules that no page states, learned from the code: the achieved rate of a scheduled load is the asked
+rate, times the span of due times over the span of answers where answers trail, times the share that
+was answered (so chance in the arrivals is no shortfall); of a closed loop it is answers from the first
+request sent to the last answer. A server's reading belongs to the unit that its line stands in, and the
+one before to the next. The steady part's beginning is checked where the plan names it; where it was
+found by latencies, its figures are checked and not its place.
+"""
+
+import base64
+import zlib
+
+from . import metrics, stats
+from .log import failed, ok, outcome
+
+WARM, COLD, PREAMBLE, BLOCK = 0.75, 0.10, 32, 16
+EXACT = 16_384
+
+
+def unit(differ, said, unit_, log):
+    """Compares one entry of summary.json with the records of its unit."""
+    where = unit_.name()
+    requests = unit_.requests
+    same = lambda name, one, right, **tolerance: differ(f"{where}: {name}", one, right, **tolerance)
+    counts = counted(unit_)
+    same("counts", said["counts"], counts)
+    same("identity", said["counts"]["planned"], sum(v for k, v in said["counts"].items() if k != "planned"))
+    same("success_rate", said.get("success_rate"), rate(counts["ok"], counts["ok"] + counts["errors"]))
+    seconds = (log.end_ns(unit_) - unit_.from_ns) / 1e9
+    same("duration_s", said["duration_s"], seconds)
+    distributions(differ, f"{where}: metrics", said["metrics"], metrics.samples(requests))
+    same("throughput", said["throughput"], throughput(requests, seconds, counts["planned"]))
+    same("errors", said["errors"], classes(requests))
+    answered_rate = achieved(unit_) if unit_.load else None
+    if unit_.rounds and said.get("rounds"):
+        answered_rate = rounds(differ, where, said["rounds"], unit_)
+    if unit_.load:
+        lag = metrics.samples(requests).get("schedule_lag")
+        limit = unit_.load.get("max_lag_ms")
+        same("load.target_rate", said["load"].get("target_rate"), unit_.load.get("target_rate"))
+        same("load.achieved_rate", said["load"].get("achieved_rate"), answered_rate, relative=1e-6)
+        if limit is not None and lag:
+            late = stats.percentile(lag, 99) > limit
+            same("load.generator_limited", said["load"]["generator_limited"], late)
+    same("goodput", said.get("goodput"), goodput(unit_, counts, answered_rate, said["throughput"]), relative=1e-6)
+    same("cache", *cache(said["cache"], unit_))
+    same("tokens", *tokens(said.get("tokens"), requests))
+    same("client", *client(said.get("client") or {}, unit_, seconds))
+    if said.get("steady"):
+        steady(differ, where, said["steady"], unit_.from_ns, requests)
+    for window in said.get("windows") or []:
+        windowed(differ, where, window, unit_)
+    if said.get("windows"):
+        ended = sum(w["requests"] for w in said["windows"])
+        same("requests of all windows", ended, len([r for r in requests if r.get("sent_ns") is not None]))
+
+
+def rate(part, whole):
+    return part / whole if whole else None
+
+
+def counted(unit_):
+    requests = unit_.requests
+    counts = {
+        "planned": unit_.planned,
+        "ok": len(ok(requests)),
+        "errors": len(failed(requests)),
+        "cancelled": len(outcome(requests, "cancelled")),
+        "dropped_late": len(outcome(requests, "dropped_late")),
+        "lost_in_flight": len(set(unit_.begun) - {r["index"] for r in requests}),
+        "never_started": len(outcome(requests, "never_started")),
+    }
+    # What no line of the log tells of was never started.
+    if unit_.end is None or unit_.end["state"] == "skipped":
+        told = sum(v for k, v in counts.items() if k != "planned")
+        if unit_.end is None and not counts["planned"]:
+            counts["planned"] = told
+        counts["never_started"] += max(0, counts["planned"] - told)
+    return counts
+
+
+def classes(requests):
+    found = {}
+    for r in failed(requests):
+        name = (r.get("error") or {}).get("class")
+        found[name] = found.get(name, 0) + 1
+    return found
+
+
+def distributions(differ, where, said, samples, names=None):
+    """Each distribution of a map, against its samples."""
+    if names is not None:
+        samples = {name: values for name, values in samples.items() if name in names}
+    for name in sorted(set(said) | set(samples)):
+        if name not in said or name not in samples:
+            differ(f"{where}.{name}", name in said, name in samples)
+            continue
+        right = dict(stats.summary(samples[name]), unit=metrics.UNITS.get(name, "ms"))
+        entry = {k: v for k, v in said[name].items() if k in right}
+        # Of very many samples percentiles are told to a thousandth.
+        loose = 1.1e-3 if right["count"] > EXACT else 1e-9
+        for key, value in right.items():
+            tight = key in ("count", "mean", "std", "min", "max", "unit")
+            differ(f"{where}.{name}.{key}", entry.get(key), value, 1e-7 if tight else loose, 1e-7)
+        if "histogram" in said[name]:
+            histogram(differ, f"{where}.{name}.histogram", said[name]["histogram"], samples[name])
+
+
+def histogram(differ, where, text, values):
+    """An HdrHistogram (V2, deflated, base64) of microseconds holds the same samples, to a thousandth."""
+    data = zlib.decompress(base64.b64decode(text)[8:])
+    low, at, entries = 0, 40, []
+    length = int.from_bytes(data[4:8], "big")
+    index = 0
+    while at < 40 + length:
+        shift = value = 0
+        while True:
+            byte = data[at]
+            at += 1
+            if shift == 56:
+                value |= byte << shift
+                break
+            value |= (byte & 0x7F) << shift
+            shift += 7
+            if not byte & 0x80:
+                break
+        number = (value >> 1) ^ -(value & 1)
+        if number < 0:
+            index -= number
+        else:
+            if number:
+                entries.append((index, number))
+            index += 1
+    differ(f"{where}: samples", sum(n for _, n in entries), len(values))
+    if entries:
+        # Three digits: 2048 buckets of one unit, then 1024 of twice as much each.
+        lowest, highest = _value_of(entries[0][0]), _value_of(entries[-1][0])
+        differ(f"{where}: smallest", float(lowest), min(values) * 1e3, 2e-3, 1.0)
+        differ(f"{where}: largest", float(highest), max(values) * 1e3, 2e-3, 1.0)
+
+
+def _value_of(index):
+    bucket = max(0, (index >> 10) - 1)
+    return (index - (bucket << 10)) << bucket
+
+
+def throughput(requests, seconds, planned):
+    if not seconds:
+        return {"requests_per_second": None, "output_tokens_per_second": None, "input_tokens_per_second": None}
+    answered = ok(requests)
+    sums = {}
+    for side, take in (("output", metrics.output_tokens), ("input", metrics.input_tokens)):
+        known = [take(r) for r in answered if take(r) is not None]
+        sums[side] = sum(known) / seconds if known else None
+    return {
+        "requests_per_second": len(answered) / seconds if planned else None,
+        "output_tokens_per_second": sums["output"],
+        "input_tokens_per_second": sums["input"],
+    }
+
+
+def ended_ns(r):
+    """When an answer was over: its last token, or where it has none, its end."""
+    return r["last_token_ns"] if r.get("last_token_ns") is not None else r.get("end_ns")
+
+
+def achieved(unit_, requests=None, planned=None):
+    """Complete answers per second of a load."""
+    requests = unit_.requests if requests is None else requests
+    answered = ok(requests)
+    sent = [r["sent_ns"] for r in requests if r.get("sent_ns") is not None]
+    if not answered or not sent:
+        return None
+    last = [ended_ns(r) for r in answered]
+    target = unit_.load.get("target_rate")
+    if target is None:
+        took = (max(last) - min(sent)) / 1e9
+        return len(answered) / took if took > 0 else None
+    due = [r["due_ns"] for r in requests if r.get("due_ns") is not None]
+    asked, came = max(due) - min(due), max(last) - min(last)
+    kept_up = asked / came if came > asked else 1
+    counts = planned if planned is not None else unit_.planned - len(outcome(requests, "never_started"))
+    return target * kept_up * len(answered) / max(1, counts)
+
+
+OPS = {"<": lambda a, b: a < b, "<=": lambda a, b: a <= b, ">": lambda a, b: a > b, ">=": lambda a, b: a >= b, "==": lambda a, b: a == b}
+
+
+def request_limits(unit_):
+    """Thresholds that mean (nearly) every request: `METRIC.p90 < LIMIT` and stricter ones."""
+    for threshold in unit_.start.get("thresholds") or []:
+        left, aggregate = threshold["left"], threshold["left"].get("aggregate")
+        share = aggregate.get("percentile") if isinstance(aggregate, dict) else 100 if aggregate == "max" else 0
+        plain = "value" in threshold["right"] and not left.get("stage")
+        known = left["metric"] in metrics.PER_REQUEST or left["metric"] == "schedule_lag"
+        if plain and known and share >= 90 and threshold["op"] in ("<", "<="):
+            yield left["metric"], threshold["op"], threshold["right"]["value"]
+
+
+def keeps(r, limits):
+    for metric, op, limit in limits:
+        if metric == "schedule_lag":
+            value = (r["sent_ns"] - r["due_ns"]) / 1e6
+        else:
+            value = metrics.PER_REQUEST[metric](r)
+        if value is not None and not OPS[op](value, limit):
+            return False
+    return True
+
+
+def goodput(unit_, counts, answered_rate, through):
+    limits = list(request_limits(unit_))
+    if not limits:
+        return None
+    kept = len([r for r in ok(unit_.requests) if keeps(r, limits)])
+    per_second = answered_rate if answered_rate is not None else through["requests_per_second"]
+    return {
+        "requests": kept,
+        "per_second": per_second * kept / counts["ok"] if counts["ok"] and per_second is not None else None,
+        "share": rate(kept, counts["planned"]),
+    }
+
+
+def by_share(cached, prompt):
+    """Cold, warm, mixed or unknown, by the share of the prompt that came from the cache."""
+    cached = min(cached, prompt)
+    share, computed = cached / prompt, prompt - cached
+    blocks = cached > 0 and cached % BLOCK == 0 and computed <= BLOCK
+    if share >= WARM:
+        return "unknown" if cached <= PREAMBLE and computed > 1 and not blocks else "warm"
+    if share <= COLD:
+        return "cold"
+    if cached <= PREAMBLE:
+        return "unknown" if blocks else "cold"
+    return "mixed"
+
+
+def cache(said, unit_):
+    """What the answers say of the cache; (said, right). The verdict on each request is the record's."""
+    answered = ok(unit_.requests)
+    pairs = [(metrics.cached_tokens(r), metrics.prompt_of_cached(r)) for r in answered]
+    pairs = [(c, p) for c, p in pairs if c is not None and p is not None]
+    states = {r["cache"] for r in answered} - {"unknown"}
+    right = {"verdict": states.pop() if len(states) == 1 else "mixed" if states else "unknown"}
+    right["expected"] = unit_.start.get("expects")
+    if said.get("by_counters"):
+        # Judged by the server's counters: see `server`.
+        return {"answers said": bool(pairs)}, {"answers said": False}
+    right["cached_tokens"] = sum(c for c, _ in pairs) if pairs else None
+    right["prompt_tokens"] = sum(p for _, p in pairs) if pairs else None
+    judged = [r for r in answered if r["cache"] != "unknown"]
+    right["judged_requests"] = len(judged) or None
+    right["hit_requests"] = len([r for r in judged if r["cache"] in ("warm", "mixed")]) if judged else None
+    return {k: said.get(k) for k in right}, right
+
+
+def tokens(said, requests):
+    """Sums by source, and how far two sources lie apart over the requests that both counted."""
+    answered = ok(requests)
+    if not answered:
+        return said, None
+    right = {}
+    for side in ("input", "output"):
+        counts = [r[f"{side}_tokens"] for r in answered]
+        sums = {}
+        for source in ("server", "tokenizer", "events", "estimate"):
+            known = [c[source] for c in counts if c.get(source) is not None]
+            if known:
+                sums[source] = sum(known)
+        apart = []
+        for one, other in (("tokenizer", "server"), ("events", "server"), ("events", "tokenizer")):
+            both = [(c[one], c[other]) for c in counts if c.get(one) is not None and c.get(other) is not None]
+            mine, theirs = sum(a for a, _ in both), sum(b for _, b in both)
+            if both and theirs:
+                apart.append({"source": one, "against": other, "requests": len(both), "tokens": mine, "against_tokens": theirs, "share": mine / theirs - 1})
+        right[side] = {"sums": sums, "divergence": apart}
+    if said is None:
+        return said, right
+    entry = {}
+    for side in ("input", "output"):
+        sums = {k: v for k, v in said[side]["sums"].items() if v is not None}
+        apart = [{k: v for k, v in d.items() if k != "is_large"} for d in said[side].get("divergence") or []]
+        entry[side] = {"sums": sums, "divergence": apart}
+    return entry, right
+
+
+def client(said, unit_, seconds):
+    sent = [r for r in unit_.requests if r.get("sent_ns") is not None]
+    right = {
+        "connections_opened": len([r for r in sent if r.get("connected_ns") is not None and not r["connection"]["reused"]]),
+        "connections_reused": len([r for r in sent if r["connection"]["reused"]]),
+        "bytes_in": sum(r["bytes_in"] for r in unit_.requests),
+        "token_events": sum(len(r.get("token_ns") or []) for r in unit_.requests),
+    }
+    cpu = (unit_.end or {}).get("cpu_ns")
+    if cpu is not None:
+        right["cpu_s"] = cpu / 1e9
+        right["cpu_share"] = cpu / 1e9 / seconds if seconds else None
+    return {k: said.get(k) for k in right}, right
+
+
+STEADY = ("ttft", "ttft_due", "ttfo", "e2e", "e2e_due", "tpot", "tokens_per_second", "itl", "output_tokens", "input_tokens", "response_end")
+
+
+def steady(differ, where, said, from_ns, requests):
+    """The figures of the steady part, by its own bounds."""
+    low, high = from_ns + round(said["from_s"] * 1e9), from_ns + round(said["to_s"] * 1e9)
+    seconds = (high - low) / 1e9
+    due = [r for r in requests if r.get("due_ns") is not None and low <= r["due_ns"] < high and r["outcome"] != "never_started"]
+    ended = [r for r in ok(requests) if low <= ended_ns(r) < high]
+    answered, errors = ok(due), failed(due)
+    if len(ok(requests)) > EXACT:
+        return  # told from a sample there
+    same = lambda name, right: differ(f"{where}: steady.{name}", said.get(name), right)
+    same("requests", len(due))
+    same("ok", len(answered))
+    same("success_rate", rate(len(answered), len(answered) + len(errors)))
+    same("requests_per_second", len(ended) / seconds)
+    made = [metrics.output_tokens(r) for r in ended if metrics.output_tokens(r) is not None]
+    same("output_tokens_per_second", sum(made) / seconds if made else None)
+    distributions(differ, f"{where}: steady.metrics", said["metrics"], metrics.samples(due), set(said["metrics"]) | {"ttft", "e2e", "tpot"})
+
+
+def rounds(differ, where, said, unit_):
+    """Each round by itself, and how far they lie apart. Gives the rate over all rounds."""
+    begun, first, spreads, kept_rates = 0, 0, {}, []
+    for line, told in zip(unit_.rounds, said["each"]):
+        inside = [r for r in unit_.requests if first <= r["index"] < first + line["planned"]]
+        first += line["planned"]
+        seconds = (line["at_ns"] - line["from_ns"]) / 1e9
+        name = f"{where}: round {line['round']}"
+        differ(f"{name} start_s", told["start_s"], (line["from_ns"] - unit_.from_ns) / 1e9)
+        differ(f"{name} end_s", told["end_s"], (line["at_ns"] - unit_.from_ns) / 1e9)
+        right = {
+            "planned": line["planned"],
+            "ok": len(ok(inside)),
+            "errors": len(failed(inside)),
+            "cancelled": len(outcome(inside, "cancelled")),
+            "dropped_late": len(outcome(inside, "dropped_late")),
+            "never_started": len(outcome(inside, "never_started")),
+        }
+        differ(f"{name} counts", {k: told["counts"][k] for k in right}, right)
+        differ(f"{name} throughput", told["throughput"], throughput(inside, seconds, line["planned"]))
+        distributions(differ, f"{name} metrics", told["metrics"], metrics.samples(inside))
+        rate_ = achieved(unit_, inside, line["planned"] - right["never_started"])
+        differ(f"{name} achieved_rate", told.get("achieved_rate"), rate_, 1e-6)
+        kept_rates.append(rate_)
+        for metric, entry in told["metrics"].items():
+            for key in ("p50", "p90", "p95", "p99", "mean"):
+                spreads.setdefault(f"{metric}.{key}", []).append(entry[key])
+        spreads.setdefault("achieved_rate", []).append(told.get("achieved_rate"))
+        spreads.setdefault("success_rate", []).append(told.get("success_rate"))
+        for key, value in told["throughput"].items():
+            spreads.setdefault(key, []).append(value)
+        spreads["requests_per_second"][-1] = told.get("achieved_rate")  # as of the whole: what a load achieved
+        if told.get("goodput"):
+            spreads.setdefault("goodput", []).append(told["goodput"].get("per_second"))
+            spreads.setdefault("goodput_share", []).append(told["goodput"].get("share"))
+        if told.get("steady"):
+            steady(differ, name, told["steady"], line["from_ns"], inside)
+    differ(f"{where}: rounds", len(said["each"]), len(unit_.rounds))
+    for figure, told in said["over"].items():
+        values = [v for v in spreads.get(figure, []) if v is not None]
+        if figure not in spreads:
+            differ.wrong(f"{where}: rounds.over.{figure}: a figure that no round has")
+            continue
+        right = {"rounds": len(values), "mean": stats.mean(values), "std": stats.std(values), "min": min(values), "max": max(values), "interval": stats.interval_of_mean(values)}
+        differ(f"{where}: rounds.over.{figure}", {k: told.get(k) for k in right}, right, 1e-5, 1e-6)
+    rates = [r for r in kept_rates if r is not None]
+    return stats.mean(rates) if rates else None
+
+
+def windowed(differ, where, said, unit_):
+    """One stretch: requests by when they ended; times, tokens and means of complete answers."""
+    low, high = (unit_.from_ns + round(said[k] * 1e9) for k in ("start_s", "end_s"))
+    inside = [r for r in unit_.requests if r.get("sent_ns") is not None and ended_ns(r) is not None and low <= ended_ns(r) < high + (1 if said.get("partial") else 0)]
+    answered = ok(inside)
+    seconds = said["end_s"] - said["start_s"]
+    same = lambda name, right: differ(f"{where}: window {said['window']} {name}", said.get(name), right, 1e-6)
+    same("requests", len(inside))
+    same("ok", len(answered))
+    same("success_rate", rate(len(answered), len(inside)))
+    same("requests_per_second", len(inside) / seconds)
+    for side, take in (("input", metrics.input_tokens), ("output", metrics.output_tokens)):
+        known = [take(r) for r in answered if take(r) is not None]
+        same(f"{side}_tokens", sum(known))
+        same(f"mean_{side}_tokens", stats.mean(known) if known else None)
+        same(f"{side}_tokens_per_minute", sum(known) / seconds * 60)
+    for name, metric in (("ttft_ms", "ttft"), ("tpot_ms", "tpot"), ("e2e_ms", "e2e"), ("tokens_per_second", "tokens_per_second")):
+        values = [v for v in map(metrics.PER_REQUEST[metric], answered) if v is not None]
+        right = {"min": min(values), "max": max(values)} if values else None
+        if values:
+            right |= {f"p{p}": stats.percentile(values, p) for p in (50, 90, 95, 99)}
+        same(name, right)

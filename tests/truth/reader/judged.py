@@ -1,0 +1,162 @@
+"""Judges every threshold again, from the records.
+
+Rules learned from the code: a stage that a check names is found by its id, then by cell, then by rung;
+`over` slides in tenths of its length over the stage, both ends of a stretch belong to it, and a sample
+belongs to the moment at which its request was over; shares of a stretch are of what was answered or failed.
+"""
+
+from . import figures, metrics, stats
+from .log import failed, ok
+
+
+def value_of(aggregate, values):
+    if aggregate == "count":
+        return float(len(values))
+    if not values:
+        return None
+    if isinstance(aggregate, dict):
+        return stats.percentile(values, aggregate["percentile"])
+    return {"mean": stats.mean, "std": stats.std, "min": min, "max": max}[aggregate](values)
+
+
+def resolve(name, unit, units):
+    """The unit that a reference means."""
+    if not name or name == unit.key[0]:
+        return unit
+    before = [u for u in units[: units.index(unit)] if u.key[0] == name]
+    if len(before) == 1:
+        return before[0]
+    in_cell = [u for u in before if u.key[1] == unit.key[1]]
+    if len(in_cell) == 1:
+        return in_cell[0]
+    return next((u for u in in_cell if u.key[2] == unit.key[2]), None)
+
+
+def figure(of, unit, log):
+    """The number that a reference means, and the samples behind it."""
+    name, aggregate = of["metric"], of.get("aggregate")
+    if name in metrics.PER_REQUEST or name in ("itl", "schedule_lag"):
+        values = metrics.samples(unit.requests).get(name, [])
+        return value_of(aggregate, values), len(values)
+    counts = figures.counted(unit)
+    finished = counts["ok"] + counts["errors"]
+    seconds = (log.end_ns(unit) - unit.from_ns) / 1e9
+    through = figures.throughput(unit.requests, seconds, counts["planned"])
+    if name in ("goodput", "goodput_share"):
+        rate = figures.achieved(unit) if unit.load else None
+        found = figures.goodput(unit, counts, rate, through) or {}
+        return found.get("per_second" if name == "goodput" else "share"), finished
+    if name == "success_rate":
+        return figures.rate(counts["ok"], finished), finished
+    if name == "error_rate":
+        return figures.rate(counts["errors"], finished), finished
+    if name in through:
+        return through[name], finished
+    if name == "cached_share":
+        pairs = [(metrics.cached_tokens(r), metrics.prompt_of_cached(r)) for r in ok(unit.requests)]
+        pairs = [(c, p) for c, p in pairs if c is not None and p is not None]
+        return figures.rate(sum(c for c, _ in pairs), sum(p for _, p in pairs)), finished
+    if name == "cache_hit_rate":
+        told = [r["cache"] for r in ok(unit.requests) if r["cache"] != "unknown"]
+        return figures.rate(len([c for c in told if c != "cold"]), len(told)), finished
+    raise KeyError(name)
+
+
+def worst_stretch(threshold, unit, log):
+    """The worst figure of any stretch of `over_ms`."""
+    name, aggregate = threshold["left"]["metric"], threshold["left"].get("aggregate")
+    samples = []
+    for r in unit.requests:
+        at = r["end_ns"] if r.get("end_ns") is not None else r.get("due_ns")
+        if name in ("error_rate", "success_rate"):
+            if r["outcome"] in ("ok",) + tuple(failed([r]) and (r["outcome"],)):
+                samples.append((at, float((r["outcome"] == "ok") == (name == "success_rate"))))
+        elif r["outcome"] == "ok" and name == "itl":
+            samples += [(at, gap) for gap in metrics.itl(r)]
+        elif r["outcome"] == "ok" and metrics.PER_REQUEST.get(name, lambda _: None)(r) is not None:
+            samples.append((at, metrics.PER_REQUEST[name](r)))
+    samples.sort()
+    over, begin = threshold["over_ms"] * 1_000_000, unit.from_ns
+    last = max(begin, log.end_ns(unit) - over)
+    found = []
+    while True:
+        held = [v for at, v in samples if begin <= at <= begin + over]
+        if len(held) >= max(1, threshold["min_samples"]):
+            found.append(stats.mean(held) if aggregate is None else value_of(aggregate, held))
+        if begin >= last:
+            break
+        begin = min(last, begin + over // 10)
+    if not found:
+        return None
+    return max(found) if threshold["op"] in ("<", "<=") else min(found)
+
+
+def check(differ, where, told, threshold, unit, log, entry):
+    """One result of summary.json against its threshold."""
+    where = f"{where}: check `{threshold['check']}`"
+    right = threshold["right"]
+    if "cache" in right:
+        owner = resolve(threshold["left"].get("stage"), unit, log.units)
+        if owner is unit and not entry["cache"].get("by_counters"):
+            verdict = figures.cache(entry["cache"], unit)[1]["verdict"]
+            differ(f"{where} actual", told.get("actual"), verdict)
+            if told["pass"] and verdict != right["cache"] and not threshold["implicit"] and not threshold.get("allow_no_data"):
+                differ.wrong(f"{where}: passes, though the cache was {verdict}")
+        return
+    owner = resolve(threshold["left"].get("stage"), unit, log.units)
+    if owner is None:
+        differ(f"{where} pass", told["pass"], bool(threshold.get("allow_no_data")))
+        return
+    actual, samples = figure(threshold["left"], owner, log)
+    if threshold.get("over_ms") is not None:
+        actual = worst_stretch(threshold, owner, log)
+    if told.get("actual") is None and actual is not None and "no data" in told["reason"]:
+        # It says why the figure cannot be told: such a check may only fail.
+        differ(f"{where} pass without data", told["pass"], bool(threshold.get("allow_no_data")))
+        return
+    differ(f"{where} actual", told.get("actual"), actual, 1e-6)
+    limit = None
+    if "value" in right:
+        limit = right["value"]
+    elif "times" in right:
+        base = resolve(right["times"]["of"].get("stage"), unit, log.units)
+        base = figure(right["times"]["of"], base, log)[0] if base else None
+        limit = right["times"]["factor"] * base if base is not None else None
+    elif "baseline" in right:
+        same = [v["value"] for v in right["baseline"]["values"] if v.get("cell") == owner.key[1] and v.get("rung") == owner.key[2]]
+        limit = same[0] * (1 + right["baseline"]["share"]) if same else None
+    if actual is not None:
+        differ(f"{where} limit", told.get("limit"), limit, 1e-6)
+    if actual is None or limit is None:
+        differ(f"{where} pass without data", told["pass"], bool(threshold.get("allow_no_data")))
+        return
+    enough = threshold.get("over_ms") is not None or samples >= threshold["min_samples"]
+    holds = figures.OPS[threshold["op"]](actual, limit)
+    differ(f"{where} pass", told["pass"], enough and holds)
+
+
+def unit(differ, entry, unit_, log):
+    """All results of one entry, in the order of its thresholds."""
+    told = list(entry["thresholds"]) + list((entry.get("probe") or {}).get("checks") or [])
+    for threshold in unit_.start.get("thresholds") or []:
+        same = [t for t in told if t["check"] == threshold["check"] and t["location"].endswith(f":{threshold['location']['line']}:{threshold['location']['column']}")]
+        same = same or [t for t in told if t["check"] == threshold["check"]]
+        if not same:
+            if not threshold.get("where") and unit_.end and unit_.end["state"] == "completed":
+                differ.wrong(f"{unit_.name()}: check `{threshold['check']}` was not judged")
+            continue
+        if "is of" in same[0]["reason"] or (threshold.get("where") and "no rung has" in same[0]["reason"]):
+            continue
+        check(differ, unit_.name(), same[0], threshold, unit_, log, entry)
+
+
+def exit_code(said, log):
+    """The exit code from the states and results; None where the log cannot tell."""
+    run = said["run"]
+    if run["state"] == "interrupted":
+        return None
+    complete = run["state"] == "finished" and all(s["state"] == "completed" for s in said["stages"])
+    if not run["valid"] or not complete:
+        return 5
+    fails = [t for s in said["stages"] for t in s["thresholds"] if not t["pass"] and t["level"] == "fail"]
+    return 10 if fails else 0

@@ -1,0 +1,128 @@
+"""Each metric of one request, from its stamps (in nanoseconds) and counts. Times in milliseconds.
+
+From the definitions of the README and of `metric.rs`'s catalogue, which the report prints.
+Learned from the code, since no page says it: `schedule_lag` is of every request that was sent,
+however it ended; all else is of complete answers; a time of nothing (or less) is no sample;
+`connect` of a connection that was opened ahead counts from when it was begun; `server_total` is the
+sum of the parts where a server gives the parts only.
+"""
+
+SOURCES = ("server", "tokenizer", "events")
+
+
+def since(start, end):
+    if start is None or end is None or end <= start:
+        return None
+    return (end - start) / 1e6
+
+
+def best(counts):
+    """Tokens by the best source known: the server's usage, else the tokenizer, else events."""
+    for source in SOURCES:
+        if counts.get(source) is not None:
+            return counts[source], source
+    return None, None
+
+
+def output_tokens(r):
+    return best(r["output_tokens"])[0]
+
+
+def input_tokens(r):
+    return best(r["input_tokens"])[0]
+
+
+def cached_tokens(r):
+    if r.get("cached_tokens") is not None:
+        return r["cached_tokens"]
+    return (r.get("timings") or {}).get("cache_n")
+
+
+def prompt_of_cached(r):
+    """The prompt's length by the source that gave the cached count."""
+    told = r.get("timings") or {}
+    if r.get("cached_tokens") is None and told.get("cache_n") is not None and told.get("prompt_n") is not None:
+        return told["cache_n"] + told["prompt_n"]
+    return input_tokens(r)
+
+
+def ttft(r):
+    return since(r.get("sent_ns"), r.get("first_token_ns"))
+
+
+def e2e(r):
+    return since(r.get("sent_ns"), r.get("last_token_ns"))
+
+
+def tpot(r):
+    tokens = output_tokens(r)
+    span = since(r.get("first_token_ns"), r.get("last_token_ns"))
+    return span / (tokens - 1) if tokens is not None and tokens >= 2 and span is not None else None
+
+
+def itl(r):
+    stamps = r.get("token_ns") or []
+    return [(b - a) / 1e6 for a, b in zip(stamps, stamps[1:]) if b >= a]
+
+
+def tokens_per_second(r):
+    tokens, time = output_tokens(r), e2e(r)
+    return tokens / (time / 1e3) if tokens is not None and time else None
+
+
+def connect(r):
+    begun = r.get("connecting_ns")
+    return since(begun if begun is not None else r.get("sent_ns"), r.get("connected_ns"))
+
+
+def server_total(r):
+    told = r.get("timings") or {}
+    if told.get("total_ms") is not None:
+        return told["total_ms"]
+    if told.get("prompt_ms") is not None and told.get("predicted_ms") is not None:
+        return (told.get("queue_ms") or 0) + told["prompt_ms"] + told["predicted_ms"]
+    return None
+
+
+def timing(name):
+    return lambda r: (r.get("timings") or {}).get(name)
+
+
+def both(first, then):
+    """`then`, of requests that have a `first` too."""
+    return lambda r: then(r) if first(r) is not None else None
+
+
+PER_REQUEST = {
+    "ttft": ttft,
+    "ttft_due": both(ttft, lambda r: since(r.get("due_ns"), r.get("first_token_ns"))),
+    "ttfo": lambda r: since(r.get("sent_ns"), r.get("first_content_ns")),
+    "e2e": e2e,
+    "e2e_due": both(e2e, lambda r: since(r.get("due_ns"), r.get("last_token_ns"))),
+    "response_end": lambda r: since(r.get("sent_ns"), r.get("end_ns")),
+    "tpot": tpot,
+    "connect": connect,
+    "tokens_per_second": tokens_per_second,
+    "input_tokens": input_tokens,
+    "output_tokens": output_tokens,
+    "cached_tokens": cached_tokens,
+    "server_queue": timing("queue_ms"),
+    "server_prefill": timing("prompt_ms"),
+    "server_decode": timing("predicted_ms"),
+    "server_total": server_total,
+}
+
+UNITS = {"tokens_per_second": "tokens/s", "input_tokens": "tokens", "output_tokens": "tokens", "cached_tokens": "tokens"}
+
+
+def samples(requests):
+    """The samples of every metric, by name; a metric without samples is absent."""
+    answered = [r for r in requests if r["outcome"] == "ok"]
+    found = {name: [v for v in map(take, answered) if v is not None] for name, take in PER_REQUEST.items()}
+    found["itl"] = [gap for r in answered for gap in itl(r)]
+    found["schedule_lag"] = [
+        (r["sent_ns"] - r["due_ns"]) / 1e6
+        for r in requests
+        if r.get("sent_ns") is not None and r.get("due_ns") is not None
+    ]
+    return {name: values for name, values in found.items() if values}

@@ -1,0 +1,49 @@
+"""What the server said of itself while a unit ran: its readings, from the lines of the log.
+
+A reading belongs to the unit in whose lines it stands (the runner writes the one before the first request
+into the unit, too). Counters are told by their growth; one that fell began anew.
+"""
+
+TIMES = {
+    "queue": ("queue_seconds", "queue_requests"),
+    "prefill": ("prefill_seconds", "prefill_requests"),
+    "decode": ("decode_seconds", "decode_requests"),
+    "ttft": ("ttft_seconds", "ttft_requests"),
+}
+
+
+def growth(readings):
+    grown, last = {}, None
+    for reading in readings:
+        counters = reading.get("counters") or {}
+        for name, now in counters.items():
+            before = last.get(name, 0.0) if last is not None else now
+            grown[name] = grown.get(name, 0.0) + (now if now < before else now - before)
+        last = counters
+    return grown
+
+
+def unit(differ, said, unit_, log):
+    if unit_.end is None or not said:
+        return
+    inside = [s for s in log.server if s["endpoint"] == unit_.start["endpoint"] and unit_.start["seq"] < s["seq"] < unit_.end["seq"]]
+    good = [s for s in inside if not s.get("error")]
+    where = f"{unit_.name()}: server"
+    differ(f"{where}.readings", said["readings"], len(good))
+    differ(f"{where}.failed", said.get("failed", 0), len(inside) - len(good))
+    grown = growth(good) if len(good) > 1 else {}
+    differ(f"{where}.counters", said.get("counters") or {}, grown, 1e-9, 1e-6)
+    hits, asked = grown.get("prefix_cache_hits"), grown.get("prefix_cache_queries")
+    share = min(1.0, max(0.0, hits / asked)) if hits is not None and asked else None
+    differ(f"{where}.prefix_hit_share", said.get("prefix_hit_share"), share)
+    means = {}
+    for name, (seconds, count) in TIMES.items():
+        if grown.get(count) and seconds in grown:
+            means[name] = grown[seconds] * 1e3 / grown[count]
+    differ(f"{where}.mean_ms", said.get("mean_ms") or {}, means, 1e-6)
+    gauges = {}
+    for reading in good:
+        for name, value in (reading.get("gauges") or {}).items():
+            gauges.setdefault(name, []).append(value)
+    right = {n: {"mean": sum(v) / len(v), "max": max(v), "last": v[-1]} for n, v in gauges.items()}
+    differ(f"{where}.gauges", said.get("gauges") or {}, right)

@@ -1,0 +1,94 @@
+"""Statistics from their textbook definitions, on plain lists of numbers."""
+
+import math
+
+
+def percentile(values, share):
+    """Hyndman and Fan's type 7 (numpy's default): linear between the closest ranks."""
+    ordered = sorted(values)
+    place = (len(ordered) - 1) * share / 100
+    low = math.floor(place)
+    high = min(low + 1, len(ordered) - 1)
+    return ordered[low] + (ordered[high] - ordered[low]) * (place - low)
+
+
+def mean(values):
+    return math.fsum(values) / len(values)
+
+
+def std(values):
+    """Sample standard deviation; nothing with one sample."""
+    if len(values) < 2:
+        return None
+    middle = mean(values)
+    return math.sqrt(math.fsum((v - middle) ** 2 for v in values) / (len(values) - 1))
+
+
+def median_interval(values):
+    """The 95 % interval of the median between order statistics, by the binomial distribution."""
+    n = len(values)
+    if n < 6:
+        return None
+    ordered = sorted(values)
+    below, term, rank = 0.0, math.exp(-n * math.log(2)) if n < 1000 else None, 0
+    if term is None:  # too small for a float: go by logarithms
+        logs = lambda k: math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1) - n * math.log(2)
+        while below + math.exp(logs(rank)) <= 0.025:
+            below += math.exp(logs(rank))
+            rank += 1
+    else:
+        while below + term <= 0.025:
+            below += term
+            term *= (n - rank) / (rank + 1)
+            rank += 1
+    # P(X < rank) <= 2.5 %: the rank-th smallest and the rank-th largest enclose the median.
+    return [ordered[rank - 1], ordered[n - rank]]
+
+
+def student(freedom, share=0.975):
+    """The quantile of Student's t, by bisection over its distribution function."""
+    low, high = 0.0, 1000.0
+    for _ in range(200):
+        middle = (low + high) / 2
+        if _student_below(middle, freedom) < share:
+            low = middle
+        else:
+            high = middle
+    return (low + high) / 2
+
+
+def _student_below(t, freedom):
+    """P(T <= t) for t >= 0, by Simpson's rule over the angle whose tangent is t / sqrt(freedom)."""
+    angle = math.atan(t / math.sqrt(freedom))
+    steps = 2000
+    width = angle / steps
+    total = sum(
+        (1 if i in (0, steps) else 4 if i % 2 else 2) * math.cos(i * width) ** (freedom - 1)
+        for i in range(steps + 1)
+    )
+    scale = math.exp(math.lgamma((freedom + 1) / 2) - math.lgamma(freedom / 2)) / math.sqrt(math.pi)
+    return 0.5 + scale * total * width / 3
+
+
+def interval_of_mean(values):
+    """95 % confidence interval of the mean, by Student's t."""
+    if len(values) < 2:
+        return None
+    half = student(len(values) - 1) * std(values) / math.sqrt(len(values))
+    return [mean(values) - half, mean(values) + half]
+
+
+def summary(values):
+    """What stands in a distribution of summary.json."""
+    return {
+        "count": len(values),
+        "mean": mean(values),
+        "std": std(values),
+        "min": min(values),
+        "max": max(values),
+        "p50": percentile(values, 50),
+        "p90": percentile(values, 90),
+        "p95": percentile(values, 95),
+        "p99": percentile(values, 99),
+        "p50_interval": median_interval(values),
+    }
