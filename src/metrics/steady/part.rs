@@ -24,8 +24,7 @@ pub const MOST: usize = 16_384;
 pub const MOST_GAPS: usize = 131_072;
 
 /// The metrics with one value of each answer that have figures of the steady part.
-const METRICS: [&str; 8] =
-    ["ttft", "ttft_due", "ttfo", "tpot", "e2e", "e2e_due", "schedule_lag", "output_tokens"];
+const METRICS: [&str; 7] = ["ttft", "ttft_due", "ttfo", "tpot", "e2e", "e2e_due", "output_tokens"];
 
 /// So many requests of each user are looked at for the opening burst: a slow first answer ends after
 /// the second ones of other users.
@@ -37,7 +36,7 @@ const ITL: &str = "itl";
 /// Its place among [`METRICS`].
 const E2E_DUE: usize = 5;
 /// Its place among [`METRICS`].
-const OUTPUT_TOKENS: usize = 7;
+const OUTPUT_TOKENS: usize = 6;
 
 /// The figures of a stage's steady part. Latencies are those of requests that were due in it,
 /// throughput is that of answers that ended in it. Beyond 16,384 answers, counts are in steps of 2, 4,
