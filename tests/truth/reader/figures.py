@@ -345,7 +345,7 @@ def rounds(differ, where, said, unit_):
         distributions(differ, f"{name} metrics", told["metrics"], metrics.samples(inside))
         rate_ = achieved(unit_, inside, line["planned"] - right["never_started"])
         differ(f"{name} achieved_rate", told.get("achieved_rate"), rate_, 1e-6)
-        kept_rates.append(rate_)
+        kept_rates.append((rate_, right["ok"], seconds))
         for metric, entry in told["metrics"].items():
             for key in ("p50", "p90", "p95", "p99", "mean"):
                 spreads.setdefault(f"{metric}.{key}", []).append(entry[key])
@@ -367,14 +367,17 @@ def rounds(differ, where, said, unit_):
             continue
         right = {"rounds": len(values), "mean": stats.mean(values), "std": stats.std(values), "min": min(values), "max": max(values), "interval": stats.interval_of_mean(values)}
         differ(f"{where}: rounds.over.{figure}", {k: told.get(k) for k in right}, right, 1e-5, 1e-6)
-    rates = [r for r in kept_rates if r is not None]
-    return stats.mean(rates) if rates else None
+    # All answers over all the time that they took; the pauses between rounds are no part of it.
+    answers = sum(n for _, n, _ in kept_rates)
+    times = sum(n / r if n and r else seconds for r, n, seconds in kept_rates)
+    return answers / times if answers and times else None
 
 
 def windowed(differ, where, said, unit_):
     """One stretch: requests by when they ended; times, tokens and means of complete answers."""
     low, high = (unit_.from_ns + round(said[k] * 1e9) for k in ("start_s", "end_s"))
-    inside = [r for r in unit_.requests if r.get("sent_ns") is not None and ended_ns(r) is not None and low <= ended_ns(r) < high + (1 if said.get("partial") else 0)]
+    until = high + (1 if said.get("partial") else 0)
+    inside = [r for r in unit_.requests if r.get("end_ns") is not None and low <= r["end_ns"] < until]
     answered = ok(inside)
     seconds = said["end_s"] - said["start_s"]
     same = lambda name, right: differ(f"{where}: window {said['window']} {name}", said.get(name), right, 1e-6)
