@@ -28,7 +28,8 @@ pub enum DatasetCommand {
 /// Which files, and how they are read.
 #[derive(Debug, Args)]
 pub struct ReadArgs {
-    /// Files, or patterns such as 'logs/*.jsonl.gz'; gzip and Zstandard are unpacked on the way.
+    /// Files, or patterns such as 'logs/*.jsonl.gz': text (UTF-8, UTF-16) or Parquet, whatever they are
+    /// called; gzip, Zstandard, bzip2 and xz are unpacked on the way.
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<String>,
     /// Their format, such as sharegpt; detected from the first file's beginning unless given.

@@ -138,7 +138,9 @@ pub fn convert(
     overwrite: bool,
 ) -> anyhow::Result<u8> {
     let ending = output.extension().and_then(|ending| ending.to_str()).map(str::to_lowercase);
-    if let Some(ending @ ("gz" | "zst" | "zstd" | "bz2" | "xz" | "lz4")) = ending.as_deref() {
+    if let Some(ending @ ("gz" | "zst" | "zstd" | "bz2" | "xz" | "lz4" | "parquet")) =
+        ending.as_deref()
+    {
         return Ok(refuse(&format!(
             "{}: plain text is written, and its name would say `{ending}`; leave that out and pack it \
              afterwards",
@@ -224,8 +226,11 @@ fn refuse(error: &dyn std::fmt::Display) -> u8 {
 fn as_text(found: &Survey) -> Result<String, std::fmt::Error> {
     let mut out = String::new();
     for file in &found.files {
-        let packing = file.packing.map(|packing| format!(", {packing}")).unwrap_or_default();
-        writeln!(out, "{} ({} bytes{packing})", file.path, file.bytes)?;
+        write!(out, "{} ({} bytes", file.path, file.bytes)?;
+        for what in [file.packing, file.content].into_iter().flatten() {
+            write!(out, ", {what}")?;
+        }
+        writeln!(out, ")")?;
     }
     writeln!(out, "format    {} ({})", found.format, found.why)?;
     let kinds: Vec<String> =

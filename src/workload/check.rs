@@ -191,6 +191,11 @@ fn unusable(error: &DatasetError, source: &RowSource) -> Diagnostic {
         | DatasetError::Shuffled { .. } => {
             Diagnostic::error(Code::Dataset, error.to_string()).at(at)
         }
+        DatasetError::Unread { path, what, help } => {
+            Diagnostic::error(Code::Dataset, format!("{}: this is {what}", path.display()))
+                .at(at)
+                .help(help)
+        }
         DatasetError::Outside { .. } => Diagnostic::error(Code::Path, error.to_string())
             .at(at)
             .help("`--allow-outside-root` lifts this"),

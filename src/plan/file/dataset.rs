@@ -26,7 +26,8 @@ pub(crate) enum DatasetFile {
 #[serde(deny_unknown_fields)]
 pub(crate) struct DatasetKeys {
     /// Files relative to the plan's file: a path, a pattern (`*`, `?`, `[…]`, `**`), or a list of
-    /// them; gzip and Zstandard are unpacked on the way.
+    /// them. Text (UTF-8, UTF-16) or Parquet, whatever they are called; gzip, Zstandard, bzip2 and xz
+    /// are unpacked on the way.
     #[schemars(required)]
     pub(crate) path: Option<TextOrList>,
     /// The format of the files; detected from the first file's beginning unless given.

@@ -8,6 +8,8 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use super::content::Content;
+use super::packing::Packing;
 use super::row::{DatasetError, Expected, Row};
 use super::source::SourceFile;
 use super::unit::{Container, Mark, Piece, Units};
@@ -36,6 +38,12 @@ pub(super) fn shape(files: &[SourceFile], config: &DatasetConfig) -> Result<Shap
     let io = |source| DatasetError::Io { path: file.path.to_path_buf(), source };
     let look = Look::at(file).map_err(io)?;
     match config.format {
+        None if look.is_web_page() => Err(DatasetError::Unread {
+            path: file.path.to_path_buf(),
+            what: "a web page".to_owned(),
+            help: "fetch the file itself, or say `format: text` if pages are what is asked"
+                .to_owned(),
+        }),
         Some(format) => {
             Ok(Shape { format, container: container(format, &look), why: "as named".to_owned() })
         }
@@ -47,6 +55,7 @@ pub(super) fn shape(files: &[SourceFile], config: &DatasetConfig) -> Result<Shap
 struct Look {
     /// The last ending of its name, without that of its packing: `jsonl` of `a.JSONL.gz`.
     ending: String,
+    content: Content,
     first_byte: Option<u8>,
     /// The first line as text.
     line: Option<String>,
@@ -72,16 +81,28 @@ impl Look {
             Some(Piece::Text(line)) => Some(line),
             _ => None,
         };
+        let is_table = file.content == Content::Parquet;
         let first_byte = line.as_ref().and_then(|line| line.bytes().next());
         let is_json = matches!(first_byte, Some(b'{' | b'['));
         Ok(Self {
             ending: ending(&file.path),
+            content: file.content,
             first_byte,
             line_value: line.as_deref().and_then(|line| serde_json::from_str(line).ok()),
             line,
-            value: if is_json { value(first(Container::Json { explode: true })?) } else { None },
-            record: if is_json { None } else { value(first(Container::Csv)?) },
+            value: if is_json || is_table {
+                value(first(Container::Json { explode: true })?)
+            } else {
+                None
+            },
+            record: if is_json || is_table { None } else { value(first(Container::Csv)?) },
         })
+    }
+
+    /// What a server sends where a file should be.
+    fn is_web_page(&self) -> bool {
+        let line = self.line.as_deref().unwrap_or_default().to_lowercase();
+        line.starts_with("<!doctype html") || line.starts_with("<html")
     }
 
     /// One JSON value per line: it is called so, or the first line is a whole object.
@@ -104,6 +125,13 @@ impl Look {
     fn format(&self, files: usize, config: &DatasetConfig) -> (DatasetFormat, String) {
         let said = |format, why: &str| (format, why.to_owned());
         let is_json = matches!(self.first_byte, Some(b'{' | b'['));
+        if self.content == Content::Parquet {
+            if pointers::name_prompt(&config.fields) {
+                return said(DatasetFormat::Json, "Parquet, and `fields` say where the prompt is");
+            }
+            let (format, why) = self.by_fields(self.value.as_ref());
+            return (format, format!("Parquet; {why}"));
+        }
         if self.line.is_none() && self.value.is_none() && self.record.is_none() {
             let format = match self.ending.as_str() {
                 "jsonl" | "ndjson" => DatasetFormat::Jsonl,
@@ -152,7 +180,7 @@ impl Look {
     /// The format of JSON rows, by the fields of the first.
     fn by_fields(&self, value: Option<&Value>) -> (DatasetFormat, String) {
         let Some(value) = value else {
-            return (self.generic(), "JSON, but its first row can't be read".to_owned());
+            return (self.generic(), "its first row can't be read".to_owned());
         };
         let recognised = if sharegpt::recognises(value) {
             Some((DatasetFormat::ShareGpt, "`conversations`"))
@@ -183,9 +211,9 @@ impl Look {
 /// The last ending of a file's name in small letters, without the ending of its packing.
 fn ending(path: &Path) -> String {
     let of = |path: &Path| path.extension().map(|end| end.to_string_lossy().to_lowercase());
-    match of(path).as_deref() {
-        Some("gz" | "zst" | "zstd") => of(&path.with_extension("")).unwrap_or_default(),
-        end => end.unwrap_or_default().to_owned(),
+    match of(path) {
+        Some(end) if Packing::is_ending(&end) => of(&path.with_extension("")).unwrap_or_default(),
+        end => end.unwrap_or_default(),
     }
 }
 

@@ -4,7 +4,7 @@
 //! bounded: at most [`MOST_MARKS`] places are remembered (every second one is forgotten when there
 //! are more), and a few recent rows. Rows asked in order are read once, streaming; a row further
 //! back is read again from the nearest place before it. In a packed file the only such place is its
-//! beginning, so going back there means unpacking again.
+//! beginning, so going back there means unpacking again; in a table it is the row's group.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,13 +12,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::Dataset;
 use super::row::{DatasetError, Row};
 use super::rows::{At, Rows};
-use super::source::{Packing, SourceFile};
 
 /// Places remembered at most (about 48 bytes each).
 const MOST_MARKS: usize = 1 << 18;
 
-/// A packed file larger than this is not read in random order: each row would unpack it anew.
-pub(super) const MOST_PACKED_BYTES: u64 = 32 << 20;
+/// A file of which more than this must be read for any row is not read in random order.
+pub(super) const MOST_REREAD_BYTES: u64 = 32 << 20;
 
 /// Rows kept for askers slightly out of order.
 const RECENT: usize = 64;
@@ -59,9 +58,8 @@ impl IndexedDataset {
     /// Whether rows that are asked for up to so many rows out of order are found without reading
     /// again. A large packed file has to be unpacked anew for each of the others.
     pub fn bears_disorder(&self, rows: u64) -> bool {
-        let is_packed =
-            |it: &SourceFile| it.packing != Packing::Plain && it.bytes > MOST_PACKED_BYTES;
-        rows < RECENT as u64 || !self.dataset.files().iter().any(is_packed)
+        let mut files = self.dataset.files().iter();
+        rows < RECENT as u64 || files.all(|file| file.reread_bytes <= MOST_REREAD_BYTES)
     }
 
     /// The dataset.

@@ -7,9 +7,8 @@
 use std::sync::Arc;
 
 use super::Dataset;
-use super::indexed::{IndexedDataset, MOST_PACKED_BYTES};
+use super::indexed::{IndexedDataset, MOST_REREAD_BYTES};
 use super::row::{DatasetError, Row};
-use super::source::Packing;
 use crate::plan::workload::{RowOrder, RowSource};
 use crate::workload::store::Store;
 use crate::workload::synthetic::text::key_of;
@@ -24,10 +23,8 @@ pub struct OrderedRows {
 impl Dataset {
     /// Refuses files whose rows can't be read in random order.
     pub fn can_be_shuffled(&self) -> Result<(), DatasetError> {
-        let packed = self
-            .files()
-            .iter()
-            .find(|file| file.packing != Packing::Plain && file.bytes > MOST_PACKED_BYTES);
+        let mut files = self.files().iter();
+        let packed = files.find(|file| file.reread_bytes > MOST_REREAD_BYTES);
         match packed {
             Some(file) => Err(DatasetError::Shuffled { path: file.path.to_path_buf() }),
             None => Ok(()),

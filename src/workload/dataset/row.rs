@@ -237,6 +237,16 @@ pub enum DatasetError {
         /// The root.
         root: PathBuf,
     },
+    /// A file of a kind that is not read.
+    #[error("{}: this is {what}; {help}", path.display())]
+    Unread {
+        /// The file.
+        path: PathBuf,
+        /// What it is, with its article.
+        what: String,
+        /// What to do.
+        help: String,
+    },
     /// A malformed row under the policy `error`.
     #[error(transparent)]
     Malformed(#[from] Malformed),
@@ -248,9 +258,9 @@ pub enum DatasetError {
         /// Why.
         reason: String,
     },
-    /// A large packed file in random order.
+    /// A file in random order of which much must be read for each row.
     #[error(
-        "{}: a packed file of this size can't be read in random order; unpack it, or remove `order: shuffle`",
+        "{}: a packed file (or a row group of Parquet) of this size can't be read in random order; unpack it (`runner dataset convert` writes plain rows), or remove `order: shuffle`",
         path.display()
     )]
     Shuffled {

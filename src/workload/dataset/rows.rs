@@ -8,9 +8,10 @@ use std::collections::VecDeque;
 use std::path::Path;
 
 use super::Dataset;
+use super::content::Content;
 use super::format;
 use super::row::{DatasetError, Expected, Malformed, Place, Row};
-use super::unit::{Mark, Unit, Units, can_seek};
+use super::unit::{Mark, Unit, Units};
 use crate::plan::workload::{OnMalformed, RecordedFailures};
 
 /// A place in a dataset that reading can go on from.
@@ -200,7 +201,8 @@ impl At {
     /// The nearest place from which this row can be read again: itself, or the beginning of its
     /// file where that has to be unpacked.
     pub(super) fn reachable(self, dataset: &Dataset) -> Self {
-        if can_seek(&dataset.files()[self.file]) {
+        let file = &dataset.files()[self.file];
+        if file.can_seek() || file.content == Content::Parquet {
             return self;
         }
         Self { mark: Mark::START, within: 0, ..self }

@@ -54,6 +54,9 @@ pub struct SurveyedFile {
     pub path: String,
     /// How it is packed, if it is.
     pub packing: Option<&'static str>,
+    /// What it holds, if not UTF-8 text: `UTF-16`, `Parquet`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub content: Option<&'static str>,
     /// Its size on disk.
     pub bytes: u64,
 }
@@ -142,6 +145,7 @@ pub fn survey(dataset: &Dataset, tokenizer: &Tokenizer) -> Result<Survey, Datase
             .map(|file| SurveyedFile {
                 path: file.path.display().to_string(),
                 packing: file.packing.name(),
+                content: file.content.name(),
                 bytes: file.bytes,
             })
             .collect(),

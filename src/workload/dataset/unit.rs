@@ -8,9 +8,11 @@ use std::io::{self, BufRead, Read};
 
 use serde_json::{Map, Value};
 
+use super::content::Content;
 use super::json_stream::JsonStream;
+use super::parquet::TableUnits;
 use super::row::Expected;
-use super::source::{Packing, SourceFile, TextReader};
+use super::source::{SourceFile, TextReader};
 
 /// The longest line, JSON element, CSV record or text file that is read, in bytes.
 pub const MAX_UNIT_BYTES: usize = 64 * 1024 * 1024;
@@ -18,9 +20,9 @@ pub const MAX_UNIT_BYTES: usize = 64 * 1024 * 1024;
 /// A place that reading can go on from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Mark {
-    /// Bytes of text before it.
+    /// Bytes of text before it; in a table, rows.
     pub offset: u64,
-    /// Its line, from 1.
+    /// Its line, from 1; in a table, its row.
     pub line: u64,
     /// Whether it lies inside a top-level JSON array.
     pub inside: bool,
@@ -90,11 +92,16 @@ pub(super) enum Units {
     Csv(Box<CsvUnits>),
     /// The whole file, until it was given.
     Whole(Option<TextReader>),
+    /// The rows of a table.
+    Table(Box<TableUnits>),
 }
 
 impl Units {
-    /// Reads `file` from `mark` on.
+    /// Reads `file` from `mark` on. A table has rows, whatever `container` text would have.
     pub fn open(file: &SourceFile, container: Container, mark: Mark) -> io::Result<Self> {
+        if file.content == Content::Parquet {
+            return Ok(Self::Table(Box::new(TableUnits::open(file, mark.offset)?)));
+        }
         if container == Container::Csv {
             return Ok(Self::Csv(Box::new(CsvUnits::open(file, mark)?)));
         }
@@ -142,6 +149,7 @@ impl Units {
                 return Ok(Some(Unit { mark, piece, is_last: false }));
             },
             Self::Csv(units) => units.next(),
+            Self::Table(units) => units.next(),
             Self::Whole(reader) => {
                 let Some(reader) = reader.take() else { return Ok(None) };
                 let mut text = Vec::new();
@@ -337,9 +345,4 @@ impl Read for Metered {
         self.left = self.left.saturating_sub(taken as u64);
         Ok(taken)
     }
-}
-
-/// Whether a mark other than the file's beginning can be gone to without reading up to it.
-pub(super) fn can_seek(file: &SourceFile) -> bool {
-    file.packing == Packing::Plain
 }

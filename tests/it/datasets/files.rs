@@ -9,29 +9,41 @@ use runner::workload::tokenizer::Tokenizer;
 
 use super::{messages, open, rows, samples, text, without_places, write};
 
+fn as_xz(bytes: &[u8]) -> Vec<u8> {
+    let options = lzma_rust2::XzOptions::with_preset(0);
+    let mut encoder = lzma_rust2::XzWriter::new(Vec::new(), options).unwrap();
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
 #[test]
 fn packed_samples_have_the_same_rows_as_plain_ones() {
     let folder = tempfile::tempdir().unwrap();
     for path in samples() {
         let name = path.file_name().unwrap().to_str().unwrap();
+        if name.ends_with(".parquet") {
+            continue;
+        }
         let plain = fs::read(&path).unwrap();
         // Two members or frames each: files are often joined by `cat`.
         let (head, tail) = plain.split_at(plain.len() / 2);
         let mut gz = Vec::new();
+        let (mut bz2, mut xz) = (Vec::new(), Vec::new());
         let mut zst = b"\x50\x2a\x4d\x18\x03\0\0\0abc".to_vec();
         for part in [head, tail] {
             let mut encoder =
                 flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
             encoder.write_all(part).unwrap();
             gz.extend(encoder.finish().unwrap());
-            zst.extend(ruzstd::encoding::compress_to_vec(
-                part,
-                ruzstd::encoding::CompressionLevel::Fastest,
-            ));
+            zst.extend(zstd::encode_all(part, 1).unwrap());
+            let mut encoder = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+            encoder.write_all(part).unwrap();
+            bz2.extend(encoder.finish().unwrap());
+            xz.extend(as_xz(part));
         }
         let dataset = open(path.to_str().unwrap());
         let expected = without_places(rows(&dataset));
-        for (end, bytes) in [("gz", gz), ("zst", zst)] {
+        for (end, bytes) in [("gz", gz), ("zst", zst), ("bz2", bz2), ("xz", xz)] {
             let packed = open(write(folder.path(), &format!("{name}.{end}"), bytes));
             assert_eq!(packed.format(), dataset.format(), "{name}.{end}");
             assert_eq!(without_places(rows(&packed)), expected, "{name}.{end}");
@@ -46,9 +58,17 @@ fn damaged_packed_files_are_errors_that_name_the_file() {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     encoder.write_all(&text).unwrap();
     let gz = encoder.finish().unwrap();
-    let level = ruzstd::encoding::CompressionLevel::Fastest;
-    let zst = ruzstd::encoding::compress_to_vec(text.as_slice(), level);
-    for (name, packing, bytes) in [("cut.jsonl.gz", "gzip", gz), ("cut.jsonl.zst", "zstd", zst)] {
+    let zst = zstd::encode_all(text.as_slice(), 1).unwrap();
+    let mut encoder = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+    encoder.write_all(&text).unwrap();
+    let bz2 = encoder.finish().unwrap();
+    let xz = as_xz(&text);
+    for (name, packing, bytes) in [
+        ("cut.jsonl.gz", "gzip", gz),
+        ("cut.jsonl.zst", "zstd", zst),
+        ("cut.jsonl.bz2", "bzip2", bz2),
+        ("cut.jsonl.xz", "xz", xz),
+    ] {
         let file = write(folder.path(), name, &bytes[..bytes.len() - 6]);
         let error = match Dataset::open(&DatasetConfig::of(file)) {
             Ok(dataset) => dataset.rows().find_map(Result::err).expect("an error"),
@@ -56,7 +76,7 @@ fn damaged_packed_files_are_errors_that_name_the_file() {
         };
         assert!(matches!(&error, DatasetError::Io { .. }), "{error}");
         let said = format!("{name}: its {packing} data is damaged, or ends too early");
-        assert!(error.to_string().ends_with(&said), "{error}");
+        assert!(error.to_string().contains(&said), "{error}");
     }
 }
 
