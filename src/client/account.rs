@@ -13,7 +13,7 @@ use url::Url;
 
 use super::{Client, ClientError};
 use crate::metrics::server::{self, GPU, SERVER, Series};
-use crate::plan::{Endpoint, MetricsPage};
+use crate::plan::{Addresses, Endpoint, MetricsPage};
 use crate::record::{Line, RecordSender, RunClock, ServerLine};
 
 /// Longest reading. It may be the first request of a connection.
@@ -143,10 +143,19 @@ impl Page {
         url: &Url,
         clock: RunClock,
     ) -> Result<Self, ClientError> {
+        // Counters of two servers in turn would be read as those of one that begins anew.
+        let addresses = match &endpoint.addresses {
+            Addresses::Listed(listed) => {
+                Addresses::Listed(listed.iter().min().copied().into_iter().collect())
+            }
+            Addresses::All | Addresses::First => Addresses::First,
+        };
+        let endpoint = Endpoint { addresses, ..endpoint.clone() };
         let client = if url.origin() == base_url.origin() {
-            Client::new(endpoint, base_url, clock)?
+            Client::new(&endpoint, base_url, clock)?
         } else {
-            let bare = Endpoint { api_key: None, headers: Vec::new(), ..endpoint.clone() };
+            let addresses = Addresses::First;
+            let bare = Endpoint { api_key: None, headers: Vec::new(), addresses, ..endpoint };
             Client::new(&bare, url, clock)?
         };
         Ok(Self { url: url.clone(), client })

@@ -6,13 +6,14 @@
 //! address of the connection that carried the answer says whether it was one of those.
 
 use std::future::Future;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Instant;
 
+use super::addresses::Resolver;
 use hyper_util::client::legacy::connect::{Connection, HttpInfo};
 use tower_layer::Layer;
 use tower_service::Service;
@@ -29,9 +30,11 @@ pub(super) struct Dial {
     /// The request's future was polled once: an idle connection, if there was one, has been taken.
     under_way: AtomicBool,
     /// A connection was begun after that, so the request had been given a dead one before.
-    resent: AtomicBool,
+    moved: AtomicBool,
     /// Connections made; locked only when one is made and once when it is asked which was used.
     made: Mutex<Vec<(SocketAddr, Instant)>>,
+    /// The far end, where the host has several addresses; locked only then.
+    address: Mutex<Option<IpAddr>>,
 }
 
 /// The connection a request used.
@@ -43,8 +46,11 @@ pub(super) struct Used {
     pub connected: Option<Instant>,
     /// Whether it was open before.
     pub reused: bool,
-    /// Whether the request was first handed to a dead connection and then sent again.
-    pub resent: bool,
+    /// Whether the request was first handed to a dead connection, and moved to another before any of
+    /// it was written.
+    pub moved: bool,
+    /// Its far end, where the host has several addresses.
+    pub address: Option<IpAddr>,
 }
 
 impl Dial {
@@ -66,10 +72,18 @@ impl Dial {
     }
 
     /// The connection that was begun is ready.
-    pub fn connected(&self, stream: &tokio::net::TcpStream, at: Instant) {
+    pub fn connected(&self, stream: &tokio::net::TcpStream, at: Instant, to: Option<IpAddr>) {
+        self.addressed(to);
         if let Ok(local) = stream.local_addr() {
             let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
             made.push((local, at));
+        }
+    }
+
+    /// The far end of the connection that the request goes over, where the host has several.
+    pub fn addressed(&self, to: Option<IpAddr>) {
+        if to.is_some() {
+            *self.address.lock().unwrap_or_else(PoisonError::into_inner) = to;
         }
     }
 
@@ -77,7 +91,7 @@ impl Dial {
     pub fn used(&self, local: Option<SocketAddr>) -> Used {
         if self.begun.load(Ordering::Relaxed) == 0 {
             let reused = self.under_way.load(Ordering::Relaxed);
-            return Used { reused, ..Used::default() };
+            return Used { reused, address: self.address(), ..Used::default() };
         }
         let made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         // Without an address the last one made is the best guess; with one, a connection that
@@ -90,18 +104,29 @@ impl Dial {
             ahead: None,
             connected: connected.map(|(_, at)| *at),
             reused: local.is_some() && connected.is_none(),
-            resent: self.resent.load(Ordering::Relaxed),
+            moved: self.moved.load(Ordering::Relaxed),
+            address: self.address(),
         }
+    }
+
+    fn address(&self) -> Option<IpAddr> {
+        *self.address.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Wraps the connector; counts all connections of a client.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(super) struct DialLayer {
     made: Arc<AtomicU64>,
+    resolver: Arc<Resolver>,
 }
 
 impl DialLayer {
+    /// For connections to addresses that this one found.
+    pub fn new(resolver: Arc<Resolver>) -> Self {
+        Self { made: Arc::default(), resolver }
+    }
+
     /// Connections made so far.
     pub fn connections(&self) -> u64 {
         self.made.load(Ordering::Relaxed)
@@ -112,7 +137,7 @@ impl<S> Layer<S> for DialLayer {
     type Service = DialService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        DialService { inner, made: Arc::clone(&self.made) }
+        DialService { inner, layer: self.clone() }
     }
 }
 
@@ -120,7 +145,7 @@ impl<S> Layer<S> for DialLayer {
 #[derive(Debug, Clone)]
 pub(super) struct DialService<S> {
     inner: S,
-    made: Arc<AtomicU64>,
+    layer: DialLayer,
 }
 
 impl<S, R> Service<R> for DialService<S>
@@ -143,10 +168,10 @@ where
         if let Some(dial) = &dial {
             dial.begun.fetch_add(1, Ordering::Relaxed);
             if dial.under_way.load(Ordering::Relaxed) {
-                dial.resent.store(true, Ordering::Relaxed);
+                dial.moved.store(true, Ordering::Relaxed);
             }
         }
-        let total = Arc::clone(&self.made);
+        let DialLayer { made: total, resolver } = self.layer.clone();
         let connecting = self.inner.call(target);
         Box::pin(async move {
             let connection = connecting.await?;
@@ -154,7 +179,11 @@ where
             total.fetch_add(1, Ordering::Relaxed);
             let mut extras = http::Extensions::new();
             connection.connected().get_extras(&mut extras);
-            if let (Some(dial), Some(info)) = (dial, extras.get::<HttpInfo>()) {
+            let info = extras.get::<HttpInfo>();
+            if let Some(info) = info {
+                resolver.dialled(info.remote_addr().ip(), Ok(()));
+            }
+            if let (Some(dial), Some(info)) = (dial, info) {
                 let mut made = dial.made.lock().unwrap_or_else(PoisonError::into_inner);
                 made.push((info.local_addr(), at));
             }

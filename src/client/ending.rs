@@ -52,18 +52,29 @@ impl Ending {
         Self { outcome: Outcome::Timeout(phase), message }
     }
 
-    /// The connection failed before the headers.
-    pub fn unanswered(fault: &Fault, limits: &Limits) -> Self {
+    /// The connection failed before the headers; `waited` for a request that was sent once.
+    pub fn unanswered(fault: &Fault, limits: &Limits, waited: Option<Duration>) -> Self {
         match fault.kind {
             FaultKind::Connect(kind) => Self {
                 outcome: Outcome::Connect(kind),
                 message: format!("{} ({})", connect_help(kind), fault.message),
             },
             FaultKind::ConnectTimeout => Self::stopped(Stop::Timeout(Phase::Connect), limits),
-            FaultKind::Closed | FaultKind::Reset if fault.is_stale_reuse() => Self::stream(
-                "stale_reuse",
-                "the server closed kept-alive connections while the request was on its way, twice",
-            ),
+            FaultKind::Closed | FaultKind::Reset if fault.is_stale_reuse() => match waited {
+                Some(waited) => Self::stream(
+                    "reset",
+                    format!(
+                        "the server closed the kept connection {} after the request was sent, \
+                         without an answer: it was at work on it, so it was not sent again",
+                        seconds(waited)
+                    ),
+                ),
+                None => Self::stream(
+                    "stale_reuse",
+                    "the server closed kept-alive connections while the request was on its way, \
+                     twice",
+                ),
+            },
             FaultKind::Reset => {
                 Self::stream("reset", format!("reset before any answer ({})", fault.message))
             }

@@ -32,6 +32,10 @@ const ERROR_BODY: Duration = Duration::from_secs(2);
 /// Room for this many tokens when the request sets no bound, and at most.
 const TOKENS: (u64, u64) = (256, 8192);
 
+/// The flag of a request that was handed to a dead connection and moved to a new one before any byte of
+/// it was written: it was sent once, and its connection was made after it was due.
+const STALE_REUSE_MOVED: &str = "stale_reuse_moved";
+
 /// Sends a prepared request and reads its answer.
 pub(super) async fn run(
     client: &Client,
@@ -49,6 +53,7 @@ pub(super) async fn run(
             &client.redactor,
             client.clock.ns(sent),
             usize::try_from(tokens).unwrap_or(0),
+            prepared.choices,
         ),
         coding: Coding::Identity,
     };
@@ -73,13 +78,14 @@ impl Reading<'_> {
         let mut guard = Guard::new(&self.limits, cancel);
         let mut dial = Arc::new(Dial::default());
         let (transport, post) = (&self.client.transport, &self.prepared.post);
+        let sent = Instant::now();
         let mut answer = guard.wait(&self.limits, transport.send(post, &dial, false)).await;
         // A server may close a kept connection at the very moment it is used again (llama.cpp does
-        // so after every stream, though it promises otherwise). Nothing was answered, so the
-        // request goes out once more over a new connection: the record says so, and its latencies
-        // count from the first attempt.
+        // so after every stream, though it promises otherwise). That shows within a round trip, so
+        // the request goes out once more over a new connection: the record says so, and its
+        // latencies count from the first attempt. One that fails later had reached a server at work.
         if let Ok(Err(fault)) = &answer
-            && fault.is_stale_reuse()
+            && fault.may_be_resent(sent)
         {
             self.tally.flag_if(true, STALE_REUSE_RESENT);
             dial = Arc::new(Dial::default());
@@ -90,7 +96,9 @@ impl Reading<'_> {
             Ok(Ok(reply)) => reply,
             Ok(Err(fault)) => {
                 self.connection(fault.used);
-                return Err(Ending::unanswered(&fault, &self.limits));
+                let was_resent = self.tally.exchange.was_resent();
+                let waited = Some(sent.elapsed()).filter(|_| !was_resent);
+                return Err(Ending::unanswered(&fault, &self.limits, waited));
             }
             Err(stop) => {
                 let used = dial.used(None);
@@ -267,10 +275,10 @@ impl Reading<'_> {
 
     fn connection(&mut self, used: Used) {
         self.tally.exchange.reused = used.reused;
+        self.tally.exchange.address = used.address;
         self.tally.exchange.connecting_ns = used.ahead.map(|at| self.client.clock.ns(at));
         self.tally.exchange.connected_ns = used.connected.map(|at| self.client.clock.ns(at));
-        let known = self.tally.exchange.flags.iter().any(|flag| flag == STALE_REUSE_RESENT);
-        self.tally.flag_if(used.resent && !known, STALE_REUSE_RESENT);
+        self.tally.flag_if(used.moved, STALE_REUSE_MOVED);
     }
 }
 

@@ -17,7 +17,8 @@ use super::dialect;
 use super::ending::connect_help;
 use super::transport::{FaultKind, Method, OwnHeaders, Post, Transport};
 use crate::plan::{
-    Api, Endpoint, Location, MetricsConfig, MetricsPage, Target, Timeouts, TokenizerConfig,
+    Addresses, Api, Endpoint, Location, MetricsConfig, MetricsPage, Target, Timeouts,
+    TokenizerConfig,
 };
 
 /// The longest that a connection may take.
@@ -105,6 +106,7 @@ fn endpoint(url: &Url) -> Endpoint {
         ca_file: None,
         insecure: false,
         proxy: None,
+        addresses: Addresses::All,
         tokenizer: TokenizerConfig::Estimate,
         metrics: MetricsConfig { page: MetricsPage::Off, ..MetricsConfig::default() },
         flush: None,

@@ -9,6 +9,8 @@
 //! them stand the server's side doors: [`probe`], [`flush`], [`tokenize`], [`account`].
 
 pub mod account;
+mod addresses;
+mod choices;
 mod coding;
 mod credentials;
 mod dial;
@@ -30,6 +32,7 @@ pub mod tokenize;
 mod transport;
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -109,6 +112,8 @@ pub struct Prepared {
     stream: bool,
     max_tokens: Option<u64>,
     asked: Asked,
+    /// How many answers it asks for.
+    choices: u64,
 }
 
 impl Client {
@@ -160,6 +165,7 @@ impl Client {
             stream: self.dialect.streams(request),
             max_tokens: request.max_tokens,
             asked: Asked::of(request, model),
+            choices: if self.dialect.tells_choices() { choices::asked(request) } else { 1 },
         }
     }
 
@@ -214,6 +220,26 @@ impl Client {
         let request = Request { stream: true, ..Request::default() };
         let encoded = self.dialect.encode(&request, model);
         self.address(encoded.place, &encoded.path)
+    }
+
+    /// The addresses that the host's name stands for, where they are several.
+    pub fn addresses(&self) -> Vec<IpAddr> {
+        self.transport.resolver().account().into_keys().collect()
+    }
+
+    /// Those of several addresses that took no connection or not always, one line each.
+    pub fn unreachable(&self) -> Vec<String> {
+        let failed = self.transport.resolver().account();
+        let failed = failed.into_iter().filter(|(_, dialled)| dialled.failed > 0);
+        let line = |(address, dialled): (IpAddr, addresses::Dialled)| {
+            let of = dialled.made + dialled.failed;
+            let why = self.redactor.redact(&dialled.why).into_owned();
+            format!(
+                "{address} took {} of {of} connections ({why}); the others went to its next address",
+                dialled.made
+            )
+        };
+        failed.map(line).collect()
     }
 
     /// The base URL, without user and password.

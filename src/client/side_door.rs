@@ -4,7 +4,7 @@
 //! Invariant: every call ends within its limit and never holds more than [`MAX_BYTES`].
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use url::Url;
@@ -114,9 +114,10 @@ impl Client {
         let post = self.transport.prepare(method, target, body, OwnHeaders::default());
         let dial = Arc::new(Dial::default());
         let answering = async {
+            let sent = Instant::now();
             let mut reply = match self.transport.send(&post, &dial, false).await {
                 // Closed by the server while it was kept: nothing was answered on it.
-                Err(fault) if fault.is_stale_reuse() => {
+                Err(fault) if fault.may_be_resent(sent) => {
                     self.transport.send(&post, &Arc::default(), true).await?
                 }
                 sent => sent?,

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::choices::Choices;
 use super::dialect::{self, Deltas, Dialect};
 use super::ending::{Ending, is_given_up};
 use super::remarks::{self, Asked};
@@ -32,6 +33,7 @@ pub(super) struct Tally {
     raw: Vec<Bytes>,
     /// How many bytes of them are still wanted.
     raw_room: usize,
+    choices: Choices,
     events: u64,
     /// The dialect's end mark came.
     done: bool,
@@ -40,12 +42,13 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    /// An answer to a request sent at `sent_ns`, with room for about `tokens` tokens.
+    /// An answer of so many choices to a request sent at `sent_ns`, with room for about `tokens` tokens.
     pub fn new(
         dialect: Arc<dyn Dialect>,
         redactor: &Redactor,
         sent_ns: u64,
         tokens: usize,
+        choices: u64,
     ) -> Self {
         let exchange = Exchange {
             sent_ns,
@@ -86,6 +89,7 @@ impl Tally {
             deltas: Deltas::default(),
             raw: Vec::new(),
             raw_room: RAW_BYTES + redactor.longest(),
+            choices: Choices::new(choices),
             events: 0,
             done: false,
             failure: None,
@@ -128,13 +132,18 @@ impl Tally {
         }
         let content = !self.deltas.content.is_empty();
         if content || !self.deltas.reasoning.is_empty() {
-            self.exchange.token_ns.push(at);
+            if self.choices.are_several() {
+                self.choices.stamp(&self.deltas, at, &mut self.exchange);
+            } else {
+                self.exchange.token_ns.push(at);
+            }
             self.exchange.first_token_ns.get_or_insert(at);
             self.exchange.last_token_ns = Some(at);
             if content {
                 self.exchange.first_content_ns.get_or_insert(at);
             }
         }
+        self.choices.finish(&self.deltas);
         self.note(at);
         self.failure = self.given_up();
         self.done = self.deltas.done;
@@ -192,7 +201,7 @@ impl Tally {
         if events == 0 && !is_stream {
             return Err(wrong_type("a stream", kind, &self.raw.concat()));
         }
-        let finished = self.exchange.finish_reason.is_some();
+        let finished = self.exchange.finish_reason.is_some() && self.choices.are_finished();
         let marks_end = self.dialect.marks_end();
         if marks_end && !self.done && !finished {
             return Err(Ending::stream(
@@ -261,7 +270,8 @@ impl Tally {
 
     /// The finished exchange; text for people and the raw answer have their secrets hidden.
     pub fn finish(self, ending: Option<Ending>, redactor: &Redactor) -> Exchange {
-        let Self { mut exchange, raw, mut deltas, .. } = self;
+        let Self { mut exchange, raw, choices, mut deltas, .. } = self;
+        choices.put_in_order(&mut exchange);
         exchange.response_id = deltas.id.take().filter(|id| id.len() <= MAX_ID_BYTES);
         remarks::leave_out_impossible(&mut exchange);
         let Some(Ending { outcome, message }) = ending else { return exchange };

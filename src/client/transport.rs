@@ -2,7 +2,8 @@
 //!
 //! In: an endpoint's settings, then requests. Out: a [`Reply`] whose chunks are read as they
 //! arrive, or a [`Fault`] of a stable kind. Invariant: what is sent is sent once, to the host in
-//! the plan: no retries, no redirects, no proxy that nobody asked for, no compression.
+//! the plan: no redirects, no proxy that nobody asked for, no compression, and no second sending but
+//! of what [`Fault::may_be_resent`] allows.
 //!
 //! Plain `http://` goes over `wire`, our own HTTP/1.1: at tens of thousands of requests a second
 //! the HTTP crate costs more than all the rest of a request (benches/README.md has the numbers).
@@ -13,7 +14,7 @@ mod wire;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};
@@ -22,6 +23,7 @@ use url::Url;
 use self::library::Library;
 use self::wire::Wire;
 use super::ClientError;
+use super::addresses::Resolver;
 use super::dial::{Dial, Used};
 use crate::plan::Endpoint;
 
@@ -89,6 +91,14 @@ impl Transport {
         match self {
             Self::Wire(wire) => wire.connections(),
             Self::Library(library) => library.connections(),
+        }
+    }
+
+    /// What became of the host's addresses, where it has several.
+    pub fn resolver(&self) -> &Resolver {
+        match self {
+            Self::Wire(wire) => wire.resolver(),
+            Self::Library(library) => library.resolver(),
         }
     }
 
@@ -244,13 +254,25 @@ pub(super) struct Fault {
     /// One line; secrets are not redacted yet.
     pub message: String,
     pub used: Used,
+    /// Whether bytes of an answer had come before.
+    pub heard: bool,
 }
+
+/// A connection that was dead already when a request was written to it says so within a round trip;
+/// a server that closes later than that was at work on the request.
+const ROUND_TRIP: Duration = Duration::from_millis(50);
 
 impl Fault {
     /// Whether a kept connection was closed before anything was answered on it.
     pub fn is_stale_reuse(&self) -> bool {
         let was_open = self.used.reused || self.used.ahead.is_some();
-        was_open && matches!(self.kind, FaultKind::Closed | FaultKind::Reset)
+        was_open && !self.heard && matches!(self.kind, FaultKind::Closed | FaultKind::Reset)
+    }
+
+    /// Whether a request that left at `sent` and failed just now met a connection that the server had
+    /// given up before, so that sending it once more is no second request to a server at work.
+    pub fn may_be_resent(&self, sent: Instant) -> bool {
+        self.is_stale_reuse() && sent.elapsed() <= ROUND_TRIP
     }
 }
 

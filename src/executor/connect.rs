@@ -111,7 +111,13 @@ impl Connections {
             }),
             Tokenizer::File(_) | Tokenizer::Rate(_) | Tokenizer::Estimate => None,
         };
-        self.reached.iter().filter_map(note).collect()
+        let unreachable = |connection: &Connection| {
+            let lines = connection.client.unreachable();
+            let name = connection.endpoint.name.clone();
+            lines.into_iter().map(move |line| format!("endpoint `{name}`: {line}"))
+        };
+        let silent = self.reached.iter().filter_map(note);
+        silent.chain(self.reached.iter().flat_map(unreachable)).collect()
     }
 
     /// Endpoints that give no account of themselves, one line each.
@@ -166,6 +172,7 @@ impl Connection {
     fn described(&self) -> ManifestEndpoint {
         ManifestEndpoint {
             name: self.endpoint.name.clone(),
+            addresses: self.client.addresses(),
             url: match self.simulator {
                 Some(_) => "simulator".into(),
                 None => self.client.base_url().to_string(),

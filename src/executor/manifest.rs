@@ -5,6 +5,7 @@
 //! manifest; secrets are redacted before they come here.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
@@ -108,6 +109,9 @@ pub struct ManifestEndpoint {
     /// Requests it serves at once, where it says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slots: Option<u64>,
+    /// The addresses that its name stands for, where they are several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub addresses: Vec<IpAddr>,
     /// The page of its own account, where it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metrics: Option<String>,

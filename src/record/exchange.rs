@@ -183,6 +183,17 @@ pub struct Exchange {
     pub content_from: Option<usize>,
 }
 
+impl Exchange {
+    /// Whether its kept connection died under it at once, so that it was sent again.
+    pub fn was_resent(&self) -> bool {
+        was_resent(&self.flags)
+    }
+}
+
+fn was_resent(flags: &[Cow<'static, str>]) -> bool {
+    flags.iter().any(|flag| flag == STALE_REUSE_RESENT)
+}
+
 /// The `end` line: the one terminal record of a planned request.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Record {
@@ -271,11 +282,15 @@ pub struct Record {
 }
 
 impl Record {
+    /// Stands in `choices` for a token that the server gives to a choice that was not asked for.
+    pub const NOBODYS: u8 = u8::MAX;
+
     /// Nanoseconds between neighbouring token-bearing events of one choice.
     pub fn token_gaps(&self) -> impl Iterator<Item = u64> {
         (1..self.token_ns.len()).filter_map(|at| {
             let before = match self.choices.get(at) {
                 None => at - 1,
+                Some(&Self::NOBODYS) => return None,
                 Some(choice) => self.choices[..at].iter().rposition(|it| it == choice)?,
             };
             self.token_ns[at].checked_sub(self.token_ns[before])
@@ -289,6 +304,9 @@ impl Record {
             let span = self.last_token_ns?.checked_sub(self.first_token_ns?)?;
             return Some((span, 1));
         }
+        if self.choices.contains(&Self::NOBODYS) {
+            return None;
+        }
         let firsts = (0..self.choices.len())
             .filter(|at| !self.choices[..*at].contains(&self.choices[*at]))
             .count();
@@ -297,7 +315,7 @@ impl Record {
 
     /// Whether its kept connection died under it at once, so that it was sent again.
     pub fn was_resent(&self) -> bool {
-        self.flags.iter().any(|flag| flag == STALE_REUSE_RESENT)
+        was_resent(&self.flags)
     }
 
     /// Whether a streamed answer came all at once: several events, or one that holds all of a longer

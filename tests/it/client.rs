@@ -3,6 +3,8 @@
 //! One row of the fault catalogue is one test: it asserts the outcome's class, the stamps and bytes
 //! so far, and that the end comes in bounded time.
 
+mod addresses;
+mod choices;
 mod connections;
 mod faults;
 mod process;
@@ -45,6 +47,7 @@ pub fn endpoint(url: &Url) -> Endpoint {
         ca_file: None,
         insecure: false,
         proxy: None,
+        addresses: runner::plan::Addresses::All,
         tokenizer: TokenizerConfig::Estimate,
         metrics: runner::plan::MetricsConfig::default(),
         flush: None,

@@ -74,7 +74,14 @@ impl FaultyServer {
     pub fn serve(
         handle: impl Fn(usize, TcpStream, &AtomicBool, &Mutex<Vec<String>>) + Send + Sync + 'static,
     ) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self::serve_at(TcpListener::bind("127.0.0.1:0").unwrap(), handle)
+    }
+
+    /// The same on a port of the caller's.
+    pub fn serve_at(
+        listener: TcpListener,
+        handle: impl Fn(usize, TcpStream, &AtomicBool, &Mutex<Vec<String>>) + Send + Sync + 'static,
+    ) -> Self {
         let address = listener.local_addr().unwrap();
         let stop = Arc::new(AtomicBool::new(false));
         let connections = Arc::new(AtomicUsize::new(0));

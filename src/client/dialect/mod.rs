@@ -85,6 +85,10 @@ pub struct Deltas {
     pub content: String,
     /// Reasoning text.
     pub reasoning: String,
+    /// Which of several choices said it, a bit for each; of those beyond the 128th, none.
+    pub choices: u128,
+    /// How many of them came to their end.
+    pub finishes: u32,
     /// Why the server stopped.
     pub finish_reason: Option<String>,
     /// Token usage.
@@ -120,6 +124,8 @@ impl Deltas {
         let Self {
             content,
             reasoning,
+            choices,
+            finishes,
             finish_reason,
             usage,
             timings,
@@ -132,6 +138,7 @@ impl Deltas {
         } = self;
         content.clear();
         reasoning.clear();
+        (*choices, *finishes) = (0, 0);
         (*finish_reason, *error) = (None, None);
         (*usage, *timings) = (None, None);
         (*done, *cached) = (false, None);
@@ -152,12 +159,26 @@ impl Deltas {
 
     /// Reads an event that is like an earlier one but for its text; `false` when it is not.
     fn moulded(&mut self, event: &[u8]) -> bool {
+        self.choices = self.memory.mould.choices();
         match self.memory.mould.text(event) {
             Some(mould::Plain::Content(text)) => self.content.push_str(text),
             Some(mould::Plain::Reasoning(text)) => self.reasoning.push_str(text),
-            None => return false,
+            None => {
+                self.choices = 0;
+                return false;
+            }
         }
         true
+    }
+
+    /// Notes what the choice at `index` said between `before` (lengths of content and reasoning) and
+    /// now, and whether it came to its end.
+    fn choice(&mut self, index: Option<u64>, before: (usize, usize), finishes: bool) {
+        if before != (self.content.len(), self.reasoning.len()) {
+            let shift = u32::try_from(index.unwrap_or(0)).unwrap_or(u32::MAX);
+            self.choices |= 1_u128.checked_shl(shift).unwrap_or(0);
+        }
+        self.finishes += u32::from(finishes);
     }
 
     /// Remembers an event whose `content` and `reasoning`, as they stand in it, may be all it says.
@@ -172,12 +193,12 @@ impl Deltas {
             return;
         }
         if !content.is_empty() && self.reasoning.is_empty() && self.content.len() == content.len() {
-            self.memory.mould.learn(event, mould::Plain::Content(content));
+            self.memory.mould.learn(event, mould::Plain::Content(content), self.choices);
         } else if !reasoning.is_empty()
             && self.content.is_empty()
             && self.reasoning.len() == reasoning.len()
         {
-            self.memory.mould.learn(event, mould::Plain::Reasoning(reasoning));
+            self.memory.mould.learn(event, mould::Plain::Reasoning(reasoning), self.choices);
         }
     }
 }
@@ -273,6 +294,11 @@ pub trait Dialect: Send + Sync {
     /// Whether a request must name its model.
     fn needs_model(&self) -> bool {
         true
+    }
+
+    /// Whether events say which of several choices they are of.
+    fn tells_choices(&self) -> bool {
+        false
     }
 
     /// The header that takes the API key by itself; `None` for `Authorization: Bearer`.

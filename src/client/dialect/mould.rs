@@ -14,6 +14,8 @@ pub(super) struct Mould {
     before: Vec<u8>,
     after: Vec<u8>,
     is_reasoning: bool,
+    /// Whose text it is, where there are several choices.
+    choices: u128,
 }
 
 /// A text that an event is all about.
@@ -36,9 +38,14 @@ impl Mould {
         Some(if self.is_reasoning { Plain::Reasoning(text) } else { Plain::Content(text) })
     }
 
+    /// Whose text a fitting event holds.
+    pub fn choices(&self) -> u128 {
+        self.choices
+    }
+
     /// Remembers an event that said `text` and nothing else; nothing when the text is no part of
     /// the event's own bytes between two quotes.
-    pub fn learn(&mut self, event: &[u8], text: Plain<'_>) {
+    pub fn learn(&mut self, event: &[u8], text: Plain<'_>, choices: u128) {
         let (text, is_reasoning) = match text {
             Plain::Content(text) => (text, false),
             Plain::Reasoning(text) => (text, true),
@@ -49,7 +56,7 @@ impl Mould {
         if before.ends_with(b"\"") && after.starts_with(b"\"") {
             before.clone_into(&mut self.before);
             after.clone_into(&mut self.after);
-            self.is_reasoning = is_reasoning;
+            (self.is_reasoning, self.choices) = (is_reasoning, choices);
         }
     }
 }
@@ -63,7 +70,7 @@ mod tests {
     fn taught() -> Mould {
         let mut mould = Mould::default();
         let at = EVENT.find(" a").unwrap();
-        mould.learn(EVENT.as_bytes(), Plain::Content(&EVENT[at..at + 2]));
+        mould.learn(EVENT.as_bytes(), Plain::Content(&EVENT[at..at + 2]), 1);
         mould
     }
 
@@ -96,9 +103,9 @@ mod tests {
     #[test]
     fn a_text_from_elsewhere_teaches_nothing() {
         let mut mould = Mould::default();
-        mould.learn(EVENT.as_bytes(), Plain::Content(&String::from(" a")));
-        mould.learn(EVENT.as_bytes(), Plain::Reasoning(&EVENT[1..4]));
-        mould.learn(EVENT.as_bytes(), Plain::Content(""));
+        mould.learn(EVENT.as_bytes(), Plain::Content(&String::from(" a")), 1);
+        mould.learn(EVENT.as_bytes(), Plain::Reasoning(&EVENT[1..4]), 1);
+        mould.learn(EVENT.as_bytes(), Plain::Content(""), 1);
         assert_eq!(mould, Mould::default());
     }
 }

@@ -8,7 +8,7 @@ use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 
-use super::lenient::{List, Nested, Rare, Text, fault, object};
+use super::lenient::{Lenient, List, Nested, Rare, Text, fault, object};
 use super::openai_usage::WireUsage;
 use super::{DecodeError, Deltas, Dialect, HttpRequest, Place};
 use crate::record::ServerTimings;
@@ -26,6 +26,10 @@ impl Dialect for OpenaiChat {
         // Writing strings, numbers and JSON values into memory has no way to fail.
         let body = serde_json::to_vec(&Body { request, model }).unwrap_or_default();
         HttpRequest { place: Place::Base, path: "chat/completions".into(), body: body.into() }
+    }
+
+    fn tells_choices(&self) -> bool {
+        true
     }
 
     fn read_event(&self, json: &[u8], out: &mut Deltas) -> Result<(), DecodeError> {
@@ -140,6 +144,8 @@ struct Groq {
 
 #[derive(Deserialize)]
 struct Choice<'a> {
+    #[serde(default)]
+    index: Lenient<u64>,
     #[serde(default, borrow)]
     delta: Option<Delta<'a>>,
     #[serde(default, borrow)]
@@ -204,10 +210,14 @@ impl<'a> Chunk<'a> {
         out.usage = usage.as_ref().and_then(|usage| usage.read());
         out.timings = self.timings.0.map(|it| *it).or_else(|| usage.as_ref()?.timings());
         for mut choice in self.choices.0 {
-            out.stopped(std::mem::take(&mut choice.finish_reason).some());
+            let (index, before) = (choice.index.0, (out.content.len(), out.reasoning.len()));
+            let finish = std::mem::take(&mut choice.finish_reason).some();
+            let finishes = finish.is_some();
+            out.stopped(finish);
             if let Some(delta) = part(choice) {
                 delta.read(out);
             }
+            out.choice(index, before, finishes);
         }
     }
 

@@ -32,6 +32,10 @@ impl Dialect for OpenaiCompletions {
         HttpRequest { place: Place::Base, path: "completions".into(), body }
     }
 
+    fn tells_choices(&self) -> bool {
+        true
+    }
+
     fn read_event(&self, json: &[u8], out: &mut Deltas) -> Result<(), DecodeError> {
         let chunk: Chunk<'_> = object(json)?;
         let text = chunk.choices.0.first().map_or("", |choice| choice.text.in_place());
@@ -61,9 +65,11 @@ struct Chunk<'a> {
     message: Option<Value>,
 }
 
-/// Its `index` is left aside: a mock counts it up with every token.
+/// Its `index` counts where several were asked for: a mock counts it up with every token.
 #[derive(Deserialize)]
 struct Choice<'a> {
+    #[serde(default)]
+    index: Lenient<u64>,
     #[serde(default, borrow)]
     text: Text<'a>,
     #[serde(default, borrow)]
@@ -85,12 +91,15 @@ impl Chunk<'_> {
         out.usage = self.usage.0.as_ref().and_then(WireUsage::read);
         out.timings = self.timings.0.or_else(|| self.usage.0.as_ref()?.timings());
         for choice in self.choices.0 {
+            let before = (out.content.len(), out.reasoning.len());
             out.content.push_str(&choice.text.0);
             let names = [&choice.reasoning_content, &choice.reasoning];
             if let Some(text) = names.into_iter().find(|text| !text.0.is_empty()) {
                 out.reasoning.push_str(&text.0);
             }
-            out.stopped(choice.finish_reason.some());
+            let finish = choice.finish_reason.some();
+            out.choice(choice.index.0, before, finish.is_some());
+            out.stopped(finish);
         }
     }
 }

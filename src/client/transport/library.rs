@@ -9,11 +9,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use hyper_util::client::legacy::connect::HttpInfo;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::HeaderMap;
 use url::Url;
 
 use super::{Fault, FaultKind, Local, Method, POOL_IDLE, Post, one_line};
 use crate::client::ClientError;
+use crate::client::addresses::Resolver;
 use crate::client::dial::{Dial, DialLayer, Used};
 use crate::plan::Endpoint;
 
@@ -22,6 +24,21 @@ use crate::plan::Endpoint;
 pub(in crate::client) struct Library {
     http: reqwest::Client,
     dials: DialLayer,
+    resolver: Arc<Resolver>,
+}
+
+/// Our resolver in the HTTP crate's form.
+struct Names(Arc<Resolver>);
+
+impl Resolve for Names {
+    fn resolve(&self, name: Name) -> Resolving {
+        let resolver = Arc::clone(&self.0);
+        Box::pin(async move {
+            // The crate puts the port in.
+            let found = resolver.resolve(name.as_str(), 0).await?;
+            Ok(Box::new(found.into_iter()) as Addrs)
+        })
+    }
 }
 
 impl Library {
@@ -33,7 +50,8 @@ impl Library {
     ) -> Result<Self, ClientError> {
         // Fails only when a provider is installed already, which is just as well.
         let _installed = rustls::crypto::ring::default_provider().install_default();
-        let dials = DialLayer::default();
+        let resolver = Arc::new(Resolver::new(&endpoint.addresses));
+        let dials = DialLayer::new(Arc::clone(&resolver));
         let mut builder = reqwest::Client::builder()
             .user_agent(concat!("runner/", env!("CARGO_PKG_VERSION")))
             .default_headers(headers)
@@ -46,6 +64,7 @@ impl Library {
             .pool_idle_timeout(POOL_IDLE)
             .connect_timeout(endpoint.timeouts.connect)
             .connector_layer(dials.clone())
+            .dns_resolver(Names(Arc::clone(&resolver)))
             .tls_danger_accept_invalid_certs(endpoint.insecure);
         let mut tls = base.scheme() == "https";
         if let Some(proxy) = &endpoint.proxy {
@@ -69,12 +88,17 @@ impl Library {
             builder = builder.tls_certs_only([]);
         }
         let http = builder.build().map_err(|error| ClientError::Tls(one_line(&deepest(&error))))?;
-        Ok(Self { http, dials })
+        Ok(Self { http, dials, resolver })
     }
 
     /// Connections made so far.
     pub(super) fn connections(&self) -> u64 {
         self.dials.connections()
+    }
+
+    /// What became of the host's addresses, where it has several.
+    pub(super) fn resolver(&self) -> &Resolver {
+        &self.resolver
     }
 
     /// Sends it and waits for the response's headers.
@@ -90,7 +114,9 @@ impl Library {
         *request.body_mut() = Some(post.body.clone().into());
         match dial.watch(self.http.execute(request)).await {
             Ok(response) => {
-                let local = response.extensions().get::<HttpInfo>().map(HttpInfo::local_addr);
+                let info = response.extensions().get::<HttpInfo>();
+                dial.addressed(info.and_then(|it| self.resolver.told(it.remote_addr().ip())));
+                let local = info.map(HttpInfo::local_addr);
                 Ok(Reply { used: dial.used(local), response })
             }
             Err(error) => Err(Fault::of(&error, |local| dial.used(local))),
@@ -145,7 +171,7 @@ impl Fault {
         } else {
             FaultKind::Http
         };
-        Self { kind, message: one_line(&facts.deepest), used: used(facts.local) }
+        Self { kind, message: one_line(&facts.deepest), used: used(facts.local), heard: false }
     }
 }
 

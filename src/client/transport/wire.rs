@@ -31,6 +31,7 @@ use self::dialing::Host;
 use self::head::{Head, Parsed};
 use self::pool::{Idle, Pool};
 use super::{Fault, FaultKind, Post};
+use crate::client::addresses::Resolver;
 use crate::client::dial::{Dial, Used};
 use crate::plan::Endpoint;
 
@@ -73,13 +74,18 @@ impl Wire {
         for (name, value) in &all {
             push_header(&mut text, name.as_str(), value.as_bytes());
         }
-        let pool = Pool::new(Host::of(base)?, endpoint.timeouts.connect);
+        let pool = Pool::new(Host::of(base, &endpoint.addresses)?, endpoint.timeouts.connect);
         Some(Self { pool: Arc::new(pool), headers: text.into() })
     }
 
     /// Connections made so far.
     pub(super) fn connections(&self) -> u64 {
         self.pool.made()
+    }
+
+    /// What became of the host's addresses, where it has several.
+    pub(super) fn resolver(&self) -> &Resolver {
+        self.pool.resolver()
     }
 
     /// Opens connections until `count` are idle, some at a time; the first that fails ends it.
@@ -132,22 +138,26 @@ impl Wire {
         let kept = if again { None } else { self.pool.take() };
         dial.begin(kept.as_ref().is_none_or(|idle| idle.ahead.is_some()));
         let (mut stream, used) = match kept {
-            Some(Idle { stream, ahead: None, .. }) => {
-                (stream, Used { reused: true, ..Used::default() })
+            Some(Idle { stream, ahead: None, address, .. }) => {
+                dial.addressed(address);
+                (stream, Used { reused: true, address, ..Used::default() })
             }
-            Some(Idle { stream, since, ahead }) => {
-                dial.connected(&stream, since);
-                (stream, Used { ahead, connected: Some(since), ..Used::default() })
+            Some(Idle { stream, since, ahead, address }) => {
+                dial.connected(&stream, since, address);
+                (stream, Used { ahead, connected: Some(since), address, ..Used::default() })
             }
             None => {
-                let (stream, at) = self.pool.connect().await?;
-                dial.connected(&stream, at);
-                (stream, Used { connected: Some(at), ..Used::default() })
+                let Idle { stream, since, address, .. } = self.pool.connect().await?;
+                dial.connected(&stream, since, address);
+                (stream, Used { connected: Some(since), address, ..Used::default() })
             }
         };
         let mut asking = Asking { unsent: whole, head: Vec::new() };
         let answer = poll_fn(|cx| asking.poll(&mut stream, cx)).await;
-        let Answer { head, body, taken } = answer.map_err(|broken| broken.fault(used))?;
+        let Answer { head, body, taken } = answer.map_err(|broken| {
+            let heard = !asking.head.is_empty();
+            Fault { heard, ..broken.fault(used) }
+        })?;
         let mut reply = Reply {
             body,
             keep: head.keep_alive && asking.unsent.is_empty(),
@@ -185,7 +195,7 @@ impl Broken {
             Self::Io(error) => (FaultKind::Reset, error.to_string()),
             Self::Http(message) => (FaultKind::Http, message),
         };
-        Fault { kind, message, used }
+        Fault { kind, message, used, heard: false }
     }
 }
 
@@ -365,7 +375,7 @@ impl Reply {
         };
         self.stream = None;
         if let Some(stream) = stream {
-            self.pool.put(stream);
+            self.pool.put(stream, self.used.address);
         }
     }
 }

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::json_api::JsonKeys;
+use super::param::TextOrList;
 use super::scalar::{Count, Ratio, Span};
 use crate::plan::bind::{Named, Spanned};
 
@@ -56,6 +57,11 @@ pub(crate) struct EndpointKeys {
     pub(crate) insecure: Option<bool>,
     /// Proxy URL; proxy variables of the environment are ignored.
     pub(crate) proxy: Option<Spanned<String>>,
+    /// Which addresses of the URL's host are connected to: `all` that its name stands for, one
+    /// connection each in turn (the default), `first` (only the lowest), or a list of IP addresses
+    /// instead of asking the resolver. One that refuses or is silent is left for the next; the report
+    /// says what went where.
+    pub(crate) addresses: Option<TextOrList>,
     /// How tokens are counted on our side: `auto` (the server's `/tokenize`, else the estimate),
     /// `server`, `estimate` (four characters per token), or the path of a `tokenizer.json`. The
     /// server is asked before the first request of a stage and not while requests are measured.

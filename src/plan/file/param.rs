@@ -36,7 +36,7 @@ pub(crate) struct ParamFile {
 }
 
 /// One text, or a list of them.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(rename = "by shape", rename_all = "lowercase")]
 #[schemars(rename = "TextOrList", untagged)]
 pub(crate) enum TextOrList {

@@ -3,6 +3,7 @@
 //! In: keys in layers. Out: one endpoint. Invariant: its URL carries no credentials, every
 //! credential is registered with the redactor.
 
+mod addresses;
 mod credential;
 mod json;
 mod server;
@@ -187,6 +188,7 @@ impl Lowering<'_> {
         let timeouts = self.timeouts(keys.timeouts.as_ref());
         let ca_file = filled(keys.ca_file.clone()).map(|path| self.file("ca_file", &path));
         let proxy = filled(keys.proxy.clone()).map(|url| self.url("proxy", &url));
+        let addresses = self.addresses(keys.addresses.as_ref());
         let tokenizer = self.tokenizer(keys.tokenizer.as_ref());
         let metrics = self.metrics(keys.metrics.as_ref());
         let flush = keys.flush.as_ref().map(|flush| self.flush_call(flush));
@@ -213,6 +215,7 @@ impl Lowering<'_> {
                 Some(url) => Some(url?.to_string()),
                 None => None,
             },
+            addresses: addresses?,
             tokenizer: tokenizer?,
             metrics: metrics?,
             flush: match flush {

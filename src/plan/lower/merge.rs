@@ -32,6 +32,7 @@ pub(super) fn over(lower: EndpointKeys, upper: EndpointKeys) -> EndpointKeys {
         ca_file: filled(upper.ca_file).or(lower.ca_file),
         insecure: upper.insecure.or(lower.insecure),
         proxy: filled(upper.proxy).or(lower.proxy),
+        addresses: upper.addresses.or(lower.addresses),
         tokenizer: filled(upper.tokenizer).or(lower.tokenizer),
         metrics: upper.metrics.or(lower.metrics),
         flush: upper.flush.or(lower.flush),

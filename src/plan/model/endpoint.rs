@@ -4,6 +4,7 @@
 //! holds no credentials, and a [`Secret`] never prints.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -36,6 +37,8 @@ pub struct Endpoint {
     pub insecure: bool,
     /// Proxy URL; proxy variables of the environment are ignored.
     pub proxy: Option<String>,
+    /// Which of the addresses of its host are connected to.
+    pub addresses: Addresses,
     /// How tokens are counted on our side.
     pub tokenizer: TokenizerConfig,
     /// Where the server's own account is read.
@@ -61,6 +64,18 @@ pub enum Target {
     Url(url::Url),
     /// Started in process for this run.
     Simulator(Box<SimulatorConfig>),
+}
+
+/// Which of the addresses of a host are connected to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Addresses {
+    /// All that its name stands for, in turn.
+    #[default]
+    All,
+    /// The lowest of them, as long as it answers.
+    First,
+    /// These, in turn, whatever its name stands for.
+    Listed(Vec<IpAddr>),
 }
 
 /// Where and how often the server's own account is read.

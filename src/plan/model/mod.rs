@@ -19,8 +19,8 @@ pub mod workload;
 pub use action::{Action, Conversation, Flush, FlushMethod, Repeat};
 pub use api::{Api, JsonAnswer, JsonApi, PLACEHOLDERS, TextPart, text_parts};
 pub use endpoint::{
-    CallMethod, Endpoint, FlushCall, MetricsConfig, MetricsPage, Secret, Target, Timeouts,
-    TokenizerConfig,
+    Addresses, CallMethod, Endpoint, FlushCall, MetricsConfig, MetricsPage, Secret, Target,
+    Timeouts, TokenizerConfig,
 };
 pub use load::{
     ArrivalProcess, ClosedLoop, ConcurrencyRamp, Late, Load, Measure, OpenLoop, Pacing, QpsLadder,

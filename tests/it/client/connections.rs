@@ -87,6 +87,45 @@ async fn a_kept_connection_that_dies_under_a_request_is_replaced_once_and_the_re
     }
 }
 
+/// The same over the HTTP crate: the test stands behind a proxy, so that it needs no TLS.
+fn proxied(server: &FaultyServer) -> runner::plan::Endpoint {
+    let mut proxied = endpoint(&url::Url::parse("http://model.invalid/v1").unwrap());
+    proxied.proxy = Some(format!("http://{}", server.address()));
+    proxied
+}
+
+#[tokio::test]
+async fn a_server_that_worked_on_a_request_and_then_closed_has_failed_it() {
+    for end in [Step::Wait(Duration::ZERO), Step::Reset] {
+        for is_direct in [true, false] {
+            let work = [Step::Read, Step::Wait(SHORT), end.clone()].to_vec();
+            let server = FaultyServer::scripts(vec![[whole(), work].concat(), whole()]);
+            let over = if is_direct { endpoint(&server.url()) } else { proxied(&server) };
+            let client = client(&over);
+            assert_eq!(class(&send(&client).await), "ok");
+            let it = send(&client).await;
+            assert_eq!((class(&it).as_str(), it.reused), ("stream.reset", true), "{it:?}");
+            assert!(it.flags.is_empty(), "{it:?}");
+            assert!(it.error_message.unwrap().contains("not sent again"));
+            assert_eq!(server.requests().len(), 2, "it was sent once");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_kept_connection_that_dies_inside_the_headers_is_not_replaced() {
+    for end in [Step::Wait(Duration::ZERO), Step::Reset] {
+        let start = Step::Send(b"HTTP/1.1 200 OK\r\nContent-".to_vec());
+        let half = [Step::Read, start, Step::Wait(SHORT / 10), end].to_vec();
+        let server = FaultyServer::scripts(vec![[whole(), half].concat(), whole()]);
+        let client = client(&endpoint(&server.url()));
+        assert_eq!(class(&send(&client).await), "ok");
+        let it = send(&client).await;
+        assert!(it.outcome.kind().is_error() && it.flags.is_empty(), "{it:?}");
+        assert_eq!(server.requests().len(), 2);
+    }
+}
+
 #[tokio::test]
 async fn a_new_connection_that_dies_under_a_request_is_not_replaced() {
     let server = FaultyServer::script(vec![Step::Read, Step::Reset]);
@@ -110,12 +149,10 @@ async fn a_connection_seen_to_close_while_idle_is_replaced_openly() {
 /// connection closed before it wrote any of it. That is seen, because the new connection is begun
 /// late.
 #[tokio::test]
-async fn a_hidden_resend_is_flagged_and_shows_its_new_connection() {
+async fn a_hidden_move_is_flagged_and_shows_its_new_connection() {
     let pause = Step::Wait(SHORT / 2);
     let server = FaultyServer::script([whole(), vec![pause]].concat());
-    let mut proxied = endpoint(&url::Url::parse("http://model.invalid/v1").unwrap());
-    proxied.proxy = Some(format!("http://{}", server.address()));
-    let client = client(&proxied);
+    let client = client(&proxied(&server));
     assert_eq!(class(&send(&client).await), "ok");
     // The server closes while this thread, which also runs the connection's task, is blocked. A
     // timer that is over wakes us in the same turn that wakes the connection, and we come first:
@@ -126,7 +163,7 @@ async fn a_hidden_resend_is_flagged_and_shows_its_new_connection() {
     let it = send(&client).await;
     assert_eq!((class(&it).as_str(), it.reused), ("ok", false));
     assert!(it.connected_ns.is_some());
-    assert_eq!(it.flags, ["stale_reuse_resent"]);
+    assert_eq!(it.flags, ["stale_reuse_moved"]);
     assert_eq!((server.requests().len(), server.connections()), (2, 2));
 }
 

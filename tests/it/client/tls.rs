@@ -19,6 +19,14 @@ fn certificate(name: &str, expired: bool) -> (rcgen::Certificate, KeyPair) {
     (params.self_signed(&key).unwrap(), key)
 }
 
+/// A file with some certificate authority, which makes a client go over the HTTP crate.
+pub fn some_authority() -> tempfile::NamedTempFile {
+    let (certificate, _) = certificate("127.0.0.1", false);
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), certificate.pem()).unwrap();
+    file
+}
+
 /// An HTTPS server with that certificate.
 fn server(certificate: &rcgen::Certificate, key: &KeyPair) -> (FaultyServer, url::Url) {
     let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();

@@ -67,6 +67,7 @@ pub fn manifest(run: &RunDir, end: Option<RunEnd>, exit_code: Option<i32>) -> Ma
             model_details: std::collections::BTreeMap::new(),
             context_tokens: None,
             slots: None,
+            addresses: Vec::new(),
             metrics: None,
         }],
         arguments: vec!["run".into(), "scenarios/cache-eviction.yaml".into()],

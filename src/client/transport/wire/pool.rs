@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -15,6 +16,7 @@ use tokio::net::TcpStream;
 
 use super::super::{Fault, POOL_IDLE};
 use super::dialing::{self, Host};
+use crate::client::addresses::Resolver;
 
 /// Connections that are opened at a time ahead of a stage; a server's queue of those that wait to
 /// be accepted is seldom longer than 128.
@@ -36,6 +38,8 @@ pub(super) struct Idle {
     pub since: Instant,
     /// When it was begun, if nothing was sent over it yet; it was ready when it came here.
     pub ahead: Option<Instant>,
+    /// Its far end, where the host has several addresses.
+    pub address: Option<IpAddr>,
 }
 
 impl Pool {
@@ -49,18 +53,23 @@ impl Pool {
         self.made.load(Ordering::Relaxed)
     }
 
-    /// A new connection, and when it was ready.
-    pub(super) async fn connect(&self) -> Result<(TcpStream, Instant), Fault> {
-        let stream = dialing::connect(&self.host, self.connect).await?;
+    /// A new connection that is ready now.
+    pub(super) async fn connect(&self) -> Result<Idle, Fault> {
+        let (stream, address) = dialing::connect(&self.host, self.connect).await?;
         self.made.fetch_add(1, Ordering::Relaxed);
-        Ok((stream, Instant::now()))
+        Ok(Idle { stream, since: Instant::now(), ahead: None, address })
+    }
+
+    /// What became of the host's addresses, where it has several.
+    pub(super) fn resolver(&self) -> &Resolver {
+        self.host.resolver()
     }
 
     /// Opens connections until `count` are idle, some at a time; the first that fails ends it.
     pub(super) async fn open_ahead(&self, count: usize) {
         let connections = (self.fresh()..count).map(|_| async {
             let began = Instant::now();
-            self.connect().await.map(|(stream, since)| Idle { stream, since, ahead: Some(began) })
+            self.connect().await.map(|idle| Idle { ahead: Some(began), ..idle })
         });
         let mut connections = stream::iter(connections).buffered(AHEAD_AT_ONCE);
         while let Some(Ok(idle)) = connections.next().await {
@@ -90,13 +99,13 @@ impl Pool {
     }
 
     /// Takes a connection back whose answer has ended.
-    pub(super) fn put(&self, stream: TcpStream) {
+    pub(super) fn put(&self, stream: TcpStream, address: Option<IpAddr>) {
         let since = Instant::now();
         let mut idle = self.idle();
         while idle.front().is_some_and(|oldest| since - oldest.since >= POOL_IDLE) {
             idle.pop_front();
         }
-        idle.push_back(Idle { stream, since, ahead: None });
+        idle.push_back(Idle { stream, since, ahead: None, address });
     }
 
     fn idle(&self) -> MutexGuard<'_, VecDeque<Idle>> {
