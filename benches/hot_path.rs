@@ -63,6 +63,7 @@ fn stage_start() -> Line {
         model: None,
         planned: u64::MAX,
         expects: None,
+        like: None,
         reported: true,
         load: None,
         concurrency: None,

@@ -166,7 +166,17 @@ impl Aggregator {
         notes.extend(end.notes.iter().cloned());
         let run = run_summary(self.run.clone(), end, invalid.is_empty(), notes);
         let verdict = verdict::verdict(&run, &stages, end);
-        Summary { schema_version: SUMMARY_VERSION, run, stages, saturation, searches, verdict }
+        let claims = Vec::new();
+        Summary {
+            schema_version: SUMMARY_VERSION,
+            run,
+            stages,
+            saturation,
+            searches,
+            verdict,
+            claims,
+        }
+        .with_claims()
     }
 
     /// The percentile `percent` (0 to 100) of a metric of a stage that is over.

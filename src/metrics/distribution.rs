@@ -9,6 +9,7 @@
 
 use statrs::statistics::Statistics;
 
+use super::certified::Certified;
 use super::estimate::median_ranks;
 use super::summary::Distribution;
 use crate::plan::Aggregate;
@@ -29,6 +30,9 @@ pub fn distribution(sorted: &[f64], unit: &str) -> Option<Distribution> {
         p50_interval: median_ranks(sorted.len() as u64).and_then(|(low, high)| {
             let at = |rank: u64| sorted.get(usize::try_from(rank).ok()?).copied();
             Some([at(low)?, at(high)?])
+        }),
+        certified: Certified::of(sorted.len() as u64, |rank| {
+            sorted.get(usize::try_from(rank).ok()?).copied()
         }),
         histogram: None,
     })

@@ -46,6 +46,7 @@ pub fn judge(threshold: &Threshold, own: &Measured, earlier: &[&Measured]) -> Th
         unit: unit_of(&threshold.left).to_owned(),
         samples: judged.samples,
         pass: judged.pass,
+        judged: !(judged.pass && judged.no_data),
         reason: judged.reason,
         location: threshold.location.to_string(),
     }
@@ -209,6 +210,7 @@ pub fn judge_flush(flush: &FlushLine) -> ThresholdResult {
         unit: "verdict".into(),
         samples: flush.attempts.len() as u64,
         pass: flush.state != FlushState::Failed,
+        judged: flush.state != FlushState::Unproven,
         reason: flush.summary.clone(),
         location: String::new(),
     }
@@ -326,6 +328,7 @@ pub fn not_judged(threshold: &Threshold) -> ThresholdResult {
         unit: unit_of(&threshold.left).to_owned(),
         samples: 0,
         pass: allowed,
+        judged: !allowed,
         reason: format!("no data: no rung has `{filter}`{end}"),
         location: threshold.location.to_string(),
     }

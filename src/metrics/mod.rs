@@ -9,6 +9,9 @@
 //! | [`catalogue`] | record → samples of each metric |
 //! | [`distribution`] | samples → exact statistics |
 //! | [`samples`] | any number of samples → statistics in bounded memory |
+//! | [`certified`] | samples → what a percentile is at most, with 99 % confidence |
+//! | [`check`] | how one check went |
+//! | [`claims`] | summary → what may be said of the run, in sentences |
 //! | [`estimate`] | distributions → how sure a median, or the ratio of two, is |
 //! | [`histogram`] | samples → live quantiles in constant memory; `HdrHistogram`'s own format |
 //! | [`cache_verdict`] | token counts → cold, warm, mixed, unknown |
@@ -36,6 +39,9 @@ pub mod base64;
 pub mod baseline;
 pub mod cache_verdict;
 pub mod catalogue;
+pub mod certified;
+pub mod check;
+pub mod claims;
 pub mod compare;
 pub mod contamination;
 pub mod definitions;

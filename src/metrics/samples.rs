@@ -5,6 +5,7 @@
 //! still are, and a percentile is off by at most [`RELATIVE_ERROR`] of itself; the same samples in
 //! the same order give the same figures.
 
+use super::certified::Certified;
 use super::estimate::median_ranks;
 use super::summary::Distribution;
 use super::{distribution, histogram};
@@ -88,6 +89,7 @@ impl Samples {
             p99: counts.percentile(99.0),
             p50_interval: median_ranks(counts.total)
                 .map(|(low, high)| [counts.at(low as f64), counts.at(high as f64)]),
+            certified: Certified::of(counts.total, |rank| Some(counts.at(rank as f64))),
             histogram: is_time.then(|| histogram::encoded(counts.times())).flatten(),
         })
     }

@@ -1,13 +1,13 @@
 //! Where an endpoint saturates, and what to run it at.
 //!
 //! In: one [`Rung`] per level of a ladder or ramp. Out: a [`Saturation`]: its capacity, the highest
-//! sustainable level, the level of best throughput, where errors and tail latency rise, and advice in plain
-//! words. Invariant: a rung on which the generator was the bottleneck never counts against the
-//! endpoint, and "not reached" is told apart from a number.
+//! sustainable level, the level of best throughput, where errors and tail latency rise. What may be said
+//! of it is for [`claims`](super::claims). Invariants: a rung on which the generator was the bottleneck,
+//! or whose level never came about, counts neither for nor against the endpoint; a ladder that was not
+//! run to its end, or was never answered, has no figures; there is no recommendation without a limit.
 
 use serde::{Deserialize, Serialize};
 
-mod advice;
 mod stages;
 
 pub use stages::of_stages;
@@ -36,12 +36,16 @@ pub struct Rung {
     pub p50_ms: Option<f64>,
     /// 99th percentile of latency in milliseconds.
     pub p99_ms: Option<f64>,
+    /// Median time to first token in milliseconds.
+    pub ttft_p50_ms: Option<f64>,
     /// Generated tokens per second.
     pub output_tokens_per_second: Option<f64>,
     /// Whether the stage's thresholds held, if it has any.
     pub thresholds_held: Option<bool>,
     /// True when the generator was the bottleneck: the rung says nothing about the endpoint.
     pub generator_limited: bool,
+    /// True when fewer requests were under way than the level asks for: it says nothing of that level.
+    pub not_reached: bool,
 }
 
 /// What counts as saturated.
@@ -53,13 +57,22 @@ pub struct Limits {
     pub min_achieved: f64,
     /// p99 has risen when it is this many times that of the lowest level.
     pub p99_factor: f64,
-    /// A concurrency reaches saturation when it achieves this share of the best throughput.
-    pub near_best: f64,
+    /// A higher concurrency is worth it only when it achieves this many times the throughput …
+    pub least_gain: f64,
+    /// … and at least this share more for each doubling of the median latency (of E2E or TTFT,
+    /// whichever grows more).
+    pub gain_per_doubling: f64,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { min_success: 0.99, min_achieved: 0.95, p99_factor: 3.0, near_best: 0.95 }
+        Self {
+            min_success: 0.99,
+            min_achieved: 0.95,
+            p99_factor: 3.0,
+            least_gain: 1.05,
+            gain_per_doubling: 0.1,
+        }
     }
 }
 
@@ -105,12 +118,39 @@ pub struct Saturation {
     pub errors_rise_at: Option<f64>,
     /// The lowest level whose p99 is far above that of the lowest level.
     pub p99_rises_at: Option<f64>,
-    /// 70 to 80 % of the sustainable level, where production may run with headroom.
+    /// 70 to 80 % of the sustainable level, where production may run with headroom; absent unless
+    /// `saturated_at` is there.
     pub recommended: Option<(f64, f64)>,
     /// Levels at which the generator was the bottleneck.
     pub generator_limited: Vec<f64>,
-    /// All this in plain words.
-    pub advice: Vec<String>,
+    /// Levels of concurrency at which fewer requests were under way than they ask for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_reached: Vec<f64>,
+    /// True when levels were not run to their end, so that there are no figures.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub incomplete: bool,
+}
+
+impl Saturation {
+    /// Nothing is known.
+    fn unknown(axis: Axis) -> Self {
+        Self {
+            axis,
+            saturated_at: None,
+            signs: Vec::new(),
+            sustainable: None,
+            best_requests_per_second: None,
+            best_at: None,
+            best_output_tokens_per_second: None,
+            held_above: Vec::new(),
+            errors_rise_at: None,
+            p99_rises_at: None,
+            recommended: None,
+            generator_limited: Vec::new(),
+            not_reached: Vec::new(),
+            incomplete: false,
+        }
+    }
 }
 
 /// Shares of the sustainable level that leave headroom for bursts and for a lost replica.
@@ -118,9 +158,21 @@ const HEADROOM: (f64, f64) = (0.7, 0.8);
 
 /// Reads `rungs` (in any order).
 pub fn saturation(axis: Axis, rungs: &[Rung], limits: &Limits) -> Saturation {
+    let levels = |of: fn(&Rung) -> bool| -> Vec<f64> {
+        rungs.iter().filter(|rung| of(rung)).map(|rung| rung.level).collect()
+    };
+    let unknown = Saturation {
+        generator_limited: levels(|rung| rung.generator_limited),
+        not_reached: levels(|rung| rung.not_reached),
+        ..Saturation::unknown(axis)
+    };
     let mut judged: Vec<Rung> =
-        rungs.iter().copied().filter(|rung| !rung.generator_limited).collect();
+        rungs.iter().copied().filter(|rung| !rung.generator_limited && !rung.not_reached).collect();
     judged.sort_by(|a, b| a.level.total_cmp(&b.level));
+    // Where nothing is ever answered, load is not what fails.
+    if judged.iter().all(|rung| rung.achieved <= 0.0) {
+        return unknown;
+    }
     // On equal throughput the lower level is the better one.
     let best = judged
         .iter()
@@ -131,10 +183,14 @@ pub fn saturation(axis: Axis, rungs: &[Rung], limits: &Limits) -> Saturation {
     let first_bad = signs.iter().position(|signs| !signs.is_empty());
     let held = &judged[..first_bad.unwrap_or(judged.len())];
     // Throughput grows by less than it should well before it stops, so on a ramp the knee is the
-    // first level that is close to the best; the levels after it only queue.
-    let knee = best.filter(|_| axis == Axis::Concurrency).and_then(|best| {
-        held.iter().find(|rung| rung.achieved >= limits.near_best * best.achieved).copied()
-    });
+    // lowest level beyond which none is worth what it costs; the levels after it mostly queue.
+    let is_worth_it =
+        |higher: &Rung, lower: &Rung| higher.level > lower.level && worth_it(lower, higher, limits);
+    let knee = held
+        .iter()
+        .filter(|_| axis == Axis::Concurrency)
+        .find(|lower| !judged.iter().any(|higher| is_worth_it(higher, lower)))
+        .copied();
     let flat = knee.filter(|knee| judged.last().is_some_and(|last| last.level > knee.level));
     let sustainable = knee.or(held.last().copied()).map(|rung| rung.level);
     let (saturated_at, its_signs) = match (flat, first_bad) {
@@ -146,8 +202,7 @@ pub fn saturation(axis: Axis, rungs: &[Rung], limits: &Limits) -> Saturation {
         let risen = judged.iter().find(|rung| has(sign, rung, &judged, limits));
         risen.map(|rung| rung.level)
     };
-    let mut found = Saturation {
-        axis,
+    Saturation {
         saturated_at,
         signs: its_signs,
         sustainable,
@@ -163,16 +218,22 @@ pub fn saturation(axis: Axis, rungs: &[Rung], limits: &Limits) -> Saturation {
         }),
         errors_rise_at: rises(Sign::Errors),
         p99_rises_at: rises(Sign::Latency),
-        recommended: sustainable.map(|level| (HEADROOM.0 * level, HEADROOM.1 * level)),
-        generator_limited: rungs
-            .iter()
-            .filter(|rung| rung.generator_limited)
-            .map(|rung| rung.level)
-            .collect(),
-        advice: Vec::new(),
+        recommended: sustainable
+            .filter(|_| saturated_at.is_some())
+            .map(|level| (HEADROOM.0 * level, HEADROOM.1 * level)),
+        ..unknown
+    }
+}
+
+/// Whether a higher concurrency brings more than it costs.
+fn worth_it(lower: &Rung, higher: &Rung, limits: &Limits) -> bool {
+    let gain = higher.achieved / lower.achieved;
+    let growth = |of: fn(&Rung) -> Option<f64>| match (of(higher), of(lower)) {
+        (Some(high), Some(low)) if low > 0.0 => high / low,
+        _ => 1.0,
     };
-    found.advice = advice::advice(&found);
-    found
+    let cost = growth(|rung| rung.p50_ms).max(growth(|rung| rung.ttft_p50_ms));
+    gain >= limits.least_gain && gain - 1.0 >= limits.gain_per_doubling * cost.log2()
 }
 
 /// What speaks against a level being sustainable. Latency alone does not, on a ramp: there it
@@ -243,7 +304,7 @@ mod tests {
     fn a_ladder_that_never_saturates_says_at_least() {
         let found = saturation(Axis::Rate, &seed_ladder()[..2], &Limits::default());
         assert_eq!((found.saturated_at, found.sustainable), (None, Some(5.0)));
-        assert!(found.advice.iter().any(|line| line.contains("higher")), "{:?}", found.advice);
+        assert_eq!(found.recommended, None);
     }
 
     #[test]
@@ -254,7 +315,6 @@ mod tests {
         let found = saturation(Axis::Rate, &ladder, &Limits::default());
         assert_eq!((found.saturated_at, found.sustainable), (None, Some(5.0)));
         assert_eq!(found.generator_limited, [10.0, 20.0]);
-        assert!(found.advice.iter().any(|line| line.contains("generator")), "{:?}", found.advice);
     }
 
     #[test]
@@ -282,6 +342,37 @@ mod tests {
     }
 
     #[test]
+    fn a_little_throughput_for_much_latency_is_past_the_knee() {
+        let at = |level: f64, achieved: f64, ttft: f64| Rung {
+            ttft_p50_ms: Some(ttft),
+            ..rung(level, achieved, 1.0, 1_000.0)
+        };
+        // 93 % of the best at 16; 64 users add 3 % over 32 and wait 17 times as long.
+        let ramp = [
+            at(8.0, 60.0, 50.0),
+            at(16.0, 93.0, 55.0),
+            at(32.0, 97.0, 60.0),
+            at(64.0, 100.0, 1_020.0),
+        ];
+        let found = saturation(Axis::Concurrency, &ramp, &Limits::default());
+        assert_eq!((found.saturated_at, found.sustainable), (Some(16.0), Some(16.0)));
+        assert_eq!(found.signs, [Sign::Flat]);
+        // A third more throughput for a little more latency is worth it.
+        let ramp = [at(8.0, 60.0, 50.0), at(16.0, 80.0, 75.0)];
+        let found = saturation(Axis::Concurrency, &ramp, &Limits::default());
+        assert_eq!((found.saturated_at, found.sustainable), (None, Some(16.0)));
+    }
+
+    #[test]
+    fn a_level_that_never_came_about_is_no_evidence() {
+        let mut ramp = [rung(8.0, 39.0, 1.0, 130.0), rung(64.0, 78.0, 1.0, 130.0)];
+        ramp[1].not_reached = true;
+        let found = saturation(Axis::Concurrency, &ramp, &Limits::default());
+        assert_eq!((found.saturated_at, found.sustainable), (None, Some(8.0)));
+        assert_eq!((found.recommended, found.not_reached), (None, vec![64.0]));
+    }
+
+    #[test]
     fn a_level_above_that_holds_up_again_is_told() {
         let mut ladder = seed_ladder();
         ladder[1].achieved = 3.0;
@@ -289,8 +380,6 @@ mod tests {
         let found = saturation(Axis::Rate, &ladder, &Limits::default());
         assert_eq!((found.saturated_at, found.sustainable), (Some(5.0), Some(1.0)));
         assert_eq!(found.held_above, [10.0]);
-        let told = "Yet it held up at 10 requests/s";
-        assert!(found.advice.iter().any(|line| line.starts_with(told)), "{:?}", found.advice);
         assert!(saturation(Axis::Rate, &seed_ladder(), &Limits::default()).held_above.is_empty());
     }
 
@@ -310,8 +399,7 @@ mod tests {
             assert_eq!((none.sustainable, none.best_at, none.recommended), (None, None, None));
             let dead = Rung { level: 1.0, ..Rung::default() };
             let dead = saturation(axis, &[dead], &Limits::default());
-            assert_eq!((dead.saturated_at, dead.sustainable), (Some(1.0), None));
-            assert!(!dead.advice.is_empty());
+            assert_eq!((dead.saturated_at, dead.sustainable), (None, None));
         }
     }
 }

@@ -9,7 +9,6 @@
 //! |---|---|
 //! | [`judge`] | the numbers of a probe → its verdict |
 //! | [`found`](SearchFound) | the probes of a run → what each search found |
-//! | `advice` | that in plain words |
 //!
 //! First the level is doubled until it fails (bracketing). Then the bracket is narrowed: around the
 //! rate that the overloaded server still answered, if that lies inside, else by halving it
@@ -21,7 +20,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::record::SearchLine;
 
-mod advice;
 mod found;
 mod judge;
 

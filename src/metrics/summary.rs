@@ -1,6 +1,7 @@
 //! What `summary.json` holds: one [`StageSummary`] per stage, cell and rung.
 
 mod client;
+mod stage;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -8,7 +9,11 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 pub use self::client::{AddressSummary, ClientSummary};
+pub use super::check::{Judgement, ThresholdResult};
+
 use super::answers::AnswerSummary;
+use super::certified::Certified;
+use super::claims::{self, Claim};
 use super::contamination::Contamination;
 use super::rounds::Rounds;
 use super::saturation::Saturation;
@@ -17,7 +22,6 @@ use super::server::ServerSummary;
 use super::steady::part::SteadySummary;
 use super::token_account::TokenAccount;
 use super::window::WindowStats;
-use crate::plan::Level;
 use crate::record::{CacheState, FlushLine, StageState};
 
 /// Version of `summary.json`.
@@ -40,6 +44,18 @@ pub struct Summary {
     pub searches: BTreeMap<String, SearchFound>,
     /// The end result.
     pub verdict: Verdict,
+    /// What may be said of the run in words, the headline first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub claims: Vec<Claim>,
+}
+
+impl Summary {
+    /// The same with everything that may be said of it.
+    #[must_use]
+    pub fn with_claims(mut self) -> Self {
+        self.claims = claims::of(&self);
+        self
+    }
 }
 
 /// The run as a whole.
@@ -130,6 +146,9 @@ pub struct StageSummary {
     pub cell: Option<String>,
     /// Level of a ladder or ramp.
     pub rung: Option<f64>,
+    /// The stage (of its cell) whose prompts it asked again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub like: Option<String>,
     /// Name or URL of the endpoint.
     pub endpoint: String,
     /// The model asked for.
@@ -153,7 +172,7 @@ pub struct StageSummary {
     /// above, and a threshold on one has no data.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub untold: BTreeMap<String, String>,
-    /// Totals over wall time.
+    /// Totals over time.
     pub throughput: Throughput,
     /// How a load fared, in stages of load.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -241,25 +260,6 @@ impl Counts {
     }
 }
 
-impl StageSummary {
-    /// Its id with cell and rung, for people: `ladder[model=a]@8`; with the number of a probe.
-    pub fn label(&self) -> String {
-        let cell = self.cell.as_ref().map(|cell| format!("[{cell}]")).unwrap_or_default();
-        let rung = self.rung.map(|rung| format!("@{rung}")).unwrap_or_default();
-        // A search may try one level several times.
-        let probe = self.probe.as_ref().map(|it| format!("#{}", it.search.probe + 1));
-        format!("{}{cell}{rung}{}", self.id, probe.unwrap_or_default())
-    }
-
-    /// Whether its prompts are as long as those of `other`, to within a twentieth: times to first
-    /// token of others say nothing about a cache. True where lengths are not known.
-    pub fn has_prompts_like(&self, other: &Self) -> bool {
-        let length = |stage: &Self| stage.metrics.get("input_tokens").map(|it| it.mean);
-        let lengths = length(self).zip(length(other));
-        lengths.is_none_or(|(ours, theirs)| (ours - theirs).abs() <= 0.05 * ours.max(theirs))
-    }
-}
-
 /// Statistics of a distribution. They are exact, but for percentiles of more than 16,384 samples,
 /// which may be off by a thousandth of themselves. Percentiles interpolate linearly between the closest ranks
 /// (Hyndman and Fan's type 7, numpy's default).
@@ -288,13 +288,17 @@ pub struct Distribution {
     /// The median's 95 % interval, for independent samples; absent with fewer than six.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub p50_interval: Option<[f64; 2]>,
+    /// What the tail is at most, where there are samples enough to say so.
+    #[serde(default, skip_serializing_if = "Certified::is_empty")]
+    pub certified: Certified,
     /// Times as an `HdrHistogram` (V2, deflated, base64) of whole microseconds with three digits, so
     /// that those of several runs can be added.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub histogram: Option<String>,
 }
 
-/// Totals over wall time.
+/// Totals over time: of the achieved rate in stages of load, so that every rate of a stage has one clock;
+/// else wall time.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Throughput {
     /// ok requests per second.
@@ -312,7 +316,7 @@ pub struct Throughput {
 pub struct Goodput {
     /// How many.
     pub requests: u64,
-    /// Per second: their part of the achieved rate in stages of load, else over wall time.
+    /// Per second: their part of the stage's requests per second.
     pub per_second: Option<f64>,
     /// Their share of the requests planned.
     pub share: Option<f64>,
@@ -328,6 +332,12 @@ pub struct LoadSummary {
     /// True when requests left too late because this machine was too slow: these numbers are
     /// about it and not about the endpoint.
     pub generator_limited: bool,
+    /// Requests under way at once at most; absent where none was sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peak_in_flight: Option<u64>,
+    /// True when users pause before they ask again, so that fewer requests than users are under way.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub pauses: bool,
     /// The limit on the 99th percentile of `schedule_lag`, in milliseconds.
     pub max_lag_ms: Option<f64>,
 }
@@ -355,27 +365,4 @@ pub struct CacheSummary {
     /// grew by meanwhile.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub by_counters: bool,
-}
-
-/// One judged threshold.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
-pub struct ThresholdResult {
-    /// The check as written.
-    pub check: String,
-    /// `fail` or `warn`.
-    pub level: Level,
-    /// What was measured; absent without data (a word for verdicts).
-    pub actual: Option<serde_json::Value>,
-    /// What it was held against.
-    pub limit: Option<serde_json::Value>,
-    /// Unit of `actual` and `limit`.
-    pub unit: String,
-    /// Samples behind `actual`.
-    pub samples: u64,
-    /// Whether it held.
-    pub pass: bool,
-    /// One sentence: why it failed, or what it compared.
-    pub reason: String,
-    /// Where it stands in the plan, `file:line:column`.
-    pub location: String,
 }

@@ -69,6 +69,8 @@ pub struct StageTally {
     start: StageStart,
     counts: Counts,
     in_flight: HashSet<u64>,
+    /// The most of them at once.
+    peak: u64,
     ended: Bits,
     columns: Vec<Column>,
     /// One for each check with `over:`.
@@ -145,6 +147,7 @@ impl StageTally {
             rounds: RoundTally::new(&start),
             start,
             in_flight: HashSet::new(),
+            peak: 0,
             ended: Bits::default(),
             verdict: CacheState::Unknown,
             cached: None,
@@ -188,6 +191,7 @@ impl StageTally {
     pub fn started(&mut self, line: &StartLine) {
         self.last_ns = self.last_ns.max(line.sent_ns);
         self.in_flight.insert(line.index);
+        self.peak = self.peak.max(self.in_flight.len() as u64);
         if let Some(rounds) = &mut self.rounds {
             rounds.started(line);
         }

@@ -64,16 +64,20 @@ pub const METRICS: &[Metric] = &[
         lower_is_better: Some(true),
         definition: "errors / (ok + errors)",
     },
-    rate("requests_per_second", "requests/s", "ok requests over the stage's wall time"),
+    rate(
+        "requests_per_second",
+        "requests/s",
+        "ok requests per second: the achieved rate of a load, else over the stage's wall time",
+    ),
     rate(
         "output_tokens_per_second",
         "tokens/s",
-        "generated tokens of ok requests over the stage's wall time",
+        "generated tokens of ok requests, over the same time as requests_per_second",
     ),
     rate(
         "input_tokens_per_second",
         "tokens/s",
-        "prompt tokens of ok requests over the stage's wall time",
+        "prompt tokens of ok requests, over the same time as requests_per_second",
     ),
     rate(
         "goodput",

@@ -73,6 +73,9 @@ pub struct StageStart {
     /// The cache state its requests are meant to meet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expects: Option<CacheState>,
+    /// The stage whose prompts it asks again (at the end of the plan's `like:` chain); its own cell's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub like: Option<String>,
     /// False when the stage is left out of reports (`record: false`).
     pub reported: bool,
     /// What its schedule asks for, in stages of load.
@@ -106,6 +109,9 @@ pub struct LoadLine {
     /// bottleneck and the numbers say nothing of the endpoint; absent where waiting is asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_lag_ms: Option<f64>,
+    /// True when users pause before they ask again, so that fewer requests than users are under way.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub pauses: bool,
     /// Length of the stretches that have statistics of their own, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window_ms: Option<f64>,
@@ -203,6 +209,18 @@ pub enum StageState {
     Interrupted,
     /// A stage it needs did not complete.
     Skipped,
+}
+
+impl StageState {
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::Interrupted => "interrupted",
+            Self::Skipped => "skipped",
+        }
+    }
 }
 
 /// A stage's last line.

@@ -5,7 +5,7 @@
 
 use super::escape::printable;
 use super::look::Look;
-use crate::metrics::summary::{StageSummary, ThresholdResult};
+use crate::metrics::summary::{Judgement, StageSummary, ThresholdResult};
 use crate::metrics::verdict;
 
 /// The checks of all `stages`; nothing when there are none.
@@ -40,10 +40,11 @@ pub(super) fn render(stages: &[&StageSummary], look: Look) -> Vec<String> {
 }
 
 fn mark(result: &ThresholdResult, look: Look) -> String {
-    match (result.pass, verdict::fails(result)) {
-        (true, _) => look.good("✓"),
-        (false, true) => look.bad("✗"),
-        (false, false) => look.doubtful("!"),
+    match result.judgement() {
+        Judgement::Held => look.good("✓"),
+        Judgement::Failed => look.bad("✗"),
+        Judgement::Warned => look.doubtful("!"),
+        Judgement::NotMade => look.dim("–"),
     }
 }
 

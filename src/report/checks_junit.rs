@@ -7,7 +7,7 @@
 
 use super::junit::{Case, CaseResult, Suite};
 use crate::metrics::quantity::{plural, show};
-use crate::metrics::summary::{RunState, StageSummary, Summary, ThresholdResult};
+use crate::metrics::summary::{Judgement, RunState, StageSummary, Summary, ThresholdResult};
 use crate::metrics::verdict;
 use crate::record::StageState;
 
@@ -54,10 +54,14 @@ fn check(result: &ThresholdResult, rung: &str) -> Case {
     Case {
         name: format!("{}{rung}", result.check),
         seconds: 0.0,
-        result: if fails { CaseResult::Failed(failure(result)) } else { CaseResult::Passed },
+        result: match result.judgement() {
+            Judgement::Failed => CaseResult::Failed(failure(result)),
+            Judgement::NotMade => CaseResult::Skipped(result.reason.clone()),
+            Judgement::Held | Judgement::Warned => CaseResult::Passed,
+        },
         at: place(&result.location),
         remark: match (result.pass, fails) {
-            (true, _) => Some(result.reason.clone()),
+            (true, _) => Some(result.reason.clone()).filter(|_| result.judged),
             (false, true) => None,
             (false, false) => Some(format!("warning only: {}", failure(result))),
         },

@@ -5,7 +5,7 @@
 
 use super::escape::{printable, to_the_second};
 use super::look::Look;
-use super::{answers, checks, client, conclusion, course, evidence, server, table, tokens};
+use super::{answers, checks, client, course, evidence, findings, levels, server, table, tokens};
 use crate::metrics::summary::{StageSummary, Summary};
 
 /// Said wherever the embedded simulator answered.
@@ -42,13 +42,12 @@ fn sections(summary: &Summary, look: Look, percentiles: Option<&Percentiles>) ->
         ("Not as planned", evidence::unplanned_ends(&all, look)),
         ("Checks", checks::render(&all, look)),
         ("Notes", notes.collect()),
-        ("Saturation", conclusion::saturation(summary)),
-        ("Search", conclusion::searches(summary)),
+        ("Levels", levels::rungs(summary)),
+        ("Search", levels::probes(summary)),
         ("Steady state", course::steady(&stages)),
         ("Rounds", course::rounds(&stages)),
         ("Stretches", course::windows(&stages)),
-        ("", conclusion::story(&stages).iter().map(|line| format!("  {line}")).collect()),
-        ("", vec![format!("  {}", look.bold(&conclusion::headline(summary, look)))]),
+        ("", findings::lines(summary, look)),
     ];
     let mut out = String::new();
     for (title, lines) in sections.into_iter().filter(|(_, lines)| !lines.is_empty()) {
@@ -76,6 +75,7 @@ fn header(summary: &Summary, look: Look) -> Vec<String> {
     if run.simulated {
         lines.push(look.doubtful(SIMULATED));
     }
+    lines.extend(findings::opening(summary, look));
     lines
 }
 

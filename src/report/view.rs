@@ -5,13 +5,13 @@
 //! [`printable`](super::escape::printable); how to escape it for a format is the format's business.
 
 mod background;
-mod comparison;
 mod compose;
 mod ladder;
 mod moments;
 mod pictures;
 mod story;
 mod tables;
+mod tiles;
 
 pub use background::Background;
 pub use compose::compose;
@@ -75,7 +75,7 @@ pub struct ReportView {
 /// Whether a run passed, in a word and a sentence.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Verdict {
-    /// `PASSED`, `FAILED`, `INVALID`, `INCOMPLETE`, `INTERRUPTED`, `RUNNING`, `DONE`.
+    /// `PASS`, `FAIL`, `INVALID`, `INCOMPLETE`, `INTERRUPTED`, `RUNNING`, `DONE`.
     pub word: &'static str,
     /// How it should look.
     pub mood: Mood,
@@ -117,7 +117,7 @@ pub struct Check {
     pub stage: String,
     /// The check as written.
     pub check: String,
-    /// `pass`, `fail` or `warn`.
+    /// `pass`, `fail`, `warn`, or `–` where it could not be made.
     pub word: &'static str,
     /// How it should look.
     pub mood: Mood,

@@ -29,5 +29,7 @@ pub(super) fn so_far(run: &RunLine, stages: &[StageSummary]) -> Summary {
         searches: search::of_stages(stages),
         stages: stages.to_vec(),
         verdict: Verdict { pass: false, exit_code: INCOMPLETE },
+        claims: Vec::new(),
     }
+    .with_claims()
 }

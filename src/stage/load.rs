@@ -283,6 +283,7 @@ impl<'a> Phase<'a> {
             model: Some(context.server.model.clone()),
             planned,
             expects: None,
+            like: None,
             reported: stage.record && self.is_main(),
             concurrency: level.concurrency(),
             load: self.is_main().then(|| {
@@ -292,6 +293,7 @@ impl<'a> Phase<'a> {
                     target_rate: level.target_rate,
                     arrival: level.arrival(),
                     duration_ms: level.until.duration().map(|it| it.as_secs_f64() * 1e3),
+                    pauses: level.pauses(),
                     max_lag_ms: level.max_lag().map(|lag| lag.as_secs_f64() * 1e3),
                     window_ms: level.measure.window.map(|window| window.as_secs_f64() * 1e3),
                     search: level.search.clone(),

@@ -363,6 +363,10 @@ fn start_line(context: &StageContext<'_>, planned: u64) -> StageStart {
             | Action::Conversation(_)
             | Action::Replay(_) => None,
         },
+        like: match &stage.action {
+            Action::Cold(repeat) | Action::Warm(repeat) => repeat.like.clone(),
+            _ => None,
+        },
         reported: stage.record,
         load: None,
         concurrency: match &stage.action {

@@ -112,7 +112,11 @@ fn a_ladder_finds_the_rung_on_which_the_simulator_saturates() {
     assert_eq!(found["recommended"][0], 14.0, "{found:#}");
     let best = found["best_requests_per_second"].as_f64().expect("a figure");
     assert!((28.0..=42.0).contains(&best), "{best}");
-    assert!(said(&output).contains("Run production at 14 to 16 requests/s"), "{}", said(&output));
+    assert!(
+        said(&output).contains("ladder: run production at 14 to 16 requests/s"),
+        "{}",
+        said(&output)
+    );
     // Settling and counted requests together are the schedule.
     let rungs = stages(&summary, "ladder");
     let counted: Vec<u64> =

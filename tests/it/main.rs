@@ -5,6 +5,7 @@ mod answers;
 mod bad_plans;
 mod calibrate;
 mod ci;
+mod claims;
 mod client;
 mod command_line;
 mod compare;

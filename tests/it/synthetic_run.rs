@@ -100,6 +100,7 @@ impl Run<'_> {
             model: Some(if hostile { HOSTILE } else { "simulated-8b" }.into()),
             planned,
             expects: None,
+            like: None,
             reported: true,
             load: None,
             concurrency: None,
@@ -128,6 +129,7 @@ impl Run<'_> {
         let kind = if expects == CacheState::Warm { "warm" } else { "cold" };
         let mut start = self.start(stage, kind, self.shape.repeats);
         start.expects = Some(expects);
+        start.like = (stage != "cold").then(|| "cold".to_owned());
         start.thresholds = thresholds;
         self.put(Line::StageStart(start.clone()));
         for index in 0..self.shape.repeats {

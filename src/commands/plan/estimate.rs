@@ -119,6 +119,7 @@ impl Estimate {
                     rows_of: None,
                     concurrency: 1,
                     prompt: prompt.clone(),
+                    like: None,
                     nonce_key: stage.id.clone(),
                 };
                 &own

@@ -176,6 +176,7 @@ fn repeat(stage: &Stage, nonce_key: String, index: u64) -> anyhow::Result<Repeat
         distinct: u64::MAX,
         concurrency: 1,
         prompt: prompt.clone(),
+        like: None,
         nonce_key,
         rows_of: None,
     })

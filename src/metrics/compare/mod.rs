@@ -31,7 +31,7 @@ use serde::Serialize;
 
 use self::evidence::Evidence;
 use super::estimate::Estimate;
-use super::saturation::Axis;
+use super::saturation::{Axis, Saturation};
 
 /// The chance of calling any difference real that is not, over the whole comparison.
 pub const ALPHA: f64 = 0.05;
@@ -268,8 +268,14 @@ fn run_ref(run: &Evidence) -> RunRef {
 }
 
 fn capacity(base: &Evidence, new: &Evidence) -> Vec<Capacity> {
+    // Of a ladder without a limit only its highest level is known, which says nothing of either side.
+    let limited = |found: &&Saturation| found.saturated_at.is_some();
+    let trusted = |run: &Evidence| run.summary.run.valid;
     let found = base.summary.saturation.iter().filter_map(|(stage, left)| {
-        let right = new.summary.saturation.get(stage)?;
+        let right = new.summary.saturation.get(stage).filter(limited)?;
+        if !(limited(&left) && trusted(base) && trusted(new)) {
+            return None;
+        }
         Some(Capacity {
             stage: stage.clone(),
             axis: left.axis,

@@ -1,7 +1,7 @@
 //! The rungs of a run's ladders and ramps → one [`Saturation`] each.
 //!
-//! In: the summaries of all stages. Out: findings by stage id. Invariant: a rung that was broken
-//! off, or never ran, is no evidence.
+//! In: the summaries of all stages. Out: findings by stage id. Invariant: a ladder of which a rung was
+//! broken off, or never ran, finds nothing.
 
 use std::collections::BTreeMap;
 
@@ -12,30 +12,38 @@ use crate::record::StageState;
 
 /// What each ladder and ramp among `stages` found.
 pub fn of_stages(stages: &[StageSummary]) -> BTreeMap<String, Saturation> {
-    let mut ladders: BTreeMap<String, (Axis, Vec<Rung>)> = BTreeMap::new();
+    let mut ladders: BTreeMap<String, (Axis, Vec<Option<Rung>>)> = BTreeMap::new();
     for stage in stages.iter().filter(|stage| stage.reported) {
         let axis = match stage.kind.as_str() {
             "qps_ladder" => Axis::Rate,
             "concurrency_ramp" => Axis::Concurrency,
             _ => continue,
         };
-        let Some(rung) = rung(stage) else { continue };
-        let id = match &stage.cell {
-            Some(cell) => format!("{}[{cell}]", stage.id),
-            None => stage.id.clone(),
-        };
-        ladders.entry(id).or_insert_with(|| (axis, Vec::new())).1.push(rung);
+        ladders.entry(stage.key()).or_insert_with(|| (axis, Vec::new())).1.push(rung(stage));
     }
     ladders
         .into_iter()
-        .map(|(id, (axis, rungs))| (id, saturation(axis, &rungs, &Limits::default())))
+        .map(|(id, (axis, rungs))| {
+            let run: Vec<Rung> = rungs.iter().copied().flatten().collect();
+            let found = saturation(axis, &run, &Limits::default());
+            let found = if run.len() == rungs.len() {
+                found
+            } else {
+                Saturation {
+                    incomplete: true,
+                    generator_limited: found.generator_limited,
+                    not_reached: found.not_reached,
+                    ..Saturation::unknown(axis)
+                }
+            };
+            (id, found)
+        })
         .collect()
 }
 
 fn rung(stage: &StageSummary) -> Option<Rung> {
     let ended = stage.counts.ok + stage.counts.errors + stage.counts.cancelled;
-    let judged = matches!(stage.state, StageState::Completed | StageState::Failed);
-    if !judged || ended + stage.counts.dropped_late == 0 {
+    if stage.state != StageState::Completed || ended + stage.counts.dropped_late == 0 {
         return None;
     }
     // From due where there is a schedule: what waited for its turn has waited for the server.
@@ -54,6 +62,8 @@ fn rung(stage: &StageSummary) -> Option<Rung> {
         // A warning that was not met is worth a look and no limit.
         thresholds_held: (!stage.thresholds.is_empty())
             .then(|| !stage.thresholds.iter().any(verdict::fails)),
+        ttft_p50_ms: stage.metrics.get("ttft").map(|ttft| ttft.p50),
         generator_limited: load.generator_limited,
+        not_reached: stage.level_missed().is_some(),
     })
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Reason, Search, Settings, Step, advice, probe};
+use super::{Reason, Search, Settings, Step, probe};
 use crate::metrics::quantity::show;
 use crate::metrics::saturation::Axis;
 use crate::metrics::summary::{StageSummary, ThresholdResult};
@@ -43,10 +43,12 @@ pub struct SearchFound {
     pub goodput: Option<f64>,
     /// Their share of those planned.
     pub goodput_share: Option<f64>,
-    /// 70 to 80 % of `best`, where production may run with headroom.
+    /// 70 to 80 % of `best`, where production may run with headroom; absent unless the search ended and
+    /// a level above `best` fails.
     pub recommended: Option<(f64, f64)>,
-    /// All this in plain words.
-    pub advice: Vec<String>,
+    /// Why `failed_at` does not hold, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed_because: Option<String>,
 }
 
 /// What each search among `stages` found, by stage id (with its cell).
@@ -59,19 +61,11 @@ pub fn of_stages(stages: &[StageSummary]) -> BTreeMap<String, SearchFound> {
             continue;
         }
         if stage.probe.is_some() {
-            probed.entry(key(stage)).or_default().push((stage, settling));
+            probed.entry(stage.key()).or_default().push((stage, settling));
         }
         settling = 0;
     }
     probed.into_iter().filter_map(|(id, probes)| Some((id, found(&probes)?))).collect()
-}
-
-/// Its id with its cell, as in [`Summary::saturation`](crate::metrics::summary::Summary::saturation).
-fn key(stage: &StageSummary) -> String {
-    match &stage.cell {
-        Some(cell) => format!("{}[{cell}]", stage.id),
-        None => stage.id.clone(),
-    }
 }
 
 fn found(probes: &[(&StageSummary, u64)]) -> Option<SearchFound> {
@@ -87,6 +81,7 @@ fn found(probes: &[(&StageSummary, u64)]) -> Option<SearchFound> {
         passed && outcome.best.is_some() && stage.rung == outcome.best
     });
     let goodput = at_best.and_then(|stage| stage.goodput);
+    let has_limit = matches!(reason, Some(Reason::Converged | Reason::Spent));
     let mut found = SearchFound {
         axis: if line.whole { Axis::Concurrency } else { Axis::Rate },
         best: outcome.best,
@@ -102,15 +97,18 @@ fn found(probes: &[(&StageSummary, u64)]) -> Option<SearchFound> {
             .and_then(|stage| stage.throughput.output_tokens_per_second),
         goodput: goodput.and_then(|it| it.per_second),
         goodput_share: goodput.and_then(|it| it.share),
-        recommended: outcome.best.map(|best| (HEADROOM.0 * best, HEADROOM.1 * best)),
-        advice: Vec::new(),
+        recommended: outcome
+            .best
+            .filter(|_| has_limit && outcome.failed_at.is_some())
+            .map(|best| (HEADROOM.0 * best, HEADROOM.1 * best)),
+        failed_because: None,
     };
     let why = probes.iter().rev().map(|(stage, _)| *stage);
     let why = why
         .filter(|stage| stage.rung == found.failed_at)
         .filter_map(|stage| stage.probe.as_ref())
         .find_map(|probe| probe.reasons.first());
-    found.advice = advice::advice(&found, why.map(String::as_str));
+    found.failed_because = why.cloned();
     Some(found)
 }
 
@@ -122,7 +120,8 @@ fn line_of(stage: &StageSummary) -> Option<&SearchLine> {
 /// is high enough.
 pub fn gate(stages: &mut [StageSummary], found: &BTreeMap<String, SearchFound>) {
     for (id, found) in found {
-        let last = stages.iter_mut().rev().find(|stage| stage.probe.is_some() && key(stage) == *id);
+        let last =
+            stages.iter_mut().rev().find(|stage| stage.probe.is_some() && stage.key() == *id);
         if let Some(stage) = last
             && let Some(result) = line_of(stage).and_then(|line| judged(found, line))
         {
@@ -150,6 +149,7 @@ fn judged(found: &SearchFound, line: &SearchLine) -> Option<ThresholdResult> {
         unit: unit.to_owned(),
         samples: found.probes,
         pass,
+        judged: true,
         reason,
         location: line.location.clone(),
     })

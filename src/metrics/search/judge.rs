@@ -47,6 +47,11 @@ pub fn judge(
     if stage.load.is_some_and(|load| load.generator_limited) {
         unclear.push("the load generator was the bottleneck".to_owned());
     }
+    if let Some(reached) = stage.level_missed() {
+        unclear.push(format!(
+            "at most {reached} were under way at once, so the level was not reached"
+        ));
+    }
     if counts.ok == 0 {
         against.push("no request succeeded".to_owned());
     } else {

@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 
 use super::{Column, Measured, StageTally};
 use crate::metrics::cache_verdict::verdict;
+use crate::metrics::catalogue::{self, Source};
+use crate::metrics::certified::Certified;
 use crate::metrics::contamination;
 use crate::metrics::quantity::show;
 use crate::metrics::rounds::{RoundTally, Rounds};
@@ -44,9 +46,12 @@ impl StageTally {
         };
         let rounds = self.rounds.take().map(RoundTally::finish);
         let finished = self.counts.ok + self.counts.errors;
-        let throughput = self.throughput(duration_s);
         let by_rounds = rounds.as_ref().filter(|rounds| !rounds.each.is_empty());
         let achieved = by_rounds.map_or_else(|| self.achieved(), Rounds::achieved_rate);
+        // One clock for all rates of a stage: that of the achieved rate where there is a load.
+        let rate = achieved.filter(|rate| *rate > 0.0);
+        let throughput =
+            self.throughput(rate.map_or(duration_s, |rate| self.counts.ok as f64 / rate));
         let cache = self.cache();
         let knows_all = self.counts.ok == self.counts.planned && !self.is_shared;
         let contamination = self.start.expects.map_or_else(Vec::new, |claim| {
@@ -64,13 +69,18 @@ impl StageTally {
         let samples: Vec<_> = self.columns.into_iter().map(Column::sorted).collect();
         let told = samples.iter().filter(|(metric, _)| !untold.contains_key(metric.name));
         let metrics = told.filter_map(|(metric, samples)| {
-            Some((metric.name.to_owned(), samples.distribution(metric.unit)?))
+            let mut found = samples.distribution(metric.unit)?;
+            if matches!(catalogue::source(metric.name), Some(Source::Pooled(_))) {
+                // The gaps of one answer resemble each other: their number certifies nothing.
+                found.certified = Certified::default();
+            }
+            Some((metric.name.to_owned(), found))
         });
         let summary = StageSummary {
             goodput: self.limits.goodput(
                 self.counts.planned,
                 self.counts.ok,
-                achieved.or(throughput.requests_per_second),
+                throughput.requests_per_second,
             ),
             windows: self.window_stats,
             rounds,
@@ -84,6 +94,8 @@ impl StageTally {
                     .zip(load.max_lag_ms)
                     .is_some_and(|(lag, limit)| lag > limit),
                 max_lag_ms: load.max_lag_ms,
+                peak_in_flight: (self.peak > 0).then_some(self.peak),
+                pauses: load.pauses,
             }),
             metrics: metrics.collect(),
             untold,
@@ -91,6 +103,7 @@ impl StageTally {
             kind: self.start.kind,
             cell: self.start.cell,
             rung: self.start.rung,
+            like: self.start.like,
             endpoint: self.start.endpoint,
             model: self.start.model,
             state,
@@ -193,8 +206,8 @@ impl StageTally {
         Some(target * kept_up * ok / planned)
     }
 
-    fn throughput(&self, duration_s: f64) -> Throughput {
-        let per_second = |count: u64| (duration_s > 0.0).then(|| count as f64 / duration_s);
+    fn throughput(&self, seconds: f64) -> Throughput {
+        let per_second = |count: u64| (seconds > 0.0).then(|| count as f64 / seconds);
         Throughput {
             requests_per_second: (self.counts.planned > 0)
                 .then(|| per_second(self.counts.ok))

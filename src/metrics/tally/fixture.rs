@@ -63,6 +63,7 @@ pub fn stage_start(planned: u64) -> StageStart {
         model: Some("simulated-8b".into()),
         planned,
         expects: Some(CacheState::Cold),
+        like: None,
         reported: true,
         load: None,
         concurrency: None,

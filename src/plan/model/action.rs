@@ -172,6 +172,8 @@ pub struct Repeat {
     pub concurrency: u64,
     /// What is asked.
     pub prompt: Prompt,
+    /// The stage whose prompts it repeats: the one at the end of its `like:` chain.
+    pub like: Option<String>,
     /// The stage whose nonces its prompts carry: its own id, or that of the stage at the end of
     /// its `like:` chain. Equal keys and equal prompts mean equal requests.
     pub nonce_key: String,

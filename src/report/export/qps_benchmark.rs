@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::figures::{RESPONSE, TTFT};
 use super::{Evidence, File, StageEvidence};
+use crate::metrics::claims::{Claim, ClaimKind};
 use crate::metrics::saturation;
 use crate::record::Record;
 use crate::report::chart::{Axis, Chart, Shape, Tone};
@@ -201,13 +202,19 @@ fn wrapped(text: &str, letters: usize) -> Vec<String> {
 /// The sixth picture: where it saturates and what to run it at, as every other report says it.
 fn recommendation(evidence: &Evidence) -> Scene {
     use crate::report::scene::{Anchor, Item, Text};
-    let rates =
-        evidence.summary.saturation.values().find(|found| found.axis == saturation::Axis::Rate);
+    let is_ladder = |found: &&saturation::Saturation| found.axis == saturation::Axis::Rate;
+    let ladder = evidence.summary.saturation.iter().find(|(_, found)| is_ladder(found));
+    // What went wrong is said first, as in every other report.
+    let opens = |claim: &&Claim| matches!(claim.kind, ClaimKind::Ended | ClaimKind::AllFailed);
+    let claims = &evidence.summary.claims;
+    let opening = claims.iter().take_while(opens);
+    let said: Option<Vec<&Claim>> = ladder.map(|(name, _)| {
+        let own = |claim: &&Claim| claim.subject().as_ref() == Some(name) && !opens(claim);
+        opening.chain(claims.iter().filter(own).filter(|claim| !claim.kind.is_detail())).collect()
+    });
     let mut lines = vec!["Summary and recommendations".to_owned()];
-    match rates {
-        Some(found) => {
-            lines.extend(found.advice.iter().flat_map(|sentence| wrapped(sentence, 78)));
-        }
+    match said {
+        Some(said) => lines.extend(said.iter().flat_map(|claim| wrapped(&claim.text, 78))),
         None => {
             lines.push("One rate says nothing of saturation: run a ladder of rates.".to_owned());
         }

@@ -6,10 +6,9 @@
 use std::collections::BTreeSet;
 
 use super::ladder::{Found, Ladder};
-use super::{
-    Background, Fact, ReportView, StageView, comparison, moments, pictures, story, tables,
-};
-use crate::metrics::summary::{StageSummary, Summary};
+use super::{Background, Fact, ReportView, StageView, moments, pictures, story, tables, tiles};
+use crate::metrics::claims::Claim;
+use crate::metrics::summary::{Distribution, StageSummary, Summary};
 use crate::metrics::token_account::by_stage;
 use crate::report::chart::Tone;
 use crate::report::escape::printable;
@@ -36,18 +35,20 @@ impl<'a> Group<'a> {
 
     /// Its id and cell, without rung.
     pub(super) fn name(&self) -> String {
-        let first = self.first();
-        let cell = first.cell.as_ref().map(|cell| format!("[{cell}]")).unwrap_or_default();
-        printable(&format!("{}{cell}", first.id)).into_owned()
+        printable(&self.first().key()).into_owned()
+    }
+
+    /// The times to first token of its (first) stage.
+    pub(super) fn ttft(&self) -> Option<&'a Distribution> {
+        self.first().metrics.get("ttft").filter(|ttft| ttft.p50 > 0.0)
     }
 }
 
 /// Puts together what is to be read of a run.
 pub fn compose(summary: &Summary, samples: &RunSamples, background: &Background) -> ReportView {
     let groups = groups(summary, samples);
-    let comparisons = comparison::compare(&groups);
     let run = &summary.run;
-    let (headline, findings) = story::findings(&groups, &comparisons);
+    let (headline, findings) = story::findings(&summary.claims);
     ReportView {
         title: text(&run.plan),
         purpose: background.description.as_deref().map(text).unwrap_or_default(),
@@ -57,11 +58,11 @@ pub fn compose(summary: &Summary, samples: &RunSamples, background: &Background)
         simulated: run.simulated,
         notes: run.notes.iter().map(|note| text(note)).collect(),
         facts: tables::run_facts(summary, samples),
-        tiles: story::tiles(summary, &groups, &comparisons),
+        tiles: tiles::tiles(&summary.claims),
         thresholds: tables::checks(summary),
         overview: tables::overview(&groups),
         comparisons: pictures::comparisons(&groups),
-        stages: stage_views(&groups, &comparisons, run.simulated),
+        stages: stage_views(&groups, &summary.claims, run.simulated),
         timeline: moments::timeline(&groups, samples),
         redefined: None,
         errors: tables::errors(&groups),
@@ -97,7 +98,7 @@ fn groups<'a>(summary: &'a Summary, samples: &'a RunSamples) -> Vec<Group<'a>> {
             group.tone = Tone::Series(next);
             next = next.wrapping_add(1);
         }
-        let key = key(group.first());
+        let key = group.first().key();
         let searched = summary.searches.get(&key).map(Found::Search);
         let found = searched.or_else(|| summary.saturation.get(&key).map(Found::Saturation));
         group.ladder = Ladder::new(&group.stages, found);
@@ -105,18 +106,9 @@ fn groups<'a>(summary: &'a Summary, samples: &'a RunSamples) -> Vec<Group<'a>> {
     groups
 }
 
-/// The name of a stage among a summary's ladders and searches.
-fn key(stage: &StageSummary) -> String {
-    stage.cell.as_ref().map_or_else(|| stage.id.clone(), |cell| format!("{}[{cell}]", stage.id))
-}
-
-fn stage_views(
-    groups: &[Group],
-    comparisons: &[comparison::Comparison],
-    simulated: bool,
-) -> Vec<StageView> {
+fn stage_views(groups: &[Group], claims: &[Claim], simulated: bool) -> Vec<StageView> {
     let mut anchors = BTreeSet::new();
-    let view = |(number, group): (usize, &Group)| {
+    let view = |group: &Group| {
         let first = group.first();
         let anchor = anchor(&group.name(), &mut anchors);
         StageView {
@@ -124,7 +116,7 @@ fn stage_views(
             kind: text(&first.kind),
             chips: story::chips(group),
             story: {
-                let mut told = story::stage(group, number, comparisons);
+                let mut told = story::stage(group, claims);
                 let steady = course::in_steady_state(first).filter(|_| group.ladder.is_none());
                 told.extend(steady.map(|words| format!("Steady state: {words}.")));
                 told.extend(client::sentence(&group.stages, simulated));
@@ -150,7 +142,7 @@ fn stage_views(
             anchor,
         }
     };
-    groups.iter().enumerate().map(view).collect()
+    groups.iter().map(view).collect()
 }
 
 /// Letters, digits and dashes of `name`, with a number when that is taken.

@@ -22,8 +22,6 @@ pub struct Ladder<'a> {
     pub saturated: Option<f64>,
     /// Levels at which the generator was the bottleneck.
     pub limited: Vec<f64>,
-    /// What it found, the most important sentence first.
-    advice: &'a [String],
     /// What it found, when it is a search.
     pub search: Option<&'a SearchFound>,
 }
@@ -110,15 +108,8 @@ impl<'a> Ladder<'a> {
         rungs.sort_by(|left, right| left.level.total_cmp(&right.level));
         let is_rate = rungs.first()?.stage.kind == "qps_ladder";
         let load = if is_rate { Load::Rate } else { Load::Concurrency };
-        let none = Self {
-            rungs,
-            load,
-            best: None,
-            saturated: None,
-            limited: Vec::new(),
-            advice: &[],
-            search: None,
-        };
+        let none =
+            Self { rungs, load, best: None, saturated: None, limited: Vec::new(), search: None };
         Some(match found {
             None => none,
             Some(Found::Saturation(found)) => Self {
@@ -126,14 +117,12 @@ impl<'a> Ladder<'a> {
                 best: found.sustainable,
                 saturated: found.saturated_at,
                 limited: found.generator_limited.clone(),
-                advice: &found.advice,
                 ..none
             },
             Some(Found::Search(found)) => Self {
                 load: Load::of(found.axis),
                 best: found.best,
                 saturated: found.failed_at,
-                advice: &found.advice,
                 search: Some(found),
                 ..none
             },
@@ -157,22 +146,11 @@ impl<'a> Ladder<'a> {
                  hold, and so is every lower rate."
             }
             Load::Concurrency => {
-                "The best concurrency is the lowest that achieves 95 % of the best throughput, with \
-                 at least 99 % of requests answered and thresholds held there and below; more \
-                 concurrency only lets requests wait."
+                "The best concurrency is the lowest beyond which no level adds 5 % of throughput, and a \
+                 tenth for each doubling of the median latency (TTFT or E2E, whichever grows more), \
+                 with at least 99 % of requests answered and thresholds held there and below. A level \
+                 counts where as many requests as it asks for were under way at once."
             }
         }
-    }
-
-    /// The conclusion in a sentence.
-    pub fn conclusion(&self) -> String {
-        let first = self.advice.first();
-        first.map_or_else(|| "No level could be judged.".to_owned(), String::clone)
-    }
-
-    /// What follows from it, in sentences: best throughput, what to run it at, where errors rise.
-    pub fn advice(&self) -> Option<String> {
-        let rest = self.advice.get(1..).filter(|rest| !rest.is_empty())?;
-        Some(rest.join(" "))
     }
 }

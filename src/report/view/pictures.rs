@@ -3,7 +3,6 @@
 //! In: stages with their numbers and samples. Out: [`Picture`]s. Invariants: every dot is a request,
 //! every curve is what its caption says; a chart without data is left out.
 
-use super::comparison::ttft;
 use super::ladder::{Ladder, Load};
 use super::{Group, Picture};
 use crate::metrics::distribution::percentile;
@@ -57,7 +56,7 @@ fn side_by_side(groups: &[Group]) -> Option<Picture> {
     let measured: Vec<(&Group, &Distribution)> = groups
         .iter()
         .filter(|group| group.ladder.is_none())
-        .filter_map(|group| Some((group, ttft(group)?)))
+        .filter_map(|group| Some((group, group.ttft()?)))
         .collect();
     if measured.is_empty() {
         return None;
@@ -180,8 +179,7 @@ pub(super) fn heights<'a>(lines: impl IntoIterator<Item = &'a Vec<[f64; 2]>>) ->
 }
 
 fn throughput(ladder: &Ladder, id: &str) -> Picture {
-    let achieved = |stage: &StageSummary| stage.load.and_then(|load| load.achieved_rate);
-    let served = points(ladder, |stage| achieved(stage).or(stage.throughput.requests_per_second));
+    let served = points(ladder, |stage| stage.throughput.requests_per_second);
     let asked = match ladder.load {
         Load::Rate => points(ladder, |stage| stage.rung),
         Load::Concurrency => Vec::new(),

@@ -7,11 +7,10 @@ mod course;
 
 pub(super) use self::course::{parts, windows};
 
-use super::{Cell, Check, Column, Fact, FailureView, Group, Mood, Table, story, text};
+use super::{Cell, Check, Column, Fact, FailureView, Group, Mood, Table, text};
 use crate::metrics::quantity::{grouped, show};
 use crate::metrics::search::Verdict;
-use crate::metrics::summary::{Distribution, StageSummary, Summary};
-use crate::plan::Level;
+use crate::metrics::summary::{Distribution, Judgement, StageSummary, Summary};
 use crate::plan::metric::METRICS;
 use crate::record::{CacheState, StageStart};
 use crate::report::escape::to_the_second;
@@ -209,10 +208,11 @@ pub(super) fn checks(summary: &Summary) -> Vec<Check> {
         .flat_map(|stage| stage.thresholds.iter().map(move |result| (stage.label(), result)));
     let mut checks: Vec<Check> = judged
         .map(|(stage, result)| {
-            let (word, mood) = match (result.pass, result.level) {
-                (true, _) => ("pass", Mood::Good),
-                (false, Level::Fail) => ("fail", Mood::Bad),
-                (false, Level::Warn) => ("warn", Mood::Doubtful),
+            let (word, mood) = match result.judgement() {
+                Judgement::Held => ("pass", Mood::Good),
+                Judgement::Failed => ("fail", Mood::Bad),
+                Judgement::Warned => ("warn", Mood::Doubtful),
+                Judgement::NotMade => ("–", Mood::Plain),
             };
             Check {
                 stage: text(&stage),
@@ -387,7 +387,7 @@ pub(super) fn run_facts(summary: &Summary, samples: &RunSamples) -> Vec<Fact> {
     facts.push(Fact::new("exit code", summary.verdict.exit_code.to_string()));
     let states = summary.stages.iter().filter(|stage| stage.reason.is_some());
     for stage in states {
-        let word = story::state_word(stage.state);
+        let word = stage.state.word();
         facts.push(Fact::new(text(&stage.label()), word));
     }
     facts

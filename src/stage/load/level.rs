@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::round::Round;
 use crate::plan::{
     Action, ArrivalProcess, ClosedLoop, Measure, OpenLoop, Rate, Repeat, Replay, ReplayTiming,
-    Sessions, Shape, Stage, Traffic, Until, WhenFull,
+    Sessions, Shape, Stage, Think, Traffic, Until, WhenFull,
 };
 use crate::record::{ArrivalLine, SearchLine, SteadyLine};
 use crate::request::Request;
@@ -228,6 +228,11 @@ impl<'a> Level<'a> {
         self.replay.map(of).transpose()
     }
 
+    /// Whether users pause before they ask again.
+    pub(super) fn pauses(&self) -> bool {
+        matches!(&self.shape, Shape::Closed(users) if !matches!(users.think, Think::None))
+    }
+
     /// The limit on lag. Where requests queue for a place in flight, or users for an answer, being
     /// late is what the plan asks for and says nothing of the generator.
     pub(super) fn max_lag(&self) -> Option<Duration> {
@@ -273,6 +278,7 @@ impl Repeating {
             rows_of: None,
             concurrency: 1,
             prompt: level.traffic.prompt.clone(),
+            like: None,
             nonce_key: key.to_owned(),
         };
         let log = level.log(context).map_err(WorkloadError)?;

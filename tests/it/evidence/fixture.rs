@@ -119,6 +119,7 @@ pub fn stage_start(
         model: Some("simulated-8b".into()),
         planned,
         expects: Some(expects),
+        like: None,
         reported: true,
         load: None,
         concurrency: None,
@@ -245,7 +246,11 @@ pub fn lines() -> Vec<Line> {
     let mut lines = Vec::new();
     let stage = |lines: &mut Vec<Line>, id: &str, ttft: u64, cached, thresholds| {
         let expects = if cached > 1000 { CacheState::Warm } else { CacheState::Cold };
-        lines.push(stage_start(id, 8, expects, thresholds));
+        let mut begins = stage_start(id, 8, expects, thresholds);
+        if let Line::StageStart(begins) = &mut begins {
+            begins.like = (id != "cold").then(|| "cold".to_owned());
+        }
+        lines.push(begins);
         for index in 0..8 {
             lines.push(start(id, index));
             let record = answer(id, index, ttft + 317 * index, cached);

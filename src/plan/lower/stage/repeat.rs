@@ -22,8 +22,8 @@ pub(super) struct Keys<'k> {
 enum Model<'s> {
     /// None: the stage stands for itself.
     Own,
-    /// That one.
-    Like(&'s Repeat),
+    /// That one, by its id.
+    Like(&'s str, &'s Repeat),
     /// One that can't be used, which has been reported.
     Refused,
 }
@@ -47,7 +47,7 @@ impl Lowering<'_> {
         };
         let prompt = match (own, &model) {
             (Some(own), _) => own?,
-            (None, Model::Like(repeat)) => repeat.prompt.clone(),
+            (None, Model::Like(_, repeat)) => repeat.prompt.clone(),
             (None, Model::Refused) => return None,
             (None, Model::Own) => {
                 if !shared.has_prompt {
@@ -69,7 +69,11 @@ impl Lowering<'_> {
             self.error(Code::Conflict, draft.span, message, &help);
         }
         let like = match &model {
-            Model::Like(repeat) => Some(*repeat),
+            Model::Like(_, repeat) => Some(*repeat),
+            Model::Own | Model::Refused => None,
+        };
+        let repeats = match &model {
+            Model::Like(id, repeat) => repeat.like.clone().or_else(|| Some((*id).to_owned())),
             Model::Own | Model::Refused => None,
         };
         let rows = prompt.dataset.as_ref();
@@ -95,6 +99,7 @@ impl Lowering<'_> {
             },
             concurrency: concurrency.or(like.map(|it| it.concurrency)).unwrap_or(1),
             prompt,
+            like: repeats,
             nonce_key: like.map_or_else(|| self.nonce_key(draft), |it| it.nonce_key.clone()),
         })
     }
@@ -112,14 +117,16 @@ impl Lowering<'_> {
         &mut self,
         draft: &Draft,
         like: &Spanned<String>,
-        ids: &[String],
+        ids: &'s [String],
         earlier: &'s [Option<Stage>],
     ) -> Model<'s> {
         let before = &ids[..earlier.len()];
         let place = self.location(like.at.span);
         if let Some(index) = before.iter().position(|id| *id == like.value) {
             return match earlier[index].as_ref().map(|stage| &stage.action) {
-                Some(Action::Cold(repeat) | Action::Warm(repeat)) => Model::Like(repeat),
+                Some(Action::Cold(repeat) | Action::Warm(repeat)) => {
+                    Model::Like(&before[index], repeat)
+                }
                 None => Model::Refused,
                 Some(other) => {
                     let message = format!("`{}` is a {} stage", like.value, other.kind());
@@ -155,8 +162,8 @@ impl Lowering<'_> {
 /// What a warm stage repeats when it does not say.
 fn nearest_cold(earlier: &[Option<Stage>]) -> Model<'_> {
     for stage in earlier.iter().rev() {
-        match stage.as_ref().map(|stage| &stage.action) {
-            Some(Action::Cold(repeat)) => return Model::Like(repeat),
+        match stage.as_ref().map(|stage| (&stage.id, &stage.action)) {
+            Some((id, Action::Cold(repeat))) => return Model::Like(id, repeat),
             // It may have been the one.
             None => return Model::Refused,
             Some(_) => {}

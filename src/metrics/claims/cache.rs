@@ -1,0 +1,216 @@
+//! What the cache did to the time to first token, and whether a flush emptied it.
+//!
+//! A warm stage is held against the stage that its `like:` names, on the same endpoint, in the same
+//! cell. That the cache is the cause is claimed only by the server's own account and with an interval.
+
+use super::{Claim, ClaimFigure, ClaimKind, words};
+use crate::metrics::estimate::{Estimate, MIN_SAMPLES};
+use crate::metrics::quantity::{grouped, plural, show, significant};
+use crate::metrics::summary::{Distribution, StageSummary, Summary};
+use crate::record::{CacheState, FlushState};
+
+/// A ratio of TTFTs closer to 1 than this is not worth a word where samples are too few for an
+/// interval.
+const TELLING_RATIO: f64 = 1.1;
+
+/// What is to be said of every warm stage, and of every cold one behind a flush.
+pub(super) fn claims(summary: &Summary) -> Vec<Claim> {
+    let stages: Vec<&StageSummary> = summary.stages.iter().filter(|stage| stage.reported).collect();
+    let mut claims = Vec::new();
+    for (number, &stage) in stages.iter().enumerate() {
+        let before: Vec<&StageSummary> = stages[..number]
+            .iter()
+            .copied()
+            .filter(|it| it.cell == stage.cell && it.endpoint == stage.endpoint)
+            .collect();
+        match stage.cache.expected {
+            Some(CacheState::Warm) => {
+                let cold = alike(stage, &before, CacheState::Cold);
+                claims.extend(cold.and_then(|cold| warm_against_cold(stage, cold)));
+            }
+            Some(CacheState::Cold) => {
+                let is_warm = |it: &&StageSummary| it.cache.expected == Some(CacheState::Warm);
+                let since_warm = before.iter().rev().take_while(|it| !is_warm(it));
+                let flush = since_warm.copied().find(|it| it.flush.is_some());
+                let flush = flush.filter(|_| before.iter().any(is_warm));
+                let warm = alike(stage, &before, CacheState::Warm);
+                claims.extend(flush.and_then(|flush| after_flush(stage, flush, warm)));
+            }
+            _ => {}
+        }
+    }
+    claims
+}
+
+/// The stage that `stage` is to be held against: the one named by its `like:`, else the last that
+/// asked the same prompts. Older logs do not say which those are, so there the last one must do, and
+/// no cause is claimed.
+fn alike<'a>(
+    stage: &StageSummary,
+    before: &[&'a StageSummary],
+    wanted: CacheState,
+) -> Option<&'a StageSummary> {
+    let meant =
+        |it: &&&StageSummary| it.cache.expected == Some(wanted) && it.has_prompts_like(stage);
+    let mut last_first = before.iter().rev().filter(meant);
+    let Some(like) = &stage.like else {
+        return last_first.find(|it| it.like.is_none()).copied();
+    };
+    let named = before.iter().rev().filter(meant).find(|it| it.id == *like);
+    named.or_else(|| last_first.find(|it| it.like.as_ref() == Some(like))).copied()
+}
+
+fn warm_against_cold(warm: &StageSummary, cold: &StageSummary) -> Option<Claim> {
+    let (fast, slow) = (ttft(warm)?, ttft(cold)?);
+    let ratio = slow.p50 / fast.p50;
+    let estimate = Estimate::ratio_of_medians(slow, fast);
+    let (warm_name, cold_name) = (warm.label(), cold.label());
+    let figures = format!(
+        "TTFT p50 {} in {warm_name}, {} in {cold_name}, {} and {}",
+        show(fast.p50, "ms"),
+        show(slow.p50, "ms"),
+        grouped(fast.count),
+        plural(slow.count, "answer")
+    );
+    let interval = words::interval(estimate);
+    let times = significant(ratio, 3);
+    let (kind, text) = match (doubt(warm, cold), estimate) {
+        (None, Some(estimate)) if estimate.low > 1.0 => {
+            let saved = show(slow.p50 - fast.p50, "ms");
+            let text = format!(
+                "The cache makes the first token come {times} × sooner{interval} and saves {saved}: \
+                 {figures}."
+            );
+            (ClaimKind::CacheSpeedUp, text)
+        }
+        (None, Some(_)) => {
+            let text = format!(
+                "The cache buys no measurable time to first token: {times} ×{interval}; {figures}."
+            );
+            (ClaimKind::CacheNoEffect, text)
+        }
+        (doubt, _) => {
+            let is_clear = estimate.is_none_or(|estimate| estimate.low > 1.0);
+            let what = if is_clear && ratio >= TELLING_RATIO {
+                format!("The first token came {times} × sooner in {warm_name} than in {cold_name}")
+            } else if ratio >= TELLING_RATIO {
+                format!(
+                    "The first token came not clearly sooner in {warm_name} than in {cold_name}: \
+                     {times} ×"
+                )
+            } else {
+                format!(
+                    "The first token came no sooner in {warm_name} than in {cold_name}: {times} ×"
+                )
+            };
+            let why = doubt.unwrap_or_else(|| {
+                format!("too few answers for an interval, at least {MIN_SAMPLES} each are needed")
+            });
+            let text = format!(
+                "{what}{interval}: {figures}. That the cache is the cause is not shown: {why}."
+            );
+            (ClaimKind::WarmAgainstCold, text)
+        }
+    };
+    let fewest = fast.count.min(slow.count);
+    let claim = Claim::new(kind, text).about(warm).against(cold);
+    Some(
+        claim
+            .with("ttft_p50", ClaimFigure::median(fast))
+            .with("ttft_p50_against", ClaimFigure::median(slow))
+            .with("ratio", ClaimFigure::of(ratio, "ratio", fewest).between(estimate))
+            .with("saved", ClaimFigure::of(slow.p50 - fast.p50, "ms", fewest)),
+    )
+}
+
+/// Why the server's account does not show the cache to be the cause, if so.
+fn doubt(warm: &StageSummary, cold: &StageSummary) -> Option<String> {
+    if warm.like.is_none() {
+        return Some("the record does not say that both asked the same prompts".to_owned());
+    }
+    for (stage, wanted) in [(warm, CacheState::Warm), (cold, CacheState::Cold)] {
+        let name = stage.label();
+        let none_cached =
+            stage.cache.cached_tokens == Some(0) || stage.cache.hit_requests == Some(0);
+        match (stage.cache.verdict, wanted) {
+            (verdict, wanted) if verdict == wanted => {}
+            // Partly from the cache is from the cache.
+            (CacheState::Mixed, CacheState::Warm) if !none_cached => {}
+            (_, CacheState::Warm) if none_cached => {
+                return Some(format!(
+                    "by the server's account nothing of {name} came from the cache"
+                ));
+            }
+            (CacheState::Unknown, _) if stage.cache.cached_tokens.is_some() => {
+                return Some("the prompts are too short to tell what was cached".to_owned());
+            }
+            (CacheState::Unknown, _) => {
+                return Some("the server does not say what it cached".to_owned());
+            }
+            (verdict, wanted) => return Some(format!("{name} was {verdict}, not {wanted}")),
+        }
+    }
+    None
+}
+
+/// What a flush did, by the cold stage behind it and, for its times, a warm one of like prompts.
+fn after_flush(
+    cold: &StageSummary,
+    flush: &StageSummary,
+    warm: Option<&StageSummary>,
+) -> Option<Claim> {
+    let now = ttft(cold)?;
+    let warm = warm.and_then(|warm| Some((warm, ttft(warm)?)));
+    let name = cold.label();
+    let figures = warm.map_or_else(String::new, |(_, before)| {
+        format!(" (TTFT p50 {}, {} before it)", show(now.p50, "ms"), show(before.p50, "ms"))
+    });
+    let slow_again = warm.map(|(_, before)| now.p50 / before.p50 >= TELLING_RATIO);
+    let state = flush.flush.as_ref()?.state;
+    let (kind, text) = match (cold.cache.verdict, state) {
+        // Prompts that were never asked are cold whatever the flush did.
+        (CacheState::Cold, _) if cold.like.is_none() => return None,
+        (CacheState::Cold, FlushState::Proven) => (
+            ClaimKind::FlushEmptied,
+            format!("After the flush the cache was empty: {name} was cold again{figures}."),
+        ),
+        (CacheState::Cold, state) => {
+            let how = if state == FlushState::Failed { "failed" } else { "is not proven" };
+            let text = format!(
+                "{name} was cold again{figures}, but the flush before it {how}: nothing is said of \
+                 what else the cache still held."
+            );
+            (ClaimKind::AfterFlush, text)
+        }
+        (CacheState::Warm | CacheState::Mixed, _) => (
+            ClaimKind::FlushDidNothing,
+            format!(
+                "The flush did not empty the cache: {name} was {}{figures}.",
+                cold.cache.verdict
+            ),
+        ),
+        (CacheState::Unknown, FlushState::Failed) => {
+            (ClaimKind::AfterFlush, format!("The flush failed, so {name} proves nothing{figures}."))
+        }
+        (CacheState::Unknown, _) => {
+            let slower = if slow_again? { "took longer again" } else { "was no slower" };
+            let text = format!(
+                "After the flush {name} {slower}{figures}; the server does not say what it cached, so \
+                 that proves nothing of the cache."
+            );
+            (ClaimKind::AfterFlush, text)
+        }
+    };
+    let mut claim = Claim::new(kind, text).about(cold);
+    claim = claim.with("ttft_p50", ClaimFigure::median(now));
+    Some(match warm {
+        Some((warm, before)) => {
+            claim.against(warm).with("ttft_p50_against", ClaimFigure::median(before))
+        }
+        None => claim,
+    })
+}
+
+fn ttft(stage: &StageSummary) -> Option<&Distribution> {
+    stage.metrics.get("ttft").filter(|ttft| ttft.p50 > 0.0)
+}

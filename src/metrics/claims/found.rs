@@ -1,0 +1,157 @@
+//! What searches found.
+
+use super::words::{Load, number};
+use super::{Claim, ClaimFigure, ClaimKind, is_whole};
+use crate::metrics::quantity::{plural, show};
+use crate::metrics::search::{Reason, SearchFound};
+use crate::metrics::summary::{StageSummary, Summary};
+
+/// A search and what it found.
+struct Search<'a> {
+    probes: Vec<&'a StageSummary>,
+    found: &'a SearchFound,
+    load: Load,
+    name: &'a str,
+}
+
+/// What is to be said of every search.
+pub(super) fn claims(summary: &Summary) -> Vec<Claim> {
+    let is_whole = is_whole(summary);
+    let searches = summary.searches.iter().filter_map(|(name, found)| {
+        let probes = summary.stages.iter().filter(|stage| stage.reported && stage.key() == *name);
+        let probes: Vec<&StageSummary> = probes.collect();
+        let load = Load::of(found.axis, &probes);
+        (!probes.is_empty()).then_some(Search { probes, found, load, name })
+    });
+    searches.flat_map(|search| search.claims(is_whole)).collect()
+}
+
+impl Search<'_> {
+    fn claims(&self, is_whole: bool) -> Vec<Claim> {
+        if self.probes.iter().all(|stage| stage.counts.ok == 0) {
+            return Vec::new();
+        }
+        let Some(reason) = self.found.reason.filter(|_| is_whole) else {
+            let text = format!(
+                "cut short after {}, so the highest level that holds is not known.",
+                plural(self.found.probes, "probe")
+            );
+            let claim = self.claim(ClaimKind::SearchCutShort, &text);
+            return vec![claim.with("probes", ClaimFigure::count(self.found.probes, "probes"))];
+        };
+        let mut claims = vec![self.verdict(reason)];
+        claims.extend(self.limit());
+        claims.extend(self.confidence());
+        claims.extend(self.throughput());
+        claims.extend(self.production());
+        claims
+    }
+
+    /// A claim of this search; its name opens the sentence.
+    fn claim(&self, kind: ClaimKind, text: &str) -> Claim {
+        Claim::new(kind, format!("{}: {text}", self.name)).about(self.probes[0])
+    }
+
+    fn verdict(&self, reason: Reason) -> Claim {
+        let best = self.found.best.map(|best| self.load.say(best));
+        let stop = self.found.failed_at.map(|level| self.load.say(level));
+        let text = match (best, stop, reason) {
+            (Some(best), Some(stop), Reason::Converged) => {
+                format!("the highest level that holds is {best}; {stop} does not.")
+            }
+            (Some(best), _, Reason::AllPass) => {
+                format!(
+                    "even the highest level allowed holds: {best}. Raise `to` to find its limit."
+                )
+            }
+            (Some(best), Some(stop), Reason::Inconclusive) => {
+                format!("at least {best} holds; {stop} could not be judged.")
+            }
+            (Some(best), Some(stop), _) => format!(
+                "its probes or requests were spent: {best} held, {stop} did not, and the limit lies \
+                 between."
+            ),
+            (Some(best), None, _) => {
+                format!("its probes or requests were spent while {best} still held.")
+            }
+            (None, Some(stop), Reason::AllFail) => {
+                format!("not even the lowest level holds, {stop}. Lower `from`.")
+            }
+            (None, Some(stop), Reason::Inconclusive) => {
+                format!("nothing could be judged, not even {stop}.")
+            }
+            (None, ..) => "its probes or requests were spent before any level held.".to_owned(),
+        };
+        let figure = |level: Option<f64>| level.map(|level| self.load.figure(level));
+        self.claim(ClaimKind::SearchFound, &text)
+            .with_some("sustainable", figure(self.found.best))
+            .with_some("fails_at", figure(self.found.failed_at))
+            .with_some("confidence", self.sure())
+    }
+
+    /// How sure it is of the level it found.
+    fn sure(&self) -> Option<ClaimFigure> {
+        self.found.best?;
+        Some(ClaimFigure::of(self.found.confidence, "share", self.found.probes))
+    }
+
+    fn limit(&self) -> Option<Claim> {
+        let (level, why) = self.found.failed_at.zip(self.found.failed_because.as_ref())?;
+        let claim =
+            self.claim(ClaimKind::SearchLimit, &format!("at {}, {why}.", self.load.say(level)));
+        Some(claim.at(level).with("level", self.load.figure(level)))
+    }
+
+    fn confidence(&self) -> Option<Claim> {
+        let text = format!(
+            "confidence {}, from {} of {} in all.",
+            show(self.found.confidence, "share"),
+            plural(self.found.probes, "probe"),
+            plural(self.found.requests, "request"),
+        );
+        Some(
+            self.claim(ClaimKind::SearchConfidence, &text)
+                .with("confidence", self.sure()?)
+                .with("probes", ClaimFigure::count(self.found.probes, "probes"))
+                .with("requests", ClaimFigure::count(self.found.requests, "requests")),
+        )
+    }
+
+    fn throughput(&self) -> Option<Claim> {
+        let (best, rate) = self.found.best.zip(self.found.requests_per_second)?;
+        let answers = self.probes.iter().rev().find(|stage| stage.rung == Some(best))?.counts.ok;
+        let figure = |value: f64, unit| ClaimFigure::of(value, unit, answers);
+        let mut text =
+            format!("at {} it answered {}", self.load.say(best), show(rate, "requests/s"));
+        if let Some(tokens) = self.found.output_tokens_per_second {
+            text = format!("{text}, {}", show(tokens, "tokens/s"));
+        }
+        if let (Some(goodput), Some(share)) = (self.found.goodput, self.found.goodput_share) {
+            let (goodput, share) = (show(goodput, "requests/s"), show(share, "share"));
+            text = format!("{text}; goodput {goodput}, {share} of what was planned");
+        }
+        let tokens = self.found.output_tokens_per_second;
+        Some(
+            self.claim(ClaimKind::SearchThroughput, &format!("{text}."))
+                .at(best)
+                .with("requests_per_second", figure(rate, "requests/s"))
+                .with_some("output_tokens_per_second", tokens.map(|it| figure(it, "tokens/s")))
+                .with_some("goodput", self.found.goodput.map(|it| figure(it, "requests/s")))
+                .with_some("goodput_share", self.found.goodput_share.map(|it| figure(it, "share"))),
+        )
+    }
+
+    fn production(&self) -> Option<Claim> {
+        let range = self.found.recommended?;
+        let text = format!(
+            "run production at {}, 70 to 80 % of {}, to leave headroom.",
+            self.load.range(range),
+            number(self.found.best?)
+        );
+        Some(
+            self.claim(ClaimKind::Production, &text)
+                .with("from", self.load.figure(range.0))
+                .with("to", self.load.figure(range.1)),
+        )
+    }
+}

@@ -1,0 +1,215 @@
+//! What ladders and ramps found.
+//!
+//! Capacity, sustained levels and what to run production at are claimed only of runs that are complete
+//! and valid, of levels that were reached, and of a limit that was found.
+
+use super::words::{Load, number};
+use super::{Claim, ClaimFigure, ClaimKind, is_whole};
+use crate::metrics::quantity::plural;
+use crate::metrics::saturation::{Saturation, Sign};
+use crate::metrics::summary::{StageSummary, Summary};
+use crate::record::StageState;
+
+/// A ladder with its rungs and what they found.
+struct Ladder<'a> {
+    rungs: Vec<&'a StageSummary>,
+    found: &'a Saturation,
+    load: Load,
+    name: String,
+}
+
+/// What is to be said of every ladder and ramp.
+pub(super) fn claims(summary: &Summary) -> Vec<Claim> {
+    let is_whole = is_whole(summary);
+    let ladders = summary.saturation.iter().filter_map(|(name, found)| {
+        let rungs = summary.stages.iter().filter(|stage| stage.reported && stage.key() == *name);
+        let rungs: Vec<&StageSummary> = rungs.collect();
+        let load = Load::of(found.axis, &rungs);
+        (!rungs.is_empty()).then(|| Ladder { rungs, found, load, name: name.clone() })
+    });
+    // In the order in which they ran, and not by name.
+    let mut ladders: Vec<Ladder> = ladders.collect();
+    let place = |ladder: &Ladder| {
+        summary.stages.iter().position(|stage| std::ptr::eq(stage, ladder.rungs[0]))
+    };
+    ladders.sort_by_key(place);
+    ladders.iter().flat_map(|ladder| ladder.claims(is_whole)).collect()
+}
+
+impl Ladder<'_> {
+    fn claims(&self, is_whole: bool) -> Vec<Claim> {
+        if self.rungs.iter().all(|stage| stage.counts.ok == 0) {
+            // That nothing was answered is said where the run opens.
+            return Vec::new();
+        }
+        let mut claims = Vec::new();
+        if self.found.incomplete {
+            claims.push(self.not_run());
+        } else if is_whole {
+            claims.push(self.verdict());
+            claims.extend(self.held_above());
+            claims.extend(self.best_throughput());
+            claims.extend(self.production());
+            claims.extend(self.rises());
+        }
+        claims.extend(self.generator_limited());
+        claims.extend(self.not_reached());
+        claims
+    }
+
+    /// A claim of this ladder; its name opens the sentence.
+    fn claim(&self, kind: ClaimKind, text: &str) -> Claim {
+        Claim::new(kind, format!("{}: {text}", self.name)).about(self.rungs[0])
+    }
+
+    fn not_run(&self) -> Claim {
+        let ran = |stage: &&&StageSummary| stage.state == StageState::Completed;
+        let run = self.rungs.iter().filter(ran).count() as u64;
+        let all = self.rungs.len() as u64;
+        let text = format!(
+            "{run} of {} were run to their end, so what it can sustain is not known.",
+            plural(all, "level")
+        );
+        self.claim(ClaimKind::LevelsNotRun, &text)
+            .with("levels_run", ClaimFigure::count(run, "levels"))
+            .with("levels", ClaimFigure::count(all, "levels"))
+    }
+
+    fn verdict(&self) -> Claim {
+        let (found, say) = (self.found, |level| self.load.say(level));
+        let (kind, text) = match (found.saturated_at, found.sustainable) {
+            (None, None) => (ClaimKind::NotJudged, "no level could be judged.".to_owned()),
+            (None, Some(held)) => (
+                ClaimKind::NotSaturated,
+                format!(
+                    "not saturated: it held up to {}, the highest level judged. Try higher levels to \
+                     find its capacity.",
+                    say(held)
+                ),
+            ),
+            (Some(at), None) => (
+                ClaimKind::LowestFails,
+                format!(
+                    "not even the lowest level tried holds, {} ({}). Try lower levels.",
+                    say(at),
+                    self.signs()
+                ),
+            ),
+            (Some(at), Some(_)) if found.signs == [Sign::Flat] => (
+                ClaimKind::Knee,
+                format!(
+                    "saturated at {}: more of them raise latency but hardly the throughput.",
+                    say(at)
+                ),
+            ),
+            (Some(at), Some(held)) => (
+                ClaimKind::Sustained,
+                format!("sustains {}; saturated at {} ({}).", say(held), say(at), self.signs()),
+            ),
+        };
+        let figure = |level: Option<f64>| level.map(|level| self.load.figure(level));
+        self.claim(kind, &text)
+            .with_some("sustainable", figure(found.sustainable))
+            .with_some("saturated_at", figure(found.saturated_at))
+    }
+
+    fn held_above(&self) -> Option<Claim> {
+        let at = *self.found.held_above.last()?;
+        let text = format!(
+            "yet it held up at {}: what was seen below may be a disturbance and not its limit. Run \
+             the ladder again, with longer steps.",
+            self.load.say(at)
+        );
+        Some(self.claim(ClaimKind::HeldAbove, &text).at(at).with("level", self.load.figure(at)))
+    }
+
+    fn best_throughput(&self) -> Option<Claim> {
+        let (best, at) = self.found.best_requests_per_second.zip(self.found.best_at)?;
+        if self.found.saturated_at.is_none() || best <= 0.0 {
+            return None;
+        }
+        let text =
+            format!("best throughput: {} requests/s, at {}.", number(best), self.load.say(at));
+        let rung = self.rungs.iter().find(|stage| stage.rung == Some(at))?;
+        Some(
+            self.claim(ClaimKind::BestThroughput, &text)
+                .at(at)
+                .with("requests_per_second", ClaimFigure::of(best, "requests/s", rung.counts.ok))
+                .with("level", self.load.figure(at)),
+        )
+    }
+
+    fn production(&self) -> Option<Claim> {
+        let range = self.found.recommended?;
+        let run = match self.load {
+            Load::Rate => "run production at",
+            Load::Concurrency | Load::Users => "limit production to",
+        };
+        let of = match self.found.signs.as_slice() {
+            [Sign::Flat] => "the saturation point",
+            _ => "what it sustains",
+        };
+        let text =
+            format!("{run} {}, 70 to 80 % of {of}, to leave headroom.", self.load.range(range));
+        Some(
+            self.claim(ClaimKind::Production, &text)
+                .with("from", self.load.figure(range.0))
+                .with("to", self.load.figure(range.1)),
+        )
+    }
+
+    fn rises(&self) -> Vec<Claim> {
+        let claim = |kind, at: Option<f64>, what: &str| {
+            let at = at?;
+            let claim = self.claim(kind, &format!("{what} {}.", self.load.say(at)));
+            Some(claim.at(at).with("level", self.load.figure(at)))
+        };
+        let errors = "requests fail, or are cut off unanswered, at";
+        let latency = "p99 latency rises steeply at";
+        let errors = claim(ClaimKind::ErrorsRise, self.found.errors_rise_at, errors);
+        let latency = claim(ClaimKind::LatencyRises, self.found.p99_rises_at, latency);
+        errors.into_iter().chain(latency).collect()
+    }
+
+    fn generator_limited(&self) -> Option<Claim> {
+        let limited = &self.found.generator_limited;
+        let lowest = limited.first()?;
+        let levels: Vec<String> = limited.iter().map(|at| number(*at)).collect();
+        let text = format!(
+            "at {} the load generator was the bottleneck, so these levels say nothing about the \
+             endpoint: give it more cores, or spread the run over more workers.",
+            levels.join(", ")
+        );
+        let claim = self.claim(ClaimKind::GeneratorLimited, &text);
+        Some(claim.at(*lowest).with("lowest", self.load.figure(*lowest)))
+    }
+
+    fn not_reached(&self) -> Vec<Claim> {
+        let missed = self.rungs.iter().filter_map(|stage| {
+            let (level, reached) = (stage.rung?, stage.level_missed()?);
+            let text = format!(
+                "{} were asked for and at most {reached} were under way at once, so that level was \
+                 not reached: give each level more requests, or time.",
+                self.load.say(level)
+            );
+            Some(
+                self.claim(ClaimKind::LevelNotReached, &text)
+                    .at(level)
+                    .with("asked", self.load.figure(level))
+                    .with("reached", self.load.figure(reached as f64)),
+            )
+        });
+        missed.collect()
+    }
+
+    fn signs(&self) -> String {
+        let word = |sign: &Sign| match sign {
+            Sign::Errors => "requests fail",
+            Sign::Throughput => "it falls behind the asked rate",
+            Sign::Latency => "p99 latency rises",
+            Sign::Threshold => "a threshold fails",
+            Sign::Flat => "throughput stops growing",
+        };
+        self.found.signs.iter().map(word).collect::<Vec<_>>().join(", ")
+    }
+}

@@ -1,0 +1,205 @@
+//! Conditions that no run on the simulator meets by itself.
+
+use super::*;
+use crate::metrics::aggregator::Aggregator;
+use crate::metrics::summary::{RunEnd, RunState};
+use crate::metrics::tally::fixture::{record, stage_end, stage_start, start_line};
+use crate::record::{
+    CacheState, FlushLine, FlushState, Line, LoadLine, OutcomeKind, RECORD_VERSION, Record,
+    RunLine, StageEnd, StageStart, StageState, StartLine,
+};
+
+const MS: u64 = 1_000_000;
+
+fn run_line() -> Line {
+    Line::Run(RunLine {
+        record_version: RECORD_VERSION,
+        run_id: "a-run".into(),
+        plan: "a-plan".into(),
+        plan_hash: String::new(),
+        started_at: String::new(),
+        seed: 7,
+        simulated: true,
+        runner_version: String::new(),
+    })
+}
+
+/// Stages as (id, kind, expected and met cache state, TTFT in ms), of eight requests each.
+fn cache_run(stages: &[(&str, CacheState, CacheState, u64)], flush: Option<FlushState>) -> Summary {
+    let mut aggregator = Aggregator::new();
+    aggregator.line(&run_line());
+    for (id, expects, met, ttft) in stages {
+        if let (Some(state), "after") = (flush, *id) {
+            flushed(&mut aggregator, state);
+        }
+        let start = StageStart {
+            stage: (*id).to_owned(),
+            expects: Some(*expects),
+            like: (*id != "cold").then(|| "cold".to_owned()),
+            ..stage_start(8)
+        };
+        aggregator.line(&Line::StageStart(start));
+        for index in 0..8 {
+            let (sent, first) = (110 * MS, 110 * MS + ttft * MS + index * MS / 100);
+            aggregator.line(&Line::End(Box::new(Record {
+                stage: (*id).to_owned(),
+                index,
+                sent_ns: Some(sent),
+                first_token_ns: Some(first),
+                cache: *met,
+                ..record()
+            })));
+        }
+        let end = StageEnd { stage: (*id).to_owned(), ..stage_end(StageState::Completed) };
+        aggregator.line(&Line::StageEnd(end));
+    }
+    aggregator.finish(&RunEnd::new(RunState::Finished))
+}
+
+fn flushed(aggregator: &mut Aggregator, state: FlushState) {
+    let start =
+        StageStart { stage: "flush".into(), kind: "flush".into(), expects: None, ..stage_start(0) };
+    aggregator.line(&Line::StageStart(start));
+    aggregator.line(&Line::Flush(FlushLine {
+        stage: "flush".into(),
+        cell: None,
+        state,
+        before: CacheState::Warm,
+        prompt_tokens: Some(100),
+        cached_tokens: Some(96),
+        ttft_cold_ms: None,
+        ttft_warm_ms: None,
+        attempts: Vec::new(),
+        summary: "as the canary says".into(),
+        at_ns: 200 * MS,
+    }));
+    let end = StageEnd { stage: "flush".into(), ..stage_end(StageState::Completed) };
+    aggregator.line(&Line::StageEnd(end));
+}
+
+fn kinds(summary: &Summary) -> Vec<ClaimKind> {
+    let findings = summary.claims.iter().filter(|claim| !claim.kind.is_detail());
+    findings.map(|claim| claim.kind).filter(|kind| *kind != ClaimKind::Ended).collect()
+}
+
+const COLD: CacheState = CacheState::Cold;
+const WARM: CacheState = CacheState::Warm;
+
+#[test]
+fn a_cause_takes_a_sign_of_the_server() {
+    let met = |cold, warm| {
+        kinds(&cache_run(&[("cold", COLD, cold, 200), ("warm", WARM, warm, 10)], None))
+    };
+    assert_eq!(met(COLD, WARM), [ClaimKind::CacheSpeedUp]);
+    for (cold, warm) in [
+        (COLD, CacheState::Unknown),
+        (COLD, COLD),
+        (WARM, WARM),
+        (CacheState::Unknown, CacheState::Unknown),
+    ] {
+        assert_eq!(met(cold, warm), [ClaimKind::WarmAgainstCold], "{cold} {warm}");
+    }
+    // A cache that was hit and bought nothing is said to have bought nothing.
+    let slow = cache_run(&[("cold", COLD, COLD, 10), ("warm", WARM, WARM, 10)], None);
+    assert_eq!(kinds(&slow), [ClaimKind::CacheNoEffect]);
+}
+
+#[test]
+fn another_endpoint_is_never_compared_with() {
+    let mut summary = cache_run(&[("cold", COLD, COLD, 200), ("warm", WARM, WARM, 10)], None);
+    summary.stages[0].endpoint = "another".into();
+    let found = kinds(&summary.with_claims());
+    assert!(!found.contains(&ClaimKind::CacheSpeedUp), "{found:?}");
+    assert!(!found.contains(&ClaimKind::WarmAgainstCold), "{found:?}");
+}
+
+#[test]
+fn a_log_that_does_not_say_what_is_repeated_gives_no_cause() {
+    let mut summary = cache_run(&[("cold", COLD, COLD, 200), ("warm", WARM, WARM, 10)], None);
+    summary.stages[1].like = None;
+    assert_eq!(kinds(&summary.with_claims()), [ClaimKind::WarmAgainstCold]);
+}
+
+#[test]
+fn only_a_proven_flush_emptied_the_cache() {
+    let stages = [("cold", COLD, COLD, 200), ("warm", WARM, WARM, 10), ("after", COLD, COLD, 200)];
+    for (state, kind) in [
+        (FlushState::Proven, ClaimKind::FlushEmptied),
+        (FlushState::Unproven, ClaimKind::AfterFlush),
+        (FlushState::Failed, ClaimKind::AfterFlush),
+    ] {
+        let summary = cache_run(&stages, Some(state));
+        assert_eq!(kinds(&summary), [ClaimKind::CacheSpeedUp, kind], "{state:?}");
+    }
+}
+
+/// A ladder at 4/s and 8/s; the second fails all requests but one.
+fn ladder(state: RunState, invalid: bool) -> Summary {
+    let mut aggregator = Aggregator::new();
+    aggregator.line(&run_line());
+    for rate in [4_u32, 8] {
+        let rung = Some(f64::from(rate));
+        let load = LoadLine { target_rate: rung, ..LoadLine::default() };
+        let start = StageStart {
+            kind: "qps_ladder".into(),
+            rung,
+            expects: None,
+            load: Some(Box::new(load)),
+            ..stage_start(u64::from(2 * rate))
+        };
+        aggregator.line(&Line::StageStart(start));
+        for index in 0..u64::from(2 * rate) {
+            let due = 110 * MS + index * 1_000 * MS / u64::from(rate);
+            let begun = start_line(index);
+            let begun = StartLine { rung, due_ns: due, sent_ns: due, ..begun };
+            aggregator.line(&Line::Start(begun));
+            let fails = rate == 8 && index > 0;
+            aggregator.line(&Line::End(Box::new(Record {
+                rung,
+                index,
+                due_ns: Some(due),
+                sent_ns: Some(due),
+                first_token_ns: Some(due + 10 * MS),
+                last_token_ns: Some(due + 20 * MS),
+                end_ns: Some(due + 20 * MS),
+                outcome: if fails { OutcomeKind::Http } else { OutcomeKind::Ok },
+                ..record()
+            })));
+        }
+        aggregator.line(&Line::StageEnd(StageEnd { rung, ..stage_end(StageState::Completed) }));
+    }
+    let mut end = RunEnd::new(state);
+    end.invalid.extend(invalid.then(|| "the generator stood still".to_owned()));
+    aggregator.finish(&end)
+}
+
+#[test]
+fn capacity_is_claimed_of_complete_and_valid_runs_only() {
+    let whole = kinds(&ladder(RunState::Finished, false));
+    assert_eq!(whole[0], ClaimKind::Sustained, "{whole:?}");
+    assert!(whole.contains(&ClaimKind::Production), "{whole:?}");
+    for (state, invalid, word) in [
+        (RunState::Finished, true, "INVALID: "),
+        (RunState::Interrupted, false, "INTERRUPTED: "),
+        (RunState::Running, false, "RUNNING: "),
+    ] {
+        let summary = ladder(state, invalid);
+        let found = kinds(&summary);
+        let capacity = [ClaimKind::Sustained, ClaimKind::Production, ClaimKind::BestThroughput];
+        assert!(capacity.iter().all(|kind| !found.contains(kind)), "{found:?}");
+        assert!(summary.claims[0].text.starts_with(word), "{}", summary.claims[0].text);
+    }
+}
+
+#[test]
+fn every_claim_names_its_condition_and_its_figures() {
+    let all = ladder(RunState::Finished, false);
+    for claim in &all.claims {
+        assert!(!claim.condition.is_empty() && !claim.text.is_empty(), "{claim:?}");
+        assert!(claim.kind == ClaimKind::NotJudged || !claim.figures.is_empty(), "{claim:?}");
+        assert_eq!(
+            claim.kind == ClaimKind::Ended || claim.kind == ClaimKind::Totals,
+            claim.stage.is_none()
+        );
+    }
+}

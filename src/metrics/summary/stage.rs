@@ -1,0 +1,39 @@
+//! What a stage is called, and what it can be held against.
+
+use super::StageSummary;
+
+impl StageSummary {
+    /// Its id with its cell, by which ladders and searches are kept: `ladder[model=a]`.
+    pub fn key(&self) -> String {
+        match &self.cell {
+            Some(cell) => format!("{}[{cell}]", self.id),
+            None => self.id.clone(),
+        }
+    }
+
+    /// How many requests (or users, where those pause) were under way at once where the level asks
+    /// for more; `None` when it was reached, or sets a rate.
+    pub fn level_missed(&self) -> Option<u64> {
+        let (level, load) = (self.rung?, self.load?);
+        let sent = self.counts.planned - self.counts.never_started.min(self.counts.planned);
+        let reached = if load.pauses { sent } else { load.peak_in_flight? };
+        (load.target_rate.is_none() && (reached as f64) < level).then_some(reached)
+    }
+
+    /// Its id with cell and rung, for people: `ladder[model=a]@8`; with the number of a probe.
+    pub fn label(&self) -> String {
+        let cell = self.cell.as_ref().map(|cell| format!("[{cell}]")).unwrap_or_default();
+        let rung = self.rung.map(|rung| format!("@{rung}")).unwrap_or_default();
+        // A search may try one level several times.
+        let probe = self.probe.as_ref().map(|it| format!("#{}", it.search.probe + 1));
+        format!("{}{cell}{rung}{}", self.id, probe.unwrap_or_default())
+    }
+
+    /// Whether its prompts are as long as those of `other`, to within a twentieth: times to first
+    /// token of others say nothing about a cache. True where lengths are not known.
+    pub fn has_prompts_like(&self, other: &Self) -> bool {
+        let length = |stage: &Self| stage.metrics.get("input_tokens").map(|it| it.mean);
+        let lengths = length(self).zip(length(other));
+        lengths.is_none_or(|(ours, theirs)| (ours - theirs).abs() <= 0.05 * ours.max(theirs))
+    }
+}
