@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use super::dataset::{Dataset, DatasetError, Timeline, Unfit, keeps_row, look};
 use super::prompt::{body, template_name};
-use super::template::{Functions, TemplateProblem, Templates, variables};
+use super::template::{Functions, Scope, TemplateProblem, Templates};
 use super::tokenizer::Tokenizer;
 use crate::plan::diagnostic::{Code, Diagnostic};
 use crate::plan::workload::{DatasetConfig, RowOrder, RowSource, Seen};
@@ -219,31 +219,47 @@ struct Checking<'c> {
 impl Checking<'_> {
     fn run(&self) -> Vec<Diagnostic> {
         let row = match self.prompt.dataset.as_deref().map(first_row).transpose() {
-            Ok(row) => row.unwrap_or_else(|| Value::Object(Map::new())),
+            Ok(Some(row)) => row,
+            Ok(None) => Asked { fields: Value::Object(Map::new()), session: None },
             Err(diagnostic) => return vec![diagnostic],
         };
         let tokenizer = Tokenizer::Estimate;
         let mut templates = Templates::new(&self.prompt.files, &tokenizer);
         let functions = Functions::new(self.seed, &self.stage.id, 0, &tokenizer);
         let stage = self.stage.id.as_str();
-        let variables = variables((&row, self.params), (0, stage, "document"), &functions);
+        let scope = Scope {
+            row: &row.fields,
+            params: self.params,
+            i: 0,
+            stage,
+            context: "document",
+            session: match self.stage.action {
+                // Sessions of conversations have names of ours where they have none of their own.
+                Action::Conversation(_) => Some(row.session.as_deref().unwrap_or("session")),
+                _ => row.session.as_deref(),
+            },
+            turn: matches!(self.stage.action, Action::Conversation(_) | Action::Replay(_))
+                .then_some(0),
+        };
+        let variables = scope.variables(&functions);
+        let row = &row.fields;
         let mut found = Vec::new();
         for (position, message) in self.prompt.messages.iter().enumerate() {
             let name = template_name(position);
             let rendered = templates
                 .add(name.clone(), message.content.clone())
-                .and_then(|()| templates.render(&name, &variables, &[&row]));
+                .and_then(|()| templates.render(&name, &variables, &[row]));
             if let Err(problem) = rendered {
                 let line = problem.line.unwrap_or(1);
                 let place = self.sources.line_of(&message.location, &message.content, line);
-                found.push(self.diagnostic(&problem, "the template", place, &row));
+                found.push(self.diagnostic(&problem, "the template", place, row));
             }
         }
         for (path, text) in body::templates(&self.prompt.body) {
-            if let Err(problem) = templates.render_text(text, &variables, &[&row]) {
+            if let Err(problem) = templates.render_value(text, &variables, &[row]) {
                 let place = self.prompt.place_in_body(&path).unwrap_or(&self.stage.location);
                 let place = self.sources.line_of(place, text, problem.line.unwrap_or(1));
-                found.push(self.diagnostic(&problem, &format!("`body{path}`"), place, &row));
+                found.push(self.diagnostic(&problem, &format!("`body{path}`"), place, row));
             }
         }
         found
@@ -280,11 +296,19 @@ impl Checking<'_> {
     }
 }
 
-/// The fields of a dataset's first row.
-fn first_row(source: &RowSource) -> Result<Value, Diagnostic> {
+/// What templates know of a row.
+struct Asked {
+    fields: Value,
+    session: Option<String>,
+}
+
+/// The first row of a dataset.
+fn first_row(source: &RowSource) -> Result<Asked, Diagnostic> {
     let first = Dataset::open(&source.config)
         .and_then(|dataset| dataset.rows().next().transpose()?.ok_or_else(|| dataset.no_rows()));
-    first.map(|row| row.fields).map_err(|error| unusable(&error, source))
+    first
+        .map(|row| Asked { fields: row.fields, session: row.session })
+        .map_err(|error| unusable(&error, source))
 }
 
 /// The field in `… row.FIELD is undefined`.

@@ -19,7 +19,7 @@ use super::filler::filler;
 use super::store::Store;
 use super::synthetic::Ask;
 use super::synthetic::text::Texts;
-use super::template::{Functions, Templates, variables};
+use super::template::{Functions, Scope, Templates};
 use super::tokenizer::Tokenizer;
 use super::{Workload, WorkloadError};
 use crate::plan::workload::{OutputLimit, Unique};
@@ -160,15 +160,16 @@ impl PromptWorkload {
     }
 
     /// Request `index`, which asks row `number` of the dataset, for stages that choose rows
-    /// themselves. Requests of one `session` have one nonce, where there are some.
+    /// themselves; the turns of its session before it are `turn`. Requests of one `session` have one
+    /// nonce, where there are some.
     pub fn request_of_row(
         &self,
         number: u64,
-        session: u64,
+        (session, turn): (u64, u64),
         index: u64,
     ) -> Result<Request, WorkloadError> {
         let row = self.rows.as_ref().map(|rows| rows.numbered(number)).transpose()?;
-        self.request_with(row.as_deref(), index, session)
+        self.request_with(row.as_deref(), (index, session), Some(turn))
     }
 
     /// A row as it was recorded, opened by the nonce where there is one.
@@ -199,7 +200,7 @@ impl Workload for PromptWorkload {
         // number alone, so that round two meets what round one left in the cache.
         let distinct = index % self.distinct;
         let row = self.rows.as_ref().map(|rows| rows.row(distinct)).transpose()?;
-        self.request_with(row.as_deref(), index, distinct)
+        self.request_with(row.as_deref(), (index, distinct), None)
     }
 }
 
@@ -207,8 +208,8 @@ impl PromptWorkload {
     fn request_with(
         &self,
         row: Option<&Row>,
-        index: u64,
-        distinct: u64,
+        (index, distinct): (u64, u64),
+        turn: Option<u64>,
     ) -> Result<Request, WorkloadError> {
         let empty = Value::Object(Map::new());
         let fields = row.map_or(&empty, |row| &row.fields);
@@ -223,9 +224,18 @@ impl PromptWorkload {
         // Most prompts need none of it.
         let variables = LazyCell::new(|| {
             let functions = Functions::new(self.seed, &self.nonce_key, distinct, &self.tokenizer);
-            variables((fields, &self.params), (distinct, &self.stage, &document), &functions)
+            let scope = Scope {
+                row: fields,
+                params: &self.params,
+                i: distinct,
+                stage: &self.stage,
+                context: &document,
+                session: row.and_then(|row| row.session.as_deref()),
+                turn,
+            };
+            scope.variables(&functions)
         });
-        let render = |text: &str| self.templates.render_text(text, &variables, &[fields]);
+        let render = |text: &str| self.templates.render_value(text, &variables, &[fields]);
         let body = body::rendered(&self.prompt.body, &render)
             .map_err(|problem| problem.at(&self.prompt, number))?;
         match (&self.instead, row) {

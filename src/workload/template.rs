@@ -9,6 +9,7 @@ mod functions;
 
 use std::io;
 
+use minijinja::syntax::SyntaxConfig;
 use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, context};
 
 use super::WorkloadError;
@@ -52,6 +53,9 @@ impl Templates {
     pub(super) fn new(files: &FileAccess, tokenizer: &Tokenizer) -> Self {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
+        // A text is sent as it is written, its last line end, too.
+        let syntax = SyntaxConfig::builder().keep_trailing_newline(true).build();
+        environment.set_syntax(syntax.unwrap_or_default());
         environment.set_fuel(Some(FUEL));
         environment.set_recursion_limit(64);
         // It would print every variable.
@@ -88,6 +92,24 @@ impl Templates {
         rendered(&template, variables, values)
     }
 
+    /// Renders a text that is a value of JSON: one that is `{{ … }}` and nothing else becomes what it
+    /// stands for, with its type, and any other a text.
+    pub(super) fn render_value(
+        &self,
+        text: &str,
+        variables: &minijinja::Value,
+        values: &[&serde_json::Value],
+    ) -> Result<serde_json::Value, TemplateProblem> {
+        let expression = inside(text).and_then(|it| self.environment.compile_expression(it).ok());
+        match expression.map(|expression| expression.eval(variables)) {
+            Some(Ok(value)) if !value.is_undefined() => {
+                to_json(&value).map_err(|error| problem(&error, values))
+            }
+            // As a text it fails, too, and that says where.
+            _ => self.render_text(text, variables, values).map(serde_json::Value::String),
+        }
+    }
+
     /// What a template says in every request, when it has nothing to fill in.
     pub(super) fn fixed(&self, name: &str) -> Option<String> {
         let template = self.environment.get_template(name).ok()?;
@@ -103,21 +125,62 @@ impl Templates {
     }
 }
 
-/// The variables of one request.
-pub(super) fn variables(
-    (row, params): (&serde_json::Value, &serde_json::Value),
-    (i, stage, document): (u64, &str, &str),
-    functions: &Functions,
-) -> minijinja::Value {
-    use minijinja::value::Serde;
-    let own = context! {
-        row => Serde(row),
-        i => i,
-        stage => stage,
-        params => Serde(params),
-        context => document,
+/// What the templates of one request know beside functions.
+pub(super) struct Scope<'s> {
+    /// The fields of its row; none without a dataset.
+    pub row: &'s serde_json::Value,
+    /// The plan's params.
+    pub params: &'s serde_json::Value,
+    /// Its number.
+    pub i: u64,
+    /// Its stage.
+    pub stage: &'s str,
+    /// The document in front of the question.
+    pub context: &'s str,
+    /// The conversation that it is a turn of, where it is one.
+    pub session: Option<&'s str>,
+    /// Turns of the conversation before it, where they are counted.
+    pub turn: Option<u64>,
+}
+
+impl Scope<'_> {
+    /// The variables of the request.
+    pub(super) fn variables(&self, functions: &Functions) -> minijinja::Value {
+        use minijinja::Value;
+        use minijinja::value::Serde;
+        let own = context! {
+            row => Serde(self.row),
+            i => self.i,
+            stage => self.stage,
+            params => Serde(self.params),
+            context => self.context,
+            session => self.session.map_or(Value::UNDEFINED, Value::from),
+            turn => self.turn.map_or(Value::UNDEFINED, Value::from),
+        };
+        context! { ..own, ..functions.values() }
+    }
+}
+
+/// What stands between the braces of a text that is `{{ … }}`; whether that is one expression is for
+/// the compiler to say.
+fn inside(text: &str) -> Option<&str> {
+    let inside = text.strip_prefix("{{")?.strip_suffix("}}")?;
+    // Marks that cut white space around the braces, where there is none.
+    let inside = inside.strip_prefix(['-', '+']).unwrap_or(inside);
+    Some(inside.strip_suffix(['-', '+']).unwrap_or(inside))
+}
+
+/// A value as JSON, of bounded size.
+fn to_json(value: &minijinja::Value) -> Result<serde_json::Value, Error> {
+    let unfit = |error: serde_json::Error| {
+        if error.is_io() {
+            ErrorKind::WriteFailure.into()
+        } else {
+            Error::new(ErrorKind::InvalidOperation, "this value can't stand in JSON")
+        }
     };
-    context! { ..own, ..functions.values() }
+    serde_json::to_writer(Limited(Vec::new()), value).map_err(unfit)?;
+    serde_json::to_value(value).map_err(unfit)
 }
 
 fn rendered(
@@ -182,8 +245,8 @@ impl io::Write for Limited {
     }
 }
 
-const NAMES: &str = "templates know row, i, stage, params, context, rng, and filler(tokens), \
-                     random_text(tokens), read(file), truncate(text, tokens), uuid()";
+const NAMES: &str = "templates know row, i, stage, params, context, session, turn, rng, and \
+                     filler(tokens), random_text(tokens), read(file), truncate(text, tokens), uuid()";
 const FILTERS: &str = "filters are Jinja's, such as upper, lower, trim, replace, join, default, \
                        length and tojson, and truncate(tokens)";
 const CLOSING: &str = "close each `{{` with `}}`, and each `{% for %}` or `{% if %}` with `{% endfor %}` or \

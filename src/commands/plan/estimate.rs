@@ -135,7 +135,10 @@ impl Estimate {
         let (mut input, mut output) = (0, Some(0));
         for index in 0..samples {
             let request = match log.as_ref().map(|log| log.turn(index)) {
-                Some(turn) => workload.request_of_row(turn.row, turn.conversation.1, index)?,
+                Some(turn) => {
+                    let session = (turn.conversation.1, turn.number.into());
+                    workload.request_of_row(turn.row, session, index)?
+                }
                 None => workload.request(index)?,
             };
             input += tokens(&request);

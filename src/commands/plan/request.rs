@@ -66,7 +66,8 @@ pub(super) fn show(plan: &Plan, id: &str, index: u64) -> anyhow::Result<String> 
             }
             let turn = log.turn(index);
             let workload = PromptWorkload::new(&repeat, &settings, &store, tokenizer)?;
-            workload.request_of_row(turn.row, turn.conversation.1, index)?
+            let session = (turn.conversation.1, turn.number.into());
+            workload.request_of_row(turn.row, session, index)?
         }
         _ => {
             let repeat = repeat(stage, nonce_key, index)?;

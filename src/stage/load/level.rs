@@ -305,8 +305,8 @@ impl Repeating {
 impl Workload for Repeating {
     fn request(&self, index: u64) -> Result<Request, WorkloadError> {
         if let Some(log) = &self.log {
-            let Turn { row, conversation: (_, session), .. } = log.turn(index);
-            return self.prompts.request_of_row(row, session, index);
+            let Turn { row, conversation: (_, session), number } = log.turn(index);
+            return self.prompts.request_of_row(row, (session, number.into()), index);
         }
         let request = self.prompts.request(self.repeats.source(index))?;
         Ok(Request { index, ..request })

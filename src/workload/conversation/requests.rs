@@ -14,7 +14,7 @@ use crate::workload::WorkloadError;
 use crate::workload::dataset::request_saying;
 use crate::workload::prompt::{PromptSettings, RUN_KEY, body, nonce, open_with};
 use crate::workload::synthetic::Ask;
-use crate::workload::template::{Functions, Templates, variables};
+use crate::workload::template::{Functions, Scope, Templates};
 use crate::workload::tokenizer::Tokenizer;
 
 /// Makes the requests of a stage's turns.
@@ -56,8 +56,17 @@ impl TurnRequests {
     pub fn request(&self, turn: DueTurn, index: u64) -> Result<Request, WorkloadError> {
         let fields = &turn.row.fields;
         let functions = Functions::new(self.seed, &self.key, index, &self.tokenizer);
-        let variables = variables((fields, &self.params), (index, &self.stage, ""), &functions);
-        let render = |text: &str| self.templates.render_text(text, &variables, &[fields]);
+        let scope = Scope {
+            row: fields,
+            params: &self.params,
+            i: index,
+            stage: &self.stage,
+            context: "",
+            session: Some(&turn.session),
+            turn: Some(turn.id.turn as u64),
+        };
+        let variables = scope.variables(&functions);
+        let render = |text: &str| self.templates.render_value(text, &variables, &[fields]);
         let body = body::rendered(&self.prompt.body, &render)
             .map_err(|problem| problem.at(&self.prompt, Some(turn.row.number + 1)))?;
         let ask = Ask {

@@ -1,8 +1,9 @@
 //! Extra fields of request bodies, with the templates in them rendered.
 //!
 //! In: the fields of the plan's `body:`, and what renders a text. Out: the same fields, every text
-//! with template marks rendered, at any depth. Invariant: all else passes as it is, and data that
-//! was filled in is not read again.
+//! with template marks rendered, at any depth; a text that is one `{{ … }}` becomes what it stands
+//! for, a number or list as well as a text. Invariant: all else passes as it is, and data that was
+//! filled in is not read again.
 
 use serde_json::{Map, Value};
 
@@ -10,8 +11,8 @@ use crate::plan::Prompt;
 use crate::workload::WorkloadError;
 use crate::workload::template::TemplateProblem;
 
-/// Renders a text.
-type Render<'r> = dyn Fn(&str) -> Result<String, TemplateProblem> + 'r;
+/// Renders a text that is a template.
+type Render<'r> = dyn Fn(&str) -> Result<Value, TemplateProblem> + 'r;
 
 /// A text of the body that can't be rendered: which (such as `.metadata.tags[1]`), and why.
 pub(in crate::workload) struct BodyProblem {
@@ -58,7 +59,7 @@ fn walk(
 ) -> Result<Value, BodyProblem> {
     Ok(match value {
         Value::String(text) if is_template(text) => {
-            Value::String(render(text).map_err(|problem| BodyProblem { path: path(), problem })?)
+            render(text).map_err(|problem| BodyProblem { path: path(), problem })?
         }
         Value::Array(items) => {
             let mut out = Vec::with_capacity(items.len());

@@ -15,8 +15,67 @@ fn render(text: &str, index: u64) -> Result<String, TemplateProblem> {
     templates.add("t".into(), text.into())?;
     let (row, params) = (json!({ "q": "a secret question" }), Value::Null);
     let functions = Functions::new(7, "cold", index, &Tokenizer::Estimate);
-    let variables = variables((&row, &params), (index, "cold", ""), &functions);
+    let variables = scope(&row, &params, index).variables(&functions);
     templates.render("t", &variables, &[&row])
+}
+
+fn scope<'s>(row: &'s Value, params: &'s Value, i: u64) -> Scope<'s> {
+    Scope { row, params, i, stage: "cold", context: "", session: Some("s-1"), turn: None }
+}
+
+/// A text as a value of JSON, with a row of several types.
+fn value(text: &str) -> Result<Value, TemplateProblem> {
+    let files = FileAccess { folder: ".".into(), root: None };
+    let templates = Templates::new(&files, &Tokenizer::Estimate);
+    let row = json!({ "n": 12, "x": 0.5, "ok": true, "none": null, "text": "{{ i }}\n",
+                      "tools": [{ "type": "f", "a": { "z": 1, "b": 2 } }] });
+    let functions = Functions::new(7, "cold", 3, &Tokenizer::Estimate);
+    let variables = scope(&row, &Value::Null, 3).variables(&functions);
+    templates.render_value(text, &variables, &[&row])
+}
+
+#[test]
+fn the_last_line_end_stays() {
+    assert_eq!(render("a\n", 0).as_deref(), Ok("a\n"));
+    assert_eq!(render("{{ i }}\n\n", 5).as_deref(), Ok("5\n\n"));
+    assert_eq!(render("a\r\n", 0).as_deref(), Ok("a\r\n"));
+}
+
+#[test]
+fn a_value_that_is_one_expression_keeps_its_type() {
+    let tools = json!([{ "type": "f", "a": { "z": 1, "b": 2 } }]);
+    for (text, right) in [
+        ("{{ row.n }}", json!(12)),
+        ("{{row.x}}", json!(0.5)),
+        ("{{- row.ok -}}", json!(true)),
+        ("{{ row.none }}", json!(null)),
+        ("{{ row.tools }}", tools.clone()),
+        ("{{ row.tools[0].a.b + 1 }}", json!(3)),
+        ("{{ row.text }}", json!("{{ i }}\n")),
+        ("{{ { 'n': row.n, 'list': [i] } }}", json!({ "n": 12, "list": [3] })),
+        ("{{ row.n | string }}", json!("12")),
+        ("{{ row.tools[0].a | tojson }}", json!("{\"z\": 1, \"b\": 2}")),
+        ("{{ rng.choice([7]) }}", json!(7)),
+        // More than one expression is a text.
+        ("{{ i }}{{ i }}", json!("33")),
+        ("{{ i }} ", json!("3 ")),
+        ("n={{ row.n }}", json!("n=12")),
+        ("{{ '}}' }}", json!("}}")),
+    ] {
+        assert_eq!(value(text), Ok(right), "{text}");
+    }
+    // The order of keys is the row's, too.
+    assert_eq!(value("{{ row.tools }}").unwrap().to_string(), tools.to_string());
+    assert!(value("{{ row.m }}").unwrap_err().message.contains("row.m"));
+    assert!(value("{{ turn }}").unwrap_err().message.contains("`turn` is undefined"));
+    assert!(value("{{ range }}").is_err());
+    assert!(value("{{ [filler(4000000), filler(4000000), filler(4000000)] }}").is_err());
+}
+
+#[test]
+fn a_template_knows_the_session() {
+    assert_eq!(render("{{ session }}", 0).as_deref(), Ok("s-1"));
+    assert_eq!(render("{{ turn | default('none') }}", 0).as_deref(), Ok("none"));
 }
 
 fn fails(text: &str) -> TemplateProblem {
