@@ -18,7 +18,7 @@ pub enum LimitName {
     #[default]
     Api,
     /// That of the row, where the API has that name, too.
-    Row(String),
+    Row(&'static str),
     /// That of the plan, whatever the API's is.
     Plan(String),
 }
@@ -28,7 +28,7 @@ impl LimitName {
     pub fn among<'a>(&'a self, names: &[&'a str]) -> &'a str {
         match self {
             Self::Plan(name) => name,
-            Self::Row(name) if names.contains(&name.as_str()) => name,
+            Self::Row(name) if names.contains(name) => name,
             Self::Row(_) | Self::Api => names.first().copied().unwrap_or_default(),
         }
     }

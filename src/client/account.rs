@@ -13,7 +13,7 @@ use url::Url;
 
 use super::{Client, ClientError};
 use crate::metrics::server::{self, GPU, SERVER, Series};
-use crate::plan::{Addresses, Endpoint, MetricsPage};
+use crate::plan::{Addresses, ApiKey, Endpoint, MetricsPage};
 use crate::record::{Line, RecordSender, RunClock, ServerLine};
 
 /// Longest reading. It may be the first request of a connection.
@@ -154,8 +154,8 @@ impl Page {
         let client = if url.origin() == base_url.origin() {
             Client::new(&endpoint, base_url, clock)?
         } else {
-            let addresses = Addresses::First;
-            let bare = Endpoint { api_key: None, headers: Vec::new(), addresses, ..endpoint };
+            let (api_key, addresses) = (ApiKey::None, Addresses::First);
+            let bare = Endpoint { api_key, headers: Vec::new(), addresses, ..endpoint };
             Client::new(&bare, url, clock)?
         };
         Ok(Self { url: url.clone(), client })

@@ -9,7 +9,7 @@ use url::Url;
 
 use super::ClientError;
 use super::dialect::Dialect;
-use crate::plan::{Endpoint, Redactor};
+use crate::plan::{ApiKey, Endpoint, Redactor};
 
 /// The parts of an endpoint that say who is asking.
 #[derive(Debug)]
@@ -33,25 +33,32 @@ impl Credentials {
         headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
 
         let base = strip_login(base_url)?;
-        let key = endpoint.api_key.as_ref().map(crate::plan::Secret::expose);
-        let (name, value) = match key {
-            None if base != *base_url && !base_url.username().is_empty() => {
+        let key = |key: &str| match dialect.key_header() {
+            None => ("authorization", format!("Bearer {key}")),
+            Some(name) => (name, key.to_owned()),
+        };
+        let shown = match &endpoint.api_key {
+            ApiKey::Unset if base != *base_url && !base_url.username().is_empty() => {
                 let password = base_url.password().unwrap_or_default();
                 let login = base64(format!("{}:{password}", base_url.username()).as_bytes());
                 redactor.register(password);
                 redactor.register(&login);
-                ("authorization", format!("Basic {login}"))
+                Some(("authorization", format!("Basic {login}")))
             }
-            _ => {
-                redactor.register(key.unwrap_or_default());
-                let key = key.unwrap_or("EMPTY");
-                match dialect.key_header() {
-                    None => ("authorization", format!("Bearer {key}")),
-                    Some(name) => (name, key.to_owned()),
-                }
+            ApiKey::Unset => Some(key("EMPTY")),
+            ApiKey::None => None,
+            ApiKey::Key(secret) => {
+                redactor.register(secret.expose());
+                Some(key(secret.expose()))
             }
         };
-        insert(&mut headers, name, &value)?;
+        // What a template says takes its place.
+        let templates = &endpoint.header_templates;
+        let shown = shown
+            .filter(|(name, _)| !templates.iter().any(|it| it.name.eq_ignore_ascii_case(name)));
+        if let Some((name, value)) = shown {
+            insert(&mut headers, name, &value)?;
+        }
         for (name, value) in dialect.headers() {
             insert(&mut headers, name, value)?;
         }

@@ -17,7 +17,7 @@ use super::dialect;
 use super::ending::connect_help;
 use super::transport::{FaultKind, Method, OwnHeaders, Post, Transport};
 use crate::plan::{
-    Addresses, Api, Endpoint, Location, MetricsConfig, MetricsPage, Target, Timeouts,
+    Addresses, Api, ApiKey, Endpoint, Location, MetricsConfig, MetricsPage, Target, Timeouts,
     TokenizerConfig,
 };
 
@@ -92,9 +92,11 @@ fn endpoint(url: &Url) -> Endpoint {
         target: Target::Url(url.clone()),
         api: Api::OpenaiChat,
         model: None,
-        api_key: None,
+        check_model: true,
+        api_key: ApiKey::None,
         headers: Vec::new(),
         must_be_same_model: false,
+        header_templates: Vec::new(),
         session_header: None,
         timeouts: Timeouts {
             connect: CONNECT,

@@ -74,16 +74,17 @@ impl From<ClientError> for PreflightError {
     }
 }
 
-/// Asks the server who it is and whether it has `model` (its first when `None`).
+/// Asks the server who it is and whether it has `model` (its first when `None`), unless that is not
+/// to be `checked`.
 pub async fn probe(
     client: &Client,
-    model: Option<&str>,
+    (model, checked): (Option<&str>, bool),
     cancel: &CancellationToken,
 ) -> Result<Server, PreflightError> {
     tokio::select! {
         biased;
         () = cancel.cancelled() => Err(PreflightError::new("interrupted", "")),
-        result = tokio::time::timeout(TOTAL, ask(client, model)) => result.unwrap_or_else(|_| {
+        result = tokio::time::timeout(TOTAL, ask(client, model, checked)) => result.unwrap_or_else(|_| {
             Err(PreflightError::new(
                 format!("{} did not answer within {}", client.base_url(), seconds(TOTAL)),
                 "is the server overloaded or still starting?",
@@ -100,7 +101,11 @@ pub async fn is_alive(client: &Client) -> Result<(), String> {
     }
 }
 
-async fn ask(client: &Client, model: Option<&str>) -> Result<Server, PreflightError> {
+async fn ask(
+    client: &Client,
+    model: Option<&str>,
+    checked: bool,
+) -> Result<Server, PreflightError> {
     let mut warnings = Vec::new();
     let listing = listing(client, model, &mut warnings).await?;
     let (mut kind, mut version) = match listing.native {
@@ -111,7 +116,7 @@ async fn ask(client: &Client, model: Option<&str>) -> Result<Server, PreflightEr
     let model = if model.is_none() && models.is_empty() && !client.needs_model() {
         UNNAMED.to_owned()
     } else {
-        choose(model, &models, kind, &mut warnings)?
+        choose((model, checked), &models, kind, &mut warnings)?
     };
     let mut entry = listing.models.iter().find(|entry| id(entry).is_some_and(|id| id == model));
     // TGI lists its model as OpenAI's API does, and says more of it in a place of its own.

@@ -159,9 +159,10 @@ impl Connection {
         };
         let preflight = |error| RunError::Preflight { endpoint: endpoint.name.clone(), error };
         let client = Client::new(endpoint, &url, clock).map_err(|error| preflight(error.into()))?;
-        let server = probe::probe(&client, endpoint.model.as_deref(), &stop.drain)
-            .await
-            .map_err(preflight)?;
+        let server =
+            probe::probe(&client, (endpoint.model.as_deref(), endpoint.check_model), &stop.drain)
+                .await
+                .map_err(preflight)?;
         let tokenizer = tokenizer(&endpoint.tokenizer, store, (&client, &server), stop)
             .await
             .map_err(preflight)?;

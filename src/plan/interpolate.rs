@@ -123,7 +123,7 @@ impl Scope<'_> {
 
     /// Fills one text. Public to the floor for the plan's name, which is read first.
     pub(crate) fn leaf(&mut self, node: &mut Node, text: String, path: &[String]) {
-        let place = template::Place::of(path);
+        let place = template::Place::of(path, &text);
         if !place.runs_templates && !place.is_prose() && template::is_template(&text) {
             self.found.push(template::misplaced(self.sources.location(node.at.span)));
             node.value = Value::Broken;

@@ -43,6 +43,7 @@ pub(super) async fn run(context: &StageContext<'_>, repeat: &Repeat) -> StageOut
         run_nonce: context.run_nonce,
         params: context.params,
         context_tokens: context.server.context_tokens,
+        headers: &context.stage.endpoint.header_templates,
         is_load: false,
     };
     // Shared texts may have to be counted, by the server at that.

@@ -64,6 +64,7 @@ pub(super) async fn run(
         run_nonce: context.run_nonce,
         params: context.params,
         context_tokens: context.server.context_tokens,
+        headers: &context.stage.endpoint.header_templates,
         is_load: true,
     };
     // Turns are made while others are measured, so nobody is asked to count them.

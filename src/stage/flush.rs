@@ -18,7 +18,7 @@ use crate::plan::{Flush, FlushMethod};
 use crate::record::{
     CacheState, Exchange, FlushAttempt, FlushLine, FlushState, Line, Outcome, ServerLine,
 };
-use crate::request::{Message, Request};
+use crate::request::{LimitName, Message, Request};
 use crate::workload::filler::filler;
 use crate::workload::prompt::nonce;
 
@@ -254,6 +254,7 @@ impl Prover<'_> {
     async fn ask(&self, purpose: &str, index: u64, document: &str) -> Exchange {
         let key = format!("{}/{purpose}", self.context.stage.key());
         let opening = nonce(self.context.run_nonce, &key, index);
+        let manner = &self.flush.manner;
         let request = Request {
             index,
             messages: vec![Message {
@@ -261,7 +262,14 @@ impl Prover<'_> {
                 content: format!("{opening}\n{document}"),
             }],
             max_tokens: Some(1),
+            limit_name: match (&manner.max_tokens_field, manner.row_max_tokens_field) {
+                (Some(name), _) => LimitName::Plan(name.clone()),
+                (None, Some(name)) => LimitName::Row(name),
+                (None, None) => LimitName::Api,
+            },
             stream: true,
+            without: manner.without.clone(),
+            headers: manner.headers.clone(),
             ..Request::default()
         };
         let id = format!("{}-{key}-{index}", self.context.run_nonce);

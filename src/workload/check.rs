@@ -5,18 +5,20 @@
 //! renders for the first row of its dataset; nothing is sent and nothing printed of a row but the
 //! names of its fields.
 
+mod manner;
+
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use serde_json::{Map, Value};
 
 use super::dataset::{Dataset, DatasetError, Timeline, Unfit, keeps_row, look};
-use super::prompt::{body, template_name};
+use super::prompt::{body, headers, template_name};
 use super::template::{Functions, Scope, TemplateProblem, Templates};
 use super::tokenizer::Tokenizer;
 use crate::plan::diagnostic::{Code, Diagnostic};
 use crate::plan::workload::{DatasetConfig, RowOrder, RowSource, Seen};
-use crate::plan::{Action, Location, Plan, Prompt, Replay, Sessions, Sources, Stage, suggest};
+use crate::plan::{Action, Api, Location, Plan, Prompt, Replay, Sessions, Sources, Stage, suggest};
 
 /// Looks into every dataset of a plan and notes what is there, then compiles every template and
 /// renders it with the first row of its dataset.
@@ -29,6 +31,7 @@ pub fn check(plan: &mut Plan, sources: &Sources) -> Vec<Diagnostic> {
             log(replay, plan.seed, &mut found);
         }
     }
+    manner::fill_in(plan);
     let mut checked = HashSet::new();
     for stage in &plan.stages {
         let Some(prompt) = stage.action.prompt() else { continue };
@@ -54,11 +57,15 @@ fn identity(stage: &Stage, prompt: &Prompt) -> u64 {
     let mut hasher = DefaultHasher::new();
     let body = Value::Object(prompt.body.clone()).to_string();
     let texts = prompt.messages.iter().map(|message| message.content.as_str());
-    let texts: Vec<&str> = texts.chain([body.as_str()]).collect();
+    let headers = stage.endpoint.header_templates.iter().map(|header| header.value.as_str());
+    let texts: Vec<&str> = texts.chain([body.as_str()]).chain(headers).collect();
     let reads = |name: &str| texts.iter().any(|text| text.contains(name));
     texts.hash(&mut hasher);
     for message in &prompt.messages {
         (&message.location.file, message.location.start).hash(&mut hasher);
+    }
+    for header in &stage.endpoint.header_templates {
+        (&header.location.file, header.location.start).hash(&mut hasher);
     }
     reads("stage").then_some(&stage.id).hash(&mut hasher);
     reads("params").then(|| stage.cell_id()).hash(&mut hasher);
@@ -220,28 +227,13 @@ impl Checking<'_> {
     fn run(&self) -> Vec<Diagnostic> {
         let row = match self.prompt.dataset.as_deref().map(first_row).transpose() {
             Ok(Some(row)) => row,
-            Ok(None) => Asked { fields: Value::Object(Map::new()), session: None },
+            Ok(None) => Asked::default(),
             Err(diagnostic) => return vec![diagnostic],
         };
         let tokenizer = Tokenizer::Estimate;
         let mut templates = Templates::new(&self.prompt.files, &tokenizer);
         let functions = Functions::new(self.seed, &self.stage.id, 0, &tokenizer);
-        let stage = self.stage.id.as_str();
-        let scope = Scope {
-            row: &row.fields,
-            params: self.params,
-            i: 0,
-            stage,
-            context: "document",
-            session: match self.stage.action {
-                // Sessions of conversations have names of ours where they have none of their own.
-                Action::Conversation(_) => Some(row.session.as_deref().unwrap_or("session")),
-                _ => row.session.as_deref(),
-            },
-            turn: matches!(self.stage.action, Action::Conversation(_) | Action::Replay(_))
-                .then_some(0),
-        };
-        let variables = scope.variables(&functions);
+        let variables = scope(self.stage, &row, self.params).variables(&functions);
         let row = &row.fields;
         let mut found = Vec::new();
         for (position, message) in self.prompt.messages.iter().enumerate() {
@@ -260,6 +252,21 @@ impl Checking<'_> {
                 let place = self.prompt.place_in_body(&path).unwrap_or(&self.stage.location);
                 let place = self.sources.line_of(place, text, problem.line.unwrap_or(1));
                 found.push(self.diagnostic(&problem, &format!("`body{path}`"), place, row));
+            }
+        }
+        if let (Some((name, place)), Api::Json(api)) =
+            (&self.prompt.max_tokens_field, &self.stage.endpoint.api)
+            && api.body.is_some()
+        {
+            let message = format!("`max_tokens_field: {name}` says nothing to a body of `json`");
+            let help = "the endpoint's `json.body` says itself where `{{ max_tokens }}` stands";
+            found.push(Diagnostic::error(Code::Conflict, message).at(place.clone()).help(help));
+        }
+        for header in &self.stage.endpoint.header_templates {
+            let render = |text: &str| templates.render_text(text, &variables, &[row]);
+            if let Err(problem) = headers::value(header, &render) {
+                let what = format!("the header `{}`", header.name);
+                found.push(self.diagnostic(&problem, &what, header.location.clone(), row));
             }
         }
         found
@@ -296,10 +303,30 @@ impl Checking<'_> {
     }
 }
 
+/// What the templates of a stage's first request know.
+fn scope<'s>(stage: &'s Stage, row: &'s Asked, params: &'s Value) -> Scope<'s> {
+    let session = row.session.as_deref();
+    let (session, turn) = match stage.action {
+        // Sessions of conversations have names of ours where they have none of their own.
+        Action::Conversation(_) => (Some(session.unwrap_or("session")), Some(0)),
+        Action::Replay(_) => (session, Some(0)),
+        _ => (session, None),
+    };
+    Scope { row: &row.fields, params, i: 0, stage: &stage.id, context: "document", session, turn }
+}
+
 /// What templates know of a row.
 struct Asked {
     fields: Value,
     session: Option<String>,
+    max_tokens_field: Option<&'static str>,
+}
+
+impl Default for Asked {
+    /// Without a dataset.
+    fn default() -> Self {
+        Self { fields: Value::Object(Map::new()), session: None, max_tokens_field: None }
+    }
 }
 
 /// The first row of a dataset.
@@ -307,7 +334,11 @@ fn first_row(source: &RowSource) -> Result<Asked, Diagnostic> {
     let first = Dataset::open(&source.config)
         .and_then(|dataset| dataset.rows().next().transpose()?.ok_or_else(|| dataset.no_rows()));
     first
-        .map(|row| Asked { fields: row.fields, session: row.session })
+        .map(|row| Asked {
+            fields: row.fields,
+            session: row.session,
+            max_tokens_field: row.max_tokens_field,
+        })
         .map_err(|error| unusable(&error, source))
 }
 

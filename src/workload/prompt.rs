@@ -5,6 +5,7 @@
 //! different indices of a cold stage share no prefix beyond the chat template's own.
 
 pub(super) mod body;
+pub(super) mod headers;
 mod instead;
 
 use std::cell::LazyCell;
@@ -19,12 +20,12 @@ use super::filler::filler;
 use super::store::Store;
 use super::synthetic::Ask;
 use super::synthetic::text::Texts;
-use super::template::{Functions, Scope, Templates};
+use super::template::{Functions, Scope, TemplateProblem, Templates};
 use super::tokenizer::Tokenizer;
 use super::{Workload, WorkloadError};
 use crate::plan::workload::{OutputLimit, Unique};
-use crate::plan::{Context, ContextSource, Prompt, Repeat};
-use crate::request::{Message, Request, hex};
+use crate::plan::{Context, ContextSource, HeaderTemplate, Prompt, Repeat};
+use crate::request::{LimitName, Message, Request, hex};
 use instead::Instead;
 
 /// Context length that is assumed when neither plan nor server names one (the first seed's
@@ -50,6 +51,8 @@ pub struct PromptSettings<'a> {
     pub params: &'a Value,
     /// The server's context length in tokens, when it tells.
     pub context_tokens: Option<u64>,
+    /// Headers that are rendered for each request.
+    pub headers: &'a [HeaderTemplate],
     /// Whether it is a stage of load, which claims nothing of the cache.
     pub is_load: bool,
 }
@@ -72,6 +75,7 @@ pub struct PromptWorkload {
     stage: String,
     seed: u64,
     params: Value,
+    headers: Vec<HeaderTemplate>,
 }
 
 /// A message's template, as far as it is the same for every request.
@@ -142,6 +146,7 @@ impl PromptWorkload {
             stage: settings.stage.to_owned(),
             seed: settings.seed,
             params: settings.params.clone(),
+            headers: settings.headers.to_vec(),
         })
     }
 
@@ -238,28 +243,55 @@ impl PromptWorkload {
         let render = |text: &str| self.templates.render_value(text, &variables, &[fields]);
         let body = body::rendered(&self.prompt.body, &render)
             .map_err(|problem| problem.at(&self.prompt, number))?;
-        match (&self.instead, row) {
+        let as_text = |text: &str| self.templates.render_text(text, &variables, &[fields]);
+        let headers = headers::rendered(&self.headers, &as_text, number)?;
+        let request = match (&self.instead, row) {
             (Instead::Rows(texts), Some(row)) => {
-                return self.recorded((row, texts), (index, distinct), body);
+                self.recorded((row, texts), (index, distinct), body)?
             }
             (Instead::Synthetic(prompts), _) => {
                 // A text that is new in each run needs no nonce to tell it from yesterday's.
                 let nonce = self.nonce(distinct).filter(|_| self.unique == Unique::Request);
                 let request = prompts.opened(distinct, nonce.as_deref())?;
-                return Ok(Request { index, body, ..request });
+                Request { index, body, ..request }
             }
-            (Instead::Nothing | Instead::Rows(_), _) => {}
-        }
+            (Instead::Nothing | Instead::Rows(_), _) => {
+                let render = |name: &str| self.templates.render(name, &variables, &[fields]);
+                let mut request = Request {
+                    index,
+                    messages: self.messages(&document, number, &render)?,
+                    max_tokens: self.prompt.max_tokens,
+                    temperature: self.prompt.temperature,
+                    stream: self.prompt.stream,
+                    session: row.and_then(|row| row.session.clone()),
+                    body,
+                    ..Request::default()
+                };
+                if let Some(nonce) = self.nonce(distinct) {
+                    open_with(&mut request, &nonce);
+                }
+                request
+            }
+        };
+        let mut request = Request { headers, ..request };
+        spell(&mut request, &self.prompt, row);
+        Ok(request)
+    }
 
+    /// The plan's messages, each template rendered by its name.
+    fn messages(
+        &self,
+        document: &str,
+        row: Option<u64>,
+        render: &dyn Fn(&str) -> Result<String, TemplateProblem>,
+    ) -> Result<Vec<Message>, WorkloadError> {
         let mut messages = Vec::with_capacity(self.prompt.messages.len());
         let mut is_placed = matches!(self.document, Document::None);
         for (template, part) in self.prompt.messages.iter().zip(&self.parts) {
             let mut content = match &part.fixed {
                 Some(text) => text.clone(),
-                None => self
-                    .templates
-                    .render(&part.name, &variables, &[fields])
-                    .map_err(|problem| problem.at(&template.place(problem.line), number))?,
+                None => render(&part.name)
+                    .map_err(|problem| problem.at(&template.place(problem.line), row))?,
             };
             is_placed |= part.places_context;
             if !is_placed && template.role == "user" {
@@ -268,21 +300,22 @@ impl PromptWorkload {
             }
             messages.push(Message { role: template.role.clone(), content });
         }
-        let mut request = Request {
-            index,
-            messages,
-            max_tokens: self.prompt.max_tokens,
-            temperature: self.prompt.temperature,
-            stream: self.prompt.stream,
-            session: row.and_then(|row| row.session.clone()),
-            body,
-            ..Request::default()
-        };
-        if let Some(nonce) = self.nonce(distinct) {
-            open_with(&mut request, &nonce);
-        }
-        Ok(request)
+        Ok(messages)
     }
+}
+
+/// Says under which names the API's own fields are sent, as the plan or else the row has it, and takes
+/// out what the plan leaves out.
+pub(super) fn spell(request: &mut Request, prompt: &Prompt, row: Option<&Row>) {
+    request.limit_name = match (&prompt.max_tokens_field, row.and_then(|it| it.max_tokens_field)) {
+        (Some((name, _)), _) => LimitName::Plan(name.clone()),
+        (None, Some(name)) => LimitName::Row(name),
+        (None, None) => LimitName::Api,
+    };
+    for name in &prompt.without {
+        request.body.shift_remove(name);
+    }
+    request.without.clone_from(&prompt.without);
 }
 
 /// Puts a nonce in front of everything that a request says: before its first message, and before

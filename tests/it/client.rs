@@ -15,7 +15,7 @@ mod tls;
 use std::time::{Duration, Instant};
 
 use runner::client::Client;
-use runner::plan::{Api, Endpoint, Location, Secret, Target, Timeouts, TokenizerConfig};
+use runner::plan::{Api, ApiKey, Endpoint, Location, Secret, Target, Timeouts, TokenizerConfig};
 use runner::record::{Exchange, RunClock};
 use runner::request::{Message, Request};
 use tokio_util::sync::CancellationToken;
@@ -33,7 +33,9 @@ pub fn endpoint(url: &Url) -> Endpoint {
         target: Target::Url(url.clone()),
         api: Api::OpenaiChat,
         model: None,
-        api_key: None,
+        check_model: true,
+        api_key: ApiKey::Unset,
+        header_templates: Vec::new(),
         headers: Vec::new(),
         must_be_same_model: false,
         session_header: None,

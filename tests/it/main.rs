@@ -2,6 +2,7 @@
 //! outside, over real files and real sockets.
 
 mod answers;
+mod asked;
 mod bad_plans;
 mod calibrate;
 mod ci;

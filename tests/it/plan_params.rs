@@ -1,6 +1,6 @@
 //! What comes into a plan from outside, and what must not go out again.
 
-use runner::plan::{self, Action, LoadOptions, diagnostic};
+use runner::plan::{self, Action, ApiKey, LoadOptions, diagnostic};
 
 use crate::load::{SMALLEST, environment, load, load_with, params, refused, repeat, said};
 
@@ -88,7 +88,7 @@ stages:
 ";
     let loaded = load_with("plan.yaml", text, &options);
     let endpoint = &loaded.plan.stages[0].endpoint;
-    assert_eq!(endpoint.api_key.as_ref().map(plan::Secret::expose), Some(CANARY));
+    assert_eq!(endpoint.api_key, ApiKey::Key(plan::Secret::new(CANARY)));
     assert_eq!(endpoint.headers[0].1.expose(), format!("t {CANARY}"));
     assert!(!format!("{:?}", loaded.plan).contains(CANARY));
     assert!(!format!("{:?}", loaded.redactor).contains(CANARY));

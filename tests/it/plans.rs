@@ -4,8 +4,8 @@ use std::fs;
 use std::time::Duration;
 
 use runner::plan::{
-    self, Action, Aggregate, ContextSource, FaultKind, Level, Limit, LoadOptions, Nonce, Plan,
-    Target, TokenizerConfig,
+    self, Action, Aggregate, ApiKey, ContextSource, FaultKind, Level, Limit, LoadOptions, Nonce,
+    Plan, Target, TokenizerConfig,
 };
 
 use crate::load::{SMALLEST, environment, load, load_with, params, repeat, said};
@@ -64,7 +64,7 @@ fn the_smallest_plan_has_every_default() {
     assert_eq!(endpoint.timeouts.idle, Duration::from_secs(60));
     assert_eq!(endpoint.timeouts.total, Duration::from_secs(600));
     assert_eq!(endpoint.tokenizer, TokenizerConfig::Auto);
-    assert!(endpoint.model.is_none() && endpoint.api_key.is_none());
+    assert!(endpoint.model.is_none() && endpoint.api_key == ApiKey::Unset);
     assert!(cold.thresholds[0].implicit);
     assert!(warm.thresholds.is_empty());
 }

@@ -141,12 +141,12 @@ mod tests {
         for (name, body, right) in [
             (LimitName::Api, json!({}), json!({"max_tokens": 9})),
             (
-                LimitName::Row("max_completion_tokens".into()),
+                LimitName::Row("max_completion_tokens"),
                 json!({}),
                 json!({"max_completion_tokens": 9}),
             ),
             // A name of another API.
-            (LimitName::Row("max_output_tokens".into()), json!({}), json!({"max_tokens": 9})),
+            (LimitName::Row("max_output_tokens"), json!({}), json!({"max_tokens": 9})),
             (LimitName::Plan("limit".into()), json!({}), json!({"limit": 9})),
             (
                 LimitName::Api,

@@ -67,8 +67,9 @@ impl Serialize for Body<'_> {
             map.serialize_entry("messages", &messages)?;
         }
         let has_limit = LIMIT_NAMES.iter().any(|name| extra.contains_key(*name));
-        if let Some(max_tokens) = request.max_tokens.filter(|_| !has_limit) {
-            map.serialize_entry(request.limit_name.among(&LIMIT_NAMES), &max_tokens)?;
+        let limit = request.limit_name.among(&LIMIT_NAMES);
+        if let Some(max_tokens) = request.max_tokens.filter(|_| !has_limit && ours(limit)) {
+            map.serialize_entry(limit, &max_tokens)?;
         }
         if let Some(temperature) = request.temperature.filter(|_| ours("temperature")) {
             map.serialize_entry("temperature", &temperature)?;

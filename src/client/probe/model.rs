@@ -10,7 +10,7 @@ const LISTED: usize = 10;
 
 /// The model to ask for.
 pub(super) fn choose(
-    asked: Option<&str>,
+    (asked, checked): (Option<&str>, bool),
     models: &[String],
     kind: ServerKind,
     warnings: &mut Vec<String>,
@@ -37,6 +37,13 @@ pub(super) fn choose(
             ));
             Ok(asked.to_owned())
         }
+        (Some(asked), Some(_)) if !checked => {
+            warnings.push(format!(
+                "`check_model: false`: asks for `{asked}`, which the server does not list; it has {}",
+                listed()
+            ));
+            Ok(asked.to_owned())
+        }
         (Some(asked), Some(_)) => {
             let near = models
                 .iter()
@@ -47,6 +54,7 @@ pub(super) fn choose(
                 Some((_, model)) => format!("did you mean `{model}`? it has: {}", listed()),
                 None => format!("it has: {}", listed()),
             };
+            let help = format!("{help}; `check_model: false` asks all the same");
             Err(PreflightError::new(format!("the server has no model `{asked}`"), help))
         }
     }
@@ -67,7 +75,7 @@ mod tests {
         kind: ServerKind,
     ) -> Result<String, PreflightError> {
         let models: Vec<String> = models.iter().map(|&model| model.into()).collect();
-        choose(asked, &models, kind, &mut Vec::new())
+        choose((asked, true), &models, kind, &mut Vec::new())
     }
 
     #[test]
@@ -80,9 +88,23 @@ mod tests {
     fn an_unknown_model_lists_those_there_and_the_nearest() {
         let error = pick(Some("lama-8b"), &["qwen-7b", "llama-8b"], ServerKind::Vllm).unwrap_err();
         assert_eq!(error.what, "the server has no model `lama-8b`");
-        assert_eq!(error.help, "did you mean `llama-8b`? it has: qwen-7b, llama-8b");
+        let help = "did you mean `llama-8b`? it has: qwen-7b, llama-8b; `check_model: false` asks all the same";
+        assert_eq!(error.help, help);
         let error = pick(Some("zz"), &["qwen-7b"], ServerKind::Vllm).unwrap_err();
-        assert_eq!(error.help, "it has: qwen-7b");
+        assert_eq!(error.help, "it has: qwen-7b; `check_model: false` asks all the same");
+    }
+
+    #[test]
+    fn a_model_that_is_not_listed_is_asked_for_where_the_plan_says_so() {
+        let mut warnings = Vec::new();
+        let models = ["org/m".to_owned()];
+        let asked = (Some("routed"), false);
+        assert_eq!(choose(asked, &models, ServerKind::Other, &mut warnings).unwrap(), "routed");
+        assert!(warnings[0].contains("`routed`") && warnings[0].contains("org/m"), "{warnings:?}");
+        warnings.clear();
+        let asked = (Some("org/m"), false);
+        assert_eq!(choose(asked, &models, ServerKind::Other, &mut warnings).unwrap(), "org/m");
+        assert!(warnings.is_empty(), "{warnings:?}");
     }
 
     #[test]
@@ -95,7 +117,8 @@ mod tests {
     fn llama_cpp_takes_any_name_with_a_warning() {
         let mut warnings = Vec::new();
         let models = ["smollm2".to_owned()];
-        let model = choose(Some("x"), &models, ServerKind::LlamaCpp, &mut warnings).unwrap();
+        let model =
+            choose((Some("x"), true), &models, ServerKind::LlamaCpp, &mut warnings).unwrap();
         assert_eq!(model, "x");
         assert!(warnings[0].contains("smollm2"), "{warnings:?}");
     }

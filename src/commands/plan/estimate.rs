@@ -80,6 +80,7 @@ impl Estimate {
             run_nonce: "estimate",
             params: &params,
             context_tokens,
+            headers: &stage.endpoint.header_templates,
             is_load: !matches!(stage.action, Action::Cold(_) | Action::Warm(_)),
         };
         if let Action::Conversation(conversation) = &stage.action {

@@ -47,6 +47,7 @@ pub(super) fn show(plan: &Plan, id: &str, index: u64) -> anyhow::Result<String> 
         run_nonce: &run_nonce,
         params: &params,
         context_tokens: None,
+        headers: &stage.endpoint.header_templates,
         is_load: !matches!(stage.action, Action::Cold(_) | Action::Warm(_)),
     };
     let by_rate = tokenizer.is_none() && stage.endpoint.tokenizer != TokenizerConfig::Estimate;

@@ -56,13 +56,16 @@ fn maps(mut lower: Vec<Entry>, upper: Vec<Entry>, path: &mut Vec<String>) -> Vec
             });
         }
     }
+    // In a request's body a null is a field that is not sent, whoever would set it.
+    let is_body =
+        above(1) == "body" && [above(2), above(3)].iter().any(|key| key.starts_with("prompt"));
     for entry in upper {
         let Some(index) = lower.iter().position(|other| other.key == entry.key) else {
             // A null that removes nothing stays, so that a misspelt key is found.
             lower.push(entry);
             continue;
         };
-        if let Value::Null = entry.node.value {
+        if matches!(entry.node.value, Value::Null) && !is_body {
             lower.remove(index);
             continue;
         }

@@ -41,10 +41,14 @@ pub(crate) struct EndpointKeys {
     /// counts, and the run says so; the default) or `same` (it is a failure, and so is one that names
     /// no model). Dated names and `:latest` stand for the same model.
     pub(crate) require_model: Option<Spanned<RequireModelWord>>,
+    /// Whether the server's list of models must have `model`; true unless given. `false` is for
+    /// gateways that route by names which they do not list.
+    pub(crate) check_model: Option<Spanned<bool>>,
     /// Key sent as `Authorization: Bearer`, as `${secret:NAME}` from the environment variable
-    /// NAME.
+    /// NAME; `EMPTY` unless given. With `none` no such header is sent.
     pub(crate) api_key: Option<Spanned<String>>,
-    /// Further headers of every request; credentials as `${secret:NAME}`.
+    /// Further headers of every request; credentials as `${secret:NAME}`. A value with `{{ … }}` is
+    /// rendered for each request, as `prompt.text` is, and goes out with generations only.
     pub(crate) headers: Option<Named<Spanned<String>>>,
     /// Header that carries the id of a request's conversation, where a dataset or log has one, such
     /// as `X-Flow-Conversation-Id`: for gateways that route by it. Not sent unless given.

@@ -138,7 +138,8 @@ pub(crate) struct PromptKeys {
     /// The text of one user message; a template in which `{{ row.… }}`, `{{ i }}`, `{{ stage }}`,
     /// `{{ params.… }}` and `{{ context }}` may stand, and `filler(tokens)`, `random_text(tokens)`,
     /// `read(file)`, `truncate(text, tokens)`, `uuid()`, `rng.int(from, to)`, `rng.float()` and
-    /// `rng.choice(list)`: each the same for the same seed and request.
+    /// `rng.choice(list)`: each the same for the same seed and request. Rows that name their
+    /// conversation have `{{ session }}`, turns of conversations and replays `{{ turn }}` (from 0).
     pub(crate) text: Option<Spanned<String>>,
     /// The messages of the chat; their contents are templates.
     pub(crate) messages: Option<Spanned<Vec<Spanned<MessageKeys>>>>,
@@ -157,11 +158,16 @@ pub(crate) struct PromptKeys {
     pub(crate) unique: Option<Spanned<UniqueWord>>,
     /// Most tokens to generate; the server's default unless given.
     pub(crate) max_tokens: Option<Spanned<Count>>,
+    /// The name under which that number is sent, such as `max_completion_tokens`; that of the row
+    /// where the API knows it, else the API's own unless given.
+    pub(crate) max_tokens_field: Option<Spanned<String>>,
     /// Sampling temperature; the server's default unless given.
     pub(crate) temperature: Option<Spanned<Ratio>>,
     /// Ask for a stream, without which there is no time to first token; true unless given.
     pub(crate) stream: Option<bool>,
-    /// Further fields of the request's body, passed through as they are; texts are templates.
+    /// Further fields of the request's body, passed through as they are; texts are templates. One that
+    /// is `{{ … }}` and nothing else keeps its type. A field that is `null` is not sent, whoever would
+    /// set it (`stream_options: null`); `"{{ none }}"` sends a null.
     pub(crate) body: Option<Spanned<serde_json::Map<String, serde_json::Value>>>,
 }
 

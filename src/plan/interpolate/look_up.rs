@@ -157,7 +157,7 @@ impl Scope<'_> {
             self.found.push(
                 Diagnostic::error(
                     Code::Secret,
-                    "a secret may stand only in `api_key` and under `headers`",
+                    "a secret may stand only in `api_key` and under `headers`, and in no template",
                 )
                 .at(self.sources.location(span))
                 .help("use a param for what is not secret"),

@@ -21,8 +21,9 @@ pub(super) struct Place {
 const OF_RUN: [&str; 7] = ["name", "description", "seed", "nonce", "results", "sinks", "tags"];
 
 impl Place {
-    /// Judges by the keys from the root to the text (list items are empty).
-    pub(super) fn of(path: &[String]) -> Self {
+    /// Judges by the keys from the root to the text (list items are empty), and by the text: a header
+    /// is a template where it is written as one.
+    pub(super) fn of(path: &[String], text: &str) -> Self {
         let keys: Vec<&str> = path.iter().map(String::as_str).collect();
         let prompt = match keys.as_slice() {
             ["prompt", below @ ..]
@@ -38,16 +39,18 @@ impl Place {
                 | ["stages", "", "endpoint", "json", "body", ..]
                 | ["defaults", "endpoint", "json", "body", ..]
         );
-        let runs_templates = is_json_body
-            || matches!(prompt, Some([] | ["text"] | ["messages", "", "content"] | ["body", ..]));
         let is_endpoint = matches!(
             keys.as_slice(),
             ["endpoint" | "endpoints", ..]
                 | ["stages", "", "endpoint", ..]
                 | ["defaults", "endpoint", ..]
         );
-        let takes_secrets =
-            is_endpoint && matches!(keys.as_slice(), [.., "api_key"] | [.., "headers", _]);
+        let is_header = is_endpoint && matches!(keys.as_slice(), [.., "headers", _]);
+        let runs_templates = is_json_body
+            || (is_header && is_template(text))
+            || matches!(prompt, Some([] | ["text"] | ["messages", "", "content"] | ["body", ..]));
+        let takes_secrets = is_header && !runs_templates
+            || is_endpoint && matches!(keys.as_slice(), [.., "api_key"]);
         let of_run = OF_RUN.into_iter().find(|key| keys.first() == Some(key));
         Self { runs_templates, takes_secrets, of_run }
     }
@@ -67,7 +70,7 @@ pub(super) fn is_template(text: &str) -> bool {
 
 /// A template where none runs.
 pub(super) fn misplaced(location: Location) -> Diagnostic {
-    Diagnostic::error(Code::Template, "templates run only in `prompt`")
+    Diagnostic::error(Code::Template, "templates run only in `prompt` and in `headers`")
         .at(location)
         .help("`${name}` inserts a param anywhere, when the plan is read")
 }
@@ -144,7 +147,11 @@ mod tests {
     use super::*;
 
     fn place(path: &[&str]) -> Place {
-        Place::of(&path.iter().map(|key| (*key).to_owned()).collect::<Vec<_>>())
+        holding(path, "text")
+    }
+
+    fn holding(path: &[&str], text: &str) -> Place {
+        Place::of(&path.iter().map(|key| (*key).to_owned()).collect::<Vec<_>>(), text)
     }
 
     #[test]
@@ -162,6 +169,16 @@ mod tests {
         assert!(place(&["endpoints", "a", "headers", "X"]).takes_secrets);
         assert!(!place(&["prompt", "body", "headers", "X"]).takes_secrets);
         assert!(!place(&["endpoint", "url"]).takes_secrets);
+    }
+
+    #[test]
+    fn a_header_is_a_template_or_holds_a_secret() {
+        let header = ["endpoints", "a", "headers", "X"];
+        for (text, runs) in [("{{ i }}", true), ("${secret:KEY}", false), ("{ a }", false)] {
+            let place = holding(&header, text);
+            assert_eq!((place.runs_templates, place.takes_secrets), (runs, !runs), "{text}");
+        }
+        assert!(!holding(&["endpoint", "api_key"], "{{ i }}").runs_templates);
     }
 
     #[test]

@@ -18,7 +18,7 @@ use crate::plan::diagnostic::{Code, Diagnostic};
 use crate::plan::file::{ApiWord, EndpointFile, EndpointKeys, TimeSpan, TimeoutKeys};
 use crate::plan::source::{At, Span};
 use crate::plan::{
-    Api, Endpoint, Location, SimulatorConfig, Target, Timeouts, TokenizerConfig, suggest,
+    Api, ApiKey, Endpoint, Location, SimulatorConfig, Target, Timeouts, TokenizerConfig, suggest,
 };
 
 /// The file that the place of `--endpoint` is in: none.
@@ -157,7 +157,13 @@ impl Lowering<'_> {
                 let config = SimulatorConfig { json, ..self.simulator(simulator, seed) };
                 Some(Target::Simulator(Box::new(config)))
             }
-            (None, Some(url)) => self.url("url", url).map(Target::Url),
+            (None, Some(url)) => self.url("url", url).map(|mut url| {
+                // A slash at its end means something only where the URL itself is called.
+                if !api.calls_base() {
+                    url.set_path(url.path().trim_end_matches('/').to_owned().as_str());
+                }
+                Target::Url(url)
+            }),
             (None, None) => {
                 let keys = ["url", "simulator", "profile"];
                 if !self.has_bad(*at)
@@ -182,8 +188,17 @@ impl Lowering<'_> {
                 None
             }
         };
-        let api_key = filled(keys.api_key.clone()).map(|key| self.api_key(&key));
+        let api_key = filled(keys.api_key.clone());
         let headers = self.headers(keys, api_key.is_some());
+        let header_templates = self.header_templates(keys);
+        let api_key = api_key.map_or(ApiKey::Unset, |key| self.api_key(&key));
+        let model = filled(keys.model.clone()).map(|model| model.value.trim().to_owned());
+        let check_model = keys.check_model.is_none_or(|check| check.value);
+        if let (Some(check), None, false) = (&keys.check_model, &model, check_model) {
+            let message =
+                "`check_model: false` asks for a model without looking, and none is named";
+            self.error(Code::Conflict, check.at.span, message, "add `model: NAME`, or remove it");
+        }
         let session_header = self.session_header(keys.session_header.as_ref());
         let timeouts = self.timeouts(keys.timeouts.as_ref());
         let ca_file = filled(keys.ca_file.clone()).map(|path| self.file("ca_file", &path));
@@ -201,9 +216,11 @@ impl Lowering<'_> {
             target,
             must_be_same_model: self.requires_model(keys, &api),
             api,
-            model: filled(keys.model.clone()).map(|model| model.value.trim().to_owned()),
+            model,
+            check_model,
             api_key,
             headers,
+            header_templates,
             session_header,
             timeouts,
             ca_file: match ca_file {
@@ -253,7 +270,7 @@ impl Lowering<'_> {
         self.tree.get("endpoints").is_some_and(|section| self.has_bad(section.at))
     }
 
-    /// A URL without credentials, query or trailing slash.
+    /// A URL without credentials.
     pub(super) fn url(&mut self, key: &str, written: &Spanned<String>) -> Option<url::Url> {
         let text = written.value.trim();
         let from_outside = written.at == At::default();
@@ -270,7 +287,7 @@ impl Lowering<'_> {
             }
             None
         };
-        let mut url = match url::Url::parse(text) {
+        let url = match url::Url::parse(text) {
             Ok(url) => url,
             Err(url::ParseError::RelativeUrlWithoutBase) => {
                 let message = format!("`{key}`: `{text}` has no scheme");
@@ -301,8 +318,6 @@ impl Lowering<'_> {
             let message = format!("`{key}`: a base URL has no `#` part");
             return refuse(Code::Url, message, "remove it");
         }
-        let path = url.path().trim_end_matches('/').to_owned();
-        url.set_path(&path);
         Some(url)
     }
 

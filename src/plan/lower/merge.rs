@@ -22,6 +22,7 @@ pub(super) fn over(lower: EndpointKeys, upper: EndpointKeys) -> EndpointKeys {
         // Empty comes from a param left empty: not given.
         model: filled(upper.model).or(lower.model),
         require_model: upper.require_model.or(lower.require_model),
+        check_model: upper.check_model.or(lower.check_model),
         api_key: filled(upper.api_key).or(lower.api_key),
         headers: headers(lower.headers, upper.headers),
         session_header: filled(upper.session_header).or(lower.session_header),

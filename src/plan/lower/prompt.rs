@@ -6,7 +6,7 @@ use super::Lowering;
 use crate::plan::bind::Spanned;
 use crate::plan::diagnostic::Code;
 use crate::plan::file::{ContextKeys, MessageKeys, PromptFile, PromptKeys, UniqueWord};
-use crate::plan::source::{Node, Span, Value};
+use crate::plan::source::{Entry, Node, Span, Value};
 use crate::plan::workload::{RowSource, Unique};
 use crate::plan::{Context, ContextSource, FileAccess, Location, MessageTemplate, Prompt};
 
@@ -26,7 +26,9 @@ impl Lowering<'_> {
                     keys.dataset.as_ref().map(|written| self.dataset(written, has_templates));
                 let synthetic = keys.synthetic.as_ref().map(|written| self.synthetic(written));
                 let max_tokens = self.positive("max_tokens", keys.max_tokens);
-                let (body, body_places) = self.body(keys);
+                let max_tokens_field = keys.max_tokens_field.as_ref();
+                let max_tokens_field = max_tokens_field.map(|name| self.max_tokens_field(name));
+                let (body, body_places, without) = self.body(keys);
                 Some(Prompt {
                     messages: messages?,
                     context: match context {
@@ -47,6 +49,8 @@ impl Lowering<'_> {
                         UniqueWord::Never => Unique::Never,
                     }),
                     max_tokens,
+                    max_tokens_field,
+                    without,
                     temperature: keys.temperature.map(|temperature| temperature.value.0),
                     stream: keys.stream.unwrap_or(true),
                     body,
@@ -71,6 +75,8 @@ impl Lowering<'_> {
             synthetic: None,
             unique: None,
             max_tokens: None,
+            max_tokens_field: None,
+            without: Vec::new(),
             temperature: None,
             stream: true,
             body: Map::new(),
@@ -85,9 +91,24 @@ impl Lowering<'_> {
         FileAccess { folder: self.sources.folder(source), root }
     }
 
-    /// The further fields of the body, and where its templates stand. Fields that the plan has keys
-    /// for would be sent twice.
-    fn body(&mut self, keys: &PromptKeys) -> (Map<String, Json>, Vec<(String, Location)>) {
+    /// The name of a field of the body that takes a number of tokens.
+    fn max_tokens_field(&mut self, written: &Spanned<String>) -> (String, Location) {
+        let name = written.value.trim();
+        let is_name = |letter: char| letter.is_ascii_alphanumeric() || "_-".contains(letter);
+        if name.is_empty() || !name.chars().all(is_name) {
+            let message = format!("`max_tokens_field` can't be `{}`", written.value);
+            let help = "the name of one field, such as `max_completion_tokens`";
+            self.error(Code::Value, written.at.span, message, help);
+        }
+        (name.to_owned(), self.location(written.at.span))
+    }
+
+    /// The further fields of the body, where its templates stand, and which fields are not to be sent
+    /// at all. Fields that the plan has keys for would be sent twice.
+    fn body(
+        &mut self,
+        keys: &PromptKeys,
+    ) -> (Map<String, Json>, Vec<(String, Location)>, Vec<String>) {
         const OURS: [(&str, &str); 6] = [
             ("messages", "`prompt.messages`"),
             ("model", "`endpoint.model`"),
@@ -96,11 +117,16 @@ impl Lowering<'_> {
             ("temperature", "`prompt.temperature`"),
             ("prompt", "`prompt.text`"),
         ];
-        let Some(body) = &keys.body else { return (Map::new(), Vec::new()) };
+        // Without these there would be no request, or an answer of another kind.
+        const NEEDED: [&str; 3] = ["messages", "stream", "prompt"];
+        let Some(body) = &keys.body else { return (Map::new(), Vec::new(), Vec::new()) };
         let written = self.tree.find(body.at.id);
         for (field, key) in OURS {
             let own = written.and_then(|it| it.entries().iter().find(|entry| entry.key == field));
-            if let Some(entry) = own {
+            let is_left_out = |entry: &&Entry| {
+                matches!(entry.node.value, Value::Null) && !NEEDED.contains(&field)
+            };
+            if let Some(entry) = own.filter(|entry| !is_left_out(entry)) {
                 let message = format!("`body.{field}` has a key of its own");
                 self.error(Code::Conflict, entry.key_span, message, &format!("set {key} instead"));
             }
@@ -109,7 +135,9 @@ impl Lowering<'_> {
         for entry in written.into_iter().flat_map(Node::entries) {
             self.templates_of(format!(".{}", entry.key), &entry.node, &mut places);
         }
-        (body.value.clone(), places)
+        let (nulls, fields): (Map<_, _>, Map<_, _>) =
+            body.value.clone().into_iter().partition(|(_, value)| value.is_null());
+        (fields, places, nulls.into_iter().map(|(name, _)| name).collect())
     }
 
     /// The texts at or below a place of the body that are templates.

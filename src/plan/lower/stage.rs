@@ -17,7 +17,7 @@ use crate::plan::bind::Spanned;
 use crate::plan::diagnostic::{Code, Diagnostic};
 use crate::plan::file::{Common, FlushKeys, FlushWord, PlanFile, StageFile};
 use crate::plan::source::{Span, Value};
-use crate::plan::{Action, Ending, Flush, FlushMethod, Need, Prompt, Stage, suggest};
+use crate::plan::{Action, Ending, Flush, FlushMethod, Manner, Need, Prompt, Stage, suggest};
 
 /// A flush tries this often unless the plan says otherwise.
 const FLUSH_RETRIES: u32 = 3;
@@ -329,6 +329,7 @@ impl Lowering<'_> {
             tokens: self.positive("tokens", keys.tokens),
             retries: retries
                 .map_or(FLUSH_RETRIES, |retries| u32::try_from(retries).unwrap_or(u32::MAX)),
+            manner: Manner::default(),
         }
     }
 }

@@ -202,6 +202,21 @@ pub struct Flush {
     pub tokens: Option<u64>,
     /// Attempts before giving up.
     pub retries: u32,
+    /// How its prompts are asked.
+    pub manner: Manner,
+}
+
+/// How prompts of our own are asked, so that an endpoint takes them as it takes those of the plan.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Manner {
+    /// The name under which the upper bound of generated tokens is sent; the API's when `None`.
+    pub max_tokens_field: Option<String>,
+    /// That of the plan's rows, where the API has it, too.
+    pub row_max_tokens_field: Option<&'static str>,
+    /// Top-level fields of the body that are not sent.
+    pub without: Vec<String>,
+    /// Headers that the plan has as templates, rendered once.
+    pub headers: Vec<(String, String)>,
 }
 
 /// The means of a [`Flush`].

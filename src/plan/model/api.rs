@@ -33,6 +33,11 @@ pub enum Api {
 }
 
 impl Api {
+    /// Whether the endpoint's URL is itself what is called, and not where the API begins.
+    pub fn calls_base(&self) -> bool {
+        matches!(self, Self::Json(api) if api.path.trim_matches('/').is_empty())
+    }
+
     /// The names of all APIs, as plans write them.
     pub const NAMES: [&'static str; 11] = [
         "openai-chat",

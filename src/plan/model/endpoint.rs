@@ -23,10 +23,14 @@ pub struct Endpoint {
     pub model: Option<String>,
     /// An answer by another model is a failure.
     pub must_be_same_model: bool,
-    /// Key for `Authorization: Bearer`; `EMPTY` when none is given.
-    pub api_key: Option<Secret>,
+    /// Whether the server's list must have the model.
+    pub check_model: bool,
+    /// How it is told who asks.
+    pub api_key: ApiKey,
     /// Further headers of every request.
     pub headers: Vec<(String, Secret)>,
+    /// Headers that are rendered for each generation.
+    pub header_templates: Vec<HeaderTemplate>,
     /// Header that carries the id of a request's conversation.
     pub session_header: Option<String>,
     /// The five limits.
@@ -55,6 +59,28 @@ impl Endpoint {
         Self { location: Location::default(), ..self.clone() }
             == Self { location: Location::default(), ..other.clone() }
     }
+}
+
+/// How an endpoint is told who asks.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ApiKey {
+    /// Nothing is said of it: what vLLM's own examples send where no key is asked for, `EMPTY`.
+    Unset,
+    /// Not at all.
+    None,
+    /// By this key.
+    Key(Secret),
+}
+
+/// A header whose value is a template.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HeaderTemplate {
+    /// Its name.
+    pub name: String,
+    /// Its value, a minijinja template.
+    pub value: String,
+    /// Where the value stands in the plan.
+    pub location: Location,
 }
 
 /// A URL, or the embedded simulator.

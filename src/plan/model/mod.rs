@@ -16,11 +16,11 @@ mod stage;
 mod threshold;
 pub mod workload;
 
-pub use action::{Action, Conversation, Flush, FlushMethod, Repeat};
+pub use action::{Action, Conversation, Flush, FlushMethod, Manner, Repeat};
 pub use api::{Api, JsonAnswer, JsonApi, PLACEHOLDERS, TextPart, text_parts};
 pub use endpoint::{
-    Addresses, CallMethod, Endpoint, FlushCall, MetricsConfig, MetricsPage, Secret, Target,
-    Timeouts, TokenizerConfig,
+    Addresses, ApiKey, CallMethod, Endpoint, FlushCall, HeaderTemplate, MetricsConfig, MetricsPage,
+    Secret, Target, Timeouts, TokenizerConfig,
 };
 pub use load::{
     ArrivalProcess, ClosedLoop, ConcurrencyRamp, Late, Load, Measure, OpenLoop, Pacing, QpsLadder,

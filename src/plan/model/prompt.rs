@@ -24,6 +24,11 @@ pub struct Prompt {
     pub unique: Option<Unique>,
     /// Upper bound of generated tokens.
     pub max_tokens: Option<u64>,
+    /// The name under which that bound is sent, and where it stands in the plan; that of the row or
+    /// the API when `None`.
+    pub max_tokens_field: Option<(String, Location)>,
+    /// Top-level fields of the body that are not sent, whoever would set them.
+    pub without: Vec<String>,
     /// Sampling temperature.
     pub temperature: Option<f64>,
     /// Ask for a stream (needed for TTFT).

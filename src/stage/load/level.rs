@@ -270,6 +270,7 @@ impl Repeating {
             run_nonce: context.run_nonce,
             params: context.params,
             context_tokens: context.server.context_tokens,
+            headers: &context.stage.endpoint.header_templates,
             is_load: true,
         };
         let repeat = Repeat {

@@ -7,12 +7,12 @@
 use serde_json::Value;
 
 use super::DueTurn;
-use crate::plan::Prompt;
 use crate::plan::workload::{OutputLimit, Unique};
+use crate::plan::{HeaderTemplate, Prompt};
 use crate::request::Request;
 use crate::workload::WorkloadError;
 use crate::workload::dataset::request_saying;
-use crate::workload::prompt::{PromptSettings, RUN_KEY, body, nonce, open_with};
+use crate::workload::prompt::{PromptSettings, RUN_KEY, body, headers, nonce, open_with, spell};
 use crate::workload::synthetic::Ask;
 use crate::workload::template::{Functions, Scope, Templates};
 use crate::workload::tokenizer::Tokenizer;
@@ -29,6 +29,7 @@ pub struct TurnRequests {
     seed: u64,
     run_nonce: String,
     params: Value,
+    headers: Vec<HeaderTemplate>,
 }
 
 impl TurnRequests {
@@ -48,6 +49,7 @@ impl TurnRequests {
             seed: settings.seed,
             run_nonce: settings.run_nonce.to_owned(),
             params: settings.params.clone(),
+            headers: settings.headers.to_vec(),
             prompt: prompt.clone(),
         }
     }
@@ -67,8 +69,11 @@ impl TurnRequests {
         };
         let variables = scope.variables(&functions);
         let render = |text: &str| self.templates.render_value(text, &variables, &[fields]);
+        let number = Some(turn.row.number + 1);
         let body = body::rendered(&self.prompt.body, &render)
-            .map_err(|problem| problem.at(&self.prompt, Some(turn.row.number + 1)))?;
+            .map_err(|problem| problem.at(&self.prompt, number))?;
+        let as_text = |text: &str| self.templates.render_text(text, &variables, &[fields]);
+        let headers = headers::rendered(&self.headers, &as_text, number)?;
         let ask = Ask {
             max_tokens: self.prompt.max_tokens,
             temperature: self.prompt.temperature,
@@ -78,6 +83,8 @@ impl TurnRequests {
         let limit = self.prompt.dataset.as_ref().map_or(OutputLimit::Row, |it| it.output);
         let mut request = request_saying(turn.messages, &turn.row, index, &ask, limit);
         request.session = Some(turn.session);
+        request.headers = headers;
+        spell(&mut request, &self.prompt, Some(&turn.row));
         if !turn.is_as_recorded {
             // Messages that were recorded word for word know nothing of this run's answers.
             request.body.remove("messages");

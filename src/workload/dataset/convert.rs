@@ -134,7 +134,7 @@ fn own(row: &Row) -> Value {
         }
         RowPrompt::Fields => {}
     }
-    put(&mut object, "max_tokens", row.max_tokens);
+    put(&mut object, row.max_tokens_field.unwrap_or("max_tokens"), row.max_tokens);
     put(&mut object, "output_tokens", row.output_tokens);
     put(&mut object, "failed", row.failed.then_some(true));
     put(&mut object, "body", (!body.is_empty()).then_some(body));

@@ -100,6 +100,21 @@ pub(super) fn count_of(
     Ok(None)
 }
 
+/// What requests call the upper bound of generated tokens.
+const LIMIT_NAMES: [&str; 3] = ["max_completion_tokens", "max_tokens", "max_output_tokens"];
+
+/// The upper bound of generated tokens that a body asks for, and the name that it has there.
+pub(super) fn limit_of(
+    object: &Map<String, Value>,
+) -> Result<Option<(u64, &'static str)>, Expected> {
+    for name in LIMIT_NAMES {
+        if let Some(tokens) = count_of(object, &[name])? {
+            return Ok(Some((tokens, name)));
+        }
+    }
+    Ok(None)
+}
+
 /// A count that must be there.
 pub(super) fn required_count(object: &Map<String, Value>, names: &[&str]) -> Result<u64, Expected> {
     count_of(object, names)?.ok_or_else(|| {

@@ -6,7 +6,7 @@
 
 use serde_json::{Map, Value};
 
-use super::field::{self, count_of, describe, first, ids, name_of, object, time_of};
+use super::field::{self, count_of, describe, first, ids, limit_of, name_of, object, time_of};
 use super::row::{Blocks, Expected, Row, RowPrompt};
 use crate::plan::workload::TimestampUnit;
 use crate::request::Message;
@@ -80,7 +80,7 @@ pub(super) fn parts(
     entry: &Map<String, Value>,
     unit: TimestampUnit,
 ) -> Result<(), Expected> {
-    row.max_tokens = count_of(entry, &["max_tokens", "max_completion_tokens"])?;
+    row.limit(limit_of(entry)?);
     row.output_tokens = count_of(entry, &["output_tokens", "output_length", "completion_tokens"])?;
     row.timestamp_ns = match time_of(entry, &["timestamp_ns"], TimestampUnit::Nanoseconds)? {
         Some(ns) => Some(ns),
@@ -168,7 +168,7 @@ pub(super) fn body(body: &Map<String, Value>, name: &str) -> Result<Row, Expecte
             ));
         }
     };
-    row.max_tokens = count_of(body, &["max_completion_tokens", "max_tokens", "max_output_tokens"])?;
+    row.limit(limit_of(body)?);
     row.model = name_of(body, &["model"])?;
     for (key, value) in body.iter().filter(|(key, _)| !OWN_FIELDS.contains(&key.as_str())) {
         row.body.insert(key.clone(), value.clone());

@@ -55,7 +55,7 @@ pub(super) fn row(line: &str) -> Result<Option<Row>, Expected> {
     row.session = name_of(logged, &["conversationId"])?;
     row.id = name_of(logged, &["requestId"])?;
     row.model = name_of(body, &["model"])?;
-    row.max_tokens = super::field::count_of(body, &["max_tokens"])?;
+    row.limit(super::field::limit_of(body)?);
     row.fields = request;
     Ok(Some(row))
 }

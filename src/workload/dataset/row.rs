@@ -68,6 +68,8 @@ pub struct Row {
     pub prompt: RowPrompt,
     /// Upper bound of generated tokens that was asked for.
     pub max_tokens: Option<u64>,
+    /// The name that the bound had in the row.
+    pub max_tokens_field: Option<&'static str>,
     /// Tokens that were generated.
     pub output_tokens: Option<u64>,
     /// When it arrived, in nanoseconds from the trace's own zero (1970 for calendar stamps): only
@@ -100,6 +102,7 @@ impl Row {
             place: Place { file: Arc::from(Path::new("")), line: 0 },
             prompt,
             max_tokens: None,
+            max_tokens_field: None,
             output_tokens: None,
             timestamp_ns: None,
             delay_ns: None,
@@ -144,6 +147,11 @@ impl Row {
             },
             _ => None,
         }
+    }
+
+    /// Notes the bound that a body asks for.
+    pub(super) fn limit(&mut self, found: Option<(u64, &'static str)>) {
+        (self.max_tokens, self.max_tokens_field) = found.unzip();
     }
 
     /// Tokens to ask for at most: what was asked for, else what was generated.

@@ -9,6 +9,7 @@ use super::{
 };
 use crate::faulty_server::{FaultyServer, Step, answer, read_request, stream};
 use runner::client::{Client, ClientError};
+use runner::plan::ApiKey;
 use runner::record::RunClock;
 
 fn whole() -> Vec<Step> {
@@ -293,7 +294,7 @@ async fn secrets_that_a_server_echoes_are_hidden() {
     };
     let server = FaultyServer::answers(echo);
     let mut plain = endpoint(&server.url());
-    plain.api_key = Some(secret("sk-canary-1"));
+    plain.api_key = ApiKey::Key(secret("sk-canary-1"));
     plain.headers = vec![
         ("X-Tenant".into(), secret("canary-2")),
         ("Proxy-Authorization".into(), secret("Bearer canary-3")),
@@ -321,7 +322,7 @@ async fn a_secret_across_the_cut_of_the_raw_answer_is_hidden_whole() {
     let body = format!("{}sk-canary-1 and more", "x".repeat(4090));
     let server = FaultyServer::answers(move |_| answer(400, "", &body));
     let mut endpoint = endpoint(&server.url());
-    endpoint.api_key = Some(secret("sk-canary-1"));
+    endpoint.api_key = ApiKey::Key(secret("sk-canary-1"));
     let raw = exchange(&endpoint).await.raw.unwrap();
     assert!(raw.ends_with("xx***") || !raw.contains("sk-"), "{}", &raw[4080..]);
 }

@@ -32,7 +32,8 @@ const VLLM: (&str, u16, &str) = (
 async fn check(endpoint: &Endpoint) -> Result<Server, PreflightError> {
     let runner::plan::Target::Url(url) = endpoint.target.clone() else { panic!("no url") };
     let client = Client::new(endpoint, &url, RunClock::start_now())?;
-    probe(&client, endpoint.model.as_deref(), &CancellationToken::new()).await
+    probe(&client, (endpoint.model.as_deref(), endpoint.check_model), &CancellationToken::new())
+        .await
 }
 
 async fn fails(endpoint: &Endpoint, what: &str, help: &str) {
@@ -151,7 +152,7 @@ async fn preflight_ends_when_a_server_never_answers() {
         stop.cancel();
     });
     let start = std::time::Instant::now();
-    let error = probe(&client, None, &cancel).await.unwrap_err();
+    let error = probe(&client, (None, true), &cancel).await.unwrap_err();
     assert_eq!(error.what, "interrupted");
     assert!(start.elapsed() < Duration::from_secs(5));
 }

@@ -40,6 +40,7 @@ fn requests(loaded: &Loaded, stage: &str, is_load: bool, count: u64) -> Vec<Requ
         run_nonce: "monday",
         params: &serde_json::Value::Null,
         context_tokens: None,
+        headers: &[],
         is_load,
     };
     let repeat = repeat(&loaded.plan, stage);

@@ -2,7 +2,7 @@
 
 use runner::client::Client;
 use runner::client::dialect;
-use runner::plan::{Api, JsonAnswer, JsonApi, Secret};
+use runner::plan::{Api, ApiKey, JsonAnswer, JsonApi, Secret};
 use runner::record::{OutcomeKind, RunClock};
 use runner::request::{Message, Request};
 use serde_json::{Value, json};
@@ -171,7 +171,7 @@ fn a_body_of_the_plan_is_filled_in_and_nothing_is_added() {
 fn a_request_is_shown_as_it_will_be_sent_without_its_secrets() {
     let mut endpoint = endpoint(&"http://127.0.0.1:9/v1".parse().unwrap());
     endpoint.api = Api::AnthropicMessages;
-    endpoint.api_key = Some(Secret::new("sk-very-secret"));
+    endpoint.api_key = ApiKey::Key(Secret::new("sk-very-secret"));
     endpoint.headers = vec![("x-team".into(), Secret::new("team-secret"))];
     let client =
         Client::new(&endpoint, &"http://127.0.0.1:9/v1".parse().unwrap(), RunClock::start_now());
@@ -205,7 +205,7 @@ async fn sent(
     url.set_path(url_path);
     let mut endpoint = endpoint(&url);
     endpoint.api = api;
-    endpoint.api_key = Some(Secret::new("key-1"));
+    endpoint.api_key = ApiKey::Key(Secret::new("key-1"));
     let client = Client::new(&endpoint, &url, RunClock::start_now()).unwrap();
     let prepared = client.prepare(&request(&[("user", "U")], false, &json!({})), "m", "r-1");
     let it = client.send(&prepared, &CancellationToken::new()).await;

@@ -3,11 +3,11 @@
 //! In: values as written or out of `${secret:…}`. Out: what is sent. Invariant: every credential is
 //! registered with the redactor before anything can print it.
 
-use crate::plan::Secret;
 use crate::plan::bind::Spanned;
 use crate::plan::diagnostic::{Code, Diagnostic};
 use crate::plan::file::EndpointKeys;
 use crate::plan::lower::Lowering;
+use crate::plan::{ApiKey, HeaderTemplate, Secret};
 
 /// Headers that say who is asking.
 const CREDENTIALS: [&str; 5] =
@@ -24,13 +24,16 @@ const OURS: [&str; 6] = [
 ];
 
 impl Lowering<'_> {
-    pub(super) fn api_key(&mut self, key: &Spanned<String>) -> Secret {
-        // What vLLM's own examples send where no key is asked for.
-        if key.value.trim() != "EMPTY" {
-            self.redactor.register(&key.value);
-            self.warn_of_literal("api_key", key);
+    pub(super) fn api_key(&mut self, key: &Spanned<String>) -> ApiKey {
+        match key.value.trim() {
+            "none" => ApiKey::None,
+            "EMPTY" => ApiKey::Unset,
+            secret => {
+                self.redactor.register(secret);
+                self.warn_of_literal("api_key", key);
+                ApiKey::Key(Secret::new(secret))
+            }
         }
-        Secret::new(key.value.trim())
     }
 
     /// A credential that is written out in a file which people commit.
@@ -100,8 +103,28 @@ impl Lowering<'_> {
                     format!("the header `{}` holds a line break or control character", name.value);
                 self.error(Code::Header, value.at.span, message, "a header is one line of text");
             }
-            headers.push((name.value.clone(), Secret::new(text)));
+            if !self.is_header_template(value) {
+                headers.push((name.value.clone(), Secret::new(text)));
+            }
         }
         headers
+    }
+
+    /// Those that are rendered for each request.
+    pub(super) fn header_templates(&self, keys: &EndpointKeys) -> Vec<HeaderTemplate> {
+        let headers = keys.headers.iter().flat_map(|headers| &headers.0);
+        let templates = headers.filter(|(_, value)| self.is_header_template(value));
+        templates
+            .map(|(name, value)| HeaderTemplate {
+                name: name.value.clone(),
+                value: value.value.trim().to_owned(),
+                location: self.location(value.at.span),
+            })
+            .collect()
+    }
+
+    /// Whether a value is written as a template, and does not only hold what looks like one.
+    fn is_header_template(&self, value: &Spanned<String>) -> bool {
+        ["{{", "{%"].iter().any(|mark| self.sources.slice(value.at.span).contains(mark))
     }
 }

@@ -1,0 +1,306 @@
+//! What a plan says of its requests is what a server gets: names, types, headers, models, texts.
+//!
+//! Each plan runs against a server that logs what it gets, and its bodies and headers are compared
+//! with what the plan and its rows say.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::faulty_server::{FaultyServer, answer, json as json_answer};
+use crate::sandbox::{Sandbox, code, stderr};
+
+/// One answer of two words.
+const ANSWER: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"two\"}}]}\n\n\
+    data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\" words\"}}]}\n\n\
+    data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n\
+    data: {\"choices\":[],\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":2}}\n\n\
+    data: [DONE]\n\n";
+
+/// A server with two models that answers to anything whose body `takes` lets in.
+fn server_that(takes: fn(&Value) -> Result<(), &'static str>) -> FaultyServer {
+    FaultyServer::answers(move |request| {
+        if request.starts_with("GET") {
+            return match request.contains("/models") {
+                true => json_answer(200, r#"{"data":[{"id":"m"},{"id":"lora-a"}]}"#),
+                false => json_answer(404, "{}"),
+            };
+        }
+        if request.contains("/tokenize") {
+            return json_answer(404, "{}");
+        }
+        match takes(&body(request)) {
+            Ok(()) => answer(200, "Content-Type: text/event-stream\r\n", ANSWER),
+            Err(why) => json_answer(400, &json!({ "error": { "message": why } }).to_string()),
+        }
+    })
+}
+
+fn server() -> FaultyServer {
+    server_that(|_| Ok(()))
+}
+
+fn body(request: &str) -> Value {
+    let (_, body) = request.split_once("\r\n\r\n").unwrap_or_default();
+    serde_json::from_str(body).unwrap_or_default()
+}
+
+/// Generations that a server was asked for, head and all.
+fn posts(server: &FaultyServer) -> Vec<String> {
+    let is_generation = |request: &String| request.starts_with("POST /v1/chat/completions ");
+    server.requests().into_iter().filter(is_generation).collect()
+}
+
+/// The bodies that a server was asked with, in the order of the requests' numbers.
+fn bodies(server: &FaultyServer) -> Vec<Value> {
+    posts(server).iter().map(|request| body(request)).collect()
+}
+
+fn header<'r>(request: &'r str, name: &str) -> Option<&'r str> {
+    let head = request.split("\r\n\r\n").next()?;
+    head.lines().find_map(|line| {
+        let (found, value) = line.split_once(": ")?;
+        found.eq_ignore_ascii_case(name).then_some(value)
+    })
+}
+
+/// A plan beside its rows; the endpoint's other keys and what stands below it.
+struct Case {
+    sandbox: Sandbox,
+    server: FaultyServer,
+}
+
+impl Case {
+    fn new(server: FaultyServer) -> Self {
+        Self { sandbox: Sandbox::new(), server }
+    }
+
+    fn rows(self, name: &str, text: &str) -> Self {
+        fs::write(self.sandbox.dir.path().join(name), text).expect("rows");
+        self
+    }
+
+    fn plan(&self, endpoint: &str, rest: &str) -> String {
+        let address = self.server.address();
+        let text = format!(
+            "version: 1\nseed: 3\nendpoint: {{ url: \"http://{address}/v1\", metrics: off, \
+             tokenizer: estimate{endpoint} }}\n{rest}\n"
+        );
+        self.sandbox.plan(&text).to_str().expect("utf-8").to_owned()
+    }
+
+    /// Runs it, which must go well; gives what is said on standard error.
+    fn run(&self, endpoint: &str, rest: &str) -> String {
+        let path = self.plan(endpoint, rest);
+        let ran = self.sandbox.run(&["run", &path]);
+        assert_eq!(code(&ran), 0, "{}", stderr(&ran));
+        stderr(&ran)
+    }
+}
+
+/// A model that knows `max_completion_tokens` alone, and no temperature.
+fn strict(body: &Value) -> Result<(), &'static str> {
+    match body {
+        _ if body.get("max_tokens").is_some() => Err("use max_completion_tokens"),
+        _ if body.get("temperature").is_some() => Err("no temperature"),
+        _ if body.get("max_completion_tokens").is_none() => Err("no max_completion_tokens"),
+        _ => Ok(()),
+    }
+}
+
+#[test]
+fn the_bound_of_tokens_goes_out_under_the_name_of_the_plan() {
+    for prompt in [
+        "{ text: Say so., max_tokens: 6, max_tokens_field: max_completion_tokens }",
+        "{ text: Say so., body: { max_completion_tokens: 6 } }",
+        "{ synthetic: { input_tokens: 20, output_tokens: 6 }, \
+         max_tokens_field: max_completion_tokens }",
+        "{ synthetic: { input_tokens: 20, output_tokens: 6 }, body: { max_completion_tokens: 6 } }",
+    ] {
+        let case = Case::new(server_that(strict));
+        // Canaries and foreign traffic are asked in the same way.
+        let stages = "stages:\n  - { kind: cold, id: c, requests: 2 }\n  \
+                      - { kind: flush, id: f, with: traffic, tokens: 2k, retries: 1 }\n  \
+                      - { kind: load, id: l, concurrency: 1, requests: 2 }";
+        let path = case.plan("", &format!("prompt: {prompt}\n{stages}"));
+        let ran = case.sandbox.run(&["run", &path]);
+        let said = stderr(&ran);
+        let summary = case.sandbox.summary();
+        for stage in summary["stages"].as_array().expect("stages") {
+            assert_eq!(stage["requests"]["errors"].as_u64().unwrap_or(0), 0, "{prompt}: {said}");
+        }
+        let sent = bodies(&case.server);
+        assert!(sent.iter().filter(|body| body["max_completion_tokens"] == 1).count() > 2);
+        assert_eq!(sent.iter().filter(|body| body["max_completion_tokens"] == 6).count(), 4);
+        assert!(sent.iter().all(|body| strict(body).is_ok()), "{prompt}");
+    }
+}
+
+#[test]
+fn the_bound_of_tokens_goes_out_under_the_name_of_the_row() {
+    let rows = "{\"body\":{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}],\
+                \"max_completion_tokens\":5}}\n";
+    let rows = [rows, &rows.replace("max_completion_tokens", "max_tokens")].concat();
+    let rows = rows.replace(
+        "{\"body\"",
+        "{\"custom_id\":\"a\",\"method\":\"POST\",\"url\":\"/v1/chat/completions\",\"body\"",
+    );
+    let case = Case::new(server()).rows("batch.jsonl", &rows);
+    case.run(
+        "",
+        "prompt: { dataset: batch.jsonl }\nstages: [{ kind: load, concurrency: 1, requests: 2 }]",
+    );
+    let sent = bodies(&case.server);
+    assert_eq!(sent[0]["max_completion_tokens"], 5);
+    assert_eq!(sent[0].get("max_tokens"), None);
+    assert_eq!(sent[1]["max_tokens"], 5);
+    assert_eq!(sent[1].get("max_completion_tokens"), None);
+}
+
+#[test]
+fn a_null_of_the_body_is_a_field_that_is_not_sent() {
+    let rows = "{\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}],\
+                \"body\":{\"temperature\":0.5,\"user\":\"u\",\"stop\":null}}\n";
+    let case = Case::new(server()).rows("rows.jsonl", rows);
+    case.run(
+        "",
+        "prompt: { dataset: rows.jsonl, body: { stream_options: null, temperature: null, \
+         user: null, logit_bias: \"{{ none }}\" } }\n\
+         stages: [{ kind: load, concurrency: 1, requests: 1 }]",
+    );
+    let sent = bodies(&case.server);
+    for field in ["stream_options", "temperature", "user"] {
+        assert_eq!(sent[0].get(field), None, "{field}");
+    }
+    // What the row says goes out as it stands there, and a null can be said.
+    assert_eq!(sent[0].get("stop"), Some(&Value::Null));
+    assert_eq!(sent[0].get("logit_bias"), Some(&Value::Null));
+}
+
+#[test]
+fn the_last_line_end_of_every_text_goes_out() {
+    let case = Case::new(server()).rows("note.txt", "A note.\n");
+    case.run(
+        "",
+        "prompt:\n  unique: never\n  messages:\n    - role: system\n      content: |\n        \
+         Be terse.\n    - { role: user, content: \"{{ read('note.txt') }}\" }\n    \
+         - { role: user, content: \"tail\\n\\n\" }\n  body: { stop: [\"\\n\", \"END\\n\"], \
+         suffix: \"{{ i }}\\n\" }\nstages: [{ kind: load, concurrency: 1, requests: 1 }]",
+    );
+    let sent = &bodies(&case.server)[0];
+    let contents: Vec<&str> = sent["messages"]
+        .as_array()
+        .expect("messages")
+        .iter()
+        .filter_map(|message| message["content"].as_str())
+        .collect();
+    assert_eq!(contents, ["Be terse.\n", "A note.\n", "tail\n\n"]);
+    assert_eq!(sent["stop"], json!(["\n", "END\n"]));
+    assert_eq!(sent["suffix"], "0\n");
+}
+
+#[test]
+fn values_of_the_body_keep_the_type_of_what_they_say() {
+    let rows = "{\"q\":\"hello {{ x }}\",\"n\":12,\"docs\":[\"a\",\"b\"],\"tools\":[{\"type\":\"f\",\"b\":{\"z\":1,\"a\":2}}]}\n";
+    let case = Case::new(server()).rows("rows.jsonl", rows);
+    case.run(
+        "",
+        "prompt:\n  dataset: rows.jsonl\n  text: \"{{ row.q }}\"\n  unique: never\n  body:\n    \
+         priority: \"{{ i - 1 }}\"\n    tools: \"{{ row.tools }}\"\n    nvext: { docs: \
+         \"{{ row.docs }}\", n: \"{{ row.docs | length }}\", flag: \"{{ row.n > 3 }}\" }\n    \
+         label: \"n{{ row.n }}\"\nstages: [{ kind: load, concurrency: 1, requests: 1 }]",
+    );
+    let sent = &bodies(&case.server)[0];
+    assert_eq!(sent["messages"][0]["content"], "hello {{ x }}");
+    assert_eq!(sent["priority"], -1);
+    assert_eq!(sent["tools"].to_string(), r#"[{"type":"f","b":{"z":1,"a":2}}]"#);
+    assert_eq!(sent["nvext"], json!({ "docs": ["a", "b"], "n": 2, "flag": true }));
+    assert_eq!(sent["label"], "n12");
+}
+
+#[test]
+fn headers_are_templates_too_and_no_credential_is_sent_where_none_is_wanted() {
+    let case = Case::new(server());
+    case.run(
+        ", api_key: none, headers: { x-rank: \"{{ i % 2 }}\", x-fixed: yes }",
+        "prompt: Say so.\nstages:\n  - { kind: load, id: l, concurrency: 1, requests: 3 }\n  \
+         - { kind: flush, id: f, with: traffic, tokens: 2k, retries: 1 }",
+    );
+    let sent = posts(&case.server);
+    let mut ranks: Vec<_> = sent.iter().map(|it| header(it, "x-rank").expect("a rank")).collect();
+    assert_eq!(ranks[..3], ["0", "1", "0"]);
+    // Canaries and traffic go where the first request went.
+    ranks.drain(..3);
+    assert!(!ranks.is_empty() && ranks.iter().all(|rank| *rank == "0"), "{ranks:?}");
+    for request in case.server.requests() {
+        assert_eq!(header(&request, "authorization"), None, "{request}");
+        assert_eq!(header(&request, "x-fixed"), Some("yes"));
+    }
+}
+
+#[test]
+fn turns_know_their_session_and_number() {
+    let rows: String = [("a", "one"), ("a", "two"), ("b", "uno")]
+        .map(|(session, text)| format!("{{\"session\":\"{session}\",\"prompt\":\"{text}\"}}\n"))
+        .concat();
+    for stage in ["{ kind: conversation, concurrency: 1 }", "{ kind: replay, rate: 50 }"] {
+        let case = Case::new(server()).rows("rows.jsonl", &rows);
+        case.run(
+            ", headers: { x-session: \"{{ session }}\" }",
+            &format!(
+                "prompt: {{ dataset: rows.jsonl, body: {{ user: \"{{{{ row.prompt }}}}\", \
+                 metadata: {{ turn: \"{{{{ turn }}}}\", of: \"{{{{ session }}}}\" }} }} }}\n\
+                 stages: [{stage}]"
+            ),
+        );
+        let sent = posts(&case.server);
+        let mut said: Vec<(String, u64)> = sent
+            .iter()
+            .map(|request| {
+                let body = body(request);
+                let session = body["metadata"]["of"].as_str().expect("a session").to_owned();
+                assert_eq!(header(request, "x-session"), Some(session.as_str()));
+                (
+                    format!("{session} {}", body["user"].as_str().expect("a user")),
+                    body["metadata"]["turn"].as_u64().expect("a number"),
+                )
+            })
+            .collect();
+        said.sort();
+        assert_eq!(
+            said,
+            [("a one".into(), 0), ("a two".into(), 1), ("b uno".into(), 0)],
+            "{stage}"
+        );
+    }
+}
+
+#[test]
+fn a_model_that_is_not_listed_is_asked_for_unchecked() {
+    let case = Case::new(server());
+    let rest = "prompt: Say so.\nstages: [{ kind: load, concurrency: 1, requests: 1 }]";
+    let path = case.plan(", model: routed", rest);
+    let ran = case.sandbox.run(&["run", &path]);
+    assert_eq!(code(&ran), 4);
+    assert!(stderr(&ran).contains("check_model: false"), "{}", stderr(&ran));
+    let said = case.run(", model: routed, check_model: false", rest);
+    assert!(said.contains("`routed`, which the server does not list"), "{said}");
+    assert_eq!(bodies(&case.server)[0]["model"], "routed");
+}
+
+#[test]
+fn a_slash_at_the_end_of_what_is_called_stays() {
+    let case =
+        Case::new(FaultyServer::answers(|request| match request.starts_with("POST /gen/ ") {
+            true => json_answer(200, r#"{"text":"two words"}"#),
+            false => json_answer(404, "{}"),
+        }));
+    let address = case.server.address();
+    let plan = format!(
+        "version: 1\nendpoint: {{ url: \"http://{address}/gen/\", api: json, metrics: off }}\n\
+         prompt: Say so.\nstages: [{{ kind: load, concurrency: 1, requests: 1 }}]\n"
+    );
+    let path = case.sandbox.plan(&plan);
+    let ran = case.sandbox.run(&["run", path.to_str().expect("utf-8")]);
+    assert_eq!(code(&ran), 0, "{}", stderr(&ran));
+}
