@@ -1,14 +1,32 @@
 //! What is asked, free of any API's spelling: a workload makes a [`Request`], a dialect encodes it.
+//!
+//! A request is a document: its messages keep every part and field that they came with, and what a row
+//! said beside them stands beside them. A dialect translates all of it or refuses; it drops nothing.
 
+mod message;
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-/// One message of a chat.
+pub use message::{Content, Message, text_of};
+
+/// Where a row stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Message {
-    /// `system`, `user`, `assistant` or any role the endpoint knows.
-    pub role: String,
-    /// The text, templates already rendered.
-    pub content: String,
+pub struct Place {
+    /// The file, as found.
+    pub file: Arc<Path>,
+    /// The line on which it begins, from 1, in the text (unpacked where the file is packed).
+    pub line: u64,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.file.display(), self.line)
+    }
 }
 
 /// The name under which the upper bound of generated tokens is sent.
@@ -35,7 +53,7 @@ impl LimitName {
 }
 
 /// One generation to ask of an endpoint.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Request {
     /// Its number within the stage, from 0. The same index of the same plan and seed is the same
     /// request, whoever asks.
@@ -54,31 +72,65 @@ pub struct Request {
     pub stream: bool,
     /// The conversation that it is a turn of, where its dataset names one.
     pub session: Option<String>,
-    /// Further top-level fields of the request body, passed through as they are.
-    pub body: serde_json::Map<String, serde_json::Value>,
+    /// What its row says beside the messages (`tools`, `stop`, …), in the words of chat completions.
+    /// A dialect translates it or refuses.
+    pub recorded: Map<String, Value>,
+    /// The plan's own fields of the body, in the words of the endpoint's API: sent as they are, and
+    /// over everything else.
+    pub body: Map<String, Value>,
     /// Top-level fields that are not sent, whoever would set them.
     pub without: Vec<String>,
     /// Headers of this request beside those of its endpoint.
     pub headers: Vec<(String, String)>,
+    /// The row that it was made of.
+    pub row: Option<Place>,
 }
 
 impl Request {
-    /// A short fingerprint of the messages (16 hex digits of a SHA-256), to prove that two stages
-    /// or two runs asked the same.
+    /// A short fingerprint of the messages and of the tools beside them (16 hex digits of a SHA-256),
+    /// to prove that two stages or two runs asked the same.
     pub fn prompt_hash(&self) -> String {
         let mut hash = Sha256::new();
+        let mut add = |part: &[u8]| {
+            hash.update((part.len() as u64).to_le_bytes());
+            hash.update(part);
+        };
         for message in &self.messages {
-            for part in [&message.role, &message.content] {
-                hash.update((part.len() as u64).to_le_bytes());
-                hash.update(part.as_bytes());
+            if let Some(text) = message.plain() {
+                add(message.role.as_bytes());
+                add(text.as_bytes());
+            } else {
+                // Writing JSON into memory has no way to fail.
+                add(&serde_json::to_vec(message).unwrap_or_default());
+            }
+        }
+        for name in ["tools", "functions"] {
+            if let Some(tools) = self.beside(name) {
+                add(tools.to_string().as_bytes());
             }
         }
         hex(&hash.finalize()[..8])
     }
 
-    /// Characters over all messages, the base of the 4-characters-per-token estimate.
+    /// A field of the body beside the messages: the plan's, else the row's.
+    pub fn beside(&self, name: &str) -> Option<&Value> {
+        self.body.get(name).or_else(|| self.recorded.get(name)).filter(|it| !it.is_null())
+    }
+
+    /// Characters of text over all messages, the base of the 4-characters-per-token estimate.
     pub fn chars(&self) -> usize {
-        self.messages.iter().map(|message| message.content.chars().count()).sum()
+        self.texts().map(|text| text.chars().count()).sum()
+    }
+
+    /// The texts of all messages, in order.
+    pub fn texts(&self) -> impl Iterator<Item = &str> {
+        self.messages.iter().flat_map(Message::texts)
+    }
+
+    /// Whether its prompt is text and nothing else, so that counting its texts counts the prompt.
+    pub fn is_text(&self) -> bool {
+        let has_tools = ["tools", "functions"].iter().any(|name| self.beside(name).is_some());
+        !has_tools && self.messages.iter().all(Message::is_text)
     }
 }
 

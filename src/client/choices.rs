@@ -16,7 +16,7 @@ const MOST: u64 = 127;
 
 /// How many answers `request` asks for: `n` of each of its prompts.
 pub(super) fn asked(request: &Request) -> u64 {
-    let count = request.body.get("n").and_then(Value::as_u64).unwrap_or(1);
+    let count = request.beside("n").and_then(Value::as_u64).unwrap_or(1);
     // Token ids are one prompt.
     let is_prompt = |part: &Value| part.is_string() || part.is_array();
     let prompts = match request.body.get("prompt") {

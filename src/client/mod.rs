@@ -45,7 +45,7 @@ use crate::record::{Exchange, RunClock};
 use crate::request::Request;
 
 use credentials::Credentials;
-use dialect::{Dialect, Place};
+use dialect::{Dialect, Place, Refused};
 use remarks::Asked;
 use transport::{Method, OwnHeaders, Post, Target, Transport};
 
@@ -84,6 +84,8 @@ pub enum ClientError {
 pub struct Client {
     transport: Transport,
     dialect: Arc<dyn Dialect>,
+    /// What the dialect is called in plans.
+    api: &'static str,
     /// Those of every request, beside the transport's own.
     headers: HeaderMap,
     /// Carries the id of a request's conversation.
@@ -127,6 +129,7 @@ impl Client {
             transport: Transport::new(endpoint, &base, headers.clone())?,
             headers,
             dialect,
+            api: endpoint.api.name(),
             base,
             timeouts: endpoint.timeouts,
             must_be_same_model: endpoint.must_be_same_model,
@@ -140,13 +143,19 @@ impl Client {
         })
     }
 
-    /// Encodes `request`, to be sent as often as wanted, asking for its own model, else for `model`.
-    /// `request_id` goes out as `X-Request-Id`, the conversation's id in the endpoint's header for it
-    /// (not where HTTP can't carry it).
-    pub fn prepare(&self, request: &Request, model: &str, request_id: &str) -> Prepared {
+    /// Encodes `request`, to be sent as often as wanted, asking for its own model, else for `model`; or
+    /// says what of it the API can't say. `request_id` goes out as `X-Request-Id`, the conversation's id
+    /// in the endpoint's header for it (not where HTTP can't carry it).
+    pub fn prepare(
+        &self,
+        request: &Request,
+        model: &str,
+        request_id: &str,
+    ) -> Result<Prepared, Refused> {
         let model = request.model.as_deref().unwrap_or(model);
         let encoded = self.dialect.encode(request, model);
-        let target = self.target(encoded.place, encoded.path);
+        let encoded = encoded.map_err(|no_form| Refused::new(request, self.api, no_form))?;
+        let target = self.target(self.dialect.place(), encoded.path);
         let session = self.session_header.clone().zip(request.session.as_deref());
         let named = request.headers.iter().filter_map(|(name, value)| {
             Some((HeaderName::from_bytes(name.as_bytes()).ok()?, value.as_str()))
@@ -160,13 +169,13 @@ impl Client {
                 })
                 .collect(),
         };
-        Prepared {
+        Ok(Prepared {
             post: self.transport.prepare(Method::Post, target, encoded.body, own),
             stream: self.dialect.streams(request),
             max_tokens: request.max_tokens,
             asked: Asked::of(request, model),
             choices: if self.dialect.tells_choices() { choices::asked(request) } else { 1 },
-        }
+        })
     }
 
     /// Where requests for `path` go.
@@ -207,7 +216,7 @@ impl Client {
 
     /// Whether the API is at the server's root, with or without a `/v1` in the base URL.
     fn is_at_root(&self) -> bool {
-        self.dialect.encode(&Request::default(), "").place == Place::Root
+        self.dialect.place() == Place::Root
     }
 
     /// TCP connections made so far.
@@ -218,8 +227,9 @@ impl Client {
     /// What requests that ask for `model` are sent to, without user and password.
     pub fn request_url(&self, model: &str) -> Url {
         let request = Request { stream: true, ..Request::default() };
-        let encoded = self.dialect.encode(&request, model);
-        self.address(encoded.place, &encoded.path)
+        // A request that says nothing has nothing that could be refused.
+        let path = self.dialect.encode(&request, model).map_or_else(|_| "".into(), |it| it.path);
+        self.address(self.dialect.place(), &path)
     }
 
     /// The addresses that the host's name stands for, where they are several.

@@ -41,7 +41,7 @@ impl Asked {
         let body = &request.body;
         let written = LIMITS.iter().find_map(|key| body.get(*key));
         let limit = written.map_or(request.max_tokens, Value::as_u64);
-        let choices = body.get("n").and_then(Value::as_u64).unwrap_or(1).max(1);
+        let choices = request.beside("n").and_then(Value::as_u64).unwrap_or(1).max(1);
         Self {
             model: body.get("model").and_then(Value::as_str).unwrap_or(model).to_owned(),
             most_tokens: limit.and_then(|limit| limit.checked_mul(choices)),

@@ -16,6 +16,7 @@ use super::{StageContext, StageOutcome, unless_cut};
 use crate::client::probe;
 use crate::plan::Conversation;
 use crate::record::Outcome;
+use crate::request::Request;
 use crate::workload::WorkloadError;
 use crate::workload::conversation::{Conversations, DueTurn, Tally, TurnId, TurnRequests};
 use crate::workload::prompt::PromptSettings;
@@ -51,7 +52,7 @@ struct Stage<'a> {
 }
 
 /// What became of a turn.
-type Ended = (TurnId, Outcome, String);
+type Ended = (TurnId, Result<(Outcome, String), WorkloadError>);
 
 /// Has the sessions talk; gives the number of turns that were planned, too.
 pub(super) async fn run(
@@ -155,15 +156,28 @@ impl Stage<'_> {
         in_flight.spawn(async move {
             // A long history takes its time to be counted.
             let ready = tokio::task::block_in_place(|| post.prepare_request(&request, &tokenizer));
-            let (outcome, answer) = post.send_for_answer(ready, due_ns, &tokenizer).await;
-            (id, outcome, answer)
+            match ready {
+                Ok(ready) => (id, Ok(post.send_for_answer(ready, due_ns, &tokenizer).await)),
+                Err(error) => {
+                    let Request { index, session, .. } = request;
+                    post.never_started(Unsent { index, session }).await;
+                    (id, Err(error))
+                }
+            }
         });
         Ok(())
     }
 
     /// Takes an answer into its session, or ends the session of a turn that failed.
-    async fn ended(&mut self, (id, outcome, answer): Ended) {
-        let is_ok = outcome == Outcome::Ok;
+    async fn ended(&mut self, (id, ended): Ended) {
+        let (outcome, answer) = match ended {
+            Ok((outcome, answer)) => (Some(outcome), answer),
+            Err(error) => {
+                self.failed = Some(error.to_string());
+                (None, String::new())
+            }
+        };
+        let is_ok = outcome == Some(Outcome::Ok);
         self.any_ok |= is_ok;
         let now_ns = self.context.clock.now_ns();
         self.talks.finished(id, is_ok.then_some(answer.as_str()), now_ns);
@@ -174,7 +188,7 @@ impl Stage<'_> {
         }
         // As in cold stages: whether the endpoint is gone is asked once.
         let is_cut_off =
-            matches!(outcome, Outcome::Connect(_) | Outcome::Stream(_) | Outcome::Timeout(_));
+            matches!(outcome, Some(Outcome::Connect(_) | Outcome::Stream(_) | Outcome::Timeout(_)));
         if is_cut_off && !self.is_probed {
             self.is_probed = true;
             match unless_cut(self.context, probe::is_alive(self.context.client)).await {

@@ -119,15 +119,20 @@ impl Post {
         index: u64,
     ) -> Result<Ready, WorkloadError> {
         let request = workload.request(index)?;
-        let ready = self.prepare_request(&request, tokenizer);
+        let ready = self.prepare_request(&request, tokenizer)?;
         Ok(Ready { request: self.keeps_requests.then(|| Box::new(request)), ..ready })
     }
 
-    /// Serialises a request.
-    pub(super) fn prepare_request(&self, request: &Request, tokenizer: &Tokenizer) -> Ready {
+    /// Serialises a request, all of which the endpoint's API must be able to say.
+    pub(super) fn prepare_request(
+        &self,
+        request: &Request,
+        tokenizer: &Tokenizer,
+    ) -> Result<Ready, WorkloadError> {
         let request_id = self.request_id(request.index);
         let prepared = self.client.prepare(request, &self.model, &request_id);
-        Ready {
+        let prepared = prepared.map_err(|refused| WorkloadError(refused.to_string()))?;
+        Ok(Ready {
             index: request.index,
             request_id,
             prompt_hash: request.prompt_hash(),
@@ -135,7 +140,7 @@ impl Post {
             input_tokens: input_counts(request, tokenizer),
             prepared,
             request: None,
-        }
+        })
     }
 
     /// `<run nonce>-<stage>-<index>`, unique within an endpoint's log.
@@ -247,6 +252,10 @@ impl Post {
         });
         let mut answer = exchange.text;
         answer.drain(..exchange.content_from.unwrap_or(answer.len()));
+        // What a call of tools was given is no answer that could stand in a history.
+        if exchange.finish_reason.as_deref().is_some_and(is_tool_call) {
+            answer.clear();
+        }
         let record = Record {
             stage: self.stage.clone(),
             cell: self.cell.clone(),
@@ -286,4 +295,9 @@ impl Post {
         };
         (record, answer)
     }
+}
+
+/// Whether a finish reason says that the answer calls tools.
+fn is_tool_call(finish_reason: &str) -> bool {
+    matches!(finish_reason, "tool_calls" | "tool_use" | "function_call")
 }

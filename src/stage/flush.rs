@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use super::flush_cost::{self, CANARY_TOKENS, room};
 use super::{StageContext, StageOutcome, unless_cut};
+use crate::client::dialect::Refused;
 use crate::client::flush as control;
 use crate::metrics::server::ServerTally;
 use crate::metrics::{cache_verdict, contamination};
@@ -157,7 +158,7 @@ impl Prover<'_> {
         let room = room(self.context.server.context_tokens).unwrap_or(CANARY_TOKENS);
         let document = self.document(canary, CANARY_TOKENS.min(room));
         let before = self.read_account().await;
-        let exchange = self.ask("canary", canary, &document).await;
+        let exchange = self.ask("canary", canary, &document).await.map_err(|it| it.to_string())?;
         if exchange.outcome != Outcome::Ok {
             let why = exchange.error_message.or(exchange.outcome.class());
             return Err(format!(
@@ -229,12 +230,18 @@ impl Prover<'_> {
             }
             let index = round * requests + number + 1;
             let document = self.document(index, size);
-            let exchange = self.ask("traffic", index, &document).await;
-            if exchange.outcome == Outcome::Ok {
-                sent_tokens += exchange.input_tokens.unwrap_or(size);
-            } else {
-                failed += 1;
-                last_error = exchange.error_message.or(exchange.outcome.class());
+            match self.ask("traffic", index, &document).await {
+                Ok(exchange) if exchange.outcome == Outcome::Ok => {
+                    sent_tokens += exchange.input_tokens.unwrap_or(size);
+                }
+                Ok(exchange) => {
+                    failed += 1;
+                    last_error = exchange.error_message.or(exchange.outcome.class());
+                }
+                Err(refused) => {
+                    failed += 1;
+                    last_error = Some(refused.to_string());
+                }
             }
         }
         let mut detail = format!("{sent_tokens} foreign tokens sent");
@@ -251,16 +258,13 @@ impl Prover<'_> {
     }
 
     /// A one-token completion over `document`, opened by a nonce of its own.
-    async fn ask(&self, purpose: &str, index: u64, document: &str) -> Exchange {
+    async fn ask(&self, purpose: &str, index: u64, document: &str) -> Result<Exchange, Refused> {
         let key = format!("{}/{purpose}", self.context.stage.key());
         let opening = nonce(self.context.run_nonce, &key, index);
         let manner = &self.flush.manner;
         let request = Request {
             index,
-            messages: vec![Message {
-                role: "user".into(),
-                content: format!("{opening}\n{document}"),
-            }],
+            messages: vec![Message::text("user", format!("{opening}\n{document}"))],
             max_tokens: Some(1),
             limit_name: match (&manner.max_tokens_field, manner.row_max_tokens_field) {
                 (Some(name), _) => LimitName::Plan(name.clone()),
@@ -273,8 +277,8 @@ impl Prover<'_> {
             ..Request::default()
         };
         let id = format!("{}-{key}-{index}", self.context.run_nonce);
-        let prepared = self.context.client.prepare(&request, &self.context.server.model, &id);
-        self.context.client.send(&prepared, &self.context.stop.cut).await
+        let prepared = self.context.client.prepare(&request, &self.context.server.model, &id)?;
+        Ok(self.context.client.send(&prepared, &self.context.stop.cut).await)
     }
 }
 

@@ -6,18 +6,20 @@
 //! nobody waits for.
 
 use crate::record::{Exchange, TokenCounts};
-use crate::request::Request;
+use crate::request::{Content, Message, Request};
 use crate::workload::tokenizer::Tokenizer;
 
-/// Prompt tokens as our side knows them before sending. Blocks.
+/// Prompt tokens as our side knows them before sending: of texts and of token ids. What else a prompt
+/// holds (images, tools) nobody here can count. Blocks.
 pub(super) fn input_counts(request: &Request, tokenizer: &Tokenizer) -> TokenCounts {
-    let texts = request.messages.iter().map(|message| message.content.as_str());
-    TokenCounts {
-        server: None,
-        tokenizer: texts.map(|text| tokenizer.counted(text)).sum(),
-        events: None,
-        estimate: Some(Tokenizer::Estimate.count_chars(request.chars())),
+    let mut counts = TokenCounts::default();
+    if request.is_text() {
+        counts.tokenizer = request.texts().map(|text| tokenizer.counted(text)).sum();
+        counts.estimate = Some(Tokenizer::Estimate.count_chars(request.chars()));
+    } else if let [Message { content: Content::Ids(ids), .. }] = request.messages.as_slice() {
+        counts.tokenizer = Some(ids.len() as u64);
     }
+    counts
 }
 
 /// Generated tokens by every source.

@@ -57,8 +57,6 @@ pub struct DueTurn {
     pub messages: Vec<Message>,
     /// The row that it stands in, for what it asks beside its messages.
     pub row: Arc<Row>,
-    /// Whether the messages are those of the row and nothing else.
-    pub is_as_recorded: bool,
     /// Whether the session ends with it.
     pub is_last: bool,
     /// Turns of its session in all.
@@ -285,8 +283,6 @@ impl Conversations {
     fn send(&mut self, id: TurnId, due_ns: u64) -> Option<DueTurn> {
         let session = self.sessions.get_mut(&id.session)?;
         let turn = session.script.turns.get(id.turn)?;
-        let is_recorded = self.config.history == History::Recorded;
-        let mut is_as_recorded = is_recorded && matches!(turn.says, Says::Whole(_));
         match &turn.says {
             Says::More(more) => session.history.extend(more.iter().cloned()),
             Says::Whole(whole) => {
@@ -299,9 +295,8 @@ impl Conversations {
         if let Some(system) = &self.config.system
             && session.history.first().is_none_or(|first| first.role != "system")
         {
-            let system = Message { role: "system".into(), content: system.clone() };
+            let system = Message::text("system", system);
             session.history.insert(0, system);
-            is_as_recorded = false;
         }
         session.due_ns = due_ns;
         session.is_in_flight = true;
@@ -313,7 +308,6 @@ impl Conversations {
             due_ns,
             messages: session.history.clone(),
             row: Arc::clone(&turn.row),
-            is_as_recorded,
             is_last: id.turn + 1 == session.script.turns.len(),
             turns: session.script.turns.len(),
         })

@@ -193,7 +193,7 @@ impl PromptWorkload {
         let limit = self.prompt.dataset.as_ref().map_or(OutputLimit::Plan, |it| it.output);
         let mut request = dataset::request(row, index, texts, &ask, limit)?;
         if let Some(nonce) = self.nonce(distinct) {
-            open_with(&mut request, &nonce);
+            open_with(&mut request, &nonce)?;
         }
         Ok(request)
     }
@@ -265,10 +265,11 @@ impl PromptWorkload {
                     stream: self.prompt.stream,
                     session: row.and_then(|row| row.session.clone()),
                     body,
+                    row: row.map(|row| row.place.clone()),
                     ..Request::default()
                 };
                 if let Some(nonce) = self.nonce(distinct) {
-                    open_with(&mut request, &nonce);
+                    open_with(&mut request, &nonce)?;
                 }
                 request
             }
@@ -298,7 +299,7 @@ impl PromptWorkload {
                 content = format!("{document}\n\n{content}");
                 is_placed = true;
             }
-            messages.push(Message { role: template.role.clone(), content });
+            messages.push(Message::text(&template.role, content));
         }
         Ok(messages)
     }
@@ -314,24 +315,21 @@ pub(super) fn spell(request: &mut Request, prompt: &Prompt, row: Option<&Row>) {
     };
     for name in &prompt.without {
         request.body.shift_remove(name);
+        request.recorded.shift_remove(name);
     }
     request.without.clone_from(&prompt.without);
 }
 
-/// Puts a nonce in front of everything that a request says: before its first message, and before
-/// that of the messages that stand in the body word for word, since those are what is sent.
-pub(super) fn open_with(request: &mut Request, nonce: &str) {
-    if let Some(first) = request.messages.first_mut() {
-        first.content = format!("{nonce}\n{}", first.content);
+/// Puts a nonce in front of everything that a request says: before the first text of its first
+/// message. Token ids have no text that it could stand in.
+pub(super) fn open_with(request: &mut Request, nonce: &str) -> Result<(), WorkloadError> {
+    if request.messages.iter_mut().any(|message| message.open_with(nonce)) {
+        return Ok(());
     }
-    let verbatim = request.body.get_mut("messages").and_then(|messages| messages.get_mut(0));
-    match verbatim.and_then(|message| message.get_mut("content")) {
-        Some(Value::String(content)) => *content = format!("{nonce}\n{content}"),
-        Some(Value::Array(parts)) => {
-            parts.insert(0, serde_json::json!({ "type": "text", "text": nonce }));
-        }
-        _ => {}
-    }
+    let place = request.row.as_ref().map_or_else(String::new, |row| format!("{row}: "));
+    Err(WorkloadError(format!(
+        "{place}the prompt has no text that a nonce could open; ask it as it is: `unique: never`"
+    )))
 }
 
 impl Document {

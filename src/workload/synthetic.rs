@@ -176,7 +176,7 @@ impl SyntheticWorkload {
             } else {
                 self.texts.continued(&opening, system, "opened", index)
             };
-            messages.push(Message { role: "system".into(), content });
+            messages.push(Message::text("system", content));
         }
         let prefix = shape.shared_tokens.saturating_sub(system);
         let own = shape.input_tokens - system;
@@ -189,7 +189,7 @@ impl SyntheticWorkload {
         };
         let head = format!("{opening}{head}");
         let content = self.texts.continued(&head, own, "prompt", own_key);
-        messages.push(Message { role: "user".into(), content });
+        messages.push(Message::text("user", content));
         Ok(Request {
             index,
             messages,

@@ -92,7 +92,7 @@ async fn ending(api: Api, stream: bool, body: &str) -> (String, Option<String>) 
     let mut endpoint = endpoint(&server.url());
     endpoint.api = api;
     let client = client(&endpoint);
-    let prepared = client.prepare(&request(stream), "m", "one");
+    let prepared = client.prepare(&request(stream), "m", "one").unwrap();
     let exchange = client.send(&prepared, &tokio_util::sync::CancellationToken::new()).await;
     (class(&exchange), exchange.error_message)
 }

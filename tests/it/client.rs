@@ -71,7 +71,7 @@ pub fn client(endpoint: &Endpoint) -> Client {
 
 pub fn request(stream: bool) -> Request {
     Request {
-        messages: vec![Message { role: "user".into(), content: "Say hello.".into() }],
+        messages: vec![Message::text("user", "Say hello.")],
         max_tokens: Some(16),
         stream,
         ..Request::default()
@@ -79,7 +79,7 @@ pub fn request(stream: bool) -> Request {
 }
 
 pub async fn send(client: &Client) -> Exchange {
-    let prepared = client.prepare(&request(true), "m", "test-1");
+    let prepared = client.prepare(&request(true), "m", "test-1").unwrap();
     client.send(&prepared, &CancellationToken::new()).await
 }
 

@@ -31,7 +31,7 @@ fn messages(row: &Row) -> Vec<(&str, &str)> {
     match &row.prompt {
         RowPrompt::Messages(messages) => messages
             .iter()
-            .map(|message| (message.role.as_str(), message.content.as_str()))
+            .map(|message| (message.role.as_str(), message.texts().next().unwrap()))
             .collect(),
         other => panic!("{other:?}"),
     }

@@ -4,12 +4,16 @@
 //! Invariant: the prompt is the sum of its three parts (new, written to the cache, read from it);
 //! usage is cumulative, so the later event wins, part by part.
 
+mod ask;
+
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::body::{Body, is_system, messages, prompt};
+use super::beside;
+use super::body::Body;
 use super::lenient::{Count, Lenient, List, Nested, Text, fault, object};
-use super::{DecodeError, Deltas, Dialect, HttpRequest, Place, Usage};
+use super::part::leading_system;
+use super::{DecodeError, Deltas, Dialect, HttpRequest, NoForm, Usage};
 use crate::request::Request;
 
 /// The API refuses requests without a limit; this one is sent when the plan has none.
@@ -20,18 +24,25 @@ const MAX_TOKENS: u64 = 4096;
 pub(super) struct AnthropicMessages;
 
 impl Dialect for AnthropicMessages {
-    fn encode(&self, request: &Request, model: &str) -> HttpRequest {
-        let system = prompt(request.messages.iter().filter(|message| is_system(message)));
-        let turns = messages(request.messages.iter().filter(|message| !is_system(message)));
+    fn encode(&self, request: &Request, model: &str) -> Result<HttpRequest, NoForm> {
+        let leading = leading_system(&request.messages)?;
+        let system = ask::system(&request.messages[..leading])?;
+        let turns = ask::turns(&request.messages, leading)?;
         let body = Body::of(request)
             .set("model", model)
-            .set_some("system", Some(system).filter(|system| !system.is_empty()))
+            .set_some("system", system)
             .set("messages", turns)
             .limit(&["max_tokens"], Some(request.max_tokens.unwrap_or(MAX_TOKENS)))
             .set_some("temperature", request.temperature)
-            .set("stream", request.stream)
-            .finish();
-        HttpRequest { place: Place::Base, path: "messages".into(), body }
+            .set("stream", request.stream);
+        // A choice that the row leaves open is automatic.
+        let recorded = |name| request.recorded.get(name);
+        let is_open = recorded("parallel_tool_calls") == Some(&Value::Bool(false))
+            && recorded("tool_choice").is_none();
+        let open = is_open.then(|| serde_json::json!({"type": "auto"}));
+        let body = body.set_some("tool_choice", open);
+        let body = beside::lay(body, request, &ask::FORMS)?.finish();
+        Ok(HttpRequest { path: "messages".into(), body })
     }
 
     fn read_event(&self, json: &[u8], out: &mut Deltas) -> Result<(), DecodeError> {

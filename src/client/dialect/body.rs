@@ -3,12 +3,10 @@
 //! In: a [`Request`] and the dialect's names. Out: JSON. Invariant: an extra field of the plan is
 //! sent as it is and wins over ours; in objects that hold a dialect's options, field by field.
 
-use std::borrow::Cow;
-
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
-use crate::request::{Message, Request};
+use crate::request::Request;
 
 /// A body being put together.
 pub(super) struct Body<'a> {
@@ -40,6 +38,19 @@ impl<'a> Body<'a> {
         self.set_some(request.limit_name.among(names), most)
     }
 
+    /// Adds a field, unless the plan says that it is not sent; an object is laid over the one that is
+    /// there.
+    pub fn lay(mut self, key: &str, value: Value) -> Self {
+        if self.request.without.iter().any(|name| name == key) {
+            return self;
+        }
+        match (self.fields.get_mut(key), value) {
+            (Some(Value::Object(ours)), Value::Object(theirs)) => ours.extend(theirs),
+            (_, value) => drop(self.fields.insert(key.into(), value)),
+        }
+        self
+    }
+
     /// Adds a field that is known.
     pub fn set_some(self, key: &str, value: Option<impl Into<Value>>) -> Self {
         match value {
@@ -58,40 +69,11 @@ impl<'a> Body<'a> {
     /// The JSON.
     pub fn finish(mut self) -> Bytes {
         for (key, value) in &self.request.body {
-            match (self.fields.get_mut(key), value) {
-                (Some(Value::Object(ours)), Value::Object(theirs)) => ours.extend(theirs.clone()),
-                _ => drop(self.fields.insert(key.clone(), value.clone())),
-            }
+            self = self.lay(key, value.clone());
         }
         // Writing JSON values into memory has no way to fail.
         serde_json::to_vec(&self.fields).unwrap_or_default().into()
     }
-}
-
-/// The messages as chat APIs take them.
-pub(super) fn messages<'m>(messages: impl IntoIterator<Item = &'m Message>) -> Value {
-    messages
-        .into_iter()
-        .map(|message| serde_json::json!({"role": message.role, "content": message.content}))
-        .collect()
-}
-
-/// The messages as one prompt, for APIs without roles: their texts with a blank line between them.
-/// No chat template is applied; who wants one writes it into the plan.
-pub(super) fn prompt<'m>(messages: impl IntoIterator<Item = &'m Message>) -> Cow<'m, str> {
-    let mut texts = messages.into_iter().map(|message| message.content.as_str());
-    let mut all = Cow::Borrowed(texts.next().unwrap_or_default());
-    for text in texts {
-        let all = all.to_mut();
-        all.push_str("\n\n");
-        all.push_str(text);
-    }
-    all
-}
-
-/// Whether a message is an instruction that some APIs want apart from the conversation.
-pub(super) fn is_system(message: &Message) -> bool {
-    matches!(message.role.as_str(), "system" | "developer")
 }
 
 #[cfg(test)]
@@ -156,13 +138,5 @@ mod tests {
         ] {
             assert_eq!(sent(name, body), right);
         }
-    }
-
-    #[test]
-    fn texts_of_a_conversation_make_one_prompt_without_roles() {
-        let message = |content: &str| Message { role: "user".into(), content: content.into() };
-        assert_eq!(prompt(&[]), "");
-        assert!(matches!(prompt(&[message("a")]), Cow::Borrowed("a")));
-        assert_eq!(prompt(&[message("a"), message("b")]), "a\n\nb");
     }
 }

@@ -6,13 +6,15 @@
 
 use serde_json::Value;
 
-use super::body::{Body, messages, prompt};
+use super::beside::{self, Form};
+use super::body::Body;
 use super::cumulative::Lean;
 use super::lenient::count;
-use super::{DecodeError, Deltas, Dialect, HttpRequest, Place, Usage, error_text};
+use super::prompt::{no_ids, prompt};
+use super::{DecodeError, Deltas, Dialect, HttpRequest, NoForm, Usage, error_text};
 use crate::client::framing::Framing;
 use crate::plan::{JsonAnswer, JsonApi, TextPart, text_parts};
-use crate::request::Request;
+use crate::request::{Message, Request};
 
 /// The dialect that a plan describes.
 #[derive(Debug, Clone)]
@@ -56,17 +58,29 @@ impl Json {
 }
 
 impl Dialect for Json {
-    fn encode(&self, request: &Request, model: &str) -> HttpRequest {
+    fn encode(&self, request: &Request, model: &str) -> Result<HttpRequest, NoForm> {
         let body = Body::of(request);
         let body = if let Some(template) = &self.api.body {
-            let filled = template
-                .iter()
-                .filter_map(|(key, value)| Some((key.as_str(), fill(value, request, model)?)));
-            filled.fold(body, |body, (key, value)| body.set(key, value))
+            let asks_chat = names(&Value::Object(template.clone()), "messages");
+            let mut body = if asks_chat {
+                request
+                    .recorded
+                    .iter()
+                    .fold(body, |body, (key, value)| body.set(key, value.clone()))
+            } else {
+                beside::lay(body, request, &FORMS)?
+            };
+            for (key, value) in template {
+                if let Some(value) = fill(value, request, model)? {
+                    body = body.set(key, value);
+                }
+            }
+            body
         } else {
             let named = !model.is_empty() && self.api.model.is_some();
-            body.set_some("model", named.then_some(model))
-                .set("prompt", prompt(&request.messages))
+            beside::lay(body, request, &FORMS)?
+                .set_some("model", named.then_some(model))
+                .set("prompt", prompt(request.messages.iter().enumerate())?.text()?)
                 .limit(&["max_tokens"], request.max_tokens)
                 .set_some("temperature", request.temperature)
                 .set_some(
@@ -75,7 +89,7 @@ impl Dialect for Json {
                 )
         };
         let path = self.api.path.trim_start_matches('/').to_owned();
-        HttpRequest { place: Place::Base, path: path.into(), body: body.finish() }
+        Ok(HttpRequest { path: path.into(), body: body.finish() })
     }
 
     fn calls_base(&self) -> bool {
@@ -84,7 +98,7 @@ impl Dialect for Json {
 
     fn needs_model(&self) -> bool {
         match &self.api.body {
-            Some(body) => says_model(&Value::Object(body.clone())),
+            Some(body) => names(&Value::Object(body.clone()), "model"),
             None => self.api.model.is_some(),
         }
     }
@@ -114,12 +128,29 @@ impl Dialect for Json {
     }
 }
 
-/// Whether some text of the body stands for the model.
-fn says_model(template: &Value) -> bool {
+/// Fields of chat completions that a prompt without roles may have beside it.
+const FORMS: [(&str, Form); 13] = [
+    ("stop", Form::Same),
+    ("seed", Form::Same),
+    ("n", Form::Same),
+    ("best_of", Form::Same),
+    ("top_p", Form::Same),
+    ("top_k", Form::Same),
+    ("min_p", Form::Same),
+    ("min_tokens", Form::Same),
+    ("logit_bias", Form::Same),
+    ("presence_penalty", Form::Same),
+    ("frequency_penalty", Form::Same),
+    ("repetition_penalty", Form::Same),
+    ("user", Form::Same),
+];
+
+/// Whether some text of the body names a placeholder.
+fn names(template: &Value, placeholder: &str) -> bool {
     match template {
-        Value::String(text) => text_parts(text).contains(&TextPart::Placeholder("model")),
-        Value::Array(items) => items.iter().any(says_model),
-        Value::Object(fields) => fields.values().any(says_model),
+        Value::String(text) => text_parts(text).contains(&TextPart::Placeholder(placeholder)),
+        Value::Array(items) => items.iter().any(|item| names(item, placeholder)),
+        Value::Object(fields) => fields.values().any(|item| names(item, placeholder)),
         _ => false,
     }
 }
@@ -127,42 +158,58 @@ fn says_model(template: &Value) -> bool {
 /// A value of the plan's body with its placeholders filled in. A text that is a placeholder and
 /// nothing else becomes the value itself, or nothing where there is none. Data is inserted, never
 /// read again.
-fn fill(template: &Value, request: &Request, model: &str) -> Option<Value> {
-    Some(match template {
+fn fill(template: &Value, request: &Request, model: &str) -> Result<Option<Value>, NoForm> {
+    Ok(Some(match template {
         Value::String(text) => match text_parts(text).as_slice() {
-            [TextPart::Placeholder(name)] => asked(name, request, model)?,
-            parts => parts
-                .iter()
-                .map(|part| match part {
-                    TextPart::Words(words) => (*words).to_owned(),
-                    TextPart::Placeholder(name) => {
-                        asked(name, request, model).as_ref().map(word).unwrap_or_default()
+            [TextPart::Placeholder(name)] => return asked(name, request, model),
+            parts => {
+                let mut filled = String::new();
+                for part in parts {
+                    match part {
+                        TextPart::Words(words) => filled.push_str(words),
+                        TextPart::Placeholder(name) => {
+                            let value = asked(name, request, model)?;
+                            filled.push_str(&value.as_ref().map(word).unwrap_or_default());
+                        }
                     }
-                })
-                .collect::<String>()
-                .into(),
+                }
+                filled.into()
+            }
         },
-        Value::Array(items) => items.iter().filter_map(|item| fill(item, request, model)).collect(),
-        Value::Object(fields) => fields
-            .iter()
-            .filter_map(|(key, item)| Some((key.clone(), fill(item, request, model)?)))
-            .collect::<serde_json::Map<_, _>>()
-            .into(),
+        Value::Array(items) => {
+            let filled = items.iter().map(|item| fill(item, request, model));
+            filled.filter_map(Result::transpose).collect::<Result<Value, _>>()?
+        }
+        Value::Object(fields) => {
+            let mut filled = serde_json::Map::new();
+            for (key, item) in fields {
+                if let Some(value) = fill(item, request, model)? {
+                    filled.insert(key.clone(), value);
+                }
+            }
+            filled.into()
+        }
         other => other.clone(),
-    })
+    }))
 }
 
 /// What a placeholder stands for, one of [`PLACEHOLDERS`](crate::plan::PLACEHOLDERS).
-fn asked(name: &str, request: &Request, model: &str) -> Option<Value> {
-    match name {
-        "prompt" => Some(prompt(&request.messages).into()),
-        "messages" => Some(messages(&request.messages)),
+fn asked(name: &str, request: &Request, model: &str) -> Result<Option<Value>, NoForm> {
+    Ok(match name {
+        "prompt" => Some(prompt(request.messages.iter().enumerate())?.text()?),
+        "messages" => Some(chat(&request.messages)?),
         "model" => (!model.is_empty()).then(|| model.into()),
         "max_tokens" => request.max_tokens.map(Value::from),
         "temperature" => request.temperature.map(Value::from),
         "stream" => Some(super::stream_field(request).into()),
         _ => None,
-    }
+    })
+}
+
+/// Messages as they are written.
+fn chat(messages: &[Message]) -> Result<Value, NoForm> {
+    no_ids(messages)?;
+    Ok(serde_json::json!(messages))
 }
 
 fn at<'v>(value: &'v Value, pointer: Option<&String>) -> Option<&'v Value> {

@@ -7,9 +7,11 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::body::{Body, prompt};
+use super::beside::{self, Form};
+use super::body::Body;
 use super::lenient::{Count, Lenient, Text, fault, object};
-use super::{DecodeError, Deltas, Dialect, HttpRequest, Place, Usage};
+use super::prompt::prompt;
+use super::{DecodeError, Deltas, Dialect, HttpRequest, NoForm, Place, Usage};
 use crate::record::ServerTimings;
 use crate::request::Request;
 
@@ -17,16 +19,33 @@ use crate::request::Request;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct LlamacppCompletion;
 
+/// What it calls fields of chat completions.
+const FORMS: [(&str, Form); 9] = [
+    ("stop", Form::By("stop", beside::list)),
+    ("seed", Form::Same),
+    ("top_p", Form::Same),
+    ("top_k", Form::Same),
+    ("min_p", Form::Same),
+    ("logit_bias", Form::Same),
+    ("presence_penalty", Form::Same),
+    ("frequency_penalty", Form::Same),
+    ("repetition_penalty", Form::As("repeat_penalty")),
+];
+
 impl Dialect for LlamacppCompletion {
-    fn encode(&self, request: &Request, model: &str) -> HttpRequest {
+    fn encode(&self, request: &Request, model: &str) -> Result<HttpRequest, NoForm> {
         let body = Body::of(request)
             .set("model", model)
-            .set("prompt", prompt(&request.messages))
+            .set("prompt", prompt(request.messages.iter().enumerate())?.text_or_ids())
             .limit(&["n_predict", "max_tokens"], request.max_tokens)
             .set_some("temperature", request.temperature)
-            .set("stream", request.stream)
-            .finish();
-        HttpRequest { place: Place::Root, path: "completion".into(), body }
+            .set("stream", request.stream);
+        let body = beside::lay(body, request, &FORMS)?.finish();
+        Ok(HttpRequest { path: "completion".into(), body })
+    }
+
+    fn place(&self) -> Place {
+        Place::Root
     }
 
     fn needs_model(&self) -> bool {

@@ -4,11 +4,13 @@
 //! dialect is the same for all requests of an endpoint; what it must remember of one answer lives
 //! in that answer's [`Deltas`], so that dialects are shared and nothing is locked.
 //!
-//! `lenient` reads JSON that is not as promised, `body` lays the plan's extra fields over ours,
+//! `prompt` makes one text of messages, `beside` says what a row has beside them, `refused` what can't be
+//! said. `lenient` reads JSON that is not as promised, `body` lays the plan's extra fields over ours,
 //! `cumulative` finds what is new in text that repeats itself, `mould` reads events that are like the
 //! last one but for their text.
 
 mod anthropic_messages;
+mod beside;
 mod body;
 mod cumulative;
 mod json;
@@ -20,6 +22,9 @@ pub mod openai_chat;
 mod openai_completions;
 mod openai_responses;
 mod openai_usage;
+mod part;
+mod prompt;
+mod refused;
 mod sglang;
 mod tgi;
 mod triton;
@@ -31,6 +36,7 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use self::lenient::{Said, said};
+pub use self::refused::{NoForm, Refused};
 use super::framing::Framing;
 use crate::plan::Api;
 use crate::record::ServerTimings;
@@ -70,8 +76,6 @@ pub enum Place {
 /// What to POST.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HttpRequest {
-    /// Where `path` starts.
-    pub place: Place,
     /// The path, such as `chat/completions`; the place itself when empty.
     pub path: Cow<'static, str>,
     /// The JSON body.
@@ -230,8 +234,12 @@ pub struct DecodeError(pub String);
 
 /// One API's spelling of requests and answers.
 pub trait Dialect: Send + Sync {
-    /// The HTTP request for `request`, asking for `model`.
-    fn encode(&self, request: &Request, model: &str) -> HttpRequest;
+    /// The HTTP request for `request`, asking for `model`: all of it, or what of it can't be said.
+    fn encode(&self, request: &Request, model: &str) -> Result<HttpRequest, NoForm>;
+    /// Where its paths start.
+    fn place(&self) -> Place {
+        Place::Base
+    }
     /// Reads the JSON of a stream event into `out`, which is cleared.
     fn read_event(&self, json: &[u8], out: &mut Deltas) -> Result<(), DecodeError>;
     /// Reads the JSON of a whole answer into `out`, which is cleared; it may look like an event.

@@ -4,12 +4,17 @@
 //! `done: true` ends an answer. The durations are the server's own, in nanoseconds there and in
 //! milliseconds here.
 
+mod ask;
+
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::body::{Body, is_system, messages, prompt};
+use super::beside;
+use super::body::Body;
 use super::lenient::{Count, Lenient, List, Nested, Text, fault, object};
-use super::{DecodeError, Deltas, Dialect, HttpRequest, Place, Usage};
+use super::part::leading_system;
+use super::prompt::prompt;
+use super::{DecodeError, Deltas, Dialect, HttpRequest, NoForm, Place, Usage};
 use crate::client::framing::Framing;
 use crate::record::ServerTimings;
 use crate::request::Request;
@@ -22,31 +27,35 @@ pub(super) enum Ollama {
 }
 
 impl Dialect for Ollama {
-    fn encode(&self, request: &Request, model: &str) -> HttpRequest {
+    fn encode(&self, request: &Request, model: &str) -> Result<HttpRequest, NoForm> {
         let body = Body::of(request).set("model", model);
-        let (path, body) = match self {
-            Self::Chat => ("api/chat", body.set("messages", messages(&request.messages))),
+        let (path, forms, body) = match self {
+            Self::Chat => {
+                let body = body.set("messages", ask::messages(&request.messages)?);
+                ("api/chat", ask::FORMS.as_slice(), body)
+            }
             Self::Generate => {
-                let system = prompt(request.messages.iter().filter(|message| is_system(message)));
-                let asked = prompt(request.messages.iter().filter(|message| !is_system(message)));
-                let system = Some(system).filter(|system| !system.is_empty());
-                ("api/generate", body.set("prompt", asked).set_some("system", system))
+                let leading = leading_system(&request.messages)?;
+                let numbered = || request.messages.iter().enumerate();
+                let system = (leading > 0).then(|| prompt(numbered().take(leading))?.text());
+                let asked = prompt(numbered().skip(leading))?.text()?;
+                let body = body.set("prompt", asked).set_some("system", system.transpose()?);
+                ("api/generate", ask::FORMS.split_last().map_or(&[][..], |(_, all)| all), body)
             }
         };
-        let body = body
-            .set("stream", request.stream)
-            .options(
-                "options",
-                [
-                    (
-                        request.limit_name.among(&["num_predict"]),
-                        request.max_tokens.map(Value::from),
-                    ),
-                    ("temperature", request.temperature.map(Value::from)),
-                ],
-            )
-            .finish();
-        HttpRequest { place: Place::Root, path: path.into(), body }
+        let body = body.set("stream", request.stream).options(
+            "options",
+            [
+                (request.limit_name.among(&["num_predict"]), request.max_tokens.map(Value::from)),
+                ("temperature", request.temperature.map(Value::from)),
+            ],
+        );
+        let body = beside::lay(body, request, forms)?.finish();
+        Ok(HttpRequest { path: path.into(), body })
+    }
+
+    fn place(&self) -> Place {
+        Place::Root
     }
 
     fn read_event(&self, json: &[u8], out: &mut Deltas) -> Result<(), DecodeError> {

@@ -10,9 +10,10 @@ use serde_json::Value;
 
 use super::lenient::{Lenient, List, Nested, Rare, Text, fault, object};
 use super::openai_usage::WireUsage;
-use super::{DecodeError, Deltas, Dialect, HttpRequest, Place};
+use super::prompt::no_ids;
+use super::{DecodeError, Deltas, Dialect, HttpRequest, NoForm};
 use crate::record::ServerTimings;
-use crate::request::{Message, Request};
+use crate::request::Request;
 
 /// What `OpenAI`'s APIs of completions call the upper bound of generated tokens.
 const LIMIT_NAMES: [&str; 2] = ["max_tokens", "max_completion_tokens"];
@@ -22,10 +23,11 @@ const LIMIT_NAMES: [&str; 2] = ["max_tokens", "max_completion_tokens"];
 pub struct OpenaiChat;
 
 impl Dialect for OpenaiChat {
-    fn encode(&self, request: &Request, model: &str) -> HttpRequest {
+    fn encode(&self, request: &Request, model: &str) -> Result<HttpRequest, NoForm> {
+        no_ids(&request.messages)?;
         // Writing strings, numbers and JSON values into memory has no way to fail.
         let body = serde_json::to_vec(&Body { request, model }).unwrap_or_default();
-        HttpRequest { place: Place::Base, path: "chat/completions".into(), body: body.into() }
+        Ok(HttpRequest { path: "chat/completions".into(), body: body.into() })
     }
 
     fn tells_choices(&self) -> bool {
@@ -63,8 +65,7 @@ impl Serialize for Body<'_> {
             map.serialize_entry("model", model)?;
         }
         if ours("messages") {
-            let messages: Vec<_> = request.messages.iter().map(WireMessage::from).collect();
-            map.serialize_entry("messages", &messages)?;
+            map.serialize_entry("messages", &request.messages)?;
         }
         let has_limit = LIMIT_NAMES.iter().any(|name| extra.contains_key(*name));
         let limit = request.limit_name.among(&LIMIT_NAMES);
@@ -81,6 +82,9 @@ impl Serialize for Body<'_> {
         if streams && ours("stream_options") {
             map.serialize_entry("stream_options", &StreamOptions { include_usage: true })?;
         }
+        for (key, value) in request.recorded.iter().filter(|(key, _)| ours(key)) {
+            map.serialize_entry(key, value)?;
+        }
         for (key, value) in extra {
             match value {
                 // Who adds an option does not mean to turn usage off.
@@ -94,18 +98,6 @@ impl Serialize for Body<'_> {
             }
         }
         map.end()
-    }
-}
-
-#[derive(Serialize)]
-struct WireMessage<'a> {
-    role: &'a str,
-    content: &'a str,
-}
-
-impl<'a> From<&'a Message> for WireMessage<'a> {
-    fn from(message: &'a Message) -> Self {
-        Self { role: &message.role, content: &message.content }
     }
 }
 
@@ -252,6 +244,7 @@ impl<'a> Delta<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::request::Message;
 
     fn decode(event: &str) -> Deltas {
         let mut out = Deltas { content: "left over".into(), ..Deltas::default() };
@@ -261,7 +254,7 @@ mod tests {
 
     fn request(stream: bool, body: &Value) -> Request {
         Request {
-            messages: vec![Message { role: "user".into(), content: "Say \"hi\"".into() }],
+            messages: vec![Message::text("user", "Say \"hi\"")],
             max_tokens: Some(16),
             temperature: Some(0.0),
             stream,
@@ -271,7 +264,7 @@ mod tests {
     }
 
     fn encoded(stream: bool, body: &Value) -> Value {
-        let http = OpenaiChat.encode(&request(stream, body), "m");
+        let http = OpenaiChat.encode(&request(stream, body), "m").unwrap();
         assert_eq!(http.path, "chat/completions");
         serde_json::from_slice(&http.body).unwrap()
     }
@@ -307,7 +300,7 @@ mod tests {
         for (key, value) in extra.as_object().unwrap() {
             assert_eq!(&body[key], value, "{key}");
         }
-        let text = OpenaiChat.encode(&request(true, &extra), "m").body;
+        let text = OpenaiChat.encode(&request(true, &extra), "m").unwrap().body;
         let text = String::from_utf8(text.to_vec()).unwrap();
         assert_eq!(text.matches("max_tokens").count(), 1, "{text}");
         assert!(!super::super::stream_field(&request(true, &extra)));

@@ -7,29 +7,59 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::body::{Body, prompt};
+use super::beside::{self, Form};
+use super::body::Body;
 use super::lenient::{Lenient, List, Nested, Text, fault, object};
 use super::openai_usage::WireUsage;
-use super::{DecodeError, Deltas, Dialect, HttpRequest, Place};
+use super::prompt::prompt;
+use super::{DecodeError, Deltas, Dialect, HttpRequest, NoForm};
 use crate::record::ServerTimings;
 use crate::request::Request;
+
+/// Fields of chat completions that it takes, too.
+const FORMS: [(&str, Form); 16] = [
+    ("stop", Form::Same),
+    ("seed", Form::Same),
+    ("n", Form::Same),
+    ("best_of", Form::Same),
+    ("top_p", Form::Same),
+    ("top_k", Form::Same),
+    ("min_p", Form::Same),
+    ("min_tokens", Form::Same),
+    ("logit_bias", Form::Same),
+    ("logprobs", Form::By("logprobs", how_many)),
+    ("presence_penalty", Form::Same),
+    ("frequency_penalty", Form::Same),
+    ("repetition_penalty", Form::Same),
+    ("user", Form::Same),
+    ("response_format", Form::Same),
+    ("service_tier", Form::Same),
+];
+
+/// Here it is a number.
+fn how_many(logprobs: &Value) -> Result<Option<Value>, &'static str> {
+    match logprobs {
+        Value::Number(_) => Ok(Some(logprobs.clone())),
+        _ => Err("here it is a number, and in chats true or false"),
+    }
+}
 
 /// The dialect of `POST completions`.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct OpenaiCompletions;
 
 impl Dialect for OpenaiCompletions {
-    fn encode(&self, request: &Request, model: &str) -> HttpRequest {
+    fn encode(&self, request: &Request, model: &str) -> Result<HttpRequest, NoForm> {
         let usage = self.streams(request).then_some(Value::Bool(true));
         let body = Body::of(request)
             .set("model", model)
-            .set("prompt", prompt(&request.messages))
+            .set("prompt", prompt(request.messages.iter().enumerate())?.text_or_ids())
             .limit(&["max_tokens"], request.max_tokens)
             .set_some("temperature", request.temperature)
             .set("stream", request.stream)
-            .options("stream_options", [("include_usage", usage)])
-            .finish();
-        HttpRequest { place: Place::Base, path: "completions".into(), body }
+            .options("stream_options", [("include_usage", usage)]);
+        let body = beside::lay(body, request, &FORMS)?.finish();
+        Ok(HttpRequest { path: "completions".into(), body })
     }
 
     fn tells_choices(&self) -> bool {

@@ -4,12 +4,15 @@
 //! Invariant: text counts when its delta comes; the `done` events that repeat it count for
 //! nothing. Only `completed`, `incomplete` and `failed` end a response.
 
+mod ask;
+
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::body::{Body, messages};
+use super::beside;
+use super::body::Body;
 use super::lenient::{Count, Lenient, List, Nested, Text, fault, object};
-use super::{DecodeError, Deltas, Dialect, HttpRequest, Place, Usage};
+use super::{DecodeError, Deltas, Dialect, HttpRequest, NoForm, Usage};
 use crate::record::ServerTimings;
 use crate::request::Request;
 
@@ -18,15 +21,15 @@ use crate::request::Request;
 pub(super) struct OpenaiResponses;
 
 impl Dialect for OpenaiResponses {
-    fn encode(&self, request: &Request, model: &str) -> HttpRequest {
+    fn encode(&self, request: &Request, model: &str) -> Result<HttpRequest, NoForm> {
         let body = Body::of(request)
             .set("model", model)
-            .set("input", messages(&request.messages))
+            .set("input", ask::items(&request.messages)?)
             .limit(&["max_output_tokens"], request.max_tokens)
             .set_some("temperature", request.temperature)
-            .set("stream", request.stream)
-            .finish();
-        HttpRequest { place: Place::Base, path: "responses".into(), body }
+            .set("stream", request.stream);
+        let body = beside::lay(body, request, &ask::FORMS)?.finish();
+        Ok(HttpRequest { path: "responses".into(), body })
     }
 
     fn read_event(&self, json: &[u8], out: &mut Deltas) -> Result<(), DecodeError> {

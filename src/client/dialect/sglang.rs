@@ -7,10 +7,12 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::body::{Body, prompt};
+use super::beside::{self, Form};
+use super::body::Body;
 use super::cumulative::Lean;
 use super::lenient::{Count, Lenient, Text, fault, object};
-use super::{DecodeError, Deltas, Dialect, HttpRequest, Place, Usage};
+use super::prompt::{Prompt, prompt};
+use super::{DecodeError, Deltas, Dialect, HttpRequest, NoForm, Place, Usage};
 use crate::record::ServerTimings;
 use crate::request::Request;
 
@@ -18,10 +20,32 @@ use crate::request::Request;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Sglang;
 
+/// What it calls fields of chat completions.
+const FORMS: [(&str, Form); 12] = [
+    ("stop", Form::In(OPTIONS, "stop")),
+    ("n", Form::In(OPTIONS, "n")),
+    ("top_p", Form::In(OPTIONS, "top_p")),
+    ("top_k", Form::In(OPTIONS, "top_k")),
+    ("min_p", Form::In(OPTIONS, "min_p")),
+    ("seed", Form::In(OPTIONS, "sampling_seed")),
+    ("logit_bias", Form::In(OPTIONS, "logit_bias")),
+    ("presence_penalty", Form::In(OPTIONS, "presence_penalty")),
+    ("frequency_penalty", Form::In(OPTIONS, "frequency_penalty")),
+    ("repetition_penalty", Form::In(OPTIONS, "repetition_penalty")),
+    ("min_tokens", Form::In(OPTIONS, "min_new_tokens")),
+    ("ignore_eos", Form::In(OPTIONS, "ignore_eos")),
+];
+
+const OPTIONS: &str = "sampling_params";
+
 impl Dialect for Sglang {
-    fn encode(&self, request: &Request, _model: &str) -> HttpRequest {
+    fn encode(&self, request: &Request, _model: &str) -> Result<HttpRequest, NoForm> {
+        let asked = match prompt(request.messages.iter().enumerate())? {
+            Prompt::Text(text) => ("text", Value::from(text)),
+            Prompt::Ids(ids) => ("input_ids", ids.into()),
+        };
         let body = Body::of(request)
-            .set("text", prompt(&request.messages))
+            .set(asked.0, asked.1)
             .options(
                 "sampling_params",
                 [
@@ -32,9 +56,13 @@ impl Dialect for Sglang {
                     ("temperature", request.temperature.map(Value::from)),
                 ],
             )
-            .set("stream", request.stream)
-            .finish();
-        HttpRequest { place: Place::Root, path: "generate".into(), body }
+            .set("stream", request.stream);
+        let body = beside::lay(body, request, &FORMS)?.finish();
+        Ok(HttpRequest { path: "generate".into(), body })
+    }
+
+    fn place(&self) -> Place {
+        Place::Root
     }
 
     fn needs_model(&self) -> bool {

@@ -7,9 +7,11 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::body::{Body, prompt};
+use super::beside::{self, Form};
+use super::body::Body;
 use super::lenient::{Count, Lenient, Nested, Text, fault, object};
-use super::{DecodeError, Deltas, Dialect, HttpRequest, Place, Usage};
+use super::prompt::prompt;
+use super::{DecodeError, Deltas, Dialect, HttpRequest, NoForm, Place, Usage};
 use crate::record::ServerTimings;
 use crate::request::Request;
 
@@ -17,13 +19,26 @@ use crate::request::Request;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Tgi;
 
+/// What it calls fields of chat completions.
+const FORMS: [(&str, Form); 7] = [
+    ("stop", Form::ListIn(OPTIONS, "stop")),
+    ("seed", Form::In(OPTIONS, "seed")),
+    ("best_of", Form::In(OPTIONS, "best_of")),
+    ("top_p", Form::In(OPTIONS, "top_p")),
+    ("top_k", Form::In(OPTIONS, "top_k")),
+    ("frequency_penalty", Form::In(OPTIONS, "frequency_penalty")),
+    ("repetition_penalty", Form::In(OPTIONS, "repetition_penalty")),
+];
+
+const OPTIONS: &str = "parameters";
+
 impl Dialect for Tgi {
-    fn encode(&self, request: &Request, _model: &str) -> HttpRequest {
+    fn encode(&self, request: &Request, _model: &str) -> Result<HttpRequest, NoForm> {
         // The API refuses a temperature of 0; greedy decoding is spelled `do_sample: false`.
         let greedy = request.temperature.filter(|temperature| *temperature <= 0.0);
         let warm = request.temperature.filter(|temperature| *temperature > 0.0);
         let body = Body::of(request)
-            .set("inputs", prompt(&request.messages))
+            .set("inputs", prompt(request.messages.iter().enumerate())?.text()?)
             .options(
                 "parameters",
                 [
@@ -36,10 +51,14 @@ impl Dialect for Tgi {
                     // Without it the answer says neither why it ended nor how long it is.
                     ("details", Some(true.into())),
                 ],
-            )
-            .finish();
+            );
+        let body = beside::lay(body, request, &FORMS)?.finish();
         let path = if self.streams(request) { "generate_stream" } else { "generate" };
-        HttpRequest { place: Place::Root, path: path.into(), body }
+        Ok(HttpRequest { path: path.into(), body })
+    }
+
+    fn place(&self) -> Place {
+        Place::Root
     }
 
     fn needs_model(&self) -> bool {

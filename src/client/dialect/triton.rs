@@ -7,27 +7,44 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::body::{Body, prompt};
+use super::beside::{self, Form};
+use super::body::Body;
 use super::cumulative::Lean;
 use super::lenient::{Count, Text, fault, object};
-use super::{DecodeError, Deltas, Dialect, HttpRequest, Place, Usage};
+use super::prompt::prompt;
+use super::{DecodeError, Deltas, Dialect, HttpRequest, NoForm, Place, Usage};
 use crate::request::Request;
 
 /// The dialect of `POST /v2/models/MODEL/generate_stream` and `…/generate`.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Triton;
 
+/// What it calls fields of chat completions.
+const FORMS: [(&str, Form); 7] = [
+    ("stop", Form::By("stop_words", beside::list)),
+    ("seed", Form::As("random_seed")),
+    ("top_p", Form::Same),
+    ("top_k", Form::Same),
+    ("presence_penalty", Form::Same),
+    ("frequency_penalty", Form::Same),
+    ("repetition_penalty", Form::Same),
+];
+
 impl Dialect for Triton {
-    fn encode(&self, request: &Request, model: &str) -> HttpRequest {
+    fn encode(&self, request: &Request, model: &str) -> Result<HttpRequest, NoForm> {
         let body = Body::of(request)
-            .set("text_input", prompt(&request.messages))
+            .set("text_input", prompt(request.messages.iter().enumerate())?.text()?)
             .limit(&["max_tokens"], request.max_tokens)
             .set_some("temperature", request.temperature)
-            .set("stream", request.stream)
-            .finish();
+            .set("stream", request.stream);
+        let body = beside::lay(body, request, &FORMS)?.finish();
         let verb = if self.streams(request) { "generate_stream" } else { "generate" };
         let path = format!("v2/models/{model}/{verb}").into();
-        HttpRequest { place: Place::Root, path, body }
+        Ok(HttpRequest { path, body })
+    }
+
+    fn place(&self) -> Place {
+        Place::Root
     }
 
     fn read_event(&self, json: &[u8], out: &mut Deltas) -> Result<(), DecodeError> {

@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use crate::plan::{Action, Conversation, Flush, FlushMethod, Plan, Repeat, Stage, Target};
-use crate::request::Request;
+use crate::request::{Message, Request};
 use crate::stage::flush_cost::{self, CANARIES, CANARY_TOKENS};
 use crate::stage::log::Log;
 use crate::workload::conversation::Rehearsal;
@@ -182,7 +182,8 @@ impl Estimate {
             }
             turns += 1;
             rows_played = rows_played.max(turn.row.number + 1);
-            let chars = turn.messages.iter().map(|message| message.content.chars().count()).sum();
+            let texts = turn.messages.iter().flat_map(Message::texts);
+            let chars = texts.map(|text| text.chars().count()).sum();
             input += Tokenizer::Estimate.count_chars(chars);
             let most = turn.row.token_limit().or(conversation.prompt.max_tokens);
             output = output.zip(most).map(|(sum, most)| sum.saturating_add(most));

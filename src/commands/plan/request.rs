@@ -86,8 +86,8 @@ pub(super) fn show(plan: &Plan, id: &str, index: u64) -> anyhow::Result<String> 
     let model = stage.endpoint.model.as_deref().or(model).unwrap_or(MODEL);
     let client = Client::new(&stage.endpoint, &url, RunClock::start_now())?;
     let request_id = format!("{run_nonce}-{id_key}-{index}");
-    let shown = client.show(&client.prepare(&request, model, &request_id));
-    let answered = request.messages.iter().any(|message| message.content == ANSWER);
+    let shown = client.show(&client.prepare(&request, model, &request_id)?);
+    let answered = request.texts().any(|text| text == ANSWER);
     let sized = stage
         .action
         .prompt()

@@ -17,6 +17,7 @@ use crate::record::Outcome;
 use crate::request::{Message, Request};
 use crate::stage::exchange::{Post, Ready, Unsent};
 use crate::stage::{SETTLE_SUFFIX, StageContext};
+use crate::workload::WorkloadError;
 use crate::workload::tokenizer::Tokenizer;
 
 /// How the driving of a level ended.
@@ -72,6 +73,7 @@ pub(super) struct Lane {
     is_probing: AtomicBool,
     any_sent: AtomicBool,
     any_ok: AtomicBool,
+    /// Why nothing more is sent.
     gone: OnceLock<String>,
 }
 
@@ -122,21 +124,22 @@ impl Lane {
         self.post(is_settling)
     }
 
-    /// Makes a request again, whose messages are known only now. Blocks where it is counted.
+    /// Makes a request again, whose messages are known only now; gives back one that the API can't
+    /// say. Blocks where it is counted.
     pub(super) fn again(
         &self,
         mut ready: Ready,
         say: impl FnOnce(Vec<Message>) -> Vec<Message>,
-    ) -> Ready {
-        let Some(request) = ready.request.take() else { return ready };
+    ) -> Result<Ready, (Unsent, WorkloadError)> {
+        let Some(request) = ready.request.take() else { return Ok(ready) };
         let messages = say(request.messages.clone());
         if messages == request.messages {
-            return ready;
+            return Ok(ready);
         }
-        let mut request = Request { messages, ..*request };
-        // Messages that were recorded word for word know nothing of this run's answers.
-        request.body.remove("messages");
-        tokio::task::block_in_place(|| self.counted.prepare_request(&request, &self.tokenizer))
+        let request = Request { messages, ..*request };
+        let made =
+            tokio::task::block_in_place(|| self.counted.prepare_request(&request, &self.tokenizer));
+        made.map_err(|error| (Unsent::from(ready), error))
     }
 
     /// Sends a request and records how it ended.
@@ -170,6 +173,13 @@ impl Lane {
             }
         }
         (outcome, answer)
+    }
+
+    /// Records a request that can't be sent as it would have to be, and ends the level for it.
+    pub(super) async fn refuse(&self, request: Unsent, error: WorkloadError) {
+        self.counted.never_started(request).await;
+        let _said_before = self.gone.set(error.to_string());
+        self.drain.cancel();
     }
 
     /// Records a request that was due and is not sent.

@@ -161,12 +161,21 @@ impl Talk<'_> {
             let Due { ready, turn, .. } = due;
             let ready = match &live {
                 Some(live) => lane.again(ready, |asked| live.next(turn, asked)),
-                None => ready,
+                None => Ok(ready),
             };
-            let (outcome, answer) = lane.send_for_answer(ready, due_ns).await;
-            let is_ok = outcome == Outcome::Ok;
+            let answer = match ready {
+                Ok(ready) => {
+                    let (outcome, answer) = lane.send_for_answer(ready, due_ns).await;
+                    (outcome == Outcome::Ok).then_some(answer)
+                }
+                Err((unsent, error)) => {
+                    lane.refuse(unsent, error).await;
+                    None
+                }
+            };
+            let is_ok = answer.is_some();
             if let Some(live) = &live {
-                live.over(turn, is_ok.then_some(answer.as_str()));
+                live.over(turn, answer.as_deref());
             }
             Over { turn, is_ok }
         });

@@ -1,8 +1,9 @@
 //! The history of a recorded conversation, with the answers of this run in place of the recorded ones.
 //!
 //! In: what a log says was asked, turn by turn, and what was answered here. Out: what to ask here.
-//! Invariant: a message of a user is never changed; where the recorded history can't be matched with
-//! the answers, it is asked as it was recorded.
+//! Invariant: a message of a user is never changed, and neither is an answer that calls tools, since the
+//! results that follow name its calls; where the recorded history can't be matched with the answers, it
+//! is asked as it was recorded.
 
 use crate::request::Message;
 
@@ -15,7 +16,7 @@ pub struct LiveHistory {
     recorded: Vec<Message>,
     /// The same with this run's answers, and the last of them.
     said: Vec<Message>,
-    answers: Vec<String>,
+    answers: Vec<Message>,
 }
 
 impl LiveHistory {
@@ -38,8 +39,9 @@ impl LiveHistory {
 
     /// The turn was answered with `text` (content only, no reasoning).
     pub fn answered(&mut self, text: &str) {
-        self.answers.push(text.to_owned());
-        self.said.push(Message { role: "assistant".into(), content: text.to_owned() });
+        let answer = Message::text("assistant", text);
+        self.answers.push(answer.clone());
+        self.said.push(answer);
     }
 }
 
@@ -48,11 +50,11 @@ fn answers_in(messages: &[Message]) -> usize {
 }
 
 /// Recorded messages in which the answers of this run stand for those that were recorded after the
-/// first `before`, if there are as many. An answer that says nothing leaves the recorded one.
+/// first `before`, if there are as many.
 pub(super) fn with_answers(
     messages: &[Message],
     before: usize,
-    answers: &[String],
+    answers: &[Message],
 ) -> Vec<Message> {
     if answers_in(messages) != before + answers.len() {
         return messages.to_vec();
@@ -66,10 +68,20 @@ pub(super) fn with_answers(
             }
             position += 1;
             let live = position.checked_sub(before + 1).and_then(|place| answers.get(place));
-            let content = live.filter(|text| !text.is_empty()).unwrap_or(&message.content).clone();
-            Message { role: message.role.clone(), content }
+            live.map_or_else(|| message.clone(), |live| in_place_of(message, &live.said()))
         })
         .collect()
+}
+
+/// An answer that says `text` in place of the recorded one. Its name stays; where nothing was said, or
+/// the recorded answer calls tools, all of it does.
+pub(super) fn in_place_of(recorded: &Message, text: &str) -> Message {
+    if text.is_empty() || recorded.calls_tools() {
+        return recorded.clone();
+    }
+    let mut answer = Message::text(&recorded.role, text);
+    answer.more.extend(recorded.more.get_key_value("name").map(|(k, v)| (k.clone(), v.clone())));
+    answer
 }
 
 #[cfg(test)]
@@ -80,7 +92,7 @@ mod tests {
         let message = |part: &str| {
             let (role, content) = part.split_once(':').expect("role:content");
             let role = if role == "a" { "assistant" } else { "user" };
-            Message { role: role.to_owned(), content: content.to_owned() }
+            Message::text(role, content)
         };
         text.split_whitespace().map(message).collect()
     }

@@ -85,17 +85,13 @@ impl TurnRequests {
         request.session = Some(turn.session);
         request.headers = headers;
         spell(&mut request, &self.prompt, Some(&turn.row));
-        if !turn.is_as_recorded {
-            // Messages that were recorded word for word know nothing of this run's answers.
-            request.body.remove("messages");
-        }
         let opening = match self.unique {
             Unique::Request => Some(nonce(&self.run_nonce, &self.key, turn.id.session)),
             Unique::Run => Some(nonce(&self.run_nonce, RUN_KEY, 0)),
             Unique::Never => None,
         };
         if let Some(opening) = opening {
-            open_with(&mut request, &opening);
+            open_with(&mut request, &opening)?;
         }
         Ok(request)
     }

@@ -27,7 +27,7 @@ pub struct Turn {
     /// What is said.
     pub says: Says,
     /// The recorded answer.
-    pub answer: Option<String>,
+    pub answer: Option<Message>,
     /// Nanoseconds between the previous answer and this turn, where recorded.
     pub delay_ns: Option<u64>,
     /// When it was recorded, in nanoseconds from the trace's zero.
@@ -117,9 +117,9 @@ impl Scripts {
 
     /// The turns of a row; `said` is what the session's row before said in all.
     fn turns_of(&self, row: &Arc<Row>, said: &[Message]) -> Result<Vec<Turn>, WorkloadError> {
-        let turn = |says, answer: Option<&str>| Turn {
+        let turn = |says, answer: Option<&Message>| Turn {
             says,
-            answer: answer.map(str::to_owned),
+            answer: answer.cloned(),
             delay_ns: row.delay_ns,
             timestamp_ns: row.timestamp_ns,
             row: Arc::clone(row),
@@ -136,7 +136,7 @@ impl Scripts {
                     if is_alone || is_longer { Says::Whole(asked) } else { Says::More(asked) };
                 Ok(vec![turn(says, row.answer())])
             }
-            RowPrompt::Text(_) => {
+            RowPrompt::Text(_) | RowPrompt::Ids(_) => {
                 Ok(vec![turn(Says::More(dataset::messages(row, &self.texts)?), None)])
             }
             // Lengths and blocks count the whole prompt, history included.
@@ -147,13 +147,14 @@ impl Scripts {
 
 /// A recorded conversation, cut where an answer follows. A greeting by the assistant belongs to the
 /// first turn.
-fn split(messages: &[Message], turn: &impl Fn(Says, Option<&str>) -> Turn) -> Vec<Turn> {
+fn split(messages: &[Message], turn: &impl Fn(Says, Option<&Message>) -> Turn) -> Vec<Turn> {
     let mut turns = Vec::new();
     let mut says: Vec<Message> = Vec::new();
     for message in messages {
-        let asks = says.iter().any(|said| said.role == "user" || said.role == "tool");
+        let asks =
+            says.iter().any(|said| matches!(said.role.as_str(), "user" | "tool" | "function"));
         if message.role == "assistant" && asks {
-            turns.push(turn(Says::More(std::mem::take(&mut says)), Some(&message.content)));
+            turns.push(turn(Says::More(std::mem::take(&mut says)), Some(message)));
         } else {
             says.push(message.clone());
         }
@@ -193,7 +194,7 @@ mod tests {
         assert_eq!(scripts.len(), 3);
         assert_eq!(scripts[0].name, "cooper-1");
         assert_eq!(scripts[0].turns.len(), 2);
-        assert_eq!(scripts[0].turns[1].answer.as_deref(), Some("Mostly oak."));
+        assert_eq!(scripts[0].turns[1].answer, Some(Message::text("assistant", "Mostly oak.")));
         match &scripts[1].turns[0].says {
             Says::More(messages) => assert_eq!(messages.len(), 2),
             Says::Whole(_) => panic!("a first turn has no history"),

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use rand::RngExt;
 
+use super::live::in_place_of;
 use super::{Script, TurnId};
 use crate::plan::Think;
 use crate::plan::workload::{History, TurnDelay};
@@ -19,8 +20,8 @@ pub(super) struct Session {
     pub(super) script: Script,
     /// Messages so far.
     pub(super) history: Vec<Message>,
-    /// Answers of this run, by turn.
-    pub(super) answers: Vec<String>,
+    /// Answers to its turns so far: those of this run, or as recorded.
+    pub(super) answers: Vec<Message>,
     /// When the last turn was due.
     pub(super) due_ns: u64,
     pub(super) is_in_flight: bool,
@@ -29,15 +30,14 @@ pub(super) struct Session {
 impl Session {
     /// Takes an answer into the history.
     pub(super) fn answered(&mut self, turn: usize, text: &str, history: History) {
-        let recorded = self.script.turns[turn].answer.as_deref();
-        let answer = match history {
-            History::Live if !text.is_empty() => text,
-            History::Live => recorded.unwrap_or_default(),
+        let answer = match (&self.script.turns[turn].answer, history) {
+            (Some(recorded), History::Live) => in_place_of(recorded, text),
+            (Some(recorded), History::Recorded) => recorded.clone(),
             // Where nothing was recorded, the live answer is all there is.
-            History::Recorded => recorded.unwrap_or(text),
+            (None, _) => Message::text("assistant", text),
         };
-        self.answers.push(answer.to_owned());
-        self.history.push(Message { role: "assistant".into(), content: answer.to_owned() });
+        self.answers.push(answer.clone());
+        self.history.push(answer);
     }
 
     /// When the next turn is due, its predecessor having ended at `now_ns`.

@@ -13,13 +13,13 @@ use crate::workload::dataset::RowPrompt;
 const SECOND: u64 = 1_000_000_000;
 
 fn user(content: &str) -> Message {
-    Message { role: "user".into(), content: content.into() }
+    Message::text("user", content)
 }
 
 fn script(name: &str, turns: usize) -> Script {
     let turn = |number: usize| Turn {
         says: Says::More(vec![user(&format!("{name} asks {number}"))]),
-        answer: Some(format!("recorded {number}")),
+        answer: Some(Message::text("assistant", format!("recorded {number}"))),
         delay_ns: Some(2 * SECOND),
         timestamp_ns: None,
         row: Arc::new(Row::new(RowPrompt::Fields)),
@@ -37,7 +37,7 @@ fn at_a_time(concurrency: u64) -> ConversationConfig {
 }
 
 fn said(turn: &DueTurn) -> Vec<&str> {
-    turn.messages.iter().map(|message| message.content.as_str()).collect()
+    turn.messages.iter().flat_map(Message::texts).collect()
 }
 
 #[test]
@@ -64,7 +64,7 @@ fn whole_turns_get_the_live_answers_where_the_recorded_ones_stood() {
     let mut whole = script("a", 2);
     whole.turns[1].says = Says::Whole(vec![
         user("a asks 0"),
-        Message { role: "assistant".into(), content: "recorded 0".into() },
+        Message::text("assistant", "recorded 0"),
         user("and then?"),
     ]);
     let mut state = conversations(at_a_time(1), vec![whole]);

@@ -4,6 +4,8 @@
 //! sent as it is; rows of lengths, blocks or token ids become text of exactly that length in which
 //! equal blocks are equal text; a row without a prompt is an error that names its place.
 
+use serde_json::Map;
+
 use super::indexed::IndexedDataset;
 use super::row::{Blocks, DatasetError, Row, RowPrompt};
 use crate::plan::workload::OutputLimit;
@@ -69,21 +71,24 @@ pub fn request_saying(
     ask: &Ask,
     limit: OutputLimit,
 ) -> Request {
-    let mut body = ask.body.clone();
+    let body = ask.body.clone();
     let mut temperature = ask.temperature;
+    let mut recorded = Map::new();
     for (name, value) in &row.body {
         match name.as_str() {
             "temperature" => temperature = temperature.or(value.as_f64()),
             // What the plan says goes over what was recorded.
             _ if body.contains_key(name) => {}
             _ => {
-                body.insert(name.clone(), value.clone());
+                recorded.insert(name.clone(), value.clone());
             }
         }
     }
     let max_tokens = match (limit, row.output_tokens) {
         (OutputLimit::Recorded, Some(tokens)) => {
-            body.insert("ignore_eos".into(), true.into());
+            if !body.contains_key("ignore_eos") {
+                recorded.insert("ignore_eos".into(), true.into());
+            }
             Some(tokens)
         }
         (OutputLimit::Plan, _) => ask.max_tokens,
@@ -97,7 +102,9 @@ pub fn request_saying(
         temperature,
         stream: ask.stream,
         session: row.session.clone(),
+        recorded,
         body,
+        row: Some(row.place.clone()),
         ..Request::default()
     }
 }
@@ -117,7 +124,7 @@ pub fn messages(row: &Row, texts: &Texts) -> Result<Vec<Message>, WorkloadError>
             row.place
         )));
     }
-    let user = |content: String| vec![Message { role: "user".into(), content }];
+    let user = |content: String| vec![Message::text("user", content)];
     Ok(match &row.prompt {
         RowPrompt::Length(tokens) => user(texts.piece("row", row.number, (*tokens).max(1))),
         RowPrompt::Blocks(blocks) => user(texts.from_blocks(
@@ -126,11 +133,10 @@ pub fn messages(row: &Row, texts: &Texts) -> Result<Vec<Message>, WorkloadError>
             blocks.tokens.max(1),
             row.number,
         )),
-        RowPrompt::TokenIds(messages) => messages
-            .iter()
-            .map(|(role, ids)| Message { role: role.clone(), content: texts.from_ids(ids) })
-            .collect(),
-        RowPrompt::Messages(_) | RowPrompt::Text(_) | RowPrompt::Fields => {
+        RowPrompt::TokenIds(messages) => {
+            messages.iter().map(|(role, ids)| Message::text(role, texts.from_ids(ids))).collect()
+        }
+        RowPrompt::Messages(_) | RowPrompt::Text(_) | RowPrompt::Ids(_) | RowPrompt::Fields => {
             return Err(WorkloadError(format!(
                 "{}: the row has no prompt of its own; say in `prompt:` how its fields make one",
                 row.place

@@ -25,7 +25,7 @@ pub(super) fn row(value: &Value) -> Result<Row, Expected> {
         Value::Array(turns) => turns,
         other => return Err(Expected::new("an array in `cut_chat_history`", describe(other))),
     };
-    let mut messages = vec![Message { role: "system".into(), content: system }];
+    let mut messages = vec![Message::text("system", system)];
     for (position, turn) in turns.iter().enumerate() {
         let text = |name: &str| turn.get(name).and_then(Value::as_str);
         let (Some(role), Some(content)) = (text("role"), text("content")) else {
@@ -35,7 +35,7 @@ pub(super) fn row(value: &Value) -> Result<Row, Expected> {
             ));
         };
         if role != "system" {
-            messages.push(Message { role: role.to_owned(), content: content.to_owned() });
+            messages.push(Message::text(role, content));
         }
     }
     let mut row = Row::new(RowPrompt::Messages(messages));

@@ -93,13 +93,6 @@ fn put<T: Into<Value>>(object: &mut Map<String, Value>, name: &str, value: Optio
     }
 }
 
-fn spelled(messages: &[Message]) -> Value {
-    messages
-        .iter()
-        .map(|message| json!({"role": message.role, "content": message.content}))
-        .collect()
-}
-
 /// A row in our own words.
 fn own(row: &Row) -> Value {
     // Fields for templates stay as they were; nothing else is known about such a row.
@@ -112,13 +105,9 @@ fn own(row: &Row) -> Value {
     put(&mut object, "timestamp_ns", row.timestamp_ns);
     put(&mut object, "delay_ns", row.delay_ns);
     put(&mut object, "model", row.model.as_deref());
-    let mut body = row.body.clone();
     match &row.prompt {
-        // Messages with more than text in them stand in the body, word for word.
-        RowPrompt::Messages(messages) => {
-            let whole = body.shift_remove("messages");
-            object.insert("messages".into(), whole.unwrap_or_else(|| spelled(messages)));
-        }
+        RowPrompt::Messages(messages) => put(&mut object, "messages", Some(json!(messages))),
+        RowPrompt::Ids(ids) => put(&mut object, "prompt", Some(ids.clone())),
         RowPrompt::Text(text) => put(&mut object, "prompt", Some(text.as_str())),
         RowPrompt::TokenIds(messages) => {
             let messages: Value =
@@ -137,27 +126,30 @@ fn own(row: &Row) -> Value {
     put(&mut object, row.max_tokens_field.unwrap_or("max_tokens"), row.max_tokens);
     put(&mut object, "output_tokens", row.output_tokens);
     put(&mut object, "failed", row.failed.then_some(true));
-    put(&mut object, "body", (!body.is_empty()).then_some(body));
+    put(&mut object, "body", (!row.body.is_empty()).then(|| row.body.clone()));
     Value::Object(object)
 }
 
 fn sharegpt(row: &Row, number: u64) -> Result<Value, ConvertError> {
     let messages = match &row.prompt {
         RowPrompt::Messages(messages) => messages.clone(),
-        RowPrompt::Text(text) => vec![Message { role: "user".into(), content: text.clone() }],
+        RowPrompt::Text(text) => vec![Message::text("user", text)],
         _ => return Err(refuse(row, "has no text, and ShareGPT holds nothing else")),
     };
-    let turns: Value = messages
+    let turns = messages
         .into_iter()
         .map(|message| {
+            let text = message.only_text().ok_or_else(|| {
+                refuse(row, "has more than text in a message, and ShareGPT holds nothing else")
+            })?;
             let from = match message.role.as_str() {
                 "user" => "human",
                 "assistant" => "gpt",
                 other => other,
             };
-            json!({"from": from, "value": message.content})
+            Ok(json!({"from": from, "value": text}))
         })
-        .collect();
+        .collect::<Result<Value, ConvertError>>()?;
     let id = row.id.clone().or_else(|| row.session.clone()).unwrap_or_else(|| number.to_string());
     Ok(json!({"id": id, "conversations": turns}))
 }
@@ -178,6 +170,11 @@ fn mooncake(row: &Row, start_ns: u64) -> Result<Value, ConvertError> {
             (blocks.tokens, Some(global_ids(blocks)))
         }
         RowPrompt::Fields => return Err(refuse(row, "has no prompt, only fields for a template")),
+        RowPrompt::Ids(ids) => {
+            let mut chain = Chain::new(super::mooncake::BLOCK_TOKENS);
+            ids.iter().for_each(|id| chain.push(&id.to_le_bytes()));
+            (chain.length, Some(chain.finish()))
+        }
         RowPrompt::TokenIds(messages) => {
             let mut chain = Chain::new(super::mooncake::BLOCK_TOKENS);
             for (role, ids) in messages {
@@ -193,7 +190,7 @@ fn mooncake(row: &Row, start_ns: u64) -> Result<Value, ConvertError> {
             for message in row.ask().unwrap_or_default() {
                 chain.role(&message.role);
                 let mut bytes = [0; 4];
-                for char in message.content.chars() {
+                for char in message.texts().flat_map(str::chars) {
                     chain.push(char.encode_utf8(&mut bytes).as_bytes());
                 }
             }
@@ -201,7 +198,7 @@ fn mooncake(row: &Row, start_ns: u64) -> Result<Value, ConvertError> {
         }
     };
     put(&mut object, "input_length", Some(tokens));
-    let answer = || row.answer().map(|answer| (answer.chars().count() as u64).div_ceil(4));
+    let answer = || row.answer().map(|answer| (answer.said().chars().count() as u64).div_ceil(4));
     put(&mut object, "output_length", row.token_limit().or_else(answer));
     put(&mut object, "hash_ids", ids);
     Ok(Value::Object(object))

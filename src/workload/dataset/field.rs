@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use super::row::Expected;
 use super::unit::excerpt;
 use crate::plan::workload::TimestampUnit;
-use crate::request::Message;
+use crate::request::{Content, Message};
 
 /// A JSON object.
 pub(super) fn object<'a>(value: &'a Value, what: &str) -> Result<&'a Map<String, Value>, Expected> {
@@ -174,24 +174,19 @@ pub(super) fn ids(value: &Value, name: &str) -> Result<Vec<u64>, Expected> {
         .collect()
 }
 
-/// Messages, and whether they hold nothing but text.
-pub(super) fn messages(value: &Value, name: &str) -> Result<(Vec<Message>, bool), Expected> {
+/// Messages as they are written.
+pub(super) fn messages(value: &Value, name: &str) -> Result<Vec<Message>, Expected> {
     let items = value.as_array().ok_or_else(|| {
         Expected::new(format!("an array of messages in `{name}`"), describe(value))
     })?;
     if items.is_empty() {
         return Err(Expected::new(format!("at least one message in `{name}`"), "an empty array"));
     }
-    let mut is_plain = true;
-    let messages = items
-        .iter()
-        .enumerate()
-        .map(|(position, item)| message(item, &format!("{name}/{position}"), &mut is_plain))
-        .collect::<Result<_, _>>()?;
-    Ok((messages, is_plain))
+    let numbered = items.iter().enumerate();
+    numbered.map(|(position, item)| message(item, &format!("{name}/{position}"))).collect()
 }
 
-fn message(value: &Value, name: &str, is_plain: &mut bool) -> Result<Message, Expected> {
+fn message(value: &Value, name: &str) -> Result<Message, Expected> {
     let fields = object(value, &format!("a message {{role, content}} in `{name}`"))?;
     let role = match fields.get("role") {
         Some(Value::String(role)) if !role.is_empty() => role.clone(),
@@ -201,33 +196,29 @@ fn message(value: &Value, name: &str, is_plain: &mut bool) -> Result<Message, Ex
         }
     };
     let content = match fields.get("content") {
-        Some(Value::String(text)) => text.clone(),
-        Some(Value::Array(parts)) => text_of_parts(parts, name, is_plain)?,
+        Some(Value::String(text)) => Content::Text(text.clone()),
+        Some(Value::Array(parts)) => Content::Parts(checked_parts(parts, name)?.to_vec()),
         // An assistant that only called tools said nothing.
-        None | Some(Value::Null) if role == "assistant" => String::new(),
+        None if role == "assistant" => Content::Absent,
+        Some(Value::Null) if role == "assistant" => Content::Null,
         other => {
             let found = other.map_or("no content".to_owned(), describe);
             return Err(Expected::new(format!("text in `{name}/content`"), found));
         }
     };
-    *is_plain &= !fields.contains_key("tool_calls") && !fields.contains_key("tool_call_id");
-    Ok(Message { role, content })
+    let more = fields.iter().filter(|(key, _)| !matches!(key.as_str(), "role" | "content"));
+    let more = more.map(|(key, value)| (key.clone(), value.clone())).collect();
+    Ok(Message { role, content, more })
 }
 
-/// The text of content parts; other parts are kept by the whole, so that they are only noted.
-fn text_of_parts(parts: &[Value], name: &str, is_plain: &mut bool) -> Result<String, Expected> {
-    let mut text = String::new();
-    for part in parts {
-        match (part, part.get("text")) {
-            (Value::String(piece), _) | (_, Some(Value::String(piece))) => text.push_str(piece),
-            (Value::Object(_), _) => *is_plain = false,
-            (other, _) => {
-                let expected = format!("text or parts in `{name}/content`");
-                return Err(Expected::new(expected, describe(other)));
-            }
+/// Parts are objects, or text by itself.
+fn checked_parts<'p>(parts: &'p [Value], name: &str) -> Result<&'p [Value], Expected> {
+    match parts.iter().find(|part| !part.is_object() && !part.is_string()) {
+        None => Ok(parts),
+        Some(other) => {
+            Err(Expected::new(format!("text or parts in `{name}/content`"), describe(other)))
         }
     }
-    Ok(text)
 }
 
 /// A time in nanoseconds: a number of `unit`, or a calendar stamp (in UTC unless it says
@@ -351,20 +342,16 @@ mod tests {
     }
 
     #[test]
-    fn parts_of_text_are_joined_and_other_parts_are_noted() {
-        let (plain, is_plain) = messages(
-            &json!([{"role": "user", "content": [{"type": "text", "text": "a"}, {"text": "b"}]}]),
-            "messages",
-        )
-        .unwrap();
-        assert_eq!(plain[0].content, "ab");
-        assert!(is_plain);
-        let (_, is_plain) = messages(
-            &json!([{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}]),
-            "messages",
-        )
-        .unwrap();
-        assert!(!is_plain);
+    fn a_message_keeps_every_part_and_field() {
+        let written = json!([
+            {"role": "user", "content": [{"type": "text", "text": "a", "cache_control": {"type": "ephemeral"}},
+                {"type": "image_url", "image_url": {"url": "data:,"}}], "name": "n"},
+            {"role": "assistant", "content": null, "tool_calls": [{"id": "c"}], "x": 1},
+            {"role": "assistant", "function_call": {"name": "f", "arguments": "{}"}},
+            {"role": "tool", "content": "18 °C", "tool_call_id": "c"},
+        ]);
+        let read = messages(&written, "messages").unwrap();
+        assert_eq!(serde_json::to_value(read).unwrap(), written);
     }
 
     #[test]

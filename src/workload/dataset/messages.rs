@@ -142,14 +142,9 @@ pub(super) fn blocks(
     Ok(Blocks { ids, block_tokens, tokens, scope })
 }
 
-/// A row of recorded messages; with more than text in them, they are kept word for word too.
+/// A row of recorded messages.
 pub(super) fn with_messages(value: &Value, name: &str) -> Result<Row, Expected> {
-    let (messages, is_plain) = field::messages(value, name)?;
-    let mut row = Row::new(RowPrompt::Messages(messages));
-    if !is_plain {
-        row.body.insert("messages".into(), value.clone());
-    }
-    Ok(row)
+    Ok(Row::new(RowPrompt::Messages(field::messages(value, name)?)))
 }
 
 /// Reads a recorded request body: chat, completions or responses.
@@ -158,7 +153,7 @@ pub(super) fn body(body: &Map<String, Value>, name: &str) -> Result<Row, Expecte
         Some(Value::String(text)) => Row::new(RowPrompt::Text(text.clone())),
         Some(Value::Array(items)) if items.iter().all(Value::is_u64) && !items.is_empty() => {
             let tokens = ids(&Value::Array(items.clone()), &format!("{name}/prompt"))?;
-            Row::new(RowPrompt::TokenIds(vec![("user".into(), tokens)]))
+            Row::new(RowPrompt::Ids(tokens))
         }
         Some(list) => with_messages(list, &format!("{name}/messages"))?,
         None => {
@@ -185,7 +180,7 @@ pub(super) fn body(body: &Map<String, Value>, name: &str) -> Result<Row, Expecte
 
 /// A prompt with `system` as its system message; prompts without text have none.
 pub(super) fn with_system(prompt: RowPrompt, system: String) -> RowPrompt {
-    let system = Message { role: "system".into(), content: system };
+    let system = Message::text("system", system);
     match prompt {
         RowPrompt::Messages(mut messages) => {
             messages.retain(|message| message.role != "system");
@@ -193,7 +188,7 @@ pub(super) fn with_system(prompt: RowPrompt, system: String) -> RowPrompt {
             RowPrompt::Messages(messages)
         }
         RowPrompt::Text(content) => {
-            RowPrompt::Messages(vec![system, Message { role: "user".into(), content }])
+            RowPrompt::Messages(vec![system, Message::text("user", content)])
         }
         other => other,
     }

@@ -4,28 +4,13 @@
 //! Invariant: a row keeps what its file says and nothing else; what is missing is `None`, never a
 //! guess.
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
 use crate::request::Message;
-
-/// Where a row stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
-    /// The file, as found.
-    pub file: Arc<Path>,
-    /// The line on which it begins, from 1, in the text (unpacked where the file is packed).
-    pub line: u64,
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.file.display(), self.line)
-    }
-}
+pub use crate::request::Place;
 
 /// What a row asks.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,7 +19,9 @@ pub enum RowPrompt {
     Messages(Vec<Message>),
     /// A plain prompt.
     Text(String),
-    /// Messages whose text was replaced by token ids (role, ids).
+    /// Token ids, which are what the endpoint is to read.
+    Ids(Vec<u64>),
+    /// Messages whose text was replaced by token ids (role, ids): equal ids stand for equal text.
     TokenIds(Vec<(String, Vec<u64>)>),
     /// Only the number of its tokens is known.
     Length(u64),
@@ -85,9 +72,8 @@ pub struct Row {
     pub model: Option<String>,
     /// Whether the trace marks it as failed.
     pub failed: bool,
-    /// Fields of the recorded request body beside messages, model, stream and token limits. When
-    /// the messages hold more than text (images, tool calls), they are here as `messages` too,
-    /// word for word.
+    /// Fields of the recorded request body beside messages, model, stream and token limits: `tools`,
+    /// `stop`, …
     pub body: Map<String, Value>,
     /// The row as it stands in the file, for `row` in templates. Recorded URLs and headers stay
     /// here: where a request goes is the plan's alone to say.
@@ -119,10 +105,9 @@ impl Row {
     /// for rows without text.
     pub fn ask(&self) -> Option<Vec<Message>> {
         match &self.prompt {
-            RowPrompt::Messages(messages) => Some(asked(messages).to_vec()),
-            RowPrompt::Text(text) => {
-                Some(vec![Message { role: "user".into(), content: text.clone() }])
-            }
+            RowPrompt::Messages(messages) => Some(self.asked(messages).to_vec()),
+            RowPrompt::Text(text) => Some(vec![Message::text("user", text)]),
+            RowPrompt::Ids(ids) => Some(vec![Message::ids(ids.clone())]),
             _ => None,
         }
     }
@@ -131,7 +116,7 @@ impl Row {
     pub fn count_input(&self, count: impl Fn(&str) -> u64) -> Option<u64> {
         match &self.prompt {
             RowPrompt::Messages(messages) => {
-                Some(asked(messages).iter().map(|message| count(&message.content)).sum())
+                Some(self.asked(messages).iter().flat_map(Message::texts).map(count).sum())
             }
             RowPrompt::Text(text) => Some(count(text)),
             _ => None,
@@ -139,10 +124,10 @@ impl Row {
     }
 
     /// The recorded answer, when the messages end with one.
-    pub fn answer(&self) -> Option<&str> {
+    pub fn answer(&self) -> Option<&Message> {
         match &self.prompt {
-            RowPrompt::Messages(messages) => match messages.as_slice() {
-                [_, .., last] if last.role == "assistant" => Some(&last.content),
+            RowPrompt::Messages(messages) if !self.goes_on() => match messages.as_slice() {
+                [_, .., last] if last.role == "assistant" => Some(last),
                 _ => None,
             },
             _ => None,
@@ -152,6 +137,22 @@ impl Row {
     /// Notes the bound that a body asks for.
     pub(super) fn limit(&mut self, found: Option<(u64, &'static str)>) {
         (self.max_tokens, self.max_tokens_field) = found.unzip();
+    }
+
+    /// Messages without the recorded answer; when there is nothing but answers, they are the prompt.
+    fn asked<'m>(&self, messages: &'m [Message]) -> &'m [Message] {
+        let last = messages.iter().rposition(|message| message.role != "assistant");
+        let whole = messages.len();
+        let cut = last.filter(|_| !self.goes_on()).map_or(whole, |last| last + 1);
+        &messages[..cut]
+    }
+
+    /// Whether the row asks that its last answer be gone on with, so that it is part of the prompt.
+    fn goes_on(&self) -> bool {
+        let says = |fields: &Map<String, Value>, name| fields.get(name) == Some(&Value::Bool(true));
+        says(&self.body, "continue_final_message")
+            || matches!(&self.prompt, RowPrompt::Messages(messages)
+                if messages.last().is_some_and(|last| says(&last.more, "prefix")))
     }
 
     /// Tokens to ask for at most: what was asked for, else what was generated.
@@ -164,18 +165,13 @@ impl Row {
         match &self.prompt {
             RowPrompt::Length(tokens) => Some(*tokens),
             RowPrompt::Blocks(blocks) => Some(blocks.tokens),
+            RowPrompt::Ids(ids) => Some(ids.len() as u64),
             RowPrompt::TokenIds(messages) => {
                 Some(messages.iter().map(|(_, ids)| ids.len() as u64).sum())
             }
             RowPrompt::Messages(_) | RowPrompt::Text(_) | RowPrompt::Fields => None,
         }
     }
-}
-
-/// Messages without the recorded answer; when there is nothing but answers, they are the prompt.
-fn asked(messages: &[Message]) -> &[Message] {
-    let last = messages.iter().rposition(|message| message.role != "assistant");
-    &messages[..last.map_or(messages.len(), |last| last + 1)]
 }
 
 /// What a row was expected to be, and what stands there.
@@ -290,7 +286,7 @@ mod tests {
     use super::*;
 
     fn message(role: &str, content: &str) -> Message {
-        Message { role: role.into(), content: content.into() }
+        Message::text(role, content)
     }
 
     #[test]
@@ -302,7 +298,7 @@ mod tests {
             message("assistant", "a2"),
         ]));
         assert_eq!(row.ask().unwrap().len(), 3);
-        assert_eq!(row.answer(), Some("a2"));
+        assert_eq!(row.answer(), Some(&message("assistant", "a2")));
     }
 
     #[test]

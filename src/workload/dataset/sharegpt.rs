@@ -62,5 +62,5 @@ fn message(turn: &Value, position: usize) -> Result<Message, Expected> {
         "gpt" | "chatgpt" | "bard" | "bing" | "assistant" => "assistant",
         other => other,
     };
-    Ok(Message { role: role.to_owned(), content: content.to_owned() })
+    Ok(Message::text(role, content))
 }

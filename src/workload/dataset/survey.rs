@@ -33,7 +33,8 @@ pub struct Survey {
     pub other: u64,
     /// Rows left out because the trace marks them as failed.
     pub recorded_failures: u64,
-    /// Rows by what they ask: `messages`, `text`, `token ids`, `length`, `blocks`, `fields`.
+    /// Rows by what they ask: `messages`, `text`, `token ids`, `token ids for text`, `length`,
+    /// `blocks`, `fields`.
     pub prompts: Vec<(&'static str, u64)>,
     /// Prompt tokens of the rows that have a prompt.
     pub input_tokens: Option<Lengths>,
@@ -167,7 +168,7 @@ pub fn survey(dataset: &Dataset, tokenizer: &Tokenizer) -> Result<Survey, Datase
 
 #[derive(Default)]
 struct Tally {
-    kinds: [u64; 6],
+    kinds: [u64; 7],
     input: Histogram,
     output: Histogram,
     sessions: Distinct,
@@ -176,17 +177,19 @@ struct Tally {
     models: BTreeSet<String>,
 }
 
-const KINDS: [&str; 6] = ["messages", "text", "token ids", "length", "blocks", "fields"];
+const KINDS: [&str; 7] =
+    ["messages", "text", "token ids", "token ids for text", "length", "blocks", "fields"];
 
 impl Tally {
     fn add(&mut self, row: &Row, tokenizer: &Tokenizer) {
         let kind = match row.prompt {
             RowPrompt::Messages(_) => 0,
             RowPrompt::Text(_) => 1,
-            RowPrompt::TokenIds(_) => 2,
-            RowPrompt::Length(_) => 3,
-            RowPrompt::Blocks(_) => 4,
-            RowPrompt::Fields => 5,
+            RowPrompt::Ids(_) => 2,
+            RowPrompt::TokenIds(_) => 3,
+            RowPrompt::Length(_) => 4,
+            RowPrompt::Blocks(_) => 5,
+            RowPrompt::Fields => 6,
         };
         self.kinds[kind] += 1;
         let known = row.known_input_tokens();
@@ -217,7 +220,7 @@ impl Tally {
 
     fn input_source(&self, tokenizer: &Tokenizer) -> String {
         let counted = self.kinds[0] + self.kinds[1] > 0;
-        let known = self.kinds[2..5].iter().any(|rows| *rows > 0);
+        let known = self.kinds[2..6].iter().any(|rows| *rows > 0);
         match (counted, known) {
             (true, true) => format!("trace and {}", tokenizer.source()),
             (true, false) => tokenizer.source().to_owned(),

@@ -30,7 +30,7 @@ const FERRYMAN: &str = "You are a ferryman on the Moselle, and nobody asks you a
     other side.";
 
 fn tokens(request: &Request, tokenizer: &Tokenizer) -> u64 {
-    request.messages.iter().map(|message| tokenizer.count(&message.content)).sum()
+    request.texts().map(|text| tokenizer.count(text)).sum()
 }
 
 fn common(one: &str, two: &str) -> usize {
@@ -74,7 +74,7 @@ fn the_shared_share_is_what_was_asked_for() {
             .collect();
         for (shape, request) in &all {
             for (other, against) in &all {
-                let (one, two) = (&request.messages[0].content, &against.messages[0].content);
+                let (one, two) = (&request.messages[0].said(), &against.messages[0].said());
                 if one == two {
                     continue;
                 }
@@ -108,11 +108,11 @@ fn a_prompt_file_and_random_tokens_give_the_fourth_seeds_share() {
     assert!((one.shared_share(10) - expected).abs() < 1e-9);
     let (first, second) = (one.request(0).unwrap(), one.request(1).unwrap());
     assert_eq!(tokens(&first, &tokenizer), shape.input_tokens);
-    let (a, b) = (&first.messages[0].content, &second.messages[0].content);
+    let (a, b) = (&first.messages[0].said(), &second.messages[0].said());
     assert!(tokenizer.count(&a[..common(a, b)]) >= shape.shared_tokens - 1);
     // Another run's file begins differently.
     let other = of_run("tuesday").request(0).unwrap();
-    assert!(common(a, &other.messages[0].content) < 8);
+    assert!(common(a, &other.messages[0].said()) < 8);
     // With a share given, the file is cut to it.
     let config = SyntheticConfig {
         prefix: Some(prefix(file(), PrefixLength::Share(0.1), 1)),
@@ -177,8 +177,8 @@ fn a_nonce_is_counted_and_leaves_nothing_to_share() {
             };
             let (one, two) = (opened(1), opened(2));
             assert_eq!(tokens(&one, &tokenizer), 300);
-            assert!(one.messages[0].content.starts_with("[0123456789a1]\n"));
-            assert!(common(&one.messages[0].content, &two.messages[0].content) < 14);
+            assert!(one.messages[0].said().starts_with("[0123456789a1]\n"));
+            assert!(common(&one.messages[0].said(), &two.messages[0].said()) < 14);
         }
     }
 }

@@ -34,7 +34,7 @@ async fn answer(api: Api, n: u64, events: &[String]) -> Exchange {
     let mut request = request(true);
     request.body.insert("n".into(), n.into());
     let client = client(&endpoint);
-    let prepared = client.prepare(&request, "m", "test-1");
+    let prepared = client.prepare(&request, "m", "test-1").unwrap();
     client.send(&prepared, &CancellationToken::new()).await
 }
 

@@ -266,9 +266,9 @@ async fn an_answer_that_comes_before_the_request_is_written_is_read() {
         std::thread::sleep(SHORT);
     });
     let mut long = request(true);
-    long.messages[0].content = "word ".repeat(4_000_000);
+    long.messages[0] = runner::request::Message::text("user", "word ".repeat(4_000_000));
     let client = client(&endpoint(&server.url()));
-    let prepared = client.prepare(&long, "m", "long");
+    let prepared = client.prepare(&long, "m", "long").unwrap();
     let it = client.send(&prepared, &CancellationToken::new()).await;
     assert_eq!((class(&it).as_str(), it.http_status), ("http.413", Some(413)));
 }
@@ -362,7 +362,7 @@ async fn a_prepared_request_can_be_sent_again() {
         }
     });
     let client = client(&endpoint(&server.url()));
-    let prepared = client.prepare(&request(true), "m", "again");
+    let prepared = client.prepare(&request(true), "m", "again").unwrap();
     for _ in 0..2 {
         let it = client.send(&prepared, &CancellationToken::new()).await;
         assert_eq!(class(&it), "ok");

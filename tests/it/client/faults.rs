@@ -357,7 +357,7 @@ async fn a_cancelled_request_keeps_its_stamps() {
     let head = Step::Send([stream_head(), chunk(delta("Hi"))].concat());
     let server = FaultyServer::script(vec![Step::Read, head, Step::Stall]);
     let client = client(&endpoint(&server.url()));
-    let prepared = client.prepare(&request(true), "m", "r");
+    let prepared = client.prepare(&request(true), "m", "r").unwrap();
     let cancel = CancellationToken::new();
     let stop = cancel.clone();
     let stopper = tokio::spawn(async move {
@@ -391,7 +391,7 @@ async fn an_answer_that_was_not_streamed_has_no_token_stamps() {
         .collect(),
     );
     let client = client(&endpoint(&server.url()));
-    let prepared = client.prepare(&request(false), "m", "r");
+    let prepared = client.prepare(&request(false), "m", "r").unwrap();
     let send = async || client.send(&prepared, &CancellationToken::new()).await;
     let it = send().await;
     assert_eq!((class(&it).as_str(), it.text.as_str()), ("ok", "Hello"));

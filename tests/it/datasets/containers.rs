@@ -17,7 +17,7 @@ fn parquet_rows_are_read_as_the_rows_they_would_be_in_json() {
     let all = rows(&dataset);
     assert_eq!(all.len(), 3);
     assert_eq!(messages(&all[0])[1], ("user", "What does a tide table tell?"));
-    assert_eq!(all[0].answer(), Some("When the water is high and when it is low."));
+    assert_eq!(all[0].answer().unwrap().said(), "When the water is high and when it is low.");
     assert_eq!((all[1].id.as_deref(), all[2].place.line), (Some("t-2"), 3));
     assert_eq!(messages(&all[2])[0].1, "Wie heißt die Insel mit dem Leuchtturm? 🗼");
     // What a table can't leave out of a message is not there; an empty column stays for templates.

@@ -4,6 +4,7 @@ use std::fs;
 use std::io::Write;
 
 use runner::plan::workload::{DatasetConfig, DatasetFormat, OnMalformed, RecordedFailures};
+use runner::request::Message;
 use runner::workload::dataset::convert::{ConvertTo, convert};
 use runner::workload::dataset::{Dataset, Row, RowPrompt};
 use runner::workload::tokenizer::Tokenizer;
@@ -81,8 +82,15 @@ fn conversations_become_sharegpt_and_come_back() {
         let back = open(write(folder.path(), "out.json", text));
         assert_eq!(back.format(), DatasetFormat::ShareGpt);
         let (before, after) = (rows(&dataset), rows(&back));
-        let prompts = |rows: &[Row]| rows.iter().map(|row| row.prompt.clone()).collect::<Vec<_>>();
-        assert_eq!(prompts(&after), prompts(&before));
+        let texts = |rows: &[Row]| -> Vec<Vec<(String, String)>> {
+            let text = |message: &Message| (message.role.clone(), message.said());
+            let of = |row: &Row| match &row.prompt {
+                RowPrompt::Messages(messages) => messages.iter().map(text).collect(),
+                other => panic!("{other:?}"),
+            };
+            rows.iter().map(of).collect()
+        };
+        assert_eq!(texts(&after), texts(&before));
     }
     let error = convert_to(&open(sample("azure.csv")), ConvertTo::ShareGpt).unwrap_err();
     assert!(error.contains("azure.csv:2: has no text"), "{error}");

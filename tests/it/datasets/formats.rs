@@ -57,7 +57,7 @@ fn sharegpt_entries_may_be_json_text_and_may_say_role_and_content() {
     let all = read("sharegpt.json", DatasetFormat::ShareGpt);
     assert_eq!(all.len(), 3);
     assert_eq!(messages(&all[0])[1], ("assistant", "Barrels, casks and tubs."));
-    assert_eq!(all[0].answer(), Some("Mostly oak."));
+    assert_eq!(all[0].answer().unwrap().said(), "Mostly oak.");
     assert_eq!(all[0].ask().unwrap().len(), 3);
     assert_eq!(messages(&all[1])[0], ("system", "Be brief."));
     assert_eq!(all[1].session.as_deref(), Some("river-1"));
@@ -71,7 +71,8 @@ fn openai_messages_carry_sessions_and_times_of_both_kinds() {
     assert_eq!(times, [0, 250, 2_500]);
     let sessions: Vec<_> = all.iter().map(|row| row.session.as_deref().unwrap()).collect();
     assert_eq!(sessions, ["alice", "bob", "alice"]);
-    assert_eq!(messages(&all[1]), [("user", "Which rivers meet at Koblenz?")]);
+    let parts = &all[1].ask().unwrap()[0];
+    assert_eq!(parts.texts().collect::<Vec<_>>(), ["Which rivers ", "meet at Koblenz?"]);
     assert_eq!(all[0].token_limit(), Some(32));
 }
 

@@ -50,7 +50,7 @@ fn requests(loaded: &Loaded, stage: &str, is_load: bool, count: u64) -> Vec<Requ
 }
 
 fn contents(requests: &[Request]) -> Vec<&str> {
-    requests.iter().map(|request| request.messages[0].content.as_str()).collect()
+    requests.iter().map(|request| request.messages[0].plain().unwrap()).collect()
 }
 
 #[test]
@@ -73,7 +73,7 @@ fn rows_are_asked_as_they_are_and_a_cold_stage_opens_them_with_a_nonce() {
     let warm = requests(&loaded, "warm", false, count);
     for ((cold, warm), row) in cold.iter().zip(&warm).zip(&rows) {
         assert_eq!(cold.messages, warm.messages);
-        let (first, asked) = (&cold.messages[0].content, &row.ask().unwrap()[0].content);
+        let (first, asked) = (cold.messages[0].said(), row.ask().unwrap()[0].said());
         assert!(first.starts_with('[') && first.ends_with(asked.as_str()), "{first}");
     }
 }
@@ -120,7 +120,7 @@ fn how_far_prompts_are_told_apart_is_the_plans_to_say() {
         assert_eq!(found, []);
         let asked = requests(&loaded, "alone", true, 1);
         let later = requests(&loaded, "cold", true, 2);
-        [asked[0].clone(), later[1].clone()].map(|request| request.messages[0].content.clone())
+        [asked[0].clone(), later[1].clone()].map(|request| request.messages[0].said())
     };
     let options = LoadOptions::default();
     assert!(plan::load_text("plan.yaml", "version: 1", &options).is_err());
@@ -134,7 +134,7 @@ fn how_far_prompts_are_told_apart_is_the_plans_to_say() {
         );
         let loaded = plan::load_text("plan.yaml", &text, &options).unwrap();
         let asked = requests(&loaded, "warm", true, 2);
-        [asked[0].clone(), asked[1].clone()].map(|request| request.messages[0].content.clone())
+        [asked[0].clone(), asked[1].clone()].map(|request| request.messages[0].said())
     };
     let [one, other] = texts("run");
     assert_eq!(one, other);

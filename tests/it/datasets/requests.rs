@@ -29,13 +29,12 @@ fn traces_become_prompts_of_exact_length_that_share_what_their_blocks_share() {
             let workload = workload(name, tokenizer.clone(), OutputLimit::Row);
             for (index, length) in lengths.into_iter().enumerate() {
                 let request = workload.request(index as u64).unwrap();
-                let tokens: u64 =
-                    request.messages.iter().map(|message| tokenizer.count(&message.content)).sum();
+                let tokens: u64 = request.texts().map(|text| tokenizer.count(text)).sum();
                 assert_eq!(tokens, length, "{name} {index} by {}", tokenizer.source());
             }
         }
         let workload = workload("mooncake.jsonl", tokenizer.clone(), OutputLimit::Row);
-        let text = |index| workload.request(index).unwrap().messages[0].content.clone();
+        let text = |index| workload.request(index).unwrap().messages[0].said();
         let (one, two, other) = (text(0), text(1), text(2));
         let common =
             |a: &str, b: &str| a.bytes().zip(b.bytes()).take_while(|(a, b)| a == b).count();
@@ -67,7 +66,7 @@ fn a_trace_with_an_absurd_length_is_an_error_and_not_a_full_memory() {
 fn a_trace_without_prefix_ids_shares_nothing() {
     let workload = workload("azure.csv", Tokenizer::Estimate, OutputLimit::Row);
     let (one, two) = (workload.request(0).unwrap(), workload.request(1).unwrap());
-    assert_ne!(one.messages[0].content[..24], two.messages[0].content[..24]);
+    assert_ne!(one.messages[0].said()[..24], two.messages[0].said()[..24]);
     assert_eq!(one.max_tokens, Some(44));
     assert!(one.stream);
 }
@@ -76,11 +75,11 @@ fn a_trace_without_prefix_ids_shares_nothing() {
 fn recorded_lengths_can_be_matched_and_recorded_settings_are_kept() {
     let row = workload("evalscope-trace.jsonl", Tokenizer::Estimate, OutputLimit::Recorded);
     let first = row.request(0).unwrap();
-    assert_eq!((first.max_tokens, &first.body["ignore_eos"]), (Some(12), &true.into()));
+    assert_eq!((first.max_tokens, &first.recorded["ignore_eos"]), (Some(12), &true.into()));
     assert_eq!(first.temperature, Some(0.1));
-    assert!(!first.body.contains_key("temperature") && first.body.contains_key("tools"));
+    assert!(!first.recorded.contains_key("temperature") && first.recorded.contains_key("tools"));
     let second = row.request(1).unwrap();
-    assert_eq!((second.max_tokens, second.body.get("ignore_eos")), (Some(9), None));
+    assert_eq!((second.max_tokens, second.recorded.get("ignore_eos")), (Some(9), None));
     let planned = workload("evalscope-trace.jsonl", Tokenizer::Estimate, OutputLimit::Plan);
     assert_eq!(planned.request(0).unwrap().max_tokens, Some(99));
 }

@@ -18,7 +18,7 @@ async fn a_living_server_answers_in_every_dialect_it_speaks() {
         endpoint.api = Api::of_name(name).unwrap_or_else(|| panic!("no API is named {name}"));
         let client = Client::new(&endpoint, &url, RunClock::start_now()).unwrap();
         for stream in [true, true, false] {
-            let prepared = client.prepare(&request(stream), "any", "live-1");
+            let prepared = client.prepare(&request(stream), "any", "live-1").unwrap();
             let it = client.send(&prepared, &CancellationToken::new()).await;
             let counts = [it.input_tokens, it.output_tokens, it.cached_tokens];
             eprintln!(

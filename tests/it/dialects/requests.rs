@@ -13,10 +13,7 @@ use crate::client::endpoint;
 use crate::faulty_server::{FaultyServer, answer, json as json_answer};
 
 fn request(messages: &[(&str, &str)], stream: bool, body: &Value) -> Request {
-    let message = |(role, content): &(&str, &str)| Message {
-        role: (*role).into(),
-        content: (*content).into(),
-    };
+    let message = |(role, content): &(&str, &str)| Message::text(*role, *content);
     Request {
         messages: messages.iter().map(message).collect(),
         max_tokens: Some(16),
@@ -29,7 +26,7 @@ fn request(messages: &[(&str, &str)], stream: bool, body: &Value) -> Request {
 
 /// Path and body of a request.
 fn encoded(api: &Api, request: &Request) -> (String, Value) {
-    let http = dialect::of(api).encode(request, "m");
+    let http = dialect::of(api).encode(request, "m").unwrap();
     (http.path.into_owned(), serde_json::from_slice(&http.body).unwrap())
 }
 
@@ -177,7 +174,7 @@ fn a_request_is_shown_as_it_will_be_sent_without_its_secrets() {
         Client::new(&endpoint, &"http://127.0.0.1:9/v1".parse().unwrap(), RunClock::start_now());
     let client = client.unwrap();
     let asked = request(&[("user", "my sk-very-secret")], true, &json!({"top_k": 1}));
-    let shown = client.show(&client.prepare(&asked, "m", "r-1"));
+    let shown = client.show(&client.prepare(&asked, "m", "r-1").unwrap());
     assert!(shown.starts_with("POST http://127.0.0.1:9/v1/messages\n"), "{shown}");
     for part in [
         "x-api-key: ***\n",
@@ -207,7 +204,8 @@ async fn sent(
     endpoint.api = api;
     endpoint.api_key = ApiKey::Key(Secret::new("key-1"));
     let client = Client::new(&endpoint, &url, RunClock::start_now()).unwrap();
-    let prepared = client.prepare(&request(&[("user", "U")], false, &json!({})), "m", "r-1");
+    let prepared =
+        client.prepare(&request(&[("user", "U")], false, &json!({})), "m", "r-1").unwrap();
     let it = client.send(&prepared, &CancellationToken::new()).await;
     let flags = it.flags.iter().map(ToString::to_string).collect();
     (server.requests()[0].clone(), it.outcome.kind(), flags, it.cached_tokens)
@@ -256,7 +254,8 @@ async fn tgis_headers_join_the_record() {
     let mut endpoint = endpoint(&server.url());
     endpoint.api = Api::Tgi;
     let client = Client::new(&endpoint, &server.url(), RunClock::start_now()).unwrap();
-    let prepared = client.prepare(&request(&[("user", "U")], false, &json!({})), "m", "r-1");
+    let prepared =
+        client.prepare(&request(&[("user", "U")], false, &json!({})), "m", "r-1").unwrap();
     let it = client.send(&prepared, &CancellationToken::new()).await;
     let timings = it.timings.unwrap();
     assert_eq!((timings.total_ms, timings.queue_ms), (Some(90.0), Some(2.0)));

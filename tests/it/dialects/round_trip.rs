@@ -201,8 +201,7 @@ fn the_second_seeds_endpoint_says_yes_or_no_to_caching() {
 }
 
 fn asked(stream: bool) -> Request {
-    let message =
-        |role: &str, content: &str| Message { role: role.into(), content: content.into() };
+    let message = |role: &str, content: &str| Message::text(role, content);
     let body = json!({"ignore_eos": true, "min_tokens": 7, "chat_template_kwargs": {"a": 1}});
     Request {
         messages: vec![message("system", "Be brief."), message("user", "Say \"hi\".")],
@@ -220,10 +219,10 @@ fn the_simulator_understands_what_the_client_asks() {
         for stream in [false, true] {
             let dialect = dialect::of(&api);
             let request = asked(stream);
-            let http = dialect.encode(&request, "sim");
+            let http = dialect.encode(&request, "sim").unwrap();
             let body: Value = serde_json::from_slice(&http.body).unwrap();
             let what = format!("{} {stream}: {body}", api.name());
-            let path = match http.place {
+            let path = match dialect.place() {
                 dialect::Place::Base => format!("/v1/{}", http.path),
                 dialect::Place::Root => format!("/{}", http.path),
             };

@@ -1,0 +1,113 @@
+//! Messages as Ollama writes them.
+//!
+//! In: a request's messages. Out: its messages, in which images stand beside the text and arguments of
+//! calls are objects; and forms of fields. Invariant: images go by value; a link is refused.
+
+use serde_json::{Map, Value, json};
+
+use super::super::NoForm;
+use super::super::beside::Form;
+use super::super::part::{Part, calls, data_url, only, unknown};
+use super::super::prompt::nothing_more;
+use crate::request::{Content, Message};
+
+const OPTIONS: &str = "options";
+
+/// What both APIs call fields of chat completions.
+pub(super) const FORMS: [(&str, Form); 13] = [
+    ("response_format", Form::By("format", format)),
+    ("stop", Form::ListIn(OPTIONS, "stop")),
+    ("seed", Form::In(OPTIONS, "seed")),
+    ("top_p", Form::In(OPTIONS, "top_p")),
+    ("top_k", Form::In(OPTIONS, "top_k")),
+    ("min_p", Form::In(OPTIONS, "min_p")),
+    ("presence_penalty", Form::In(OPTIONS, "presence_penalty")),
+    ("frequency_penalty", Form::In(OPTIONS, "frequency_penalty")),
+    ("repetition_penalty", Form::In(OPTIONS, "repeat_penalty")),
+    ("reasoning_effort", Form::As("think")),
+    ("logprobs", Form::Same),
+    ("top_logprobs", Form::Same),
+    // Last, so that `/api/generate` can do without it.
+    ("tools", Form::Same),
+];
+
+fn format(format: &Value) -> Result<Option<Value>, &'static str> {
+    match (format.get("type").and_then(Value::as_str), format.pointer("/json_schema/schema")) {
+        (Some("text"), _) => Ok(None),
+        (Some("json_object"), _) => Ok(Some("json".into())),
+        (Some("json_schema"), Some(schema)) => Ok(Some(schema.clone())),
+        _ => Err("it takes text, json_object or json_schema"),
+    }
+}
+
+/// The messages of a chat.
+pub(super) fn messages(messages: &[Message]) -> Result<Vec<Value>, NoForm> {
+    messages.iter().enumerate().map(|(position, message)| said(message, position)).collect()
+}
+
+fn said(message: &Message, position: usize) -> Result<Value, NoForm> {
+    let at = format!("messages/{position}");
+    let known: &[&str] = match message.role.as_str() {
+        "tool" => &["tool_call_id", "name", "tool_name"],
+        "function" => return Err(NoForm::of(format!("{at}/role"), "it takes results of tools")),
+        "assistant" => &["tool_calls", "reasoning_content", "thinking"],
+        _ => &["images"],
+    };
+    nothing_more(message, known)
+        .map_err(|name| NoForm::of(format!("{at}/{name}"), "it has no such field"))?;
+    let mut own = Map::new();
+    own.insert("role".into(), message.role.as_str().into());
+    let (mut text, mut images) = (String::new(), Vec::new());
+    match &message.content {
+        Content::Text(words) => text.push_str(words),
+        Content::Null | Content::Absent => {}
+        Content::Ids(_) => {
+            return Err(NoForm::of(format!("{at}/content"), "it takes no token ids"));
+        }
+        Content::Parts(parts) => {
+            for (number, part) in parts.iter().enumerate() {
+                let at = format!("{at}/content/{number}");
+                match Part::of(part) {
+                    Part::Text(words) => {
+                        only(part, &["type", "text"], &at)?;
+                        text.push_str(words);
+                    }
+                    Part::Image(url, None | Some("auto")) => {
+                        only(part, &["type", "image_url", "detail"], &at)?;
+                        let data = data_url(url).map(|(_, data)| data);
+                        let why = "it takes images as base64, not as links";
+                        images.push(data.ok_or_else(|| NoForm::of(at, why))?);
+                    }
+                    Part::Image(..) => {
+                        return Err(NoForm::of(at, "it knows no detail of images"));
+                    }
+                    Part::File(_) => return Err(unknown("file", &at)),
+                    Part::Other(kind) => return Err(unknown(kind, &at)),
+                }
+            }
+        }
+    }
+    own.insert("content".into(), text.into());
+    if !images.is_empty() {
+        own.insert("images".into(), json!(images));
+    }
+    for (name, value) in &message.more {
+        let name = match name.as_str() {
+            "tool_calls" => continue,
+            "name" => "tool_name",
+            "reasoning_content" => "thinking",
+            same => same,
+        };
+        own.insert(name.to_owned(), value.clone());
+    }
+    let calls = calls(message, position)?;
+    if !calls.is_empty() {
+        let calls = calls.iter().map(|call| {
+            let arguments = call.object(&format!("{at}/tool_calls"))?;
+            let function = json!({"name": call.name, "arguments": arguments});
+            Ok(json!({"id": call.id, "type": "function", "function": function}))
+        });
+        own.insert("tool_calls".into(), calls.collect::<Result<Vec<_>, NoForm>>()?.into());
+    }
+    Ok(own.into())
+}
