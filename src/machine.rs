@@ -1,9 +1,14 @@
 //! What this process takes of its machine.
 //!
-//! In: nothing. Out: CPU time, a raised limit of open files, threads that come second. Invariant:
+//! In: nothing. Out: CPU time, a raised limit of open files, threads that come second, and how late it
+//! lets us see what has arrived. Invariant:
 //! where the system does not say, there is no figure; nothing here can fail a run.
 
+mod wakes;
+
 use std::time::Duration;
+
+pub use self::wakes::{Reading, Wakes};
 
 /// CPU time of the whole process so far, on all cores.
 #[cfg(unix)]

@@ -18,6 +18,7 @@ use std::path::Path;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use tokio::task::AbortHandle;
 use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
 
@@ -76,6 +77,8 @@ pub struct Recorder {
     thread: JoinHandle<Desk>,
     log_failed: CancellationToken,
     close: CancellationToken,
+    /// The task that looks how late this machine lets us see things.
+    watching: Option<AbortHandle>,
 }
 
 impl Recorder {
@@ -103,6 +106,10 @@ impl Recorder {
         if let Some((why, _)) = desk.log.failure() {
             return Err(RecorderError::Start(std::io::Error::other(why.to_owned())));
         }
+        // Where nobody sends requests (records told again by hand), nothing is late.
+        let watching = tokio::runtime::Handle::try_current()
+            .ok()
+            .map(|runtime| runtime.spawn(desk.meter.wakes().watch()).abort_handle());
         let (closing, died) = (close.clone(), log_failed.clone().drop_guard());
         let thread = thread::Builder::new().name("recorder".into()).spawn(move || {
             machine::come_second();
@@ -115,7 +122,7 @@ impl Recorder {
             }
             desk
         })?;
-        Ok((sender, Self { thread, log_failed, close }))
+        Ok((sender, Self { thread, log_failed, close, watching }))
     }
 
     /// Cancelled as soon as the log can't be written any more (a full disk): the run must stop,
@@ -128,6 +135,9 @@ impl Recorder {
     /// the calling thread, for seconds at most: senders that still exist are cut off.
     pub fn finish(self, mut end: RunEnd) -> Result<Recorded, RecorderError> {
         self.close.cancel();
+        if let Some(watching) = self.watching {
+            watching.abort();
+        }
         let Desk { log, mut aggregator, outlet, .. } =
             self.thread.join().map_err(|_| RecorderError::Died)?;
         if let Some((why, lost)) = log.failure() {

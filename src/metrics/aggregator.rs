@@ -6,6 +6,7 @@
 
 use super::answers::{self, AnswerIds};
 use super::gate;
+use super::generator;
 use super::quantity;
 use super::saturation;
 use super::search;
@@ -13,17 +14,9 @@ use super::summary::{RunEnd, RunSummary, SUMMARY_VERSION, StageSummary, Summary}
 use super::tally::{Measured, StageTally};
 use super::token_account;
 use super::verdict;
+use super::way;
 use crate::plan::{Aggregate, Threshold};
 use crate::record::{Line, RECORD_VERSION, RunLine, ServerLine, StageEnd};
-
-/// Requests sent later than this after they were due (99th percentile, in milliseconds) mean that
-/// the generator, not the server, set the pace. A human-scale bound: a tenth of a second is far
-/// above the lag of a healthy closed loop (well under a millisecond) and below what a TTFT hides.
-pub const SCHEDULE_LAG_LIMIT_MS: f64 = 100.0;
-
-/// A generator that is too slow lags all along: where the median lag is less than this part of the
-/// limit, it was held up for a while.
-const PAUSE_SHARE: f64 = 10.0;
 
 /// Different reasons for gaps in the server's own account that are told.
 const MOST_UNREAD: usize = 8;
@@ -154,13 +147,14 @@ impl Aggregator {
         let invalid = self.invalid(end, &stages);
         let mut notes: Vec<String> = invalid.iter().map(|why| format!("INVALID: {why}")).collect();
         notes.extend(end.incomplete.iter().map(|what| format!("incomplete: {what}")));
-        notes.extend(stages.iter().filter_map(lag_note));
+        notes.extend(stages.iter().filter_map(generator::note));
         notes.extend(stages.iter().filter_map(loss_note));
         notes.extend(stages.iter().flat_map(|stage| {
             stage.contamination.iter().map(|found| found.sentence(&stage.label()))
         }));
         notes.extend(token_account::warnings(&stages));
         notes.extend(stages.iter().flat_map(answers::notes));
+        notes.extend(way::notes(&stages));
         notes.extend(stages.iter().filter_map(restart_note));
         notes.extend(self.unread.iter().cloned());
         notes.extend(end.notes.iter().cloned());
@@ -204,7 +198,8 @@ impl Aggregator {
             .cloned()
             .chain(strays)
             .chain(headless)
-            .chain(stages.iter().filter_map(saturated_generator))
+            .chain(stages.iter().filter_map(generator::saturated))
+            .chain(stages.iter().filter_map(generator::starved))
             .chain(end.invalid.clone())
             .collect()
     }
@@ -345,42 +340,6 @@ fn run_summary(run: Option<RunLine>, end: &RunEnd, valid: bool, notes: Vec<Strin
         seed: run.seed,
         notes,
     }
-}
-
-/// Why a stage's numbers are about the generator and not about the endpoint, if so.
-fn saturated_generator(stage: &StageSummary) -> Option<String> {
-    // A probe that says nothing bounds its search; the other probes still stand.
-    let load = stage.load.filter(|load| load.generator_limited && stage.probe.is_none())?;
-    let lag = stage.metrics.get("schedule_lag")?;
-    let limit = load.max_lag_ms.unwrap_or(SCHEDULE_LAG_LIMIT_MS);
-    let advice = if lag.p50 < limit / PAUSE_SHARE {
-        "most left in time, so this machine stood still or was busy for a while: look for what \
-         stopped it, or took its cores, and run it again"
-    } else {
-        "ask for a lower rate, give this machine more cores, or spread the load over several"
-    };
-    Some(format!(
-        "stage {}: generator saturated: requests left up to {} after they were due (p99; limit \
-         {}); {advice}",
-        stage.label(),
-        quantity::show(lag.p99, "ms"),
-        quantity::show(limit, "ms"),
-    ))
-}
-
-fn lag_note(stage: &StageSummary) -> Option<String> {
-    if stage.load.is_some() {
-        // Either said already, or the plan itself makes requests wait.
-        return None;
-    }
-    let lag = stage.metrics.get("schedule_lag").filter(|lag| lag.p99 > SCHEDULE_LAG_LIMIT_MS)?;
-    Some(format!(
-        "stage {}: requests left up to {} after they were due (p99; limit {}): this machine was \
-         the bottleneck",
-        stage.label(),
-        quantity::show(lag.p99, "ms"),
-        quantity::show(SCHEDULE_LAG_LIMIT_MS, "ms"),
-    ))
 }
 
 fn restart_note(stage: &StageSummary) -> Option<String> {

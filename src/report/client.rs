@@ -3,17 +3,39 @@
 //! In: stages. Out: words. Invariant: where the embedded simulator answered, its share of the CPU is in
 //! the figure and that is said.
 
-use crate::metrics::quantity::{plural, show};
-use crate::metrics::summary::{ClientSummary, StageSummary};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 
-/// A line for a whole run: sums over its stages, and the stage that took most of a core.
+use crate::metrics::quantity::{plural, show};
+use crate::metrics::summary::{AddressSummary, ClientSummary, StageSummary};
+
+/// A line for a whole run: sums over its stages, and the stage that took most of a core; one for the
+/// addresses, where there are several.
 pub(super) fn line(stages: &[&StageSummary], simulated: bool) -> Vec<String> {
-    together(stages, simulated).map(|words| format!("  {words}")).into_iter().collect()
+    let together = together(stages, simulated);
+    together.into_iter().chain(addresses(stages)).map(|words| format!("  {words}")).collect()
 }
 
 /// The same of one stage, or of all rungs of a ladder, as a sentence.
 pub(super) fn sentence(stages: &[&StageSummary], simulated: bool) -> Option<String> {
-    together(stages, simulated).map(|words| format!("The client: {words}."))
+    let words = together(stages, simulated)?;
+    let to = addresses(stages).map(|to| format!(" By address: {to}.")).unwrap_or_default();
+    Some(format!("The client: {words}.{to}"))
+}
+
+/// `10.0.0.7: 4 connections, 31 requests · …`, where the host has several addresses.
+fn addresses(stages: &[&StageSummary]) -> Option<String> {
+    let mut all: BTreeMap<IpAddr, AddressSummary> = BTreeMap::new();
+    for (address, part) in stages.iter().flat_map(|stage| &stage.addresses) {
+        let sum = all.entry(*address).or_default();
+        sum.connections += part.connections;
+        sum.requests += part.requests;
+    }
+    let line = |(address, to): (&IpAddr, &AddressSummary)| {
+        let connections = plural(to.connections, "connection");
+        format!("{address}: {connections}, {}", plural(to.requests, "request"))
+    };
+    (!all.is_empty()).then(|| all.iter().map(line).collect::<Vec<_>>().join(" · "))
 }
 
 /// The larger of two figures, where there is one.
@@ -35,6 +57,7 @@ fn together(stages: &[&StageSummary], simulated: bool) -> Option<String> {
         token_gaps: all.token_gaps + stage.client.token_gaps,
         shared_reads: all.shared_reads + stage.client.shared_reads,
         in_one_piece: all.in_one_piece + stage.client.in_one_piece,
+        wake_moments: all.wake_moments + stage.client.wake_moments,
         wake_lag_p95_ms: most(all.wake_lag_p95_ms, stage.client.wake_lag_p95_ms),
     };
     let is_sent = |it: &ClientSummary| it.connections_opened + it.connections_reused > 0;
@@ -57,11 +80,24 @@ fn words(client: &ClientSummary, most: &str, simulated: bool) -> String {
         plural(client.connections_opened, "connection"),
         plural(client.connections_reused, "request")
     ));
+    if client.resent > 0 {
+        let (resent, posts) = (plural(client.resent, "request"), plural(client.posts, "POST"));
+        facts.push(format!("{resent} sent twice, {posts} in all"));
+    } else {
+        facts.push(format!("{} sent", plural(client.posts, "POST")));
+    }
     facts.push(format!(
         "{} and {} read",
         bytes(client.bytes_in),
         plural(client.token_events, "token event")
     ));
+    if client.shared_reads > 0 && client.token_gaps > 0 {
+        let share = client.shared_reads as f64 / client.token_gaps as f64;
+        facts.push(format!("{} of the gaps between tokens inside one read", show(share, "share")));
+    }
+    if let Some(late) = client.wake_lag_p95_ms {
+        facts.push(format!("what arrived was seen within {} (p95)", show(late, "ms")));
+    }
     facts.join(" · ")
 }
 
@@ -89,17 +125,25 @@ mod tests {
             connections_reused: 4_436,
             bytes_in: 2_100_000,
             token_events: 72_000,
+            posts: 4_502,
+            resent: 2,
+            token_gaps: 1_000,
+            shared_reads: 20,
+            wake_lag_p95_ms: Some(1.3),
             ..ClientSummary::default()
         };
         assert_eq!(
             words(&client, "at most ", true),
             "310 ms of CPU, at most 12 % of a core, the simulator's in it · 64 connections opened, \
-             4,436 requests sent over an open one · 2.1 MB and 72,000 token events read"
+             4,436 requests sent over an open one · 2 requests sent twice, 4,502 POSTs in all · \
+             2.1 MB and 72,000 token events read · 2 % of the gaps between tokens inside one read · \
+             what arrived was seen within 1.3 ms (p95)"
         );
         let silent = ClientSummary { connections_opened: 1, ..ClientSummary::default() };
         assert_eq!(
             words(&silent, "", false),
-            "1 connection opened, 0 requests sent over an open one · 0 bytes and 0 token events read"
+            "1 connection opened, 0 requests sent over an open one · 0 POSTs sent · 0 bytes and 0 token \
+             events read"
         );
     }
 }

@@ -52,4 +52,7 @@ pub struct ClientSummary {
     /// 95th percentile of how late this machine let the client see what arrived, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wake_lag_p95_ms: Option<f64>,
+    /// Moments, ten milliseconds apart, that it was looked at.
+    #[serde(default)]
+    pub wake_moments: u64,
 }

@@ -10,6 +10,7 @@ use crate::metrics::cache_verdict::verdict;
 use crate::metrics::catalogue::{self, Source};
 use crate::metrics::certified::Certified;
 use crate::metrics::contamination;
+use crate::metrics::generator;
 use crate::metrics::quantity::show;
 use crate::metrics::rounds::{RoundTally, Rounds};
 use crate::metrics::samples::Samples;
@@ -64,6 +65,7 @@ impl StageTally {
             cpu_s,
             cpu_share,
             wake_lag_p95_ms: wake_lag.map(|lag| lag.p95_ns as f64 / 1e6),
+            wake_moments: wake_lag.map_or(0, |lag| lag.count),
             ..self.client
         };
         let samples: Vec<_> = self.columns.into_iter().map(Column::sorted).collect();
@@ -92,7 +94,8 @@ impl StageTally {
                 achieved_rate: achieved,
                 generator_limited: lag_p99(&samples)
                     .zip(load.max_lag_ms)
-                    .is_some_and(|(lag, limit)| lag > limit),
+                    .is_some_and(|(lag, limit)| lag > limit)
+                    || generator::is_starved(&client),
                 max_lag_ms: load.max_lag_ms,
                 peak_in_flight: (self.peak > 0).then_some(self.peak),
                 pauses: load.pauses,

@@ -233,8 +233,9 @@ impl<'a> Level<'a> {
         matches!(&self.shape, Shape::Closed(users) if !matches!(users.think, Think::None))
     }
 
-    /// The limit on lag. Where requests queue for a place in flight, or users for an answer, being
-    /// late is what the plan asks for and says nothing of the generator.
+    /// The limit on lag. Where requests queue for a place in flight, being late is what the plan asks
+    /// for and says nothing of the generator. A user is due to ask as soon as the last answer came and
+    /// was thought about, so what is late in a closed loop is the generator's turnaround.
     pub(super) fn max_lag(&self) -> Option<Duration> {
         match &self.shape {
             Shape::Open(open)
@@ -243,7 +244,8 @@ impl<'a> Level<'a> {
             {
                 Some(self.measure.max_lag)
             }
-            _ => None,
+            Shape::Closed(_) => Some(self.measure.max_lag),
+            Shape::Open(_) => None,
         }
     }
 }
