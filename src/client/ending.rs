@@ -111,7 +111,13 @@ impl Ending {
     pub fn status(status: u16, body: &[u8]) -> Self {
         let said = dialect::body_message(body);
         let mut message = format!("HTTP {status}");
-        for part in [said.as_deref().unwrap_or_default(), status_help(status)] {
+        // Some servers say the status themselves.
+        let said = said.as_deref().unwrap_or_default();
+        let said = match said.strip_prefix(message.as_str()) {
+            Some(rest) => rest.trim_start_matches([':', ' ']),
+            None => said,
+        };
+        for part in [said, status_help(status)] {
             if !part.is_empty() {
                 message.push_str(": ");
                 message.push_str(part);

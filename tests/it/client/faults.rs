@@ -343,6 +343,7 @@ async fn an_error_status_keeps_its_message_and_is_not_retried() {
     for (body, said) in [
         ("{\"detail\":\"Not Found\"}", "HTTP 404: Not Found: check the endpoint's url"),
         ("{\"error\":\"no\"}", "HTTP 404: no: check"),
+        ("{\"error\":\"HTTP 404: no\"}", "HTTP 404: no: check"),
         ("<h1>404</h1>", "HTTP 404: <h1>404</h1>: check"),
         ("", "HTTP 404: check"),
     ] {
