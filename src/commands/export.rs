@@ -3,13 +3,12 @@
 //! In: a run directory and formats. Out: files, in `RUN/export/FORMAT/` unless a folder is named.
 //! Invariant: all formats are known before the first file is written.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::executor::manifest::{Manifest, ManifestEndpoint};
 use crate::metrics::record_log;
 use crate::metrics::summary::Summary;
-use crate::report::export::{self, Collector, Evidence, FORMATS, Format};
+use crate::report::export::{self, Beside, Collector, Evidence, FORMATS, Format};
 use crate::sink::atomic_file;
 
 /// Writes the files of every format that is asked for. `Err` holds the exit code.
@@ -18,6 +17,7 @@ pub(super) fn run(
     asked: &[String],
     summary: &Summary,
     manifest: Option<&Manifest>,
+    percentiles: &[f64],
 ) -> Result<(), u8> {
     let mut formats = Vec::new();
     for text in asked {
@@ -40,7 +40,7 @@ pub(super) fn run(
     if formats.is_empty() {
         return Ok(());
     }
-    let evidence = match evidence(run, summary, manifest) {
+    let evidence = match evidence(run, summary, beside(manifest, percentiles)) {
         Ok(evidence) => evidence,
         Err(problem) => return Err(refuse(&problem, "give the directory of a run")),
     };
@@ -67,23 +67,41 @@ fn known() -> String {
     FORMATS.iter().map(|format| format.word).collect::<Vec<_>>().join(", ")
 }
 
-fn evidence(
-    run: &Path,
-    summary: &Summary,
-    manifest: Option<&Manifest>,
-) -> Result<Evidence, String> {
+fn evidence(run: &Path, summary: &Summary, beside: Beside) -> Result<Evidence, String> {
     let mut collector = Collector::default();
     record_log::read(run, |_, line| collector.line(line)).map_err(|error| error.to_string())?;
-    let (endpoints, plan) = match manifest {
-        None => (BTreeMap::new(), serde_json::Value::Null),
-        Some(manifest) => {
-            let of = |it: &ManifestEndpoint| (it.name.clone(), it.url.clone());
-            (manifest.endpoints.iter().map(of).collect(), manifest.plan.resolved.clone())
-        }
-    };
     collector
-        .finish(summary.clone(), endpoints, plan)
+        .finish(summary.clone(), beside)
         .ok_or_else(|| "the record log does not say which run it is".to_owned())
+}
+
+/// What the manifest knows, and the percentiles that were chosen: now, else when it ran.
+fn beside(manifest: Option<&Manifest>, percentiles: &[f64]) -> Beside {
+    let Some(manifest) = manifest else {
+        return Beside { percentiles: percentiles.to_vec(), ..Beside::default() };
+    };
+    let of = |it: &ManifestEndpoint| {
+        (it.name.clone(), it.request_url.clone().unwrap_or_else(|| it.url.clone()))
+    };
+    let percentiles = match percentiles {
+        [] => chosen(&manifest.arguments),
+        now => now.to_vec(),
+    };
+    Beside {
+        endpoints: manifest.endpoints.iter().map(of).collect(),
+        plan: manifest.plan.resolved.clone(),
+        percentiles,
+    }
+}
+
+/// The values of `--percentiles` among the arguments of a run.
+fn chosen(arguments: &[String]) -> Vec<f64> {
+    const FLAG: &str = "--percentiles";
+    let value = arguments.iter().enumerate().find_map(|(at, argument)| match argument.as_str() {
+        FLAG => arguments.get(at + 1).map(String::as_str),
+        other => other.strip_prefix(FLAG)?.strip_prefix('='),
+    });
+    value.unwrap_or_default().split(',').filter_map(|it| it.trim().parse().ok()).collect()
 }
 
 fn write(evidence: &Evidence, format: Format, folder: &Path) -> Result<usize, String> {

@@ -37,7 +37,8 @@ pub fn run(args: &ReportArgs) -> anyhow::Result<u8> {
              or html",
         ));
     }
-    if !args.percentiles.is_empty() && (args.format != ReportFormat::Text || tool.is_some()) {
+    let is_table = args.format == ReportFormat::Text && tool.is_none();
+    if !args.percentiles.is_empty() && !is_table && args.exports.is_empty() {
         return Ok(usage(
             "--percentiles: chooses columns of our text report; use `--format text` without \
              --definitions",
@@ -66,7 +67,8 @@ pub fn run(args: &ReportArgs) -> anyhow::Result<u8> {
         write_page(&args.run, &told.view(&summary, read.manifest.as_ref()))?;
     }
     let manifest = read.manifest.as_ref();
-    if let Err(code) = super::export::run(&args.run, &args.exports, &summary, manifest) {
+    let chosen = &args.percentiles;
+    if let Err(code) = super::export::run(&args.run, &args.exports, &summary, manifest, chosen) {
         return Ok(code);
     }
     let redefined = tool.zip(told.definitions.take());

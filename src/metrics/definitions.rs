@@ -1,9 +1,9 @@
 //! Other tools' names and formulas over the same records.
 //!
-//! In: a tool's word and the lines of a run. Out: that tool's figures, each with its formula.
-//! Invariants: figures are derived anew from raw stamps, never from ours; where a record does not
-//! hold what the tool would have seen, the formula says what stands in. Sources: each tool's code, as
-//! named with it.
+//! In: a tool's word and the records of a run. Out: that tool's figures, each with its formula: for
+//! `--definitions` as a whole, for exports one by one, so that both say the same. Invariants: figures
+//! are derived anew from raw stamps, never from ours; where a record does not hold what the tool would
+//! have seen, the formula says what stands in. Sources: each tool's code, as named with it.
 
 use serde::Serialize;
 
@@ -11,10 +11,16 @@ use super::distribution::distribution;
 use super::summary::Distribution;
 use crate::record::{Line, OutcomeKind, Record};
 
+mod peers;
+mod small_tools;
+mod sums;
 mod take;
 mod tools;
 
-use take::{Answer, Count, Take};
+pub use peers::{AIPERF, GENAI_PERF, GUIDELLM, INFERENCE_PERF, VLLM};
+pub use small_tools::{BATCHING_CACHE, BENCH_PACK, CHAT_REPLAY, QPS_BENCHMARK, TTFT_CACHE};
+pub use sums::Sums;
+use take::{Answer, Take};
 pub use tools::{TOOLS, find};
 
 /// A tool with its definitions.
@@ -22,6 +28,8 @@ pub use tools::{TOOLS, find};
 pub struct Tool {
     /// What `--definitions` calls it.
     pub word: &'static str,
+    /// What `--export` calls it, where that is another word.
+    pub export: Option<&'static str>,
     /// The tool, and where its formulas stand.
     pub name: &'static str,
     /// Figures of single requests.
@@ -40,6 +48,16 @@ pub struct Figure {
     /// Its formula in our stamps.
     pub formula: &'static str,
     take: Take,
+    whose: Whose,
+}
+
+/// The requests that a figure is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Whose {
+    /// Complete answers.
+    Answers,
+    /// All that ended, failed ones among them.
+    Ended,
 }
 
 /// A figure of a whole stage.
@@ -52,20 +70,6 @@ pub struct Total {
     /// Its formula in our stamps.
     pub formula: &'static str,
     take: fn(&Sums) -> Option<f64>,
-}
-
-/// What the totals of a stage are made of.
-#[derive(Debug, Clone, Copy, Default)]
-struct Sums {
-    ok: u64,
-    output: u64,
-    input: u64,
-    /// Σ(end − first event), in seconds.
-    generating_s: f64,
-    first_sent: Option<u64>,
-    last_end: Option<u64>,
-    started: u64,
-    ended: u64,
 }
 
 /// A stage under a tool's definitions.
@@ -130,15 +134,15 @@ impl Collector {
                 rung: start.rung,
                 reported: start.reported,
                 columns: vec![Vec::new(); self.tool.figures.len()],
-                sums: Sums { started: start.at_ns, ended: start.at_ns, ..Sums::default() },
+                sums: Sums::default(),
             }),
             Line::End(record) => self.record(record),
-            Line::StageEnd(end) => {
-                if let Some(stage) = self.stage(&end.stage, end.cell.as_deref(), end.rung) {
-                    stage.sums.ended = stage.sums.ended.max(end.at_ns);
-                }
-            }
-            Line::Run(_) | Line::Start(_) | Line::Flush(_) | Line::Round(_) | Line::Server(_) => {}
+            Line::Run(_)
+            | Line::Start(_)
+            | Line::StageEnd(_)
+            | Line::Flush(_)
+            | Line::Round(_)
+            | Line::Server(_) => {}
         }
     }
 
@@ -154,23 +158,9 @@ impl Collector {
         let Some(stage) = self.stage(&record.stage, record.cell.as_deref(), record.rung) else {
             return;
         };
-        let sums = &mut stage.sums;
-        sums.ended = sums.ended.max(record.end_ns.unwrap_or(0));
-        let Some(sent) = record.sent_ns else { return };
-        sums.first_sent = Some(sums.first_sent.map_or(sent, |first| first.min(sent)));
-        sums.last_end = sums.last_end.max(record.end_ns);
-        if record.outcome != OutcomeKind::Ok {
-            return;
-        }
-        let answer = Answer { record, sent };
-        sums.ok += 1;
-        sums.output += answer.count(Count::Output).unwrap_or(0);
-        sums.input += record.input_tokens.best().map_or(0, |(count, _)| count);
-        let first = record.first_event_ns.or(record.first_token_ns);
-        sums.generating_s += seconds(first, record.end_ns).unwrap_or(0.0);
+        stage.sums.add(record);
         for (figure, column) in figures.iter().zip(&mut stage.columns) {
-            let scale = if figure.unit == "ms" { 1e3 } else { 1.0 };
-            figure.take.samples(&answer, scale, column);
+            figure.samples(record, column);
         }
     }
 
@@ -208,26 +198,40 @@ impl Stage {
     }
 }
 
+impl Figure {
+    /// Appends what a record gives for it, in its unit.
+    fn samples(&self, record: &Record, out: &mut Vec<f64>) {
+        let counts = match self.whose {
+            Whose::Answers => record.outcome == OutcomeKind::Ok,
+            Whose::Ended => record.outcome == OutcomeKind::Ok || record.outcome.is_error(),
+        };
+        let Some(sent) = record.sent_ns.filter(|_| counts) else { return };
+        let scale = if self.unit == "ms" { 1e3 } else { 1.0 };
+        self.take.samples(&Answer { record, sent }, scale, out);
+    }
+}
+
+impl Tool {
+    /// What a record gives for the figure of that name, in its unit; nothing where there is no such
+    /// figure, and nothing where the record holds no sample of it.
+    pub fn samples(&self, name: &str, record: &Record) -> Vec<f64> {
+        let mut samples = Vec::new();
+        if let Some(figure) = self.figures.iter().find(|figure| figure.name == name) {
+            figure.samples(record, &mut samples);
+        }
+        samples
+    }
+
+    /// The total of that name.
+    pub fn total(&self, name: &str, sums: &Sums) -> Option<f64> {
+        let total = self.totals.iter().find(|total| total.name == name)?;
+        (total.take)(sums).filter(|value| value.is_finite())
+    }
+}
+
 /// Seconds from one stamp to a later one.
 fn seconds(from: Option<u64>, to: Option<u64>) -> Option<f64> {
     Some(to?.checked_sub(from?)? as f64 / 1e9)
-}
-
-impl Sums {
-    fn per(count: u64, from: Option<u64>, to: Option<u64>) -> Option<f64> {
-        let seconds = seconds(from, to).filter(|seconds| *seconds > 0.0)?;
-        Some(count as f64 / seconds)
-    }
-
-    /// Over the time from the first request to the last answer.
-    fn per_span(&self, count: u64) -> Option<f64> {
-        Self::per(count, self.first_sent, self.last_end)
-    }
-
-    /// Over the stage's wall time.
-    fn per_stage(&self, count: u64) -> Option<f64> {
-        Self::per(count, Some(self.started), Some(self.ended))
-    }
 }
 
 #[cfg(test)]

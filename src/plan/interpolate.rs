@@ -187,7 +187,9 @@ impl Scope<'_> {
                     .flatten();
                 node.value = value;
                 if let Value::List(items) = &mut node.value {
-                    items.iter_mut().for_each(|item| item.origin = Some(origin.clone()));
+                    for item in items {
+                        item.origin = Some(origin.clone());
+                    }
                 }
                 node.origin = Some(origin);
                 return;

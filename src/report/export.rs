@@ -1,12 +1,13 @@
 //! A run in the formats of other tools, so that what reads those tools' files goes on working.
 //!
 //! In: the lines of a run and its summary. Out: files with the names, fields, units and formulas of
-//! the tool, one module each. Invariants: figures are derived anew from the records under the other
-//! tool's formulas (its percentiles, its standard deviation, its idea of TPOT); what a record does not
-//! hold (generated text) is left empty, never made up; each file says that `runner` wrote it where the
-//! format has a place for that.
+//! the tool, one module each. Invariants: figures are those of [`definitions`](crate::metrics::definitions),
+//! so that `--export` and `--definitions` agree; statistics over them are the tool's own; the load that
+//! is named is the one that was asked for; what a record does not hold (generated text) is left empty,
+//! never made up; each file says that `runner` wrote it where the format has a place for that.
 
 mod aiperf;
+mod batching_cache;
 mod bench_pack;
 mod figures;
 mod genai_perf;
@@ -15,6 +16,7 @@ mod inference_perf;
 mod llm_d;
 mod qps_benchmark;
 mod replay_rounds;
+mod stage;
 mod ttft_cache;
 mod vllm_bench;
 
@@ -22,9 +24,9 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use self::figures::Sample;
+pub use self::stage::StageEvidence;
 use crate::metrics::summary::Summary;
-use crate::record::{Line, OutcomeKind, Record, RunLine, StageStart};
+use crate::record::{Line, RunLine, StageStart};
 
 /// The formats, by the word that chooses them.
 pub const FORMATS: &[Format] = &[
@@ -58,6 +60,11 @@ pub const FORMATS: &[Format] = &[
         word: "ttft-cache",
         meaning: "the TTFT cache benchmark: benchmark.jsonl",
         write: ttft_cache::files,
+    },
+    Format {
+        word: "batching-cache",
+        meaning: "the batching and caching MWE: results.json",
+        write: batching_cache::files,
     },
     Format {
         word: "qps-benchmark",
@@ -142,25 +149,21 @@ pub struct Evidence {
     pub run: RunLine,
     /// Its figures under our own definitions.
     pub summary: Summary,
-    /// Where its requests went: names and URLs.
-    pub endpoints: BTreeMap<String, String>,
-    /// The plan as one document; null in runs of old.
-    pub plan: Value,
+    /// What is known of the run besides its log.
+    pub beside: Beside,
     /// The stages that sent something and are reported.
     pub stages: Vec<StageEvidence>,
 }
 
-/// A stage (or rung) and its requests.
-#[derive(Debug)]
-pub struct StageEvidence {
-    /// What it set out to do.
-    pub start: StageStart,
-    /// Its name in files, which no other stage has: `ladder-8`.
-    slug: String,
-    /// Its requests in the order in which they ended.
-    pub records: Vec<Record>,
-    /// When it ended, in nanoseconds of the run.
-    pub ended_ns: u64,
+/// What is known of a run besides its log.
+#[derive(Debug, Clone, Default)]
+pub struct Beside {
+    /// Where requests went: names and URLs, with the API's path where it is known.
+    pub endpoints: BTreeMap<String, String>,
+    /// The plan as one document; null in runs of old.
+    pub plan: Value,
+    /// The percentiles that were asked for; none where nobody chose.
+    pub percentiles: Vec<f64>,
 }
 
 /// Collects [`Evidence`] from the lines of a record log.
@@ -176,24 +179,22 @@ impl Collector {
         match line {
             Line::Run(run) => self.run = Some(run),
             Line::StageStart(start) => {
-                let ended_ns = start.at_ns;
                 let slug = self.slug(&start);
-                self.stages.push(StageEvidence { start, slug, records: Vec::new(), ended_ns });
+                self.stages.push(StageEvidence::new(start, slug));
             }
             Line::End(record) => {
                 let key = (record.stage.clone(), record.cell.clone(), record.rung);
                 if let Some(stage) = self.open(&key) {
-                    // A stage that was never closed lasted at least until its last answer.
-                    stage.ended_ns = stage.ended_ns.max(record.end_ns.unwrap_or(0));
                     stage.records.push(*record);
                 }
             }
-            Line::StageEnd(end) => {
-                if let Some(stage) = self.open(&(end.stage, end.cell, end.rung)) {
-                    stage.ended_ns = end.at_ns;
+            Line::Round(round) => {
+                let key = (round.stage.clone(), round.cell.clone(), None);
+                if let Some(stage) = self.open(&key) {
+                    stage.rounds.push((round.from_ns, round.at_ns));
                 }
             }
-            Line::Start(_) | Line::Flush(_) | Line::Round(_) | Line::Server(_) => {}
+            Line::Start(_) | Line::Flush(_) | Line::Server(_) | Line::StageEnd(_) => {}
         }
     }
 
@@ -210,7 +211,7 @@ impl Collector {
             .collect();
         let mut slug = base.clone();
         for number in 2.. {
-            if self.stages.iter().all(|stage| stage.slug != slug) {
+            if self.stages.iter().all(|stage| stage.slug() != slug) {
                 break;
             }
             slug = format!("{base}_{number}");
@@ -230,22 +231,20 @@ impl Collector {
     }
 
     /// The evidence; nothing without a run line.
-    pub fn finish(
-        self,
-        summary: Summary,
-        endpoints: BTreeMap<String, String>,
-        plan: Value,
-    ) -> Option<Evidence> {
+    pub fn finish(self, summary: Summary, beside: Beside) -> Option<Evidence> {
         let is_shown = |stage: &StageEvidence| stage.start.reported && !stage.records.is_empty();
         let stages = self.stages.into_iter().filter(is_shown).collect();
-        Some(Evidence { run: self.run?, summary, endpoints, plan, stages })
+        Some(Evidence { run: self.run?, summary, beside, stages })
     }
 }
 
 impl Evidence {
     /// Where a stage's requests went.
     fn url<'e>(&'e self, stage: &'e StageEvidence) -> &'e str {
-        self.endpoints.get(&stage.start.endpoint).map_or(&stage.start.endpoint, String::as_str)
+        self.beside
+            .endpoints
+            .get(&stage.start.endpoint)
+            .map_or(&stage.start.endpoint, String::as_str)
     }
 
     /// Wall-clock nanoseconds since 1970 of a stamp.
@@ -260,54 +259,13 @@ impl Evidence {
         stamp.map(|stamp| stamp.to_string()).unwrap_or_default()
     }
 
-    /// A value of the plan, such as `/prompt/max_tokens`; null when it is not there.
-    fn planned(&self, pointer: &str) -> Value {
-        self.plan.pointer(pointer).cloned().unwrap_or(Value::Null)
-    }
-}
-
-impl StageEvidence {
-    /// Its name in files.
-    fn slug(&self) -> &str {
-        &self.slug
-    }
-
-    /// The complete answers.
-    fn ok(&self) -> Vec<Sample<'_>> {
-        self.records.iter().filter_map(Sample::of).collect()
-    }
-
-    /// Requests that failed.
-    fn failed(&self) -> impl Iterator<Item = &Record> {
-        self.records.iter().filter(|record| record.outcome.is_error())
-    }
-
-    /// Requests that were sent and cut, or never sent.
-    fn incomplete(&self) -> impl Iterator<Item = &Record> {
-        let is_it =
-            |record: &&Record| record.outcome != OutcomeKind::Ok && !record.outcome.is_error();
-        self.records.iter().filter(is_it)
-    }
-
-    /// Its wall time in seconds.
-    fn seconds(&self) -> f64 {
-        self.ended_ns.saturating_sub(self.start.at_ns) as f64 / 1e9
-    }
-
-    /// The model asked for, or nothing.
-    fn model(&self) -> &str {
-        self.start.model.as_deref().unwrap_or_default()
-    }
-
-    /// Requests per second asked for, where the clock decides.
-    fn target_rate(&self) -> Option<f64> {
-        let load = self.start.load.as_ref().and_then(|load| load.target_rate);
-        // A rung of a ladder of rates is a rate, also in records that do not say so elsewhere.
-        load.or(self.start.rung.filter(|_| self.start.kind == "qps_ladder"))
-    }
-
-    /// How many requests were under way at a time, where that is what was asked for.
-    fn concurrency(&self) -> Option<f64> {
-        self.start.rung.filter(|_| self.target_rate().is_none())
+    /// A key of a stage's prompt as the plan has it: its own, else that of the plan; null when it is
+    /// nowhere.
+    fn prompt(&self, stage: &StageEvidence, key: &str) -> Value {
+        let stages = self.beside.plan.pointer("/stages").and_then(Value::as_array);
+        let id = &stage.start.stage;
+        let own = stages.and_then(|all| all.iter().find(|it| it["id"] == id.as_str()));
+        let of = |at: Option<&Value>| at?.get("prompt")?.get(key).cloned();
+        of(own).or_else(|| of(Some(&self.beside.plan))).unwrap_or(Value::Null)
     }
 }

@@ -14,7 +14,7 @@ pub const CANARY_TOKENS: u64 = 400;
 /// again, the one that takes its slot, and both afterwards.
 pub const CANARIES: u64 = 5;
 
-/// The first seed's flush: ten one-token completions over a filler of 100,000 characters.
+/// The TTFT cache benchmark's flush: ten one-token completions over a filler of 100,000 characters.
 const TRAFFIC_REQUESTS: u64 = 10;
 const TRAFFIC_CHARS: u64 = 100_000;
 

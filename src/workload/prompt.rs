@@ -28,8 +28,8 @@ use crate::plan::{Context, ContextSource, HeaderTemplate, Prompt, Repeat};
 use crate::request::{LimitName, Message, Request, hex};
 use instead::Instead;
 
-/// Context length that is assumed when neither plan nor server names one (the first seed's
-/// default for `--max_ctx_tokens`).
+/// Context length that is assumed when neither plan nor server names one (the default of the TTFT
+/// cache benchmark's `--max_ctx_tokens`).
 const DEFAULT_MAX_CTX_TOKENS: u64 = 131_072;
 
 /// What the one nonce of a run is made of: no stage can be called so.

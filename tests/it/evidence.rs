@@ -3,6 +3,7 @@
 mod adversity;
 mod artefacts;
 mod exports;
+mod exports_of_runs;
 mod fixture;
 mod live_views;
 mod rebuilding;

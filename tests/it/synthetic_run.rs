@@ -103,7 +103,7 @@ impl Run<'_> {
             like: None,
             reported: true,
             load: None,
-            concurrency: None,
+            concurrency: Some(1),
             thresholds: Vec::new(),
             at_ns: self.now,
         }
@@ -177,6 +177,7 @@ impl Run<'_> {
         let planned = rate * self.shape.rung_seconds;
         let mut start = self.start("ladder", "qps_ladder", planned);
         start.rung = Some(rate as f64);
+        start.concurrency = None;
         start.load = Some(Box::new(LoadLine { target_rate: start.rung, ..LoadLine::default() }));
         self.put(Line::StageStart(start.clone()));
         let mut slots = [self.now; 16];

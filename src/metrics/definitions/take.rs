@@ -15,6 +15,8 @@ pub(super) struct Answer<'r> {
 /// A moment of an answer.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Stamp {
+    /// The headers of the response.
+    Headers,
     /// The first event, even when it holds nothing but a role.
     FirstChunk,
     /// The first token of any sort.
@@ -38,6 +40,10 @@ pub(super) enum Count {
     Retokenized,
     /// Events that bear tokens.
     Events,
+    /// Events that bear tokens, from the first content on.
+    ContentEvents,
+    /// Four characters to a token, as tools without a tokenizer count.
+    Estimated,
 }
 
 /// Which events have gaps between them.
@@ -101,6 +107,7 @@ impl Answer<'_> {
     fn at(&self, stamp: Stamp) -> Option<f64> {
         let record = self.record;
         let at = match stamp {
+            Stamp::Headers => record.headers_ns,
             Stamp::FirstChunk => record.first_event_ns.or(record.first_token_ns),
             Stamp::FirstToken => record.first_token_ns,
             Stamp::FirstContent => record.first_content_ns,
@@ -119,6 +126,11 @@ impl Answer<'_> {
             Count::Output => best(),
             Count::Retokenized => tokens.tokenizer.or_else(best),
             Count::Events => Some(self.record.token_ns.len() as u64),
+            Count::ContentEvents => {
+                let from = self.record.first_content_ns?;
+                Some(self.record.token_ns.iter().filter(|at| **at >= from).count() as u64)
+            }
+            Count::Estimated => tokens.estimate.or_else(best),
         }
     }
 

@@ -83,7 +83,6 @@ impl Lowering<'_> {
                     Some(RecordedWord::Skip) | None => RecordedFailures::Skip,
                 },
                 limit,
-                ..source.config
             },
             order: match keys.order.map(|word| word.value) {
                 Some(OrderWord::Shuffle) => RowOrder::Shuffled,

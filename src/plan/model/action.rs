@@ -198,7 +198,7 @@ pub struct Flush {
     /// By which means.
     pub with: FlushMethod,
     /// Foreign tokens to send in all when flushing by traffic; ten requests of 100,000 characters
-    /// when `None` (the first seed's way).
+    /// when `None` (the way of the TTFT cache benchmark).
     pub tokens: Option<u64>,
     /// Attempts before giving up.
     pub retries: u32,

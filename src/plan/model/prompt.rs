@@ -107,7 +107,7 @@ pub struct Context {
 
 impl Context {
     /// Tokens kept free below `max_ctx_tokens` for template, question, answer and tokenizer
-    /// quirks (the first seed's `SAFETY_MARGIN`).
+    /// quirks (the TTFT cache benchmark's `SAFETY_MARGIN`).
     pub const SAFETY_MARGIN: u64 = 2048;
 }
 

@@ -1,13 +1,15 @@
 //! `AIPerf`: `profile_export_aiperf.json` (schema 1.5) and `profile_export.jsonl` for each stage.
 //!
-//! In: a run. Out: its metrics under its formulas: request latency ends at the last content, inter
-//! token latency is (latency - TTFT) / (tokens - 1) of each request. Times in milliseconds.
+//! In: a run. Out: its metrics under its definitions, times in milliseconds, and the load that was
+//! asked for in the words of its phases.
 
 use serde_json::{Map, Value, json};
 
-use super::figures::{INPUT, OUTPUT, Sample, Stats, TPOT, TTFT, Take, fields, sum};
+use super::figures::{Stats, counted, fields, input, number, sample, stats};
+use super::stage::Asked;
 use super::{Evidence, File, StageEvidence};
-use crate::record::{OutcomeKind, Record};
+use crate::metrics::definitions::AIPERF;
+use crate::record::{ArrivalLine, OutcomeKind, Record};
 
 const PERCENTS: [(&str, f64); 9] = [
     ("p1", 1.0),
@@ -37,40 +39,31 @@ pub(super) fn files(evidence: &Evidence) -> Result<Vec<File>, String> {
 }
 
 fn document(evidence: &Evidence, stage: &StageEvidence) -> Value {
-    let ok = stage.ok();
-    let seconds = stage.seconds();
-    let rate = |count: f64| if seconds > 0.0 { count / seconds } else { 0.0 };
+    let (from, to) = stage.span();
+    let sums = stage.sums();
     let mut out = fields(json!({
         "schema_version": "1.5",
         "aiperf_version": format!("runner {}", evidence.run.runner_version),
         "benchmark_id": format!("{}/{}", evidence.run.run_id, stage.slug()),
-        "start_time": evidence.wall(stage.start.at_ns),
-        "end_time": evidence.wall(stage.ended_ns),
+        "start_time": evidence.wall(from),
+        "end_time": evidence.wall(to),
         "was_cancelled": stage.incomplete().next().is_some(),
     }));
-    let times: [(&str, Take<Option<f64>>); 3] = [
-        ("time_to_first_token", TTFT),
-        ("inter_token_latency", TPOT),
-        ("request_latency", |sample| Some(sample.e2e())),
-    ];
-    for (name, take) in times {
-        insert(&mut out, name, "ms", ok.iter().filter_map(take).map(|seconds| seconds * 1000.0));
+    for (name, unit) in METRICS {
+        insert(&mut out, name, unit, stats(&AIPERF, name, stage.ok()));
     }
-    let per_user = ok.iter().filter_map(TPOT).filter(|tpot| *tpot > 0.0).map(f64::recip);
+    insert(&mut out, "input_sequence_length", "tokens", counted(stage.ok(), input));
+    let per_user = Stats::of(stage.ok().filter_map(per_user));
     insert(&mut out, "output_token_throughput_per_user", "tokens/sec/user", per_user);
-    let tokens: [(&str, Take<Option<u64>>); 2] =
-        [("output_sequence_length", OUTPUT), ("input_sequence_length", INPUT)];
-    for (name, take) in tokens {
-        insert(&mut out, name, "tokens", ok.iter().filter_map(take).map(|count| count as f64));
-    }
-    let mut one = |name: &str, unit: &str, value: f64| {
+    let mut one = |name: &str, unit: &str, value: Value| {
         out.insert(name.to_owned(), json!({ "unit": unit, "avg": value }));
     };
-    one("output_token_throughput", "tokens/sec", rate(sum(&ok, OUTPUT) as f64));
-    one("request_throughput", "requests/sec", rate(ok.len() as f64));
-    one("request_count", "requests", ok.len() as f64);
-    one("error_request_count", "requests", stage.failed().count() as f64);
-    one("benchmark_duration", "sec", seconds);
+    let total = |name| json!(AIPERF.total(name, &sums).unwrap_or(0.0));
+    one("output_token_throughput", "tokens/sec", total("output_token_throughput"));
+    one("request_throughput", "requests/sec", total("request_throughput"));
+    one("request_count", "requests", json!(sums.ok));
+    one("error_request_count", "requests", json!(stage.failed().count()));
+    one("benchmark_duration", "sec", json!(stage.seconds()));
     out.insert("input_config".to_owned(), input_config(evidence, stage));
     out.insert(
         "run_info".to_owned(),
@@ -81,14 +74,23 @@ fn document(evidence: &Evidence, stage: &StageEvidence) -> Value {
     Value::Object(out)
 }
 
+/// Those that its definitions give, with their units.
+const METRICS: [(&str, &str); 4] = [
+    ("time_to_first_token", "ms"),
+    ("inter_token_latency", "ms"),
+    ("request_latency", "ms"),
+    ("output_sequence_length", "tokens"),
+];
+
+/// Tokens per second after the first.
+fn per_user(record: &Record) -> Option<f64> {
+    let gap = sample(&AIPERF, "inter_token_latency", record)?;
+    (gap > 0.0).then(|| 1000.0 / gap)
+}
+
 /// A metric with all its figures; left out without numbers.
-fn insert(
-    out: &mut Map<String, Value>,
-    name: &str,
-    unit: &str,
-    numbers: impl Iterator<Item = f64>,
-) {
-    let Some(stats) = Stats::of(numbers) else { return };
+fn insert(out: &mut Map<String, Value>, name: &str, unit: &str, stats: Option<Stats>) {
+    let Some(stats) = stats else { return };
     let mut metric = fields(json!({ "unit": unit, "avg": stats.mean }));
     metric.extend(stats.percentiles(&PERCENTS));
     metric.extend(fields(json!({
@@ -103,18 +105,24 @@ fn insert(
 
 /// What was asked for, in the shape of its configuration (0.13).
 fn input_config(evidence: &Evidence, stage: &StageEvidence) -> Value {
-    let requests = stage.records.len();
-    let phase = match (stage.target_rate(), stage.concurrency()) {
-        (Some(rate), _) => {
-            json!({ "name": "profiling", "type": "constant", "rate": rate, "requests": requests })
+    let (kind, more) = match stage.asked() {
+        Asked::Users(users) => ("concurrency", json!({ "concurrency": users })),
+        Asked::Rate(rate, ArrivalLine::Poisson) => ("poisson", json!({ "rate": rate })),
+        Asked::Rate(rate, ArrivalLine::Gamma { burstiness }) => {
+            ("gamma", json!({ "rate": rate, "smoothness": burstiness }))
         }
-        (None, users) => json!({
-            "name": "profiling",
-            "type": "concurrency",
-            "concurrency": users.unwrap_or(1.0),
-            "requests": requests,
-        }),
+        // Bursts are even arrivals of several at once, for which it has no word.
+        Asked::Rate(rate, _) => ("constant", json!({ "rate": rate })),
+        Asked::Schedule => ("fixed_schedule", json!({})),
     };
+    let mut phase = fields(json!({
+        "name": "profiling",
+        "type": kind,
+        "requests": stage.records.len(),
+    }));
+    // A rate with a limit on requests under way.
+    phase.extend(stage.users().map(|users| ("concurrency".to_owned(), json!(users))));
+    phase.extend(fields(more));
     json!({
         "models": [stage.model()],
         "endpoint": { "type": "chat", "streaming": true, "urls": [evidence.url(stage)] },
@@ -150,23 +158,23 @@ fn error(record: &Record) -> Value {
 fn line(evidence: &Evidence, record: &Record) -> Value {
     let wall =
         |ns: Option<u64>| ns.map(|ns| i64::try_from(evidence.wall_ns(ns)).unwrap_or(i64::MAX));
-    let sample = Sample::of(record);
     let mut metrics = Map::new();
-    let mut put = |name: &str, value: Option<f64>, unit: &str| {
+    let mut put = |name: &str, value: Option<Value>, unit: &str| {
         if let Some(value) = value {
             metrics.insert(name.to_owned(), json!({ "value": value, "unit": unit }));
         }
     };
-    if let Some(sample) = &sample {
-        put("time_to_first_token", sample.ttft().map(|it| it * 1000.0), "ms");
-        put("inter_token_latency", sample.tpot().map(|it| it * 1000.0), "ms");
-        put("request_latency", Some(sample.e2e() * 1000.0), "ms");
-        put("output_sequence_length", sample.output().map(|it| it as f64), "tokens");
-        put("input_sequence_length", sample.input().map(|it| it as f64), "tokens");
-        let per_user = sample.tpot().filter(|tpot| *tpot > 0.0).map(f64::recip);
-        put("output_token_throughput_per_user", per_user, "tokens/sec/user");
-        let gaps: Vec<f64> = sample.gaps().into_iter().map(|gap| gap * 1000.0).collect();
-        metrics.insert("inter_chunk_latency".to_owned(), json!({ "value": gaps, "unit": "ms" }));
+    for (name, unit) in METRICS {
+        let value = sample(&AIPERF, name, record);
+        let value = value.map(|it| if unit == "tokens" { number(it) } else { json!(it) });
+        put(name, value, unit);
+    }
+    if record.outcome == OutcomeKind::Ok {
+        put("input_sequence_length", input(record).map(|it| json!(it)), "tokens");
+        let speed = per_user(record).map(|it| json!(it));
+        put("output_token_throughput_per_user", speed, "tokens/sec/user");
+        let gaps = AIPERF.samples("inter_chunk_latency", record);
+        put("inter_chunk_latency", Some(json!(gaps)), "ms");
     }
     json!({
         "metadata": {

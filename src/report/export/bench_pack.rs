@@ -1,14 +1,16 @@
 //! The `OpenAI` bench pack's files: `requests_cX.csv`, `summary_cX.json`, `summary_all.csv`,
 //! `requests_all.csv`, `overall_summary.json`.
 //!
-//! In: a run. Out: a pair of files per level of concurrency, in seconds, under its formulas: QPS is
-//! answers over the stage's wall time, TPS the sum of tokens over the sum of (latency - TTFT).
+//! In: a run with stages that say how many requests may be under way. Out: a pair of files per level, in
+//! seconds, under its definitions; each curve by itself where a run has several.
 
 use serde_json::{Map, Value, json};
 
-use super::figures::{OUTPUT, RESPONSE, Sample, Stats, TTFT, fields};
+use super::figures::{Stats, error_text, fields, input, output, sample, stats};
+use super::stage::{Curve, curves};
 use super::{Evidence, File, StageEvidence};
-use crate::record::Record;
+use crate::metrics::definitions::BENCH_PACK;
+use crate::record::{OutcomeKind, Record};
 
 /// In the order of the pack, which sorts them.
 const HEADER: [&str; 9] = [
@@ -23,25 +25,43 @@ const HEADER: [&str; 9] = [
     "ttft",
 ];
 
-/// A pair of files per level, and three for all.
+/// A pair of files per level, and three for all; a folder for each curve where there are several.
 pub(super) fn files(evidence: &Evidence) -> Result<Vec<File>, String> {
-    let levels = || evidence.stages.iter().map(|stage| (stage, level(stage)));
+    let curves = curves(evidence, |stage| stage.target_rate().is_none() && stage.users().is_some());
+    if curves.is_empty() {
+        return Err(
+            "no stage of the run has a concurrency (`concurrency_ramp`, or `concurrency` of \
+                    another stage)"
+                .into(),
+        );
+    }
+    let mut files = Vec::new();
+    for curve in &curves {
+        let of = curve_files(curve)?.into_iter();
+        files
+            .extend(of.map(|file| File { name: format!("{}{}", curve.folder, file.name), ..file }));
+    }
+    Ok(files)
+}
+
+fn curve_files(curve: &Curve<'_>) -> Result<Vec<File>, String> {
+    let levels = || curve.stages.iter().map(|stage| (*stage, stage.users().unwrap_or(1)));
     let (mut files, mut summaries, mut names) = (Vec::new(), Vec::new(), Vec::new());
     for (stage, level) in levels() {
         // Two stages of one level (a matrix, or two ramps) need two names.
-        let name = match names.iter().filter(|known| **known == level.to_bits()).count() {
+        let name = match names.iter().filter(|known| **known == level).count() {
             0 => format!("c{level}"),
             _ => format!("c{level}_{}", stage.slug()),
         };
-        names.push(level.to_bits());
-        let rows = stage.records.iter().map(|record| row(record, level));
+        names.push(level);
+        let rows = ended(stage).map(|record| row(record, level));
         files.push(File::csv(format!("requests_{name}.csv"), &HEADER, rows)?);
         let summary = summary(stage, level);
         files.push(File::json(format!("summary_{name}.json"), &Value::Object(summary.clone()))?);
         summaries.push(summary);
     }
-    let all = levels()
-        .flat_map(|(stage, level)| stage.records.iter().map(move |record| row(record, level)));
+    let all =
+        levels().flat_map(|(stage, level)| ended(stage).map(move |record| row(record, level)));
     files.push(File::csv("requests_all.csv", &HEADER, all)?);
     if let Some(first) = summaries.first() {
         let header: Vec<&str> = first.keys().map(String::as_str).collect();
@@ -53,62 +73,55 @@ pub(super) fn files(evidence: &Evidence) -> Result<Vec<File>, String> {
     Ok(files)
 }
 
-/// Requests under way at a time; one where nothing says otherwise.
-fn level(stage: &StageEvidence) -> f64 {
-    stage.concurrency().unwrap_or(1.0)
+/// The requests that it knows of: answered or failed.
+fn ended(stage: &StageEvidence) -> impl Iterator<Item = &Record> {
+    let is_it = |record: &&Record| {
+        record.sent_ns.is_some() && (record.outcome == OutcomeKind::Ok || record.outcome.is_error())
+    };
+    stage.records.iter().filter(is_it)
 }
 
-fn row(record: &Record, level: f64) -> Vec<String> {
-    let sample = Sample::of(record);
+fn row(record: &Record, level: u64) -> Vec<String> {
+    let is_ok = record.outcome == OutcomeKind::Ok;
     let show = |value: Option<String>| value.unwrap_or_default();
-    let input = sample.and_then(|sample| sample.input());
-    let output = sample.and_then(|sample| sample.output());
+    let (input, output) = (input(record).filter(|_| is_ok), output(record).filter(|_| is_ok));
     let total = input.zip(output).map(|(input, output)| input + output);
-    let latency = record.end_ns.zip(record.sent_ns);
-    let latency = latency.map(|(end, sent)| end.saturating_sub(sent) as f64 / 1e9);
-    let error = record.error.as_ref().map(|error| match record.http_status {
-        Some(status) if status != 200 => format!("HTTP {status}: {}", error.message),
-        _ => format!("EXC: {}", error.message),
-    });
+    let figure = |name| show(sample(&BENCH_PACK, name, record).map(|it| it.to_string()));
     vec![
         show(output.map(|it| it.to_string())),
         level.to_string(),
-        show(error),
-        show(latency.map(|it| it.to_string())),
+        show(record.error.as_ref().map(error_text)),
+        figure("latency"),
         show(input.map(|it| it.to_string())),
         record.index.to_string(),
         show(record.http_status.map(|it| it.to_string())),
         show(total.map(|it| it.to_string())),
-        show(sample.and_then(|sample| sample.ttft()).map(|it| it.to_string())),
+        figure("ttft"),
     ]
 }
 
-fn summary(stage: &StageEvidence, level: f64) -> Map<String, Value> {
-    let ok = stage.ok();
-    let seconds = stage.seconds();
-    let latency = Stats::of(ok.iter().map(RESPONSE));
-    let ttft = Stats::of(ok.iter().filter_map(TTFT));
-    let tokens: u64 = ok.iter().filter_map(OUTPUT).sum();
-    let generating: f64 =
-        ok.iter().map(|sample| sample.response() - sample.ttft().unwrap_or(0.0)).sum();
+fn summary(stage: &StageEvidence, level: u64) -> Map<String, Value> {
+    let sums = stage.sums();
+    let latency = stats(&BENCH_PACK, "latency", &stage.records);
+    let ttft = stats(&BENCH_PACK, "ttft", stage.ok());
     let of = |stats: &Option<Stats>, take: fn(&Stats) -> f64| stats.as_ref().map(take);
-    let sent = stage.records.len();
+    let requests = ended(stage).count();
     fields(json!({
         "concurrency": level,
-        "requests": sent,
-        "success": ok.len(),
-        "error_rate": 1.0 - ok.len() as f64 / sent.max(1) as f64,
-        "elapsed_sec": seconds,
-        "qps": (seconds > 0.0).then(|| ok.len() as f64 / seconds),
+        "requests": requests,
+        "success": sums.ok,
+        "error_rate": 1.0 - sums.ok as f64 / requests.max(1) as f64,
+        "elapsed_sec": stage.seconds(),
+        "qps": BENCH_PACK.total("qps", &sums),
         "latency_avg": of(&latency, |stats| stats.mean),
         "latency_p50": of(&latency, |stats| stats.percentile(50.0)),
         "latency_p95": of(&latency, |stats| stats.percentile(95.0)),
         "latency_p99": of(&latency, |stats| stats.percentile(99.0)),
         "ttft_avg": of(&ttft, |stats| stats.mean),
         "ttft_p99": of(&ttft, |stats| stats.percentile(99.0)),
-        "total_completion_tokens": tokens,
-        "total_gen_time_sec": generating,
-        "tps_tokens_per_sec": (generating > 0.0).then(|| tokens as f64 / generating),
+        "total_completion_tokens": sums.output,
+        "total_gen_time_sec": sums.generating_s,
+        "tps_tokens_per_sec": BENCH_PACK.total("tps", &sums),
     }))
 }
 

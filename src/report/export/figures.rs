@@ -1,87 +1,67 @@
-//! Figures of single requests and statistics over them, as the peers reckon both.
+//! Statistics over the figures of single requests, as the peers reckon them.
 //!
-//! In: records. Out: seconds and tokens. Invariant: statistics of nothing are `None`, never NaN. The
-//! standard deviation is that of the population, as numpy's default is and so the peers'.
+//! In: records, and the tool whose definitions give the figures. Out: its statistics. Invariant:
+//! statistics of nothing are `None`, never NaN. The standard deviation is that of the population, as
+//! numpy's default is and so the peers'.
 
 use serde_json::{Map, Value, json};
 
+use crate::metrics::definitions::Tool;
 use crate::metrics::distribution;
-use crate::record::{OutcomeKind, Record};
+use crate::record::{ErrorInfo, Record};
 
-/// A complete answer.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Sample<'e> {
-    pub record: &'e Record,
-    sent_ns: u64,
-    /// End of the response.
-    pub end_ns: u64,
+/// A tool's figure over some records.
+pub(super) fn stats<'r>(
+    tool: &Tool,
+    name: &str,
+    records: impl IntoIterator<Item = &'r Record>,
+) -> Option<Stats> {
+    Stats::of(records.into_iter().flat_map(|record| tool.samples(name, record)))
 }
 
-impl<'e> Sample<'e> {
-    /// Of a record that holds one.
-    pub(super) fn of(record: &'e Record) -> Option<Self> {
-        if record.outcome != OutcomeKind::Ok {
-            return None;
-        }
-        Some(Self { record, sent_ns: record.sent_ns?, end_ns: record.end_ns? })
-    }
+/// A tool's figure of one record.
+pub(super) fn sample(tool: &Tool, name: &str, record: &Record) -> Option<f64> {
+    tool.samples(name, record).first().copied()
+}
 
-    /// First token, from sent.
-    pub(super) fn ttft(&self) -> Option<f64> {
-        seconds(self.sent_ns, self.record.first_token_ns?)
-    }
+/// Prompt tokens by the best source known.
+pub(super) fn input(record: &Record) -> Option<u64> {
+    record.input_tokens.best().map(|(count, _)| count)
+}
 
-    /// Last token, from sent; the end of the response where there were no events of tokens.
-    pub(super) fn e2e(&self) -> f64 {
-        let end = self.record.last_token_ns.unwrap_or(self.end_ns);
-        seconds(self.sent_ns, end).unwrap_or(0.0)
-    }
+/// Generated tokens by the best source known.
+pub(super) fn output(record: &Record) -> Option<u64> {
+    record.output_tokens.best().map(|(count, _)| count)
+}
 
-    /// End of the response, from sent.
-    pub(super) fn response(&self) -> f64 {
-        seconds(self.sent_ns, self.end_ns).unwrap_or(0.0)
-    }
+/// Statistics of counts.
+pub(super) fn counted<'r>(
+    records: impl IntoIterator<Item = &'r Record>,
+    take: fn(&Record) -> Option<u64>,
+) -> Option<Stats> {
+    Stats::of(records.into_iter().filter_map(take).map(|count| count as f64))
+}
 
-    /// Time per output token after the first: (e2e - ttft) / (tokens - 1).
-    pub(super) fn tpot(&self) -> Option<f64> {
-        let gaps = self.output()?.checked_sub(1).filter(|gaps| *gaps > 0)?;
-        Some((self.e2e() - self.ttft()?) / gaps as f64)
-    }
+/// Seconds from when a request was due to when it was sent.
+pub(super) fn lateness(record: &Record) -> Option<f64> {
+    Some(record.sent_ns?.saturating_sub(record.due_ns?) as f64 / 1e9)
+}
 
-    /// Gaps between token-bearing events.
-    pub(super) fn gaps(&self) -> Vec<f64> {
-        self.record.token_ns.windows(2).filter_map(|pair| seconds(pair[0], pair[1])).collect()
-    }
-
-    /// Prompt tokens.
-    pub(super) fn input(&self) -> Option<u64> {
-        self.record.input_tokens.best().map(|(count, _)| count)
-    }
-
-    /// Generated tokens.
-    pub(super) fn output(&self) -> Option<u64> {
-        self.record.output_tokens.best().map(|(count, _)| count)
+/// An error as scripts write it that know a status and a text: `HTTP 503: busy`, `EXC: reset`. Our
+/// own texts begin with the status where there is one.
+pub(super) fn error_text(error: &ErrorInfo) -> String {
+    if error.message.starts_with("HTTP ") {
+        error.message.clone()
+    } else {
+        format!("EXC: {}", error.message)
     }
 }
 
-/// Takes a figure.
-pub(super) type Take<T> = fn(&Sample<'_>) -> T;
-
-/// The figures as values, for tables of them.
-pub(super) const TTFT: fn(&Sample<'_>) -> Option<f64> = |sample| sample.ttft();
-pub(super) const TPOT: fn(&Sample<'_>) -> Option<f64> = |sample| sample.tpot();
-pub(super) const RESPONSE: fn(&Sample<'_>) -> f64 = |sample| sample.response();
-pub(super) const GAPS: fn(&Sample<'_>) -> Vec<f64> = |sample| sample.gaps();
-pub(super) const INPUT: fn(&Sample<'_>) -> Option<u64> = |sample| sample.input();
-pub(super) const OUTPUT: fn(&Sample<'_>) -> Option<u64> = |sample| sample.output();
-
-fn seconds(from: u64, to: u64) -> Option<f64> {
-    to.checked_sub(from).map(|ns| ns as f64 / 1e9)
-}
-
-/// Sums of tokens over answers.
-pub(super) fn sum(samples: &[Sample<'_>], take: fn(&Sample<'_>) -> Option<u64>) -> u64 {
-    samples.iter().filter_map(take).sum()
+/// A number, without a point where it is whole.
+#[expect(clippy::cast_possible_truncation, reason = "whole, and below 2^53")]
+pub(super) fn number(value: f64) -> Value {
+    const MOST: f64 = 9_007_199_254_740_992.0;
+    if value.fract() == 0.0 && value.abs() < MOST { json!(value as i64) } else { json!(value) }
 }
 
 /// Statistics of some numbers.
@@ -126,6 +106,13 @@ impl Stats {
     /// The largest.
     pub(super) fn max(&self) -> f64 {
         self.percentile(100.0)
+    }
+
+    /// The number at rank n·p/100, counted from 0 and cut: how scripts without numpy reckon.
+    pub(super) fn at_rank(&self, percent: usize) -> f64 {
+        let last = self.sorted.len().saturating_sub(1);
+        let rank = (self.sorted.len() * percent / 100).min(last);
+        self.sorted.get(rank).copied().unwrap_or(self.mean)
     }
 
     /// The number that is there most often, the smallest of several.

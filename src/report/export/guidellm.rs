@@ -1,16 +1,19 @@
 //! `GuideLLM`: `benchmarks.json` with a benchmark per stage.
 //!
-//! In: a run. Out: its metrics under its formulas: time per output token counts from the start of the
-//! request (last token - sent) / n, inter token latency is (last - first) / (n - 1); each metric stands
-//! there for successful, incomplete, errored and all requests. Invariant: its own model (0.8) reads the
-//! file; what was not measured has no samples, as it writes that itself: a count of 0.
+//! In: a run. Out: its metrics under its definitions; each stands there for successful, incomplete,
+//! errored and all requests. Invariant: its own model (0.8) reads the file; what was not measured has no
+//! samples, as it writes that itself: a count of 0. Arrivals that it has no word for stand there as the
+//! nearest it has, and the label says what they were.
 
 mod requests;
 
 use serde_json::{Map, Value, json};
 
-use super::figures::{INPUT, OUTPUT, RESPONSE, Sample, Stats, Take, sum};
+use super::figures::{Stats, counted, input, lateness, number, output, stats};
+use super::stage::Asked;
 use super::{Evidence, File, StageEvidence};
+use crate::metrics::definitions::GUIDELLM;
+use crate::record::{ArrivalLine, Record};
 
 const PERCENTS: [(&str, f64); 11] = [
     ("p001", 0.1),
@@ -49,18 +52,18 @@ pub(super) fn files(evidence: &Evidence) -> Result<Vec<File>, String> {
 
 /// What was asked for, as far as there are words for it: its texts stand there by their length alone.
 fn spec(evidence: &Evidence) -> Value {
-    let of = |take: fn(&Sample<'_>) -> Option<u64>| {
-        let counts = evidence.stages.iter().flat_map(StageEvidence::ok);
-        let counts = counts.filter_map(|sample| take(&sample)).map(|count| count as f64);
-        Stats::of(counts).map_or(1.0, |stats| stats.mean.round().max(1.0))
+    let of = |take: fn(&Record) -> Option<u64>| {
+        let counts = counted(evidence.stages.iter().flat_map(StageEvidence::ok), take);
+        number(counts.map_or(1.0, |stats| stats.mean.round().max(1.0)))
     };
+    let kind = evidence.stages.first().map(|stage| strategy(stage).0["type_"].clone());
     json!({
         "backend": backend(evidence, evidence.stages.first()),
-        "profile": { "kind": "synchronous" },
+        "profile": { "kind": kind },
         "data": [{
             "kind": "synthetic_text",
-            "prompt_tokens": of(INPUT),
-            "output_tokens": of(OUTPUT),
+            "prompt_tokens": of(input),
+            "output_tokens": of(output),
         }],
     })
 }
@@ -75,27 +78,23 @@ fn backend(evidence: &Evidence, stage: Option<&StageEvidence>) -> Value {
 }
 
 fn benchmark(evidence: &Evidence, stage: &StageEvidence, index: usize) -> Value {
-    let ok = stage.ok();
-    let seconds = stage.seconds();
+    let sums = stage.sums();
     let (errored, incomplete) = (stage.failed().count(), stage.incomplete().count());
     let totals = json!({
-        "successful": ok.len(),
+        "successful": sums.ok,
         "incomplete": incomplete,
         "errored": errored,
         "total": stage.records.len(),
     });
-    let metrics = metrics(stage, &ok, &totals);
-    let strategy = match (stage.target_rate(), stage.concurrency()) {
-        (Some(rate), _) => json!({ "type_": "constant", "rate": rate }),
-        (None, Some(streams)) => json!({ "type_": "concurrent", "streams": streams }),
-        (None, None) => json!({ "type_": "synchronous" }),
-    };
+    let (strategy, label) = strategy(stage);
+    let (from, to) = stage.span();
+    let (from, to) = (epoch(evidence, from), epoch(evidence, to));
     json!({
         "type_": "generative_benchmark",
         "config": {
             "run_id": evidence.run.run_id,
             "run_index": index,
-            "label": stage.slug(),
+            "label": label,
             "strategy": strategy,
             "constraints": {},
             "profile": { "plan": evidence.run.plan, "stage": stage.slug() },
@@ -104,71 +103,97 @@ fn benchmark(evidence: &Evidence, stage: &StageEvidence, index: usize) -> Value 
             "environment": {},
         },
         "scheduler_state": {
-            "start_time": epoch(evidence, stage.start.at_ns),
-            "end_time": epoch(evidence, stage.ended_ns),
+            "start_time": from,
+            "end_time": to,
             "created_requests": stage.records.len(),
-            "successful_requests": ok.len(),
+            "successful_requests": sums.ok,
             "errored_requests": errored,
             "cancelled_requests": incomplete,
         },
-        "scheduler_metrics": scheduler(evidence, stage, &ok, &totals),
-        "metrics": metrics,
-        "start_time": epoch(evidence, stage.start.at_ns),
-        "end_time": epoch(evidence, stage.ended_ns),
-        "duration": seconds,
-        "requests": requests::of(evidence, stage, &ok),
+        "scheduler_metrics": scheduler(evidence, stage, &totals),
+        "metrics": metrics(stage, &totals),
+        "start_time": from,
+        "end_time": to,
+        "duration": stage.seconds(),
+        "requests": requests::of(evidence, stage),
     })
 }
 
+/// The load that was asked for, and a name for the stage that says what the strategy can't.
+fn strategy(stage: &StageEvidence) -> (Value, String) {
+    let slug = stage.slug();
+    let named = |what: String| format!("{slug} ({what})");
+    match stage.asked() {
+        Asked::Users(1) => (json!({ "type_": "synchronous" }), slug.to_owned()),
+        Asked::Users(streams) => {
+            (json!({ "type_": "concurrent", "streams": streams }), slug.to_owned())
+        }
+        Asked::Rate(rate, arrival) => {
+            let even = json!({ "type_": "constant", "rate": rate });
+            let random = json!({ "type_": "poisson", "rate": rate });
+            match arrival {
+                ArrivalLine::Constant => (even, slug.to_owned()),
+                ArrivalLine::Poisson => (random, slug.to_owned()),
+                ArrivalLine::Gamma { burstiness } => {
+                    (random, named(format!("gamma arrivals, burstiness {burstiness}")))
+                }
+                ArrivalLine::Burst { size } => (even, named(format!("bursts of {size}"))),
+                ArrivalLine::Log => (random, named("at the times of a log".to_owned())),
+            }
+        }
+        Asked::Schedule => (json!({ "type_": "throughput" }), named("at planned times".to_owned())),
+    }
+}
+
 /// Every metric of a stage.
-fn metrics(stage: &StageEvidence, ok: &[Sample<'_>], totals: &Value) -> Map<String, Value> {
-    let seconds = stage.seconds();
-    let rate = |count: f64| if seconds > 0.0 { count / seconds } else { 0.0 };
-    let busy: f64 = ok.iter().map(RESPONSE).sum();
-    let (input, output) = (sum(ok, INPUT), sum(ok, OUTPUT));
+fn metrics(stage: &StageEvidence, totals: &Value) -> Map<String, Value> {
+    let sums = stage.sums();
+    let rate = |count: u64| sums.per_second(count).unwrap_or(0.0);
+    let busy: f64 = stage.ok().flat_map(|it| GUIDELLM.samples("request_latency", it)).sum();
     let mut metrics = Map::new();
     metrics.insert("request_totals".to_owned(), totals.clone());
     // One figure of a whole stage stands where the tool has a distribution over time.
     for (name, value) in [
-        ("requests_per_second", rate(ok.len() as f64)),
-        ("request_concurrency", rate(busy)),
-        ("output_tokens_per_second", rate(output as f64)),
-        ("prompt_tokens_per_second", rate(input as f64)),
-        ("tokens_per_second", rate((input + output) as f64)),
+        ("requests_per_second", rate(sums.ok)),
+        ("request_concurrency", sums.elapsed_s().map_or(0.0, |seconds| busy / seconds)),
+        ("output_tokens_per_second", rate(sums.output)),
+        ("prompt_tokens_per_second", rate(sums.input)),
+        ("tokens_per_second", rate(sums.input + sums.output)),
     ] {
-        metrics.insert(name.to_owned(), summary([value]));
+        metrics.insert(name.to_owned(), summary(Stats::of([value]).as_ref()));
     }
-    let taken: [(&str, Take<Option<f64>>); 9] = [
-        ("total_token_count", |sample| Some((sample.input()? + sample.output()?) as f64)),
-        ("request_streaming_iterations_count", |sample| Some(sample.record.token_ns.len() as f64)),
-        ("request_latency", |sample| Some(sample.response())),
-        ("prompt_token_count", |sample| sample.input().map(|it| it as f64)),
-        ("output_token_count", |sample| sample.output().map(|it| it as f64)),
-        ("time_to_first_token_ms", |sample| sample.ttft().map(|it| it * 1000.0)),
-        ("time_to_first_output_token_ms", |sample| {
-            let record = sample.record;
-            let ns = record.first_content_ns?.checked_sub(record.sent_ns?)?;
-            Some(ns as f64 / 1e6)
-        }),
-        ("time_per_output_token_ms", |sample| {
-            let tokens = sample.output().filter(|tokens| *tokens > 0)?;
-            Some(sample.e2e() * 1000.0 / tokens as f64)
-        }),
-        ("inter_token_latency_ms", |sample| sample.tpot().map(|it| it * 1000.0)),
-    ];
-    for (name, take) in taken {
-        metrics.insert(name.to_owned(), summary(ok.iter().filter_map(take)));
+    for name in [
+        "request_latency",
+        "time_to_first_token_ms",
+        "time_to_first_output_token_ms",
+        "time_per_output_token_ms",
+        "inter_token_latency_ms",
+    ] {
+        metrics.insert(name.to_owned(), summary(stats(&GUIDELLM, name, stage.ok()).as_ref()));
     }
-    let per_event = |sample: &Sample| {
-        let events = sample.record.token_ns.len();
-        (events > 0).then_some(sample.output()? as f64 / events as f64)
+    let events = |record: &Record| record.token_ns.len();
+    let all = |record: &Record| Some(input(record)? + output(record)?);
+    for (name, stats) in [
+        ("total_token_count", counted(stage.ok(), all)),
+        ("prompt_token_count", counted(stage.ok(), input)),
+        ("output_token_count", counted(stage.ok(), output)),
+        (
+            "request_streaming_iterations_count",
+            counted(stage.ok(), |record| Some(record.token_ns.len() as u64)),
+        ),
+    ] {
+        metrics.insert(name.to_owned(), summary(stats.as_ref()));
+    }
+    let per_event = |record: &Record| {
+        (events(record) > 0).then_some(output(record)? as f64 / events(record) as f64)
     };
     for name in ["output_tokens_per_iteration", "iter_tokens_per_iteration"] {
-        metrics.insert(name.to_owned(), summary(ok.iter().filter_map(per_event)));
+        metrics
+            .insert(name.to_owned(), summary(Stats::of(stage.ok().filter_map(per_event)).as_ref()));
     }
     // Of websockets, of which there are none.
     for name in ["time_to_last_round_trip_ms", "avg_round_trip_time_ms"] {
-        metrics.insert(name.to_owned(), summary([]));
+        metrics.insert(name.to_owned(), summary(None));
     }
     for (name, parts) in MODALITIES {
         let none: Map<String, Value> =
@@ -188,30 +213,18 @@ const MODALITIES: [(&str, &[&str]); 5] = [
 ];
 
 /// How the scheduler did: in seconds, and on average where so named.
-fn scheduler(
-    evidence: &Evidence,
-    stage: &StageEvidence,
-    ok: &[Sample<'_>],
-    totals: &Value,
-) -> Value {
-    let (start, end) = (epoch(evidence, stage.start.at_ns), epoch(evidence, stage.ended_ns));
-    let first = stage.records.iter().filter_map(|record| record.sent_ns).min();
-    let last = stage.records.iter().filter_map(|record| record.end_ns).max();
-    let first = first.map_or(start, |ns| epoch(evidence, ns));
-    let last = last.map_or(end, |ns| epoch(evidence, ns));
-    let mean =
-        |numbers: &mut dyn Iterator<Item = f64>| Stats::of(numbers).map_or(0.0, |stats| stats.mean);
-    let late =
-        mean(&mut stage.records.iter().filter_map(|record| {
-            Some(record.sent_ns?.saturating_sub(record.due_ns?) as f64 / 1e9)
-        }));
-    let took = mean(&mut ok.iter().map(RESPONSE));
+fn scheduler(evidence: &Evidence, stage: &StageEvidence, totals: &Value) -> Value {
+    let (start, end) = stage.span();
+    let (start, end) = (epoch(evidence, start), epoch(evidence, end));
+    let mean = |stats: Option<Stats>| stats.map_or(0.0, |stats| stats.mean);
+    let late = mean(Stats::of(stage.records.iter().filter_map(lateness)));
+    let took = mean(stats(&GUIDELLM, "request_latency", stage.ok()));
     json!({
         "start_time": start,
-        "request_start_time": first,
-        "measure_start_time": first,
-        "measure_end_time": last,
-        "request_end_time": last,
+        "request_start_time": start,
+        "measure_start_time": start,
+        "measure_end_time": end,
+        "request_end_time": end,
         "end_time": end,
         "requests_made": totals,
         "queued_time_avg": 0.0,
@@ -228,8 +241,8 @@ fn scheduler(
 }
 
 /// The statistics of successful requests; nothing was measured of the others.
-fn summary(numbers: impl IntoIterator<Item = f64>) -> Value {
-    let of = distribution(Stats::of(numbers).as_ref());
+fn summary(stats: Option<&Stats>) -> Value {
+    let of = distribution(stats);
     let none = distribution(None);
     json!({ "successful": of, "incomplete": none, "errored": none, "total": of })
 }

@@ -1,14 +1,15 @@
 //! `inference-perf`: `summary_lifecycle_metrics.json`, and a `stage_N_lifecycle_metrics.json` each.
 //!
-//! In: a run. Out: its metrics under its formulas, in seconds: latency ends with the body, normalized
-//! time per output token is latency / n, time per output token (latency - TTFT) / (n - 1).
+//! In: a run. Out: its metrics under its definitions, in seconds. Reasoning is no content to it.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::figures::{GAPS, INPUT, OUTPUT, Sample, Stats, Take, fields, sum};
+use super::figures::{Stats, counted, fields, input, lateness, stats};
 use super::{Evidence, File, StageEvidence};
+use crate::metrics::definitions::{INFERENCE_PERF, Sums};
+use crate::record::Record;
 
 const PERCENTS: [(&str, f64); 11] = [
     ("p0.1", 0.1),
@@ -36,65 +37,62 @@ pub(super) fn files(evidence: &Evidence) -> Result<Vec<File>, String> {
 }
 
 fn document(stages: &[&StageEvidence]) -> Value {
-    let ok: Vec<Sample<'_>> = stages.iter().flat_map(|stage| stage.ok()).collect();
+    let ok = || stages.iter().flat_map(|stage| stage.ok());
     let records = || stages.iter().flat_map(|stage| &stage.records);
+    // Time between stages is nobody's.
     let seconds: f64 = stages.iter().map(|stage| stage.seconds()).sum();
     let rate = |count: f64| if seconds > 0.0 { count / seconds } else { 0.0 };
-    let (input, output) = (sum(&ok, INPUT) as f64, sum(&ok, OUTPUT) as f64);
-    let delays = records()
-        .filter_map(|record| Some(record.sent_ns?.saturating_sub(record.due_ns?) as f64 / 1e9));
+    let sums = Sums::of(records());
     let mut load = fields(json!({
         "count": records().count(),
-        "schedule_delay": stats(delays),
+        "schedule_delay": figures(Stats::of(records().filter_map(lateness))),
         "send_duration": seconds,
-        "achieved_rate": rate(records().filter(|record| record.sent_ns.is_some()).count() as f64),
+        "achieved_rate": rate(sums.sent as f64),
     }));
     if let [stage] = stages {
         load.insert("requested_rate".to_owned(), json!(stage.target_rate()));
-        load.insert("concurrency".to_owned(), json!(stage.concurrency()));
+        load.insert("concurrency".to_owned(), json!(stage.users()));
     }
-    let latency: [(&str, Take<Vec<f64>>); 5] = [
-        ("request_latency", |sample| vec![sample.response()]),
-        ("normalized_time_per_output_token", |sample| {
-            let tokens = sample.output().filter(|tokens| *tokens > 0);
-            tokens.map(|tokens| sample.response() / tokens as f64).into_iter().collect()
-        }),
-        ("time_per_output_token", |sample| sample.tpot().into_iter().collect()),
-        ("time_to_first_token", |sample| sample.ttft().into_iter().collect()),
-        ("inter_token_latency", GAPS),
-    ];
-    let latency: serde_json::Map<String, Value> = latency
-        .into_iter()
-        .map(|(name, take)| (name.to_owned(), stats(ok.iter().flat_map(take))))
+    let latency: serde_json::Map<String, Value> = LATENCIES
+        .iter()
+        .map(|name| ((*name).to_owned(), figures(stats(&INFERENCE_PERF, name, ok()))))
         .collect();
     let mut labels: BTreeMap<&str, u64> = BTreeMap::new();
     for error in records().filter_map(|record| record.error.as_ref()) {
         *labels.entry(&error.class).or_default() += 1;
     }
     let failed = stages.iter().map(|stage| stage.failed().count()).sum::<usize>();
-    let length = |take: fn(&Sample<'_>) -> Option<u64>| {
-        stats(ok.iter().filter_map(take).map(|count| count as f64))
-    };
+    let output =
+        |record: &Record| record.output_tokens.tokenizer.or(record.output_tokens.best()?.0.into());
     json!({
         "load_summary": load,
         "successes": {
-            "count": ok.len(),
+            "count": sums.ok,
             "latency": latency,
             "throughput": {
-                "input_tokens_per_sec": rate(input),
-                "output_tokens_per_sec": rate(output),
-                "total_tokens_per_sec": rate(input + output),
-                "requests_per_sec": rate(ok.len() as f64),
+                "input_tokens_per_sec": rate(sums.input as f64),
+                "output_tokens_per_sec": rate(sums.retokenized as f64),
+                "total_tokens_per_sec": rate((sums.input + sums.retokenized) as f64),
+                "requests_per_sec": rate(sums.ok as f64),
             },
-            "prompt_len": length(INPUT),
-            "output_len": length(OUTPUT),
+            "prompt_len": figures(counted(ok(), input)),
+            "output_len": figures(counted(ok(), output)),
         },
         "failures": { "count": failed, "by_label": labels },
     })
 }
 
-fn stats(numbers: impl Iterator<Item = f64>) -> Value {
-    let Some(stats) = Stats::of(numbers) else { return Value::Null };
+/// Its latencies, by the names of its definitions.
+const LATENCIES: [&str; 5] = [
+    "request_latency",
+    "normalized_time_per_output_token",
+    "time_per_output_token",
+    "time_to_first_token",
+    "inter_token_latency",
+];
+
+fn figures(stats: Option<Stats>) -> Value {
+    let Some(stats) = stats else { return Value::Null };
     let mut out = fields(json!({ "mean": stats.mean, "min": stats.min() }));
     out.extend(stats.percentiles(&PERCENTS));
     out.insert("max".to_owned(), json!(stats.max()));

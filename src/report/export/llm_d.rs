@@ -1,13 +1,15 @@
 //! llm-d Benchmark Report v0.2: `benchmark_report_v0.2_STAGE.json`.
 //!
 //! In: a run. Out: one report per stage with the keys of its JSON schema and no others (it forbids
-//! unknown ones); seconds, tokens, and its names of units. Of the serving stack only the endpoint is
-//! known, so the stack is left out.
+//! unknown ones); seconds, tokens, and its names of units. Its latencies have the names of
+//! inference-perf, which it runs, and so that tool's definitions. Of the serving stack only the
+//! endpoint is known, so the stack is left out.
 
 use serde_json::{Value, json};
 
-use super::figures::{GAPS, INPUT, OUTPUT, RESPONSE, Sample, Stats, TPOT, TTFT, fields, sum};
+use super::figures::{Stats, counted, fields, input, output, stats};
 use super::{Evidence, File, StageEvidence};
+use crate::metrics::definitions::INFERENCE_PERF;
 
 const PERCENTS: [(&str, f64); 11] = [
     ("p0p1", 0.1),
@@ -33,28 +35,31 @@ pub(super) fn files(evidence: &Evidence) -> Result<Vec<File>, String> {
 }
 
 fn document(evidence: &Evidence, stage: &StageEvidence, number: usize) -> Value {
-    let ok = stage.ok();
+    let sums = stage.sums();
+    let (from, to) = stage.span();
     let seconds = stage.seconds();
-    let rate = |count: f64, units: &str| json!({ "units": units, "mean": if seconds > 0.0 { count / seconds } else { 0.0 } });
-    let (input, output) = (sum(&ok, INPUT) as f64, sum(&ok, OUTPUT) as f64);
-    let count = |take: fn(&Sample<'_>) -> Option<u64>| {
-        statistic("count", ok.iter().filter_map(take).map(|count| count as f64))
-    };
-    let per_token = |tokens: Option<u64>, seconds: f64| {
-        tokens.filter(|tokens| *tokens > 0).map(|tokens| seconds / tokens as f64)
-    };
-    let normalized = ok.iter().filter_map(|sample| per_token(sample.output(), sample.response()));
+    let rate = |count: u64, units: &str| json!({ "units": units, "mean": sums.per_second(count).unwrap_or(0.0) });
+    let lengths = [counted(stage.ok(), input), counted(stage.ok(), output)];
+    let [input, output] = &lengths;
+    let mean = |stats: &Option<Stats>| stats.as_ref().map_or(0.0, |stats| stats.mean);
+    let latency =
+        |name: &str, units| statistic(units, stats(&INFERENCE_PERF, name, stage.ok()).as_ref());
     let mut load = fields(json!({
         "tool": "runner",
         "tool_version": evidence.run.runner_version,
         "parallelism": 1,
         "source": "unknown",
         "stage": number,
-        "input_seq_len": { "distribution": "other", "value": mean(&ok, INPUT) },
-        "output_seq_len": { "distribution": "other", "value": mean(&ok, OUTPUT) },
+        "input_seq_len": { "distribution": "other", "value": mean(input) },
+        "output_seq_len": { "distribution": "other", "value": mean(output) },
     }));
     load.extend(stage.target_rate().map(|rate| ("rate_qps".to_owned(), json!(rate))));
-    load.extend(concurrency(stage).map(|users| ("concurrency".to_owned(), json!(users))));
+    load.extend(
+        stage
+            .users()
+            .filter(|users| *users >= 1)
+            .map(|users| ("concurrency".to_owned(), json!(users))),
+    );
     without_nulls(json!({
         "version": "0.2",
         "run": {
@@ -63,8 +68,8 @@ fn document(evidence: &Evidence, stage: &StageEvidence, number: usize) -> Value 
             "description": format!("runner: plan {}, stage {}", evidence.run.plan, stage.slug()),
             "keywords": [stage.start.kind],
             "time": {
-                "start": evidence.wall(stage.start.at_ns),
-                "end": evidence.wall(stage.ended_ns),
+                "start": evidence.wall(from),
+                "end": evidence.wall(to),
                 "duration": format!("PT{seconds}S"),
             },
         },
@@ -72,7 +77,7 @@ fn document(evidence: &Evidence, stage: &StageEvidence, number: usize) -> Value 
             "load": {
                 "metadata": { "schema_version": "0.0.1", "cfg_id": evidence.run.plan_hash },
                 "standardized": load,
-                "native": { "args": {}, "envars": {}, "config": evidence.plan },
+                "native": { "args": {}, "envars": {}, "config": evidence.beside.plan },
             },
         },
         "results": {
@@ -82,23 +87,22 @@ fn document(evidence: &Evidence, stage: &StageEvidence, number: usize) -> Value 
                         "total": stage.records.len(),
                         "failures": stage.failed().count(),
                         "incomplete": stage.incomplete().count(),
-                        "input_length": count(INPUT),
-                        "output_length": count(OUTPUT),
+                        "input_length": statistic("count", input.as_ref()),
+                        "output_length": statistic("count", output.as_ref()),
                     },
                     "latency": {
-                        "time_to_first_token": statistic("s", ok.iter().filter_map(TTFT)),
-                        "normalized_time_per_output_token": statistic("s/token", normalized),
-                        "time_per_output_token":
-                            statistic("s/token", ok.iter().filter_map(TPOT)),
-                        "inter_token_latency":
-                            statistic("s/token", ok.iter().flat_map(GAPS)),
-                        "request_latency": statistic("s", ok.iter().map(RESPONSE)),
+                        "time_to_first_token": latency("time_to_first_token", "s"),
+                        "normalized_time_per_output_token":
+                            latency("normalized_time_per_output_token", "s/token"),
+                        "time_per_output_token": latency("time_per_output_token", "s/token"),
+                        "inter_token_latency": latency("inter_token_latency", "s/token"),
+                        "request_latency": latency("request_latency", "s"),
                     },
                     "throughput": {
-                        "input_token_rate": rate(input, "tokens/s"),
-                        "output_token_rate": rate(output, "tokens/s"),
-                        "total_token_rate": rate(input + output, "tokens/s"),
-                        "request_rate": rate(ok.len() as f64, "queries/s"),
+                        "input_token_rate": rate(sums.input, "tokens/s"),
+                        "output_token_rate": rate(sums.output, "tokens/s"),
+                        "total_token_rate": rate(sums.input + sums.output, "tokens/s"),
+                        "request_rate": rate(sums.ok, "queries/s"),
                     },
                 },
             },
@@ -106,23 +110,8 @@ fn document(evidence: &Evidence, stage: &StageEvidence, number: usize) -> Value 
     }))
 }
 
-/// A whole number, as the format asks.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "a number of users from the plan, at least 1"
-)]
-fn concurrency(stage: &StageEvidence) -> Option<u64> {
-    stage.concurrency().filter(|users| *users >= 1.0).map(|users| users as u64)
-}
-
-fn mean(ok: &[Sample<'_>], take: fn(&Sample<'_>) -> Option<u64>) -> f64 {
-    let counts = ok.iter().filter_map(take).map(|count| count as f64);
-    Stats::of(counts).map_or(0.0, |stats| stats.mean)
-}
-
-fn statistic(units: &str, numbers: impl Iterator<Item = f64>) -> Value {
-    let Some(stats) = Stats::of(numbers) else { return Value::Null };
+fn statistic(units: &str, stats: Option<&Stats>) -> Value {
+    let Some(stats) = stats else { return Value::Null };
     let mut out = fields(json!({
         "units": units,
         "mean": stats.mean,

@@ -1,18 +1,19 @@
 //! The QPS benchmark's files: `metadata.json`, `benchmark_qps_results.json` and `benchmark_qps.png`.
 //!
-//! In: a run with stages that have a rate. Out: its fields and formulas, in seconds: percentiles are
-//! the nearest rank above (no interpolation), 0 without a sample, as it writes them; tokens per second
-//! are the tokens over the whole response. The picture has its three rows of two.
+//! In: a run with stages that have a rate. Out: its fields and definitions, in seconds: percentiles are
+//! the nearest rank above (no interpolation), 0 without a sample, as it writes them. The picture has its
+//! three rows of two. Each curve stands by itself where a run has several.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::figures::{RESPONSE, TTFT};
+use super::figures::{number, stats};
+use super::stage::{Curve, curves};
 use super::{Evidence, File, StageEvidence};
 use crate::metrics::claims::{Claim, ClaimKind};
-use crate::metrics::saturation;
-use crate::record::Record;
+use crate::metrics::definitions::QPS_BENCHMARK;
+use crate::record::OutcomeKind;
 use crate::report::chart::{Axis, Chart, Shape, Tone};
 use crate::report::draw::{Frame, draw};
 use crate::report::scene::Scene;
@@ -22,6 +23,8 @@ const FRAME: Frame = Frame { width: 920.0, height: 300.0, titled: true, left: 0.
 const PERCENTS: [usize; 4] = [50, 90, 95, 99];
 /// The share of answers, in percent, that the tool draws a line at.
 const SUSTAINED: f64 = 95.0;
+/// Letters of an error that it keeps.
+const MOST_LETTERS: usize = 100;
 
 /// One level.
 struct Level {
@@ -34,19 +37,24 @@ struct Level {
     document: Value,
 }
 
-/// Three files; two in a build without pictures.
+/// Three files, two in a build without pictures; a folder of them for each curve where there are several.
 pub(super) fn files(evidence: &Evidence) -> Result<Vec<File>, String> {
-    let of = |stage: &StageEvidence| stage.target_rate().map(|rate| level(stage, rate));
-    let levels: Vec<Level> = evidence.stages.iter().filter_map(of).collect();
-    if levels.is_empty() {
+    let curves = curves(evidence, |stage| stage.target_rate().is_some());
+    if curves.is_empty() {
         return Err("no stage of the run has a rate (`qps_ladder`, or `load` with `rate`)".into());
     }
-    let results = levels.iter().map(|level| level.document.clone()).collect();
-    let mut files = vec![
-        File::json("metadata.json", &metadata(evidence, &levels))?,
-        File::json("benchmark_qps_results.json", &results)?,
-    ];
-    files.extend(picture(&scene(evidence, &levels))?);
+    let mut files = Vec::new();
+    for curve in &curves {
+        let levels: Vec<Level> = curve.stages.iter().map(|stage| level(stage)).collect();
+        let results = levels.iter().map(|level| level.document.clone()).collect();
+        let mut of = vec![
+            File::json("metadata.json", &metadata(evidence, curve, &levels))?,
+            File::json("benchmark_qps_results.json", &results)?,
+        ];
+        of.extend(picture(&scene(evidence, curve, &levels))?);
+        let named = |file: File| File { name: format!("{}{}", curve.folder, file.name), ..file };
+        files.extend(of.into_iter().map(named));
+    }
     Ok(files)
 }
 
@@ -62,47 +70,63 @@ fn picture(_scene: &Scene) -> Result<Option<File>, String> {
     Ok(None)
 }
 
-fn metadata(evidence: &Evidence, levels: &[Level]) -> Value {
-    let stage = evidence.stages.iter().find(|stage| stage.target_rate().is_some());
+fn metadata(evidence: &Evidence, curve: &Curve<'_>, levels: &[Level]) -> Value {
+    let stage = curve.stages[0];
+    let chosen = &evidence.beside.percentiles;
+    let percentiles: Vec<Value> = if chosen.is_empty() {
+        [50, 95, 99].map(Value::from).to_vec()
+    } else {
+        chosen.iter().copied().map(number).collect()
+    };
     json!({
         "timestamp": evidence.run.started_at,
-        "endpoint": stage.map(|stage| evidence.url(stage)),
-        "model": stage.map(StageEvidence::model),
-        "dataset": evidence.planned("/prompt/dataset"),
+        "endpoint": evidence.url(stage),
+        "model": stage.model(),
+        "dataset": dataset(&evidence.prompt(stage, "dataset")),
         "qps_levels": levels.iter().map(|level| level.target).collect::<Vec<_>>(),
-        "duration": stage.map(StageEvidence::seconds),
-        "max_tokens": evidence.planned("/prompt/max_tokens"),
-        "temperature": evidence.planned("/prompt/temperature"),
-        "percentiles": [50, 95, 99],
+        "duration": stage.asked_seconds().map(number),
+        "max_tokens": evidence.prompt(stage, "max_tokens"),
+        "temperature": evidence.prompt(stage, "temperature"),
+        "percentiles": percentiles,
         "show_tokens": true,
     })
 }
 
-fn level(stage: &StageEvidence, target: f64) -> Level {
-    let ok = stage.ok();
-    let seconds = stage.seconds();
-    // Only what was sent counts; the tool knows nothing of requests that were not.
-    let sent: Vec<&Record> =
-        stage.records.iter().filter(|record| record.sent_ns.is_some()).collect();
-    let actual = if seconds > 0.0 { sent.len() as f64 / seconds } else { 0.0 };
-    let success = 100.0 * ok.len() as f64 / sent.len().max(1) as f64;
-    let percents = |numbers: Vec<f64>| PERCENTS.map(|percent| rank(&numbers, percent));
-    let ttft = percents(sorted(ok.iter().filter_map(TTFT)));
-    let e2e = percents(sorted(ok.iter().map(RESPONSE)));
-    let speed = percents(sorted(ok.iter().filter_map(|sample| {
-        let seconds = sample.response();
-        (seconds > 0.0).then_some(sample.output()? as f64 / seconds)
-    })));
+/// The path of a dataset, however the plan writes it; several in one text.
+fn dataset(written: &Value) -> Value {
+    let paths = written.get("path").unwrap_or(written);
+    match paths.as_array() {
+        None => paths.clone(),
+        Some(paths) => {
+            let paths: Vec<&str> = paths.iter().filter_map(Value::as_str).collect();
+            Value::from(paths.join(","))
+        }
+    }
+}
+
+fn level(stage: &StageEvidence) -> Level {
+    let target = stage.target_rate().unwrap_or(0.0);
+    let sums = stage.sums();
+    let total = |name| QPS_BENCHMARK.total(name, &sums).unwrap_or(0.0);
+    let (actual, success) = (total("actual_qps"), total("success_rate"));
+    let percents = |name| {
+        let stats = stats(&QPS_BENCHMARK, name, stage.ok());
+        PERCENTS.map(|percent| stats.as_ref().map_or(0.0, |stats| stats.at_rank(percent)))
+    };
+    let (ttft, e2e, speed) =
+        (percents("ttft"), percents("e2e_latency"), percents("tokens_per_sec"));
     let mut errors: BTreeMap<String, u64> = BTreeMap::new();
     let mut statuses: BTreeMap<String, u64> = BTreeMap::new();
-    for record in &sent {
+    // Only what was sent counts; the tool knows nothing of requests that were not.
+    for record in stage.records.iter().filter(|record| record.sent_ns.is_some()) {
         if let Some(status) = record.http_status {
             *statuses.entry(status.to_string()).or_default() += 1;
         }
         if let Some(error) = &record.error {
             let what = match record.http_status {
                 Some(status) if status != 200 => format!("HTTP {status}"),
-                _ => error.class.clone(),
+                _ if record.outcome == OutcomeKind::Timeout => "Timeout".to_owned(),
+                _ => error.message.chars().take(MOST_LETTERS).collect(),
             };
             *errors.entry(what).or_default() += 1;
         }
@@ -111,10 +135,10 @@ fn level(stage: &StageEvidence, target: f64) -> Level {
     let document = json!({
         "qps_target": target,
         "actual_qps": actual,
-        "duration": seconds,
-        "total_requests": sent.len(),
-        "successful_requests": ok.len(),
-        "failed_requests": sent.len() - ok.len(),
+        "duration": stage.seconds(),
+        "total_requests": sums.sent,
+        "successful_requests": sums.ok,
+        "failed_requests": sums.sent - sums.ok,
         "success_rate": success,
         "ttft": named(ttft),
         "e2e_latency": named(e2e),
@@ -125,19 +149,7 @@ fn level(stage: &StageEvidence, target: f64) -> Level {
     Level { target, actual, success, ttft, e2e, speed, document }
 }
 
-fn sorted(numbers: impl Iterator<Item = f64>) -> Vec<f64> {
-    let mut numbers: Vec<f64> = numbers.collect();
-    numbers.sort_unstable_by(f64::total_cmp);
-    numbers
-}
-
-/// The number at rank n·p/100, counted from 0 and cut; 0 without numbers.
-fn rank(sorted: &[f64], percent: usize) -> f64 {
-    let last = sorted.len().saturating_sub(1);
-    sorted.get((sorted.len() * percent / 100).min(last)).copied().unwrap_or(0.0)
-}
-
-fn scene(evidence: &Evidence, levels: &[Level]) -> Scene {
+fn scene(evidence: &Evidence, curve: &Curve<'_>, levels: &[Level]) -> Scene {
     let rates = levels.iter().flat_map(|level| [level.actual, level.target]);
     let mut rate = chart("Throughput", "requests/s", levels, rates);
     rate.add("Actual QPS", Shape::LineDots, Tone::Series(0), points(levels, |it| it.actual));
@@ -163,7 +175,7 @@ fn scene(evidence: &Evidence, levels: &[Level]) -> Scene {
         of("Tokens per second", "tokens/s", |level| level.speed),
     ];
     let mut scenes: Vec<Scene> = charts.iter().map(|chart| draw(chart, FRAME)).collect();
-    scenes.push(recommendation(evidence));
+    scenes.push(recommendation(evidence, curve));
     let simulated = if evidence.run.simulated { "SIMULATED · " } else { "" };
     let small = format!("plan {} · run {}", evidence.run.plan, evidence.run.run_id);
     Scene::sheet(&format!("{simulated}QPS Benchmark Results"), &small, scenes, 2)
@@ -200,10 +212,14 @@ fn wrapped(text: &str, letters: usize) -> Vec<String> {
 }
 
 /// The sixth picture: where it saturates and what to run it at, as every other report says it.
-fn recommendation(evidence: &Evidence) -> Scene {
+fn recommendation(evidence: &Evidence, curve: &Curve<'_>) -> Scene {
     use crate::report::scene::{Anchor, Item, Text};
-    let is_ladder = |found: &&saturation::Saturation| found.axis == saturation::Axis::Rate;
-    let ladder = evidence.summary.saturation.iter().find(|(_, found)| is_ladder(found));
+    let start = &curve.stages[0].start;
+    let id = match &start.cell {
+        Some(cell) => format!("{}[{cell}]", start.stage),
+        None => start.stage.clone(),
+    };
+    let ladder = evidence.summary.saturation.get_key_value(&id);
     // What went wrong is said first, as in every other report.
     let opens = |claim: &&Claim| matches!(claim.kind, ClaimKind::Ended | ClaimKind::AllFailed);
     let claims = &evidence.summary.claims;

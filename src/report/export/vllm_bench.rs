@@ -1,15 +1,19 @@
 //! `vllm bench serve --save-result --save-detailed`: one JSON file per stage.
 //!
-//! In: a run. Out: its fields with its formulas: TPOT is (latency - TTFT) / (n - 1), ITL the gaps of
-//! all chunks pooled, failed requests stand in the lists with zeros and in no statistic. Texts are not
-//! kept, so `generated_texts` are empty.
+//! In: a run. Out: its fields with its definitions: a chunk with only a role is its first token, and
+//! failed requests stand in the lists with zeros and in no statistic. Its `burstiness` is the shape of
+//! gamma arrivals: 1 is Poisson, infinity even spacing, null what no shape tells. Texts are not kept, so
+//! `generated_texts` are empty.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::figures::{GAPS, INPUT, OUTPUT, Sample, Stats, sum};
+use super::figures::{Stats, input, lateness, output, stats};
+use super::stage::Asked;
 use super::{Evidence, File, StageEvidence};
+use crate::metrics::definitions::VLLM;
+use crate::record::{ArrivalLine, OutcomeKind, Record};
 
 /// One file per stage.
 pub(super) fn files(evidence: &Evidence) -> Result<Vec<File>, String> {
@@ -20,62 +24,56 @@ pub(super) fn files(evidence: &Evidence) -> Result<Vec<File>, String> {
 }
 
 fn document(evidence: &Evidence, stage: &StageEvidence) -> Value {
-    let ok = stage.ok();
-    let (input, output) = (sum(&ok, INPUT), sum(&ok, OUTPUT));
-    let seconds = stage.seconds();
-    let rate = |count: f64| if seconds > 0.0 { count / seconds } else { 0.0 };
+    let sums = stage.sums();
+    let total = |name| json!(VLLM.total(name, &sums).unwrap_or(0.0));
     let mut fields = Map::new();
     let mut set = |name: &str, value: Value| fields.insert(name.to_owned(), value);
-    set("date", json!(evidence.wall(stage.start.at_ns)));
+    set("date", json!(evidence.wall(stage.span().0)));
     set("endpoint_type", json!("openai-chat"));
     set("backend", json!("openai-chat"));
     set("label", json!(format!("runner {}", stage.slug())));
     set("model_id", json!(stage.model()));
     set("tokenizer_id", json!(stage.model()));
     set("num_prompts", json!(stage.records.len()));
-    set("request_rate", stage.target_rate().map_or(json!("inf"), |rate| json!(rate)));
-    set("burstiness", json!(1.0));
-    set("max_concurrency", json!(stage.concurrency()));
-    set("duration", json!(seconds));
-    set("completed", json!(ok.len()));
-    set("failed", json!(stage.records.len() - ok.len()));
-    set("total_input_tokens", json!(input));
-    set("total_output_tokens", json!(output));
-    set("request_throughput", json!(rate(ok.len() as f64)));
+    let rate = match stage.asked() {
+        Asked::Rate(rate, _) => json!(rate),
+        Asked::Users(_) => json!("inf"),
+        Asked::Schedule => Value::Null,
+    };
+    set("request_rate", rate);
+    set("burstiness", burstiness(stage));
+    set("max_concurrency", json!(stage.users()));
+    set("duration", json!(stage.seconds()));
+    set("completed", json!(sums.ok));
+    set("failed", json!(stage.records.len() as u64 - sums.ok));
+    set("total_input_tokens", json!(sums.input));
+    set("total_output_tokens", json!(sums.output));
+    set("request_throughput", total("request_throughput"));
     set("request_goodput", Value::Null);
-    set("output_throughput", json!(rate(output as f64)));
-    set("total_token_throughput", json!(rate((input + output) as f64)));
-    set("input_lens", each(stage, |sample| json!(sample.input()), &json!(0)));
-    set("output_lens", each(stage, |sample| json!(sample.output()), &json!(0)));
-    set("ttfts", each(stage, |sample| json!(sample.ttft()), &json!(0.0)));
-    set("itls", each(stage, |sample| json!(sample.gaps()), &json!([])));
-    set("latencies", each(stage, |sample| json!(sample.e2e()), &json!(0.0)));
+    set("output_throughput", total("output_throughput"));
+    set("total_token_throughput", total("total_token_throughput"));
+    set("input_lens", each(stage, |record| json!(input(record)), &json!(0)));
+    set("output_lens", each(stage, |record| json!(output(record)), &json!(0)));
+    set("ttfts", each(stage, |record| json!(in_seconds("ttft_ms", record).first()), &json!(0.0)));
+    set("itls", each(stage, |record| json!(in_seconds("itl_ms", record)), &json!([])));
+    set(
+        "latencies",
+        each(stage, |record| json!(in_seconds("e2el_ms", record).first()), &json!(0.0)),
+    );
     let starts = stage.records.iter().map(|record| record.sent_ns.map(|ns| ns as f64 / 1e9));
     set("start_times", starts.collect());
-    let waits = stage
-        .records
-        .iter()
-        .map(|record| Some(record.sent_ns?.saturating_sub(record.due_ns?) as f64 / 1e9));
-    set("queue_times", waits.collect());
+    set("queue_times", stage.records.iter().map(lateness).collect());
     set("generated_texts", stage.records.iter().map(|_| "").collect());
     let errors = stage.records.iter().map(|record| match &record.error {
-        Some(error) => format!("{}: {}", error.class, error.message),
-        None => String::new(),
+        Some(error) => error.message.as_str(),
+        None => "",
     });
     set("errors", errors.collect());
-    set("max_output_tokens_per_s", json!(busiest_second(&ok)));
+    set("max_output_tokens_per_s", json!(busiest_second(stage)));
     set("max_concurrent_requests", json!(most_at_once(stage)));
-    let ms = |take: &dyn Fn(&Sample<'_>) -> Vec<f64>| {
-        Stats::of(ok.iter().flat_map(take).map(|seconds| seconds * 1000.0))
-    };
-    let of_each = [
-        ("ttft", ms(&|sample| sample.ttft().into_iter().collect())),
-        ("tpot", ms(&|sample| sample.tpot().into_iter().collect())),
-        ("itl", ms(&GAPS)),
-        ("e2el", ms(&|sample| vec![sample.e2e()])),
-    ];
-    for (name, stats) in of_each {
-        let figure = |take: fn(&Stats) -> f64| json!(stats.as_ref().map_or(0.0, take));
+    for name in ["ttft", "tpot", "itl", "e2el"] {
+        let of_all = stats(&VLLM, &format!("{name}_ms"), stage.ok());
+        let figure = |take: fn(&Stats) -> f64| json!(of_all.as_ref().map_or(0.0, take));
         set(&format!("mean_{name}_ms"), figure(|stats| stats.mean));
         set(&format!("median_{name}_ms"), figure(|stats| stats.percentile(50.0)));
         set(&format!("std_{name}_ms"), figure(|stats| stats.std));
@@ -84,16 +82,36 @@ fn document(evidence: &Evidence, stage: &StageEvidence) -> Value {
     Value::Object(fields)
 }
 
+/// How regular arrivals were to be. Where answers decide, it is the tool's default.
+fn burstiness(stage: &StageEvidence) -> Value {
+    match stage.asked() {
+        Asked::Users(_) | Asked::Rate(_, ArrivalLine::Poisson) => json!(1.0),
+        Asked::Rate(_, ArrivalLine::Gamma { burstiness }) => json!(burstiness),
+        Asked::Rate(_, ArrivalLine::Constant) => json!("inf"),
+        Asked::Rate(_, ArrivalLine::Burst { .. } | ArrivalLine::Log) | Asked::Schedule => {
+            Value::Null
+        }
+    }
+}
+
+/// A figure in seconds, as its lists have them.
+fn in_seconds(name: &str, record: &Record) -> Vec<f64> {
+    VLLM.samples(name, record).into_iter().map(|ms| ms / 1000.0).collect()
+}
+
 /// A value for each request in order; `failed` for one without a complete answer.
-fn each(stage: &StageEvidence, take: fn(&Sample<'_>) -> Value, failed: &Value) -> Value {
-    let of = |record| Sample::of(record).as_ref().map_or_else(|| failed.clone(), take);
+fn each(stage: &StageEvidence, take: fn(&Record) -> Value, failed: &Value) -> Value {
+    let of = |record: &Record| match record.outcome {
+        OutcomeKind::Ok => take(record),
+        _ => failed.clone(),
+    };
     stage.records.iter().map(of).collect()
 }
 
 /// Most token-bearing events within a second of the run.
-fn busiest_second(ok: &[Sample<'_>]) -> u64 {
+fn busiest_second(stage: &StageEvidence) -> u64 {
     let mut seconds: BTreeMap<u64, u64> = BTreeMap::new();
-    for ns in ok.iter().flat_map(|sample| &sample.record.token_ns) {
+    for ns in stage.ok().flat_map(|record| &record.token_ns) {
         *seconds.entry(ns / 1_000_000_000).or_default() += 1;
     }
     seconds.into_values().max().unwrap_or(0)

@@ -93,7 +93,7 @@ fn the_shared_share_is_what_was_asked_for() {
 }
 
 #[test]
-fn a_prompt_file_and_random_tokens_give_the_fourth_seeds_share() {
+fn a_prompt_file_and_random_tokens_give_their_share() {
     let tokenizer = bundled();
     let file = || PrefixText::File("prompt-1k.txt".into());
     let config = SyntheticConfig {

@@ -85,7 +85,7 @@ fn recorded_lengths_can_be_matched_and_recorded_settings_are_kept() {
 }
 
 #[test]
-fn the_third_seeds_samples_go_round_and_round() {
+fn recorded_chats_go_round_and_round() {
     let workload = workload("chat-history.json", Tokenizer::Estimate, OutputLimit::Row);
     for index in 0..7 {
         let request = workload.request(index).unwrap();

@@ -46,7 +46,7 @@ fn run(json: &str) -> Vec<Value> {
 }
 
 #[test]
-fn the_second_seeds_endpoint_needs_no_keys_at_all() {
+fn a_generate_endpoint_needs_no_keys_at_all() {
     for record in run("{}") {
         assert_eq!(
             record["flags"][1],

@@ -230,7 +230,7 @@ async fn native_apis_are_asked_at_the_servers_root() {
 }
 
 #[tokio::test]
-async fn the_second_seeds_generate_is_the_url_itself() {
+async fn a_generate_endpoint_is_the_url_itself() {
     for (body, cached, flag) in [
         (r#"{"text":"hi","cached":true}"#, None, "from_cache"),
         (r#"{"text":"hi","cached":false}"#, Some(0), "not_from_cache"),

@@ -188,7 +188,7 @@ fn native_times_arrive_in_milliseconds() {
 }
 
 #[test]
-fn the_second_seeds_endpoint_says_yes_or_no_to_caching() {
+fn a_generate_endpoint_says_yes_or_no_to_caching() {
     let api = Api::of_name("json").unwrap();
     for (cached, says) in [(Some(99), true), (Some(0), false), (None, false)] {
         let mut writer = writer(&api);

@@ -7,31 +7,33 @@
 use serde_json::{Value, json};
 
 use super::epoch;
+use crate::metrics::definitions::GUIDELLM;
 use crate::record::Record;
-use crate::report::export::figures::Sample;
+use crate::report::export::figures::{input, output, sample};
 use crate::report::export::{Evidence, StageEvidence};
 
 /// The requests of a stage.
-pub(super) fn of(evidence: &Evidence, stage: &StageEvidence, ok: &[Sample<'_>]) -> Value {
-    let good = ok.iter().map(|sample| {
-        let mut request = request(evidence, sample.record, "completed");
-        request["input_metrics"]["text_tokens"] = json!(sample.input());
-        request["output_metrics"]["text_tokens"] = json!(sample.output());
+pub(super) fn of(evidence: &Evidence, stage: &StageEvidence) -> Value {
+    let good = stage.ok().map(|record| {
+        let figure = |name| json!(sample(&GUIDELLM, name, record));
+        let mut request = request(evidence, record, "completed");
+        request["input_metrics"]["text_tokens"] = json!(input(record));
+        request["output_metrics"]["text_tokens"] = json!(output(record));
         for (name, value) in [
-            ("prompt_tokens", json!(sample.input())),
-            ("output_tokens", json!(sample.output())),
-            ("request_latency", json!(sample.response())),
-            ("time_to_first_token_ms", json!(sample.ttft().map(|it| it * 1000.0))),
-            ("inter_token_latency_ms", json!(sample.tpot().map(|it| it * 1000.0))),
+            ("prompt_tokens", json!(input(record))),
+            ("output_tokens", json!(output(record))),
+            ("request_latency", figure("request_latency")),
+            ("time_to_first_token_ms", figure("time_to_first_token_ms")),
+            ("inter_token_latency_ms", figure("inter_token_latency_ms")),
             ("request_start_time", request["info"]["timings"]["request_start"].clone()),
-            ("request_end_time", json!(epoch(evidence, sample.end_ns))),
+            ("request_end_time", request["info"]["timings"]["request_end"].clone()),
         ] {
             request[name] = value;
         }
         request
     });
     let bad = stage.failed().map(|record| {
-        let why = record.error.as_ref().map(|error| format!("{}: {}", error.class, error.message));
+        let why = record.error.as_ref().map(|error| &error.message);
         let mut request = request(evidence, record, "errored");
         request["info"]["error"] = json!(why);
         request["error"] = json!(why);
