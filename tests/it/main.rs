@@ -40,6 +40,7 @@ mod scenarios;
 mod server_account;
 mod shown_requests;
 mod simulator;
+mod small_tools;
 mod synthetic;
 mod synthetic_run;
 mod tidy;
