@@ -168,7 +168,7 @@ fn a_replay_is_a_line_of_means_for_each_window() {
     let server = role_first();
     let rows: Vec<String> = (0..24)
         .map(|at| {
-            let text = if at == 20 { "busy" } else { "How deep?" };
+            let text = if at == 22 { "busy" } else { "How deep?" };
             format!(r#"{{"timestamp":{at},"session_id":"s{at}","prompt":"{text}"}}"#)
         })
         .collect();
