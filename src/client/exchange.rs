@@ -19,7 +19,7 @@ use super::sse::{MAX_EVENT_BYTES, SseError, Tail};
 use super::tally::{Tally, wrong_type};
 use super::transport::Reply;
 use super::{Client, Prepared};
-use crate::record::{Exchange, Outcome, Phase, STALE_REUSE_RESENT};
+use crate::record::{Exchange, NOT_STREAMED, Outcome, Phase, STALE_REUSE_RESENT};
 
 /// The longest answer that is read when it is not a stream.
 const MAX_BODY_BYTES: usize = 64 * 1024 * 1024;
@@ -158,7 +158,7 @@ impl Reading<'_> {
             self.read_stream(reply, guard, &kind).await?;
             self.tally.end_of_stream(&kind)
         } else {
-            self.tally.flag_if(true, "not_streamed");
+            self.tally.flag_if(true, NOT_STREAMED);
             let body = self.read_whole(reply, guard).await?;
             let at = self.tally.exchange.end_ns;
             let header = |name| reply.header(name).map(str::to_owned);

@@ -253,9 +253,7 @@ impl Tally {
             exchange.timings = deltas.timings;
         }
         if let Some(cached) = deltas.cached {
-            // A server that says only yes or no: no is no cached tokens, yes is all there are.
-            let tokens = if cached { exchange.input_tokens } else { Some(0) };
-            exchange.cached_tokens = tokens.or(exchange.cached_tokens);
+            // A server that says only yes or no counts no tokens.
             exchange.flags.retain(|flag| !matches!(flag.as_ref(), "from_cache" | "not_from_cache"));
             let flag = if cached { "from_cache" } else { "not_from_cache" };
             exchange.flags.push(Cow::Borrowed(flag));

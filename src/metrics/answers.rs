@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::quantity::plural;
 use super::summary::StageSummary;
-use crate::record::{OutcomeKind, Record};
+use crate::record::{NOT_STREAMED, OutcomeKind, Record};
 
 /// Different reasons, remarks and models that are told apart.
 const MOST_NAMES: usize = 16;
@@ -72,6 +72,11 @@ impl AnswerTally {
                 count(&mut self.models, model);
             }
         }
+    }
+
+    /// Whether all of `ok` complete answers came whole.
+    pub(super) fn all_whole(&self, ok: u64) -> bool {
+        ok > 0 && self.remarks.get(NOT_STREAMED) == Some(&ok)
     }
 
     /// An answer came under the id of an earlier one.

@@ -24,6 +24,8 @@ pub const BLOCK_TOKENS: u64 = 16;
 
 /// The flag of an answer that came from a cache, by a server that does not say how much of it.
 const FROM_CACHE: &str = "from_cache";
+/// The flag of one that did not, by such a server.
+const NOT_FROM_CACHE: &str = "not_from_cache";
 
 /// The verdict on one request.
 pub fn verdict(
@@ -48,13 +50,39 @@ pub fn verdict(
 pub fn of_exchange(exchange: &Exchange) -> CacheState {
     let by_counts =
         verdict(exchange.cached_tokens, exchange.input_tokens, exchange.timings.as_ref());
-    let says_yes = exchange.flags.iter().any(|flag| flag == FROM_CACHE);
-    if by_counts == CacheState::Unknown && says_yes { CacheState::Warm } else { by_counts }
+    let says = |word: &str| exchange.flags.iter().any(|flag| flag == word);
+    match by_counts {
+        CacheState::Unknown if says(FROM_CACHE) => CacheState::Warm,
+        CacheState::Unknown if says(NOT_FROM_CACHE) => CacheState::Cold,
+        by_counts => by_counts,
+    }
 }
 
 /// Cached tokens of a request as best known: the server's usage, else its own timings.
 pub fn cached_tokens(record: &Record) -> Option<u64> {
     record.cached_tokens.or_else(|| record.timings.and_then(|timings| timings.cache_n))
+}
+
+/// Cached tokens of a request and tokens of its prompt, both by whoever counted the cached ones:
+/// counts of two sources have no common share. `None` where one is not known or they can't be.
+pub fn cached_of_prompt(record: &Record) -> Option<(u64, u64)> {
+    let cached = cached_tokens(record)?;
+    let timings = record.timings.as_ref();
+    let by_timings =
+        whole_prompt(timings).filter(|_| timings.and_then(|it| it.cache_n) == Some(cached));
+    let prompt = by_timings.or(record.input_tokens.server)?;
+    (cached <= prompt).then_some((cached, prompt))
+}
+
+/// Whether a share of cached tokens says the same as a verdict, so that the two can stand side by
+/// side. A short prompt whose template alone is cached is cold, whatever share that is.
+pub fn agrees(verdict: CacheState, share: f64) -> bool {
+    match verdict {
+        CacheState::Cold => share <= COLD_SHARE,
+        CacheState::Warm => share >= WARM_SHARE,
+        CacheState::Mixed => share > 0.0 && share < 1.0,
+        CacheState::Unknown => false,
+    }
 }
 
 /// The verdict on a stage: what all telling requests agree on; mixed when they don't.

@@ -32,14 +32,14 @@ pub fn source(metric: &str) -> Option<Source> {
         }
         "ttfo" => Request(|record| since(answered(record)?.sent_ns, record.first_content_ns)),
         "e2e" => Request(e2e),
-        "e2e_due" => Request(|record| e2e(record).and(since(record.due_ns, record.last_token_ns))),
+        "e2e_due" => Request(|record| e2e(record).and(since(record.due_ns, record.answered_ns()))),
         "response_end" => Request(|record| since(answered(record)?.sent_ns, record.end_ns)),
         "tpot" => Request(tpot),
         "itl" => Pooled(token_gaps),
         "connect" => Request(connect),
         "schedule_lag" => Request(schedule_lag),
         "tokens_per_second" => Request(tokens_per_second),
-        "input_tokens" => Request(|record| tokens(answered(record)?.input_tokens.best()?.0)),
+        "input_tokens" => Request(|record| tokens(answered(record)?.input_tokens.counted()?)),
         "output_tokens" => Request(|record| tokens(output_tokens(record)?)),
         "cached_tokens" => Request(|record| tokens(cached_tokens(answered(record)?)?)),
         "server_queue" => Request(|record| answered(record)?.timings?.queue_ms),
@@ -78,7 +78,7 @@ fn ttft(record: &Record) -> Option<f64> {
 }
 
 fn e2e(record: &Record) -> Option<f64> {
-    since(answered(record)?.sent_ns, record.last_token_ns)
+    since(answered(record)?.sent_ns, record.answered_ns())
 }
 
 /// A connection that was opened ahead began before its first request was sent.
@@ -88,7 +88,7 @@ fn connect(record: &Record) -> Option<f64> {
 }
 
 fn output_tokens(record: &Record) -> Option<u64> {
-    answered(record)?.output_tokens.best().map(|(count, _)| count)
+    answered(record)?.output_tokens.counted()
 }
 
 fn tpot(record: &Record) -> Option<f64> {

@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::cache_verdict::{COLD_SHARE, WARM_SHARE, cached_tokens};
+use super::cache_verdict::{COLD_SHARE, WARM_SHARE, cached_of_prompt, cached_tokens};
 use super::quantity::{grouped, plural};
 use super::server::ServerTally;
 use crate::record::{CacheState, Record};
@@ -96,6 +96,7 @@ impl ContaminationTally {
         let prompt = record.input_tokens.server;
         self.own = own.zip(prompt).map(|(sum, prompt)| sum + prompt as f64);
         let Some(cached) = cached_tokens(record) else { return };
+        let whole = cached_of_prompt(record).map(|(_, prompt)| prompt).or(prompt);
         let is_foul = record.cache != claim && record.cache != CacheState::Unknown;
         if !is_foul {
             return;
@@ -103,7 +104,7 @@ impl ContaminationTally {
         self.requests += 1;
         self.first = Some(self.first.map_or(record.index, |first| first.min(record.index)));
         self.seen += cached;
-        self.expected += prompt.unwrap_or(0) as f64 * share(claim);
+        self.expected += whole.unwrap_or(0) as f64 * share(claim);
     }
 
     /// Everything that is wrong with a stage that claims `claim`. `knows_all` says whether the

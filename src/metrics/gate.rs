@@ -8,6 +8,7 @@ use std::fmt::Write;
 
 use serde_json::Value;
 
+use super::cache_verdict::agrees;
 use super::catalogue::{self, Source};
 use super::quantity::{plural, show, show_apart};
 use super::samples::Samples;
@@ -229,8 +230,12 @@ fn silence(stage: &StageSummary) -> &'static str {
 fn shares(stage: &StageSummary) -> String {
     match (stage.cache.cached_tokens, stage.cache.prompt_tokens) {
         (Some(cached), Some(prompt)) if prompt > 0 => {
-            let share = show(cached as f64 / prompt as f64, "share");
-            format!(": {share} of the prompt tokens came from the cache")
+            let share = cached as f64 / prompt as f64;
+            // Short prompts of which a template's start is all that was cached.
+            let is_start =
+                stage.cache.verdict == CacheState::Cold && !agrees(CacheState::Cold, share);
+            let start = if is_start { ", no more than their start" } else { "" };
+            format!(": {} of the prompt tokens came from the cache{start}", show(share, "share"))
         }
         _ => String::new(),
     }

@@ -6,6 +6,7 @@
 
 use super::catalogue::{self, Source};
 use super::summary::Goodput;
+use crate::plan::metric;
 use crate::plan::{Aggregate, Limit, Op, Threshold};
 use crate::record::Record;
 
@@ -15,6 +16,7 @@ const NEARLY_ALL: f64 = 90.0;
 /// A limit on one figure of a request.
 #[derive(Debug, Clone, Copy)]
 struct OneLimit {
+    metric: &'static str,
     take: fn(&Record) -> Option<f64>,
     op: Op,
     limit: f64,
@@ -31,6 +33,7 @@ impl Limits {
     /// Those among a stage's thresholds.
     pub(super) fn of(thresholds: &[Threshold]) -> Self {
         let limits = thresholds.iter().filter_map(|threshold| {
+            let metric = metric::find(&threshold.left.metric)?.name;
             let of_each = match threshold.left.aggregate? {
                 Aggregate::Percentile(percent) => percent >= NEARLY_ALL,
                 Aggregate::Max => true,
@@ -40,12 +43,17 @@ impl Limits {
             let own = threshold.left.stage.is_none();
             match (catalogue::source(&threshold.left.metric)?, &threshold.right) {
                 (Source::Request(take), Limit::Value(limit)) if of_each && upper && own => {
-                    Some(OneLimit { take, op: threshold.op, limit: *limit })
+                    Some(OneLimit { metric, take, op: threshold.op, limit: *limit })
                 }
                 _ => None,
             }
         });
         Self { limits: limits.collect(), kept: 0 }
+    }
+
+    /// The metrics that have a limit.
+    pub(super) fn metrics(&self) -> impl Iterator<Item = &'static str> {
+        self.limits.iter().map(|limit| limit.metric)
     }
 
     /// Takes a complete answer.

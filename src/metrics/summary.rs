@@ -168,8 +168,8 @@ pub struct StageSummary {
     pub duration_s: f64,
     /// Distributions by metric name; a metric without samples is absent.
     pub metrics: BTreeMap<String, Distribution>,
-    /// Metrics that cannot be told though there are samples, by name, and why: they have no figure
-    /// above, and a threshold on one has no data.
+    /// Metrics that cannot be told, by name, and why: they have no figure above, and a threshold on
+    /// one has no data.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub untold: BTreeMap<String, String>,
     /// Totals over time.
@@ -303,9 +303,12 @@ pub struct Distribution {
 pub struct Throughput {
     /// ok requests per second.
     pub requests_per_second: Option<f64>,
-    /// Generated tokens of ok requests per second.
+    /// Generated tokens of ok requests per second; absent where they were not counted.
     pub output_tokens_per_second: Option<f64>,
-    /// Prompt tokens of ok requests per second.
+    /// Token-bearing events of ok requests per second, where nobody counted the tokens themselves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_events_per_second: Option<f64>,
+    /// Prompt tokens of ok requests per second; absent where they were not counted.
     pub input_tokens_per_second: Option<f64>,
 }
 

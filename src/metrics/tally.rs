@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use self::bits::Bits;
 use super::answers::AnswerTally;
-use super::cache_verdict::{cached_tokens, combine};
+use super::cache_verdict::{cached_of_prompt, combine};
 use super::catalogue::{self, Source};
 use super::contamination::ContaminationTally;
 use super::goodput::Limits;
@@ -307,7 +307,7 @@ impl StageTally {
 
     fn succeeded(&mut self, record: &Record) {
         self.counts.ok += 1;
-        widen(&mut self.answered, record.last_token_ns.or(record.end_ns));
+        widen(&mut self.answered, record.answered_ns().or(record.end_ns));
         self.verdict = combine(self.verdict, record.cache);
         if let Some(claim) = self.start.expects {
             self.contamination.take(record, claim);
@@ -318,11 +318,9 @@ impl StageTally {
             self.hits = Some((hits + u64::from(is_hit), judged + 1));
         }
         self.tokens.take(record);
-        let input = record.input_tokens.best().map(|(count, _)| count);
-        let output = record.output_tokens.best().map(|(count, _)| count);
-        add(&mut self.ok_tokens.0, input);
-        add(&mut self.ok_tokens.1, output);
-        if let Some((cached, prompt)) = cached_tokens(record).zip(input) {
+        add(&mut self.ok_tokens.0, record.input_tokens.counted());
+        add(&mut self.ok_tokens.1, record.output_tokens.counted());
+        if let Some((cached, prompt)) = cached_of_prompt(record) {
             let (all_cached, all_prompt) = self.cached.unwrap_or_default();
             self.cached = Some((all_cached + cached, all_prompt + prompt));
         }
@@ -353,8 +351,8 @@ fn window_sample(record: &Record, end_ns: u64) -> WindowSample {
         ttft_ms: take("ttft"),
         tpot_ms: take("tpot"),
         e2e_ms: take("e2e"),
-        input_tokens: record.input_tokens.best().map(|(count, _)| count),
-        output_tokens: record.output_tokens.best().map(|(count, _)| count),
+        input_tokens: record.input_tokens.counted(),
+        output_tokens: record.output_tokens.counted(),
     }
 }
 

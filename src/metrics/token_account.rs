@@ -7,6 +7,11 @@
 
 use serde::{Deserialize, Serialize};
 
+mod advice;
+mod basis;
+
+pub use self::advice::warnings;
+pub use self::basis::TokenBasis;
 use super::quantity::{grouped, plural, significant};
 use super::summary::StageSummary;
 use crate::record::{Record, TokenCounts};
@@ -17,8 +22,6 @@ pub const LARGE_SHARE: f64 = 0.10;
 const TEMPLATE_TOKENS: u64 = 64;
 /// Tokens of an answer that may come without an event of their own: an end mark, half a character.
 const SILENT_TOKENS: u64 = 2;
-/// Warnings at most: thousands of cells may all say the same.
-const MOST_WARNINGS: usize = 12;
 
 /// Who counted tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
@@ -78,6 +81,18 @@ pub struct TokenAccount {
 /// Tokens of all prompts, or of all answers.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct TokenSide {
+    /// Whose counts the figures are; absent without answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<TokenBasis>,
+    /// Complete answers, or their prompts.
+    #[serde(default)]
+    pub requests: u64,
+    /// Those whose tokens the server counted.
+    #[serde(default)]
+    pub by_server: u64,
+    /// Those whose tokens the tokenizer counted and the server did not.
+    #[serde(default)]
+    pub by_tokenizer: u64,
     /// Sums over the requests that each source counted.
     pub sums: TokenCounts,
     /// How far the sources lie apart.
@@ -134,6 +149,10 @@ enum Side {
 impl TokenSide {
     fn take(&mut self, counts: &TokenCounts, side: Side) {
         add_counts(&mut self.sums, counts);
+        self.requests += 1;
+        self.by_server += u64::from(counts.server.is_some());
+        self.by_tokenizer += u64::from(counts.server.is_none() && counts.tokenizer.is_some());
+        self.source = self.basis();
         for (source, against) in PAIRS {
             if let (Some(tokens), Some(against_tokens)) = (source.of(counts), against.of(counts)) {
                 self.hold(Held { source, against, requests: 1, tokens, against_tokens }, side);
@@ -143,10 +162,19 @@ impl TokenSide {
 
     fn add(&mut self, other: &Self, side: Side) {
         add_counts(&mut self.sums, &other.sums);
+        self.requests += other.requests;
+        self.by_server += other.by_server;
+        self.by_tokenizer += other.by_tokenizer;
+        self.source = self.basis();
         for it in &other.divergence {
             let Divergence { source, against, requests, tokens, against_tokens, .. } = *it;
             self.hold(Held { source, against, requests, tokens, against_tokens }, side);
         }
+    }
+
+    /// Answers, or prompts, whose tokens nobody counted.
+    pub fn uncounted(&self) -> u64 {
+        self.requests.saturating_sub(self.by_server + self.by_tokenizer)
     }
 
     /// Adds what both of a pair counted.
@@ -181,9 +209,16 @@ impl TokenSide {
 
     /// The counts side by side, such as `server 128, tokenizer 120 (6.3 % fewer), events 128`; where
     /// a source counted a part only, `tokenizer 30 of 4 requests (server 32 there, 6.3 % fewer)`.
-    /// `None` where not two of them were counted.
+    /// Where nobody counted tokens, that and what there is instead. `None` where one counted alone.
     pub fn in_words(&self) -> Option<String> {
-        let TokenCounts { server, tokenizer, events, .. } = self.sums;
+        let TokenCounts { server, tokenizer, events, estimate } = self.sums;
+        if self.source.is_some_and(|source| !source.is_count()) {
+            let events = events.map(|events| format!("events {}", grouped(events)));
+            let estimate = estimate.map(|sum| format!("by characters about {}", grouped(sum)));
+            let uncounted = format!("not counted in {} of {}", self.uncounted(), self.requests);
+            let parts = [Some(uncounted), events, estimate];
+            return Some(parts.into_iter().flatten().collect::<Vec<_>>().join(", "));
+        }
         let counted = [
             (TokenSource::Server, server),
             (TokenSource::Tokenizer, tokenizer),
@@ -256,43 +291,6 @@ impl Divergence {
         };
         format!("{} of {requests} ({there}{apart})", grouped(self.tokens))
     }
-
-    /// What it may come from and what to do.
-    fn advice(&self, side: Side) -> &'static str {
-        let is_less = self.share < 0.0;
-        match (side, self.source) {
-            _ if self.against_tokens == 0 => {
-                "its usage says 0 where there was text, so figures per token are missing: is counting \
-                 turned off there, or a proxy in between?"
-            }
-            (Side::Input, _) if is_less => {
-                "the server adds much around the texts (chat template, system prompt, tools), or \
-                 the tokenizer is not this model's: give the model's own tokenizer.json, or \
-                 `tokenizer: server`"
-            }
-            (Side::Input, _) => {
-                "the tokenizer is not this model's, or the server cut the prompts: give the model's \
-                 own tokenizer.json or `tokenizer: server`, and mind the server's context length"
-            }
-            (Side::Output, TokenSource::Events) if is_less => {
-                "several tokens come in one event, so `itl` is the time between events and not \
-                 between tokens: compare `tpot`, which goes by the count of tokens"
-            }
-            (Side::Output, TokenSource::Events) => {
-                "tokens come in pieces, or a proxy cuts them, so `itl` is shorter than the time \
-                 between tokens: compare `tpot`, which goes by the count of tokens"
-            }
-            (Side::Output, _) if is_less => {
-                "the server counts tokens that it does not send as text (reasoning, tool calls, end \
-                 marks), or the tokenizer is not this model's; figures per token go by the server's \
-                 count"
-            }
-            (Side::Output, _) => {
-                "the tokenizer is not this model's, or the server's usage leaves out what it sent \
-                 (reasoning); figures per token go by the server's count"
-            }
-        }
-    }
 }
 
 fn add_counts(sums: &mut TokenCounts, counts: &TokenCounts) {
@@ -323,33 +321,6 @@ pub fn by_stage<'s>(
         }
     }
     accounts
-}
-
-/// A warning with advice for every large divergence of a reported stage.
-pub fn warnings(stages: &[StageSummary]) -> Vec<String> {
-    let mut warnings = Vec::new();
-    for (stage, account) in by_stage(stages.iter().filter(|stage| stage.reported)) {
-        for (side, counts) in account.sides() {
-            for it in counts.telling().filter(|it| it.is_large) {
-                let what = if side == Side::Input { "prompts" } else { "answers" };
-                warnings.push(format!(
-                    "stage {stage}: tokens of {what}: {} by {}, {} by {} ({}): {}",
-                    grouped(it.tokens),
-                    it.source.phrase(),
-                    grouped(it.against_tokens),
-                    it.against.phrase(),
-                    it.in_words(),
-                    it.advice(side),
-                ));
-            }
-        }
-    }
-    let more = warnings.len().saturating_sub(MOST_WARNINGS);
-    if more > 0 {
-        warnings.truncate(MOST_WARNINGS);
-        warnings.push(format!("{more} more counts of tokens lie more than 10 % apart"));
-    }
-    warnings
 }
 
 #[cfg(test)]

@@ -56,18 +56,22 @@ pub struct WindowStats {
     pub e2e_ms: Option<Quantiles>,
     /// Output tokens per second of each request (output tokens / its whole time).
     pub tokens_per_second: Option<Quantiles>,
-    /// Prompt tokens, summed.
-    pub input_tokens: u64,
-    /// Generated tokens, summed.
-    pub output_tokens: u64,
+    /// Prompt tokens, summed; absent where those of an answer were not counted.
+    #[serde(default)]
+    pub input_tokens: Option<u64>,
+    /// Generated tokens, summed; absent where those of an answer were not counted.
+    #[serde(default)]
+    pub output_tokens: Option<u64>,
     /// Mean prompt tokens of a request.
     pub mean_input_tokens: Option<f64>,
     /// Mean generated tokens of a request.
     pub mean_output_tokens: Option<f64>,
     /// Prompt tokens per minute.
-    pub input_tokens_per_minute: f64,
+    #[serde(default)]
+    pub input_tokens_per_minute: Option<f64>,
     /// Generated tokens per minute.
-    pub output_tokens_per_minute: f64,
+    #[serde(default)]
+    pub output_tokens_per_minute: Option<f64>,
 }
 
 /// Quantiles of one window.
@@ -166,7 +170,10 @@ fn stats(window: u64, start_ns: u64, length_ns: u64, samples: &[WindowSample]) -
     let tokens = |value: fn(&WindowSample) -> Option<u64>| {
         let known: Vec<u64> = ok.iter().filter_map(|sample| value(sample)).collect();
         let sum: u64 = known.iter().sum();
-        (sum, (!known.is_empty()).then(|| sum as f64 / known.len() as f64))
+        (
+            (known.len() == ok.len()).then_some(sum),
+            (!known.is_empty()).then(|| sum as f64 / known.len() as f64),
+        )
     };
     let (input_tokens, mean_input_tokens) = tokens(|sample| sample.input_tokens);
     let (output_tokens, mean_output_tokens) = tokens(|sample| sample.output_tokens);
@@ -191,8 +198,8 @@ fn stats(window: u64, start_ns: u64, length_ns: u64, samples: &[WindowSample]) -
         output_tokens,
         mean_input_tokens,
         mean_output_tokens,
-        input_tokens_per_minute: per(input_tokens, 60.0),
-        output_tokens_per_minute: per(output_tokens, 60.0),
+        input_tokens_per_minute: input_tokens.map(|tokens| per(tokens, 60.0)),
+        output_tokens_per_minute: output_tokens.map(|tokens| per(tokens, 60.0)),
     }
 }
 
@@ -225,8 +232,12 @@ mod tests {
         assert_eq!(over.len(), 1);
         let first = &over[0];
         assert_eq!((first.requests, first.ok, first.success_rate), (2, 1, Some(0.5)));
-        assert_eq!((first.input_tokens, first.output_tokens), (1_000, 11), "of complete answers");
-        assert!((first.output_tokens_per_minute - 11.0).abs() < 1e-9);
+        assert_eq!(
+            (first.input_tokens, first.output_tokens),
+            (Some(1_000), Some(11)),
+            "of complete answers"
+        );
+        assert!((first.output_tokens_per_minute.expect("counted") - 11.0).abs() < 1e-9);
         assert!((first.requests_per_second - 2.0 / 60.0).abs() < 1e-12);
         let speed = first.tokens_per_second.expect("samples");
         assert!((speed.p50 - 55.0).abs() < 1e-9);
@@ -247,7 +258,7 @@ mod tests {
         windows.push(sample(10.0, true));
         let over = windows.finish(30 * SECOND);
         assert_eq!(over.len(), 1);
-        assert!((over[0].input_tokens_per_minute - 2_000.0).abs() < 1e-9);
+        assert!((over[0].input_tokens_per_minute.expect("counted") - 2_000.0).abs() < 1e-9);
         assert!((over[0].end_s - 30.0).abs() < 1e-9 && over[0].partial);
         let mut windows = Windows::new(SECOND);
         windows.push(sample(0.5, true));

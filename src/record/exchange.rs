@@ -14,6 +14,9 @@ use super::{ErrorInfo, Outcome, OutcomeKind};
 /// The flag of a request that was sent twice because its kept connection was closed under it.
 pub const STALE_REUSE_RESENT: &str = "stale_reuse_resent";
 
+/// The flag of an answer that came whole and not as a stream.
+pub const NOT_STREAMED: &str = "not_streamed";
+
 /// One quantity of tokens as every source knows it. Absent is not zero.
 #[derive(
     Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
@@ -34,6 +37,12 @@ pub struct TokenCounts {
 }
 
 impl TokenCounts {
+    /// Tokens that somebody counted: the server, else the endpoint's tokenizer. Events are no tokens,
+    /// and an estimate is no count.
+    pub fn counted(&self) -> Option<u64> {
+        self.server.or(self.tokenizer)
+    }
+
     /// The most trustworthy count and the name of its source: server, tokenizer, events, estimate.
     pub fn best(&self) -> Option<(u64, &'static str)> {
         [
@@ -284,6 +293,12 @@ pub struct Record {
 impl Record {
     /// Stands in `choices` for a token that the server gives to a choice that was not asked for.
     pub const NOBODYS: u8 = u8::MAX;
+
+    /// When all of the answer was there: its last token, or the end of one that came whole.
+    pub fn answered_ns(&self) -> Option<u64> {
+        let is_whole = || self.flags.iter().any(|flag| flag == NOT_STREAMED);
+        self.last_token_ns.or_else(|| self.end_ns.filter(|_| is_whole()))
+    }
 
     /// Nanoseconds between neighbouring token-bearing events of one choice.
     pub fn token_gaps(&self) -> impl Iterator<Item = u64> {

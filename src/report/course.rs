@@ -110,16 +110,20 @@ fn one_window(window: &WindowStats) -> String {
         .ttft_ms
         .map(|ttft| format!(", TTFT p50 {}, p99 {}", show(ttft.p50, "ms"), show(ttft.p99, "ms")));
     format!(
-        "{}{}: {} of {} answered, {:.2}/s{}; tokens per minute {:.0} in, {:.0} out",
+        "{}{}: {} of {} answered, {:.2}/s{}; tokens per minute {} in, {} out",
         span(window.start_s, window.end_s),
         if window.partial { " (cut short)" } else { "" },
         window.ok,
         plural(window.requests, "request"),
         window.requests_per_second,
         ttft.unwrap_or_default(),
-        window.input_tokens_per_minute,
-        window.output_tokens_per_minute,
+        per_minute(window.input_tokens_per_minute),
+        per_minute(window.output_tokens_per_minute),
     )
+}
+
+fn per_minute(tokens: Option<f64>) -> String {
+    tokens.map_or_else(|| "–".to_owned(), |tokens| format!("{tokens:.0}"))
 }
 
 /// `10 s to 55 s`

@@ -8,8 +8,10 @@ use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 
 use super::escape::printable;
 use super::look::Look;
+use crate::metrics::cache_verdict::agrees;
 use crate::metrics::quantity::{grouped, show};
-use crate::metrics::summary::{Counts, Distribution, StageSummary};
+use crate::metrics::summary::{Counts, Distribution, StageSummary, Throughput};
+use crate::metrics::token_account::TokenBasis;
 use crate::record::{CacheState, FlushState};
 
 /// What stands where there is nothing to say.
@@ -80,6 +82,7 @@ fn columns(stages: &[&StageSummary], percentiles: Option<&Percentiles>) -> Vec<C
         columns.extend(times(head, &figures));
     }
     columns.push(throughput(stages));
+    columns.push(text("tokens", 3, |stage| output_source(stage).to_owned()));
     columns.push(text("cache", 0, cache));
     columns.push(took(stages));
     let is_empty = |column: &Column| column.cells.iter().all(|cell| cell == NOTHING);
@@ -140,17 +143,30 @@ fn time_unit(shortest: f64, longest: f64) -> (&'static str, f64) {
     }
 }
 
+/// Generated tokens per second; where nobody counted tokens, events, under that name.
 fn throughput(stages: &[&StageSummary]) -> Column {
-    let rates: Vec<_> =
-        stages.iter().map(|stage| stage.throughput.output_tokens_per_second).collect();
-    let decimals = decimals(rates.iter().copied().flatten());
+    let rates = || stages.iter().map(|stage| stage.throughput);
+    let tokens = || rates().filter_map(|rate| rate.output_tokens_per_second);
+    let events = || rates().filter_map(|rate| rate.output_events_per_second);
+    let decimals = decimals(tokens().chain(events()));
+    let has_both = tokens().next().is_some() && events().next().is_some();
+    let cell = |rate: Throughput| match rate.output_events_per_second {
+        Some(events) if has_both => format!("{events:.decimals$} events/s"),
+        events => number(rate.output_tokens_per_second.or(events), decimals),
+    };
     Column {
         head: "output".to_owned(),
-        unit: "tok/s".to_owned(),
+        unit: if events().next().is_some() && !has_both { "events/s" } else { "tok/s" }.to_owned(),
         right: true,
         goes: 4,
-        cells: rates.iter().map(|rate| number(*rate, decimals)).collect(),
+        cells: rates().map(cell).collect(),
     }
+}
+
+/// Whose counts a stage's figures of generated tokens are.
+fn output_source(stage: &StageSummary) -> &'static str {
+    let source = stage.tokens.as_ref().and_then(|tokens| tokens.output.source);
+    source.map_or(NOTHING, TokenBasis::word)
 }
 
 fn took(stages: &[&StageSummary]) -> Column {
@@ -193,7 +209,13 @@ fn cache(stage: &StageSummary) -> String {
     let verdict = stage.cache.verdict;
     let share = match (stage.cache.cached_tokens, stage.cache.prompt_tokens) {
         (Some(cached), Some(prompt)) if prompt > 0 && verdict != CacheState::Unknown => {
-            format!(" {}", show(cached as f64 / prompt as f64, "share"))
+            let share = cached as f64 / prompt as f64;
+            match verdict {
+                _ if agrees(verdict, share) => format!(" {}", show(share, "share")),
+                // Of short prompts, the start that all share is a large part.
+                CacheState::Cold => " (shared start only)".to_owned(),
+                _ => String::new(),
+            }
         }
         _ if verdict == CacheState::Unknown => String::new(),
         // By a server that says only whether it had the answer, and not how much of the prompt.

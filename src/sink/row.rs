@@ -106,8 +106,11 @@ const FIXED: &[Fixed] = &[
     ("output_tokens_source", Kind::Text, |record| {
         Value::text(record.output_tokens.best().map(|(_, source)| source))
     }),
+    ("output_events", Kind::Whole, |record| Value::whole(record.output_tokens.events)),
     ("reasoning_tokens", Kind::Whole, |record| Value::whole(record.reasoning_tokens)),
     ("finish_reason", Kind::Text, |record| Value::text(record.finish_reason.as_deref())),
+    ("other_model", Kind::Text, |record| Value::text(record.other_model.as_deref())),
+    ("response_id", Kind::Text, |record| Value::text(record.response_id.as_deref())),
     ("connection_reused", Kind::Flag, |record| Value::Flag(record.connection.reused)),
     ("bytes_in", Kind::Whole, |record| Value::Whole(record.bytes_in)),
     ("flags", Kind::Text, |record| Value::Text(record.flags.join(" ").into())),

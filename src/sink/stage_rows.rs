@@ -7,6 +7,7 @@
 use super::csv::cell;
 use super::row::{Kind, Value, column_name, word};
 use crate::metrics::summary::{Distribution, StageSummary, Summary};
+use crate::metrics::token_account::{TokenBasis, TokenSide};
 use crate::metrics::verdict;
 use crate::plan::metric::METRICS;
 
@@ -44,8 +45,17 @@ pub(super) const COLUMNS: &[Column] = &[
     ("output_tokens_per_second", Kind::Real, |_, stage| {
         Value::real(stage.throughput.output_tokens_per_second)
     }),
+    ("output_events_per_second", Kind::Real, |_, stage| {
+        Value::real(stage.throughput.output_events_per_second)
+    }),
     ("input_tokens_per_second", Kind::Real, |_, stage| {
         Value::real(stage.throughput.input_tokens_per_second)
+    }),
+    ("output_tokens_source", Kind::Text, |_, stage| {
+        Value::text(source(stage.tokens.as_ref().map(|tokens| &tokens.output)))
+    }),
+    ("input_tokens_source", Kind::Text, |_, stage| {
+        Value::text(source(stage.tokens.as_ref().map(|tokens| &tokens.input)))
     }),
     ("cache_verdict", Kind::Text, |_, stage| Value::Text(stage.cache.verdict.to_string().into())),
     ("cache_expected", Kind::Text, |_, stage| {
@@ -89,6 +99,11 @@ fn row(summary: &Summary, stage: &StageSummary) -> impl Iterator<Item = String> 
         FIGURES.iter().map(move |(_, figure)| cell(&Value::real(found.map(figure))))
     });
     COLUMNS.iter().map(move |(_, _, take)| cell(&take(summary, stage))).chain(metrics)
+}
+
+/// Whose counts the figures of tokens are.
+fn source(side: Option<&TokenSide>) -> Option<&'static str> {
+    side?.source.map(TokenBasis::word)
 }
 
 fn failed(stage: &StageSummary) -> u64 {

@@ -1,6 +1,8 @@
 //! What answers say of themselves: given up, by another model, of reasoning alone, too long, repeated,
 //! with counts that can't be; told from answers that are as asked, counted and said.
 
+mod counted;
+
 use runner::client::dialect;
 use runner::plan::{Api, JsonApi};
 use serde_json::{Value, json};

@@ -165,7 +165,7 @@ impl StageBoard {
         }
         let Some(end) = record.end_ns else { return };
         if record.outcome == OutcomeKind::Ok {
-            let tokens = record.output_tokens.best().map_or(0, |(count, _)| count);
+            let tokens = record.output_tokens.counted().unwrap_or(0);
             push(&mut self.ends, (end, tokens));
             self.answered = (self.answered.0 + 1, self.answered.1 + tokens);
             if let (Some(sent), Some(first)) = (record.sent_ns, record.first_token_ns) {

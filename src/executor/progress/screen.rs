@@ -142,7 +142,8 @@ fn stage_row(board: &Board, stage: &StageBoard, name: &str, widest: usize, bar: 
             "  {of:>13} {:>7} {:>8} {:>8} {:>9} {:>9} {left:>7}  ",
             if stage.in_flight > 0 { stage.in_flight.to_string() } else { String::new() },
             number(rates.map(|(requests, _)| requests)),
-            number(rates.map(|(_, tokens)| tokens)),
+            // None at all were counted: their number is not known.
+            number(rates.map(|(_, tokens)| tokens).filter(|tokens| *tokens > 0.0)),
             ms(0.5),
             ms(0.99),
         ),

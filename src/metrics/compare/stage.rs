@@ -4,6 +4,8 @@
 //! verdicts are still open. Invariant: a figure comes from the summaries, so it is the one that
 //! reports show; an interval or a p-value comes from samples only.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::evidence::{ALIKE, Evidence};
 use super::pooled::Pooled;
 use super::rank::{Side, counts, design_effect, mann_whitney, signed_rank, tail};
@@ -12,6 +14,7 @@ use crate::metrics::catalogue::{self, Source};
 use crate::metrics::distribution::percentile;
 use crate::metrics::quantity::{show, significant};
 use crate::metrics::summary::StageSummary;
+use crate::metrics::token_account::TokenBasis;
 use crate::plan::metric;
 
 /// Figures of a whole stage that stand beside the judged ones.
@@ -209,19 +212,25 @@ fn errors(pair: &Pair) -> Option<Difference> {
 /// What differs between the stages though they are compared.
 fn flags(pair: &Pair) -> Vec<String> {
     let (left, right) = (pair.left, pair.right);
+    let mut untold: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    for (metric, why) in [left, right].iter().flat_map(|stage| &stage.untold) {
+        untold.entry(why).or_default().insert(metric.to_uppercase());
+    }
     let mut flags: Vec<String> = Vec::new();
-    flags.extend(
-        [left, right]
-            .iter()
-            .flat_map(|stage| &stage.untold)
-            .map(|(metric, why)| format!("{} is not compared: {why}", metric.to_uppercase())),
-    );
-    flags.dedup();
+    flags.extend(untold.into_iter().map(|(why, metrics)| {
+        let metrics: Vec<String> = metrics.into_iter().collect();
+        format!("not compared: {}: {why}", metrics.join(", "))
+    }));
     let mut differs = |what: &str, left: String, right: String| {
         if left != right {
             flags.push(format!("{what}: {left}, then {right}"));
         }
     };
+    let source = |stage: &StageSummary| {
+        let source = stage.tokens.as_ref().and_then(|tokens| tokens.output.source);
+        source.map_or("nobody", TokenBasis::word).to_owned()
+    };
+    differs("tokens counted by", source(left), source(right));
     differs("stage kind", left.kind.clone(), right.kind.clone());
     let word = |text: Option<&str>| text.unwrap_or("none").to_owned();
     if !pair.is_paired {

@@ -32,7 +32,14 @@ impl StageSummary {
     /// Whether its prompts are as long as those of `other`, to within a twentieth: times to first
     /// token of others say nothing about a cache. True where lengths are not known.
     pub fn has_prompts_like(&self, other: &Self) -> bool {
-        let length = |stage: &Self| stage.metrics.get("input_tokens").map(|it| it.mean);
+        // Estimates of uncounted prompts are alike wrong, so they can be held against each other.
+        let estimate = |stage: &Self| {
+            let prompts = &stage.tokens.as_ref()?.input;
+            Some(prompts.sums.estimate? as f64 / prompts.requests.max(1) as f64)
+        };
+        let counted = |stage: &Self| stage.metrics.get("input_tokens").map(|it| it.mean);
+        let has_counts = counted(self).is_some() && counted(other).is_some();
+        let length = |stage: &Self| if has_counts { counted(stage) } else { estimate(stage) };
         let lengths = length(self).zip(length(other));
         lengths.is_none_or(|(ours, theirs)| (ours - theirs).abs() <= 0.05 * ours.max(theirs))
     }

@@ -18,6 +18,15 @@ use crate::metrics::summary::{CacheSummary, ClientSummary, LoadSummary, StageSum
 use crate::plan::metric::Metric;
 use crate::record::{CacheState, StageEnd, StageState};
 
+/// Metrics that take a stream, and why an answer without one has none.
+const STREAMED: [&str; 5] = ["ttft", "ttft_due", "ttfo", "tpot", "itl"];
+const CAME_WHOLE: &str =
+    "the answers came whole, so that nobody saw a first token; `e2e` is the end of the answer";
+
+/// The rates of tokens, by their names in the catalogue.
+const INPUT_RATE: &str = "input_tokens_per_second";
+const OUTPUT_RATE: &str = "output_tokens_per_second";
+
 impl StageTally {
     /// Its numbers, and why they must not be trusted if so. Without an `end` the log broke off:
     /// what had started is lost in flight, and what had not never started.
@@ -35,11 +44,14 @@ impl StageTally {
         }
         let sent_all = state == StageState::Completed && reason.is_none();
         let began_ns = self.start.at_ns;
-        let untold = untold(&self.client);
+        let untold = self.untold();
         let steady = self.steady.take().map(|steady| steady.finish(began_ns, sent_all));
         let (steady, unsteady) = match steady {
             Some(Ok(mut steady)) => {
                 steady.metrics.retain(|metric, _| !untold.contains_key(metric));
+                let told = steady.output_tokens_per_second;
+                steady.output_tokens_per_second =
+                    told.filter(|_| !untold.contains_key(OUTPUT_RATE));
                 (Some(steady), None)
             }
             Some(Err(why)) => (None, Some(why)),
@@ -52,7 +64,7 @@ impl StageTally {
         // One clock for all rates of a stage: that of the achieved rate where there is a load.
         let rate = achieved.filter(|rate| *rate > 0.0);
         let throughput =
-            self.throughput(rate.map_or(duration_s, |rate| self.counts.ok as f64 / rate));
+            self.throughput(rate.map_or(duration_s, |rate| self.counts.ok as f64 / rate), &untold);
         let cache = self.cache();
         let knows_all = self.counts.ok == self.counts.planned && !self.is_shared;
         let contamination = self.start.expects.map_or_else(Vec::new, |claim| {
@@ -79,11 +91,10 @@ impl StageTally {
             Some((metric.name.to_owned(), found))
         });
         let summary = StageSummary {
-            goodput: self.limits.goodput(
-                self.counts.planned,
-                self.counts.ok,
-                throughput.requests_per_second,
-            ),
+            goodput: self
+                .limits
+                .goodput(self.counts.planned, self.counts.ok, throughput.requests_per_second)
+                .filter(|_| !untold.contains_key("goodput")),
             windows: self.window_stats,
             rounds,
             steady,
@@ -209,15 +220,46 @@ impl StageTally {
         Some(target * kept_up * ok / planned)
     }
 
-    fn throughput(&self, seconds: f64) -> Throughput {
+    fn throughput(&self, seconds: f64, untold: &BTreeMap<String, String>) -> Throughput {
         let per_second = |count: u64| (seconds > 0.0).then(|| count as f64 / seconds);
         Throughput {
             requests_per_second: (self.counts.planned > 0)
                 .then(|| per_second(self.counts.ok))
                 .flatten(),
-            input_tokens_per_second: self.ok_tokens.0.and_then(per_second),
-            output_tokens_per_second: self.ok_tokens.1.and_then(per_second),
+            input_tokens_per_second: self
+                .ok_tokens
+                .0
+                .filter(|_| !untold.contains_key(INPUT_RATE))
+                .and_then(per_second),
+            output_tokens_per_second: self
+                .ok_tokens
+                .1
+                .filter(|_| !untold.contains_key(OUTPUT_RATE))
+                .and_then(per_second),
+            output_events_per_second: self
+                .tokens
+                .output
+                .sums
+                .events
+                .filter(|_| untold.contains_key(OUTPUT_RATE))
+                .and_then(per_second),
         }
+    }
+
+    /// The metrics that its answers cannot tell, and why.
+    fn untold(&self) -> BTreeMap<String, String> {
+        let gaps = shared_gaps(&self.client).map(|why| ("itl", why));
+        let whole = STREAMED.iter().filter(|_| self.answers.all_whole(self.counts.ok));
+        let whole = whole.map(|metric| (*metric, CAME_WHOLE.to_owned()));
+        let all = self.tokens.untold().chain(gaps).chain(whole);
+        let mut untold: BTreeMap<String, String> =
+            all.map(|(metric, why)| (metric.to_owned(), why)).collect();
+        // A limit that nobody can hold an answer against is not kept by it.
+        if let Some(why) = self.limits.metrics().find_map(|metric| untold.get(metric).cloned()) {
+            untold.insert("goodput".to_owned(), why.clone());
+            untold.insert("goodput_share".to_owned(), why);
+        }
+        untold
     }
 }
 
@@ -238,15 +280,14 @@ fn lag_p99(samples: &[(&'static Metric, Samples)]) -> Option<f64> {
 /// tokens were paced.
 const MOST_SHARED: f64 = 0.1;
 
-/// The metrics that this stage's answers cannot tell, and why.
-fn untold(client: &ClientSummary) -> BTreeMap<String, String> {
+/// Why gaps between tokens cannot be told, if so.
+fn shared_gaps(client: &ClientSummary) -> Option<String> {
     let shared = client.shared_reads as f64 / client.token_gaps.max(1) as f64;
-    let why = (shared > MOST_SHARED).then(|| {
+    (shared > MOST_SHARED).then(|| {
         format!(
             "{} of the gaps between tokens cannot be told: one read of the socket brought both \
              events (the server or something before it sends several at once)",
             show(shared, "share")
         )
-    });
-    why.map(|why| ("itl".to_owned(), why)).into_iter().collect()
+    })
 }

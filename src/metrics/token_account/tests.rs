@@ -1,5 +1,6 @@
 //! Facts about token counts of several sources.
 
+use super::basis::OUTPUT_METRICS;
 use super::*;
 
 fn counts(server: u64, tokenizer: Option<u64>, events: Option<u64>) -> TokenCounts {
@@ -51,7 +52,37 @@ fn the_tokenizer_stands_in_for_a_server_that_counts_nothing() {
     assert_eq!(it.in_words().as_deref(), Some("tokenizer 10, events 20 (100 % more)"));
     assert!(it.telling().all(|it| it.is_large && it.advice(Side::Output).contains("pieces")));
     let alone = TokenCounts { tokenizer: None, ..silent };
-    assert_eq!(side(Side::Output, &[alone]).in_words(), None);
+    assert_eq!(
+        side(Side::Output, &[alone]).in_words().as_deref(),
+        Some("not counted in 1 of 1, events 20, by characters about 1")
+    );
+}
+
+#[test]
+fn the_basis_is_who_counted_nearly_all() {
+    let by = |server: usize, tokenizer: usize, nobody: usize| {
+        let bare = TokenCounts { events: Some(3), estimate: Some(4), ..TokenCounts::default() };
+        let mut all = vec![TokenCounts { server: Some(5), ..bare }; server];
+        all.extend(vec![TokenCounts { tokenizer: Some(5), ..bare }; tokenizer]);
+        all.extend(vec![bare; nobody]);
+        side(Side::Output, &all).source
+    };
+    for (counted, expected) in [
+        ((3, 0, 0), Some(TokenBasis::Server)),
+        ((0, 3, 0), Some(TokenBasis::Tokenizer)),
+        ((2, 1, 0), Some(TokenBasis::Both)),
+        ((99, 0, 1), Some(TokenBasis::Server)),
+        ((98, 0, 2), Some(TokenBasis::Events)),
+        ((0, 0, 3), Some(TokenBasis::Events)),
+        ((0, 0, 0), None),
+    ] {
+        assert_eq!(by(counted.0, counted.1, counted.2), expected, "{counted:?}");
+    }
+    let mut silent = TokenAccount::default();
+    silent.output.take(&TokenCounts { estimate: Some(4), ..TokenCounts::default() }, Side::Output);
+    assert_eq!(silent.output.source, Some(TokenBasis::Estimate));
+    let untold: Vec<&str> = silent.untold().map(|(metric, _)| metric).collect();
+    assert_eq!(untold, OUTPUT_METRICS);
 }
 
 #[test]

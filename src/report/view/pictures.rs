@@ -7,7 +7,8 @@ use super::ladder::{Ladder, Load};
 use super::{Group, Picture};
 use crate::metrics::distribution::percentile;
 use crate::metrics::quantity::{grouped, show};
-use crate::metrics::summary::{Distribution, StageSummary};
+use crate::metrics::summary::{Distribution, StageSummary, Throughput};
+use crate::metrics::token_account::TokenBasis;
 use crate::report::chart::{Axis, Chart, Mark, Range, Shape, TONES, Tone};
 use crate::report::samples::StageSamples;
 
@@ -232,21 +233,44 @@ fn percentiles(ladder: &Ladder, metric: &str, title: &str, id: &str) -> Option<P
 }
 
 fn tokens(ladder: &Ladder, id: &str) -> Option<Picture> {
-    let output = points(ladder, |stage| stage.throughput.output_tokens_per_second);
+    let of = |take: fn(&Throughput) -> Option<f64>| points(ladder, |stage| take(&stage.throughput));
+    let tokens = of(|rate| rate.output_tokens_per_second);
+    let events = of(|rate| rate.output_events_per_second);
+    let (output, title, unit) = if tokens.is_empty() {
+        (events, "Output events (tokens were not counted)", "events/s")
+    } else {
+        (tokens, "Output tokens", "tokens/s")
+    };
     if output.is_empty() {
         return None;
     }
-    let y = Axis::around("generated", "tokens/s", heights([&output]).into_iter(), LOG_RATIO);
-    let mut chart = ladder_chart(ladder, "Output tokens", y);
+    let y = Axis::around("generated", unit, heights([&output]).into_iter(), LOG_RATIO);
+    let mut chart = ladder_chart(ladder, title, y);
     chart.add("generated", Shape::LineDots, series_tone(5), output);
-    Some(picture(id, "Generated tokens of answered requests over the stage's wall time.", chart))
+    let sources = ladder.rungs.iter().filter_map(|rung| rung.stage.tokens.as_ref()?.output.source);
+    let source = sources.map(TokenBasis::word).next().unwrap_or("nobody");
+    let caption = format!(
+        "What answered requests generated over the stage's wall time, counted by: {source}."
+    );
+    Some(picture(id, caption, chart))
 }
 
-/// TTFT of some rungs as curves: the first, the last and evenly spaced ones between.
+/// TTFT of some rungs as curves: the first, the last and evenly spaced ones between. E2E where answers
+/// came whole and have none.
 fn rung_curves(group: &Group, ladder: &Ladder, id: &str) -> Option<Picture> {
     let count = ladder.rungs.len();
     let shown = count.min(TONES);
     let chosen = (0..shown).map(|step| step * (count - 1) / shown.max(2).saturating_sub(1));
+    let has_ttft = group.stages.iter().any(|stage| stage.metrics.contains_key("ttft"));
+    let (metric, title, what) = if has_ttft {
+        (
+            "ttft",
+            "TTFT at each level",
+            "Share of requests whose first token took at most this long.",
+        )
+    } else {
+        ("e2e", "E2E at each level", "Share of requests whose answer took at most this long.")
+    };
     let curves = chosen.enumerate().filter_map(|(step, number)| {
         let rung = ladder.rungs.get(number)?;
         let place = group.stages.iter().position(|stage| std::ptr::eq(*stage, rung.stage))?;
@@ -256,18 +280,14 @@ fn rung_curves(group: &Group, ladder: &Ladder, id: &str) -> Option<Picture> {
         Some((
             ladder.load.say(rung.level) + &rung.number(),
             tone,
-            curve(samples, rung.stage, "ttft")?,
+            curve(samples, rung.stage, metric)?,
         ))
     });
-    let chart = curves_chart(curves.collect(), "TTFT at each level")?;
+    let chart = curves_chart(curves.collect(), title)?;
     let which = if shown < count {
         format!("{shown} of {count} levels, evenly chosen. ")
     } else {
         String::new()
     };
-    Some(picture(
-        id,
-        format!("{which}Share of requests whose first token took at most this long."),
-        chart,
-    ))
+    Some(picture(id, format!("{which}{what}"), chart))
 }

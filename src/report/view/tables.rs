@@ -4,18 +4,21 @@
 //! the value to sort by. Invariant: an absent figure is a dash, never a zero.
 
 mod course;
+mod failed;
 
 pub(super) use self::course::{parts, windows};
+pub(super) use self::failed::{errors, failures};
 
-use super::{Cell, Check, Column, Fact, FailureView, Group, Mood, Table, text};
+use super::{Cell, Check, Column, Fact, Group, Mood, Table, text};
 use crate::metrics::quantity::{grouped, show};
 use crate::metrics::search::Verdict;
-use crate::metrics::summary::{Distribution, Judgement, StageSummary, Summary};
+use crate::metrics::summary::{Distribution, Judgement, StageSummary, Summary, Throughput};
+use crate::metrics::token_account::TokenBasis;
 use crate::plan::metric::METRICS;
 use crate::record::{CacheState, StageStart};
 use crate::report::escape::to_the_second;
 use crate::report::samples::RunSamples;
-use crate::report::ticks::{plain, say};
+use crate::report::ticks::plain;
 
 /// One figure of a distribution, by its name.
 type Figure = (&'static str, fn(&Distribution) -> f64);
@@ -85,11 +88,29 @@ fn key_figures(stage: &StageSummary) -> Vec<Cell> {
         figure(stage, "e2e", |e2e| e2e.p95),
         figure(stage, "tpot", |tpot| tpot.p50),
         rate(stage.throughput.requests_per_second),
-        rate(stage.throughput.output_tokens_per_second),
+        token_rate(stage.throughput),
+        Cell::text(source(stage, "output_tokens")),
     ]
 }
 
-const KEY_COLUMNS: [&str; 10] = [
+/// Whose counts a stage's figures of a metric are; nothing for metrics that are not of tokens.
+fn source(stage: &StageSummary, metric: &str) -> &'static str {
+    let source = stage.tokens.as_ref().and_then(|tokens| tokens.source_of(metric));
+    source.map_or("", TokenBasis::word)
+}
+
+/// Generated tokens per second; where nobody counted tokens, events, under that name.
+fn token_rate(throughput: Throughput) -> Cell {
+    match throughput.output_events_per_second {
+        None => rate(throughput.output_tokens_per_second),
+        events => {
+            let events = rate(events);
+            Cell { text: format!("{} events/s", events.text), ..events }
+        }
+    }
+}
+
+const KEY_COLUMNS: [&str; 11] = [
     "ok / planned",
     "success",
     "TTFT p50",
@@ -100,6 +121,7 @@ const KEY_COLUMNS: [&str; 10] = [
     "TPOT p50",
     "requests/s",
     "tokens/s",
+    "'tokens by",
 ];
 
 fn rate(value: Option<f64>) -> Cell {
@@ -162,12 +184,14 @@ pub(super) fn metrics(group: &Group) -> Table {
         let found = group.first().metrics.get(metric.name)?;
         let cells = FIGURES.iter().map(|(_, take)| Cell::number(Some(take(found)), metric.unit));
         let head = [Cell::text(metric.name), Cell::count(found.count)];
-        Some(head.into_iter().chain(cells).collect())
+        let source = Cell::text(source(group.first(), metric.name));
+        Some(head.into_iter().chain(cells).chain([source]).collect())
     };
     let figures = FIGURES.iter().map(|(name, _)| *name);
-    let columns: Vec<&str> = ["'metric", "samples"].into_iter().chain(figures).collect();
+    let head = ["'metric", "samples"].into_iter();
+    let columns: Vec<&str> = head.chain(figures).chain(["'tokens by"]).collect();
     let rows: Vec<_> = METRICS.iter().filter_map(row).collect();
-    if rows.is_empty() { Table::default() } else { table(&columns, rows) }
+    if rows.is_empty() { Table::default() } else { without_empty(table(&columns, rows)) }
 }
 
 /// Everything that was tried to empty the cache.
@@ -230,51 +254,6 @@ pub(super) fn checks(summary: &Summary) -> Vec<Check> {
         Mood::Good | Mood::Plain => 2,
     });
     checks
-}
-
-/// Failed requests by stage and class.
-pub(super) fn errors(groups: &[Group]) -> Table {
-    let stages = groups.iter().flat_map(|group| &group.stages);
-    let rows: Vec<Vec<Cell>> = stages
-        .flat_map(|stage| stage.errors.iter().map(move |(class, count)| (stage, class, *count)))
-        .map(|(stage, class, count)| {
-            let share = count as f64 / stage.counts.planned.max(1) as f64;
-            let sample = stage.error_samples.get(class).map_or("", String::as_str);
-            vec![
-                Cell::text(text(&stage.label())),
-                Cell::text(text(class)),
-                Cell::count(count),
-                Cell::number(Some(share), "share"),
-                Cell::text(text(sample)),
-            ]
-        })
-        .collect();
-    if rows.is_empty() {
-        return Table::default();
-    }
-    table(&["'stage", "'class", "requests", "of planned", "'first message"], rows)
-}
-
-/// Most failed requests shown as examples.
-const MOST_FAILURES: usize = 40;
-
-/// Examples of failed requests.
-pub(super) fn failures(groups: &[Group]) -> Vec<FailureView> {
-    let sampled = groups.iter().flat_map(|group| group.samples.iter().zip(&group.stages));
-    sampled
-        .filter_map(|(samples, stage)| Some(((*samples)?, stage)))
-        .flat_map(|(samples, stage)| samples.failures.iter().map(move |failure| (stage, failure)))
-        .take(MOST_FAILURES)
-        .map(|(stage, failure)| FailureView {
-            request: format!("{} #{}", text(&stage.label()), failure.index),
-            class: text(&failure.class),
-            sent: failure
-                .sent_s
-                .map_or_else(|| "never".to_owned(), |at| format!("at {}", say(at, "s"))),
-            message: text(&failure.message),
-            raw: failure.raw.as_deref().map(text).unwrap_or_default(),
-        })
-        .collect()
 }
 
 /// Kinds of requests that are sent on the way to a rung, under ids that no plan can write.

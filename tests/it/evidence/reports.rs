@@ -112,7 +112,7 @@ fn a_flush_that_did_nothing_is_not_glossed_over() {
     });
     assert!(text.contains("The flush did not empty the cache: after_flush was warm"), "{text}");
     assert!(text.contains("flush: FAILED: "), "{text}");
-    assert!(text.contains("warm 1.14 % (wanted cold)"), "{text}");
+    assert!(text.contains("warm (wanted cold)"), "{text}");
 }
 
 #[test]

@@ -7,7 +7,7 @@ however it ended; all else is of complete answers; a time of nothing (or less) i
 sum of the parts where a server gives the parts only.
 """
 
-SOURCES = ("server", "tokenizer", "events")
+SOURCES = ("server", "tokenizer")
 
 
 def since(start, end):
@@ -17,7 +17,7 @@ def since(start, end):
 
 
 def best(counts):
-    """Tokens by the best source known: the server's usage, else the tokenizer, else events."""
+    """Tokens that somebody counted: the server's usage, else the tokenizer. Events are no tokens."""
     for source in SOURCES:
         if counts.get(source) is not None:
             return counts[source], source
@@ -41,9 +41,17 @@ def cached_tokens(r):
 def prompt_of_cached(r):
     """The prompt's length by the source that gave the cached count."""
     told = r.get("timings") or {}
-    if r.get("cached_tokens") is None and told.get("cache_n") is not None and told.get("prompt_n") is not None:
-        return told["cache_n"] + told["prompt_n"]
-    return input_tokens(r)
+    cached, native = cached_tokens(r), told.get("cache_n")
+    if native is not None and native == cached and told.get("prompt_n") is not None:
+        return native + told["prompt_n"]
+    return r["input_tokens"].get("server")
+
+
+def answered_ns(r):
+    """When all of the answer was there: its last token, or the end of one that came whole."""
+    if r.get("last_token_ns") is None and "not_streamed" in (r.get("flags") or []):
+        return r.get("end_ns")
+    return r.get("last_token_ns")
 
 
 def ttft(r):
@@ -51,7 +59,7 @@ def ttft(r):
 
 
 def e2e(r):
-    return since(r.get("sent_ns"), r.get("last_token_ns"))
+    return since(r.get("sent_ns"), answered_ns(r))
 
 
 def tpot(r):
@@ -98,7 +106,7 @@ PER_REQUEST = {
     "ttft_due": both(ttft, lambda r: since(r.get("due_ns"), r.get("first_token_ns"))),
     "ttfo": lambda r: since(r.get("sent_ns"), r.get("first_content_ns")),
     "e2e": e2e,
-    "e2e_due": both(e2e, lambda r: since(r.get("due_ns"), r.get("last_token_ns"))),
+    "e2e_due": both(e2e, lambda r: since(r.get("due_ns"), answered_ns(r))),
     "response_end": lambda r: since(r.get("sent_ns"), r.get("end_ns")),
     "tpot": tpot,
     "connect": connect,

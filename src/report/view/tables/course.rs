@@ -124,8 +124,8 @@ pub(in crate::report::view) fn windows(group: &Group) -> Table {
             figure(window.tpot_ms, |it| it.p50),
             figure(window.e2e_ms, |it| it.p50),
             figure(window.e2e_ms, |it| it.p99),
-            rate(Some(window.input_tokens_per_minute)),
-            rate(Some(window.output_tokens_per_minute)),
+            rate(window.input_tokens_per_minute),
+            rate(window.output_tokens_per_minute),
         ]
     });
     let columns = [
