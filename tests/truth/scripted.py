@@ -243,7 +243,7 @@ class Server:
         steps, counts = script(name, asked_tokens(body), turn)
         told = {"path": path, "id": headers.get("x-request-id"), "headers": headers, "body": body, "behaviour": name, "dialect": dialect, "sent": dict(counts), "pieces": 0, "status": 200}
         keep = await self.answer(writer, dialect, body, name, turn, steps, counts, told)
-        told["seconds"] = time.monotonic() - came
+        told["seconds"] = told.pop("until", time.monotonic()) - came
         self.log.write(json.dumps(told, ensure_ascii=False) + "\n")
         self.log.flush()
         return keep
@@ -301,6 +301,7 @@ class Server:
                 if left == 0:
                     await self.chunk(writer, burst)
                     burst = b""
+        told["until"] = time.monotonic()  # before the last byte goes out: no record may be shorter
         await self.chunk(writer, burst + stream.end(), last=True)
         return True
 

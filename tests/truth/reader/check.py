@@ -6,7 +6,7 @@ import pathlib
 import subprocess
 import sys
 
-from . import figures, judged, pages, server
+from . import exports, figures, judged, pages, server
 from .differ import Differences
 from .log import Log
 
@@ -34,6 +34,7 @@ def check(folder, runner):
     pages.summary_csv(differ, folder, said)
     pages.console(differ, report(runner, folder), said["stages"])
     pages.page(differ, report(runner, folder, "--format", "html"), said)
+    exports.check(differ, log, folder, runner, said)
     pages.markdown(differ, report(runner, folder, "--format", "markdown"), said)
     return differ
 
