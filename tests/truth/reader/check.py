@@ -6,7 +6,7 @@ import pathlib
 import subprocess
 import sys
 
-from . import exports, figures, judged, pages, server
+from . import claims, exports, figures, judged, pages, server
 from .differ import Differences
 from .log import Log
 
@@ -19,23 +19,25 @@ def report(runner, folder, *flags):
 def check(folder, runner):
     """All differences of one run."""
     folder = pathlib.Path(folder)
-    log, differ = Log(folder), Differences()
+    log, differ, ids = Log(folder), Differences(), set()
     said = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
     differ("entries of summary.json", len(said["stages"]), len(log.units))
     for entry, unit in zip(said["stages"], log.units):
         place = (entry["id"], entry.get("cell"), entry.get("rung"))
         differ("order of stages", place, unit.key[:3])
-        figures.unit(differ, entry, unit, log)
+        figures.unit(differ, entry, unit, log, ids)
         judged.unit(differ, entry, unit, log)
         server.unit(differ, entry.get("server"), unit, log)
     code = judged.exit_code(said, log)
     if code is not None:
         differ("exit code", said["verdict"]["exit_code"], code)
     pages.summary_csv(differ, folder, said)
-    pages.console(differ, report(runner, folder), said["stages"])
-    pages.page(differ, report(runner, folder, "--format", "html"), said)
+    console, marked = report(runner, folder), report(runner, folder, "--format", "markdown")
+    pages.console(differ, console, said["stages"])
+    page = pages.page(differ, report(runner, folder, "--format", "html"), said)
     exports.check(differ, log, folder, runner, said)
-    pages.markdown(differ, report(runner, folder, "--format", "markdown"), said)
+    pages.markdown(differ, marked, said)
+    claims.check(differ, said, log, console, page, marked)
     return differ
 
 

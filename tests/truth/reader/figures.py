@@ -18,7 +18,7 @@ WARM, COLD, PREAMBLE, BLOCK = 0.75, 0.10, 32, 16
 EXACT = 16_384
 
 
-def unit(differ, said, unit_, log):
+def unit(differ, said, unit_, log, ids):
     """Compares one entry of summary.json with the records of its unit."""
     where = unit_.name()
     requests = unit_.requests
@@ -47,6 +47,15 @@ def unit(differ, said, unit_, log):
     same("cache", *cache(said["cache"], unit_))
     same("tokens", *tokens(said.get("tokens"), requests))
     same("client", *client(said.get("client") or {}, unit_, seconds))
+    if said.get("answers"):
+        same("answers", *answers(said["answers"], requests))
+    repeated = 0
+    for r in ok(requests):
+        repeated += r.get("response_id") is not None and r["response_id"] in ids
+        ids.add(r.get("response_id"))
+    if "answers" in said or repeated:
+        same("answers.repeated_ids", (said.get("answers") or {}).get("repeated_ids", 0), repeated)
+    same("untold", "itl" in (said.get("untold") or {}), metrics.untold([g for r in ok(requests) for g in metrics.itl(r)]))
     if said.get("steady"):
         steady(differ, where, said["steady"], unit_.from_ns, requests)
     for window in said.get("windows") or []:
@@ -103,6 +112,9 @@ def distributions(differ, where, said, samples, names=None):
         for key, value in right.items():
             tight = key in ("count", "mean", "std", "min", "max", "unit")
             differ(f"{where}.{name}.{key}", entry.get(key), value, 1e-7 if tight else loose, 1e-7)
+        if said[name].get("certified"):
+            for key, value in said[name]["certified"].items():
+                differ(f"{where}.{name}.certified.{key}", value, stats.certified(samples[name], float(key[1:])), loose, 1e-7)
         if "histogram" in said[name]:
             histogram(differ, f"{where}.{name}.histogram", said[name]["histogram"], samples[name])
 
@@ -293,11 +305,35 @@ def client(said, unit_, seconds):
         "bytes_in": sum(r["bytes_in"] for r in unit_.requests),
         "token_events": sum(len(r.get("token_ns") or []) for r in unit_.requests),
     }
+    if "posts" in said:
+        gaps = [gap for r in ok(unit_.requests) for gap in metrics.itl(r)]
+        resent = len([r for r in sent if "stale_reuse_resent" in (r.get("flags") or [])])
+        right |= {"resent": resent, "posts": len(sent) + resent, "token_gaps": len(gaps), "shared_reads": len([g for g in gaps if g == 0])}
+        right["in_one_piece"] = len([r for r in ok(unit_.requests) if metrics.in_one_piece(r)])
     cpu = (unit_.end or {}).get("cpu_ns")
     if cpu is not None:
         right["cpu_s"] = cpu / 1e9
         right["cpu_share"] = cpu / 1e9 / seconds if seconds else None
     return {k: said.get(k) for k in right}, right
+
+
+def answers(said, requests):
+    """Why answers ended, and what about them is not as asked; (said, right)."""
+    reasons, flags, models = {}, {}, {}
+    for r in requests:
+        if r.get("finish_reason"):
+            reasons[r["finish_reason"]] = reasons.get(r["finish_reason"], 0) + 1
+        for flag in r.get("flags") or [] if r["outcome"] == "ok" else []:
+            flags[flag] = flags.get(flag, 0) + 1
+        if r["outcome"] == "ok" and r.get("other_model"):
+            models[r["other_model"]] = models.get(r["other_model"], 0) + 1
+    told = sum(reasons.values())
+    right = {
+        "finish_reasons": {name: {"answers": n, "share": n / told} for name, n in reasons.items()},
+        "remarks": flags,
+        "other_models": models,
+    }
+    return {k: said.get(k) or {} for k in right}, right
 
 
 STEADY = ("ttft", "ttft_due", "ttfo", "e2e", "e2e_due", "tpot", "tokens_per_second", "itl", "output_tokens", "input_tokens", "response_end")

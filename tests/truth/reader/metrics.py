@@ -62,15 +62,45 @@ def e2e(r):
     return since(r.get("sent_ns"), answered_ns(r))
 
 
+def by_choice(r):
+    """The stamps of token-bearing events, of each choice by itself."""
+    stamps, choices = r.get("token_ns") or [], r.get("choices") or []
+    if not choices:
+        return [stamps] if stamps else []
+    return [[at for at, own in zip(stamps, choices) if own == choice] for choice in sorted(set(choices))]
+
+
+def in_one_piece(r):
+    """A streamed answer that came all at once: its tokens say nothing of how they were made.
+
+    Learned from the code: faster than 10,000 tokens a second and within the last tenth of the answer; or one event
+    for 16 tokens and more.
+    """
+    sent, first, last, events = r.get("sent_ns"), r.get("first_token_ns"), r.get("last_token_ns"), len(r.get("token_ns") or [])
+    if None in (sent, first, last) or not events:
+        return False
+    if events == 1:
+        return (r["output_tokens"].get("server") or 0) >= 16
+    return last - first <= 100_000 * (events - 1) and last - first <= (last - sent) // 10
+
+
 def tpot(r):
+    """(last - first) / (tokens - 1); of several choices each has a first token of its own."""
     tokens = output_tokens(r)
-    span = since(r.get("first_token_ns"), r.get("last_token_ns"))
-    return span / (tokens - 1) if tokens is not None and tokens >= 2 and span is not None else None
+    if tokens is None or in_one_piece(r):
+        return None
+    if r.get("choices"):
+        spans = [(stamps[-1] - stamps[0]) / 1e6 for stamps in by_choice(r)]
+    else:
+        span = since(r.get("first_token_ns"), r.get("last_token_ns"))
+        spans = [span] if span is not None else []
+    gaps = tokens - max(1, len(spans))
+    return sum(spans) / gaps if gaps > 0 and sum(spans) > 0 else None
 
 
 def itl(r):
-    stamps = r.get("token_ns") or []
-    return [(b - a) / 1e6 for a, b in zip(stamps, stamps[1:]) if b >= a]
+    gaps = [(b, (b - a) / 1e6) for stamps in by_choice(r) for a, b in zip(stamps, stamps[1:]) if b >= a]
+    return [gap for _, gap in gaps]
 
 
 def tokens_per_second(r):
@@ -133,4 +163,11 @@ def samples(requests):
         for r in requests
         if r.get("sent_ns") is not None and r.get("due_ns") is not None
     ]
+    if untold(found["itl"]):
+        del found["itl"]
     return {name: values for name, values in found.items() if values}
+
+
+def untold(gaps):
+    """More than a tenth of the gaps have no length: one read brought both events, and the rest say nothing."""
+    return bool(gaps) and len([g for g in gaps if g == 0]) > 0.1 * len(gaps)

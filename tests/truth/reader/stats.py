@@ -45,6 +45,24 @@ def median_interval(values):
     return [ordered[rank - 1], ordered[n - rank]]
 
 
+def certified(values, percent):
+    """A value that the percentile does not exceed, with 99 % confidence (the early-stopping bound).
+
+    The t-th highest of n samples, t the most for which t or fewer of n samples would lie above a percentile
+    with a chance under 1 %. Nothing with too few samples: 64, 130 and 662 for p90, p95 and p99.
+    """
+    n, share = len(values), 1 - percent / 100
+    log_term = n * math.log1p(-share)
+    below, count = math.exp(log_term), 0
+    while below < 0.01 and count < n:
+        count += 1
+        log_term += math.log((n - count + 1) / count) + math.log(share) - math.log1p(-share)
+        below += math.exp(log_term)
+    # `count` is the first number of samples above it that is no longer unlikely.
+    most = count - 1
+    return sorted(values)[n - most] if most >= 1 else None
+
+
 def student(freedom, share=0.975):
     """The quantile of Student's t, by bisection over its distribution function."""
     low, high = 0.0, 1000.0

@@ -1,0 +1,285 @@
+"""Each claim of summary.json, from the records: its figures, its samples, its condition, and where it is shown.
+
+A claim is a sentence with what it is about. Checked of each: every number in its text is one of its figures (or of
+those words that are always there, such as "95 % CI"); every figure is what the records give; what its kind asks
+for was so. Of all: console, page and Markdown show the same sentences, and the first one is the headline.
+"""
+
+import math
+import re
+
+from . import figures, metrics, stats
+from .differ import NUMBER, reads, short
+from .log import failed, ok
+
+CAPACITY = {"sustained", "sustained_over_cells", "knee", "not_saturated", "lowest_fails", "held_above", "best_throughput", "production", "errors_rise", "latency_rises", "search_found", "search_limit", "search_confidence", "search_throughput"}
+DETAILS = {"totals", "requests", "first_token", "cache_state"}
+FEWEST = {"p90": 64, "p95": 130, "p99": 662}
+
+
+def peak(requests):
+    """The most requests that were under way at once."""
+    moments = []
+    for r in requests:
+        if r.get("sent_ns") is not None and r.get("end_ns") is not None:
+            moments += [(r["sent_ns"], 1), (r["end_ns"], -1)]
+    now = most = 0
+    for _, step in sorted(moments, key=lambda m: (m[0], m[1])):
+        now += step
+        most = max(most, now)
+    return most
+
+
+def ratio_interval(top, bottom):
+    """95 % interval of the ratio of two medians: Zou and Donner's recovery of variances, on logarithms."""
+    one, other = stats.median_interval(top), stats.median_interval(bottom)
+    if not one or not other or one[0] <= 0 or other[0] <= 0:
+        return None
+    a, b = stats.percentile(top, 50), stats.percentile(bottom, 50)
+    low = math.hypot(math.log(a / one[0]), math.log(other[1] / b))
+    high = math.hypot(math.log(one[1] / a), math.log(b / other[0]))
+    return [a / b * math.exp(-low), a / b * math.exp(high)]
+
+
+class Book:
+    """A run's units and what summary.json says of them, by stage, cell and rung."""
+
+    def __init__(self, said, log):
+        self.said, self.log = said, log
+        self.pairs = list(zip(said["stages"], log.units))
+
+    def of(self, stage, cell, rung=None):
+        found = [(e, u) for e, u in self.pairs if e["id"] == stage and e.get("cell") == cell and e["reported"]]
+        if rung is not None:
+            found = [(e, u) for e, u in found if e.get("rung") == rung]
+        return found
+
+    def whole(self):
+        run = self.said["run"]
+        return run["state"] == "finished" and run["valid"]
+
+
+def check(differ, said, log, console, page, markdown):
+    claims = said.get("claims")
+    if claims is None:
+        sentences(differ, said, log, console)
+        return
+    book = Book(said, log)
+    for number, claim in enumerate(claims):
+        where = f"claim {claim['kind']} of {claim.get('stage') or 'the run'}{' ' + claim['cell'] if claim.get('cell') else ''}"
+        numbers_of_text(differ, where, claim)
+        for name, figure in (claim.get("figures") or {}).items():
+            figure_of(differ, where, name, figure, claim, book)
+        condition(differ, where, claim, book, claims)
+        if claim["kind"] not in DETAILS:
+            differ(f"{where}: on the console", flat(claim["text"]) in flat(console), True)
+    if claims:
+        first = next((c for c in claims if c["kind"] not in DETAILS and (c["kind"] != "ended" or c is claims[0])), None)
+        if first:
+            differ("headline of the page", flat(page.headline), flat(first["text"]))
+            differ("headline in Markdown", flat(first["text"]) in flat(unescaped(markdown)), True)
+    must(differ, said, log, claims)
+
+
+def flat(text):
+    return " ".join(text.split())
+
+
+def unescaped(text):
+    text = re.sub(r"&#(\d+);", lambda m: chr(int(m.group(1))), text).replace("&gt;", ">").replace("&lt;", "<").replace("&quot;", '"')
+    return re.sub(r"\\(.)", r"\1", text).replace("&amp;", "&")
+
+
+def numbers_of_text(differ, where, claim):
+    """No number that is none of the claim's figures."""
+    text = claim["text"]
+    if claim["kind"] in ("all_failed", "ended", "search_limit", "generator_limited"):
+        return  # they quote messages and checks
+    for word in (claim.get("stage"), claim.get("against"), claim.get("cell")):
+        if word:
+            text = text.replace(word, "…")
+    for fixed in ("95 % CI", "70 to 80 %", "at least 6 each", "p50", "p90", "p95", "p99"):
+        text = text.replace(fixed, "…")
+    text = re.sub(r"@[\d.]+(#\d+)?", "", text)
+    values = []
+    for name, figure in (claim.get("figures") or {}).items():
+        for key in ("value", "low", "high", "n"):
+            if figure.get(key) is not None:
+                values.append((figure[key], figure["unit"] if key != "n" else ""))
+        if figure["unit"] == "s":
+            values.append((figure["value"] * 1e3, "ms"))
+    told = {n: f["value"] for n, f in (claim.get("figures") or {}).items()}
+    if told.get("prompt_tokens"):
+        values.append((told["cached_tokens"] / told["prompt_tokens"], "share"))
+    unread = []
+    for match in NUMBER.finditer(text):
+        shown = text[match.start() : match.end() + 12]
+        if not any(reads(shown, value) or reads(match.group(), value) or unit == "ms" and reads(shown, value, "ms") for value, unit in values):
+            unread.append(match.group())
+    differ(f"{where}: numbers of its text that are none of its figures", unread, [])
+
+
+def figure_of(differ, where, name, figure, claim, book):
+    """One figure, from the records."""
+    stage, cell, rung = claim.get("stage"), claim.get("cell"), claim.get("rung")
+    mine = book.of(stage, cell, rung) if stage else []
+    value, where = figure["value"], f"{where}: {name}"
+    match = re.fullmatch(r"(ttft|e2e|tpot)_p(\d+)(_against)?", name)
+    if name == "p99" and claim["kind"] == "measured":
+        metric = "ttft" if "ttft_p50" in claim["figures"] else "e2e"
+        match = re.fullmatch(r"(ttft|e2e|tpot)_p(\d+)(_against)?", f"{metric}_p99")
+    if match and mine:
+        owner = mine[0]
+        if match.group(3):
+            others = book.of(claim["against"], cell)
+            owner = others[0] if others else None
+        values = metrics.samples(owner[1].requests).get(match.group(1), []) if owner else []
+        differ(where, value, stats.percentile(values, float(match.group(2))) if values else None, 1e-6)
+        differ(f"{where} n", figure.get("n"), len(values))
+        if match.group(2) == "50":
+            interval = stats.median_interval(values)
+            differ(f"{where} interval", [figure.get("low"), figure.get("high")], interval or [None, None], 1e-6)
+        else:
+            differ(f"{where} uncertified", bool(figure.get("uncertified")), len(values) < FEWEST[f"p{match.group(2)}"])
+    elif name in ("ratio", "saved") and mine:
+        fast = metrics.samples(mine[0][1].requests)["ttft"]
+        slow = metrics.samples(book.of(claim["against"], cell)[0][1].requests)["ttft"]
+        a, b = stats.percentile(slow, 50), stats.percentile(fast, 50)
+        differ(where, value, a / b if name == "ratio" else a - b, 1e-6)
+        differ(f"{where} n", figure.get("n"), min(len(fast), len(slow)))
+        if name == "ratio":
+            differ(f"{where} interval", [figure.get("low"), figure.get("high")], ratio_interval(slow, fast) or [None, None], 1e-5)
+    elif name.startswith("requests_") and name != "requests_per_second":
+        scope = mine or [(e, u) for e, u in book.pairs if e["reported"]]
+        if claim["kind"] in ("requests", "totals", "measured"):
+            counts = [figures.counted(u) for _, u in scope]
+            key = {"requests_ok": "ok", "requests_planned": "planned", "requests_failed": "errors", "requests_cancelled": "cancelled", "requests_dropped": "dropped_late", "requests_lost": "lost_in_flight", "requests_never_started": "never_started"}[name]
+            differ(where, value, float(sum(c[key] for c in counts)))
+        elif claim["kind"] == "all_failed":
+            scope = book.of(stage, cell) if stage else scope
+            differ(where, value, float(sum(len(failed(u.requests)) for _, u in scope)))
+    elif name == "seconds":
+        scope = mine or [(e, u) for e, u in book.pairs if e["reported"]]
+        differ(where, value, sum((book.log.end_ns(u) - u.from_ns) / 1e9 for _, u in scope), 1e-6)
+    elif name == "output_tokens":
+        right = sum(metrics.output_tokens(r) or 0 for e, u in book.pairs if e["reported"] for r in ok(u.requests))
+        differ(where, value, float(right))
+    elif name in ("cached_tokens", "prompt_tokens", "hit_requests", "judged_requests") and mine:
+        differ(where, value, mine[0][0]["cache"].get(name))
+    elif name == "requests_per_second" and mine:
+        differ(where, value, (mine[-1][0].get("load") or {}).get("achieved_rate"), 1e-6)
+        differ(f"{where} n", figure.get("n"), len(ok(mine[-1][1].requests)))
+    elif name.startswith("checks_"):
+        judged = [t for e in book.said["stages"] for t in e["thresholds"]]
+        made = [t for t in judged if t.get("judged", True)]
+        right = {
+            "checks_judged": len(made),
+            "checks_held": len([t for t in made if t["pass"]]),
+            "checks_failed": len([t for t in made if not t["pass"] and t["level"] == "fail"]),
+            "checks_warned": len([t for t in made if not t["pass"] and t["level"] == "warn"]),
+            "checks_not_made": len(judged) - len(made),
+        }
+        differ(where, value, float(right[name]))
+    elif name == "exit_code":
+        differ(where, value, float(book.said["verdict"]["exit_code"]))
+    elif name in ("sustainable", "saturated_at", "fails_at", "level", "asked", "from", "to", "reached", "lowest", "highest"):
+        level_of(differ, where, name, value, claim, book, mine)
+
+
+def level_of(differ, where, name, value, claim, book, mine):
+    if claim["kind"].endswith("over_cells"):
+        return
+    rungs = sorted(e["rung"] for e, _ in book.of(claim["stage"], claim.get("cell")) if e.get("rung") is not None)
+    if name in ("from", "to"):
+        return  # a share of a level: see the condition
+    if name == "reached":
+        differ(where, value, float(peak(mine[0][1].requests)))
+    elif value not in rungs:
+        differ.wrong(f"{where}: level {value:g} is none of {rungs}")
+
+
+def condition(differ, where, claim, book, claims):
+    kind = claim["kind"]
+    if kind in CAPACITY and not book.whole():
+        differ.wrong(f"{where}: said of a run that is {book.said['run']['state']} and {'valid' if book.said['run']['valid'] else 'INVALID'}")
+    if kind in ("cache_speed_up", "cache_no_effect"):
+        warm = book.of(claim["stage"], claim.get("cell"))[0]
+        cold = book.of(claim["against"], claim.get("cell"))[0]
+        differ(f"{where}: same endpoint", warm[1].start["endpoint"], cold[1].start["endpoint"])
+        hashes = [{r.get("prompt_hash") for r in ok(u.requests)} for _, u in (warm, cold)]
+        differ(f"{where}: prompts of {claim['stage']} that {claim['against']} had not asked", len(hashes[0] - hashes[1]), 0)
+        differ(f"{where}: the cold stage was", cold[0]["cache"]["verdict"], "cold")
+        if warm[0]["cache"]["verdict"] not in ("warm", "mixed"):
+            differ.wrong(f"{where}: the warm stage was {warm[0]['cache']['verdict']}")
+        interval = ratio_interval(metrics.samples(cold[1].requests)["ttft"], metrics.samples(warm[1].requests)["ttft"])
+        differ(f"{where}: interval above 1", bool(interval and interval[0] > 1), kind == "cache_speed_up")
+    if kind == "flush_emptied":
+        stage = book.of(claim["stage"], claim.get("cell"))[0]
+        differ(f"{where}: the stage was", stage[0]["cache"]["verdict"], "cold")
+        before = [u for u in book.log.units[: book.log.units.index(stage[1])] if u.flush and u.start.get("cell") == claim.get("cell")]
+        differ(f"{where}: the flush was", before[-1].flush["state"] if before else None, "proven")
+    if kind == "all_failed":
+        scope = book.of(claim["stage"], claim.get("cell")) if claim.get("stage") else [p for p in book.pairs if p[0]["reported"]]
+        differ(f"{where}: answers", sum(len(ok(u.requests)) for _, u in scope), 0)
+    if kind in ("knee", "sustained", "not_saturated"):
+        level = claim["figures"].get("sustainable")
+        axis = (claim["figures"].get("sustainable") or {}).get("unit", "")
+        if level and "concurrent" in axis:
+            units = book.of(claim["stage"], claim.get("cell"), level["value"])
+            if units and peak(units[0][1].requests) < level["value"]:
+                differ.wrong(f"{where}: {level['value']:g} at a time is said to hold, at most {peak(units[0][1].requests)} were under way")
+    if kind == "production":
+        limit = next((c for c in claims if c["kind"] in ("sustained", "knee", "search_found", "held_above") and c.get("stage") == claim.get("stage") and c.get("cell") == claim.get("cell")), None)
+        level = ((limit or {}).get("figures") or {}).get("sustainable")
+        if not level:
+            differ.wrong(f"{where}: advice without a limit that was found")
+        else:
+            differ(f"{where}: from", claim["figures"]["from"]["value"], 0.7 * level["value"], 1e-6)
+            differ(f"{where}: to", claim["figures"]["to"]["value"], 0.8 * level["value"], 1e-6)
+    if kind == "measured":
+        most = max(len(ok(u.requests)) for e, u in book.pairs if e["reported"])
+        mine = max(len(ok(u.requests)) for _, u in book.of(claim["stage"], claim.get("cell")))
+        if not claim.get("cell"):
+            differ(f"{where}: answers of the stage with the most", mine, most)
+    if kind == "level_not_reached":
+        unit = book.of(claim["stage"], claim.get("cell"), claim["rung"])[0][1]
+        if peak(unit.requests) >= claim["rung"]:
+            differ.wrong(f"{where}: {peak(unit.requests)} were under way at once")
+
+
+def must(differ, said, log, claims):
+    """What may not be left unsaid."""
+    kinds = [c["kind"] for c in claims]
+    differ("claims: how it ended", kinds.count("ended"), 1)
+    answered = sum(len(ok(u.requests)) for u in log.units)
+    lost = sum(len(failed(u.requests)) for u in log.units)
+    if not answered and lost and "all_failed" not in kinds:
+        differ.wrong("claims: nothing was answered, and no claim says so")
+    bad = said["run"]["state"] == "interrupted" or not said["run"]["valid"]
+    if bad and kinds and kinds[0] != "ended":
+        differ.wrong(f"claims: an interrupted or invalid run opens with {kinds[0]}")
+
+
+def sentences(differ, said, log, console):
+    """Of runs before claims were values: what no sentence may say."""
+    units = {u.key[0]: u for u in log.units}
+    for match in re.finditer(r"The cache makes the first token come .*TTFT p50 .* in (\S+), .* in (\S+)\.", console):
+        warm, cold = units.get(match.group(1)), units.get(match.group(2))
+        if not warm or not cold:
+            continue
+        if warm.start["endpoint"] != cold.start["endpoint"]:
+            differ.wrong(f"says {match.group()!r}, of two endpoints")
+        hashes = [{r.get("prompt_hash") for r in u.requests} for u in (warm, cold)]
+        if hashes[0] != hashes[1]:
+            differ.wrong(f"says {match.group()!r}, of stages that asked different prompts")
+        if {r["cache"] for r in ok(warm.requests)} <= {"cold", "unknown"}:
+            differ.wrong(f"says {match.group()!r}, where the server says that nothing was cached")
+    if "cache was empty" in console and not any(u.flush and u.flush["state"] == "proven" for u in log.units):
+        differ.wrong("says that the cache was empty, after no proven flush")
+    if "Run production" in console and (said["run"]["state"] != "finished" or not said["run"]["valid"]):
+        differ.wrong("advises production by a run that is not whole")
+    for match in re.finditer(r"held up to ([\d.]+) concurrent", console):
+        level = float(match.group(1))
+        reached = max((peak(u.requests) for u in log.units if u.key[2] == level), default=0)
+        if reached < level:
+            differ.wrong(f"says {match.group()!r}, where at most {reached} were under way at once")
