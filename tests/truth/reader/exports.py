@@ -143,7 +143,7 @@ def vllm(differ, into, units, log):
         wall = span(unit)
         if wall and not (wall * 0.999 <= took <= seconds(unit, log) * 1.001):
             differ.wrong(f"{where} duration: said {took}, requests took {wall}")
-        if told["endpoint_type"] not in ("openai-chat", "openai-completions"):
+        if not log.path_of(unit).endswith(("/chat/completions", "/v1/completions")):
             continue  # this tool knows no other streams
         # This tool's gaps are those of every choices chunk; where the answer began with a role chunk, one more.
         for key, values in (("ttft", rows["first_event"]), ("e2el", rows["e2e"]), ("itl", rows["itl"])):

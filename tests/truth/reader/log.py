@@ -66,6 +66,12 @@ class Log:
                     continue  # the torn last line of a run that was killed
                 self._take(line, now)
 
+    def path_of(self, unit):
+        """The URL that the unit's requests went to, by the manifest; empty for the simulator."""
+        manifest = json.loads((self.folder / "manifest.json").read_text(encoding="utf-8"))
+        same = [e for e in manifest.get("endpoints") or [] if e["name"] == unit.start["endpoint"]]
+        return (same[0].get("request_url") or "") if same else ""
+
     def _take(self, line, now):
         kind = line["type"]
         for stamp in ("at_ns", "end_ns", "sent_ns"):
