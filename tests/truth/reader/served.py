@@ -30,8 +30,10 @@ def check(differ, log, lines):
                 continue
             if r["outcome"] != "ok" and not got:
                 continue  # may never have reached it
-            retried = r.get("retries") or 0
+            retried = "stale_reuse_resent" in (r.get("flags") or [])
             differ(f"{where}: requests on the server", len(got), 1 + retried)
+            if retried and got and got[0]["seconds"] > 0.06:
+                differ.wrong(f"{where}: sent again after the server had worked on it for {got[0]['seconds']:.3f} s")
             if got:
                 one(differ, where, r, got[-1], retried)
 
