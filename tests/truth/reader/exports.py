@@ -69,7 +69,8 @@ def columns(requests):
         for name, value in (("ttft", first), ("first_event", event), ("e2e", whole), ("out", n), ("in", metrics.input_tokens(r)), ("tpot", tpot(r))):
             if value is not None:
                 rows[name].append(value)
-        rows["itl"] += metrics.itl(r)
+        stamps = r.get("token_ns") or []  # of whatever choice: other tools do not tell them apart
+        rows["itl"] += [(b - a) / 1e6 for a, b in zip(stamps, stamps[1:])]
         if whole is not None and n:
             rows["ntpot"].append(whole / n)
         body = metrics.since(r.get("sent_ns"), r.get("end_ns"))
