@@ -30,6 +30,8 @@ pub struct Rung {
     /// Complete answers per second. On a rate ladder take the time in which requests came due plus the
     /// drain, else answers that trail in count for nothing.
     pub achieved: f64,
+    /// On a rate ladder, the share of what came due that was answered as fast as it came.
+    pub kept_up: Option<f64>,
     /// ok / (ok + errors), 0 to 1; `None` when nothing ended.
     pub success_rate: Option<f64>,
     /// Median latency in milliseconds.
@@ -249,7 +251,7 @@ fn signs(axis: Axis, rung: &Rung, all: &[Rung], limits: &Limits) -> Vec<Sign> {
 fn has(sign: Sign, rung: &Rung, all: &[Rung], limits: &Limits) -> bool {
     match sign {
         Sign::Errors => rung.success_rate.is_none_or(|rate| rate < limits.min_success),
-        Sign::Throughput => rung.achieved < limits.min_achieved * rung.level,
+        Sign::Throughput => rung.kept_up.is_some_and(|share| share < limits.min_achieved),
         Sign::Latency => {
             let lowest = all.iter().find_map(|rung| rung.p99_ms);
             lowest.zip(rung.p99_ms).is_some_and(|(base, p99)| p99 > limits.p99_factor * base)
@@ -267,6 +269,7 @@ mod tests {
         Rung {
             level,
             achieved,
+            kept_up: Some(achieved / level),
             success_rate: Some(success),
             p50_ms: Some(p99 / 2.0),
             p99_ms: Some(p99),
@@ -375,7 +378,7 @@ mod tests {
     #[test]
     fn a_level_above_that_holds_up_again_is_told() {
         let mut ladder = seed_ladder();
-        ladder[1].achieved = 3.0;
+        (ladder[1].achieved, ladder[1].kept_up) = (3.0, Some(0.6));
         ladder[2] = rung(10.0, 9.95, 1.0, 5_200.0);
         let found = saturation(Axis::Rate, &ladder, &Limits::default());
         assert_eq!((found.saturated_at, found.sustainable), (Some(5.0), Some(1.0)));

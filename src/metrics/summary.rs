@@ -332,6 +332,9 @@ pub struct LoadSummary {
     pub target_rate: Option<f64>,
     /// Complete answers per second; absent without any.
     pub achieved_rate: Option<f64>,
+    /// On a schedule, the share of what came due that was answered as fast as it came, 0 to 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept_up: Option<f64>,
     /// True when requests left too late because this machine was too slow: these numbers are
     /// about it and not about the endpoint.
     pub generator_limited: bool,

@@ -52,6 +52,7 @@ fn rung(stage: &StageSummary) -> Option<Rung> {
     Some(Rung {
         level: stage.rung?,
         achieved: load.achieved_rate.unwrap_or(0.0),
+        kept_up: load.kept_up,
         // What was cut or dropped got no answer either.
         success_rate: Some(
             stage.counts.ok as f64 / (ended + stage.counts.dropped_late).max(1) as f64,

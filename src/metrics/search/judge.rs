@@ -105,7 +105,8 @@ fn least_kept(line: &SearchLine) -> f64 {
 /// The rates asked for and answered, if the second falls short of the first.
 fn fell_behind(line: &SearchLine, stage: &StageSummary) -> Option<(f64, f64)> {
     let load = stage.load?;
-    let (target, achieved) = (load.target_rate?, load.achieved_rate.unwrap_or(0.0));
+    let target = load.target_rate?;
+    let achieved = load.kept_up.unwrap_or(0.0) * target;
     (achieved < least_kept(line) * target).then_some((target, achieved))
 }
 

@@ -12,11 +12,11 @@ use crate::metrics::certified::Certified;
 use crate::metrics::contamination;
 use crate::metrics::generator;
 use crate::metrics::quantity::show;
-use crate::metrics::rounds::{RoundTally, Rounds};
+use crate::metrics::rounds::RoundTally;
 use crate::metrics::samples::Samples;
 use crate::metrics::summary::{CacheSummary, ClientSummary, LoadSummary, StageSummary, Throughput};
 use crate::plan::metric::Metric;
-use crate::record::{CacheState, StageEnd, StageState};
+use crate::record::{ArrivalLine, CacheState, StageEnd, StageState};
 
 /// Metrics that take a stream, and why an answer without one has none.
 const STREAMED: [&str; 5] = ["ttft", "ttft_due", "ttfo", "tpot", "itl"];
@@ -60,7 +60,10 @@ impl StageTally {
         let rounds = self.rounds.take().map(RoundTally::finish);
         let finished = self.counts.ok + self.counts.errors;
         let by_rounds = rounds.as_ref().filter(|rounds| !rounds.each.is_empty());
-        let achieved = by_rounds.map_or_else(|| self.achieved(), Rounds::achieved_rate);
+        let (achieved, kept_up) = match by_rounds {
+            Some(rounds) => (rounds.achieved_rate(), None),
+            None => self.achieved(sent_all).map_or((None, None), |it| (Some(it.rate), it.kept_up)),
+        };
         // One clock for all rates of a stage: that of the achieved rate where there is a load.
         let rate = achieved.filter(|rate| *rate > 0.0);
         let throughput =
@@ -103,6 +106,7 @@ impl StageTally {
             load: self.start.load.as_ref().map(|load| LoadSummary {
                 target_rate: load.target_rate,
                 achieved_rate: achieved,
+                kept_up,
                 generator_limited: lag_p99(&samples)
                     .zip(load.max_lag_ms)
                     .is_some_and(|(lag, limit)| lag > limit)
@@ -199,25 +203,39 @@ impl StageTally {
         }
     }
 
-    /// Complete answers per second of a load. A first answer takes its latency to come, and so
-    /// does the last one after its request was sent, so on a schedule it is the span of the answers
-    /// that counts, held against that of the due times; without one, all the time from the first
-    /// request to the last answer.
-    fn achieved(&self) -> Option<f64> {
+    /// What a load achieved; `sent_all` says that the plan itself, and nothing else, ended it.
+    ///
+    /// Without a schedule it is all the time from the first request to the last answer that counts. On
+    /// a schedule it is the time over which requests came, and as much more as answers trailed: a first
+    /// answer takes its latency to come, and so does the last one, so the span of the answers is held
+    /// against that of the due times. Arrivals that are drawn come denser or thinner than was asked;
+    /// what is said is what came.
+    fn achieved(&self, sent_all: bool) -> Option<Achieved> {
         let load = self.start.load.as_ref()?;
         let ((first_end, last_end), (first_sent, _)) = (self.answered?, self.sent?);
+        let seconds = |from: u64, to: u64| to.saturating_sub(from) as f64 / 1e9;
         let ok = self.counts.ok as f64;
         let Some(target) = load.target_rate else {
-            let took = last_end.saturating_sub(first_sent) as f64 / 1e9;
-            return (took > 0.0).then(|| ok / took);
+            let took = seconds(first_sent, last_end);
+            return (took > 0.0).then(|| Achieved { rate: ok / took, kept_up: None });
         };
         let (first_due, last_due) = self.due?;
-        let due = last_due.saturating_sub(first_due) as f64;
-        let answers = last_end.saturating_sub(first_end) as f64;
-        let kept_up = if answers > due { due / answers } else { 1.0 };
-        let planned = (self.counts.planned - self.counts.never_started.min(self.counts.planned))
-            .max(1) as f64;
-        Some(target * kept_up * ok / planned)
+        let came = self.counts.planned.saturating_sub(self.counts.never_started).max(1) as f64;
+        let due = seconds(first_due, last_due);
+        let climbs = load.steady.is_some_and(|steady| steady.climb_ms.is_some());
+        let evenly = match load.arrival {
+            None | Some(ArrivalLine::Constant | ArrivalLine::Burst { .. }) => !climbs,
+            Some(ArrivalLine::Poisson | ArrivalLine::Gamma { .. } | ArrivalLine::Log) => false,
+        };
+        let window = match load.duration_ms.filter(|_| sent_all) {
+            _ if evenly || came < 2.0 => came / target,
+            Some(ms) => ms / 1e3,
+            // The last one's gap is as long as the others.
+            None => due * came / (came - 1.0),
+        };
+        let took = window + (seconds(first_end, last_end) - due).max(0.0);
+        let kept_up = Some(ok / came * window / took);
+        (took > 0.0).then(|| Achieved { rate: ok / took, kept_up })
     }
 
     fn throughput(&self, seconds: f64, untold: &BTreeMap<String, String>) -> Throughput {
@@ -263,6 +281,14 @@ impl StageTally {
     }
 }
 
+/// What a load achieved.
+struct Achieved {
+    /// Complete answers per second.
+    rate: f64,
+    /// The share of what came due that was answered as fast as it came.
+    kept_up: Option<f64>,
+}
+
 impl Column {
     fn sorted(mut self) -> (&'static Metric, Samples) {
         self.samples.finish();
@@ -290,4 +316,70 @@ fn shared_gaps(client: &ClientSummary) -> Option<String> {
             show(shared, "share")
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::tally::fixture::{ms, record, stage_end, stage_start};
+    use crate::record::{LoadLine, Record, StageStart};
+
+    /// The load of a stage that asked for 8/s and whose requests came and ended at these milliseconds.
+    fn load(
+        arrival: ArrivalLine,
+        duration_ms: Option<f64>,
+        requests: &[(u64, u64)],
+    ) -> LoadSummary {
+        let line = LoadLine {
+            target_rate: Some(8.0),
+            arrival: Some(arrival),
+            duration_ms,
+            max_lag_ms: None,
+            pauses: false,
+            window_ms: None,
+            rounds: None,
+            steady: None,
+            search: None,
+        };
+        let planned = requests.len() as u64;
+        let start =
+            StageStart { load: Some(Box::new(line)), expects: None, ..stage_start(planned) };
+        let mut tally = StageTally::new(start);
+        for (index, (due, end)) in (0..).zip(requests) {
+            let (due_ns, end_ns) = (Some(ms(*due)), Some(ms(*end)));
+            let times =
+                Record { due_ns, sent_ns: due_ns, last_token_ns: end_ns, end_ns, ..record() };
+            tally.ended(&Record { index, ..times });
+        }
+        let summary = tally.close(Some(&stage_end(StageState::Completed))).0.summary;
+        summary.load.expect("a load")
+    }
+
+    fn is(found: Option<f64>, right: f64) {
+        assert!(
+            found.is_some_and(|found| (found - right).abs() < 1e-9),
+            "{found:?} is not {right}"
+        );
+    }
+
+    #[test]
+    fn a_draw_of_arrivals_achieves_what_came_and_not_what_was_asked() {
+        let six: Vec<(u64, u64)> = (1..=6).map(|at| (at * 250, at * 250 + 30)).collect();
+        let timed = load(ArrivalLine::Poisson, Some(2_000.0), &six);
+        is(timed.achieved_rate, 3.0);
+        is(timed.kept_up, 1.0);
+        is(load(ArrivalLine::Poisson, None, &six).achieved_rate, 4.0);
+    }
+
+    #[test]
+    fn answers_that_trail_take_the_time_that_they_trail() {
+        // Eight in a second, whose answers come over two.
+        let slow: Vec<(u64, u64)> = (0..9).map(|at| (1_000 + at * 125, 1_050 + at * 250)).collect();
+        let found = load(ArrivalLine::Constant, None, &slow);
+        is(found.achieved_rate, 9.0 / 2.125);
+        is(found.kept_up, 1.125 / 2.125);
+        // All at one instant: as long as they were asked for, and as the answers took.
+        let burst: Vec<(u64, u64)> = (0..8).map(|at| (1_000, 1_100 + at * 100)).collect();
+        is(load(ArrivalLine::Burst { size: 8 }, None, &burst).achieved_rate, 8.0 / 1.7);
+    }
 }
