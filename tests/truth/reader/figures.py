@@ -1,9 +1,10 @@
 """Recomputes every entry of `stages` in summary.json from a unit's records.
 
-Rules that no page states, learned from the code: the achieved rate of a scheduled load is the asked
-rate, times the span of due times over the span of answers where answers trail, times the share that
-was answered (so chance in the arrivals is no shortfall); of a closed loop it is answers from the first
-request sent to the last answer. A server's reading belongs to the unit that its line stands in, and the
+Rules that no page states, learned from the code: the achieved rate of a scheduled load is answers over
+the time in which requests came (evenly spaced: their number over the rate asked; drawn: the stage's length, else the
+span of due times and one gap more) and as much more as the span of answers is longer than that of due
+times; of a closed loop it is answers from the first request sent to the last answer. All rates of a load
+(requests, tokens) have that clock, of other stages it is wall time. A server's reading belongs to the unit that its line stands in, and the
 one before to the next. The steady part's beginning is checked where the plan names it; where it was
 found by latencies, its figures are checked and not its place.
 """
@@ -30,11 +31,13 @@ def unit(differ, said, unit_, log, ids):
     seconds = (log.end_ns(unit_) - unit_.from_ns) / 1e9
     same("duration_s", said["duration_s"], seconds)
     distributions(differ, f"{where}: metrics", said["metrics"], metrics.samples(requests))
-    same("throughput", said["throughput"], throughput(requests, seconds, counts["planned"]))
     same("errors", said["errors"], classes(requests))
     answered_rate = achieved(unit_) if unit_.load else None
     if unit_.rounds and said.get("rounds"):
         answered_rate = rounds(differ, where, said["rounds"], unit_)
+    clock = counts["ok"] / answered_rate if answered_rate else seconds
+    right = throughput(requests, clock, counts["planned"])
+    same("throughput", said["throughput"], right, relative=1e-6)
     if unit_.load:
         lag = metrics.samples(requests).get("schedule_lag")
         limit = unit_.load.get("max_lag_ms")
@@ -43,7 +46,7 @@ def unit(differ, said, unit_, log, ids):
         if limit is not None and lag:
             late = stats.percentile(lag, 99) > limit
             same("load.generator_limited", said["load"]["generator_limited"], late)
-    same("goodput", said.get("goodput"), goodput(unit_, counts, answered_rate, said["throughput"]), relative=1e-6)
+    same("goodput", said.get("goodput"), goodput(unit_, counts, right), relative=1e-6)
     same("cache", *cache(said["cache"], unit_))
     same("tokens", *tokens(said.get("tokens"), requests))
     same("client", *client(said.get("client") or {}, unit_, seconds))
@@ -190,10 +193,17 @@ def achieved(unit_, requests=None, planned=None):
         took = (max(last) - min(sent)) / 1e9
         return len(answered) / took if took > 0 else None
     due = [r["due_ns"] for r in requests if r.get("due_ns") is not None]
-    asked, came = max(due) - min(due), max(last) - min(last)
-    kept_up = asked / came if came > asked else 1
-    counts = planned if planned is not None else unit_.planned - len(outcome(requests, "never_started"))
-    return target * kept_up * len(answered) / max(1, counts)
+    counts = max(1, planned if planned is not None else unit_.planned - len(outcome(requests, "never_started")))
+    span, came = (max(due) - min(due)) / 1e9, (max(last) - min(last)) / 1e9
+    drawn = (unit_.load.get("arrival") or {}).get("process") in ("poisson", "gamma", "log") or (unit_.load.get("steady") or {}).get("climb_ms") is not None
+    whole = unit_.end and unit_.end["state"] == "completed" and not unit_.end.get("reason")
+    if not drawn or counts < 2:
+        window = counts / target
+    elif unit_.load.get("duration_ms") is not None and whole:
+        window = unit_.load["duration_ms"] / 1e3
+    else:
+        window = span * counts / (counts - 1)
+    return len(answered) / (window + max(0, came - span))
 
 
 OPS = {"<": lambda a, b: a < b, "<=": lambda a, b: a <= b, ">": lambda a, b: a > b, ">=": lambda a, b: a >= b, "==": lambda a, b: a == b}
@@ -221,12 +231,12 @@ def keeps(r, limits):
     return True
 
 
-def goodput(unit_, counts, answered_rate, through):
+def goodput(unit_, counts, through):
     limits = list(request_limits(unit_))
     if not limits:
         return None
     kept = len([r for r in ok(unit_.requests) if keeps(r, limits)])
-    per_second = answered_rate if answered_rate is not None else through["requests_per_second"]
+    per_second = through["requests_per_second"]
     return {
         "requests": kept,
         "per_second": per_second * kept / counts["ok"] if counts["ok"] and per_second is not None else None,
@@ -377,9 +387,10 @@ def rounds(differ, where, said, unit_):
             "never_started": len(outcome(inside, "never_started")),
         }
         differ(f"{name} counts", {k: told["counts"][k] for k in right}, right)
-        differ(f"{name} throughput", told["throughput"], throughput(inside, seconds, line["planned"]))
-        distributions(differ, f"{name} metrics", told["metrics"], metrics.samples(inside))
         rate_ = achieved(unit_, inside, line["planned"] - right["never_started"])
+        clock = right["ok"] / rate_ if rate_ else seconds
+        differ(f"{name} throughput", told["throughput"], throughput(inside, clock, line["planned"]), 1e-6)
+        distributions(differ, f"{name} metrics", told["metrics"], metrics.samples(inside))
         differ(f"{name} achieved_rate", told.get("achieved_rate"), rate_, 1e-6)
         kept_rates.append((rate_, right["ok"], seconds))
         for metric, entry in told["metrics"].items():

@@ -41,10 +41,11 @@ def figure(of, unit, log):
     counts = figures.counted(unit)
     finished = counts["ok"] + counts["errors"]
     seconds = (log.end_ns(unit) - unit.from_ns) / 1e9
+    rate = figures.achieved(unit) if unit.load else None
+    seconds = counts["ok"] / rate if rate else seconds
     through = figures.throughput(unit.requests, seconds, counts["planned"])
     if name in ("goodput", "goodput_share"):
-        rate = figures.achieved(unit) if unit.load else None
-        found = figures.goodput(unit, counts, rate, through) or {}
+        found = figures.goodput(unit, counts, through) or {}
         return found.get("per_second" if name == "goodput" else "share"), finished
     if name == "success_rate":
         return figures.rate(counts["ok"], finished), finished

@@ -40,10 +40,7 @@ def cell(entry, head):
     words = head.split()
     if len(words) == 2 and words[0] in ("TTFT", "TTFO", "E2E", "TPOT", "ITL") and percent_name(words[1]):
         return metric(entry, words[0].lower(), words[1])
-    # One word, one figure: the requests per second of a load are what it achieved.
-    per_second = (entry.get("load") or {}).get("achieved_rate")
-    if not entry.get("load"):
-        per_second = entry["throughput"]["requests_per_second"]
+    per_second = entry["throughput"]["requests_per_second"]
     return {
         "success": lambda: entry["success_rate"],
         "requests/s": lambda: per_second,
