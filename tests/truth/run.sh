@@ -3,5 +3,6 @@
 # records alone. Takes the runner's binary as RUNNER= (default target/release/runner); builds nothing. `--long` runs
 # more of the family, `--only WORDS` those whose name has them, `--keep FOLDER` keeps the runs.
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")"
-exec python3 drive.py --runner "${RUNNER:-../../target/release/runner}" "$@"
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+export PYTHONDONTWRITEBYTECODE=1
+exec python3 "$here/drive.py" --runner "${RUNNER:-$here/../../target/release/runner}" "$@"

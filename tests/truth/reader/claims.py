@@ -106,6 +106,8 @@ def numbers_of_text(differ, where, claim):
         for key in ("value", "low", "high", "n"):
             if figure.get(key) is not None:
                 values.append((figure[key], figure["unit"] if key != "n" else ""))
+        if claim["kind"] == "production" and figure["unit"] != "requests/s":
+            values.append((float(max(1, math.floor(figure["value"]))), ""))  # only whole numbers can be run
         if figure["unit"] == "s":
             values.append((figure["value"] * 1e3, "ms"))
     told = {n: f["value"] for n, f in (claim.get("figures") or {}).items()}

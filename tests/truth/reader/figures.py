@@ -58,9 +58,12 @@ def unit(differ, said, unit_, log, ids):
         ids.add(r.get("response_id"))
     if "answers" in said or repeated:
         same("answers.repeated_ids", (said.get("answers") or {}).get("repeated_ids", 0), repeated)
-    same("untold", "itl" in (said.get("untold") or {}), metrics.untold([g for r in ok(requests) for g in metrics.itl(r)]))
+    untold = metrics.untold(requests)
+    if untold & {metric for metric, _, _ in request_limits(unit_)}:
+        untold |= {"goodput", "goodput_share"}
+    same("untold", sorted(said.get("untold") or {}), sorted(untold))
     if said.get("steady"):
-        steady(differ, where, said["steady"], unit_.from_ns, requests)
+        steady(differ, where, said["steady"], unit_.from_ns, requests, metrics.untold(requests))
     for window in said.get("windows") or []:
         windowed(differ, where, window, unit_)
     if said.get("windows"):
@@ -163,21 +166,20 @@ def _value_of(index):
 def throughput(requests, seconds, planned):
     if not seconds:
         return {"requests_per_second": None, "output_tokens_per_second": None, "input_tokens_per_second": None}
-    answered = ok(requests)
-    sums = {}
-    for side, take in (("output", metrics.output_tokens), ("input", metrics.input_tokens)):
+    answered, untold = ok(requests), metrics.untold(requests)
+    found = {"requests_per_second": len(answered) / seconds if planned else None}
+    for name, take in (("output_tokens_per_second", metrics.output_tokens), ("input_tokens_per_second", metrics.input_tokens)):
         known = [take(r) for r in answered if take(r) is not None]
-        sums[side] = sum(known) / seconds if known else None
-    return {
-        "requests_per_second": len(answered) / seconds if planned else None,
-        "output_tokens_per_second": sums["output"],
-        "input_tokens_per_second": sums["input"],
-    }
+        found[name] = sum(known) / seconds if known and name not in untold else None
+    events = [r["output_tokens"]["events"] for r in answered if r["output_tokens"].get("events") is not None]
+    if events and "output_tokens_per_second" in untold:
+        found["output_events_per_second"] = sum(events) / seconds
+    return found
 
 
 def ended_ns(r):
     """When an answer was over: its last token, or where it has none, its end."""
-    return r["last_token_ns"] if r.get("last_token_ns") is not None else r.get("end_ns")
+    return metrics.answered_ns(r) if metrics.answered_ns(r) is not None else r.get("end_ns")
 
 
 def achieved(unit_, requests=None, planned=None):
@@ -233,7 +235,7 @@ def keeps(r, limits):
 
 def goodput(unit_, counts, through):
     limits = list(request_limits(unit_))
-    if not limits:
+    if not limits or metrics.untold(unit_.requests) & {metric for metric, _, _ in limits}:
         return None
     kept = len([r for r in ok(unit_.requests) if keeps(r, limits)])
     per_second = through["requests_per_second"]
@@ -261,8 +263,7 @@ def by_share(cached, prompt):
 def cache(said, unit_):
     """What the answers say of the cache; (said, right). The verdict on each request is the record's."""
     answered = ok(unit_.requests)
-    pairs = [(metrics.cached_tokens(r), metrics.prompt_of_cached(r)) for r in answered]
-    pairs = [(c, p) for c, p in pairs if c is not None and p is not None]
+    pairs = metrics.cached_pairs(answered)
     states = {r["cache"] for r in answered} - {"unknown"}
     right = {"verdict": states.pop() if len(states) == 1 else "mixed" if states else "unknown"}
     right["expected"] = unit_.start.get("expects")
@@ -296,14 +297,20 @@ def tokens(said, requests):
             mine, theirs = sum(a for a, _ in both), sum(b for _, b in both)
             if both and theirs:
                 apart.append({"source": one, "against": other, "requests": len(both), "tokens": mine, "against_tokens": theirs, "share": mine / theirs - 1})
-        right[side] = {"sums": sums, "divergence": apart}
+        server = len([c for c in counts if c.get("server") is not None])
+        own = len([c for c in counts if c.get("server") is None and c.get("tokenizer") is not None])
+        if server + own < 0.99 * len(counts):
+            source = "events" if sums.get("events") is not None else "estimate"
+        else:
+            source = "server" if not own else "server + tokenizer" if server else "tokenizer"
+        right[side] = {"sums": sums, "divergence": apart, "source": source, "requests": len(counts)}
     if said is None:
         return said, right
     entry = {}
     for side in ("input", "output"):
         sums = {k: v for k, v in said[side]["sums"].items() if v is not None}
         apart = [{k: v for k, v in d.items() if k != "is_large"} for d in said[side].get("divergence") or []]
-        entry[side] = {"sums": sums, "divergence": apart}
+        entry[side] = {"sums": sums, "divergence": apart, "source": said[side].get("source"), "requests": said[side].get("requests")}
     return entry, right
 
 
@@ -349,7 +356,7 @@ def answers(said, requests):
 STEADY = ("ttft", "ttft_due", "ttfo", "e2e", "e2e_due", "tpot", "tokens_per_second", "itl", "output_tokens", "input_tokens", "response_end")
 
 
-def steady(differ, where, said, from_ns, requests):
+def steady(differ, where, said, from_ns, requests, untold):
     """The figures of the steady part, by its own bounds."""
     low, high = from_ns + round(said["from_s"] * 1e9), from_ns + round(said["to_s"] * 1e9)
     seconds = (high - low) / 1e9
@@ -364,8 +371,8 @@ def steady(differ, where, said, from_ns, requests):
     same("success_rate", rate(len(answered), len(answered) + len(errors)))
     same("requests_per_second", len(ended) / seconds)
     made = [metrics.output_tokens(r) for r in ended if metrics.output_tokens(r) is not None]
-    same("output_tokens_per_second", sum(made) / seconds if made else None)
-    distributions(differ, f"{where}: steady.metrics", said["metrics"], metrics.samples(due), set(said["metrics"]) | {"ttft", "e2e", "tpot"})
+    same("output_tokens_per_second", sum(made) / seconds if made and "output_tokens_per_second" not in untold else None)
+    distributions(differ, f"{where}: steady.metrics", said["metrics"], metrics.samples(due, untold), set(said["metrics"]) | {"ttft", "e2e", "tpot"})
 
 
 def rounds(differ, where, said, unit_):
@@ -405,7 +412,7 @@ def rounds(differ, where, said, unit_):
             spreads.setdefault("goodput", []).append(told["goodput"].get("per_second"))
             spreads.setdefault("goodput_share", []).append(told["goodput"].get("share"))
         if told.get("steady"):
-            steady(differ, name, told["steady"], line["from_ns"], inside)
+            steady(differ, name, told["steady"], line["from_ns"], inside, metrics.untold(inside))
     differ(f"{where}: rounds", len(said["each"]), len(unit_.rounds))
     for figure, told in said["over"].items():
         values = [v for v in spreads.get(figure, []) if v is not None]
@@ -434,9 +441,10 @@ def windowed(differ, where, said, unit_):
     same("requests_per_second", len(inside) / seconds)
     for side, take in (("input", metrics.input_tokens), ("output", metrics.output_tokens)):
         known = [take(r) for r in answered if take(r) is not None]
-        same(f"{side}_tokens", sum(known))
+        every = len(known) == len(answered)
+        same(f"{side}_tokens", sum(known) if every else None)
         same(f"mean_{side}_tokens", stats.mean(known) if known else None)
-        same(f"{side}_tokens_per_minute", sum(known) / seconds * 60)
+        same(f"{side}_tokens_per_minute", sum(known) / seconds * 60 if every else None)
     for name, metric in (("ttft_ms", "ttft"), ("tpot_ms", "tpot"), ("e2e_ms", "e2e"), ("tokens_per_second", "tokens_per_second")):
         values = [v for v in map(metrics.PER_REQUEST[metric], answered) if v is not None]
         right = {"min": min(values), "max": max(values)} if values else None

@@ -54,8 +54,7 @@ def figure(of, unit, log):
     if name in through:
         return through[name], finished
     if name == "cached_share":
-        pairs = [(metrics.cached_tokens(r), metrics.prompt_of_cached(r)) for r in ok(unit.requests)]
-        pairs = [(c, p) for c, p in pairs if c is not None and p is not None]
+        pairs = metrics.cached_pairs(unit.requests)
         return figures.rate(sum(c for c, _ in pairs), sum(p for _, p in pairs)), finished
     if name == "cache_hit_rate":
         told = [r["cache"] for r in ok(unit.requests) if r["cache"] != "unknown"]

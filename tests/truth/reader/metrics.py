@@ -47,9 +47,20 @@ def prompt_of_cached(r):
     return r["input_tokens"].get("server")
 
 
+def cached_pairs(requests):
+    """(cached, prompt) of the answers whose source knows both, and where they can be."""
+    pairs = [(cached_tokens(r), prompt_of_cached(r)) for r in requests if r["outcome"] == "ok"]
+    return [(c, p) for c, p in pairs if c is not None and p is not None and c <= p]
+
+
+def is_whole(r):
+    """An answer that came whole and not as a stream."""
+    return "not_streamed" in (r.get("flags") or [])
+
+
 def answered_ns(r):
     """When all of the answer was there: its last token, or the end of one that came whole."""
-    if r.get("last_token_ns") is None and "not_streamed" in (r.get("flags") or []):
+    if r.get("last_token_ns") is None and is_whole(r):
         return r.get("end_ns")
     return r.get("last_token_ns")
 
@@ -153,8 +164,32 @@ PER_REQUEST = {
 UNITS = {"tokens_per_second": "tokens/s", "input_tokens": "tokens", "output_tokens": "tokens", "cached_tokens": "tokens"}
 
 
-def samples(requests):
-    """The samples of every metric, by name; a metric without samples is absent."""
+STREAMED = ("ttft", "ttft_due", "ttfo", "tpot", "itl")
+OF_INPUT = ("input_tokens", "input_tokens_per_second")
+OF_OUTPUT = ("tpot", "tokens_per_second", "output_tokens", "output_tokens_per_second")
+
+
+def untold(requests):
+    """Metrics that these answers cannot tell: no figure may be given of them.
+
+    Learned from the code: tokens, where those of more than 1 % were not counted; gaps, where more than a tenth have no
+    length because one read brought both events; what a stream shows, where all answers came whole.
+    """
+    answered = [r for r in requests if r["outcome"] == "ok"]
+    names = set()
+    for take, of in ((input_tokens, OF_INPUT), (output_tokens, OF_OUTPUT)):
+        if answered and len([r for r in answered if take(r) is not None]) < 0.99 * len(answered):
+            names |= set(of)
+    gaps = [gap for r in answered for gap in itl(r)]
+    if len([gap for gap in gaps if gap == 0]) > 0.1 * len(gaps):
+        names.add("itl")
+    if answered and all(is_whole(r) for r in answered):
+        names |= set(STREAMED)
+    return names
+
+
+def samples(requests, left_out=None):
+    """The samples of every metric, by name; one without samples, or that cannot be told, is absent."""
     answered = [r for r in requests if r["outcome"] == "ok"]
     found = {name: [v for v in map(take, answered) if v is not None] for name, take in PER_REQUEST.items()}
     found["itl"] = [gap for r in answered for gap in itl(r)]
@@ -163,11 +198,5 @@ def samples(requests):
         for r in requests
         if r.get("sent_ns") is not None and r.get("due_ns") is not None
     ]
-    if untold(found["itl"]):
-        del found["itl"]
-    return {name: values for name, values in found.items() if values}
-
-
-def untold(gaps):
-    """More than a tenth of the gaps have no length: one read brought both events, and the rest say nothing."""
-    return bool(gaps) and len([g for g in gaps if g == 0]) > 0.1 * len(gaps)
+    left_out = untold(requests) if left_out is None else left_out
+    return {name: values for name, values in found.items() if values and name not in left_out}

@@ -9,7 +9,7 @@ import csv
 import html.parser
 import re
 
-from .differ import NUMBER
+from .differ import NUMBER, reads
 
 
 def label(entry):
@@ -46,6 +46,7 @@ def cell(entry, head):
         "requests/s": lambda: per_second,
         "tokens/s": lambda: entry["throughput"]["output_tokens_per_second"],
         "output tok/s": lambda: entry["throughput"]["output_tokens_per_second"],
+        "output events/s": lambda: entry["throughput"].get("output_events_per_second"),
         "took": lambda: entry["duration_s"] * 1e3,
     }[head]()
 
@@ -101,7 +102,7 @@ def console(differ, text, entries):
             head = f"{family} {head}"
         family = head.split()[0]
         unit = units[:at].split()[-1] if units[:at].strip() and units[at - 1 : at].strip() else ""
-        columns.append((f"{head} {unit}".strip() if unit == "tok/s" else head, unit))
+        columns.append((f"{head} {unit}".strip() if unit in ("tok/s", "events/s") else head, unit))
     rows = 0
     for line in lines[rule + 1 :]:
         cells = split(line)
@@ -117,6 +118,9 @@ def console(differ, text, entries):
                 where = f"console {cells[0]}"
                 if head in ("stage", "kind"):
                     continue
+                if head == "tokens":
+                    source_shown(differ, where, shown, entry)
+                    continue
                 if head == "requests":
                     counts_shown(differ, where, shown, entry["counts"])
                 elif head == "cache":
@@ -127,15 +131,23 @@ def console(differ, text, entries):
         differ.wrong(f"console: {rows} rows of {len([e for e in entries if e['reported']])} reported stages")
 
 
+def source_shown(differ, where, shown, entry):
+    """Whose counts the figures of tokens are."""
+    source = ((entry.get("tokens") or {}).get("output") or {}).get("source")
+    differ(f"{where} tokens by", shown, source or ("–" if shown == "–" else ""))
+
+
 def figure_shown(differ, where, head, shown, entry, unit=""):
-    head = re.sub(r"\s*\((events|estimate|tokenizer|server)\)", "", head)
+    if shown.endswith("events/s"):
+        head, shown = "output events/s", shown.removesuffix("events/s").strip()
     try:
         right = cell(entry, head)
     except KeyError:
         differ.wrong(f"{where}: a column that this reader does not know")
         return
-    bare = re.sub(r"\s*\((events|estimate|tokenizer|server)\)|\*|†|‡|~|≈\s*", "", shown).strip()
-    differ.shown(where, f"{bare} {unit}".strip() if unit and bare not in ("–", "") and unit != "tok/s" else bare, right)
+    bare = re.sub(r"[*†‡~?]|≈\s*", "", shown).strip() or shown
+    plain = unit in ("", "tok/s", "events/s") or bare in ("–", "")
+    differ.shown(where, bare if plain else f"{bare} {unit}", right)
 
 
 def summary_csv(differ, folder, said):
@@ -280,10 +292,16 @@ def row_of(differ, where, cells, entry):
         if name == "ok / planned":
             ok, planned = (int(w.replace(",", "")) for w in text.split(" / "))
             differ(f"{where} {name}", (ok, planned), (entry["counts"]["ok"], entry["counts"]["planned"]))
+        elif name == "tokens by":
+            source_shown(differ, where, text, entry)
         elif name == "cache":
             differ(f"{where} cache", text.split()[0], entry["cache"]["verdict"])
         else:
             figure_shown(differ, f"{where} {name}", name, text, entry)
+
+
+LOAD_TILES = ("Sustained", "Held up to", "Best concurrency")
+CACHE_TILES = ("Cache speed-up", "TTFT, cold over warm")
 
 
 def tile(differ, name, value, detail, entries, said):
@@ -299,20 +317,21 @@ def tile(differ, name, value, detail, entries, said):
         differ.shown(where, value, float(round(tokens)))
     elif name == "Time in stages":
         differ.shown(where, value, sum(e["duration_s"] for e in entries) * 1e3)
-    elif name == "Thresholds held":
+    elif name in ("Thresholds held", "Checks held"):
         judged = [t for e in said["stages"] for t in e["thresholds"]]
-        told = [t for t in judged if not t["reason"].startswith("not checked")]
-        held = len([t for t in told if t["pass"]])
-        differ(f"{where}", value.replace(" ", ""), f"{held}/{len(told)}")
-    elif name in ("Best sustainable rate", "Best concurrency"):
-        levels = [f.get("sustainable") for f in (said.get("saturation") or {}).values()] + [f.get("best") for f in (said.get("searches") or {}).values()]
-        shown = NUMBER.search(value)
-        if not shown:
-            differ(where, any(level is None for level in levels), True)
-        elif not any(level is not None and abs(float(shown.group().replace(",", "")) - level) <= 0.005 * level for level in levels):
-            differ.wrong(f"{where}: shows {value!r}, levels found are {levels}")
-    elif name.startswith("Cache speed-up"):
-        pass  # a claim: see claims.py
+        made = [t for t in judged if t.get("judged", not t["reason"].startswith("not checked"))]
+        held = len([t for t in made if t["pass"]])
+        differ(where, value.replace(" ", ""), f"{held}/{len(made)}")
+        left_out = [int(n) for n in re.findall(r"(\d+) not made", detail)]
+        differ(f"{where} not made", sum(left_out), len(judged) - len(made))
+    elif name in LOAD_TILES + CACHE_TILES:
+        known = [f["value"] for c in said.get("claims") or [] for f in (c.get("figures") or {}).values()]
+        for shown in NUMBER.findall(value):
+            if not any(reads(shown, right) for right in known):
+                differ.wrong(f"{where}: shows {value!r}, which no claim has")
+        subjects = {c.get("stage") for c in said.get("claims") or []}
+        if not any(subject and detail.startswith(subject) for subject in subjects):
+            differ.wrong(f"{where}: does not name its stage ({detail!r})")
     else:
         differ.wrong(f"{where}: a tile that this reader does not know")
 
