@@ -48,9 +48,14 @@ pub struct ReadArgs {
     /// several times.
     #[arg(long = "field", value_name = "PART=POINTER", value_parser = super::inputs::key_value)]
     pub fields: Vec<(String, String)>,
-    /// What numbers in timestamps count; the format's own unit unless given.
+    /// What numbers in timestamps count; the format's own unit unless given, and what their size
+    /// says where that can't be.
     #[arg(long, value_enum)]
     pub timestamp_unit: Option<UnitArg>,
+    /// Tokens in a block that one of a row's hash ids stands for; what the row says, else the
+    /// format's own unless given.
+    #[arg(long, value_name = "TOKENS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub block_size: Option<u64>,
 }
 
 /// Arguments of `dataset inspect`.

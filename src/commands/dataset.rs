@@ -97,6 +97,7 @@ fn config(args: &ReadArgs) -> Result<DatasetConfig, String> {
             RecordedFailures::Skip
         },
         limit: args.limit,
+        block_tokens: args.block_size,
         ..DatasetConfig::default()
     })
 }
@@ -245,6 +246,22 @@ fn as_text(found: &Survey) -> Result<String, std::fmt::Error> {
         if rows > 0 {
             writeln!(out, "          {rows} {name}")?;
         }
+    }
+    if let Some((_, rows)) = found.prompts.iter().find(|(kind, _)| *kind == "fields")
+        && *rows < found.rows
+    {
+        writeln!(
+            out,
+            "          {rows} without a prompt: malformed where rows are asked as they are, fields for templates"
+        )?;
+    }
+    if !found.block_tokens.is_empty() {
+        let sizes: Vec<String> = found.block_tokens.iter().map(u64::to_string).collect();
+        writeln!(
+            out,
+            "          blocks of {} tokens (--block-size says otherwise)",
+            sizes.join(", ")
+        )?;
     }
     for problem in &found.problems {
         writeln!(out, "          {problem}")?;

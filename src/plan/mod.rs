@@ -26,6 +26,7 @@ mod matrix;
 pub mod metric;
 mod model;
 pub mod params;
+pub mod printable;
 mod redact;
 pub mod schema;
 mod select;

@@ -1,30 +1,8 @@
-//! Text from elsewhere, made harmless for a terminal.
+//! Text from elsewhere, and stamps, as reports show them.
 //!
-//! In: text that may come from a server. Out: the same with control characters and invisible
-//! direction marks spelt out, on one line. Invariant: no byte of the input can move the cursor,
-//! change a colour, or reorder what stands around it.
+//! In: text that may come from a server, and stamps of records. Out: what can be shown.
 
-use std::borrow::Cow;
-
-/// `text` with everything that a terminal would obey instead of showing spelt out.
-pub fn printable(text: &str) -> Cow<'_, str> {
-    if !text.contains(obeyed) {
-        return Cow::Borrowed(text);
-    }
-    let spell = |c: char| match c {
-        '\n' => "\\n".to_owned(),
-        '\r' => "\\r".to_owned(),
-        '\t' => "\\t".to_owned(),
-        c if obeyed(c) => format!("\\u{{{:x}}}", u32::from(c)),
-        c => c.to_string(),
-    };
-    Cow::Owned(text.chars().map(spell).collect())
-}
-
-fn obeyed(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
-}
+pub use crate::plan::printable::printable;
 
 /// An RFC 3339 stamp without its fraction of a second.
 pub fn to_the_second(stamp: &str) -> String {
@@ -34,23 +12,5 @@ pub fn to_the_second(stamp: &str) -> String {
             format!("{whole}{zone}")
         }
         None => stamp.to_owned(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn nothing_is_left_for_a_terminal_to_obey() {
-        assert_eq!(printable("\u{1b}[31mred\u{1b}[0m"), "\\u{1b}[31mred\\u{1b}[0m");
-        assert_eq!(printable("a\r\nb\tc\u{7}"), "a\\r\\nb\\tc\\u{7}");
-        assert_eq!(printable("\u{9b}2J"), "\\u{9b}2J");
-        assert_eq!(printable("abc\u{202e}txt"), "abc\\u{202e}txt");
-    }
-
-    #[test]
-    fn plain_text_is_left_alone() {
-        assert!(matches!(printable("größer 日本 ✓"), Cow::Borrowed(_)));
     }
 }

@@ -17,6 +17,7 @@ use super::prompt::{body, headers, template_name};
 use super::template::{Functions, Scope, TemplateProblem, Templates};
 use super::tokenizer::Tokenizer;
 use crate::plan::diagnostic::{Code, Diagnostic};
+use crate::plan::printable::printable;
 use crate::plan::workload::{DatasetConfig, RowOrder, RowSource, Seen};
 use crate::plan::{Action, Api, Location, Plan, Prompt, Replay, Sessions, Sources, Stage, suggest};
 
@@ -98,15 +99,6 @@ impl Looks {
             && let Some(source) = &mut prompt.dataset
         {
             source.seen = self.seen(source, source.order == RowOrder::Shuffled, found);
-            let is_asked = prompt.messages.is_empty();
-            if is_asked && source.seen.as_ref().is_some_and(|seen| !seen.has_prompts) {
-                let message = "the rows of the dataset have no prompt of their own";
-                found.add(
-                    Diagnostic::error(Code::Dataset, message)
-                        .at(source.location.clone())
-                        .help("say in `text:` or `messages:` how a row's fields make one, such as `text: \"{{ row.question }}\"`"),
-                );
-            }
         }
         let (Action::Cold(repeat) | Action::Warm(repeat)) = action else { return };
         let Some(source) = repeat.rows_of.take() else { return };
@@ -190,9 +182,14 @@ fn log(replay: &mut Replay, seed: u64, found: &mut Found) {
 fn unusable(error: &DatasetError, source: &RowSource) -> Diagnostic {
     let at = source.location.clone();
     match error {
-        DatasetError::Malformed(_) => Diagnostic::error(Code::Dataset, error.to_string())
-            .at(at)
-            .help("mend the row, name the `format:`, or leave such rows out: `on_malformed: skip`"),
+        DatasetError::Malformed(malformed) => {
+            let help = if malformed.lacks_prompt() {
+                "say in `text:` or `messages:` how a row's fields make one, such as `text: \"{{ row.question }}\"`, or leave such rows out: `on_malformed: skip`"
+            } else {
+                "mend the row, name the `format:`, or leave such rows out: `on_malformed: skip`"
+            };
+            Diagnostic::error(Code::Dataset, error.to_string()).at(at).help(help)
+        }
         DatasetError::Empty { .. }
         | DatasetError::Broken { .. }
         | DatasetError::Shuffled { .. } => {
@@ -287,7 +284,9 @@ impl Checking<'_> {
         let message = format!("{what} fails{with}{line}: {}", problem.message);
         let diagnostic = Diagnostic::error(Code::TemplateFails, message);
         let unknown = unknown_field(&problem.message, "row.");
-        let fields = || row.as_object().into_iter().flat_map(Map::keys).map(String::as_str);
+        let names: Vec<_> =
+            row.as_object().into_iter().flat_map(Map::keys).map(|it| printable(it)).collect();
+        let fields = || names.iter().map(AsRef::as_ref);
         match unknown {
             Some(_) if self.prompt.dataset.is_none() => {
                 diagnostic.at(place).help("there is no `row` without `prompt.dataset`")

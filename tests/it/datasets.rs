@@ -8,6 +8,7 @@ mod formats;
 mod malformed;
 mod plans;
 mod requests;
+mod wild;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -32,8 +32,8 @@ pub(crate) struct DatasetKeys {
     pub(crate) path: Option<TextOrList>,
     /// The format of the files; detected from the first file's beginning unless given.
     pub(crate) format: Option<Spanned<FormatWord>>,
-    /// What happens at a row that is not what its format promises: `error` (the default) or `skip`
-    /// (it is left out and counted).
+    /// What happens at a row that is not what its format promises, or that has no prompt where rows
+    /// are asked as they are: `error` (the default) or `skip` (it is left out and counted).
     pub(crate) on_malformed: Option<Spanned<MalformedWord>>,
     /// What happens to rows that the trace marks as failed: `skip` (they are left out and counted;
     /// the default) or `keep`.
@@ -50,9 +50,13 @@ pub(crate) struct DatasetKeys {
     /// JSON pointers to a row's parts where their names are not the format's own, such as
     /// `timestamp: /ts`; in CSV `/Column name`.
     pub(crate) fields: Option<FieldKeys>,
-    /// What numbers in timestamps count: `s`, `ms`, `us` or `ns`; the format's own unit unless
-    /// given.
+    /// What numbers in timestamps count: `s`, `ms`, `us` or `ns`. Unless given, the format's own
+    /// unit; a number too large for seconds (1e11 on) is taken for milliseconds, then microseconds
+    /// and nanoseconds since 1970.
     pub(crate) timestamp_unit: Option<Spanned<UnitWord>>,
+    /// Tokens in a block that one of a row's `hash_ids` stands for. Unless given, what the row says
+    /// in `block_size`, else the format's own: 512 (Mooncake), 16 (Bailian), 64 (Weka).
+    pub(crate) block_size: Option<Spanned<Count>>,
 }
 
 /// JSON pointers to a row's parts.
@@ -87,9 +91,9 @@ pub(crate) struct FieldKeys {
 #[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum FormatWord {
-    /// One JSON object per line.
+    /// One JSON object per line, or one JSON text that is a prompt.
     Jsonl,
-    /// The same objects in a JSON array.
+    /// The same in a JSON array.
     Json,
     /// A header and records.
     Csv,
@@ -113,6 +117,8 @@ pub(crate) enum FormatWord {
     TokenLog,
     /// `{timestamp, input_length, output_length, hash_ids}` per line.
     Mooncake,
+    /// `{chat_id, parent_chat_id, timestamp, input_length, output_length, hash_ids}` per line.
+    Bailian,
     /// CSV `TIMESTAMP,ContextTokens,GeneratedTokens`.
     Azure,
     /// CSV `Timestamp,Session ID,Elapsed time,Model,Request tokens,Response tokens,…`.
@@ -140,6 +146,7 @@ impl FormatWord {
             Self::ReplayLog => DatasetFormat::ReplayLog,
             Self::TokenLog => DatasetFormat::TokenLog,
             Self::Mooncake => DatasetFormat::Mooncake,
+            Self::Bailian => DatasetFormat::Bailian,
             Self::Azure => DatasetFormat::Azure,
             Self::Burstgpt => DatasetFormat::BurstGpt,
             Self::EvalscopeTrace => DatasetFormat::EvalscopeTrace,

@@ -28,7 +28,7 @@ impl Lowering<'_> {
     ) -> Option<RowSource> {
         let output = if has_templates { OutputLimit::Plan } else { OutputLimit::Row };
         let source = RowSource {
-            config: DatasetConfig::default(),
+            config: DatasetConfig { asked: !has_templates, ..DatasetConfig::default() },
             order: RowOrder::File,
             output,
             seen: None,
@@ -61,6 +61,7 @@ impl Lowering<'_> {
         }
         let files: Vec<_> = texts.iter().map(|text| self.rows_file("dataset.path", text)).collect();
         let limit = self.positive("limit", keys.limit);
+        let block_tokens = self.positive("block_size", keys.block_size);
         let fields = keys.fields.as_ref().map_or_else(FieldPointers::default, |it| self.fields(it));
         Some(RowSource {
             config: DatasetConfig {
@@ -83,6 +84,8 @@ impl Lowering<'_> {
                     Some(RecordedWord::Skip) | None => RecordedFailures::Skip,
                 },
                 limit,
+                block_tokens,
+                ..source.config
             },
             order: match keys.order.map(|word| word.value) {
                 Some(OrderWord::Shuffle) => RowOrder::Shuffled,

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::field::{object, required, required_count, time};
 use super::row::{Expected, Row, RowPrompt};
-use crate::plan::workload::TimestampUnit;
+use super::scale::Scale;
 
 /// Whether a header is that of these files.
 pub(super) fn recognises(value: &Value) -> bool {
@@ -14,11 +14,11 @@ pub(super) fn recognises(value: &Value) -> bool {
 }
 
 /// Reads one record.
-pub(super) fn row(value: &Value, unit: TimestampUnit) -> Result<Row, Expected> {
+pub(super) fn row(value: &Value, scale: Scale) -> Result<Row, Expected> {
     let record = object(value, "columns TIMESTAMP, ContextTokens, GeneratedTokens")?;
     let mut row = Row::new(RowPrompt::Length(required_count(record, &["ContextTokens"])?));
     row.output_tokens = Some(required_count(record, &["GeneratedTokens"])?);
-    row.timestamp_ns = time(required(record, "TIMESTAMP", "a time")?, "TIMESTAMP", unit)?;
+    row.timestamp_ns = time(required(record, "TIMESTAMP", "a time")?, "TIMESTAMP", scale)?;
     row.fields = value.clone();
     Ok(row)
 }

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::field::{name_of, object, required, required_count, time};
 use super::row::{Expected, Row, RowPrompt};
-use crate::plan::workload::TimestampUnit;
+use super::scale::Scale;
 
 /// Whether a header is that of these files.
 pub(super) fn recognises(value: &Value) -> bool {
@@ -16,13 +16,13 @@ pub(super) fn recognises(value: &Value) -> bool {
 }
 
 /// Reads one record.
-pub(super) fn row(value: &Value, unit: TimestampUnit) -> Result<Row, Expected> {
+pub(super) fn row(value: &Value, scale: Scale) -> Result<Row, Expected> {
     let record = object(value, "columns Timestamp, Request tokens, Response tokens")?;
     let mut row = Row::new(RowPrompt::Length(required_count(record, &["Request tokens"])?));
     let generated = required_count(record, &["Response tokens"])?;
     row.failed = generated == 0;
     row.output_tokens = (!row.failed).then_some(generated);
-    row.timestamp_ns = time(required(record, "Timestamp", "a time")?, "Timestamp", unit)?;
+    row.timestamp_ns = time(required(record, "Timestamp", "a time")?, "Timestamp", scale)?;
     row.session = name_of(record, &["Session ID"])?;
     row.model = name_of(record, &["Model"])?;
     row.fields = value.clone();

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::field::{count_of, name_of, object, required, time};
 use super::messages;
 use super::row::{Expected, Row};
-use crate::plan::workload::TimestampUnit;
+use super::scale::Scale;
 
 /// Whether a line looks like one of these.
 pub(super) fn recognises(value: &Value) -> bool {
@@ -17,7 +17,7 @@ pub(super) fn recognises(value: &Value) -> bool {
 }
 
 /// Reads one line.
-pub(super) fn row(value: &Value, unit: TimestampUnit) -> Result<Row, Expected> {
+pub(super) fn row(value: &Value, scale: Scale) -> Result<Row, Expected> {
     let line = object(value, "an object {body, timestamp}")?;
     let recorded = required(line, "body", "a request body")?;
     let spelled: Option<Value> = match recorded {
@@ -30,7 +30,7 @@ pub(super) fn row(value: &Value, unit: TimestampUnit) -> Result<Row, Expected> {
     };
     let body = object(spelled.as_ref().unwrap_or(recorded), "a request body in `body`")?;
     let mut row = messages::body(body, "body")?;
-    row.timestamp_ns = time(required(line, "timestamp", "a time")?, "timestamp", unit)?;
+    row.timestamp_ns = time(required(line, "timestamp", "a time")?, "timestamp", scale)?;
     row.output_tokens = count_of(line, &["completion_tokens"])?;
     row.id = name_of(line, &["request_id"])?;
     row.session = name_of(line, &["session_id", "conversation_id"])?;

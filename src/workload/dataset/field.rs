@@ -9,6 +9,7 @@ use jiff::tz::TimeZone;
 use serde_json::{Map, Value};
 
 use super::row::Expected;
+use super::scale::Scale;
 use super::unit::excerpt;
 use crate::plan::workload::TimestampUnit;
 use crate::request::{Content, Message};
@@ -221,22 +222,18 @@ fn checked_parts<'p>(parts: &'p [Value], name: &str) -> Result<&'p [Value], Expe
     }
 }
 
-/// A time in nanoseconds: a number of `unit`, or a calendar stamp (in UTC unless it says
+/// A time in nanoseconds: a number on `scale`, or a calendar stamp (in UTC unless it says
 /// otherwise).
-pub(super) fn time(
-    value: &Value,
-    name: &str,
-    unit: TimestampUnit,
-) -> Result<Option<u64>, Expected> {
+pub(super) fn time(value: &Value, name: &str, scale: Scale) -> Result<Option<u64>, Expected> {
     let wrong = || Expected::new(format!("a time in `{name}`"), describe(value));
     match value {
         Value::Null => Ok(None),
         // Written out and read as a decimal, so that no digit is lost to binary fractions.
-        Value::Number(number) => decimal(&number.to_string(), unit).map(Some).ok_or_else(wrong),
+        Value::Number(number) => decimal(&number.to_string(), scale).map(Some).ok_or_else(wrong),
         Value::String(text) if text.trim().is_empty() => Ok(None),
         Value::String(text) => {
             let text = text.trim();
-            decimal(text, unit).or_else(|| calendar(text)).map(Some).ok_or_else(wrong)
+            decimal(text, scale).or_else(|| calendar(text)).map(Some).ok_or_else(wrong)
         }
         _ => Err(wrong()),
     }
@@ -246,11 +243,11 @@ pub(super) fn time(
 pub(super) fn time_of(
     object: &Map<String, Value>,
     names: &[&str],
-    unit: TimestampUnit,
+    scale: Scale,
 ) -> Result<Option<u64>, Expected> {
     for name in names {
         if let Some(value) = object.get(*name)
-            && let Some(ns) = time(value, name, unit)?
+            && let Some(ns) = time(value, name, scale)?
         {
             return Ok(Some(ns));
         }
@@ -259,8 +256,8 @@ pub(super) fn time_of(
 }
 
 /// A decimal number of units in nanoseconds, rounded down.
-fn decimal(text: &str, unit: TimestampUnit) -> Option<u64> {
-    let digits = match unit {
+fn decimal(text: &str, scale: Scale) -> Option<u64> {
+    let digits = match scale.unit_of(text) {
         TimestampUnit::Seconds => 9_usize,
         TimestampUnit::Milliseconds => 6,
         TimestampUnit::Microseconds => 3,
@@ -298,9 +295,15 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::plan::workload::{DatasetConfig, DatasetFormat};
+
+    /// Seconds, or milliseconds for `Mooncake`.
+    fn scale(format: DatasetFormat) -> Scale {
+        Scale::of(&DatasetConfig::default(), format)
+    }
 
     fn seconds(value: &Value) -> Option<u64> {
-        time(value, "t", TimestampUnit::Seconds).unwrap()
+        time(value, "t", scale(DatasetFormat::Jsonl)).unwrap()
     }
 
     #[test]
@@ -309,7 +312,10 @@ mod tests {
         assert_eq!(seconds(&json!("0.1")), Some(100_000_000));
         assert_eq!(seconds(&json!(3)), Some(3_000_000_000));
         assert_eq!(seconds(&json!(1e3)), Some(1_000_000_000_000));
-        assert_eq!(time(&json!(27.5), "t", TimestampUnit::Milliseconds).unwrap(), Some(27_500_000));
+        assert_eq!(
+            time(&json!(27.5), "t", scale(DatasetFormat::Mooncake)).unwrap(),
+            Some(27_500_000)
+        );
     }
 
     #[test]
@@ -326,7 +332,7 @@ mod tests {
         assert_eq!(seconds(&Value::Null), None);
         assert_eq!(seconds(&json!(" ")), None);
         for wrong in [json!(-1), json!("yesterday"), json!([1]), json!("1.2.3"), json!(1e300)] {
-            assert!(time(&wrong, "t", TimestampUnit::Seconds).is_err(), "{wrong}");
+            assert!(time(&wrong, "t", scale(DatasetFormat::Jsonl)).is_err(), "{wrong}");
         }
     }
 

@@ -10,12 +10,13 @@ use serde_json::Value;
 
 use super::content::Content;
 use super::packing::Packing;
-use super::row::{DatasetError, Expected, Row};
+use super::row::{A_PROMPT, DatasetError, Expected, Row, RowPrompt};
+use super::scale::{Scale, usual_unit};
 use super::source::SourceFile;
 use super::unit::{Container, Mark, Piece, Units};
 use super::{
-    azure, burstgpt, chat_history, evalscope, messages, mooncake, openai_batch, pointers,
-    replay_log, sharegpt, weka,
+    azure, bailian, burstgpt, chat_history, evalscope, field, messages, mooncake, openai_batch,
+    pointers, replay_log, sharegpt, weka,
 };
 use crate::plan::workload::{DatasetConfig, DatasetFormat, TimestampUnit};
 
@@ -119,6 +120,7 @@ impl Look {
 
     fn detect(&self, files: usize, config: &DatasetConfig) -> Shape {
         let (format, why) = self.format(files, config);
+        let why = why + self.hint(format, config).unwrap_or_default();
         Shape { format, container: container(format, self), why }
     }
 
@@ -173,6 +175,33 @@ impl Look {
         said(DatasetFormat::Lines, "one text: each line is one prompt")
     }
 
+    /// What is to be said of the first row's time, where the plan does not say what it counts.
+    fn hint(&self, format: DatasetFormat, config: &DatasetConfig) -> Option<&'static str> {
+        const SINCE_1970: std::ops::Range<u64> = 1_000_000_000_000_000..4_000_000_000_000_000;
+        let first = self.value.as_ref().or(self.line_value.as_ref()).or(self.record.as_ref())?;
+        let time = |timestamp_unit| {
+            let config = DatasetConfig { timestamp_unit, asked: false, ..config.clone() };
+            let mut rows = Vec::new();
+            read(&Piece::Value(first.clone()), format, &config, &mut rows).ok()?;
+            rows.first()?.timestamp_ns
+        };
+        let usual = usual_unit(format);
+        let ns = time(config.timestamp_unit)?;
+        if config.timestamp_unit.is_some() {
+            None
+        } else if time(Some(usual)) != Some(ns) {
+            Some(
+                "; its times are too large for their unit, and read as a smaller one: `timestamp_unit` says which",
+            )
+        } else if usual == TimestampUnit::Milliseconds && SINCE_1970.contains(&ns) {
+            Some(
+                "; its times are read as milliseconds: if they are seconds since 1970, say `timestamp_unit: s`",
+            )
+        } else {
+            None
+        }
+    }
+
     fn generic(&self) -> DatasetFormat {
         if self.is_json_lines() { DatasetFormat::Jsonl } else { DatasetFormat::Json }
     }
@@ -192,6 +221,8 @@ impl Look {
             Some((DatasetFormat::EvalscopeTrace, "`body` and `timestamp`"))
         } else if replay_log::recognises_tokens(value) {
             Some((DatasetFormat::TokenLog, "token ids for text"))
+        } else if bailian::recognises(value) {
+            Some((DatasetFormat::Bailian, "`chat_id` and `parent_chat_id`"))
         } else if mooncake::recognises(value) {
             Some((DatasetFormat::Mooncake, "lengths as Mooncake names them"))
         } else if weka::recognises(value) {
@@ -230,14 +261,6 @@ fn container(format: DatasetFormat, look: &Look) -> Container {
     }
 }
 
-/// What a number counts in the times of a format.
-fn unit(config: &DatasetConfig, format: DatasetFormat) -> TimestampUnit {
-    config.timestamp_unit.unwrap_or(match format {
-        DatasetFormat::Mooncake => TimestampUnit::Milliseconds,
-        _ => TimestampUnit::Seconds,
-    })
-}
-
 /// Reads the rows of one piece into `out`. `false` when the piece is none of this format's rows
 /// and no error either.
 pub(super) fn read(
@@ -246,7 +269,7 @@ pub(super) fn read(
     config: &DatasetConfig,
     out: &mut Vec<Row>,
 ) -> Result<bool, Expected> {
-    let unit = unit(config, format);
+    let scale = Scale::of(config, format);
     let before = out.len();
     let value = match piece {
         Piece::Text(text) => {
@@ -257,29 +280,30 @@ pub(super) fn read(
             out.extend(row);
             for row in &mut out[before..] {
                 let value = row.fields.clone();
-                pointers::apply(row, &value, &config.fields, unit)?;
+                pointers::apply(row, &value, &config.fields, scale)?;
             }
             return Ok(out.len() > before);
         }
         Piece::Value(value) => value,
     };
     if pointers::name_prompt(&config.fields) {
-        out.push(pointers::row(value, &config.fields)?);
+        out.push(pointers::row(value, &config.fields, scale)?);
     } else {
         match format {
             DatasetFormat::ShareGpt => out.push(sharegpt::row(value)?),
             DatasetFormat::ChatHistory => out.push(chat_history::row(value)?),
             DatasetFormat::OpenaiBatch => out.push(openai_batch::row(value)?),
-            DatasetFormat::EvalscopeTrace => out.push(evalscope::row(value, unit)?),
-            DatasetFormat::TokenLog => out.push(replay_log::token_row(value, unit)?),
-            DatasetFormat::Mooncake => out.push(mooncake::row(value, unit)?),
-            DatasetFormat::Weka => weka::rows(value, unit, out)?,
-            DatasetFormat::Azure => out.push(azure::row(value, unit)?),
-            DatasetFormat::BurstGpt => out.push(burstgpt::row(value, unit)?),
-            DatasetFormat::OpenaiMessages => out.push(messages::row(value, unit)?),
-            DatasetFormat::PromptFile => prompt_file(value, unit, out)?,
+            DatasetFormat::EvalscopeTrace => out.push(evalscope::row(value, scale)?),
+            DatasetFormat::TokenLog => out.push(replay_log::token_row(value, scale)?),
+            DatasetFormat::Mooncake => out.push(mooncake::row(value, scale)?),
+            DatasetFormat::Bailian => out.push(bailian::row(value, scale)?),
+            DatasetFormat::Weka => weka::rows(value, scale, out)?,
+            DatasetFormat::Azure => out.push(azure::row(value, scale)?),
+            DatasetFormat::BurstGpt => out.push(burstgpt::row(value, scale)?),
+            DatasetFormat::OpenaiMessages => out.push(messages::row(value, scale)?),
+            DatasetFormat::PromptFile => prompt_file(value, scale, out)?,
             DatasetFormat::Jsonl | DatasetFormat::Json | DatasetFormat::Csv => {
-                out.push(messages::any(value, unit)?);
+                out.push(messages::any(value, scale)?);
             }
             DatasetFormat::Text | DatasetFormat::Lines | DatasetFormat::ReplayLog => {
                 return Err(messages::not_text(value));
@@ -287,20 +311,24 @@ pub(super) fn read(
         }
     }
     for row in &mut out[before..] {
-        pointers::apply(row, value, &config.fields, unit)?;
+        pointers::apply(row, value, &config.fields, scale)?;
+        if config.asked && row.prompt == RowPrompt::Fields {
+            let fields = value.as_object().map_or_else(|| field::describe(value), field::names_of);
+            return Err(Expected::new(A_PROMPT, format!("the fields {fields}")));
+        }
     }
     Ok(out.len() > before)
 }
 
 /// One prompt per value, or an array of prompts.
-fn prompt_file(value: &Value, unit: TimestampUnit, out: &mut Vec<Row>) -> Result<(), Expected> {
+fn prompt_file(value: &Value, scale: Scale, out: &mut Vec<Row>) -> Result<(), Expected> {
     match value {
         Value::Array(prompts) if !messages::is_messages(value) && !prompts.is_empty() => {
             for prompt in prompts {
-                out.push(messages::row(prompt, unit)?);
+                out.push(messages::row(prompt, scale)?);
             }
         }
-        _ => out.push(messages::row(value, unit)?),
+        _ => out.push(messages::row(value, scale)?),
     }
     Ok(())
 }

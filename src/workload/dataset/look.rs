@@ -30,7 +30,6 @@ pub fn look(config: &DatasetConfig, counted: bool) -> Result<Seen, DatasetError>
         rows: is_whole.then_some(counts.rows),
         malformed: counts.malformed,
         problem: rows.problems().first().map(ToString::to_string),
-        has_prompts: first.prompt != RowPrompt::Fields,
         has_texts: matches!(first.prompt, RowPrompt::Messages(_) | RowPrompt::Text(_)),
         is_small: bytes <= READ_WHOLE_BYTES,
     })

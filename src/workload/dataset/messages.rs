@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::field::{self, count_of, describe, first, ids, limit_of, name_of, object, time_of};
 use super::row::{Blocks, Expected, Row, RowPrompt};
-use crate::plan::workload::TimestampUnit;
+use super::scale::Scale;
 use crate::request::Message;
 
 /// Tokens of a block where a row has `hash_ids` and no `block_size`.
@@ -43,14 +43,14 @@ pub(super) fn is_message(value: &Value) -> bool {
 }
 
 /// Reads an object with `messages`, or an array of messages.
-pub(super) fn row(value: &Value, unit: TimestampUnit) -> Result<Row, Expected> {
+pub(super) fn row(value: &Value, scale: Scale) -> Result<Row, Expected> {
     if value.is_array() {
         let mut row = with_messages(value, "")?;
         row.fields = value.clone();
         return Ok(row);
     }
     let entry = object(value, "an object with `messages`, or an array of messages")?;
-    let row = any(value, unit)?;
+    let row = any(value, scale)?;
     if row.prompt == RowPrompt::Fields {
         let found = format!("the fields {}", field::names_of(entry));
         return Err(Expected::new("messages in `messages`", found));
@@ -59,13 +59,16 @@ pub(super) fn row(value: &Value, unit: TimestampUnit) -> Result<Row, Expected> {
 }
 
 /// Reads any object: what is known by name becomes the row's, the rest is for templates.
-pub(super) fn any(value: &Value, unit: TimestampUnit) -> Result<Row, Expected> {
-    let entry = object(value, "an object")?;
+pub(super) fn any(value: &Value, scale: Scale) -> Result<Row, Expected> {
+    if let Value::String(prompt) = value {
+        return text(prompt.clone());
+    }
+    let entry = object(value, "an object, or a text that is a prompt")?;
     let mut row = match prompt(entry)? {
         Some(row) => row,
-        None => Row::new(length(entry)?),
+        None => Row::new(length(entry, scale)?),
     };
-    parts(&mut row, entry, unit)?;
+    parts(&mut row, entry, scale)?;
     if let Some(Value::Object(body)) = entry.get("body") {
         row.body.extend(body.clone());
     }
@@ -78,15 +81,15 @@ pub(super) fn any(value: &Value, unit: TimestampUnit) -> Result<Row, Expected> {
 pub(super) fn parts(
     row: &mut Row,
     entry: &Map<String, Value>,
-    unit: TimestampUnit,
+    scale: Scale,
 ) -> Result<(), Expected> {
     row.limit(limit_of(entry)?);
     row.output_tokens = count_of(entry, &["output_tokens", "output_length", "completion_tokens"])?;
-    row.timestamp_ns = match time_of(entry, &["timestamp_ns"], TimestampUnit::Nanoseconds)? {
+    row.timestamp_ns = match time_of(entry, &["timestamp_ns"], Scale::NANOSECONDS)? {
         Some(ns) => Some(ns),
-        None => time_of(entry, &["timestamp"], unit)?,
+        None => time_of(entry, &["timestamp"], scale)?,
     };
-    row.delay_ns = time_of(entry, &["delay_ns"], TimestampUnit::Nanoseconds)?;
+    row.delay_ns = time_of(entry, &["delay_ns"], Scale::NANOSECONDS)?;
     row.session = name_of(entry, &["session", "session_id", "conversation_id", "conversationId"])?;
     row.id = name_of(entry, &["id", "custom_id", "request_id"])?;
     row.model = name_of(entry, &["model"])?;
@@ -107,12 +110,12 @@ fn prompt(entry: &Map<String, Value>) -> Result<Option<Row>, Expected> {
     }
 }
 
-fn length(entry: &Map<String, Value>) -> Result<RowPrompt, Expected> {
+fn length(entry: &Map<String, Value>, scale: Scale) -> Result<RowPrompt, Expected> {
     let tokens = count_of(entry, &["input_length", "input_tokens", "prompt_tokens"])?;
     match (first(entry, &["hash_ids"]), tokens) {
         (Some(list), tokens) => {
             let list = ids(list, "hash_ids")?;
-            let block_tokens = count_of(entry, &["block_size"])?.unwrap_or(BLOCK_TOKENS);
+            let block_tokens = scale.block_tokens(count_of(entry, &["block_size"])?, BLOCK_TOKENS);
             let tokens = tokens.unwrap_or(block_tokens.saturating_mul(list.len() as u64));
             let scope = name_of(entry, &["hash_scope"])?;
             blocks(list, block_tokens, tokens, scope).map(RowPrompt::Blocks)

@@ -8,6 +8,7 @@
 
 mod ask;
 mod azure;
+mod bailian;
 mod burstgpt;
 mod chat_history;
 mod content;
@@ -30,6 +31,7 @@ mod replay_log;
 mod row;
 mod rows;
 mod sample;
+mod scale;
 mod sharegpt;
 mod source;
 pub mod survey;
@@ -128,6 +130,7 @@ impl Dataset {
     /// The error for a dataset in which no row was found.
     pub(crate) fn no_rows(&self) -> DatasetError {
         let path = self.files().first().map_or_else(PathBuf::new, |file| file.path.to_path_buf());
-        DatasetError::Empty { path, hint: format!(" (read as {})", self.format().name()) }
+        let left_out = self.left_out().in_words().map_or_else(String::new, |it| format!("; {it}"));
+        DatasetError::Empty { path, hint: format!(" (read as {}{left_out})", self.format().name()) }
     }
 }

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::field::{count_of, describe, first, ids, name_of, object, required_count, time_of};
 use super::messages::{blocks, body, with_messages};
 use super::row::{Expected, Row, RowPrompt};
-use crate::plan::workload::TimestampUnit;
+use super::scale::Scale;
 
 /// Tokens of a block.
 pub(super) const BLOCK_TOKENS: u64 = 512;
@@ -21,7 +21,7 @@ pub(super) fn recognises(value: &Value) -> bool {
 }
 
 /// Reads one line.
-pub(super) fn row(value: &Value, unit: TimestampUnit) -> Result<Row, Expected> {
+pub(super) fn row(value: &Value, scale: Scale) -> Result<Row, Expected> {
     let line = object(value, "an object {timestamp, input_length, output_length, hash_ids}")?;
     let mut row = if let Some(payload) = first(line, &["payload"]) {
         body(object(payload, "a request body in `payload`")?, "payload")?
@@ -37,14 +37,14 @@ pub(super) fn row(value: &Value, unit: TimestampUnit) -> Result<Row, Expected> {
         match first(line, &["hash_ids"]) {
             Some(list) => {
                 let list = ids(list, "hash_ids")?;
-                let size = count_of(line, &["block_size"])?.unwrap_or(BLOCK_TOKENS);
+                let size = scale.block_tokens(count_of(line, &["block_size"])?, BLOCK_TOKENS);
                 Row::new(RowPrompt::Blocks(blocks(list, size, tokens, None)?))
             }
             None => Row::new(RowPrompt::Length(tokens)),
         }
     };
-    row.timestamp_ns = time_of(line, &["timestamp"], unit)?;
-    row.delay_ns = time_of(line, &["delay"], unit)?;
+    row.timestamp_ns = time_of(line, &["timestamp"], scale)?;
+    row.delay_ns = time_of(line, &["delay"], scale)?;
     row.output_tokens = count_of(line, &["output_length"])?;
     row.session = name_of(line, &["session_id"])?;
     row.id = name_of(line, &["id", "request_id"])?;

@@ -9,7 +9,8 @@ use serde_json::Value;
 use super::field::{count, describe, ids, name, time};
 use super::messages::{blocks, with_messages, with_system};
 use super::row::{Expected, Row, RowPrompt};
-use crate::plan::workload::{FieldPointers, TimestampUnit};
+use super::scale::Scale;
+use crate::plan::workload::FieldPointers;
 
 /// Tokens of a block named by `fields.hash_ids`.
 const BLOCK_TOKENS: u64 = super::mooncake::BLOCK_TOKENS;
@@ -23,7 +24,7 @@ pub(super) fn name_prompt(fields: &FieldPointers) -> bool {
 }
 
 /// A row whose prompt is where the pointers say.
-pub(super) fn row(value: &Value, fields: &FieldPointers) -> Result<Row, Expected> {
+pub(super) fn row(value: &Value, fields: &FieldPointers, scale: Scale) -> Result<Row, Expected> {
     let mut row = if let Some(pointer) = &fields.messages {
         with_messages(required(value, pointer)?, pointer)?
     } else if let Some(pointer) = &fields.prompt {
@@ -41,9 +42,11 @@ pub(super) fn row(value: &Value, fields: &FieldPointers) -> Result<Row, Expected
         match &fields.hash_ids {
             Some(pointer) => {
                 let list = ids(required(value, pointer)?, pointer)?;
-                let all = BLOCK_TOKENS.saturating_mul(list.len() as u64);
-                let tokens = tokens.unwrap_or(all);
-                Row::new(RowPrompt::Blocks(blocks(list, BLOCK_TOKENS, tokens, None)?))
+                let said =
+                    value.get("block_size").map_or(Ok(None), |it| count(it, "block_size"))?;
+                let size = scale.block_tokens(said, BLOCK_TOKENS);
+                let tokens = tokens.unwrap_or(size.saturating_mul(list.len() as u64));
+                Row::new(RowPrompt::Blocks(blocks(list, size, tokens, None)?))
             }
             None => Row::new(tokens.map_or(RowPrompt::Fields, RowPrompt::Length)),
         }
@@ -57,10 +60,10 @@ pub(super) fn apply(
     row: &mut Row,
     value: &Value,
     fields: &FieldPointers,
-    unit: TimestampUnit,
+    scale: Scale,
 ) -> Result<(), Expected> {
     if let Some(pointer) = &fields.timestamp {
-        row.timestamp_ns = optional(value, pointer, |found| time(found, pointer, unit))?;
+        row.timestamp_ns = optional(value, pointer, |found| time(found, pointer, scale))?;
     }
     if let Some(pointer) = &fields.max_tokens {
         row.max_tokens = optional(value, pointer, |found| count(found, pointer))?;

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::field::{describe, ids, name_of, object, required, time};
 use super::messages;
 use super::row::{Expected, Row, RowPrompt};
-use crate::plan::workload::TimestampUnit;
+use super::scale::Scale;
 
 const TAG: &str = "[Log chat request]";
 
@@ -51,7 +51,7 @@ pub(super) fn row(line: &str) -> Result<Option<Row>, Expected> {
         list @ Value::Array(_) => messages::with_messages(list, "body/prompt")?,
         other => return Err(Expected::new("text or messages in `body/prompt`", describe(other))),
     };
-    row.timestamp_ns = time(&stamp, "the line's stamp", TimestampUnit::Seconds)?;
+    row.timestamp_ns = time(&stamp, "the line's stamp", Scale::NANOSECONDS)?;
     row.session = name_of(logged, &["conversationId"])?;
     row.id = name_of(logged, &["requestId"])?;
     row.model = name_of(body, &["model"])?;
@@ -94,7 +94,7 @@ pub(super) fn recognises_tokens(value: &Value) -> bool {
 }
 
 /// Reads one line of the desensitised form.
-pub(super) fn token_row(value: &Value, unit: TimestampUnit) -> Result<Row, Expected> {
+pub(super) fn token_row(value: &Value, scale: Scale) -> Result<Row, Expected> {
     let entry = object(value, "an object {timestamp, conversation_id, messages}")?;
     let list = required(entry, "messages", "messages of token ids")?;
     let list = list
@@ -110,7 +110,7 @@ pub(super) fn token_row(value: &Value, unit: TimestampUnit) -> Result<Row, Expec
         messages.push((role, ids(content, &format!("{name}/content"))?));
     }
     let mut row = Row::new(RowPrompt::TokenIds(messages));
-    messages::parts(&mut row, entry, unit)?;
+    messages::parts(&mut row, entry, scale)?;
     row.fields = value.clone();
     Ok(row)
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use crate::plan::printable::printable;
 use crate::request::Message;
 pub use crate::request::Place;
 
@@ -184,9 +185,10 @@ pub struct Expected {
 }
 
 impl Expected {
-    /// Expected one thing, found another.
+    /// Expected one thing, found another. What stands in a file is shown and never obeyed.
     pub(super) fn new(expected: impl Into<String>, found: impl Into<String>) -> Self {
-        Self { expected: expected.into(), found: found.into() }
+        let shown = |text: String| printable(&text).into_owned();
+        Self { expected: shown(expected.into()), found: shown(found.into()) }
     }
 }
 
@@ -201,6 +203,17 @@ pub struct Malformed {
     /// What was found.
     pub found: String,
 }
+
+impl Malformed {
+    /// Whether it is a row that asks nothing.
+    pub fn lacks_prompt(&self) -> bool {
+        self.expected == A_PROMPT
+    }
+}
+
+/// What a row that is asked as it is must have.
+pub(super) const A_PROMPT: &str =
+    "a prompt of its own (messages, a text, token ids, blocks or a length)";
 
 /// Why a dataset can't be read.
 #[derive(Debug, thiserror::Error)]

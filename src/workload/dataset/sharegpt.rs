@@ -1,19 +1,24 @@
-//! `ShareGPT`: `[{id, conversations: [{from, value}]}]`, also with `{role, content}` turns.
+//! `ShareGPT`: `[{id, conversations: [{from, value}]}]`, also with `{role, content}` turns, a `system`
+//! prompt and `tools` beside them; and chats whose turns stand in `conversation`.
 //!
 //! In: an entry; some dumps hold entries as JSON *text*, which is read as the entry it spells. Out:
-//! one row per conversation. Invariant: turns keep their order; a system turn stays in front.
+//! one row per conversation. Invariant: turns keep their order; a role that nobody knows is an error
+//! and never sent.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::field::{describe, name_of, object};
-use super::row::{Expected, Row, RowPrompt};
-use crate::request::Message;
+use super::field::{describe, first, name_of, object};
+use super::messages::with_messages;
+use super::row::{Expected, Row};
 
 /// Whether an entry looks like one of these.
 pub(super) fn recognises(value: &Value) -> bool {
     let spelled = value.as_str().and_then(|text| serde_json::from_str::<Value>(text).ok());
     let entry = spelled.as_ref().unwrap_or(value);
-    entry.get("conversations").is_some_and(Value::is_array)
+    ["conversations", "conversation"]
+        .iter()
+        .any(|name| entry.get(name).and_then(|turns| turns.get(0)).is_some_and(Value::is_object))
+        || entry.get("conversations").is_some_and(Value::is_array)
 }
 
 /// Reads one entry.
@@ -28,39 +33,103 @@ pub(super) fn row(value: &Value) -> Result<Row, Expected> {
         return row(&entry);
     }
     let entry = object(value, "an entry {conversations: […]}")?;
-    let Some(Value::Array(turns)) = entry.get("conversations") else {
+    let Some(Value::Array(turns)) = first(entry, &["conversations", "conversation"]) else {
         let found = entry.get("conversations").map_or("none".to_owned(), describe);
         return Err(Expected::new("an array of turns in `conversations`", found));
     };
     if turns.is_empty() {
         return Err(Expected::new("at least one turn in `conversations`", "an empty array"));
     }
-    let messages = turns
-        .iter()
-        .enumerate()
-        .map(|(position, turn)| message(turn, position))
-        .collect::<Result<_, _>>()?;
-    let mut row = Row::new(RowPrompt::Messages(messages));
-    row.id = name_of(entry, &["id", "conversation_id"])?;
+    let mut messages: Vec<Value> = Vec::with_capacity(turns.len() + 1);
+    for (position, turn) in turns.iter().enumerate() {
+        let message = message(turn, position, messages.last())?;
+        messages.push(message);
+    }
+    if let Some(system) = first(entry, &["system", "system_prompt"])
+        && messages[0]["role"] != "system"
+    {
+        match system {
+            Value::String(text) if text.is_empty() => {}
+            Value::String(text) => messages.insert(0, json!({ "role": "system", "content": text })),
+            other => return Err(Expected::new("text in `system`", describe(other))),
+        }
+    }
+    let mut row = with_messages(&Value::Array(messages), "conversations")?;
+    if let Some(tools) = first(entry, &["tools"]).map(tools).transpose()?.flatten() {
+        row.body.insert("tools".into(), tools);
+    }
+    row.id = name_of(entry, &["id", "conversation_id", "conversation_hash"])?;
     row.session.clone_from(&row.id);
     row.model = name_of(entry, &["model"])?;
     row.fields = value.clone();
     Ok(row)
 }
 
-fn message(turn: &Value, position: usize) -> Result<Message, Expected> {
-    let text =
-        |names: [&str; 2]| names.iter().find_map(|name| turn.get(*name)).and_then(Value::as_str);
-    let (Some(role), Some(content)) = (text(["from", "role"]), text(["value", "content"])) else {
+/// A turn as a message, after `before`.
+fn message(turn: &Value, position: usize, before: Option<&Value>) -> Result<Value, Expected> {
+    let part = |names: [&str; 2]| names.iter().find_map(|name| turn.get(*name));
+    let role = part(["from", "role"]).and_then(Value::as_str);
+    let content = part(["value", "content"]).filter(|it| it.is_string() || it.is_array());
+    let (Some(role), Some(content)) = (role, content) else {
         return Err(Expected::new(
             format!("{{from, value}} or {{role, content}} in `conversations/{position}`"),
             describe(turn),
         ));
     };
-    let role = match role {
-        "human" | "user" => "user",
-        "gpt" | "chatgpt" | "bard" | "bing" | "assistant" => "assistant",
-        other => other,
+    let role = match role.to_lowercase().as_str() {
+        "human" | "user" | "prompter" => "user",
+        "gpt" | "chatgpt" | "bard" | "bing" | "claude" | "assistant" | "model" | "bot" => {
+            "assistant"
+        }
+        "system" => "system",
+        "developer" => "developer",
+        "function_call" => {
+            let spelled = content.as_str().and_then(|text| serde_json::from_str(text).ok());
+            return Ok(call(spelled.as_ref(), position)
+                .unwrap_or_else(|| json!({ "role": "assistant", "content": content })));
+        }
+        "observation" | "tool" | "function" => {
+            let mut result = json!({ "role": "tool", "content": content });
+            if let Some(id) = before.and_then(|call| call.pointer("/tool_calls/0/id")) {
+                result["tool_call_id"] = id.clone();
+            }
+            return Ok(result);
+        }
+        other => {
+            return Err(Expected::new(
+                format!(
+                    "a role such as `human`, `gpt`, `system` or `observation` in `conversations/{position}`"
+                ),
+                format!("`{other}`"),
+            ));
+        }
     };
-    Ok(Message::text(role, content))
+    Ok(json!({ "role": role, "content": content }))
+}
+
+/// `{name, arguments}` as an answer that calls this tool.
+fn call(spelled: Option<&Value>, position: usize) -> Option<Value> {
+    let (name, arguments) = (spelled?.get("name")?.as_str()?, spelled?.get("arguments")?);
+    let arguments = arguments.as_str().map_or_else(|| arguments.to_string(), str::to_owned);
+    let function = json!({ "name": name, "arguments": arguments });
+    let id = format!("call_{position}");
+    let calls = json!([{ "id": id, "type": "function", "function": function }]);
+    Some(json!({ "role": "assistant", "content": null, "tool_calls": calls }))
+}
+
+/// Tools as chat completions name them, from a list of functions or JSON text that spells one.
+fn tools(value: &Value) -> Result<Option<Value>, Expected> {
+    let spelled = match value {
+        Value::String(text) if text.trim().is_empty() => return Ok(None),
+        Value::String(text) => serde_json::from_str(text).unwrap_or_else(|_| value.clone()),
+        other => other.clone(),
+    };
+    let Value::Array(tools) = spelled else {
+        return Err(Expected::new("a list of functions in `tools`", describe(value)));
+    };
+    let tool = |tool: Value| match tool.get("function") {
+        Some(_) => tool,
+        None => json!({ "type": "function", "function": tool }),
+    };
+    Ok((!tools.is_empty()).then(|| tools.into_iter().map(tool).collect()))
 }

@@ -12,6 +12,7 @@ use tally::{Distinct, Histogram};
 
 use super::Dataset;
 use super::row::{DatasetError, Row, RowPrompt};
+use crate::plan::printable::printable;
 use crate::workload::tokenizer::Tokenizer;
 
 /// A dataset in numbers.
@@ -36,6 +37,8 @@ pub struct Survey {
     /// Rows by what they ask: `messages`, `text`, `token ids`, `token ids for text`, `length`,
     /// `blocks`, `fields`.
     pub prompts: Vec<(&'static str, u64)>,
+    /// Tokens of a block, where rows name blocks: each size once.
+    pub block_tokens: BTreeSet<u64>,
     /// Prompt tokens of the rows that have a prompt.
     pub input_tokens: Option<Lengths>,
     /// Tokens to generate, of the rows that say.
@@ -158,6 +161,7 @@ pub fn survey(dataset: &Dataset, tokenizer: &Tokenizer) -> Result<Survey, Datase
         other: counts.other,
         recorded_failures: counts.recorded_failures,
         prompts: tally.prompts(),
+        block_tokens: std::mem::take(&mut tally.block_tokens),
         input_tokens: tally.input.lengths(&tally.input_source(tokenizer)),
         output_tokens: tally.output.lengths("trace"),
         sessions: tally.sessions(),
@@ -175,6 +179,7 @@ struct Tally {
     with_session: u64,
     time: Option<Times>,
     models: BTreeSet<String>,
+    block_tokens: BTreeSet<u64>,
 }
 
 const KINDS: [&str; 7] =
@@ -192,6 +197,9 @@ impl Tally {
             RowPrompt::Fields => 6,
         };
         self.kinds[kind] += 1;
+        if let RowPrompt::Blocks(blocks) = &row.prompt {
+            self.block_tokens.insert(blocks.block_tokens);
+        }
         let known = row.known_input_tokens();
         if let Some(tokens) = known.or_else(|| row.count_input(|text| tokenizer.count(text))) {
             self.input.add(tokens);
@@ -208,9 +216,9 @@ impl Tally {
         }
         if let Some(model) = &row.model
             && self.models.len() < MOST_MODELS
-            && !self.models.contains(model)
+            && !self.models.contains(printable(model).as_ref())
         {
-            self.models.insert(model.clone());
+            self.models.insert(printable(model).into_owned());
         }
     }
 

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use super::field::{count_of, describe, ids, name_of, object, required, required_count, time_of};
 use super::messages::blocks;
 use super::row::{Expected, Row, RowPrompt};
-use crate::plan::workload::TimestampUnit;
+use super::scale::Scale;
 
 /// Tokens of a block where the trace does not say.
 const BLOCK_TOKENS: u64 = 64;
@@ -35,20 +35,20 @@ struct Session {
     id: Option<String>,
     scope: Option<String>,
     block_tokens: u64,
-    unit: TimestampUnit,
+    scale: Scale,
     start_ns: u64,
 }
 
 /// Reads a request or a session.
-pub(super) fn rows(value: &Value, unit: TimestampUnit, out: &mut Vec<Row>) -> Result<(), Expected> {
+pub(super) fn rows(value: &Value, scale: Scale, out: &mut Vec<Row>) -> Result<(), Expected> {
     let entry = object(value, "a request {t, in, out, hash_ids}, or a session of `requests`")?;
     let id = name_of(entry, &["id"])?;
     let is_local = entry.get("hash_id_scope").and_then(Value::as_str) == Some("local");
     let session = Session {
         scope: if is_local { id.clone() } else { None },
         id,
-        block_tokens: count_of(entry, &["block_size"])?.unwrap_or(BLOCK_TOKENS),
-        unit,
+        block_tokens: scale.block_tokens(count_of(entry, &["block_size"])?, BLOCK_TOKENS),
+        scale,
         start_ns: 0,
     };
     if entry.contains_key("requests") {
@@ -78,9 +78,9 @@ impl Session {
 
     /// Times within a sub-agent count from its start, unless they are later than it already.
     fn requests_of(self, entry: &Map<String, Value>, out: &mut Vec<Row>) -> Result<(), Expected> {
-        let spawned = time_of(entry, &["t"], self.unit)?.unwrap_or(0);
+        let spawned = time_of(entry, &["t"], self.scale)?.unwrap_or(0);
         let first = match entry.get("requests").and_then(|requests| requests.get(0)) {
-            Some(Value::Object(first)) => time_of(first, &["t"], self.unit)?.unwrap_or(0),
+            Some(Value::Object(first)) => time_of(first, &["t"], self.scale)?.unwrap_or(0),
             _ => return Ok(()),
         };
         let offset_ns = if first < spawned { spawned } else { 0 };
@@ -95,7 +95,7 @@ impl Session {
             id: self.id.as_ref().map(|id| format!("{id}/{name}")),
             scope: self.scope.clone(),
             block_tokens: self.block_tokens,
-            unit: self.unit,
+            scale: self.scale,
             start_ns: self.start_ns,
         }
     }
@@ -113,8 +113,8 @@ impl Session {
         };
         row.output_tokens = Some(required_count(request, &["out"])?);
         row.timestamp_ns =
-            time_of(request, &["t"], self.unit)?.map(|ns| ns.saturating_add(self.start_ns));
-        row.delay_ns = time_of(request, &["think_time"], self.unit)?;
+            time_of(request, &["t"], self.scale)?.map(|ns| ns.saturating_add(self.start_ns));
+        row.delay_ns = time_of(request, &["think_time"], self.scale)?;
         row.session.clone_from(&self.id);
         row.model = name_of(request, &["model"])?;
         row.fields = value.clone();

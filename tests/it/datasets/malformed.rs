@@ -15,7 +15,7 @@ const MALFORMED: [(&str, &str, &str, &str); 15] = [
         "json",
         "a.json",
         "[{\"a\": 1},\n 12,\n {\"a\": 2}]",
-        ":2: expected an object, found the number 12",
+        ":2: expected an object, or a text that is a prompt, found the number 12",
     ),
     (
         "csv",

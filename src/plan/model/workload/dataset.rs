@@ -22,6 +22,8 @@ pub struct DatasetConfig {
     pub fields: FieldPointers,
     /// What numbers in `fields.timestamp` count; the format's own unit when `None`.
     pub timestamp_unit: Option<TimestampUnit>,
+    /// Tokens of a block of `hash_ids`; as rows say or as the format has it when `None`.
+    pub block_tokens: Option<u64>,
     /// What happens at a row that is not what the format promises.
     pub malformed: OnMalformed,
     /// Whether rows that the trace marks as failed (`BurstGPT`: no response tokens) are left out,
@@ -29,6 +31,9 @@ pub struct DatasetConfig {
     pub recorded_failures: RecordedFailures,
     /// Read no more rows than this.
     pub limit: Option<u64>,
+    /// Whether rows are asked as they are, so that one without a prompt is malformed; else they may
+    /// be fields for templates.
+    pub asked: bool,
 }
 
 impl DatasetConfig {
@@ -46,9 +51,11 @@ impl Default for DatasetConfig {
             format: None,
             fields: FieldPointers::default(),
             timestamp_unit: None,
+            block_tokens: None,
             malformed: OnMalformed::Error,
             recorded_failures: RecordedFailures::Skip,
             limit: None,
+            asked: false,
         }
     }
 }
@@ -103,8 +110,6 @@ pub struct Seen {
     pub malformed: u64,
     /// The first of them: file, line, what was expected and found.
     pub problem: Option<String>,
-    /// Whether the first row has a prompt of its own.
-    pub has_prompts: bool,
     /// Whether the first row has a text of its own; others have lengths, blocks or token ids.
     pub has_texts: bool,
     /// Whether all of it is small enough to be read in passing.

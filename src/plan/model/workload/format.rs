@@ -4,7 +4,7 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum DatasetFormat {
     /// One JSON object per line; the fields are for templates, and a prompt is taken from
-    /// `messages`, `prompt` or `text` where there is one.
+    /// `messages`, `prompt` or `text` where there is one. A JSON text is a prompt.
     Jsonl,
     /// The same objects in a JSON array (or several values in a row).
     Json,
@@ -30,6 +30,9 @@ pub enum DatasetFormat {
     TokenLog,
     /// `{timestamp, input_length, output_length, hash_ids}` per line, blocks of 512 tokens.
     Mooncake,
+    /// `{chat_id, parent_chat_id, timestamp, input_length, output_length, hash_ids}` per line
+    /// (Alibaba Cloud's Bailian), blocks of 16 tokens.
+    Bailian,
     /// CSV `TIMESTAMP,ContextTokens,GeneratedTokens`.
     Azure,
     /// CSV `Timestamp,Session ID,Elapsed time,Model,Request tokens,Response tokens,…`.
@@ -42,7 +45,7 @@ pub enum DatasetFormat {
 
 impl DatasetFormat {
     /// Every format, in the order in which help texts name them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Jsonl,
         Self::Json,
         Self::Csv,
@@ -56,6 +59,7 @@ impl DatasetFormat {
         Self::ReplayLog,
         Self::TokenLog,
         Self::Mooncake,
+        Self::Bailian,
         Self::Azure,
         Self::BurstGpt,
         Self::EvalscopeTrace,
@@ -78,6 +82,7 @@ impl DatasetFormat {
             Self::ReplayLog => "replay-log",
             Self::TokenLog => "token-log",
             Self::Mooncake => "mooncake",
+            Self::Bailian => "bailian",
             Self::Azure => "azure",
             Self::BurstGpt => "burstgpt",
             Self::EvalscopeTrace => "evalscope-trace",
