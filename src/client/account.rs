@@ -27,6 +27,7 @@ const PATIENCE: u32 = 3;
 pub struct Account {
     commands: mpsc::Sender<Command>,
     page: String,
+    block_tokens: Option<u64>,
 }
 
 /// Why there is no account.
@@ -87,14 +88,14 @@ impl Account {
                 runtime.block_on(reader.work(queue, interval));
             }
         })?;
-        let account = Self { commands, page: page.to_string() };
+        let account = Self { commands, page: page.to_string(), block_tokens: None };
         let first = account.look().await;
         match first {
             Some(ServerLine { error: Some(error), .. }) => Err(NoAccount::Unreadable(error)),
             Some(line) if line.counters.is_empty() && line.gauges.is_empty() => {
                 Err(NoAccount::Unreadable(format!("{page} has none of the metrics runner knows")))
             }
-            Some(_) => Ok(account),
+            Some(line) => Ok(Self { block_tokens: block_tokens(&line), ..account }),
             None => Err(NoAccount::Unreadable(format!("{page} can't be read"))),
         }
     }
@@ -102,6 +103,11 @@ impl Account {
     /// The page's URL.
     pub fn page(&self) -> &str {
         &self.page
+    }
+
+    /// Tokens in a block of the server's prefix cache, where its page says so.
+    pub fn block_tokens(&self) -> Option<u64> {
+        self.block_tokens
     }
 
     /// A stage begins: reads now, and goes on reading into `records`. `None` once it has given up.
@@ -127,6 +133,15 @@ impl Account {
         self.commands.send(command(reply)).await.ok()?;
         answer.await.ok().flatten()
     }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "at least 1, and small"
+)]
+fn block_tokens(line: &ServerLine) -> Option<u64> {
+    line.gauges.get(server::BLOCK_TOKENS).map(|tokens| *tokens as u64)
 }
 
 /// A page and the way to it.

@@ -27,17 +27,27 @@ const FROM_CACHE: &str = "from_cache";
 /// The flag of one that did not, by such a server.
 const NOT_FROM_CACHE: &str = "not_from_cache";
 
-/// The verdict on one request.
+/// The verdict on one request, by a server whose cache is said to be in blocks as usual.
 pub fn verdict(
     cached: Option<u64>,
     prompt_tokens: Option<u64>,
     timings: Option<&ServerTimings>,
 ) -> CacheState {
+    verdict_in_blocks(cached, prompt_tokens, timings, BLOCK_TOKENS)
+}
+
+/// The same, of a cache in blocks of `block` tokens.
+fn verdict_in_blocks(
+    cached: Option<u64>,
+    prompt_tokens: Option<u64>,
+    timings: Option<&ServerTimings>,
+    block: u64,
+) -> CacheState {
     let prompt = prompt_tokens.or_else(|| whole_prompt(timings));
     let Some(cached) = most_cached(cached, prompt, timings) else { return CacheState::Unknown };
     match prompt {
         Some(0) => CacheState::Unknown,
-        Some(prompt) => by_share(cached.min(prompt), prompt),
+        Some(prompt) => by_share(cached.min(prompt), prompt, block),
         None if cached == 0 => CacheState::Cold,
         // Without the prompt's length a few tokens may be preamble or all there is; more than a
         // preamble can't be cold, and must not be called warm.
@@ -47,9 +57,12 @@ pub fn verdict(
 }
 
 /// What an answer says, by counts, or by yes or no where the server does not count.
-pub fn of_exchange(exchange: &Exchange) -> CacheState {
+/// `block` is the size of the cache's blocks in tokens, where the server says it.
+pub fn of_exchange(exchange: &Exchange, block: Option<u64>) -> CacheState {
+    let Exchange { cached_tokens, input_tokens, .. } = *exchange;
+    let block = block.unwrap_or(BLOCK_TOKENS);
     let by_counts =
-        verdict(exchange.cached_tokens, exchange.input_tokens, exchange.timings.as_ref());
+        verdict_in_blocks(cached_tokens, input_tokens, exchange.timings.as_ref(), block);
     let says = |word: &str| exchange.flags.iter().any(|flag| flag == word);
     match by_counts {
         CacheState::Unknown if says(FROM_CACHE) => CacheState::Warm,
@@ -99,12 +112,11 @@ pub fn combine(stage: CacheState, request: CacheState) -> CacheState {
     }
 }
 
-fn by_share(cached: u64, prompt: u64) -> CacheState {
+fn by_share(cached: u64, prompt: u64, block: u64) -> CacheState {
     let share = cached as f64 / prompt as f64;
     let computed = prompt - cached;
     // All the whole blocks of a short prompt came from the cache: as warm as such a cache gets.
-    let whole_blocks =
-        cached > 0 && cached.is_multiple_of(BLOCK_TOKENS) && computed <= BLOCK_TOKENS;
+    let whole_blocks = cached > 0 && cached.is_multiple_of(block) && computed <= block;
     if share >= WARM_SHARE {
         // In a prompt this short a preamble alone can be three quarters of it. A repeated prompt
         // leaves one token (or an unfinished block) to compute; anything else can't be told.
@@ -114,6 +126,8 @@ fn by_share(cached: u64, prompt: u64) -> CacheState {
         CacheState::Cold
     } else if cached <= PREAMBLE_TOKENS {
         if whole_blocks { CacheState::Unknown } else { CacheState::Cold }
+    } else if whole_blocks {
+        CacheState::Warm
     } else {
         CacheState::Mixed
     }
@@ -165,6 +179,22 @@ mod tests {
             (0, 0, Unknown, "an empty prompt"),
         ] {
             assert_eq!(verdict(Some(cached), Some(prompt), None), expected, "{why}");
+        }
+    }
+
+    #[test]
+    fn a_short_prompt_is_warm_by_the_blocks_that_the_server_has() {
+        for (cached, prompt, block, expected) in [
+            (128, 250, 128, Warm),
+            (128, 300, 128, Mixed),
+            (128, 170, 128, Warm),
+            (32, 42, 16, Warm),
+            (32, 42, 1, Unknown),
+            (32, 42, 32, Warm),
+            (32, 60, 32, Unknown),
+        ] {
+            let found = verdict_in_blocks(Some(cached), Some(prompt), None, block);
+            assert_eq!(found, expected, "{cached} of {prompt} in blocks of {block}");
         }
     }
 

@@ -35,6 +35,7 @@ pub fn read(page: &str, table: &[Series], watched: &[String]) -> (Values, Values
             };
         }
     }
+    gauges.extend(block_tokens(page).map(|tokens| (BLOCK_TOKENS.to_owned(), tokens)));
     if !watched.is_empty() {
         let types = prometheus::types(page);
         for name in watched {
@@ -45,6 +46,18 @@ pub fn read(page: &str, table: &[Series], watched: &[String]) -> (Values, Values
         }
     }
     (counters, gauges)
+}
+
+/// Our name for the size of the prefix cache's blocks, in tokens.
+pub const BLOCK_TOKENS: &str = "cache_block_tokens";
+
+/// The size of the cache's blocks, which servers tell in a label: vLLM's
+/// `cache_config_info{block_size="16"}`, `SGLang`'s with `page_size`.
+fn block_tokens(page: &str) -> Option<f64> {
+    let mut samples = prometheus::samples(page);
+    let info = samples.find(|sample| sample.name.ends_with(":cache_config_info"))?;
+    let size = ["block_size", "page_size"].iter().find_map(|label| info.label(label))?;
+    size.parse().ok().filter(|tokens: &f64| *tokens >= 1.0)
 }
 
 /// What the server said of itself while a stage ran.
@@ -198,6 +211,16 @@ mod tests {
     /// Whether a counter or share is what it should be.
     fn is(value: f64, expected: f64) -> bool {
         (value - expected).abs() < 1e-9
+    }
+
+    #[test]
+    fn the_size_of_blocks_is_read_from_a_label() {
+        let read = |page: &str| read(page, SERVER, &[]).1.get(BLOCK_TOKENS).copied();
+        let vllm = "vllm:cache_config_info{block_size=\"32\",cache_dtype=\"auto\"} 1.0\n";
+        assert_eq!(read(vllm), Some(32.0));
+        assert_eq!(read("sglang:cache_config_info{page_size=\"1\"} 1\n"), Some(1.0));
+        assert_eq!(read("vllm:cache_config_info{block_size=\"None\"} 1\n"), None);
+        assert_eq!(read("vllm:num_requests_running 1\n"), None);
     }
 
     #[test]

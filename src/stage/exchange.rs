@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::StageContext;
 use super::tokens::{self, input_counts};
+use crate::client::account::Account;
 use crate::client::{Client, Prepared};
 use crate::metrics::cache_verdict;
 use crate::record::{
@@ -34,6 +35,8 @@ pub(super) struct Post {
     cut: CancellationToken,
     /// Whether what is ready keeps its request, too.
     keeps_requests: bool,
+    /// Tokens in a block of the server's prefix cache, where it says so.
+    block_tokens: Option<u64>,
 }
 
 /// A request that is ready to be sent.
@@ -83,6 +86,7 @@ impl Post {
             clock: context.clock,
             cut: context.stop.cut.clone(),
             keeps_requests: false,
+            block_tokens: context.account.and_then(Account::block_tokens),
         }
     }
 
@@ -244,7 +248,7 @@ impl Post {
         input_tokens.server = exchange.input_tokens;
         let cached_tokens =
             exchange.cached_tokens.or(exchange.timings.and_then(|timings| timings.cache_n));
-        let cache = cache_verdict::of_exchange(&exchange);
+        let cache = cache_verdict::of_exchange(&exchange, self.block_tokens);
         let error = exchange.outcome.class().map(|class| ErrorInfo {
             message: exchange.error_message.unwrap_or_else(|| class.clone()),
             class,

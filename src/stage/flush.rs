@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use super::flush_cost::{self, CANARY_TOKENS, room};
 use super::{StageContext, StageOutcome, unless_cut};
+use crate::client::account::Account;
 use crate::client::dialect::Refused;
 use crate::client::flush as control;
 use crate::metrics::server::ServerTally;
@@ -168,7 +169,8 @@ impl Prover<'_> {
         }
         let cached_tokens =
             exchange.cached_tokens.or(exchange.timings.and_then(|timings| timings.cache_n));
-        let mut state = cache_verdict::of_exchange(&exchange);
+        let block = self.context.account.and_then(Account::block_tokens);
+        let mut state = cache_verdict::of_exchange(&exchange, block);
         let mut counted = (cached_tokens, exchange.input_tokens);
         // A canary is alone on the server, so what its counters grew by is the canary's doing.
         if state == CacheState::Unknown
