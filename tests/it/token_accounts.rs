@@ -88,5 +88,6 @@ fn counts_that_agree_stand_side_by_side_and_warn_of_nothing() {
     assert_eq!(divergence(&tokens["output"], "events")["is_large"], false);
     assert_eq!(tokens["input"]["sums"]["tokenizer"], Value::Null);
     assert!(text.contains("answers: server 9, events 9\n"), "{text}");
-    assert_eq!(summary["run"]["notes"], Value::Null, "estimates are held against nobody");
+    let notes = summary["run"]["notes"].to_string();
+    assert!(!notes.contains("tokens of"), "estimates are held against nobody: {notes}");
 }
