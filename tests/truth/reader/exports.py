@@ -5,9 +5,9 @@
 | vllm-bench | first event with choices, role or not | (e2e - ttft) / (n - 1) | wall time of the stage |
 | aiperf, genai-perf | first content or reasoning | (e2e - ttft) / (n - 1) | first request to last response |
 | guidellm | first content or reasoning | TPOT (last - start) / n; ITL (last - first) / (n - 1) | - |
-| inference-perf | first content | normalised e2e / n, e2e to the body's end | - |
+| inference-perf, ttft-cache | first content, reasoning unseen | normalised e2e / n, e2e to the body's end | - |
 | bench-pack | first stream event | tokens over the sum of (latency - ttft) | first send to last answer |
-| qps-benchmark | first content | tokens over e2e | first send to last answer |
+| qps-benchmark | first stream event | tokens over e2e, to the body's end | first send to last answer |
 | replay-rounds | first content | (total - ttft) / (n - 1), ms | - |
 
 Standard deviations are those of the population (numpy's), percentiles type 7, but for qps-benchmark, which takes
@@ -62,11 +62,12 @@ def tpot(r):
 
 def columns(requests):
     """Lists of figures in milliseconds and tokens, of complete answers."""
-    rows = {"ttft": [], "first_event": [], "whole": [], "nwhole": [], "e2e": [], "tpot": [], "itl": [], "out": [], "in": [], "ntpot": [], "tpot_guide": []}
+    rows = {"ttft": [], "content": [], "first_event": [], "whole": [], "nwhole": [], "e2e": [], "tpot": [], "itl": [], "out": [], "in": [], "ntpot": [], "tpot_guide": []}
     for r in ok(requests):
         first, whole, n = metrics.ttft(r), metrics.e2e(r), metrics.output_tokens(r)
         event = metrics.since(r.get("sent_ns"), r.get("first_event_ns"))
-        for name, value in (("ttft", first), ("first_event", event), ("e2e", whole), ("out", n), ("in", metrics.input_tokens(r)), ("tpot", tpot(r))):
+        content = metrics.since(r.get("sent_ns"), r.get("first_content_ns"))
+        for name, value in (("ttft", first), ("content", content), ("first_event", event), ("e2e", whole), ("out", n), ("in", metrics.input_tokens(r)), ("tpot", tpot(r))):
             if value is not None:
                 rows[name].append(value)
         stamps = r.get("token_ns") or []  # of whatever choice: other tools do not tell them apart
@@ -203,8 +204,9 @@ def inference_perf(differ, into, units, log):
         told = json.loads(file.read_text(encoding="utf-8"))
         where, rows = f"inference-perf {unit.name()}", columns(unit.requests)
         latency = (told["successes"] or {}).get("latency") or {}
-        for name, values in (("request_latency", rows["whole"]), ("time_to_first_token", rows["ttft"]), ("normalized_time_per_output_token", rows["nwhole"]), ("inter_token_latency", rows["itl"])):
-            if latency.get(name):
+        for name, values in (("request_latency", rows["whole"]), ("time_to_first_token", rows["content"]), ("normalized_time_per_output_token", rows["nwhole"]), ("inter_token_latency", rows["itl"])):
+            # It sees no reasoning: not its gaps either.
+            if latency.get(name) and (name != "inter_token_latency" or rows["content"] == rows["ttft"]):
                 figures_of(differ, f"{where} {name}", latency[name], values, INFERENCE_PERF, 1e-3)
         differ(f"{where} successes", told["successes"]["count"], len(ok(unit.requests)))
         differ(f"{where} failures", told["failures"]["count"], len(failed(unit.requests)))
@@ -275,7 +277,7 @@ def qps_benchmark(differ, into, units, log):
         if sent and span(unit):
             differ(f"{where} actual_qps", entry["actual_qps"], len(sent) / span(unit), 1e-6)
         rows = columns(unit.requests)
-        for name, values in (("ttft", rows["ttft"]), ("e2e_latency", rows["e2e"])):
+        for name, values in (("ttft", rows["first_event"]), ("e2e_latency", rows["whole"])):
             for key, shown in (entry.get(name) or {}).items():
                 ordered = sorted(values)
                 if ordered and shown is not None:
@@ -290,9 +292,10 @@ def replay_rounds(differ, into, units, log):
     for unit in units:
         for r in ok(unit.requests):
             row = rows.get(r["request_id"])
-            if not row or not row["ttft"] or metrics.ttft(r) is None:
+            content = metrics.since(r.get("sent_ns"), r.get("first_content_ns"))
+            if not row or not row["ttft"] or content is None:
                 continue
-            differ(f"replay-rounds {unit.name()} #{r['index']} ttft", float(row["ttft"]), metrics.ttft(r) / 1e3, 1e-6, 1e-7)
+            differ(f"replay-rounds {unit.name()} #{r['index']} ttft", float(row["ttft"]), content / 1e3, 1e-6, 1e-7)
             n = metrics.output_tokens(r)
             differ(f"replay-rounds {unit.name()} #{r['index']} tokens_out", float(row["tokens_out"] or 0), float(n or 0))
     for line in (into / "rounds.jsonl").read_text(encoding="utf-8").splitlines():
@@ -306,7 +309,7 @@ def replay_rounds(differ, into, units, log):
 
 def ttft_cache(differ, into, units, log):
     lines = [json.loads(line) for line in (into / "benchmark.jsonl").read_text(encoding="utf-8").splitlines()]
-    right = sorted(metrics.ttft(r) / 1e3 for unit in units for r in ok(unit.requests) if metrics.ttft(r))
+    right = sorted(c / 1e3 for unit in units for c in columns(unit.requests)["content"])
     told = sorted(line["ttft_seconds"] for line in lines if line["ttft_seconds"] is not None)
     differ("ttft-cache lines", len(told), len(right))
     if len(told) == len(right):
