@@ -21,20 +21,52 @@ impl Repeats {
     /// The index whose prompt request `index` carries: its own when it is fresh, else that of an
     /// earlier request, any of which is as likely as the others.
     pub fn source(&self, index: u64) -> u64 {
-        if self.ratio <= 0.0 {
-            return index;
-        }
-        let mut draw = self.draw.clone();
         let mut source = index;
         // An earlier request may be a repetition itself; indices fall, so this ends.
-        while source > 0 {
+        while self.repeats(source) {
+            let mut draw = self.draw.clone();
             draw.seek(source);
-            if draw.unit() >= self.ratio {
-                break;
-            }
             source = draw.below(source);
         }
         source
+    }
+
+    /// Whether request `index` repeats. Of every stretch of requests in which one should be of the
+    /// rarer kind (repeated or fresh), the seed picks one: so of the first *n* requests the share is
+    /// exact to a request, wherever *n* ends.
+    fn repeats(&self, index: u64) -> bool {
+        let is_rare_repeated = self.ratio <= 0.5;
+        let rare = if is_rare_repeated { self.ratio } else { 1.0 - self.ratio };
+        if index == 0 || rare <= 0.0 {
+            return index > 0 && !is_rare_repeated;
+        }
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "small, above 0"
+        )]
+        let begin = |stretch: u64| (stretch as f64 / rare - 1e-9).ceil().max(0.0) as u64;
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "below the index"
+        )]
+        let mut stretch = (index as f64 * rare) as u64;
+        while begin(stretch + 1) <= index {
+            stretch += 1;
+        }
+        while begin(stretch) > index {
+            stretch -= 1;
+        }
+        // The first request is fresh: nothing stands before it.
+        let from = if is_rare_repeated { begin(stretch).max(1) } else { begin(stretch) };
+        let mut draw = self.draw.clone();
+        draw.seek((1 << 62) + stretch);
+        let picked = match stretch {
+            0 if !is_rare_repeated => 0,
+            _ => from + draw.below(begin(stretch + 1) - from),
+        };
+        (index == picked) == is_rare_repeated
     }
 }
 
@@ -43,13 +75,33 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_asked_share_repeats() {
-        for ratio in [0.0, 0.3, 0.5, 1.0] {
-            let repeats = Repeats::new(ratio, 1, "load");
-            let repeated = (0..20_000).filter(|index| repeats.source(*index) != *index).count();
-            let share = repeated as f64 / 20_000.0;
-            assert!((share - ratio).abs() < 0.012, "{ratio}: {share}");
+    fn the_asked_share_repeats_to_the_request_wherever_it_ends() {
+        for seed in 0..20 {
+            for ratio in [0.0, 0.05, 0.3, 0.37, 0.5, 0.51, 0.7, 0.95] {
+                let repeats = Repeats::new(ratio, seed, "load");
+                let mut repeated = 0.0;
+                for index in 0..600_u64 {
+                    repeated += f64::from(u8::from(repeats.source(index) != index));
+                    let asked = ratio * (index + 1) as f64;
+                    assert!((repeated - asked).abs() <= 1.0 + 1e-6, "{ratio}, {index}: {repeated}");
+                }
+            }
+            let of_fifty = |ratio| {
+                let repeats = Repeats::new(ratio, seed, "load");
+                (0..50).filter(|index| repeats.source(*index) != *index).count()
+            };
+            assert_eq!([of_fifty(0.3), of_fifty(0.7), of_fifty(1.0)], [15, 35, 49]);
         }
+    }
+
+    #[test]
+    fn the_seed_picks_the_places() {
+        let places = |seed| {
+            let repeats = Repeats::new(0.3, seed, "load");
+            (0..50).filter(|index| repeats.source(*index) != *index).collect::<Vec<u64>>()
+        };
+        assert_eq!(places(1), places(1));
+        assert_ne!(places(1), places(2));
     }
 
     #[test]
