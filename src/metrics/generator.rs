@@ -58,12 +58,15 @@ pub(super) fn saturated(stage: &StageSummary) -> Option<String> {
     // A probe that says nothing bounds its search; the other probes still stand.
     let load = stage.load.filter(|load| load.generator_limited && stage.probe.is_none())?;
     let lag = stage.metrics.get("schedule_lag")?;
-    let limit = load.max_lag_ms.unwrap_or(SCHEDULE_LAG_LIMIT_MS);
+    // Without one the generator was starved, which is said elsewhere.
+    let limit = load.max_lag_ms.filter(|limit| lag.p99 > *limit)?;
     let advice = if lag.p50 < limit / PAUSE_SHARE {
         "most left in time, so this machine stood still or was busy for a while: look for what \
          stopped it, or took its cores, and run it again"
+    } else if load.target_rate.is_some() {
+        "ask for a lower rate, give this machine more cores, or spread the load over several"
     } else {
-        "ask for less, give this machine more cores, or spread the load over several"
+        "have fewer users, give this machine more cores, or spread the load over several"
     };
     Some(format!(
         "stage {}: generator saturated: requests left up to {} after they were due (p99; limit \
@@ -129,6 +132,7 @@ mod tests {
     fn a_starved_closed_loop_says_nothing_of_the_endpoint() {
         let hogged = closed(480, 426);
         assert!(hogged.load.is_some_and(|load| load.generator_limited));
+        assert_eq!(saturated(&hogged), None, "its requests left in time");
         let why = starved(&hogged).expect("a reason");
         assert!(
             why.starts_with("stage cold: generator starved: ") && why.contains("480 ms"),
