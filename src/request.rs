@@ -84,6 +84,8 @@ pub struct Request {
     pub headers: Vec<(String, String)>,
     /// The row that it was made of.
     pub row: Option<Place>,
+    /// What of its row is not sent, by name.
+    pub left_out: Vec<String>,
 }
 
 impl Request {

@@ -295,6 +295,11 @@ fn as_text(found: &Survey) -> Result<String, std::fmt::Error> {
     if !found.models.is_empty() {
         writeln!(out, "models    {}", found.models.join(", "))?;
     }
+    if !found.left_out.is_empty() {
+        let of = |(name, rows): (&String, &u64)| format!("{name} in {rows}");
+        let parts: Vec<String> = found.left_out.iter().map(of).collect();
+        writeln!(out, "left out of rows: {}", parts.join(", "))?;
+    }
     lengths(&mut out, "input tokens", found.input_tokens.as_ref())?;
     if found.input_tokens.is_none() && found.rows > 0 {
         let how = "no field is known to be the prompt; --field prompt=/NAME says which is";

@@ -30,6 +30,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use crate::cli::{PlanInputs, When};
+use crate::executor::refusals::refusals;
 use crate::graph::Graph;
 use crate::metrics::summary::Summary;
 use crate::plan::diagnostic::{self, Diagnostic, Severity, render};
@@ -165,6 +166,7 @@ pub(crate) fn checked(
 /// What is wrong with a plan's datasets and templates, without its secrets.
 fn looked_into(loaded: &mut Loaded) -> Vec<Diagnostic> {
     let mut problems = crate::workload::check::check(&mut loaded.plan, &loaded.sources);
+    problems.extend(refusals(&mut loaded.plan));
     for problem in &mut problems {
         problem.redact(&loaded.redactor);
     }

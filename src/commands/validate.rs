@@ -1,7 +1,10 @@
 //! `runner validate PLAN…`: checks plans without sending anything.
 
+use std::collections::BTreeSet;
+
 use crate::cli::{ProblemFormat, ValidateArgs};
 use crate::plan::diagnostic::{self, Code, Diagnostic, Severity};
+use crate::plan::workload::RowSource;
 use crate::plan::{Plan, Stage};
 
 /// Checks each plan; exits 3 when one has errors (or warnings, with `--deny-warnings`).
@@ -32,6 +35,7 @@ pub fn run(args: &ValidateArgs) -> anyhow::Result<u8> {
                 if let (Some((plan, _)), false) = (&ready, has_errors) {
                     let shown = path.display();
                     super::print(&format!("{shown}: valid ({})\n", contents(plan)));
+                    left_out(plan).iter().for_each(|line| super::print(line));
                 }
             }
         }
@@ -78,6 +82,16 @@ fn contents(plan: &Plan) -> String {
         _ => parts.push(format!("no fixed number in {}", plural(open, "stage"))),
     }
     parts.join(", ")
+}
+
+/// What of the plan's datasets is not sent, a line each.
+fn left_out(plan: &Plan) -> BTreeSet<String> {
+    let sources = plan.stages.iter().filter_map(|stage| stage.action.prompt()?.dataset.as_deref());
+    let line = |source: &RowSource| {
+        let words = source.seen.as_ref()?.left_out.as_ref()?;
+        Some(format!("  dataset {}: {words}\n", source.config.files.join(", ")))
+    };
+    sources.filter_map(line).collect()
 }
 
 /// Whether nothing is wrong but that nothing was selected.

@@ -12,6 +12,7 @@ pub mod manifest;
 pub mod progress;
 pub mod rebuild;
 pub mod recorder;
+pub mod refusals;
 pub mod resume;
 pub mod run_dir;
 mod signals;

@@ -84,7 +84,8 @@ pub(super) async fn run(
             &settings,
             context.stage.key(),
             &tokenizer,
-        ),
+        )
+        .counted_by(context.store),
         tokenizer: Arc::new(tokenizer),
         talks,
         open: BTreeMap::new(),

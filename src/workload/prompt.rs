@@ -192,6 +192,9 @@ impl PromptWorkload {
         };
         let limit = self.prompt.dataset.as_ref().map_or(OutputLimit::Plan, |it| it.output);
         let mut request = dataset::request(row, index, texts, &ask, limit)?;
+        if let Some(rows) = &self.rows {
+            rows.dataset().count_left_out(row.number, &request.left_out);
+        }
         if let Some(nonce) = self.nonce(distinct) {
             open_with(&mut request, &nonce)?;
         }

@@ -4,6 +4,8 @@
 //! Invariant: a field that is missing, null or new, or a text or number of an unexpected type, never
 //! fails an event and never counts as something.
 
+use std::collections::BTreeMap;
+
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
@@ -80,7 +82,7 @@ impl Serialize for Body<'_> {
         }
         let streams = super::stream_field(request);
         if streams && ours("stream_options") {
-            map.serialize_entry("stream_options", &StreamOptions { include_usage: true })?;
+            map.serialize_entry("stream_options", &BTreeMap::from([("include_usage", true)]))?;
         }
         for (key, value) in request.recorded.iter().filter(|(key, _)| ours(key)) {
             map.serialize_entry(key, value)?;
@@ -99,11 +101,6 @@ impl Serialize for Body<'_> {
         }
         map.end()
     }
-}
-
-#[derive(Serialize)]
-struct StreamOptions {
-    include_usage: bool,
 }
 
 /// A stream event or a whole answer; they differ in `delta` and `message`.

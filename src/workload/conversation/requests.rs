@@ -11,8 +11,9 @@ use crate::plan::workload::{OutputLimit, Unique};
 use crate::plan::{HeaderTemplate, Prompt};
 use crate::request::Request;
 use crate::workload::WorkloadError;
-use crate::workload::dataset::request_saying;
+use crate::workload::dataset::{Dataset, request_saying};
 use crate::workload::prompt::{PromptSettings, RUN_KEY, body, headers, nonce, open_with, spell};
+use crate::workload::store::Store;
 use crate::workload::synthetic::Ask;
 use crate::workload::template::{Functions, Scope, Templates};
 use crate::workload::tokenizer::Tokenizer;
@@ -30,9 +31,19 @@ pub struct TurnRequests {
     run_nonce: String,
     params: Value,
     headers: Vec<HeaderTemplate>,
+    /// Where what is left out of rows is counted.
+    dataset: Option<Dataset>,
 }
 
 impl TurnRequests {
+    /// Their rows are counted where something of them is not sent: those of the store's dataset.
+    pub fn counted_by(mut self, store: &Store) -> Self {
+        let source = self.prompt.dataset.as_deref();
+        let rows = source.and_then(|source| store.dataset(&source.config));
+        self.dataset = rows.map(|rows| rows.dataset().clone());
+        self
+    }
+
     /// Those of the stage that `key` names.
     pub fn new(
         prompt: &Prompt,
@@ -51,6 +62,7 @@ impl TurnRequests {
             params: settings.params.clone(),
             headers: settings.headers.to_vec(),
             prompt: prompt.clone(),
+            dataset: None,
         }
     }
 
@@ -82,6 +94,9 @@ impl TurnRequests {
         };
         let limit = self.prompt.dataset.as_ref().map_or(OutputLimit::Row, |it| it.output);
         let mut request = request_saying(turn.messages, &turn.row, index, &ask, limit);
+        if let Some(dataset) = &self.dataset {
+            dataset.count_left_out(turn.row.number, &request.left_out);
+        }
         request.session = Some(turn.session);
         request.headers = headers;
         spell(&mut request, &self.prompt, Some(&turn.row));

@@ -74,11 +74,25 @@ pub fn request_saying(
     let body = ask.body.clone();
     let mut temperature = ask.temperature;
     let mut recorded = Map::new();
+    let mut left_out = row.left_out.clone();
+    let mut say = |name: &str, key: &str| left_out.push(format!("{name} (`{key}` says it)"));
     for (name, value) in &row.body {
         match name.as_str() {
-            "temperature" => temperature = temperature.or(value.as_f64()),
             // What the plan says goes over what was recorded.
-            _ if body.contains_key(name) => {}
+            _ if body.contains_key(name) => say(name, &format!("prompt.body.{name}")),
+            "temperature" if temperature.is_some() => say(name, "prompt.temperature"),
+            "temperature" if value.is_number() => temperature = value.as_f64(),
+            "stream" if value.as_bool() == Some(ask.stream) => {}
+            "stream" => say(name, "prompt.stream"),
+            // These the request has in places of their own.
+            "messages"
+            | "prompt"
+            | "input"
+            | "model"
+            | "stream_options"
+            | "max_tokens"
+            | "max_completion_tokens"
+            | "max_output_tokens" => say(name, "prompt"),
             _ => {
                 recorded.insert(name.clone(), value.clone());
             }
@@ -91,7 +105,12 @@ pub fn request_saying(
             }
             Some(tokens)
         }
-        (OutputLimit::Plan, _) => ask.max_tokens,
+        (OutputLimit::Plan, _) => {
+            if row.max_tokens.is_some_and(|tokens| ask.max_tokens != Some(tokens)) {
+                say("max_tokens", "prompt.dataset.output");
+            }
+            ask.max_tokens
+        }
         (OutputLimit::Row | OutputLimit::Recorded, _) => row.token_limit().or(ask.max_tokens),
     };
     Request {
@@ -105,6 +124,7 @@ pub fn request_saying(
         recorded,
         body,
         row: Some(row.place.clone()),
+        left_out,
         ..Request::default()
     }
 }

@@ -126,6 +126,10 @@ fn own(row: &Row) -> Value {
     put(&mut object, row.max_tokens_field.unwrap_or("max_tokens"), row.max_tokens);
     put(&mut object, "output_tokens", row.output_tokens);
     put(&mut object, "failed", row.failed.then_some(true));
+    // What is about the row and belongs to no request stays with it.
+    for name in &row.left_out {
+        put(&mut object, name, row.fields.get(name).cloned());
+    }
     put(&mut object, "body", (!row.body.is_empty()).then(|| row.body.clone()));
     Value::Object(object)
 }

@@ -4,6 +4,8 @@
 //! and the first malformed one. Invariant: a piece that is read again is not counted again: files
 //! are read from front to back, so only what lies beyond everything left out so far is new.
 
+use std::collections::BTreeMap;
+
 use super::row::Malformed;
 use super::unit::Mark;
 
@@ -16,6 +18,10 @@ pub struct LeftOut {
     pub first: Option<String>,
     /// Rows that the trace marks as failed (policy `recorded_failures: skip`).
     pub recorded_failures: u64,
+    /// Parts of rows that are not sent, by name, and of how many rows.
+    pub parts: BTreeMap<String, u64>,
+    /// A bit for each row whose parts were counted: rows are asked in any order, and more than once.
+    counted: Vec<u64>,
     furthest_malformed: Option<(usize, u64)>,
     furthest_failure: Option<(usize, u64, usize)>,
 }
@@ -40,6 +46,31 @@ impl LeftOut {
         }
     }
 
+    /// Parts of row `number` that are not sent.
+    pub(super) fn parts(&mut self, number: u64, names: &[String]) {
+        let Ok(word) = usize::try_from(number / 64) else { return };
+        if names.is_empty() {
+            return;
+        }
+        if self.counted.len() <= word {
+            self.counted.resize(word + 1, 0);
+        }
+        let bit = 1_u64 << (number % 64);
+        if self.counted[word] & bit == 0 {
+            self.counted[word] |= bit;
+            for name in names {
+                *self.parts.entry(name.clone()).or_default() += 1;
+            }
+        }
+    }
+
+    /// What of the rows is not sent: `left out of rows: tools in 12, images in 3`.
+    pub fn parts_in_words(&self) -> Option<String> {
+        let of = |(name, rows): (&String, &u64)| format!("{name} in {rows}");
+        let parts: Vec<String> = self.parts.iter().map(of).collect();
+        (!parts.is_empty()).then(|| format!("left out of rows: {}", parts.join(", ")))
+    }
+
     /// One line for people; `None` when nothing was left out.
     pub fn in_words(&self) -> Option<String> {
         let rows = |count: u64| if count == 1 { "row was" } else { "rows were" };
@@ -60,6 +91,7 @@ impl LeftOut {
                 rows(self.recorded_failures)
             ));
         }
+        parts.extend(self.parts_in_words());
         (!parts.is_empty()).then(|| parts.join("; "))
     }
 }
@@ -86,6 +118,14 @@ mod tests {
             out.failure(0, at(5), within);
         }
         assert_eq!((out.malformed, out.recorded_failures), (3, 2));
+        let mut parts = LeftOut::default();
+        for number in [70, 3, 70, 3, 200] {
+            parts.parts(number, &["tools".into()]);
+        }
+        parts.parts(3, &["images".into()]);
+        parts.parts(4, &["images".into()]);
+        let words = "left out of rows: images in 1, tools in 3";
+        assert_eq!(parts.in_words().as_deref(), Some(words));
         assert_eq!(
             out.in_words().as_deref(),
             Some(

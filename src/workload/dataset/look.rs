@@ -32,5 +32,6 @@ pub fn look(config: &DatasetConfig, counted: bool) -> Result<Seen, DatasetError>
         problem: rows.problems().first().map(ToString::to_string),
         has_texts: matches!(first.prompt, RowPrompt::Messages(_) | RowPrompt::Text(_)),
         is_small: bytes <= READ_WHOLE_BYTES,
+        left_out: None,
     })
 }

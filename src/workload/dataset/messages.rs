@@ -27,6 +27,75 @@ const OWN_FIELDS: [&str; 9] = [
     "max_output_tokens",
 ];
 
+/// Fields of chat completions that rows have beside their messages; what else stands there (and
+/// `user` and `metadata`, which are as often columns of a table) is about the row.
+const BESIDE: [&str; 32] = [
+    "tools",
+    "tool_choice",
+    "parallel_tool_calls",
+    "functions",
+    "function_call",
+    "response_format",
+    "modalities",
+    "audio",
+    "prediction",
+    "reasoning_effort",
+    "verbosity",
+    "web_search_options",
+    "stop",
+    "seed",
+    "n",
+    "temperature",
+    "top_p",
+    "top_k",
+    "min_p",
+    "logit_bias",
+    "logprobs",
+    "top_logprobs",
+    "presence_penalty",
+    "frequency_penalty",
+    "repetition_penalty",
+    "min_tokens",
+    "ignore_eos",
+    "chat_template_kwargs",
+    "continue_final_message",
+    "add_generation_prompt",
+    "guided_json",
+    "cache_prompt",
+];
+
+/// Fields that say when, in which session, how long, or under which name a row was asked.
+const ABOUT: [&str; 28] = [
+    "body",
+    "prompt",
+    "text",
+    "output_tokens",
+    "output_length",
+    "completion_tokens",
+    "input_length",
+    "input_tokens",
+    "prompt_tokens",
+    "timestamp_ns",
+    "timestamp",
+    "delay_ns",
+    "delay",
+    "session",
+    "session_id",
+    "conversation_id",
+    "conversationId",
+    "id",
+    "custom_id",
+    "request_id",
+    "model",
+    "failed",
+    "max_tokens",
+    "max_completion_tokens",
+    "max_output_tokens",
+    "hash_ids",
+    "block_size",
+    "hash_scope",
+];
+
 /// Whether a value looks like messages, or an object of them.
 pub(super) fn recognises(value: &Value) -> bool {
     is_messages(value) || value.get("messages").is_some_and(is_messages)
@@ -69,11 +138,28 @@ pub(super) fn any(value: &Value, scale: Scale) -> Result<Row, Expected> {
         None => Row::new(length(entry, scale)?),
     };
     parts(&mut row, entry, scale)?;
+    beside(&mut row, entry);
     if let Some(Value::Object(body)) = entry.get("body") {
         row.body.extend(body.clone());
     }
     row.fields = value.clone();
     Ok(row)
+}
+
+/// Takes what an object says beside its prompt: fields of a request, and names of what is none.
+fn beside(row: &mut Row, entry: &Map<String, Value>) {
+    let is_text =
+        matches!(row.prompt, RowPrompt::Messages(_) | RowPrompt::Text(_) | RowPrompt::Ids(_));
+    if !is_text {
+        return;
+    }
+    for (name, value) in entry.iter().filter(|(_, value)| !value.is_null()) {
+        if BESIDE.contains(&name.as_str()) {
+            row.body.insert(name.clone(), value.clone());
+        } else if name != "messages" && !ABOUT.contains(&name.as_str()) {
+            row.left_out.push(name.clone());
+        }
+    }
 }
 
 /// Sets what rows know beside their prompt, by the names that `dataset convert` writes and those
@@ -106,6 +192,10 @@ fn prompt(entry: &Map<String, Value>) -> Result<Option<Row>, Expected> {
             Ok(Some(Row::new(RowPrompt::Text(text.clone()))))
         }
         Some(messages) if is_messages(messages) => with_messages(messages, "prompt").map(Some),
+        Some(Value::Array(list)) if !list.is_empty() && list.iter().all(Value::is_u64) => {
+            let list = ids(&Value::Array(list.clone()), "prompt")?;
+            Ok(Some(Row::new(RowPrompt::Ids(list))))
+        }
         _ => Ok(None),
     }
 }

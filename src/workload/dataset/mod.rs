@@ -118,6 +118,13 @@ impl Dataset {
         self.leave_out().clone()
     }
 
+    /// Counts what of row `number` is not sent, once for each row.
+    pub fn count_left_out(&self, number: u64, names: &[String]) {
+        if !names.is_empty() {
+            self.leave_out().parts(number, names);
+        }
+    }
+
     /// To be told of what is left out. A reader that failed in between leaves the counts as they are.
     fn leave_out(&self) -> MutexGuard<'_, LeftOut> {
         self.inner.left_out.lock().unwrap_or_else(PoisonError::into_inner)

@@ -76,6 +76,8 @@ pub struct Row {
     /// Fields of the recorded request body beside messages, model, stream and token limits: `tools`,
     /// `stop`, …
     pub body: Map<String, Value>,
+    /// Fields of the row that belong to no request, by name.
+    pub left_out: Vec<String>,
     /// The row as it stands in the file, for `row` in templates. Recorded URLs and headers stay
     /// here: where a request goes is the plan's alone to say.
     pub fields: Value,
@@ -98,6 +100,7 @@ impl Row {
             model: None,
             failed: false,
             body: Map::new(),
+            left_out: Vec::new(),
             fields: Value::Null,
         }
     }

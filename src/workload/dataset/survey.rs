@@ -5,7 +5,7 @@
 
 mod tally;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use tally::{Distinct, Histogram};
@@ -49,6 +49,8 @@ pub struct Survey {
     pub time: Option<Span>,
     /// The models that were asked, eight at most.
     pub models: Vec<String>,
+    /// Parts of rows that are sent under no plan, and recorded answers: name and number of rows.
+    pub left_out: BTreeMap<String, u64>,
 }
 
 /// A file of a dataset.
@@ -167,6 +169,7 @@ pub fn survey(dataset: &Dataset, tokenizer: &Tokenizer) -> Result<Survey, Datase
         sessions: tally.sessions(),
         time: tally.time.as_ref().map(Times::span),
         models: tally.models.into_iter().collect(),
+        left_out: tally.left_out,
     })
 }
 
@@ -180,6 +183,7 @@ struct Tally {
     time: Option<Times>,
     models: BTreeSet<String>,
     block_tokens: BTreeSet<u64>,
+    left_out: BTreeMap<String, u64>,
 }
 
 const KINDS: [&str; 7] =
@@ -206,6 +210,10 @@ impl Tally {
         }
         if let Some(tokens) = row.output_tokens.or(row.max_tokens) {
             self.output.add(tokens);
+        }
+        let answer = row.answer().map(|_| "the recorded answer");
+        for name in row.left_out.iter().map(String::as_str).chain(answer) {
+            *self.left_out.entry(name.to_owned()).or_default() += 1;
         }
         if let Some(session) = &row.session {
             self.with_session += 1;

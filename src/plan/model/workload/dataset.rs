@@ -114,6 +114,8 @@ pub struct Seen {
     pub has_texts: bool,
     /// Whether all of it is small enough to be read in passing.
     pub is_small: bool,
+    /// What of its rows is not sent, in words, where all of them were looked at.
+    pub left_out: Option<String>,
 }
 
 /// What happens at a malformed row.
