@@ -158,8 +158,9 @@ pub async fn run(plan: &Plan, graph: &Graph, options: RunOptions) -> Result<Fini
     let mut watch = Watch::new(plan, &guards, failed.clone());
     let (records, recorder) = Recorder::start(directory.path(), run_line, sinks, move |event| {
         watch.observe(&event);
-        if let Event::Line(line) = event {
-            progress.observe(line);
+        match event {
+            Event::Line(line) => progress.observe(line),
+            Event::Stage(stage) => progress.measured(stage),
         }
     })?;
 

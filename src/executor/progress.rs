@@ -18,10 +18,11 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use self::board::{Board, StageBoard, sparkline};
 use self::full_screen::FullScreen;
 use crate::metrics::quantity::{show, significant};
+use crate::metrics::summary::StageSummary;
 use crate::plan::Plan;
 use crate::record::{Line, StageState};
 use crate::report::escape::printable;
-use crate::stage::{SETTLE, SETTLE_SUFFIX};
+use crate::stage::SETTLE;
 
 /// How progress is shown on standard error.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -95,7 +96,6 @@ impl Progress {
         match line {
             // The settling part of a rung runs within that rung; one line for both is enough.
             Line::StageStart(start) if start.kind == SETTLE => {}
-            Line::StageEnd(end) if end.stage.ends_with(SETTLE_SUFFIX) => {}
             Line::StageStart(_) => {
                 if let Some(stage) = board.current().filter(|_| self.mode == ProgressMode::Bar) {
                     let bar = self.all.add(bar(stage, self.width));
@@ -103,18 +103,31 @@ impl Progress {
                 }
             }
             Line::Start(_) | Line::End(_) => self.refresh(&board),
-            Line::StageEnd(end) => {
-                if let Some(stage) = board.ended_by(end) {
-                    if let Some(bar) = self.bars.remove(&stage.name()) {
-                        bar.finish_and_clear();
-                        self.all.remove(&bar);
-                    }
-                    let ended = ended(stage, self.width);
-                    self.all.suspend(|| eprintln!("{ended}"));
-                }
-            }
-            Line::Run(_) | Line::Flush(_) | Line::Round(_) | Line::Server(_) => {}
+            Line::Run(_)
+            | Line::StageEnd(_)
+            | Line::Flush(_)
+            | Line::Round(_)
+            | Line::Server(_) => {}
         }
+    }
+
+    /// A stage is over and measured: its line has the figures of its summary.
+    pub fn measured(&mut self, summary: &StageSummary) {
+        if self.mode == ProgressMode::None {
+            return;
+        }
+        let board = Arc::clone(&self.board);
+        let mut board: MutexGuard<'_, Board> = board.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(stage) = board.measured(summary) else { return };
+        if matches!(self.mode, ProgressMode::FullScreen { .. }) {
+            return;
+        }
+        if let Some(bar) = self.bars.remove(&stage.name()) {
+            bar.finish_and_clear();
+            self.all.remove(&bar);
+        }
+        let ended = ended(stage, self.width);
+        self.all.suspend(|| eprintln!("{ended}"));
     }
 
     /// Brings the bars of all stages that run up to date, some times a second: figures take longer
@@ -139,13 +152,13 @@ fn figures(stage: &StageBoard, now_ns: u64) -> String {
     if stage.in_flight > 0 {
         parts.push(format!("{} in flight", stage.in_flight));
     }
-    if let Some((requests, tokens)) = stage.rates(now_ns).filter(|_| stage.end.is_none()) {
+    if let Some((requests, tokens)) = stage.rates(now_ns) {
         parts.push(format!("{} req/s", significant(requests, 3)));
         if tokens > 0.0 {
             parts.push(format!("{} tok/s", significant(tokens, 3)));
         }
     }
-    if let (Some(p50), Some(p99)) = (stage.ttft.quantile_ms(0.5), stage.ttft.quantile_ms(0.99)) {
+    if let (Some(p50), Some(p99)) = (stage.ttft_ms(0.5), stage.ttft_ms(0.99)) {
         let bars = stage.histogram().map(|(bars, ..)| format!(" {}", sparkline(&bars)));
         let bars = bars.filter(|_| stage.end.is_none()).unwrap_or_default();
         parts.push(format!("TTFT p50 {} p99 {}{bars}", show(p50, "ms"), show(p99, "ms")));

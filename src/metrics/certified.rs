@@ -4,12 +4,15 @@
 //! exceed, with 99 % confidence, or nothing where there are too few. Assumes independent samples; one
 //! percentile at a time.
 //!
-//! This is the early-stopping bound of MLPerf Inference (c = 0.99, d = 0): of n samples the t-th
+//! This is the early-stopping bound of `MLPerf` Inference (c = 0.99, d = 0): of n samples the t-th
 //! highest bounds percentile p, where t is the most for which n samples with a share of 1 − p above it
 //! would show t or fewer with a chance below 1 %. It takes 64 samples for p90, 130 for p95, 662 for p99.
 
 use serde::{Deserialize, Serialize};
 use statrs::distribution::{Binomial, DiscreteCDF};
+
+use super::quantity::grouped;
+use super::summary::Distribution;
 
 /// The chance that a bound is too low.
 const DOUBT: f64 = 0.01;
@@ -46,6 +49,47 @@ impl Certified {
         let kept = [(90.0, self.p90), (95.0, self.p95), (99.0, self.p99)];
         kept.into_iter().find(|(kept, _)| (kept - percent).abs() < 1e-9)?.1
     }
+}
+
+/// What stands behind a percentile that is not certified, in tables.
+pub const MARK: &str = "*";
+
+/// Whether a percentile may stand without a mark. A median has its own interval.
+pub fn is_certified(of: &Distribution, percent: f64) -> bool {
+    let is_kept = [90.0, 95.0, 99.0].iter().any(|kept| (kept - percent).abs() < 1e-9);
+    percent <= 50.0
+        || if is_kept {
+            of.certified.bound(percent).is_some()
+        } else {
+            budget(of.count, percent).is_some()
+        }
+}
+
+/// What [`MARK`] means, for these percentiles.
+pub fn legend(percents: &[f64]) -> String {
+    let takes: Vec<String> = percents
+        .iter()
+        .filter_map(|percent| Some(format!("p{percent} {}", grouped(fewest(*percent)?))))
+        .collect();
+    format!("{MARK} uncertified: too few samples (takes {})", takes.join(", "))
+}
+
+/// The fewest samples that certify a percentile; `None` for one that no number does.
+fn fewest(percent: f64) -> Option<u64> {
+    let mut high = 2_u64;
+    while budget(high, percent).is_none() {
+        high = high.checked_mul(2).filter(|high| *high < 1 << 40)?;
+    }
+    let mut low = high / 2;
+    while low + 1 < high {
+        let middle = low.midpoint(high);
+        if budget(middle, percent).is_some() {
+            high = middle;
+        } else {
+            low = middle;
+        }
+    }
+    Some(high)
 }
 
 /// The t of the t-th highest of `count` samples, which bounds percentile `percent` (50 to 100);
@@ -88,7 +132,14 @@ mod tests {
         ] {
             assert_eq!(budget(least - 1, percent), None, "p{percent} of {}", least - 1);
             assert!(budget(least, percent).is_some(), "p{percent} of {least}");
+            assert_eq!(fewest(percent), Some(least), "p{percent}");
         }
+    }
+
+    #[test]
+    fn the_legend_says_what_each_percentile_takes() {
+        let told = "* uncertified: too few samples (takes p95 130, p99 662, p99.9 6,636)";
+        assert_eq!(legend(&[95.0, 99.0, 99.9]), told);
     }
 
     #[test]

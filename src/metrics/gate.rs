@@ -247,7 +247,12 @@ fn figure(of: &MetricRef, own: &Measured, earlier: &[&Measured]) -> Result<Figur
     let empty = || match (counts.ok, counts.planned) {
         (_, 0) => format!("stage {} sends no requests", stage.summary.label()),
         (0, _) => format!("no request of stage {} succeeded", stage.summary.label()),
-        _ => format!("{} has no samples in stage {}", of.metric, stage.summary.label()),
+        _ => format!(
+            "{} has no samples in stage {}{}",
+            of.metric,
+            stage.summary.label(),
+            stage.summary.which_has(unit_of(of))
+        ),
     };
     if let Some(why) = stage.summary.untold.get(&of.metric) {
         return Err(why.clone());

@@ -71,6 +71,7 @@ pub fn compose(tool: &Tool, stages: &[Redefined]) -> RedefinedView {
         formulas: Table {
             columns: ["figure", "unit", "formula"].map(column).to_vec(),
             rows: figures.chain(totals).map(row).collect(),
+            legend: String::new(),
         },
     }
 }
@@ -141,5 +142,6 @@ fn figures(stage: &Redefined) -> Table {
             number(it.max),
         ]
     });
-    Table { columns: names.iter().enumerate().map(column).collect(), rows: rows.collect() }
+    let columns = names.iter().enumerate().map(column).collect();
+    Table { columns, rows: rows.collect(), legend: String::new() }
 }

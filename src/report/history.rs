@@ -101,7 +101,7 @@ fn table(plan: &PlanHistory) -> Table {
         row.push(cell(word, mood));
         row
     });
-    Table { columns, rows: rows.collect() }
+    Table { columns, rows: rows.collect(), legend: String::new() }
 }
 
 /// One letter per run, as high as its value lies between the least and the most; a gap is a dot.

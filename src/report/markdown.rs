@@ -146,6 +146,9 @@ pub(super) fn table(table: &Table) -> String {
     for cells in &table.rows {
         out.push_str(&row(cells.iter().map(|cell| escaped(&cell.text)).collect()));
     }
+    if !table.legend.is_empty() {
+        let _infallible = write!(out, "\n{}\n", escaped(&table.legend));
+    }
     out.push('\n');
     out
 }

@@ -9,6 +9,7 @@ use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 use super::escape::printable;
 use super::look::Look;
 use crate::metrics::cache_verdict::agrees;
+use crate::metrics::certified::{self, MARK, is_certified};
 use crate::metrics::quantity::{grouped, show};
 use crate::metrics::summary::{Counts, Distribution, StageSummary, Throughput};
 use crate::metrics::token_account::TokenBasis;
@@ -24,10 +25,14 @@ struct Column {
     right: bool,
     goes: u8,
     cells: Vec<String>,
+    /// The percentile in it, of a tail.
+    percent: Option<f64>,
 }
 
-/// A figure of one stage: its name, when it goes, and its value for each row.
-type Figures = Vec<(String, u8, Vec<Option<f64>>)>;
+/// A figure of one stage: its name, when it goes, and for each row its value and whether samples
+/// certify it.
+type Figures = Vec<NamedFigures>;
+type NamedFigures = (String, u8, Vec<Option<(f64, bool)>>);
 
 /// Percentiles that were asked for, and where to get them.
 pub struct Percentiles<'a> {
@@ -52,7 +57,7 @@ pub(super) fn render(
             (Some(width), Some(goes)) if widest > width => {
                 columns.retain(|column| column.goes < goes);
             }
-            _ => return with_head(lines, look),
+            _ => return with_head(lines, &columns, look),
         }
     }
 }
@@ -64,6 +69,7 @@ fn columns(stages: &[&StageSummary], percentiles: Option<&Percentiles>) -> Vec<C
         right: false,
         goes,
         cells: stages.iter().map(|stage| cell(stage)).collect(),
+        percent: None,
     };
     let mut columns = vec![
         text("stage", 0, |stage| printable(&stage.label()).into_owned()),
@@ -72,9 +78,13 @@ fn columns(stages: &[&StageSummary], percentiles: Option<&Percentiles>) -> Vec<C
     ];
     for (head, metric, usual) in [
         ("TTFT", "ttft", &[("p50", 0, P50), ("p95", 3, P95), ("p99", 5, P99)][..]),
+        ("TTFO", "ttfo", &[("p50", 1, P50), ("p95", 4, P95)]),
         ("TPOT", "tpot", &[("p50", 2, P50)]),
         ("E2E", "e2e", &[("p50", 1, P50), ("p95", 4, P95)]),
     ] {
+        if metric == "ttfo" && !stages.iter().any(|stage| reasons(stage)) {
+            continue;
+        }
         let figures = match percentiles {
             None => kept(stages, metric, usual),
             Some(asked) => chosen(stages, metric, asked),
@@ -85,29 +95,41 @@ fn columns(stages: &[&StageSummary], percentiles: Option<&Percentiles>) -> Vec<C
     columns.push(text("tokens", 3, |stage| output_source(stage).to_owned()));
     columns.push(text("cache", 0, cache));
     columns.push(took(stages));
-    let is_empty = |column: &Column| column.cells.iter().all(|cell| cell == NOTHING);
+    let is_empty = |column: &Column| column.cells.iter().all(|cell| cell.trim_end() == NOTHING);
     columns.retain(|column| !is_empty(column));
     columns
 }
 
 /// A figure taken of a distribution.
 type Figure = fn(&Distribution) -> f64;
-const P50: Figure = |it| it.p50;
-const P95: Figure = |it| it.p95;
-const P99: Figure = |it| it.p99;
+const P50: (f64, Figure) = (50.0, |it| it.p50);
+const P95: (f64, Figure) = (95.0, |it| it.p95);
+const P99: (f64, Figure) = (99.0, |it| it.p99);
+
+/// Whether its first output came later than its first token: it reasoned before it answered.
+fn reasons(stage: &StageSummary) -> bool {
+    let both = stage.metrics.get("ttfo").zip(stage.metrics.get("ttft"));
+    both.is_some_and(|(ttfo, ttft)| ttfo.count != ttft.count || ttfo.mean > ttft.mean)
+}
 
 /// Figures that summaries keep.
-fn kept(stages: &[&StageSummary], metric: &str, figures: &[(&str, u8, Figure)]) -> Figures {
-    let of = |figure: &Figure| -> Vec<Option<f64>> {
-        stages.iter().map(|stage| stage.metrics.get(metric).map(figure)).collect()
+fn kept(stages: &[&StageSummary], metric: &str, figures: &[(&str, u8, (f64, Figure))]) -> Figures {
+    let of = |(percent, figure): (f64, Figure)| -> Vec<Option<(f64, bool)>> {
+        let found = stages.iter().map(|stage| stage.metrics.get(metric));
+        found.map(|found| found.map(|it| (figure(it), is_certified(it, percent)))).collect()
     };
-    figures.iter().map(|(name, goes, figure)| ((*name).to_owned(), *goes, of(figure))).collect()
+    figures.iter().map(|(name, goes, figure)| ((*name).to_owned(), *goes, of(*figure))).collect()
 }
 
 /// The percentiles that were asked for; the later ones go first.
 fn chosen(stages: &[&StageSummary], metric: &str, asked: &Percentiles) -> Figures {
     let goes = |number: usize| u8::try_from(number.min(6)).unwrap_or(0);
-    let of = |percent: f64| stages.iter().map(move |stage| (asked.exact)(stage, metric, percent));
+    let of = |percent: f64| {
+        stages.iter().map(move |stage| {
+            let found = stage.metrics.get(metric)?;
+            Some(((asked.exact)(stage, metric, percent)?, is_certified(found, percent)))
+        })
+    };
     let percents = asked.percents.iter().enumerate();
     percents
         .map(|(number, percent)| (format!("p{percent}"), goes(number), of(*percent).collect()))
@@ -116,18 +138,31 @@ fn chosen(stages: &[&StageSummary], metric: &str, asked: &Percentiles) -> Figure
 
 /// Columns of one metric in one unit; only the first head carries the metric's name.
 fn times(head: &str, figures: &Figures) -> Vec<Column> {
-    let all = || figures.iter().flat_map(|(_, _, values)| values.iter().copied().flatten());
+    let all = || figures.iter().flat_map(|(_, _, values)| values.iter().flatten().map(|it| it.0));
     let shortest = all().filter(|ms| *ms > 0.0).fold(f64::INFINITY, f64::min);
     let (unit, factor) = time_unit(shortest, all().fold(0.0, f64::max));
     let decimals = decimals(all().map(|ms| ms * factor));
-    let column =
-        |(position, (name, goes, values)): (usize, &(String, u8, Vec<Option<f64>>))| Column {
+    let column = |(position, (name, goes, values)): (usize, &NamedFigures)| {
+        let is_marked = values.iter().flatten().any(|(_, is_certified)| !is_certified);
+        // Where one figure has a mark, the others keep its place free.
+        let cell = |value: &Option<(f64, bool)>| {
+            let mark = match value {
+                Some((_, false)) => MARK,
+                _ if is_marked => " ",
+                _ => "",
+            };
+            number(value.map(|(ms, _)| ms * factor), decimals) + mark
+        };
+        let percent = name.strip_prefix('p').and_then(|percent| percent.parse().ok());
+        Column {
             head: if position == 0 { format!("{head} {name}") } else { name.clone() },
-            unit: unit.to_owned(),
+            unit: format!("{unit}{}", if is_marked { " " } else { "" }),
             right: true,
             goes: *goes,
-            cells: values.iter().map(|ms| number(ms.map(|ms| ms * factor), decimals)).collect(),
-        };
+            cells: values.iter().map(cell).collect(),
+            percent: percent.filter(|_| is_marked),
+        }
+    };
     figures.iter().enumerate().map(column).collect()
 }
 
@@ -160,6 +195,7 @@ fn throughput(stages: &[&StageSummary]) -> Column {
         right: true,
         goes: 4,
         cells: rates().map(cell).collect(),
+        percent: None,
     }
 }
 
@@ -176,6 +212,7 @@ fn took(stages: &[&StageSummary]) -> Column {
         right: true,
         goes: 6,
         cells: stages.iter().map(|stage| format!("{:.1}", stage.duration_s)).collect(),
+        percent: None,
     }
 }
 
@@ -277,10 +314,15 @@ fn draw(columns: &[Column], rows: usize) -> Vec<String> {
 }
 
 /// Sets the two lines of names and units off from the figures.
-fn with_head(mut lines: Vec<String>, look: Look) -> Vec<String> {
+fn with_head(mut lines: Vec<String>, columns: &[Column], look: Look) -> Vec<String> {
     let widest = lines.iter().map(|line| line.chars().count()).max().unwrap_or(0);
     let figures = lines.split_off(lines.len().min(2));
     let rule = format!("  {}", "─".repeat(widest.saturating_sub(2)));
     lines.push(rule);
-    lines.iter().map(|line| look.dim(line)).chain(figures).collect()
+    let mut marked: Vec<f64> = columns.iter().filter_map(|column| column.percent).collect();
+    marked.sort_by(f64::total_cmp);
+    marked.dedup();
+    let legend =
+        (!marked.is_empty()).then(|| look.dim(&format!("  {}", certified::legend(&marked))));
+    lines.iter().map(|line| look.dim(line)).chain(figures).chain(legend).collect()
 }

@@ -196,6 +196,9 @@ pub struct Table {
     pub columns: Vec<Column>,
     /// The rows, each with one cell per column.
     pub rows: Vec<Vec<Cell>>,
+    /// What a mark in its cells means, or nothing.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub legend: String,
 }
 
 /// A column of a [`Table`].

@@ -268,3 +268,89 @@ stages:
     let (bound, p90) = (ttft["certified"]["p90"].as_f64(), ttft["p90"].as_f64());
     assert!(bound >= p90 && p90.is_some() && ttft["certified"]["p99"].is_null(), "{ttft:#}");
 }
+
+#[test]
+fn a_rung_has_one_rate_in_every_output() {
+    let (sandbox, output, summary) = run("
+version: 1
+endpoint: { simulator: { prefill_rate: 40k, decode_rate: 400 } }
+prompt: { text: \"Say {{ i }}.\", max_tokens: 20 }
+stages:
+  - { id: ladder, kind: qps_ladder, rates: \"8,16\", step: 1500ms, settle: 500ms }
+sinks: [ \"markdown:report.md\", \"stages:rungs.csv\" ]
+");
+    assert_eq!(code(&output), 0, "{}", text(&output.stdout));
+    let read =
+        |name: &str| std::fs::read_to_string(sandbox.dir.path().join(name)).expect("written");
+    let (markdown, csv) = (read("report.md"), read("rungs.csv"));
+    let mut rows = csv.lines();
+    let head: Vec<&str> = rows.next().expect("a head").split(',').collect();
+    let column = head.iter().position(|name| *name == "requests_per_second").expect("a column");
+    let rungs = summary["stages"].as_array().expect("stages").iter();
+    let rungs: Vec<&Value> = rungs.filter(|stage| stage["id"] == "ladder").collect();
+    assert_eq!(rungs.len(), 2);
+    for rung in rungs {
+        let rate = rung["throughput"]["requests_per_second"].as_f64().expect("a rate");
+        assert_eq!(rung["load"]["achieved_rate"].as_f64(), Some(rate));
+        // Tokens go by the same clock: twenty a request.
+        let tokens = rung["throughput"]["output_tokens_per_second"].as_f64().expect("a rate");
+        assert!((tokens / rate - 20.0).abs() < 1e-9, "{tokens} {rate}");
+        let level = rung["rung"].as_f64().expect("a level");
+        let asked = format!("{level}/s asked: ");
+        let said = text(&output.stdout);
+        let line = said.lines().find(|line| line.contains(&asked)).expect("its line");
+        let shown: f64 = line
+            .split(&asked)
+            .nth(1)
+            .and_then(|it| it.split(' ').next())
+            .expect("a rate")
+            .parse()
+            .expect("a number");
+        assert!((shown - rate).abs() <= 0.006 * rate, "{line} {rate}");
+        assert!(markdown.contains(&format!("{shown}")), "{shown} {markdown}");
+        let kept = csv.lines().filter_map(|row| row.split(',').nth(column)?.parse::<f64>().ok());
+        assert!(kept.into_iter().any(|kept| (kept - rate).abs() < 1e-9), "{csv}");
+    }
+}
+
+#[test]
+fn a_tail_of_few_samples_is_marked_and_the_mark_explained() {
+    let (sandbox, output, _) = run("
+version: 1
+endpoint: { simulator: { prefill_rate: 40k, decode_rate: 2000 } }
+prompt: { text: \"Say {{ i }}.\", max_tokens: 2 }
+stages:
+  - { id: few, kind: load, concurrency: 4, requests: 129 }
+  - { id: more, kind: load, concurrency: 4, requests: 131 }
+sinks: [ \"html:page.html\", \"markdown:report.md\" ]
+");
+    assert_eq!(code(&output), 0, "{}", text(&output.stdout));
+    let said = text(&output.stdout);
+    let row =
+        |id: &str| said.lines().find(|line| line.trim_start().starts_with(id)).expect("a row");
+    // TTFT p95 and p99, E2E p95 of the one; only p99 of the other.
+    assert_eq!(row("few ").matches('*').count(), 3, "{said}");
+    assert_eq!(row("more ").matches('*').count(), 1, "{said}");
+    let legend = "* uncertified: too few samples (takes p95 130, p99 662)";
+    assert!(said.contains(legend), "{said}");
+    let page = std::fs::read_to_string(sandbox.dir.path().join("page.html")).expect("a page");
+    assert!(page.contains(legend) && page.contains("at most (99 % confidence)"));
+    assert!(page.contains("p95 ≤ "), "a bound of the stage that has samples enough");
+    let markdown = std::fs::read_to_string(sandbox.dir.path().join("report.md")).expect("written");
+    assert!(markdown.contains("uncertified"), "{markdown}");
+}
+
+#[test]
+fn a_check_without_data_says_what_there_is() {
+    let (_, output, _) = run("
+version: 1
+endpoint: { simulator: { prefill_rate: 40k, decode_rate: 2000 } }
+prompt: { text: \"Say {{ i }}.\", max_tokens: 2 }
+stages:
+  - { id: a, kind: load, concurrency: 1, requests: 3, thresholds: [ server_decode.p95 <= 1s ] }
+");
+    assert_eq!(code(&output), 10);
+    let said = text(&output.stdout);
+    let told = "server_decode has no samples in stage a, which has ttft, ";
+    assert!(said.contains(told), "{said}");
+}

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::metrics::histogram::LiveQuantiles;
+use crate::metrics::summary::StageSummary;
 use crate::plan::Plan;
 use crate::record::{FlushState, Line, OutcomeKind, Record, StageEnd, StageStart, StageState};
 use crate::stage::{SETTLE, SETTLE_SUFFIX};
@@ -33,6 +34,15 @@ pub struct Board {
     pub now_ns: u64,
 }
 
+/// The figures of a stage that is over, as its summary has them.
+#[derive(Debug, Clone, Copy)]
+struct Figures {
+    /// Answers and tokens per second.
+    rates: Option<(f64, f64)>,
+    /// Median and 99th percentile of TTFT in milliseconds.
+    ttft_ms: Option<(f64, f64)>,
+}
+
 /// A stage (or rung) of it.
 #[derive(Debug)]
 pub struct StageBoard {
@@ -50,8 +60,8 @@ pub struct StageBoard {
     pub answers: VecDeque<(u64, f64)>,
     /// The last ends: when, and with how many tokens.
     ends: VecDeque<(u64, u64)>,
-    /// All complete answers and their tokens.
-    answered: (u64, u64),
+    /// Its figures once it is measured.
+    measured: Option<Figures>,
     /// What a flush proved.
     pub verdict: Option<&'static str>,
     /// How it ended.
@@ -125,9 +135,23 @@ impl Board {
         })
     }
 
-    /// The stage that ended with this line.
-    pub fn ended_by(&self, end: &StageEnd) -> Option<&StageBoard> {
-        self.stages.iter().rev().find(|stage| stage.end.as_ref() == Some(end))
+    /// Takes the figures of a stage that is over and measured.
+    pub fn measured(&mut self, summary: &StageSummary) -> Option<&StageBoard> {
+        let stage = self.stages.iter_mut().rev().find(|stage| {
+            let start = &stage.start;
+            stage.end.is_some()
+                && start.stage == summary.id
+                && start.cell == summary.cell
+                && start.rung.map(f64::to_bits) == summary.rung.map(f64::to_bits)
+        })?;
+        let throughput = summary.throughput;
+        let requests = throughput.requests_per_second.filter(|_| summary.counts.ok > 0);
+        stage.measured = Some(Figures {
+            rates: requests
+                .map(|rate| (rate, throughput.output_tokens_per_second.unwrap_or_default())),
+            ttft_ms: summary.metrics.get("ttft").map(|ttft| (ttft.p50, ttft.p99)),
+        });
+        Some(stage)
     }
 
     /// The stage that runs; the last to have begun of several.
@@ -146,19 +170,21 @@ impl StageBoard {
             ttft: LiveQuantiles::new(),
             answers: VecDeque::new(),
             ends: VecDeque::new(),
-            answered: (0, 0),
+            measured: None,
             verdict: None,
             end: None,
         }
     }
 
     fn ended(&mut self, record: &Record) {
-        let counts =
-            record.outcome != OutcomeKind::NeverStarted && !record.stage.ends_with(SETTLE_SUFFIX);
-        self.done += u64::from(counts);
         if record.sent_ns.is_some() {
             self.in_flight = self.in_flight.saturating_sub(1);
         }
+        // What settles a rung is under way with it, and in none of its figures.
+        if record.stage.ends_with(SETTLE_SUFFIX) {
+            return;
+        }
+        self.done += u64::from(record.outcome != OutcomeKind::NeverStarted);
         if record.outcome.is_error() {
             let class = record.error.as_ref().map_or("error", |error| error.class.as_str());
             *self.errors.entry(class.to_owned()).or_default() += 1;
@@ -167,7 +193,6 @@ impl StageBoard {
         if record.outcome == OutcomeKind::Ok {
             let tokens = record.output_tokens.counted().unwrap_or(0);
             push(&mut self.ends, (end, tokens));
-            self.answered = (self.answered.0 + 1, self.answered.1 + tokens);
             if let (Some(sent), Some(first)) = (record.sent_ns, record.first_token_ns) {
                 let ms = first.saturating_sub(sent) as f64 / 1e6;
                 self.ttft.record_ms(ms);
@@ -183,13 +208,20 @@ impl StageBoard {
         format!("{}{cell}{rung}", self.start.stage)
     }
 
-    /// Answers and tokens per second: over the last seconds while it runs, over all its time when it
-    /// has ended. Nothing while there are too few answers.
+    /// A quantile of TTFT in milliseconds: as measured, once it is.
+    pub fn ttft_ms(&self, quantile: f64) -> Option<f64> {
+        match &self.measured {
+            Some(figures) if quantile < 0.9 => figures.ttft_ms.map(|(p50, _)| p50),
+            Some(figures) => figures.ttft_ms.map(|(_, p99)| p99),
+            None => self.ttft.quantile_ms(quantile),
+        }
+    }
+
+    /// Answers and tokens per second: over the last seconds while it runs, those of its summary when
+    /// it has ended. Nothing while there are too few answers.
     pub fn rates(&self, now_ns: u64) -> Option<(f64, f64)> {
         if self.end.is_some() {
-            let (seconds, (count, tokens)) = (self.seconds(now_ns), self.answered);
-            let rates = || (count as f64 / seconds, tokens as f64 / seconds);
-            return (count > 0 && seconds > 0.0).then(rates);
+            return self.measured.as_ref()?.rates;
         }
         let from = now_ns.saturating_sub(RATE_NS).max(self.start.at_ns);
         let seconds = now_ns.saturating_sub(from) as f64 / 1e9;

@@ -129,8 +129,7 @@ fn stage_row(board: &Board, stage: &StageBoard, name: &str, widest: usize, bar: 
     };
     let rates = stage.rates(now);
     let number = |value: Option<f64>| value.map(|it| significant(it, 3)).unwrap_or_default();
-    let ms =
-        |quantile| stage.ttft.quantile_ms(quantile).map(|it| show(it, "ms")).unwrap_or_default();
+    let ms = |quantile| stage.ttft_ms(quantile).map(|it| show(it, "ms")).unwrap_or_default();
     let left = match stage.seconds_left(now) {
         Some(left) => clock(left),
         None if stage.end.is_some() => format!("{:.1} s", stage.seconds(now)),

@@ -83,12 +83,10 @@ pub(super) fn interval(of: Option<Estimate>) -> String {
 /// `, p99 30 ms`, and what it is worth.
 pub(super) fn tail(of: &Distribution, percent: f64, value: f64) -> String {
     let value = show(value, &of.unit);
-    match of.certified.bound(percent) {
-        Some(bound) => format!(", p{percent} {value} (at most {})", show(bound, &of.unit)),
-        None => {
-            let samples = plural(of.count, "sample");
-            format!(", p{percent} {value} (uncertified: {samples})")
-        }
+    if let Some(bound) = of.certified.bound(percent) {
+        format!(", p{percent} {value} (at most {})", show(bound, &of.unit))
+    } else {
+        format!(", p{percent} {value} (uncertified: {})", plural(of.count, "sample"))
     }
 }
 

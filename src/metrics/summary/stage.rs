@@ -1,6 +1,7 @@
 //! What a stage is called, and what it can be held against.
 
 use super::StageSummary;
+use crate::plan::metric::METRICS;
 
 impl StageSummary {
     /// Its id with its cell, by which ladders and searches are kept: `ladder[model=a]`.
@@ -42,5 +43,13 @@ impl StageSummary {
         let length = |stage: &Self| if has_counts { counted(stage) } else { estimate(stage) };
         let lengths = length(self).zip(length(other));
         lengths.is_none_or(|(ours, theirs)| (ours - theirs).abs() <= 0.05 * ours.max(theirs))
+    }
+
+    /// `, which has e2e, response_end`: its metrics of that unit, in words; nothing without any.
+    pub fn which_has(&self, unit: &str) -> String {
+        let alike = METRICS.iter().filter(|it| it.unit == unit);
+        let names = alike.map(|it| it.name).filter(|name| self.metrics.contains_key(*name));
+        let names: Vec<&str> = names.collect();
+        if names.is_empty() { String::new() } else { format!(", which has {}", names.join(", ")) }
     }
 }

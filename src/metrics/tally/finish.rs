@@ -14,9 +14,11 @@ use crate::metrics::generator;
 use crate::metrics::quantity::show;
 use crate::metrics::rounds::RoundTally;
 use crate::metrics::samples::Samples;
-use crate::metrics::summary::{CacheSummary, ClientSummary, LoadSummary, StageSummary, Throughput};
+use crate::metrics::summary::{
+    CacheSummary, ClientSummary, Distribution, LoadSummary, StageSummary, Throughput,
+};
 use crate::plan::metric::Metric;
-use crate::record::{ArrivalLine, CacheState, StageEnd, StageState};
+use crate::record::{ArrivalLine, CacheState, StageEnd, StageStart, StageState};
 
 /// Metrics that take a stream, and why an answer without one has none.
 const STREAMED: [&str; 5] = ["ttft", "ttft_due", "ttfo", "tpot", "itl"];
@@ -66,8 +68,10 @@ impl StageTally {
         };
         // One clock for all rates of a stage: that of the achieved rate where there is a load.
         let rate = achieved.filter(|rate| *rate > 0.0);
-        let throughput =
+        let each =
             self.throughput(rate.map_or(duration_s, |rate| self.counts.ok as f64 / rate), &untold);
+        let requests_per_second = rate.or(each.requests_per_second);
+        let throughput = Throughput { requests_per_second, ..each };
         let cache = self.cache();
         let knows_all = self.counts.ok == self.counts.planned && !self.is_shared;
         let contamination = self.start.expects.map_or_else(Vec::new, |claim| {
@@ -84,15 +88,7 @@ impl StageTally {
             ..self.client
         };
         let samples: Vec<_> = self.columns.into_iter().map(Column::sorted).collect();
-        let told = samples.iter().filter(|(metric, _)| !untold.contains_key(metric.name));
-        let metrics = told.filter_map(|(metric, samples)| {
-            let mut found = samples.distribution(metric.unit)?;
-            if matches!(catalogue::source(metric.name), Some(Source::Pooled(_))) {
-                // The gaps of one answer resemble each other: their number certifies nothing.
-                found.certified = Certified::default();
-            }
-            Some((metric.name.to_owned(), found))
-        });
+        let metrics = distributions(&samples, &untold);
         let summary = StageSummary {
             goodput: self
                 .limits
@@ -103,19 +99,14 @@ impl StageTally {
             steady,
             unsteady,
             probe: None,
-            load: self.start.load.as_ref().map(|load| LoadSummary {
-                target_rate: load.target_rate,
-                achieved_rate: achieved,
-                kept_up,
-                generator_limited: lag_p99(&samples)
-                    .zip(load.max_lag_ms)
-                    .is_some_and(|(lag, limit)| lag > limit)
-                    || generator::is_starved(&client),
-                max_lag_ms: load.max_lag_ms,
-                peak_in_flight: (self.peak > 0).then_some(self.peak),
-                pauses: load.pauses,
-            }),
-            metrics: metrics.collect(),
+            load: load_summary(
+                &self.start,
+                self.peak,
+                (achieved, kept_up),
+                lag_p99(&samples),
+                generator::is_starved(&client),
+            ),
+            metrics,
             untold,
             id: self.start.stage,
             kind: self.start.kind,
@@ -318,68 +309,42 @@ fn shared_gaps(client: &ClientSummary) -> Option<String> {
     })
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::metrics::tally::fixture::{ms, record, stage_end, stage_start};
-    use crate::record::{LoadLine, Record, StageStart};
-
-    /// The load of a stage that asked for 8/s and whose requests came and ended at these milliseconds.
-    fn load(
-        arrival: ArrivalLine,
-        duration_ms: Option<f64>,
-        requests: &[(u64, u64)],
-    ) -> LoadSummary {
-        let line = LoadLine {
-            target_rate: Some(8.0),
-            arrival: Some(arrival),
-            duration_ms,
-            max_lag_ms: None,
-            pauses: false,
-            window_ms: None,
-            rounds: None,
-            steady: None,
-            search: None,
-        };
-        let planned = requests.len() as u64;
-        let start =
-            StageStart { load: Some(Box::new(line)), expects: None, ..stage_start(planned) };
-        let mut tally = StageTally::new(start);
-        for (index, (due, end)) in (0..).zip(requests) {
-            let (due_ns, end_ns) = (Some(ms(*due)), Some(ms(*end)));
-            let times =
-                Record { due_ns, sent_ns: due_ns, last_token_ns: end_ns, end_ns, ..record() };
-            tally.ended(&Record { index, ..times });
+/// The distributions of everything that was sampled and can be told.
+fn distributions(
+    samples: &[(&'static Metric, Samples)],
+    untold: &BTreeMap<String, String>,
+) -> BTreeMap<String, Distribution> {
+    let told = samples.iter().filter(|(metric, _)| !untold.contains_key(metric.name));
+    let metrics = told.filter_map(|(metric, samples)| {
+        let mut found = samples.distribution(metric.unit)?;
+        if matches!(catalogue::source(metric.name), Some(Source::Pooled(_))) {
+            // The gaps of one answer resemble each other: their number certifies nothing.
+            found.certified = Certified::default();
         }
-        let summary = tally.close(Some(&stage_end(StageState::Completed))).0.summary;
-        summary.load.expect("a load")
-    }
-
-    fn is(found: Option<f64>, right: f64) {
-        assert!(
-            found.is_some_and(|found| (found - right).abs() < 1e-9),
-            "{found:?} is not {right}"
-        );
-    }
-
-    #[test]
-    fn a_draw_of_arrivals_achieves_what_came_and_not_what_was_asked() {
-        let six: Vec<(u64, u64)> = (1..=6).map(|at| (at * 250, at * 250 + 30)).collect();
-        let timed = load(ArrivalLine::Poisson, Some(2_000.0), &six);
-        is(timed.achieved_rate, 3.0);
-        is(timed.kept_up, 1.0);
-        is(load(ArrivalLine::Poisson, None, &six).achieved_rate, 4.0);
-    }
-
-    #[test]
-    fn answers_that_trail_take_the_time_that_they_trail() {
-        // Eight in a second, whose answers come over two.
-        let slow: Vec<(u64, u64)> = (0..9).map(|at| (1_000 + at * 125, 1_050 + at * 250)).collect();
-        let found = load(ArrivalLine::Constant, None, &slow);
-        is(found.achieved_rate, 9.0 / 2.125);
-        is(found.kept_up, 1.125 / 2.125);
-        // All at one instant: as long as they were asked for, and as the answers took.
-        let burst: Vec<(u64, u64)> = (0..8).map(|at| (1_000, 1_100 + at * 100)).collect();
-        is(load(ArrivalLine::Burst { size: 8 }, None, &burst).achieved_rate, 8.0 / 1.7);
-    }
+        Some((metric.name.to_owned(), found))
+    });
+    metrics.collect()
 }
+
+/// How the load of a stage fared, if it has one. `lag` is the 99th percentile of its lag.
+fn load_summary(
+    start: &StageStart,
+    peak: u64,
+    (achieved_rate, kept_up): (Option<f64>, Option<f64>),
+    lag: Option<f64>,
+    is_starved: bool,
+) -> Option<LoadSummary> {
+    start.load.as_ref().map(|load| LoadSummary {
+        target_rate: load.target_rate,
+        achieved_rate,
+        kept_up,
+        generator_limited: is_starved
+            || lag.zip(load.max_lag_ms).is_some_and(|(lag, limit)| lag > limit),
+        max_lag_ms: load.max_lag_ms,
+        peak_in_flight: (peak > 0).then_some(peak),
+        pauses: load.pauses,
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -52,7 +52,8 @@ pub(super) fn table(found: &Comparison) -> Table {
         }
     }
     let column = |(name, number): (&str, bool)| Column { name: name.to_owned(), number };
-    Table { columns: COLUMNS.into_iter().map(column).collect(), rows }
+    let columns = COLUMNS.into_iter().map(column).collect();
+    Table { columns, rows, legend: String::new() }
 }
 
 /// A figure; rates are named by their metric already.

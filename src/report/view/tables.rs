@@ -5,10 +5,12 @@
 
 mod course;
 mod failed;
+mod tail;
 
 pub(super) use self::course::{parts, windows};
 pub(super) use self::failed::{errors, failures};
 
+use self::tail::{at_most, legend, tail};
 use super::{Cell, Check, Column, Fact, Group, Mood, Table, text};
 use crate::metrics::quantity::{grouped, show};
 use crate::metrics::search::Verdict;
@@ -60,7 +62,7 @@ fn table(columns: &[&str], rows: Vec<Vec<Cell>>) -> Table {
         Some(word) => Column { name: word.to_owned(), number: false },
         None => Column { name: (*name).to_owned(), number: true },
     };
-    Table { columns: columns.iter().map(column).collect(), rows }
+    Table { columns: columns.iter().map(column).collect(), legend: legend(&rows), rows }
 }
 
 fn figure(stage: &StageSummary, metric: &str, take: fn(&Distribution) -> f64) -> Cell {
@@ -82,10 +84,10 @@ fn key_figures(stage: &StageSummary) -> Vec<Cell> {
         answered.with(mood(failed > 0)),
         success.with(mood(stage.counts.errors > 0)),
         figure(stage, "ttft", |ttft| ttft.p50),
-        figure(stage, "ttft", |ttft| ttft.p95),
-        figure(stage, "ttft", |ttft| ttft.p99),
+        tail(stage, "ttft", 95.0, |ttft| ttft.p95),
+        tail(stage, "ttft", 99.0, |ttft| ttft.p99),
         figure(stage, "e2e", |e2e| e2e.p50),
-        figure(stage, "e2e", |e2e| e2e.p95),
+        tail(stage, "e2e", 95.0, |e2e| e2e.p95),
         figure(stage, "tpot", |tpot| tpot.p50),
         rate(stage.throughput.requests_per_second),
         token_rate(stage.throughput),
@@ -185,11 +187,12 @@ pub(super) fn metrics(group: &Group) -> Table {
         let cells = FIGURES.iter().map(|(_, take)| Cell::number(Some(take(found)), metric.unit));
         let head = [Cell::text(metric.name), Cell::count(found.count)];
         let source = Cell::text(source(group.first(), metric.name));
-        Some(head.into_iter().chain(cells).chain([source]).collect())
+        Some(head.into_iter().chain(cells).chain([at_most(found), source]).collect())
     };
     let figures = FIGURES.iter().map(|(name, _)| *name);
-    let head = ["'metric", "samples"].into_iter();
-    let columns: Vec<&str> = head.chain(figures).chain(["'tokens by"]).collect();
+    let words = ["'at most (99 % confidence)", "'tokens by"];
+    let columns: Vec<&str> =
+        ["'metric", "samples"].into_iter().chain(figures).chain(words).collect();
     let rows: Vec<_> = METRICS.iter().filter_map(row).collect();
     if rows.is_empty() { Table::default() } else { without_empty(table(&columns, rows)) }
 }
@@ -328,7 +331,7 @@ fn without_empty(table: Table) -> Table {
     let says = |at: usize| table.rows.iter().any(|row| !row[at].text.is_empty());
     let kept: Vec<bool> = (0..table.columns.len()).map(says).collect();
     let rows = table.rows.into_iter().map(|row| keep(row, &kept)).collect();
-    Table { columns: keep(table.columns, &kept), rows }
+    Table { columns: keep(table.columns, &kept), rows, legend: table.legend }
 }
 
 /// The cells of a row whose columns are kept.

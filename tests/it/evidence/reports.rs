@@ -156,3 +156,15 @@ fn colours_come_only_where_they_may() {
     let plain = console::render(&done.summary, look.without_colour());
     assert!(!plain.contains('\u{1b}'));
 }
+
+#[test]
+fn output_after_reasoning_has_columns_of_its_own() {
+    let plain = report_of(|_| {});
+    assert!(!plain.contains("TTFO"), "{plain}");
+    let reasoned = report_of(|summary| {
+        let metrics = &mut summary.stages[0].metrics;
+        let ttfo = metrics.get_mut("ttfo").expect("measured");
+        (ttfo.mean, ttfo.p50) = (ttfo.mean + 1_000.0, ttfo.p50 + 1_000.0);
+    });
+    assert!(reasoned.contains("TTFO p50"), "{reasoned}");
+}
