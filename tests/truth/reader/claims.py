@@ -67,7 +67,9 @@ def check(differ, said, log, console, page, markdown):
     book = Book(said, log)
     for number, claim in enumerate(claims):
         where = f"claim {claim['kind']} of {claim.get('stage') or 'the run'}{' ' + claim['cell'] if claim.get('cell') else ''}"
-        numbers_of_text(differ, where, claim)
+        own = book.of(claim.get("stage"), claim.get("cell"), claim.get("rung")) if claim.get("stage") else []
+        metrics_ = [m for e, _ in own for n, m in e["metrics"].items() if n in ("ttft", "e2e")]
+        numbers_of_text(differ, where, claim, [b for m in metrics_ for b in (m.get("certified") or {}).values()])
         for name, figure in (claim.get("figures") or {}).items():
             figure_of(differ, where, name, figure, claim, book)
         condition(differ, where, claim, book, claims)
@@ -90,18 +92,21 @@ def unescaped(text):
     return re.sub(r"\\(.)", r"\1", text).replace("&amp;", "&")
 
 
-def numbers_of_text(differ, where, claim):
+def numbers_of_text(differ, where, claim, bounds):
     """No number that is none of the claim's figures."""
     text = claim["text"]
     if claim["kind"] in ("all_failed", "ended", "search_limit", "generator_limited"):
         return  # they quote messages and checks
     for word in (claim.get("stage"), claim.get("against"), claim.get("cell")):
         if word:
-            text = text.replace(word, "…")
+            text = re.sub(rf"(?<!\w){re.escape(word)}(?!\w)", "…", text)
     for fixed in ("95 % CI", "70 to 80 %", "at least 6 each", "p50", "p90", "p95", "p99"):
         text = text.replace(fixed, "…")
     text = re.sub(r"@[\d.]+(#\d+)?", "", text)
-    values = []
+    values = [(claim["rung"], "")] if claim.get("rung") is not None else []
+    values += [(bound, "ms") for bound in bounds]
+    if claim["kind"] == "production":
+        values.append((claim["figures"]["from"]["value"] / 0.7, ""))
     for name, figure in (claim.get("figures") or {}).items():
         for key in ("value", "low", "high", "n"):
             if figure.get(key) is not None:

@@ -64,7 +64,7 @@ def reads(text, right, unit=None):
         return False
     digits = match.group().replace(",", "")
     rest = text[match.end():].strip()
-    word = rest.split()[0].rstrip(",.;)") if rest else (unit or "")
+    word = rest.split()[0].rstrip(",.;:)") if rest else (unit or "")
     scale = SCALE.get(word, SCALE.get(unit or "", 1) if not rest else 1)
     decimals = len(digits.split(".")[1]) if "." in digits else 0
     half = 0.5 * 10**-decimals * scale

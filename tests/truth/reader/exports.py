@@ -206,6 +206,8 @@ def inference_perf(differ, into, units, log):
         latency = (told["successes"] or {}).get("latency") or {}
         for name, values in (("request_latency", rows["whole"]), ("time_to_first_token", rows["content"]), ("normalized_time_per_output_token", rows["nwhole"]), ("inter_token_latency", rows["itl"])):
             # It sees no reasoning: not its gaps either.
+            if not values:
+                continue  # that tool's own counts of tokens, which records do not keep
             if latency.get(name) and (name != "inter_token_latency" or rows["content"] == rows["ttft"]):
                 figures_of(differ, f"{where} {name}", latency[name], values, INFERENCE_PERF, 1e-3)
         differ(f"{where} successes", told["successes"]["count"], len(ok(unit.requests)))
