@@ -273,6 +273,7 @@ class Server:
                 whole = {"id": stream.id, "object": "chat.completion", "model": stream.model, "choices": [{"index": 0, "message": {"role": "assistant", "content": words}, "finish_reason": counts["finish"]}], "usage": {"prompt_tokens": counts["prompt"], "completion_tokens": counts["completion"] or 0, "total_tokens": counts["prompt"] + (counts["completion"] or 0)}}
             else:
                 whole = {"text": words}
+            told["until"] = time.monotonic()
             await self.plain(writer, 200, json.dumps(whole).encode())
             return True
         lines = "application/x-ndjson" if dialect.startswith("ollama") else "text/event-stream"

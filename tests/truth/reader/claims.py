@@ -100,7 +100,7 @@ def numbers_of_text(differ, where, claim, bounds):
     for word in (claim.get("stage"), claim.get("against"), claim.get("cell")):
         if word:
             text = re.sub(rf"(?<!\w){re.escape(word)}(?!\w)", "…", text)
-    for fixed in ("95 % CI", "70 to 80 %", "at least 6 each", "p50", "p90", "p95", "p99"):
+    for fixed in ("E2E", "95 % CI", "70 to 80 %", "at least 6 each", "p50", "p90", "p95", "p99"):
         text = text.replace(fixed, "…")
     text = re.sub(r"@[\d.]+(#\d+)?", "", text)
     values = [(claim["rung"], "")] if claim.get("rung") is not None else []

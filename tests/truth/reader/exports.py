@@ -243,7 +243,9 @@ def bench_pack(differ, into, units, log):
         return
     for row, unit in zip(rows, asked):
         where, answered = f"bench-pack {unit.name()}", ok(unit.requests)
-        latency = [metrics.since(r["sent_ns"], r["end_ns"]) / 1e3 for r in answered if metrics.since(r["sent_ns"], r["end_ns"])]
+        # Failed requests are among its latencies.
+        sent = [r for r in unit.requests if r.get("sent_ns") is not None]
+        latency = [metrics.since(r["sent_ns"], r.get("end_ns")) / 1e3 for r in sent if metrics.since(r["sent_ns"], r.get("end_ns"))]
         streamed = [r for r in answered if r.get("token_ns")]
         first = [metrics.since(r["sent_ns"], r["first_event_ns"]) / 1e3 for r in streamed if metrics.since(r["sent_ns"], r.get("first_event_ns"))]
         say = lambda name, right: differ(f"{where} {name}", float(row[name]) if row[name] else None, right, 1e-6)
@@ -259,7 +261,7 @@ def bench_pack(differ, into, units, log):
             say("ttft_p99", stats.percentile(first, 99))
             tokens = sum(r["output_tokens"].get("server") or 0 for r in answered)
             spent = sum(latency) - sum(first)
-            if tokens and spent > 0 and all(r["output_tokens"].get("server") is not None for r in answered):
+            if len(sent) == len(answered) and tokens and spent > 0 and all(r["output_tokens"].get("server") is not None for r in answered):
                 say("tps_tokens_per_sec", tokens / spent)
 
 
@@ -299,7 +301,8 @@ def replay_rounds(differ, into, units, log):
                 continue
             differ(f"replay-rounds {unit.name()} #{r['index']} ttft", float(row["ttft"]), content / 1e3, 1e-6, 1e-7)
             n = metrics.output_tokens(r)
-            differ(f"replay-rounds {unit.name()} #{r['index']} tokens_out", float(row["tokens_out"] or 0), float(n or 0))
+            if n is not None:
+                differ(f"replay-rounds {unit.name()} #{r['index']} tokens_out", float(row["tokens_out"] or 0), float(n or 0))
     for line in (into / "rounds.jsonl").read_text(encoding="utf-8").splitlines():
         told = json.loads(line)
         if told.get("TPOT"):
