@@ -62,7 +62,7 @@ def one(differ, where, r, line, retried):
     if choices > 1:
         each = line["pieces"] // choices
         span = metrics.since(r["first_token_ns"], r["last_token_ns"])
-        differ(f"{where}: time per token of each choice", metrics.tpot(r), span / (each - 1), 0.02)
+        differ(f"{where}: time per token of each choice", metrics.tpot(r), span / (each - 1), 0.1)
     if line["behaviour"] == "impossible":
         cached, prompt = metrics.cached_tokens(r), metrics.input_tokens(r)
         if cached is not None and prompt is not None and cached > prompt:
