@@ -10,11 +10,11 @@
 use statrs::statistics::Statistics;
 
 use super::certified::Certified;
-use super::estimate::median_ranks;
 use super::summary::Distribution;
 use crate::plan::Aggregate;
 
-/// The statistics of `sorted`, or `None` without samples.
+/// The statistics of `sorted`, or `None` without samples. How sure its median is, is not known from
+/// sorted samples: that takes their order in time ([`super::effective`]).
 pub fn distribution(sorted: &[f64], unit: &str) -> Option<Distribution> {
     Some(Distribution {
         unit: unit.to_owned(),
@@ -27,13 +27,11 @@ pub fn distribution(sorted: &[f64], unit: &str) -> Option<Distribution> {
         p90: percentile(sorted, 90.0)?,
         p95: percentile(sorted, 95.0)?,
         p99: percentile(sorted, 99.0)?,
-        p50_interval: median_ranks(sorted.len() as u64).and_then(|(low, high)| {
-            let at = |rank: u64| sorted.get(usize::try_from(rank).ok()?).copied();
-            Some([at(low)?, at(high)?])
-        }),
         certified: Certified::of(sorted.len() as u64, |rank| {
             sorted.get(usize::try_from(rank).ok()?).copied()
         }),
+        p50_interval: None,
+        effective: None,
         histogram: None,
     })
 }

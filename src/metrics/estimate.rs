@@ -72,7 +72,11 @@ mod tests {
 
     fn ramp(count: u32, step: f64) -> Distribution {
         let samples: Vec<f64> = (0..count).map(|n| 100.0 + f64::from(n) * step).collect();
-        distribution(&samples, "ms").expect("samples")
+        let interval = median_ranks(u64::from(count)).map(|(low, high)| {
+            [low, high].map(|rank| samples[usize::try_from(rank).expect("small")])
+        });
+        let found = distribution(&samples, "ms").expect("samples");
+        Distribution { p50_interval: interval, ..found }
     }
 
     #[test]

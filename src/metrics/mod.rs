@@ -46,6 +46,7 @@ pub mod compare;
 pub mod contamination;
 pub mod definitions;
 pub mod distribution;
+pub mod effective;
 pub mod estimate;
 pub mod gate;
 mod generator;

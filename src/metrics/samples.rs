@@ -6,7 +6,7 @@
 //! the same order give the same figures.
 
 use super::certified::Certified;
-use super::estimate::median_ranks;
+use super::effective::{Dependence, in_flight, median_interval};
 use super::summary::Distribution;
 use super::{distribution, histogram};
 use crate::plan::Aggregate;
@@ -25,12 +25,37 @@ const SUB_BITS: u32 = 10;
 /// Samples in integers of this many parts: nanoseconds of milliseconds.
 const PARTS: f64 = 1e6;
 
+/// Most of the samples beyond [`EXACT`] that are kept in their order.
+const IN_ORDER: usize = 4_096;
+
 /// The samples so far.
 #[derive(Debug, Clone, Default)]
 pub struct Samples {
     /// All of them, while they are few.
     exact: Vec<f64>,
     counts: Option<Box<Counts>>,
+    /// How sure the median is, once no more will come.
+    certainty: Certainty,
+}
+
+/// How sure the median of some samples is.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+struct Certainty {
+    /// Its 95 % interval, where one can be told.
+    interval: Option<[f64; 2]>,
+    /// Independent samples that tell as much, where that can be told.
+    effective: Option<f64>,
+}
+
+impl Certainty {
+    /// That of samples in the order of time, each of which stands for `each`.
+    fn of(in_time: &[f64], in_flight: Option<&[f64]>, each: f64) -> Self {
+        let dependence = Dependence::of(in_time, in_flight);
+        Self {
+            interval: median_interval(in_time, &dependence),
+            effective: dependence.effective().map(|effective| effective * each),
+        }
+    }
 }
 
 impl Samples {
@@ -51,7 +76,25 @@ impl Samples {
         }
     }
 
-    /// No more will come: puts them in order and gives back what room is left.
+    /// No more will come. They are of one request each, in the order of time; `in_flight` is how many
+    /// others were in flight when each was sent, where that is known.
+    pub fn finish_in_time(&mut self, order: Option<&Order>) {
+        self.certainty = match (&self.counts, order) {
+            (Some(counts), _) => {
+                let each = counts.total as f64 / counts.in_order.len().max(1) as f64;
+                Certainty::of(&counts.in_order, None, each)
+            }
+            (None, Some(order)) if order.places.len() == self.exact.len() => {
+                let in_time: Vec<f64> =
+                    order.places.iter().filter_map(|at| self.exact.get(*at).copied()).collect();
+                Certainty::of(&in_time, Some(&order.in_flight), 1.0)
+            }
+            (None, _) => Certainty::of(&self.exact, None, 1.0),
+        };
+        self.finish();
+    }
+
+    /// No more will come: sorts them and gives back what room is left.
     pub fn finish(&mut self) {
         self.exact.sort_unstable_by(f64::total_cmp);
         self.exact.shrink_to_fit();
@@ -74,7 +117,8 @@ impl Samples {
             let found = distribution::distribution(&self.exact, unit)?;
             let times = self.exact.iter().map(|sample| (*sample, 1));
             let histogram = is_time.then(|| histogram::encoded(times)).flatten();
-            return Some(Distribution { histogram, ..found });
+            let Certainty { interval, effective } = self.certainty;
+            return Some(Distribution { histogram, p50_interval: interval, effective, ..found });
         };
         Some(Distribution {
             unit: unit.to_owned(),
@@ -87,9 +131,9 @@ impl Samples {
             p90: counts.percentile(90.0),
             p95: counts.percentile(95.0),
             p99: counts.percentile(99.0),
-            p50_interval: median_ranks(counts.total)
-                .map(|(low, high)| [counts.at(low as f64), counts.at(high as f64)]),
             certified: Certified::of(counts.total, |rank| Some(counts.at(rank as f64))),
+            p50_interval: self.certainty.interval,
+            effective: self.certainty.effective,
             histogram: is_time.then(|| histogram::encoded(counts.times())).flatten(),
         })
     }
@@ -116,9 +160,31 @@ impl Extend<f64> for Samples {
     }
 }
 
+/// The order in which the requests of some samples were sent.
+#[derive(Debug, Clone, Default)]
+pub struct Order {
+    /// Where the sample of each stands.
+    places: Vec<usize>,
+    /// How many others were in flight when each was sent.
+    in_flight: Vec<f64>,
+}
+
+impl Order {
+    /// That of requests given as (sent, ended) in nanoseconds.
+    pub fn of(times: &[(u64, u64)]) -> Self {
+        let mut places: Vec<usize> = (0..times.len()).collect();
+        places.sort_by_key(|at| times[*at]);
+        let in_time: Vec<(u64, u64)> = places.iter().map(|at| times[*at]).collect();
+        Self { places, in_flight: in_flight(&in_time) }
+    }
+}
+
 /// How many samples fell between which bounds, and their moments (Welford's recurrence).
 #[derive(Debug, Clone)]
 struct Counts {
+    /// Every so many-th sample.
+    in_order: Vec<f64>,
+    stride: u64,
     buckets: Vec<u64>,
     total: u64,
     mean: f64,
@@ -130,6 +196,8 @@ struct Counts {
 impl Default for Counts {
     fn default() -> Self {
         Self {
+            in_order: Vec::new(),
+            stride: 1,
             buckets: Vec::new(),
             total: 0,
             mean: 0.0,
@@ -147,6 +215,17 @@ impl Counts {
             self.buckets.resize(bucket + 1, 0);
         }
         self.buckets[bucket] += 1;
+        if self.total.is_multiple_of(self.stride) {
+            self.in_order.push(sample);
+            if self.in_order.len() > IN_ORDER {
+                let mut place = 0;
+                self.in_order.retain(|_| {
+                    place += 1;
+                    place % 2 == 1
+                });
+                self.stride *= 2;
+            }
+        }
         self.total += 1;
         let step = sample - self.mean;
         self.mean += step / self.total as f64;

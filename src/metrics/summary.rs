@@ -285,12 +285,17 @@ pub struct Distribution {
     pub p95: f64,
     /// 99th percentile.
     pub p99: f64,
-    /// The median's 95 % interval, for independent samples; absent with fewer than six.
+    /// The median's 95 % interval, by how much samples that follow one another resemble each other;
+    /// absent with fewer than six, and where there are too few to tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub p50_interval: Option<[f64; 2]>,
     /// What the tail is at most, where there are samples enough to say so.
     #[serde(default, skip_serializing_if = "Certified::is_empty")]
     pub certified: Certified,
+    /// How many independent samples tell as much as these (the effective sample size); absent where
+    /// there are too few to tell, and for metrics of which a request gives several samples.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effective: Option<f64>,
     /// Times as an `HdrHistogram` (V2, deflated, base64) of whole microseconds with three digits, so
     /// that those of several runs can be added.
     #[serde(default, skip_serializing_if = "Option::is_none")]

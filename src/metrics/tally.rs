@@ -14,7 +14,7 @@ use super::catalogue::{self, Source};
 use super::contamination::ContaminationTally;
 use super::goodput::Limits;
 use super::rounds::RoundTally;
-use super::samples::Samples;
+use super::samples::{self, Samples};
 use super::server::ServerTally;
 use super::steady::part::SteadyTally;
 use super::stretch::{Stretch, Worst};
@@ -73,6 +73,8 @@ pub struct StageTally {
     peak: u64,
     ended: Bits,
     columns: Vec<Column>,
+    /// When the first answers were asked and had ended, in the order of `columns`.
+    times: Vec<(u64, u64)>,
     /// One for each check with `over:`.
     stretches: Vec<(Threshold, Stretch)>,
     verdict: CacheState,
@@ -125,6 +127,7 @@ impl StageTally {
             counts: Counts { planned: start.planned, ..Counts::default() },
             last_ns: start.at_ns,
             columns: columns.collect(),
+            times: Vec::new(),
             stretches: start
                 .thresholds
                 .iter()
@@ -236,6 +239,12 @@ impl StageTally {
             for (_, stretch) in &mut self.stretches {
                 stretch.take(record, at);
             }
+        }
+        if record.outcome == OutcomeKind::Ok
+            && self.times.len() < samples::EXACT
+            && let Some(times) = record.sent_ns.zip(record.last_token_ns.or(record.end_ns))
+        {
+            self.times.push(times);
         }
         for column in &mut self.columns {
             match column.source {

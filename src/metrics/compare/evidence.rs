@@ -6,6 +6,7 @@
 
 use crate::metrics::aggregator::Aggregator;
 use crate::metrics::catalogue::{self, Source};
+use crate::metrics::effective;
 use crate::metrics::summary::{RunEnd, StageSummary, Summary};
 use crate::record::{Line, Record, RunLine};
 
@@ -37,6 +38,8 @@ pub(super) struct Samples {
     indexes: Vec<u64>,
     /// When each was sent.
     sent: Vec<u64>,
+    /// When the answer to each had ended.
+    ended: Vec<u64>,
     /// A sample of each, NaN where it has none, by metric.
     columns: Vec<(&'static str, Vec<f64>)>,
     /// Any number of samples of each, by metric.
@@ -101,6 +104,7 @@ impl Collector {
                     rung: start.rung,
                     indexes: Vec::new(),
                     sent: Vec::new(),
+                    ended: Vec::new(),
                     columns,
                     pools,
                 });
@@ -125,6 +129,7 @@ impl Collector {
         }
         stage.indexes.push(record.index);
         stage.sent.push(sent);
+        stage.ended.push(record.last_token_ns.or(record.end_ns).unwrap_or(sent));
         for ((_, column), value) in stage.columns.iter_mut().zip(values) {
             column.push(value.unwrap_or(f64::NAN));
         }
@@ -161,8 +166,8 @@ impl Evidence {
     pub fn sorted(&self, stage: &StageSummary, metric: &str) -> Vec<f64> {
         let samples = self.samples(stage);
         let mut sorted = samples.map_or_else(Vec::new, |it| match it.clusters(metric) {
-            Some(clusters) => clusters.concat(),
-            None => it.in_time(metric),
+            Some((clusters, _)) => clusters.concat(),
+            None => it.in_time(metric).0,
         });
         sorted.sort_unstable_by(f64::total_cmp);
         sorted
@@ -212,24 +217,36 @@ impl Samples {
         values
     }
 
-    /// The samples of a metric in the order in which their requests were sent.
-    pub(super) fn in_time(&self, metric: &str) -> Vec<f64> {
-        let Some(column) = self.column(metric) else { return Vec::new() };
-        let mut order: Vec<usize> = (0..column.len()).filter(|at| !column[*at].is_nan()).collect();
+    /// The samples of a metric in the order in which their requests were sent, and how many others
+    /// were in flight when each was.
+    pub(super) fn in_time(&self, metric: &str) -> (Vec<f64>, Vec<f64>) {
+        let Some(column) = self.column(metric) else { return Default::default() };
+        let with_sample = (0..column.len()).filter(|at| !column[*at].is_nan());
+        let order = self.in_order(with_sample);
+        (order.iter().map(|at| column[*at]).collect(), self.in_flight(&order))
+    }
+
+    fn in_order(&self, places: impl Iterator<Item = usize>) -> Vec<usize> {
+        let mut order: Vec<usize> = places.collect();
         order.sort_by_key(|at| self.sent[*at]);
-        order.into_iter().map(|at| column[at]).collect()
+        order
+    }
+
+    fn in_flight(&self, order: &[usize]) -> Vec<f64> {
+        let times = order.iter().map(|at| (self.sent[*at], self.ended[*at]));
+        effective::in_flight(&times.collect::<Vec<_>>())
     }
 
     /// The samples of a metric of which a request gives any number, request by request in the order
-    /// in which they were sent; requests without any are left out. `None` for other metrics.
-    pub(super) fn clusters(&self, metric: &str) -> Option<Vec<&[f64]>> {
+    /// in which they were sent, and how many others were in flight when each was; requests without any
+    /// are left out. `None` for other metrics.
+    pub(super) fn clusters(&self, metric: &str) -> Option<(Vec<&[f64]>, Vec<f64>)> {
         let (_, pool) = self.pools.iter().find(|(name, _)| *name == metric)?;
-        let mut order: Vec<usize> = (0..pool.ends.len()).collect();
-        order.sort_by_key(|at| self.sent[*at]);
         let of = |at: usize| {
             let from = at.checked_sub(1).map_or(0, |before| pool.ends[before]);
             &pool.values[from..pool.ends[at]]
         };
-        Some(order.into_iter().map(of).filter(|samples| !samples.is_empty()).collect())
+        let order = self.in_order((0..pool.ends.len()).filter(|at| !of(*at).is_empty()));
+        Some((order.iter().map(|at| of(*at)).collect(), self.in_flight(&order)))
     }
 }

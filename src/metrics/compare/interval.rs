@@ -13,7 +13,11 @@ use statrs::distribution::{ContinuousCDF, Normal};
 
 use super::rank::Side;
 use crate::metrics::distribution::percentile;
+use crate::metrics::effective::{Weight, student};
 use crate::metrics::estimate::Estimate;
+
+/// A standard normal lies within as many deviations with 95 %.
+const NORMAL: f64 = 1.959_964;
 
 /// Resamples behind each interval.
 pub const REPLICATES: usize = 2_000;
@@ -29,14 +33,15 @@ pub fn difference(base: Side, new: Side, percent: f64, seed: u64) -> Option<(Est
     estimates(values, &pairs)
 }
 
-/// The median of `new / base` over pairs, and that of `new − base`, each with its 95 % interval.
-pub fn paired(pairs: &[(f64, f64)], seed: u64) -> Option<(Estimate, Estimate)> {
+/// The median of `new / base` over pairs that are worth `weight`, and that of `new − base`, each with
+/// its 95 % interval.
+pub fn paired(pairs: &[(f64, f64)], weight: Weight, seed: u64) -> Option<(Estimate, Estimate)> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut median = |take: fn(&(f64, f64)) -> f64| {
         let mut values: Vec<f64> =
             pairs.iter().map(take).filter(|value| value.is_finite()).collect();
         values.sort_unstable_by(f64::total_cmp);
-        let side = Side { sorted: &values, design_effect: 1.0 };
+        let side = Side { sorted: &values, weight };
         let value = percentile(&values, 50.0)?;
         let mut drawn = replicates(side, 50.0, &mut rng);
         Some(estimate(value, &mut drawn))
@@ -59,7 +64,7 @@ pub fn shares(base: (u64, u64), new: (u64, u64)) -> Option<Estimate> {
 
 /// A share with Wilson's 95 % interval.
 fn wilson((errors, all): (u64, u64)) -> Option<Estimate> {
-    const Z: f64 = 1.959_964;
+    const Z: f64 = NORMAL;
     if all == 0 {
         return None;
     }
@@ -90,7 +95,8 @@ fn estimate(value: f64, replicates: &mut [f64]) -> Estimate {
 
 /// The percentile of [`REPLICATES`] resamples.
 fn replicates(side: Side, percent: f64, rng: &mut ChaCha8Rng) -> Vec<f64> {
-    let n = side.effective();
+    // A variance of few degrees of freedom is uncertain itself: Student's t, in samples.
+    let n = (side.effective() * (NORMAL / student(side.weight.freedom)).powi(2)).max(1.0);
     let rank = percent / 100.0 * (n - 1.0) + 1.0;
     let draw = |_| {
         let (below, above) = (gamma(rank, rng), gamma(n + 1.0 - rank, rng));
@@ -128,6 +134,10 @@ fn open_unit(rng: &mut ChaCha8Rng) -> f64 {
 mod tests {
     use super::*;
 
+    fn independent() -> Weight {
+        Weight { design_effect: 1.0, freedom: f64::INFINITY }
+    }
+
     fn ramp(count: u32) -> Vec<f64> {
         (0..count).map(|n| 100.0 + f64::from((n * n) % 997) / 10.0).collect()
     }
@@ -146,7 +156,7 @@ mod tests {
         };
         let mut medians: Vec<f64> = (0..1_000).map(resampled).collect();
         let drawn = estimate(median, &mut medians);
-        let side = Side { sorted: &samples, design_effect: 1.0 };
+        let side = Side { sorted: &samples, weight: independent() };
         let ours = estimate(median, &mut replicates(side, 50.0, &mut rng));
         let width = drawn.high - drawn.low;
         assert!((ours.low - drawn.low).abs() < 0.15 * width, "{ours:?} {drawn:?}");
@@ -160,7 +170,7 @@ mod tests {
             let mut base = ramp(count);
             base.sort_unstable_by(f64::total_cmp);
             let new: Vec<f64> = base.iter().map(|value| value * 1.1).collect();
-            let side = |sorted| Side { sorted, design_effect: 1.0 };
+            let side = |sorted| Side { sorted, weight: independent() };
             let (ratio, difference) =
                 super::difference(side(&base), side(&new), 50.0, 7).expect("samples");
             assert!((ratio.value - 1.1).abs() < 1e-9, "{ratio:?}");
@@ -185,13 +195,13 @@ mod tests {
     fn pairs_cancel_what_they_share() {
         let pairs: Vec<(f64, f64)> =
             ramp(100).into_iter().map(|value| (value, value * 1.1)).collect();
-        let (ratio, _) = paired(&pairs, 7).expect("pairs");
+        let (ratio, _) = paired(&pairs, independent(), 7).expect("pairs");
         assert!(ratio.high - ratio.low < 1e-9 && (ratio.value - 1.1).abs() < 1e-9, "{ratio:?}");
-        assert_eq!(paired(&[], 7), None);
+        assert_eq!(paired(&[], independent(), 7), None);
         assert_eq!(
             difference(
-                Side { sorted: &[], design_effect: 1.0 },
-                Side { sorted: &[1.0], design_effect: 1.0 },
+                Side { sorted: &[], weight: independent() },
+                Side { sorted: &[1.0], weight: independent() },
                 50.0,
                 7
             ),

@@ -72,6 +72,13 @@ fn verdict(difference: &Difference, options: &Options) -> (Verdict, String) {
         return (Verdict::NotEnoughData, reason);
     }
     let is_share = difference.unit == "share";
+    if let Some(needed) = difference.needed {
+        let reason = format!(
+            "requests that follow one another resemble each other; about {} a side would tell",
+            significant_count(needed as f64)
+        );
+        return (Verdict::NotEnoughData, reason);
+    }
     let effect = if is_share { difference.difference } else { difference.ratio.map(less_one) };
     let (Some(effect), Some(test)) = (effect, &difference.test) else {
         let reason = match effect {

@@ -1,8 +1,9 @@
 //! Whether two sets of samples differ by more than chance.
 //!
-//! In: samples of two runs. Out: two-sided p-values. Invariants: every p lies in 0..=1; samples that
-//! follow one another too closely count for less (see [`design_effect`]), so that a queue that
-//! builds up once is not taken for a thousand proofs.
+//! In: samples of two runs, and what they are worth ([`Weight`]). Out: two-sided p-values. Invariants:
+//! every p lies in 0..=1; samples that hang together count for less, so that a queue that builds up
+//! once is not taken for a thousand proofs, and how uncertain that is counts, too (Student's t with
+//! Welch and Satterthwaite's degrees of freedom in place of the normal law).
 //!
 //! | question | test |
 //! |---|---|
@@ -11,19 +12,20 @@
 //! | are one side's errors more | two proportions; Fisher's exact test where fewer than five are expected |
 //! | which of many are left | Holm's step-down correction |
 
-use statrs::distribution::{ContinuousCDF, Normal};
+use statrs::distribution::{ContinuousCDF, Normal, StudentsT};
 use statrs::stats_tests::Alternative;
 use statrs::stats_tests::fisher::fishers_exact;
 
 use crate::metrics::distribution::percentile;
+use crate::metrics::effective::{MANY, Weight};
 
 /// Samples of one quantity.
 #[derive(Debug, Clone, Copy)]
 pub struct Side<'a> {
     /// Sorted.
     pub sorted: &'a [f64],
-    /// How many samples count for one independent one, 1 or more.
-    pub design_effect: f64,
+    /// What they are worth.
+    pub weight: Weight,
 }
 
 impl Side<'_> {
@@ -33,7 +35,7 @@ impl Side<'_> {
 
     /// Independent samples that tell as much as these.
     pub fn effective(&self) -> f64 {
-        (self.len() / self.design_effect.max(1.0)).max(1.0)
+        (self.len() / self.weight.design_effect.max(1.0)).max(1.0)
     }
 }
 
@@ -58,10 +60,14 @@ pub fn mann_whitney(base: Side, new: Side) -> Option<RankTest> {
     let spread = (all + 1.0) - ties / (all * (all - 1.0)).max(1.0);
     let independent = n * m / 12.0 * spread;
     // Of the variance of U, n·m²/12 comes of one side's samples and n²·m/12 of the other's.
-    let shared = (base.design_effect.max(1.0) * m + new.design_effect.max(1.0) * n) / all;
-    let deviation = (independent * shared).max(0.0).sqrt();
+    let (of_base, of_new) = (
+        base.weight.design_effect.max(1.0) * m / all,
+        new.weight.design_effect.max(1.0) * n / all,
+    );
+    let deviation = (independent * (of_base + of_new)).max(0.0).sqrt();
     let away = (below - n * m / 2.0).abs() - 0.5;
-    let p = if deviation > 0.0 { two_sided(away.max(0.0) / deviation) } else { 1.0 };
+    let freedom = freedom((of_base, base.weight.freedom), (of_new, new.weight.freedom));
+    let p = if deviation > 0.0 { two_sided(away.max(0.0) / deviation, freedom) } else { 1.0 };
     Some(RankTest { p, superiority: below / (n * m) })
 }
 
@@ -106,7 +112,10 @@ pub fn tail(base: Side, new: Side, percent: f64) -> Option<f64> {
         let count = side.sorted.len() - side.sorted.partition_point(|sample| *sample <= limit);
         count as f64 / side.len()
     };
-    Some(proportions(above(base), base.effective(), above(new), new.effective()))
+    let (one, other) = (above(base), above(new));
+    let of = |share: f64, side: Side| (share * (1.0 - share) / side.effective(), side.weight.freedom);
+    let freedom = freedom(of(one, base), of(other, new));
+    Some(proportions((one, base.effective()), (other, new.effective()), freedom))
 }
 
 /// Fewest independent samples beyond a percentile that tell anything of it.
@@ -122,23 +131,30 @@ pub fn counts(base: (u64, u64), new: (u64, u64)) -> f64 {
     let least = base.1.min(new.1) as f64 * share.min(1.0 - share);
     if least >= 5.0 {
         let of = |side: (u64, u64)| side.0 as f64 / side.1 as f64;
-        return proportions(of(base), base.1 as f64, of(new), new.1 as f64);
+        return proportions((of(base), base.1 as f64), (of(new), new.1 as f64), f64::INFINITY);
     }
     let table = [base.0, base.1 - base.0.min(base.1), new.0, new.1 - new.0.min(new.1)];
     fishers_exact(&table, Alternative::TwoSided).unwrap_or(1.0).clamp(0.0, 1.0)
 }
 
-/// The z-test of two proportions with a pooled variance.
-fn proportions(base: f64, base_count: f64, new: f64, new_count: f64) -> f64 {
-    let pooled = (base * base_count + new * new_count) / (base_count + new_count);
-    let deviation = (pooled * (1.0 - pooled) * (1.0 / base_count + 1.0 / new_count)).sqrt();
-    if deviation > 0.0 { two_sided((new - base).abs() / deviation) } else { 1.0 }
+/// The test of two proportions, each of so many, with a pooled variance.
+fn proportions(base: (f64, f64), new: (f64, f64), freedom: f64) -> f64 {
+    let pooled = (base.0 * base.1 + new.0 * new.1) / (base.1 + new.1);
+    let deviation = (pooled * (1.0 - pooled) * (1.0 / base.1 + 1.0 / new.1)).sqrt();
+    if deviation > 0.0 { two_sided((new.0 - base.0).abs() / deviation, freedom) } else { 1.0 }
+}
+
+/// The degrees of freedom of a sum of two variances, each given with its own (Welch 1947).
+fn freedom(base: (f64, f64), new: (f64, f64)) -> f64 {
+    let sum = base.0 + new.0;
+    let parts = base.0.powi(2) / base.1.max(1.0) + new.0.powi(2) / new.1.max(1.0);
+    if parts > 0.0 { sum.powi(2) / parts } else { f64::INFINITY }
 }
 
 /// Whether paired differences lean to one side: Wilcoxon's signed-rank test, normal approximation
 /// with tie and continuity correction; pairs without a difference are left out (Wilcoxon's own
-/// rule). `None` without pairs.
-pub fn signed_rank(differences: &[f64]) -> Option<RankTest> {
+/// rule). `weight` is what the differences are worth. `None` without pairs.
+pub fn signed_rank(differences: &[f64], weight: Weight) -> Option<RankTest> {
     let mut apart: Vec<f64> =
         differences.iter().copied().filter(|difference| *difference != 0.0).collect();
     if differences.is_empty() {
@@ -159,15 +175,21 @@ pub fn signed_rank(differences: &[f64]) -> Option<RankTest> {
         from += group.len();
     }
     let expected = n * (n + 1.0) / 4.0;
-    let deviation = (n * (n + 1.0) * (2.0 * n + 1.0) / 24.0 - ties / 48.0).max(0.0).sqrt();
+    let independent = (n * (n + 1.0) * (2.0 * n + 1.0) / 24.0 - ties / 48.0).max(0.0);
+    let deviation = (independent * weight.design_effect.max(1.0)).sqrt();
     let away = ((positive - expected).abs() - 0.5).max(0.0);
-    let p = if deviation > 0.0 { two_sided(away / deviation) } else { 1.0 };
+    let p = if deviation > 0.0 { two_sided(away / deviation, weight.freedom) } else { 1.0 };
     Some(RankTest { p, superiority: positive / (n * (n + 1.0) / 2.0) })
 }
 
-/// The chance of a standard normal at least `z` away from zero.
-fn two_sided(z: f64) -> f64 {
-    (2.0 * Normal::standard().sf(z)).clamp(0.0, 1.0)
+/// The chance of a value at least `z` deviations away from zero.
+fn two_sided(z: f64, freedom: f64) -> f64 {
+    let normal = || Normal::standard().sf(z);
+    let beyond = match StudentsT::new(0.0, 1.0, freedom) {
+        Ok(law) if freedom < MANY => law.sf(z),
+        _ => normal(),
+    };
+    (2.0 * beyond).clamp(0.0, 1.0)
 }
 
 /// Holm's step-down correction: p-values that hold for all of them together, in the same order.
@@ -184,58 +206,18 @@ pub fn holm(p_values: &[f64]) -> Vec<f64> {
     adjusted
 }
 
-/// Fewest samples for which a correlation between neighbours can be told from chance.
-const MIN_SERIES: usize = 20;
-/// The strongest correlation that is believed: 39 samples for one.
-const STRONGEST: f64 = 0.95;
-
-/// How many samples in a row count for one independent one: (1 + ρ) / (1 − ρ), with ρ the
-/// correlation of the ranks of neighbours in time (a first-order autoregression). 1 where ρ is
-/// within chance, 1.64 / √n, or negative.
-pub fn design_effect(in_time: &[f64]) -> f64 {
-    if in_time.len() < MIN_SERIES {
-        return 1.0;
-    }
-    let ranks = ranks(in_time);
-    let n = ranks.len() as f64;
-    let mean = (n - 1.0) / 2.0;
-    let variance: f64 = ranks.iter().map(|rank| (rank - mean).powi(2)).sum();
-    if variance <= 0.0 {
-        return 1.0;
-    }
-    let shared: f64 = ranks.windows(2).map(|pair| (pair[0] - mean) * (pair[1] - mean)).sum();
-    let rho = shared / variance;
-    if rho < 1.64 / n.sqrt() {
-        return 1.0;
-    }
-    let rho = rho.min(STRONGEST);
-    (1.0 + rho) / (1.0 - rho)
-}
-
-/// The rank of each value, from 0; equal values share their mean rank.
-fn ranks(values: &[f64]) -> Vec<f64> {
-    let mut order: Vec<usize> = (0..values.len()).collect();
-    order.sort_by(|a, b| values[*a].total_cmp(&values[*b]));
-    let mut ranks = vec![0.0; values.len()];
-    let mut from = 0;
-    for group in order.chunk_by(|a, b| values[*a].total_cmp(&values[*b]).is_eq()) {
-        let rank = from as f64 + (group.len() as f64 - 1.0) / 2.0;
-        for at in group {
-            ranks[*at] = rank;
-        }
-        from += group.len();
-    }
-    ranks
-}
-
 #[cfg(test)]
 mod tests {
     use statrs::stats_tests::mannwhitneyu::{MannWhitneyUMethod, mannwhitneyu};
 
     use super::*;
 
+    fn weight(design_effect: f64) -> Weight {
+        Weight { design_effect, freedom: f64::INFINITY }
+    }
+
     fn side(sorted: &[f64]) -> Side<'_> {
-        Side { sorted, design_effect: 1.0 }
+        Side { sorted, weight: weight(1.0) }
     }
 
     fn close(left: f64, right: f64) {
@@ -277,7 +259,7 @@ mod tests {
         let (base, new): (Vec<f64>, Vec<f64>) =
             (0..100).map(|n| (f64::from(n), f64::from(n) + 15.0)).unzip();
         let alone = mann_whitney(side(&base), side(&new)).expect("samples");
-        let tied = |sorted| Side { sorted, design_effect: 4.0 };
+        let tied = |sorted| Side { sorted, weight: weight(4.0) };
         let together = mann_whitney(tied(&base), tied(&new)).expect("samples");
         assert!(alone.p < 0.001 && together.p > 0.05, "{alone:?} {together:?}");
     }
@@ -313,11 +295,19 @@ mod tests {
             6.0, 8.0, 14.0, 16.0, 23.0, 24.0, 28.0, 29.0, 41.0, -48.0, 49.0, 56.0, 60.0, -67.0,
             75.0,
         ];
-        let found = signed_rank(&plants).expect("pairs");
+        let found = signed_rank(&plants, weight(1.0)).expect("pairs");
         assert!((found.p - 0.0440).abs() < 0.004, "{}", found.p);
         close(found.superiority, 96.0 / 120.0);
-        assert_eq!(signed_rank(&[]), None);
-        assert_eq!(signed_rank(&[0.0; 5]).map(|test| test.p), Some(1.0));
+        assert_eq!(signed_rank(&[], weight(1.0)), None);
+        assert_eq!(signed_rank(&[0.0; 5], weight(1.0)).map(|test| test.p), Some(1.0));
+    }
+
+    #[test]
+    fn few_degrees_of_freedom_prove_less() {
+        // scipy.stats.t.sf(2.2, 9) * 2 and scipy.stats.norm.sf(2.2) * 2
+        assert!((two_sided(2.2, 9.0) - 0.055_32).abs() < 1e-4);
+        assert!((two_sided(2.2, f64::INFINITY) - 0.027_81).abs() < 1e-4);
+        close(freedom((1.0, 9.0), (1.0, 9.0)), 18.0);
     }
 
     #[test]
@@ -327,15 +317,5 @@ mod tests {
             close(*found, expected);
         }
         assert!(holm(&[]).is_empty());
-    }
-
-    #[test]
-    fn neighbours_that_resemble_each_other_count_for_less() {
-        let scattered: Vec<f64> = (0..200).map(|n| f64::from((n * 61) % 200)).collect();
-        close(design_effect(&scattered), 1.0);
-        let drifting: Vec<f64> = (0..200).map(|n| f64::from(n / 10)).collect();
-        assert!(design_effect(&drifting) > 10.0);
-        close(design_effect(&[1.0; 50]), 1.0);
-        close(design_effect(&drifting[..10]), 1.0);
     }
 }

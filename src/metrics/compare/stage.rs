@@ -8,11 +8,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::evidence::{ALIKE, Evidence};
 use super::pooled::Pooled;
-use super::rank::{Side, counts, design_effect, mann_whitney, signed_rank, tail};
+use super::rank::{Side, counts, mann_whitney, signed_rank, tail};
 use super::{Difference, Options, StageComparison, Test, Verdict, interval};
 use crate::metrics::catalogue::{self, Source};
 use crate::metrics::distribution::percentile;
+use crate::metrics::effective::{Dependence, Weight, ranks};
 use crate::metrics::quantity::{show, significant};
+use crate::metrics::estimate::Estimate;
 use crate::metrics::summary::StageSummary;
 use crate::metrics::token_account::TokenBasis;
 use crate::plan::metric;
@@ -52,7 +54,7 @@ pub(super) fn compare(pair: &Pair, options: &Options) -> StageComparison {
 /// The samples of one side.
 enum Series<'a> {
     /// One of each request.
-    Single { sorted: Vec<f64>, design_effect: f64 },
+    Single { in_time: Vec<f64>, sorted: Vec<f64>, dependence: Dependence },
     /// Any number of each request.
     Pooled(Pooled<'a>),
 }
@@ -60,13 +62,15 @@ enum Series<'a> {
 impl<'a> Series<'a> {
     fn of(run: &'a Evidence, stage: &StageSummary, metric: &str) -> Self {
         let samples = run.samples(stage);
-        if let Some(clusters) = samples.and_then(|samples| samples.clusters(metric)) {
-            return Self::Pooled(Pooled::new(clusters));
+        if let Some((clusters, in_flight)) = samples.and_then(|samples| samples.clusters(metric)) {
+            return Self::Pooled(Pooled::new(clusters, &in_flight));
         }
-        let mut sorted = samples.map_or_else(Vec::new, |samples| samples.in_time(metric));
-        let design_effect = design_effect(&sorted);
+        let (in_time, in_flight) =
+            samples.map_or_else(Default::default, |samples| samples.in_time(metric));
+        let dependence = Dependence::of(&in_time, Some(&in_flight));
+        let mut sorted = in_time.clone();
         sorted.sort_unstable_by(f64::total_cmp);
-        Self::Single { sorted, design_effect }
+        Self::Single { in_time, sorted, dependence }
     }
 
     fn sorted(&self) -> &[f64] {
@@ -76,12 +80,30 @@ impl<'a> Series<'a> {
         }
     }
 
-    fn side(&self, percent: f64) -> Side<'_> {
-        let design_effect = match self {
-            Self::Single { design_effect, .. } => *design_effect,
-            Self::Pooled(pooled) => pooled.design_effect(percent),
+    fn dependence(&self) -> &Dependence {
+        match self {
+            Self::Single { dependence, .. } => dependence,
+            Self::Pooled(pooled) => pooled.dependence(),
+        }
+    }
+
+    /// Its samples, and what they are worth at a percentile; `None` where they are too few to tell.
+    fn side(&self, percent: f64) -> Option<Side<'_>> {
+        let weight = match self {
+            Self::Single { in_time, sorted, dependence } => {
+                let batch = dependence.batch(percent)?;
+                // The median is judged by ranks, a tail by the share above it.
+                if (percent - 50.0).abs() < f64::EPSILON {
+                    batch.weigh(&ranks(in_time))
+                } else {
+                    let limit = percentile(sorted, percent)?;
+                    let above = in_time.iter().map(|it| f64::from(u8::from(*it > limit)));
+                    batch.weigh(&above.collect::<Vec<_>>())
+                }
+            }
+            Self::Pooled(pooled) => pooled.weight(percent)?,
         };
-        Side { sorted: self.sorted(), design_effect }
+        Some(Side { sorted: self.sorted(), weight })
     }
 
     /// What its figures rest on: samples, or the requests that gave them.
@@ -95,6 +117,27 @@ impl<'a> Series<'a> {
 
 fn test(name: &'static str, p: f64, superiority: Option<f64>) -> Test {
     Test { name, p, p_adjusted: p, superiority }
+}
+
+/// A test, the ratio and the difference with their intervals, and how many samples would do where
+/// there are too few.
+type Judged = (Option<Test>, Option<(Estimate, Estimate)>, Option<u64>);
+
+/// Requests that were asked in turns, pair by pair.
+fn by_pairs(pairs: &[(f64, f64)], seed: u64) -> Judged {
+    // Ratios, so that a change of 10 % weighs the same in fast and slow requests.
+    let leans: Vec<f64> = pairs.iter().map(|(base, new)| (new / base).ln()).collect();
+    let dependence = Dependence::of(&leans, None);
+    let Some(batch) = dependence.batch(50.0) else {
+        return (None, None, Some(dependence.needed(50.0)));
+    };
+    let weight = if leans.is_empty() { Weight::independent(0) } else { batch.weigh(&ranks(&leans)) };
+    let found = signed_rank(&leans, weight);
+    (
+        found.map(|found| test("Wilcoxon signed-rank", found.p, None)),
+        interval::paired(pairs, weight, seed),
+        None,
+    )
 }
 
 /// The chosen percentiles of a metric; percentiles of the tail only where samples are enough.
@@ -115,26 +158,28 @@ fn distribution(pair: &Pair, metric: &'static str, options: &Options) -> Vec<Dif
     let row = |percent: f64| {
         let is_median = (percent - 50.0).abs() < f64::EPSILON;
         let pairs = pairs.as_ref().filter(|_| is_median);
-        let (left, right) = (base.side(percent), new.side(percent));
-        let found = if let Some(pairs) = pairs {
-            // Ratios, so that a change of 10 % weighs the same in fast and slow requests.
-            let leans: Vec<f64> = pairs.iter().map(|(base, new)| (new / base).ln()).collect();
-            signed_rank(&leans).map(|found| test("Wilcoxon signed-rank", found.p, None))
-        } else if is_median && !is_pooled {
-            mann_whitney(left, right)
-                .map(|found| test("Mann-Whitney U", found.p, Some(found.superiority)))
+        let sides = base.side(percent).zip(new.side(percent));
+        let (found, estimates, needed) = if let Some(pairs) = pairs {
+            by_pairs(pairs, seed)
+        } else if let Some((left, right)) = sides {
+            let found = if is_median && !is_pooled {
+                mann_whitney(left, right)
+                    .map(|found| test("Mann-Whitney U", found.p, Some(found.superiority)))
+            } else {
+                let p = tail(left, right, percent);
+                if p.is_none() && !is_median {
+                    return None;
+                }
+                p.map(|p| test("share above the pooled percentile", p, None))
+            };
+            (found, interval::difference(left, right, percent, seed), None)
+        } else if is_median {
+            let needed = base.dependence().needed(percent).max(new.dependence().needed(percent));
+            (None, None, Some(needed))
         } else {
-            let p = tail(left, right, percent);
-            if p.is_none() && !is_median {
-                return None;
-            }
-            p.map(|p| test("share above the pooled percentile", p, None))
+            return None;
         };
-        let (ratio, difference) = match pairs {
-            Some(pairs) => interval::paired(pairs, seed),
-            None => interval::difference(left, right, percent, seed),
-        }
-        .unzip();
+        let (ratio, difference) = estimates.unzip();
         let known = |stage: &StageSummary, sorted: &[f64]| {
             let found = stage.metrics.get(metric);
             percentile(sorted, percent).or_else(|| found.filter(|_| is_median).map(|it| it.p50))
@@ -154,6 +199,7 @@ fn distribution(pair: &Pair, metric: &'static str, options: &Options) -> Vec<Dif
             ratio,
             difference,
             test: found,
+            needed,
             verdict: of.lower_is_better.map(|_| Verdict::NotEnoughData),
             reason: String::new(),
         };
@@ -178,6 +224,7 @@ fn figure(pair: &Pair, metric: &str) -> Option<Difference> {
         ratio: None,
         difference: None,
         test: None,
+        needed: None,
         verdict: None,
         reason: "one figure a run: not judged".to_owned(),
     })
@@ -204,6 +251,7 @@ fn errors(pair: &Pair) -> Option<Difference> {
         ratio: None,
         difference: interval::shares(base, new),
         test: Some(Test { name, p, p_adjusted: p, superiority: None }),
+        needed: None,
         verdict: Some(Verdict::NotEnoughData),
         reason: String::new(),
     })

@@ -45,7 +45,8 @@ fn run(shape: &Shape) -> Evidence {
     collector.line(&Line::StageStart(stage_start(shape.count)));
     let (mut dice, mut paces) = (shape.seed, !shape.seed);
     for index in 0..shape.count {
-        let sent = ms(100 + index);
+        // Slowly enough that answers do not overlap: what is in flight says nothing then.
+        let sent = ms(100 + 1_000 * index);
         let spread = (0..12).map(|_| chance(&mut dice)).sum::<f64>() - 6.0;
         let ttft = 200.0 * (0.1 * spread).exp() * shape.slower;
         let first = sent + ns(ttft);

@@ -13,7 +13,7 @@ use crate::metrics::contamination;
 use crate::metrics::generator;
 use crate::metrics::quantity::show;
 use crate::metrics::rounds::RoundTally;
-use crate::metrics::samples::Samples;
+use crate::metrics::samples::{Order, Samples};
 use crate::metrics::summary::{
     CacheSummary, ClientSummary, Distribution, LoadSummary, StageSummary, Throughput,
 };
@@ -87,7 +87,9 @@ impl StageTally {
             wake_moments: wake_lag.map_or(0, |lag| lag.count),
             ..self.client
         };
-        let samples: Vec<_> = self.columns.into_iter().map(Column::sorted).collect();
+        let order = Order::of(&self.times);
+        let finished_column = |column: Column| column.finished(&order);
+        let samples: Vec<_> = self.columns.into_iter().map(finished_column).collect();
         let metrics = distributions(&samples, &untold);
         let summary = StageSummary {
             goodput: self
@@ -281,8 +283,12 @@ struct Achieved {
 }
 
 impl Column {
-    fn sorted(mut self) -> (&'static Metric, Samples) {
-        self.samples.finish();
+    fn finished(mut self, order: &Order) -> (&'static Metric, Samples) {
+        match self.source {
+            // Several samples of one request say nothing of how sure their median is.
+            Source::Pooled(_) => self.samples.finish(),
+            _ => self.samples.finish_in_time(Some(order)),
+        }
         (self.metric, self.samples)
     }
 }
