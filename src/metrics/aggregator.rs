@@ -155,7 +155,8 @@ impl Aggregator {
         notes.extend(token_account::warnings(&stages));
         notes.extend(stages.iter().flat_map(answers::notes));
         notes.extend(way::notes(&stages));
-        notes.extend(stages.iter().filter_map(restart_note));
+        let told = stages.iter().filter_map(|it| Some((it.label(), it.server.as_ref()?)));
+        notes.extend(told.flat_map(|(label, server)| server.doubts(&label)));
         notes.extend(self.unread.iter().cloned());
         notes.extend(end.notes.iter().cloned());
         let run = run_summary(self.run.clone(), end, invalid.is_empty(), notes);
@@ -340,15 +341,6 @@ fn run_summary(run: Option<RunLine>, end: &RunEnd, valid: bool, notes: Vec<Strin
         seed: run.seed,
         notes,
     }
-}
-
-fn restart_note(stage: &StageSummary) -> Option<String> {
-    let resets = stage.server.as_ref().map(|server| server.resets).filter(|resets| *resets > 0)?;
-    Some(format!(
-        "stage {}: the server's counters began anew {}: it was restarted while it was measured",
-        stage.label(),
-        quantity::plural(resets, "time"),
-    ))
 }
 
 fn loss_note(stage: &StageSummary) -> Option<String> {

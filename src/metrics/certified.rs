@@ -1,8 +1,8 @@
 //! How high a percentile of what was sampled can be, for all that the samples show.
 //!
 //! In: the number of samples, and the sample at a rank. Out: a value that the true percentile does not
-//! exceed, with 99 % confidence, or nothing where there are too few. Assumes independent samples; one
-//! percentile at a time.
+//! exceed, with 99 % confidence, or nothing where there are too few. Samples that hang together count
+//! for as many as they are worth ([`super::effective`]). One percentile at a time.
 //!
 //! This is the early-stopping bound of `MLPerf` Inference (c = 0.99, d = 0): of n samples the t-th
 //! highest bounds percentile p, where t is the most for which n samples with a share of 1 − p above it
@@ -37,6 +37,25 @@ impl Certified {
     pub fn of(count: u64, at: impl Fn(u64) -> Option<f64>) -> Self {
         let bound = |percent| at(count - budget(count, percent)?);
         Self { p90: bound(90.0), p95: bound(95.0), p99: bound(99.0) }
+    }
+
+    /// The bounds by `count` samples that tell as much as `effective` independent ones; none where
+    /// that is not known.
+    pub fn of_effective(
+        count: u64,
+        effective: Option<f64>,
+        at: impl Fn(u64) -> Option<f64>,
+    ) -> Self {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "at most the number of samples"
+        )]
+        let whole = |number: f64| number.clamp(0.0, count as f64) as u64;
+        let independent = effective.map_or(0, whole);
+        let each = count as f64 / independent.max(1) as f64;
+        // The highest of the samples that stand for an independent one.
+        Self::of(independent, |rank| at(whole(((rank + 1) as f64 * each).ceil()) - 1))
     }
 
     /// Whether nothing is certified.
@@ -161,6 +180,9 @@ mod tests {
     fn the_bound_is_the_t_th_highest_sample() {
         let bounds = Certified::of(100, |rank| Some(rank as f64));
         assert_eq!(bounds, Certified { p90: Some(97.0), p95: None, p99: None });
+        let half = Certified::of_effective(200, Some(100.0), |rank| Some(rank as f64));
+        assert_eq!(half, Certified { p90: Some(195.0), p95: None, p99: None });
+        assert!(Certified::of_effective(200, None, |rank| Some(rank as f64)).is_empty());
         assert!(Certified::of(0, |_| None).is_empty());
         assert!(Certified::of(1, |_| Some(1.0)).is_empty());
     }

@@ -149,9 +149,8 @@ impl ContaminationTally {
 /// What a stage's counters say of its cache, where its answers say nothing: the claim is judged by
 /// the share of prompt tokens that were found.
 pub fn by_counters(server: &ServerTally) -> Option<(u64, u64)> {
-    let (hits, queries) =
-        (server.growth("prefix_cache_hits")?, server.growth("prefix_cache_queries")?);
-    (queries > 0.0).then(|| (tokens(hits), tokens(queries)))
+    let (hits, queries) = server.prefix_cache()?.ok()?;
+    Some((tokens(hits), tokens(queries)))
 }
 
 fn share(claim: CacheState) -> f64 {

@@ -13,8 +13,8 @@ use super::certified::Certified;
 use super::summary::Distribution;
 use crate::plan::Aggregate;
 
-/// The statistics of `sorted`, or `None` without samples. How sure its median is, is not known from
-/// sorted samples: that takes their order in time ([`super::effective`]).
+/// The statistics of `sorted`, or `None` without samples. How certain they are is not known from
+/// sorted samples: that takes their order in time ([`super::samples`]).
 pub fn distribution(sorted: &[f64], unit: &str) -> Option<Distribution> {
     Some(Distribution {
         unit: unit.to_owned(),
@@ -27,9 +27,7 @@ pub fn distribution(sorted: &[f64], unit: &str) -> Option<Distribution> {
         p90: percentile(sorted, 90.0)?,
         p95: percentile(sorted, 95.0)?,
         p99: percentile(sorted, 99.0)?,
-        certified: Certified::of(sorted.len() as u64, |rank| {
-            sorted.get(usize::try_from(rank).ok()?).copied()
-        }),
+        certified: Certified::default(),
         p50_interval: None,
         effective: None,
         histogram: None,

@@ -18,6 +18,11 @@ pub struct Sample<'t> {
 }
 
 impl<'t> Sample<'t> {
+    /// The labels as they stand between the braces.
+    pub fn labels(&self) -> &'t str {
+        self.labels
+    }
+
     /// The value of a label.
     pub fn label(&self, name: &str) -> Option<Cow<'t, str>> {
         let mut rest = self.labels;

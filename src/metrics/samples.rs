@@ -118,7 +118,15 @@ impl Samples {
             let times = self.exact.iter().map(|sample| (*sample, 1));
             let histogram = is_time.then(|| histogram::encoded(times)).flatten();
             let Certainty { interval, effective } = self.certainty;
-            return Some(Distribution { histogram, p50_interval: interval, effective, ..found });
+            let at = |rank: u64| self.exact.get(usize::try_from(rank).ok()?).copied();
+            let certified = Certified::of_effective(found.count, effective, at);
+            return Some(Distribution {
+                histogram,
+                p50_interval: interval,
+                effective,
+                certified,
+                ..found
+            });
         };
         Some(Distribution {
             unit: unit.to_owned(),
@@ -131,7 +139,9 @@ impl Samples {
             p90: counts.percentile(90.0),
             p95: counts.percentile(95.0),
             p99: counts.percentile(99.0),
-            certified: Certified::of(counts.total, |rank| Some(counts.at(rank as f64))),
+            certified: Certified::of_effective(counts.total, self.certainty.effective, |rank| {
+                Some(counts.at(rank as f64))
+            }),
             p50_interval: self.certainty.interval,
             effective: self.certainty.effective,
             histogram: is_time.then(|| histogram::encoded(counts.times())).flatten(),

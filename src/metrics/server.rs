@@ -2,8 +2,9 @@
 //!
 //! In: pages, then [`ServerLine`]s in the order in which they were read. Out: a reading in our
 //! words, whoever the server is; then a [`ServerSummary`]. Invariants: counters are told as what
-//! they grew by between the first and the last reading of a stage, with restarts of the server
-//! found and bridged; what a server does not say is absent, not zero.
+//! they grew by between the first and the last reading of a stage, label set by label set, with
+//! restarts found and bridged; a reading that lacks a counter leaves its last value as it is; what a
+//! server does not say is absent, not zero.
 
 mod names;
 
@@ -13,26 +14,53 @@ use serde::{Deserialize, Serialize};
 
 pub use self::names::{Fold, GPU, Kind, SERVER, Series};
 use super::prometheus;
+use super::quantity::plural;
 use crate::record::ServerLine;
 
 /// Values by name.
 type Values = BTreeMap<String, f64>;
 
+/// Most label sets of a counter that are followed one by one; of more, their sum is.
+const MOST_LABEL_SETS: usize = 64;
+
 /// Counters and gauges of a page by the names of `table`, and those called `watched`, by their own.
+/// A counter of several label sets, or one that is the sum of several of the page's, is a value for
+/// each: `prefix_cache_hits{engine="0"}`.
 pub fn read(page: &str, table: &[Series], watched: &[String]) -> (Values, Values) {
     let mut sums: BTreeMap<&str, (f64, u32)> = BTreeMap::new();
+    let mut sets: BTreeMap<&str, Vec<(&str, f64)>> = BTreeMap::new();
     for sample in prometheus::samples(page).filter(|sample| sample.value.is_finite()) {
         let (sum, count) = sums.entry(sample.name).or_default();
         *sum += sample.value;
         *count += 1;
+        let sets = sets.entry(sample.name).or_default();
+        if sets.len() <= MOST_LABEL_SETS {
+            sets.push((sample.labels(), sample.value));
+        }
     }
     let (mut counters, mut gauges) = (Values::new(), Values::new());
-    for series in table {
-        if let Some(value) = series.value(&sums) {
-            match series.kind {
-                Kind::Counter => counters.insert(series.name.to_owned(), value),
-                Kind::Gauge(_) => gauges.insert(series.name.to_owned(), value),
+    let mut count = |name: &str, of: &str, is_one_of_several: bool| {
+        let own = sets.get(of).filter(|sets| sets.len() <= MOST_LABEL_SETS);
+        let whole = [("", sums.get(of).map_or(0.0, |(sum, _)| *sum))];
+        for (labels, value) in own.map_or(&whole[..], Vec::as_slice) {
+            let part = if is_one_of_several { of } else { "" };
+            let between = if part.is_empty() || labels.is_empty() { "" } else { "," };
+            let key = match (part, *labels) {
+                ("", "") => name.to_owned(),
+                _ => format!("{name}{{{part}{between}{labels}}}"),
             };
+            *counters.entry(key).or_default() += value;
+        }
+    };
+    for series in table {
+        match series.kind {
+            Kind::Counter => {
+                let names = series.names(&sums).unwrap_or_default();
+                names.iter().for_each(|of| count(series.name, of, names.len() > 1));
+            }
+            Kind::Gauge(_) => {
+                gauges.extend(series.value(&sums).map(|value| (series.name.to_owned(), value)));
+            }
         }
     }
     gauges.extend(block_tokens(page).map(|tokens| (BLOCK_TOKENS.to_owned(), tokens)));
@@ -42,7 +70,11 @@ pub fn read(page: &str, table: &[Series], watched: &[String]) -> (Values, Values
             let Some((sum, _)) = sums.get(name.as_str()) else { continue };
             let grows = ["_total", "_sum", "_count"].iter().any(|end| name.ends_with(end))
                 || types.get(name.as_str()) == Some(&"counter");
-            (if grows { &mut counters } else { &mut gauges }).insert(name.clone(), *sum);
+            if grows {
+                count(name, name, false);
+            } else {
+                gauges.insert(name.clone(), *sum);
+            }
         }
     }
     (counters, gauges)
@@ -68,10 +100,11 @@ pub struct ServerSummary {
     /// Readings that failed.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub failed: u64,
-    /// How often counters began anew: the server was restarted.
+    /// How often counters began anew: the server, or one of its engines, was restarted.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub resets: u64,
-    /// Share of the prompt tokens that the server found in its prefix cache.
+    /// Share of the prompt tokens that the server found in its prefix cache; absent where it counted
+    /// more hits than queries, which can't be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prefix_hit_share: Option<f64>,
     /// What counters grew by, from before the stage's first request to after its last answer.
@@ -83,6 +116,29 @@ pub struct ServerSummary {
     /// Gauges over the readings.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub gauges: BTreeMap<String, Gauge>,
+}
+
+impl ServerSummary {
+    /// Why its figures of the stage of that name are to be doubted, one sentence each.
+    pub fn doubts(&self, stage: &str) -> Vec<String> {
+        let restarted = (self.resets > 0).then(|| {
+            format!(
+                "stage {stage}: the server's counters began anew {}: it was restarted while it was \
+                 measured",
+                plural(self.resets, "time")
+            )
+        });
+        let counted = |name| self.counters.get(name).copied();
+        let cache = counted("prefix_cache_hits").zip(counted("prefix_cache_queries"));
+        let impossible = cache.filter(|(hits, queries)| hits > queries && *queries > 0.0);
+        let impossible = impossible.map(|(hits, queries)| {
+            format!(
+                "stage {stage}: the server counted {hits} prompt tokens found in its prefix cache of \
+                 {queries} looked up, which can't be: its counters say nothing of the cache here"
+            )
+        });
+        restarted.into_iter().chain(impossible).collect()
+    }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
@@ -112,7 +168,8 @@ const MEANS: [(&str, &str, &str); 4] = [
 /// The readings of a stage so far.
 #[derive(Debug, Clone, Default)]
 pub struct ServerTally {
-    last: Option<Values>,
+    /// The last value of each label set that any reading had.
+    last: Values,
     growth: Values,
     gauges: BTreeMap<String, (Gauge, u64)>,
     readings: u64,
@@ -128,20 +185,23 @@ impl ServerTally {
             return;
         }
         self.readings += 1;
-        if let Some(last) = &self.last {
-            let mut has_reset = false;
-            for (name, now) in &line.counters {
-                // A counter with labels is not on the page before there is something to count.
-                let before = last.get(name).copied().unwrap_or(0.0);
-                has_reset |= *now < before;
-                let grew = if *now < before { *now } else { now - before };
-                *self.growth.entry(name.clone()).or_default() += grew;
-            }
-            self.resets += u64::from(has_reset);
-        } else {
-            self.growth = line.counters.keys().map(|name| (name.clone(), 0.0)).collect();
+        let has_reset = line
+            .counters
+            .iter()
+            .any(|(key, now)| self.last.get(key).is_some_and(|before| now < before));
+        for (key, &now) in &line.counters {
+            let grew = match self.last.insert(key.clone(), now) {
+                Some(before) if now >= before => now - before,
+                // It began anew, from nothing.
+                Some(_) => now,
+                None if has_reset => now,
+                // It may have counted long before this reading showed it.
+                None => 0.0,
+            };
+            let name = key.split('{').next().unwrap_or(key);
+            *self.growth.entry(name.to_owned()).or_default() += grew;
         }
-        self.last = Some(line.counters.clone());
+        self.resets += u64::from(has_reset);
         for (name, &value) in &line.gauges {
             let first = (Gauge { mean: value, max: value, last: value }, 0);
             let (gauge, count) = self.gauges.entry(name.clone()).or_insert(first);
@@ -157,6 +217,14 @@ impl ServerTally {
         (self.readings > 1).then(|| self.growth.get(counter).copied()).flatten()
     }
 
+    /// Prompt tokens that the server found in its prefix cache, and all that it looked up; an error
+    /// when it says that it found more than it looked up. `None` where it says nothing.
+    pub fn prefix_cache(&self) -> Option<Result<(f64, f64), (f64, f64)>> {
+        let hits = self.growth("prefix_cache_hits")?;
+        let queries = self.growth("prefix_cache_queries").filter(|queries| *queries > 0.0)?;
+        Some(if hits <= queries { Ok((hits, queries)) } else { Err((hits, queries)) })
+    }
+
     /// How often counters began anew.
     pub fn resets(&self) -> u64 {
         self.resets
@@ -167,11 +235,8 @@ impl ServerTally {
         if self.readings + self.failed == 0 {
             return None;
         }
-        let share = self
-            .growth("prefix_cache_hits")
-            .zip(self.growth("prefix_cache_queries"))
-            .filter(|(_, queries)| *queries > 0.0)
-            .map(|(hits, queries)| (hits / queries).clamp(0.0, 1.0));
+        let share = self.prefix_cache().and_then(Result::ok);
+        let share = share.map(|(hits, queries)| hits / queries);
         let means = MEANS.iter().filter_map(|(name, seconds, requests)| {
             let count = self.growth(requests).filter(|count| *count > 0.0)?;
             Some(((*name).to_owned(), self.growth(seconds)? * 1000.0 / count))
@@ -189,153 +254,4 @@ impl ServerTally {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn line(counters: &[(&str, f64)], gauges: &[(&str, f64)]) -> ServerLine {
-        let values = |list: &[(&str, f64)]| {
-            list.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect()
-        };
-        ServerLine {
-            endpoint: "e".into(),
-            at_ns: 0,
-            counters: values(counters),
-            gauges: values(gauges),
-            error: None,
-        }
-    }
-
-    /// Values by name.
-    type Named = &'static [(&'static str, f64)];
-
-    /// Whether a counter or share is what it should be.
-    fn is(value: f64, expected: f64) -> bool {
-        (value - expected).abs() < 1e-9
-    }
-
-    #[test]
-    fn the_size_of_blocks_is_read_from_a_label() {
-        let read = |page: &str| read(page, SERVER, &[]).1.get(BLOCK_TOKENS).copied();
-        let vllm = "vllm:cache_config_info{block_size=\"32\",cache_dtype=\"auto\"} 1.0\n";
-        assert_eq!(read(vllm), Some(32.0));
-        assert_eq!(read("sglang:cache_config_info{page_size=\"1\"} 1\n"), Some(1.0));
-        assert_eq!(read("vllm:cache_config_info{block_size=\"None\"} 1\n"), None);
-        assert_eq!(read("vllm:num_requests_running 1\n"), None);
-    }
-
-    #[test]
-    fn old_and_new_names_of_every_server_are_read_in_our_words() {
-        let rows: [(&str, Named, Named); 5] = [
-            (
-                "vllm:prefix_cache_queries_total{engine=\"0\"} 100\n\
-                 vllm:prefix_cache_queries_total{engine=\"1\"} 50\n\
-                 vllm:prefix_cache_hits_total{engine=\"0\"} 30\n\
-                 vllm:num_requests_running 2\nvllm:num_requests_waiting 1\n\
-                 vllm:kv_cache_usage_perc{engine=\"0\"} 0.5\n\
-                 vllm:kv_cache_usage_perc{engine=\"1\"} 0.1\nvllm:num_preemptions_total 4\n\
-                 vllm:request_queue_time_seconds_sum 1.5\nvllm:request_queue_time_seconds_count 3\n",
-                &[
-                    ("prefix_cache_queries", 150.0),
-                    ("prefix_cache_hits", 30.0),
-                    ("preemptions", 4.0),
-                    ("queue_seconds", 1.5),
-                    ("queue_requests", 3.0),
-                ],
-                &[("running", 2.0), ("waiting", 1.0), ("kv_usage", 0.3)],
-            ),
-            (
-                "vllm:gpu_prefix_cache_queries 9\nvllm:gpu_prefix_cache_hits 8\n\
-                 vllm:gpu_cache_usage_perc 0.25\n",
-                &[("prefix_cache_queries", 9.0), ("prefix_cache_hits", 8.0)],
-                &[("kv_usage", 0.25)],
-            ),
-            (
-                "sglang:num_running_reqs 3\nsglang:num_queue_reqs 4\nsglang:token_usage 0.5\n\
-                 sglang:prompt_tokens_total 100\n\
-                 sglang:cached_tokens_total{cache_source=\"device\"} 40\n\
-                 sglang:evicted_tokens_total 7\n",
-                &[
-                    ("prefix_cache_queries", 100.0),
-                    ("prefix_cache_hits", 40.0),
-                    ("prompt_tokens", 100.0),
-                    ("evicted_tokens", 7.0),
-                ],
-                &[("running", 3.0), ("waiting", 4.0), ("kv_usage", 0.5)],
-            ),
-            (
-                "llamacpp:prompt_tokens_total 60\nllamacpp:prompt_tokens_cached_total 40\n\
-                 llamacpp:prompt_seconds_total 1.5\nllamacpp:requests_processing 1\n\
-                 llamacpp:requests_deferred 0\nllamacpp:tokens_predicted_total 5\n",
-                &[
-                    ("prefix_cache_queries", 100.0),
-                    ("prefix_cache_hits", 40.0),
-                    ("prompt_tokens", 100.0),
-                    ("prefill_seconds", 1.5),
-                    ("generation_tokens", 5.0),
-                ],
-                &[("running", 1.0), ("waiting", 0.0)],
-            ),
-            (
-                "tgi_queue_size 2\ntgi_batch_current_size 3\ntgi_request_success 5\n\
-                 tgi_request_queue_duration_sum 0.5\ntgi_request_queue_duration_count 5\n",
-                &[("requests", 5.0), ("queue_seconds", 0.5), ("queue_requests", 5.0)],
-                &[("running", 3.0), ("waiting", 2.0)],
-            ),
-        ];
-        for (page, counters, gauges) in rows {
-            let (read_counters, read_gauges) = read(page, SERVER, &[]);
-            for (name, value) in counters {
-                assert_eq!(read_counters.get(*name), Some(value), "{name} of {page}");
-            }
-            for (name, value) in gauges {
-                assert_eq!(read_gauges.get(*name), Some(value), "{name} of {page}");
-            }
-        }
-        // An older llama.cpp says nothing of cached tokens: what it counts is not the whole prompt.
-        let (counters, _) = read("llamacpp:prompt_tokens_total 60\n", SERVER, &[]);
-        assert_eq!(counters.get("prefix_cache_queries"), None);
-        assert_eq!(counters.get("prompt_tokens"), None);
-    }
-
-    #[test]
-    fn any_other_metric_is_read_by_its_name() {
-        let page = "# TYPE app_hits counter\napp_hits{a=\"1\"} 2\napp_hits{a=\"2\"} 3\n\
-                    app_depth 7\napp_sum_sum 1\n";
-        let watched = ["app_hits", "app_depth", "app_sum_sum", "gone"].map(str::to_owned);
-        let (counters, gauges) = read(page, SERVER, &watched);
-        assert_eq!(counters, [("app_hits".into(), 5.0), ("app_sum_sum".into(), 1.0)].into());
-        assert_eq!(gauges, [("app_depth".into(), 7.0)].into());
-    }
-
-    #[test]
-    fn counters_are_told_by_growth_and_restarts_are_bridged() {
-        let mut tally = ServerTally::default();
-        assert_eq!(tally.summary(), None);
-        let hits = |at, of| [("prefix_cache_hits", at), ("prefix_cache_queries", of)];
-        tally.take(&line(&hits(100.0, 1000.0), &[("running", 0.0)]));
-        assert_eq!(tally.growth("prefix_cache_hits"), None, "one reading is no growth");
-        tally.take(&line(&hits(150.0, 1100.0), &[("running", 4.0)]));
-        tally.take(&line(&hits(10.0, 40.0), &[("running", 2.0)]));
-        tally.take(&line(&[("preemptions", 2.0), ("prefix_cache_hits", 10.0)], &[]));
-        let summary = tally.summary().unwrap();
-        assert_eq!((summary.readings, summary.resets), (4, 1));
-        assert!(is(summary.counters["prefix_cache_hits"], 60.0));
-        assert!(is(summary.counters["prefix_cache_queries"], 140.0));
-        assert!(is(summary.counters["preemptions"], 2.0), "a counter that came later began at 0");
-        assert_eq!(summary.gauges["running"], Gauge { mean: 2.0, max: 4.0, last: 2.0 });
-        let share = summary.prefix_hit_share.unwrap();
-        assert!(is(share, 60.0 / 140.0));
-    }
-
-    #[test]
-    fn a_reading_that_failed_is_counted_and_changes_nothing() {
-        let mut tally = ServerTally::default();
-        tally.take(&line(&[("requests", 1.0)], &[]));
-        let error = Some("HTTP 500".to_owned());
-        tally.take(&ServerLine { error, ..line(&[], &[]) });
-        tally.take(&line(&[("requests", 3.0)], &[]));
-        let summary = tally.summary().unwrap();
-        assert_eq!((summary.readings, summary.failed), (2, 1));
-        assert!(is(summary.counters["requests"], 2.0));
-    }
-}
+mod tests;

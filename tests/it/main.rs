@@ -46,3 +46,6 @@ mod synthetic;
 mod synthetic_run;
 mod tidy;
 mod token_accounts;
+
+#[path = "../theory/mod.rs"]
+mod theory;

@@ -60,10 +60,8 @@ pub fn mann_whitney(base: Side, new: Side) -> Option<RankTest> {
     let spread = (all + 1.0) - ties / (all * (all - 1.0)).max(1.0);
     let independent = n * m / 12.0 * spread;
     // Of the variance of U, n·m²/12 comes of one side's samples and n²·m/12 of the other's.
-    let (of_base, of_new) = (
-        base.weight.design_effect.max(1.0) * m / all,
-        new.weight.design_effect.max(1.0) * n / all,
-    );
+    let (of_base, of_new) =
+        (base.weight.design_effect.max(1.0) * m / all, new.weight.design_effect.max(1.0) * n / all);
     let deviation = (independent * (of_base + of_new)).max(0.0).sqrt();
     let away = (below - n * m / 2.0).abs() - 0.5;
     let freedom = freedom((of_base, base.weight.freedom), (of_new, new.weight.freedom));
@@ -113,7 +111,8 @@ pub fn tail(base: Side, new: Side, percent: f64) -> Option<f64> {
         count as f64 / side.len()
     };
     let (one, other) = (above(base), above(new));
-    let of = |share: f64, side: Side| (share * (1.0 - share) / side.effective(), side.weight.freedom);
+    let of =
+        |share: f64, side: Side| (share * (1.0 - share) / side.effective(), side.weight.freedom);
     let freedom = freedom(of(one, base), of(other, new));
     Some(proportions((one, base.effective()), (other, new.effective()), freedom))
 }

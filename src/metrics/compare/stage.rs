@@ -13,8 +13,8 @@ use super::{Difference, Options, StageComparison, Test, Verdict, interval};
 use crate::metrics::catalogue::{self, Source};
 use crate::metrics::distribution::percentile;
 use crate::metrics::effective::{Dependence, Weight, ranks};
-use crate::metrics::quantity::{show, significant};
 use crate::metrics::estimate::Estimate;
+use crate::metrics::quantity::{show, significant};
 use crate::metrics::summary::StageSummary;
 use crate::metrics::token_account::TokenBasis;
 use crate::plan::metric;
@@ -131,7 +131,8 @@ fn by_pairs(pairs: &[(f64, f64)], seed: u64) -> Judged {
     let Some(batch) = dependence.batch(50.0) else {
         return (None, None, Some(dependence.needed(50.0)));
     };
-    let weight = if leans.is_empty() { Weight::independent(0) } else { batch.weigh(&ranks(&leans)) };
+    let weight =
+        if leans.is_empty() { Weight::independent(0) } else { batch.weigh(&ranks(&leans)) };
     let found = signed_rank(&leans, weight);
     (
         found.map(|found| test("Wilcoxon signed-rank", found.p, None)),

@@ -169,7 +169,7 @@ fn more_errors_are_worse_though_times_are_the_same() {
 fn tails_are_compared_where_samples_are_enough() {
     let percentiles = |count| {
         let shape = |seed| run(&Shape { count, seed, ..USUAL });
-        let found = compare(&shape(1), &shape(2), &Options::default());
+        let found = compare(&shape(3), &shape(4), &Options::default());
         let all = found.stages[0].differences.iter().filter(|it| it.metric == "ttft");
         all.filter_map(|it| it.percentile).collect::<Vec<f64>>()
     };

@@ -35,18 +35,23 @@ pub enum Fold {
 }
 
 impl Series {
+    /// The server's names that it is made of, by the first alternative that `sums` has all of.
+    pub(super) fn names(
+        &self,
+        sums: &BTreeMap<&str, (f64, u32)>,
+    ) -> Option<&'static [&'static str]> {
+        let is_there = |names: &&[&str]| names.iter().all(|name| sums.contains_key(name));
+        self.sources.iter().copied().find(is_there)
+    }
+
     /// Its value out of (sum, number of label sets) by the server's names.
     pub(super) fn value(&self, sums: &BTreeMap<&str, (f64, u32)>) -> Option<f64> {
-        self.sources.iter().find_map(|names| {
-            let parts: Option<Vec<(f64, u32)>> =
-                names.iter().map(|name| sums.get(name).copied()).collect();
-            let parts = parts?;
-            let sum: f64 = parts.iter().map(|(sum, _)| sum).sum();
-            let sets: u32 = parts.iter().map(|(_, count)| count).sum();
-            Some(match self.kind {
-                Kind::Gauge(Fold::Mean) => sum / f64::from(sets.max(1)),
-                Kind::Counter | Kind::Gauge(Fold::Sum) => sum,
-            })
+        let parts = self.names(sums)?.iter().filter_map(|name| sums.get(name).copied());
+        let add = |(sum, sets): (f64, u32), (one, count): (f64, u32)| (sum + one, sets + count);
+        let (sum, sets) = parts.fold((0.0, 0), add);
+        Some(match self.kind {
+            Kind::Gauge(Fold::Mean) => sum / f64::from(sets.max(1)),
+            Kind::Counter | Kind::Gauge(Fold::Sum) => sum,
         })
     }
 }

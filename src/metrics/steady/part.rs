@@ -13,6 +13,7 @@ use super::{MIN_POINTS, Point, Span, Unsteady, burst_end, plateau};
 use crate::metrics::catalogue::{self, Source};
 use crate::metrics::distribution;
 use crate::metrics::quantity::plural;
+use crate::metrics::samples::Samples;
 use crate::metrics::summary::Distribution;
 use crate::plan::metric;
 use crate::record::{OutcomeKind, Record, SteadyLine};
@@ -201,7 +202,8 @@ impl SteadyTally {
     fn figures(&self, by: SteadyBy, began_ns: u64, span: Span, whole: bool) -> SteadySummary {
         let holds = |at_ns: u64| span.holds(at_ns.saturating_sub(began_ns));
         let all = || self.answers.kept.iter().map(|(_, answer)| answer);
-        let due: Vec<&Answer> = all().filter(|answer| holds(answer.due_ns)).collect();
+        let mut due: Vec<&Answer> = all().filter(|answer| holds(answer.due_ns)).collect();
+        due.sort_by_key(|answer| answer.due_ns);
         let failed: Vec<Failure> = self.failures.kept.iter().map(|(_, failure)| *failure).collect();
         let failed: Vec<Failure> = failed.into_iter().filter(|it| holds(it.due_ns)).collect();
         let ok = due.len() as u64 * self.answers.each;
@@ -210,17 +212,17 @@ impl SteadyTally {
         let per_second = |sum: f64| sum * self.answers.each as f64 / span.seconds();
         let tokens = ended.iter().map(|answer| answer.values[OUTPUT_TOKENS]);
         let tokens: Vec<f64> = tokens.filter(|tokens| !tokens.is_nan()).collect();
-        let of = |name: &str, mut values: Vec<f64>| {
-            values.sort_unstable_by(f64::total_cmp);
-            let unit = metric::find(name)?.unit;
-            Some((name.to_owned(), distribution::distribution(&values, unit)?))
-        };
         let metrics = METRICS.iter().enumerate().filter_map(|(place, name)| {
-            let values = due.iter().map(|answer| answer.values[place]);
-            of(name, values.filter(|value| !value.is_nan()).collect())
+            let mut values = Samples::default();
+            values.extend(due.iter().map(|answer| answer.values[place]));
+            values.finish_in_time(None);
+            let found = values.distribution(metric::find(name)?.unit)?;
+            Some(((*name).to_owned(), Distribution { histogram: None, ..found }))
         });
         let gaps = self.gaps.kept.iter().map(|(_, gaps)| gaps).filter(|(due, _)| holds(*due));
-        let gaps = gaps.flat_map(|(_, gaps)| gaps.iter().copied()).collect();
+        let mut gaps: Vec<f64> = gaps.flat_map(|(_, gaps)| gaps.iter().copied()).collect();
+        gaps.sort_unstable_by(f64::total_cmp);
+        let gaps = metric::find(ITL).and_then(|itl| distribution::distribution(&gaps, itl.unit));
         SteadySummary {
             by,
             from_s: span.start_ns as f64 / 1e9,
@@ -232,7 +234,7 @@ impl SteadyTally {
             requests_per_second: per_second(ended.len() as f64),
             output_tokens_per_second: (!tokens.is_empty())
                 .then(|| per_second(tokens.iter().sum::<f64>())),
-            metrics: metrics.chain(of(ITL, gaps)).collect(),
+            metrics: metrics.chain(gaps.map(|gaps| (ITL.to_owned(), gaps))).collect(),
         }
     }
 }

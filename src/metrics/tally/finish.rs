@@ -7,8 +7,7 @@ use std::collections::BTreeMap;
 
 use super::{Column, Measured, StageTally};
 use crate::metrics::cache_verdict::verdict;
-use crate::metrics::catalogue::{self, Source};
-use crate::metrics::certified::Certified;
+use crate::metrics::catalogue::Source;
 use crate::metrics::contamination;
 use crate::metrics::generator;
 use crate::metrics::quantity::show;

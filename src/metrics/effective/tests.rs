@@ -1,0 +1,98 @@
+//! Series of which the memory is known.
+
+use super::*;
+
+/// Numbers that look random, between 0 and 1.
+fn noise(seed: u64) -> impl Iterator<Item = f64> {
+    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    std::iter::repeat_with(move || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 11) as f64 / (1_u64 << 53) as f64
+    })
+}
+
+/// A first-order autoregression, whose memory is (1 + φ) / (1 − φ).
+fn autoregression(phi: f64, n: usize, seed: u64) -> Vec<f64> {
+    let mut value = 0.0;
+    let normal = noise(seed).zip(noise(seed + 77)).map(|(one, other)| {
+        (-2.0 * (one + 1e-12).ln()).sqrt() * (std::f64::consts::TAU * other).cos()
+    });
+    let steps = normal.map(|step| {
+        value = phi * value + step;
+        value
+    });
+    steps.skip(500).take(n).collect()
+}
+
+#[test]
+fn the_memory_of_an_autoregression_is_known() {
+    for (phi, n) in [(0.5, 20_000), (0.9, 20_000), (0.98, 100_000)] {
+        let mean = (0..10).map(|seed| memory(&autoregression(phi, n, seed))).sum::<f64>() / 10.0;
+        let truth = (1.0 + phi) / (1.0 - phi);
+        assert!((mean / truth - 1.0).abs() < 0.15, "{phi}: {mean} is not {truth}");
+    }
+}
+
+#[test]
+fn independent_samples_count_each() {
+    let whole = (0..40).filter(|seed| {
+        let samples: Vec<f64> = noise(*seed).take(400).collect();
+        Dependence::of(&samples, None).batch(50.0) == Some(Batch(1))
+    });
+    assert!(whole.count() >= 34, "5 to 10 % are taken for dependent by chance");
+    assert_eq!(Dependence::of(&[3.0; 100], None).batch(99.0), Some(Batch(1)));
+    assert_eq!(Dependence::of(&[], None).batch(50.0), Some(Batch(1)));
+}
+
+#[test]
+fn a_series_that_hangs_together_must_be_long() {
+    let slow = autoregression(0.95, 1_000, 3);
+    let found = Dependence::of(&slow, None);
+    assert_eq!((found.batch(50.0), found.effective()), (None, None));
+    assert!((2_000..8_000).contains(&found.needed(50.0)), "{found:?}");
+    let long = Dependence::of(&autoregression(0.95, 20_000, 3), None);
+    let size = long.batch(50.0).expect("long enough").size();
+    assert!((100..250).contains(&size), "{size}");
+    assert!(long.needed(99.0) > 20 * long.needed(50.0));
+    // A rise over a dozen samples is seen, too.
+    let rise: Vec<f64> = (0..12).map(f64::from).collect();
+    assert_eq!(Dependence::of(&rise, None).batch(50.0), None);
+}
+
+#[test]
+fn what_follows_the_number_in_flight_has_its_memory() {
+    let states = autoregression(0.97, 2_000, 5);
+    let mut own = noise(9);
+    let follows: Vec<f64> =
+        states.iter().map(|state| state + 30.0 * own.next().unwrap_or(0.0)).collect();
+    let alone: Vec<f64> = noise(11).take(2_000).collect();
+    assert_eq!(Dependence::of(&follows, Some(&states)).batch(50.0), None);
+    assert!(Dependence::of(&alone, Some(&states)).batch(50.0).is_some());
+    // Even so a run must have seen the number in flight come and go.
+    assert_eq!(Dependence::of(&alone[..200], Some(&states[..200])).batch(50.0), None);
+}
+
+#[test]
+fn the_number_in_flight_is_that_of_the_others() {
+    assert_eq!(in_flight(&[(0, 10), (2, 5), (5, 20), (30, 31)]), [0.0, 1.0, 1.0, 0.0]);
+    assert!(in_flight(&[]).is_empty());
+}
+
+#[test]
+fn an_interval_of_dependent_samples_is_wider() {
+    let n = 20_000;
+    let (alone, tied) = (autoregression(0.0, n, 2), autoregression(0.9, n, 2));
+    let width = |samples: &[f64]| {
+        let found = median_interval(samples, &Dependence::of(samples, None)).expect("long");
+        (found[1] - found[0]) / variance(samples).sqrt()
+    };
+    let ratio = width(&tied) / width(&alone);
+    assert!(
+        (2.8..5.0).contains(&ratio),
+        "{ratio}, where the signs of such a series have a memory of 13"
+    );
+    let few: Vec<f64> = noise(1).take(5).collect();
+    assert_eq!(median_interval(&few, &Dependence::of(&few, None)), None);
+}

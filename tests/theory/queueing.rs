@@ -1,0 +1,193 @@
+//! Two runs of one thing are not called different, and an interval holds the truth, however long the
+//! queue; and independent samples lose no power by that.
+
+use runner::metrics::compare::evidence::{Collector, Evidence};
+use runner::metrics::compare::{Options, Verdict, compare};
+use runner::metrics::summary::{RunEnd, RunState};
+use runner::record::Line;
+use serde_json::{Value, json};
+
+use super::laws::{Dice, Law, Queue};
+
+/// A mean service time, in nanoseconds.
+const SERVICE_NS: f64 = 1e8;
+
+/// A run of one stage with these requests: (arrival, time taken), in mean service times.
+fn run(id: &str, requests: &[(f64, f64)]) -> Evidence {
+    let mut collector = Collector::new(&["ttft", "e2e"]);
+    let mut line = |value: Value| {
+        let line: Line = serde_json::from_value(value).expect("a line of the log");
+        collector.line(&line);
+    };
+    line(json!({
+        "type": "run", "record_version": 1, "run_id": id, "plan": "p", "plan_hash": "0",
+        "started_at": "2026-01-01T00:00:00Z", "seed": 1, "simulated": false,
+        "runner_version": "0"
+    }));
+    line(json!({
+        "type": "stage_start", "stage": "s", "kind": "load", "endpoint": "e", "model": "m",
+        "planned": requests.len(), "reported": true, "at_ns": 0
+    }));
+    let mut last = 0;
+    for (index, (arrival, took)) in requests.iter().enumerate() {
+        let sent = (arrival * SERVICE_NS) as u64;
+        let end = sent + (took * SERVICE_NS) as u64;
+        last = last.max(end);
+        line(json!({
+            "type": "end", "stage": "s", "index": index, "request_id": format!("{id}-{index}"),
+            "due_ns": sent, "sent_ns": sent, "headers_ns": end, "first_event_ns": end,
+            "first_token_ns": end, "first_content_ns": end, "last_token_ns": end, "end_ns": end,
+            "token_ns": [end], "outcome": "ok", "http_status": 200,
+            "input_tokens": { "server": 10 }, "output_tokens": { "server": 1 },
+            "cache": "unknown", "connection": { "reused": true }, "bytes_in": 1
+        }));
+    }
+    line(json!({
+        "type": "stage_end", "stage": "s", "state": "completed", "planned": requests.len(),
+        "at_ns": last + 1
+    }));
+    collector.finish(id.to_owned(), None, &RunEnd::new(RunState::Finished))
+}
+
+/// What runs of one queue came to.
+#[derive(Default)]
+struct Found {
+    runs: u32,
+    /// Comparisons with any verdict but "not enough data", and those that saw a difference.
+    judged: u32,
+    wrong: u32,
+    /// Medians with an interval, and intervals that hold the true median.
+    shown: u32,
+    held: u32,
+}
+
+impl Found {
+    fn add(&mut self, other: &Self) {
+        self.runs += other.runs;
+        self.judged += other.judged;
+        self.wrong += other.wrong;
+        self.shown += other.shown;
+        self.held += other.held;
+    }
+}
+
+/// Pairs of runs of one queue, `count` requests each.
+fn null_pairs(queue: &Queue, count: usize, pairs: u32, seed: u64) -> Found {
+    let truth = queue.truth(50.0) * SERVICE_NS / 1e6;
+    let mut found = Found::default();
+    for pair in 0..pairs {
+        let mut dice = Dice::new(seed + u64::from(pair));
+        let base = run("base", &queue.draw(count, &mut dice));
+        let new = run("new", &queue.draw(count, &mut dice));
+        let verdict = compare(&base, &new, &Options::default()).verdict;
+        found.runs += 1;
+        found.judged += u32::from(verdict != Verdict::NotEnoughData);
+        found.wrong += u32::from(matches!(verdict, Verdict::Better | Verdict::Worse));
+        for side in [&base, &new] {
+            let ttft = &side.summary.stages[0].metrics["ttft"];
+            if let Some([low, high]) = ttft.p50_interval {
+                found.shown += 1;
+                found.held += u32::from(low <= truth && truth <= high);
+            }
+        }
+    }
+    found
+}
+
+const fn queue(
+    name: &'static str,
+    arrivals: Law,
+    service: Law,
+    servers: usize,
+    load: f64,
+) -> Queue {
+    Queue { name, arrivals, service, servers, load }
+}
+
+fn queues(loads: &[f64]) -> Vec<Queue> {
+    let of = |load: &f64| {
+        [
+            queue("M/M/1", Law::Exponential, Law::Exponential, 1, *load),
+            queue("M/D/1", Law::Exponential, Law::Constant, 1, *load),
+            queue("D/M/1", Law::Constant, Law::Exponential, 1, *load),
+            queue("M/G/8", Law::Exponential, Law::Lognormal(1.0), 8, *load),
+            queue("D/G/8", Law::Constant, Law::Lognormal(1.0), 8, *load),
+            queue("G/G/1", Law::Hyper(2.0), Law::Lognormal(1.0), 1, *load),
+        ]
+    };
+    loads.iter().flat_map(of).collect()
+}
+
+/// Answers that do not queue at all: every request has a server of its own.
+fn independent(count: usize, slower: f64, dice: &mut Dice) -> Vec<(f64, f64)> {
+    let took = |dice: &mut Dice| 0.05 * slower * dice.draw(Law::Lognormal(0.3));
+    (0..count).map(|number| (number as f64 / 5.0, took(dice))).collect()
+}
+
+#[test]
+fn runs_of_one_queue_are_not_called_different_and_intervals_hold() {
+    let mut all = Found::default();
+    for (number, queue) in queues(&[0.5, 0.9]).iter().enumerate() {
+        for count in [200, 1_000] {
+            let found = null_pairs(queue, count, 8, 1_000 * number as u64 + count as u64);
+            all.add(&found);
+        }
+    }
+    // 5 % of 192 comparisons are 10; more than 18 come by chance once in a hundred.
+    assert!(all.wrong <= 18, "{} of {} comparisons", all.wrong, all.runs);
+    let held = f64::from(all.held) / f64::from(all.shown);
+    assert!(all.shown > 60 && held >= 0.9, "{} of {} intervals hold", all.held, all.shown);
+}
+
+#[test]
+fn independent_samples_keep_their_power() {
+    let (mut seen, mut judged) = (0, 0);
+    for seed in 0..40 {
+        let mut dice = Dice::new(seed);
+        let base = run("base", &independent(200, 1.0, &mut dice));
+        let new = run("new", &independent(200, 1.2, &mut dice));
+        let verdict = compare(&base, &new, &Options::default()).verdict;
+        seen += u32::from(verdict == Verdict::Worse);
+        judged += u32::from(verdict != Verdict::NotEnoughData);
+    }
+    // A fifth slower is seen in 99 of 100 such pairs by a test that knows them to be independent.
+    assert!(seen >= 36 && judged >= 37, "{seen} seen, {judged} judged of 40");
+}
+
+#[test]
+#[ignore = "minutes: figures for docs/statistics.md"]
+fn figures() {
+    let pairs = std::env::var("RUNNER_THEORY").ok().and_then(|text| text.parse().ok());
+    let pairs = pairs.unwrap_or(100);
+    println!("| queue | of capacity | requests | judged | called different | intervals | hold |");
+    println!("|---|---|---|---|---|---|---|");
+    let share = |part: u32, of: u32| f64::from(part) / f64::from(of.max(1)) * 100.0;
+    let mut worst: f64 = 0.0;
+    for (number, queue) in queues(&[0.5, 0.8, 0.9, 0.95]).iter().enumerate() {
+        for count in [200, 1_000, 4_000] {
+            let found = null_pairs(queue, count, pairs, 100_000 * number as u64 + count as u64);
+            println!(
+                "| {} | {} | {count} | {:.0} % | {:.1} % | {:.0} % | {:.1} % |",
+                queue.name,
+                queue.load,
+                share(found.judged, found.runs),
+                share(found.wrong, found.runs),
+                share(found.shown, 2 * found.runs),
+                share(found.held, found.shown),
+            );
+            worst = worst.max(share(found.wrong, found.runs));
+        }
+    }
+    println!("| slower by | requests | seen |");
+    for slower in [1.05, 1.1, 1.2] {
+        let seen = (0..u64::from(pairs)).filter(|seed| {
+            let mut dice = Dice::new(*seed);
+            let base = run("base", &independent(200, 1.0, &mut dice));
+            let new = run("new", &independent(200, slower, &mut dice));
+            compare(&base, &new, &Options::default()).verdict == Verdict::Worse
+        });
+        let seen = u32::try_from(seen.count()).expect("small");
+        println!("| {:.0} % | 200 | {:.0} % |", (slower - 1.0) * 100.0, share(seen, pairs));
+    }
+    assert!(worst <= 8.0, "{worst} % of the pairs of some row are called different");
+}
