@@ -109,7 +109,8 @@ impl Dependence {
             // The mean takes 1 / n from it.
             let n = samples.max(1) as f64;
             let is_dependent = neighbours + 1.0 / n > PLAIN / n.sqrt();
-            return Self { samples, memory: memory(&ranks), state: 1.0, is_dependent };
+            let memory = if is_dependent { memory(&ranks) } else { 1.0 };
+            return Self { samples, memory, state: 1.0, is_dependent };
         }
         let own = if is_correlated(&ranks) { memory(&ranks) } else { 1.0 };
         let states = in_flight.filter(|states| states.len() == samples);

@@ -76,9 +76,9 @@ impl Samples {
         }
     }
 
-    /// No more will come. They are of one request each, in the order of time; `in_flight` is how many
-    /// others were in flight when each was sent, where that is known.
-    pub fn finish_in_time(&mut self, order: Option<&Order>) {
+    /// No more will come. They are of one request each, in the order of time or in that of `order`.
+    /// Latencies may follow how many requests were in flight; other figures don't.
+    pub fn finish_in_time(&mut self, order: Option<&Order>, are_latencies: bool) {
         self.certainty = match (&self.counts, order) {
             (Some(counts), _) => {
                 let each = counts.total as f64 / counts.in_order.len().max(1) as f64;
@@ -87,7 +87,8 @@ impl Samples {
             (None, Some(order)) if order.places.len() == self.exact.len() => {
                 let in_time: Vec<f64> =
                     order.places.iter().filter_map(|at| self.exact.get(*at).copied()).collect();
-                Certainty::of(&in_time, Some(&order.in_flight), 1.0)
+                let in_flight = are_latencies.then_some(&*order.in_flight);
+                Certainty::of(&in_time, in_flight, 1.0)
             }
             (None, _) => Certainty::of(&self.exact, None, 1.0),
         };

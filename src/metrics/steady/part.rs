@@ -215,7 +215,7 @@ impl SteadyTally {
         let metrics = METRICS.iter().enumerate().filter_map(|(place, name)| {
             let mut values = Samples::default();
             values.extend(due.iter().map(|answer| answer.values[place]));
-            values.finish_in_time(None);
+            values.finish_in_time(None, false);
             let found = values.distribution(metric::find(name)?.unit)?;
             Some(((*name).to_owned(), Distribution { histogram: None, ..found }))
         });

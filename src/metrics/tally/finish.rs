@@ -286,7 +286,7 @@ impl Column {
         match self.source {
             // Several samples of one request say nothing of how sure their median is.
             Source::Pooled(_) => self.samples.finish(),
-            _ => self.samples.finish_in_time(Some(order)),
+            _ => self.samples.finish_in_time(Some(order), self.metric.unit == "ms"),
         }
         (self.metric, self.samples)
     }

@@ -12,7 +12,7 @@ found by latencies, its figures are checked and not its place.
 import base64
 import zlib
 
-from . import metrics, stats
+from . import effective, metrics, stats
 from .log import failed, ok, outcome
 
 WARM, COLD, PREAMBLE, BLOCK = 0.75, 0.10, 32, 16
@@ -30,7 +30,7 @@ def unit(differ, said, unit_, log, ids):
     same("success_rate", said.get("success_rate"), rate(counts["ok"], counts["ok"] + counts["errors"]))
     seconds = (log.end_ns(unit_) - unit_.from_ns) / 1e9
     same("duration_s", said["duration_s"], seconds)
-    distributions(differ, f"{where}: metrics", said["metrics"], metrics.samples(requests))
+    distributions(differ, f"{where}: metrics", said["metrics"], metrics.samples(requests), times=sent_and_ended(requests))
     same("errors", said["errors"], classes(requests))
     answered_rate = achieved(unit_) if unit_.load else None
     if unit_.rounds and said.get("rounds"):
@@ -103,8 +103,15 @@ def classes(requests):
     return found
 
 
-def distributions(differ, where, said, samples, names=None):
-    """Each distribution of a map, against its samples."""
+def sent_and_ended(requests):
+    """When each complete answer was asked and had ended."""
+    return [
+        (r["sent_ns"], r.get("last_token_ns") or r["end_ns"]) for r in ok(requests) if r.get("sent_ns") is not None
+    ]
+
+
+def distributions(differ, where, said, samples, names=None, times=None):
+    """Each distribution of a map, against its samples; `times` as `sent_and_ended` gives them."""
     if names is not None:
         samples = {name: values for name, values in samples.items() if name in names}
     for name in sorted(set(said) | set(samples)):
@@ -112,6 +119,10 @@ def distributions(differ, where, said, samples, names=None):
             differ(f"{where}.{name}", name in said, name in samples)
             continue
         right = dict(stats.summary(samples[name]), unit=metrics.UNITS.get(name, "ms"))
+        if len(samples[name]) <= EXACT:
+            # Several gaps of one answer say nothing of how sure their median is.
+            sure = (None, None) if name == "itl" else effective.certainty(samples[name], times or [], metrics.UNITS.get(name, "ms") == "ms")
+            right["effective"], right["p50_interval"] = sure
         entry = {k: v for k, v in said[name].items() if k in right}
         # Of very many samples percentiles are told to a thousandth.
         loose = 1.1e-3 if right["count"] > EXACT else 1e-9
@@ -372,7 +383,7 @@ def steady(differ, where, said, from_ns, requests, untold):
     same("requests_per_second", len(ended) / seconds)
     made = [metrics.output_tokens(r) for r in ended if metrics.output_tokens(r) is not None]
     same("output_tokens_per_second", sum(made) / seconds if made and "output_tokens_per_second" not in untold else None)
-    distributions(differ, f"{where}: steady.metrics", said["metrics"], metrics.samples(due, untold), set(said["metrics"]) | {"ttft", "e2e", "tpot"})
+    distributions(differ, f"{where}: steady.metrics", said["metrics"], metrics.samples(sorted(due, key=lambda r: r["due_ns"]), untold), set(said["metrics"]) | {"ttft", "e2e", "tpot"})
 
 
 def rounds(differ, where, said, unit_):
@@ -397,7 +408,7 @@ def rounds(differ, where, said, unit_):
         rate_ = achieved(unit_, inside, line["planned"] - right["never_started"])
         clock = right["ok"] / rate_ if rate_ else seconds
         differ(f"{name} throughput", told["throughput"], throughput(inside, clock, line["planned"]), 1e-6)
-        distributions(differ, f"{name} metrics", told["metrics"], metrics.samples(inside))
+        distributions(differ, f"{name} metrics", told["metrics"], metrics.samples(inside), times=sent_and_ended(inside))
         differ(f"{name} achieved_rate", told.get("achieved_rate"), rate_, 1e-6)
         kept_rates.append((rate_, right["ok"], seconds))
         for metric, entry in told["metrics"].items():

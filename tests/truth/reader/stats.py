@@ -108,5 +108,4 @@ def summary(values):
         "p90": percentile(values, 90),
         "p95": percentile(values, 95),
         "p99": percentile(values, 99),
-        "p50_interval": median_interval(values),
     }
