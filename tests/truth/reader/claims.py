@@ -8,7 +8,7 @@ for was so. Of all: console, page and Markdown show the same sentences, and the 
 import math
 import re
 
-from . import figures, metrics, stats
+from . import effective, figures, metrics, stats
 from .differ import NUMBER, reads, short
 from .log import failed, ok
 
@@ -143,11 +143,12 @@ def figure_of(differ, where, name, figure, claim, book):
         values = metrics.samples(owner[1].requests).get(match.group(1), []) if owner else []
         differ(where, value, stats.percentile(values, float(match.group(2))) if values else None, 1e-6)
         differ(f"{where} n", figure.get("n"), len(values))
+        times = figures.sent_and_ended(owner[1].requests) if owner else []
+        worth, interval = effective.certainty(values, times, True) if values else (None, None)
         if match.group(2) == "50":
-            interval = stats.median_interval(values)
             differ(f"{where} interval", [figure.get("low"), figure.get("high")], interval or [None, None], 1e-6)
         else:
-            differ(f"{where} uncertified", bool(figure.get("uncertified")), len(values) < FEWEST[f"p{match.group(2)}"])
+            differ(f"{where} uncertified", bool(figure.get("uncertified")), (worth or 0) < FEWEST[f"p{match.group(2)}"])
     elif name in ("ratio", "saved") and mine:
         fast = metrics.samples(mine[0][1].requests)["ttft"]
         slow = metrics.samples(book.of(claim["against"], cell)[0][1].requests)["ttft"]

@@ -131,7 +131,7 @@ def distributions(differ, where, said, samples, names=None, times=None):
             differ(f"{where}.{name}.{key}", entry.get(key), value, 1e-7 if tight else loose, 1e-7)
         if said[name].get("certified"):
             for key, value in said[name]["certified"].items():
-                differ(f"{where}.{name}.certified.{key}", value, stats.certified(samples[name], float(key[1:])), loose, 1e-7)
+                differ(f"{where}.{name}.certified.{key}", value, stats.certified(samples[name], float(key[1:]), right.get("effective")), loose, 1e-7)
         if "histogram" in said[name]:
             histogram(differ, f"{where}.{name}.histogram", said[name]["histogram"], samples[name])
 

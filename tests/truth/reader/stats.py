@@ -45,13 +45,14 @@ def median_interval(values):
     return [ordered[rank - 1], ordered[n - rank]]
 
 
-def certified(values, percent):
+def certified(values, percent, effective):
     """A value that the percentile does not exceed, with 99 % confidence (the early-stopping bound).
 
     The t-th highest of n samples, t the most for which t or fewer of n samples would lie above a percentile
-    with a chance under 1 %. Nothing with too few samples: 64, 130 and 662 for p90, p95 and p99.
+    with a chance under 1 %. Nothing with too few samples: 64, 130 and 662 for p90, p95 and p99. Samples that
+    are worth `effective` independent ones count as so many, each the highest of those that it stands for.
     """
-    n, share = len(values), 1 - percent / 100
+    n, share = min(int(effective or 0), len(values)), 1 - percent / 100
     log_term = n * math.log1p(-share)
     below, count = math.exp(log_term), 0
     while below < 0.01 and count < n:
@@ -60,7 +61,10 @@ def certified(values, percent):
         below += math.exp(log_term)
     # `count` is the first number of samples above it that is no longer unlikely.
     most = count - 1
-    return sorted(values)[n - most] if most >= 1 else None
+    if most < 1:
+        return None
+    rank = math.ceil((n - most + 1) * (len(values) / n)) - 1
+    return sorted(values)[min(rank, len(values) - 1)]
 
 
 def student(freedom, share=0.975):
