@@ -320,13 +320,8 @@ fn distributions(
     untold: &BTreeMap<String, String>,
 ) -> BTreeMap<String, Distribution> {
     let told = samples.iter().filter(|(metric, _)| !untold.contains_key(metric.name));
-    let metrics = told.filter_map(|(metric, samples)| {
-        let mut found = samples.distribution(metric.unit)?;
-        if matches!(catalogue::source(metric.name), Some(Source::Pooled(_))) {
-            // The gaps of one answer resemble each other: their number certifies nothing.
-            found.certified = Certified::default();
-        }
-        Some((metric.name.to_owned(), found))
+    let metrics = told.filter_map(|(metric, list)| {
+        Some((metric.name.to_owned(), list.distribution(metric.unit)?))
     });
     metrics.collect()
 }
