@@ -35,7 +35,9 @@ pub fn run(args: &ValidateArgs) -> anyhow::Result<u8> {
                 if let (Some((plan, _)), false) = (&ready, has_errors) {
                     let shown = path.display();
                     super::print(&format!("{shown}: valid ({})\n", contents(plan)));
-                    left_out(plan).iter().for_each(|line| super::print(line));
+                    for line in left_out(plan) {
+                        super::print(&line);
+                    }
                 }
             }
         }

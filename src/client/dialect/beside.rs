@@ -20,6 +20,8 @@ pub(super) enum Form {
     As(&'static str),
     /// In an object of options, under this name.
     In(&'static str, &'static str),
+    /// Under another name, as a list.
+    ListAs(&'static str),
     /// In an object of options, as a list.
     ListIn(&'static str, &'static str),
     /// As another value, under this name; nothing where there is nothing to say. `Err` says why it
@@ -76,7 +78,8 @@ pub(super) fn lay<'a>(
             Some(Form::Same) => body.lay(name, value.clone()),
             Some(Form::As(name)) => body.lay(name, value.clone()),
             Some(Form::In(object, name)) => body.lay(object, json!({ name: value })),
-            Some(Form::By(..) | Form::ListIn(..)) | None if !says(value) => body,
+            Some(Form::By(..) | Form::ListIn(..) | Form::ListAs(_)) | None if !says(value) => body,
+            Some(Form::ListAs(name)) => body.lay(name, as_list(value)),
             Some(Form::ListIn(object, name)) => body.lay(object, json!({ name: as_list(value) })),
             Some(Form::By(own, say)) => match say(value).map_err(|why| NoForm::of(name, why))? {
                 Some(said) => body.lay(own, said),
@@ -89,10 +92,6 @@ pub(super) fn lay<'a>(
 }
 
 /// A list of texts, also where one stands by itself.
-pub(super) fn list(value: &Value) -> Result<Option<Value>, &'static str> {
-    Ok(Some(as_list(value)))
-}
-
 fn as_list(value: &Value) -> Value {
     match value {
         Value::Array(_) => value.clone(),

@@ -21,7 +21,7 @@ pub(super) struct LlamacppCompletion;
 
 /// What it calls fields of chat completions.
 const FORMS: [(&str, Form); 9] = [
-    ("stop", Form::By("stop", beside::list)),
+    ("stop", Form::ListAs("stop")),
     ("seed", Form::Same),
     ("top_p", Form::Same),
     ("top_k", Form::Same),

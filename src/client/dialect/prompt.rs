@@ -76,13 +76,11 @@ pub(super) fn joined(parts: &[Value], position: usize) -> Result<String, NoForm>
     let mut text = String::new();
     for (number, part) in parts.iter().enumerate() {
         let at = format_args!("messages/{position}/content/{number}");
-        match text_of(part) {
-            Some(words) => text.push_str(words),
-            None => {
-                let kind = part.get("type").and_then(Value::as_str).unwrap_or("unknown");
-                return Err(NoForm::of(at.to_string(), format!("it takes no part of type {kind}")));
-            }
-        }
+        let Some(words) = text_of(part) else {
+            let kind = part.get("type").and_then(Value::as_str).unwrap_or("unknown");
+            return Err(NoForm::of(at.to_string(), format!("it takes no part of type {kind}")));
+        };
+        text.push_str(words);
         let fields = part.as_object().into_iter().flatten();
         let mut others = fields.filter(|(key, _)| !matches!(key.as_str(), "type" | "text"));
         if let Some((name, _)) = others.find(|(_, value)| says(value)) {

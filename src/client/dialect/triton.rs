@@ -21,7 +21,7 @@ pub(super) struct Triton;
 
 /// What it calls fields of chat completions.
 const FORMS: [(&str, Form); 7] = [
-    ("stop", Form::By("stop_words", beside::list)),
+    ("stop", Form::ListAs("stop_words")),
     ("seed", Form::As("random_seed")),
     ("top_p", Form::Same),
     ("top_k", Form::Same),

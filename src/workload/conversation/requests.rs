@@ -37,6 +37,7 @@ pub struct TurnRequests {
 
 impl TurnRequests {
     /// Their rows are counted where something of them is not sent: those of the store's dataset.
+    #[must_use]
     pub fn counted_by(mut self, store: &Store) -> Self {
         let source = self.prompt.dataset.as_deref();
         let rows = source.and_then(|source| store.dataset(&source.config));

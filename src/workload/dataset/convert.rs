@@ -176,7 +176,9 @@ fn mooncake(row: &Row, start_ns: u64) -> Result<Value, ConvertError> {
         RowPrompt::Fields => return Err(refuse(row, "has no prompt, only fields for a template")),
         RowPrompt::Ids(ids) => {
             let mut chain = Chain::new(super::mooncake::BLOCK_TOKENS);
-            ids.iter().for_each(|id| chain.push(&id.to_le_bytes()));
+            for id in ids {
+                chain.push(&id.to_le_bytes());
+            }
             (chain.length, Some(chain.finish()))
         }
         RowPrompt::TokenIds(messages) => {

@@ -7,7 +7,7 @@
 use serde_json::{Map, Value, json};
 
 use super::super::NoForm;
-use super::super::beside::{Form, function, list};
+use super::super::beside::{Form, function};
 use super::super::part::{Part, calls, data_url, only, unknown};
 use super::super::prompt::nothing_more;
 use crate::request::{Content, Message};
@@ -17,7 +17,7 @@ pub(super) const FORMS: [(&str, Form); 8] = [
     ("tools", Form::By("tools", tools)),
     ("tool_choice", Form::By("tool_choice", choice)),
     ("parallel_tool_calls", Form::By("tool_choice", parallel)),
-    ("stop", Form::By("stop_sequences", list)),
+    ("stop", Form::ListAs("stop_sequences")),
     ("top_p", Form::Same),
     ("top_k", Form::Same),
     ("user", Form::In("metadata", "user_id")),

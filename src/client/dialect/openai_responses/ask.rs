@@ -125,10 +125,11 @@ fn tools(tools: &Value) -> Result<Option<Value>, &'static str> {
 }
 
 fn choice(choice: &Value) -> Result<Option<Value>, &'static str> {
-    Ok(Some(match function(choice).and_then(|function| function.get("name")) {
-        Some(name) => json!({"type": "function", "name": name}),
-        None => choice.clone(),
-    }))
+    match function(choice).and_then(|function| function.get("name")) {
+        Some(name) => Ok(Some(json!({"type": "function", "name": name}))),
+        None if choice.is_string() || choice.get("function").is_none() => Ok(Some(choice.clone())),
+        None => Err("it takes a function by its name, without other fields"),
+    }
 }
 
 /// A schema lies flat, too.
