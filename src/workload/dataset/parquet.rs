@@ -10,6 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use parquet::basic::{Compression, ConvertedType, LogicalType, TimeUnit};
 use parquet::errors::ParquetError;
+use parquet::file::metadata::RowGroupMetaData;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::Field;
 use parquet::record::reader::{ReaderIter, TreeBuilder};
@@ -40,7 +41,7 @@ pub(super) fn check(file: &SourceFile) -> io::Result<Result<u64, Unread>> {
         return Ok(Err(Unread::new(what, "unpack it; its own columns may be compressed")));
     }
     let reader = open(file)?;
-    for column in reader.metadata().row_groups().iter().flat_map(|group| group.columns()) {
+    for column in reader.metadata().row_groups().iter().flat_map(RowGroupMetaData::columns) {
         let name = column.column_path().string();
         let compression = column.compression();
         if !matches!(
