@@ -117,6 +117,7 @@ fn end(index: u64) -> Line {
         cached_tokens: None,
         cache: CacheState::Unknown,
         finish_reason: Some("length".into()),
+        asked_model: None,
         other_model: None,
         response_id: None,
         timings: None,

@@ -11,7 +11,9 @@ use estimate::Estimate;
 
 use crate::cli::{PlanArgs, PlanFormat};
 use crate::graph::{Graph, describe};
-use crate::plan::workload::{PrefixLength, PrefixText, RowOrder, RowSource, SyntheticConfig};
+use crate::plan::workload::{
+    PrefixLength, PrefixText, RowOrder, RowSource, SyntheticConfig, Unique,
+};
 use crate::plan::{Action, Ending, Endpoint, Limit, Plan, Prompt, Shape, Stage, Target, params};
 use crate::workload::WorkloadError;
 use crate::workload::store::StoreError;
@@ -58,6 +60,17 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<u8> {
 
 /// More cells than this are only counted in the text form.
 const MOST_CELLS: usize = 20;
+
+/// Whether a nonce opens the prompts of a stage; synthetic ones say it with their texts.
+fn opening(stage: &Stage) -> Option<&'static str> {
+    let is_synthetic = stage.action.prompt()?.synthetic.is_some();
+    Some(match stage.action.unique()? {
+        Unique::Request => "a nonce of its own opens each prompt",
+        Unique::Run if is_synthetic => "texts are new in each run",
+        Unique::Run => "one nonce of the run opens every prompt",
+        Unique::Never => "prompts are sent as they are written, without a nonce",
+    })
+}
 
 /// Tokens to generate for one request, at most or on average; `None` when the server decides.
 fn generated(prompt: &Prompt) -> Option<u64> {
@@ -147,6 +160,9 @@ fn text(plan: &Plan, graph: &Graph, estimates: &[Estimate]) -> String {
                 grouped(all)
             );
         }
+        if let Some(opening) = opening(stage) {
+            let _ = writeln!(out, "  {:<width$}    {opening}", "");
+        }
         if estimate.is_something() {
             let _ = writeln!(out, "  {:<width$}    {}", "", estimate.in_words());
         }
@@ -208,6 +224,7 @@ fn document(plan: &Plan, estimates: &[Estimate]) -> serde_json::Value {
                 "tags": stage.tags,
                 "endpoint": endpoint(&stage.endpoint),
                 "model": stage.endpoint.model,
+                "unique": stage.action.unique().map(Unique::word),
                 "concurrency": concurrency(stage),
                 "dataset": stage.action.prompt().and_then(|prompt| prompt.dataset.as_ref())
                     .map(|source| json!({

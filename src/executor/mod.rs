@@ -10,6 +10,7 @@ mod connect;
 mod guard;
 pub mod manifest;
 pub mod progress;
+mod prompts;
 pub mod rebuild;
 pub mod recorder;
 pub mod refusals;
@@ -193,6 +194,7 @@ pub async fn run(plan: &Plan, graph: &Graph, options: RunOptions) -> Result<Fini
     end.signal_exit_code = signals.exit_code();
     end.notes.extend(resumed.map(|resumed| resumed.note(plan)));
     end.notes.extend(warnings);
+    end.notes.extend(prompts::notes(plan, |stage| &connections.get(stage).server.model));
     end.notes.extend(connections.notes());
     end.notes.extend(store.notes());
     end.notes.extend(connections.silent());

@@ -272,6 +272,9 @@ pub struct Record {
     pub cache: CacheState,
     /// Why the server stopped.
     pub finish_reason: Option<String>,
+    /// The model that was asked for, where it is the row's and not the endpoint's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked_model: Option<String>,
     /// The model that answered, where the server names another than was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub other_model: Option<String>,

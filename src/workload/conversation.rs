@@ -57,6 +57,8 @@ pub struct DueTurn {
     pub messages: Vec<Message>,
     /// The row that it stands in, for what it asks beside its messages.
     pub row: Arc<Row>,
+    /// The recorded answer to it.
+    pub answer: Option<Message>,
     /// Whether the session ends with it.
     pub is_last: bool,
     /// Turns of its session in all.
@@ -308,6 +310,7 @@ impl Conversations {
             due_ns,
             messages: session.history.clone(),
             row: Arc::clone(&turn.row),
+            answer: turn.answer.clone(),
             is_last: id.turn + 1 == session.script.turns.len(),
             turns: session.script.turns.len(),
         })

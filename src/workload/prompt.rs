@@ -7,6 +7,7 @@
 pub(super) mod body;
 pub(super) mod headers;
 mod instead;
+mod overrides;
 
 use std::cell::LazyCell;
 use std::path::Path;
@@ -25,8 +26,9 @@ use super::tokenizer::Tokenizer;
 use super::{Workload, WorkloadError};
 use crate::plan::workload::{OutputLimit, Unique};
 use crate::plan::{Context, ContextSource, HeaderTemplate, Prompt, Repeat};
-use crate::request::{LimitName, Message, Request, hex};
+use crate::request::{Message, Request, hex};
 use instead::Instead;
+pub(super) use overrides::{bound, model_for, spell};
 
 /// Context length that is assumed when neither plan nor server names one (the default of the TTFT
 /// cache benchmark's `--max_ctx_tokens`).
@@ -190,8 +192,7 @@ impl PromptWorkload {
             stream: self.prompt.stream,
             body,
         };
-        let limit = self.prompt.dataset.as_ref().map_or(OutputLimit::Plan, |it| it.output);
-        let mut request = dataset::request(row, index, texts, &ask, limit)?;
+        let mut request = dataset::request(row, index, texts, &ask, OutputLimit::Plan)?;
         if let Some(rows) = &self.rows {
             rows.dataset().count_left_out(row.number, &request.left_out);
         }
@@ -278,7 +279,10 @@ impl PromptWorkload {
             }
         };
         let mut request = Request { headers, ..request };
-        spell(&mut request, &self.prompt, row);
+        if let Some(row) = row {
+            bound(&mut request, &self.prompt, (row, row.answer()), &self.tokenizer);
+        }
+        spell(&mut request, &self.prompt, row)?;
         Ok(request)
     }
 
@@ -306,21 +310,6 @@ impl PromptWorkload {
         }
         Ok(messages)
     }
-}
-
-/// Says under which names the API's own fields are sent, as the plan or else the row has it, and takes
-/// out what the plan leaves out.
-pub(super) fn spell(request: &mut Request, prompt: &Prompt, row: Option<&Row>) {
-    request.limit_name = match (&prompt.max_tokens_field, row.and_then(|it| it.max_tokens_field)) {
-        (Some((name, _)), _) => LimitName::Plan(name.clone()),
-        (None, Some(name)) => LimitName::Row(name),
-        (None, None) => LimitName::Api,
-    };
-    for name in &prompt.without {
-        request.body.shift_remove(name);
-        request.recorded.shift_remove(name);
-    }
-    request.without.clone_from(&prompt.without);
 }
 
 /// Puts a nonce in front of everything that a request says: before the first text of its first

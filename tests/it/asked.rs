@@ -304,3 +304,128 @@ fn a_slash_at_the_end_of_what_is_called_stays() {
     let ran = case.sandbox.run(&["run", path.to_str().expect("utf-8")]);
     assert_eq!(code(&ran), 0, "{}", stderr(&ran));
 }
+
+/// Two rows for two other models, and one that names none.
+const NAMED: &str = "{\"model\":\"lora-a\",\"prompt\":\"uno\"}\n{\"model\":\"gpt\",\"prompt\":\"dos\"}\n\
+    {\"prompt\":\"tres\"}\n";
+
+#[test]
+fn rows_that_name_a_model_are_asked_of_it_where_the_plan_says_so() {
+    for (model, asked) in [
+        ("", ["m", "m", "m"]),
+        (", model: endpoint", ["m", "m", "m"]),
+        (", model: row", ["lora-a", "gpt", "m"]),
+        (", model: { lora-a: base, gpt: m }", ["base", "m", "m"]),
+    ] {
+        let case = Case::new(server()).rows("rows.jsonl", NAMED);
+        case.run(
+            "",
+            &format!(
+                "prompt: {{ dataset: rows.jsonl{model} }}\n\
+                 stages: [{{ kind: load, id: l, concurrency: 1, requests: 3 }}]"
+            ),
+        );
+        let sent = bodies(&case.server);
+        let names: Vec<_> = sent.iter().map(|body| body["model"].as_str().unwrap()).collect();
+        assert_eq!(names, asked, "{model}");
+        let notes = case.sandbox.summary()["run"]["notes"].to_string();
+        let said = "2 rows of its dataset name another model, gpt (1), lora-a (1): `m` was asked";
+        let is_silent = model.contains("row") || model.contains("base");
+        assert_eq!(notes.contains(said), !is_silent, "{notes}");
+        let log = crate::sandbox::records(&case.sandbox.run_dir());
+        let own: Vec<_> = log.iter().filter_map(|record| record["asked_model"].as_str()).collect();
+        let named: Vec<&str> = if is_silent { asked[..2].to_vec() } else { Vec::new() };
+        assert_eq!(own, named, "{model}");
+    }
+}
+
+#[test]
+fn a_model_that_the_map_lacks_is_found_before_anything_is_sent() {
+    let case = Case::new(server()).rows("rows.jsonl", NAMED);
+    let path = case.plan(
+        "",
+        "prompt: { dataset: rows.jsonl, model: { lora-a: base } }\n\
+         stages: [{ kind: load, concurrency: 1, requests: 1 }]",
+    );
+    let ran = case.sandbox.run(&["run", &path]);
+    assert_eq!(code(&ran), 3, "{}", stderr(&ran));
+    assert!(
+        stderr(&ran).contains("rows.jsonl:2: the row names the model `gpt`"),
+        "{}",
+        stderr(&ran)
+    );
+    assert!(posts(&case.server).is_empty());
+}
+
+#[test]
+fn answers_are_as_long_as_recorded_ones_whose_text_is_known() {
+    let long = "One, two, three, four, five, six, seven, eight.";
+    let rows = format!(
+        "[{{\"id\":\"a\",\"conversations\":[{{\"from\":\"human\",\"value\":\"Name one.\"}},\
+         {{\"from\":\"gpt\",\"value\":\"Blue\"}}]}},{{\"id\":\"b\",\"conversations\":\
+         [{{\"from\":\"human\",\"value\":\"Count.\"}},{{\"from\":\"gpt\",\"value\":\"{long}\"}}]}}]"
+    );
+    let tokens = |text: &str| text.chars().count().div_ceil(4) as u64;
+    for (output, beside, exact) in [
+        ("recorded", "", true),
+        ("row", "", false),
+        ("recorded", ", text: \"Say {{ row.id }}.\"", true),
+        ("row", ", messages: [{ role: user, content: \"{{ row.id }}\" }]", false),
+    ] {
+        let case = Case::new(server()).rows("share.json", &rows);
+        case.run(
+            "",
+            &format!(
+                "prompt: {{ dataset: {{ path: share.json, output: {output} }}, max_tokens: 33{beside} }}\n\
+                 stages: [{{ kind: load, concurrency: 1, requests: 2 }}]"
+            ),
+        );
+        let sent = bodies(&case.server);
+        let lengths: Vec<_> =
+            sent.iter().map(|body| body["max_tokens"].as_u64().unwrap()).collect();
+        assert_eq!(lengths, [tokens("Blue"), tokens(long)], "{output}{beside}");
+        for body in sent {
+            assert_eq!(body.get("ignore_eos").is_some(), exact, "{output}{beside}");
+        }
+    }
+}
+
+#[test]
+fn no_nonce_is_hidden_in_what_a_stage_of_load_sends() {
+    let stages = "stages:\n  - { kind: cold, id: c, requests: 2 }\n  - { kind: warm, id: w, like: c }\n  \
+                  - { kind: load, id: l, concurrency: 1, requests: 4 }\n  \
+                  - { kind: load, id: own, concurrency: 1, requests: 2, prompt: { text: Other., unique: request } }";
+    let case = Case::new(server());
+    let path = case.plan("", &format!("prompt: Say so.\n{stages}"));
+    let shown = case.sandbox.run(&["plan", &path]);
+    let shown = String::from_utf8(shown.stdout).expect("utf-8");
+    assert_eq!(shown.matches("a nonce of its own opens each prompt").count(), 3, "{shown}");
+    assert_eq!(shown.matches("prompts are sent as they are written").count(), 1, "{shown}");
+    case.sandbox.run(&["run", &path]);
+    let sent = bodies(&case.server);
+    let texts: Vec<&str> =
+        sent.iter().map(|body| body["messages"][0]["content"].as_str().expect("text")).collect();
+    let mut halves = [texts[..2].to_vec(), texts[2..4].to_vec()];
+    halves.iter_mut().for_each(|half| half.sort_unstable());
+    assert_eq!(halves[0], halves[1], "warm is cold, byte for byte");
+    assert!(halves[0].iter().all(|text| text.starts_with('[') && text.ends_with("]\nSay so.")));
+    assert_eq!(texts[4..8], ["Say so."; 4]);
+    assert!(texts[8..].iter().all(|text| text.ends_with("]\nOther.")) && texts[8] != texts[9]);
+    let notes = case.sandbox.summary()["run"]["notes"].to_string();
+    let said = "prompts: each has a nonce of its own in `c`, `w`, `own`; sent as they are written, \
+                without a nonce, in `l`";
+    assert!(notes.contains(said), "{notes}");
+    assert!(notes.contains("`l`: 4 requests planned with one and the same prompt"), "{notes}");
+}
+
+#[test]
+fn few_rows_that_go_round_are_said_to() {
+    let case = Case::new(server()).rows("rows.jsonl", NAMED);
+    case.run(
+        "",
+        "prompt: { dataset: rows.jsonl, model: row }\n\
+         stages: [{ kind: load, id: l, concurrency: 1, requests: 12 }]",
+    );
+    let notes = case.sandbox.summary()["run"]["notes"].to_string();
+    assert!(notes.contains("`l`: 12 requests planned for 3 rows, 4.0 for each"), "{notes}");
+}

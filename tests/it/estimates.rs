@@ -136,7 +136,7 @@ fn loads_count_by_rate_and_time_and_say_where_the_server_decides() {
         { id: while, kind: load, concurrency: 4, duration: 10s, warmup_requests: 2 }";
     bench.write("context: { from: filler, tokens: 100 }", stages);
     let planned = bench.planned();
-    let each = 106;
+    let each = 102;
     let of =
         |stage: usize| (&planned[stage]["requests"], &planned[stage]["estimated_input_tokens"]);
     assert_eq!(of(0), (&json!(1_805), &json!(1_805 * each)));
@@ -149,7 +149,7 @@ fn loads_count_by_rate_and_time_and_say_where_the_server_decides() {
     let text = bench.runner(&["plan", "plan.yaml"]).stdout;
     let text = String::from_utf8_lossy(&text);
     for line in [
-        "1,805 requests, about 191,330 prompt tokens, at most 3,610 generated",
+        "1,805 requests, about 184,110 prompt tokens, at most 3,610 generated",
         "2 requests to warm up, then as many requests as there is time (or there are rows) for",
         "and what stages without a number of requests get done in their time",
     ] {

@@ -130,7 +130,7 @@ fn a_ladder_finds_the_rung_on_which_the_simulator_saturates() {
 fn a_closed_loop_never_exceeds_its_concurrency() {
     let server = simulator(plain(64, 500.0));
     let sandbox = sandbox(&format!(
-        "version: 1\nendpoint: {{ url: \"{}\" }}\nprompt: {{ text: Hello., max_tokens: 10 }}\n\
+        "version: 1\nendpoint: {{ url: \"{}\" }}\nprompt: {{ text: Hello., max_tokens: 10, unique: request }}\n\
          stages:\n  - {{ kind: load, concurrency: 5, requests: 60, repeat_ratio: 0.5 }}\n",
         server.base_url()
     ));

@@ -262,6 +262,7 @@ impl Run<'_> {
             cached_tokens: Some(if cache == CacheState::Warm { 2_080 } else { 16 }),
             cache,
             finish_reason: Some("length".into()),
+            asked_model: None,
             other_model: None,
             response_id: None,
             timings: None,

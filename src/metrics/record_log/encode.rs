@@ -98,6 +98,7 @@ impl<'o> Fields<'o> {
             cached_tokens,
             cache,
             finish_reason,
+            asked_model,
             other_model,
             response_id,
             timings,
@@ -134,6 +135,7 @@ impl<'o> Fields<'o> {
         self.put(",\"cached_tokens\":", cached_tokens)?;
         self.put(",\"cache\":", cache)?;
         self.put(",\"finish_reason\":", finish_reason)?;
+        self.put_some(",\"asked_model\":", asked_model.as_ref())?;
         self.put_some(",\"other_model\":", other_model.as_ref())?;
         self.put_some(",\"response_id\":", response_id.as_ref())?;
         self.put_some(",\"timings\":", timings.as_ref())?;
@@ -199,6 +201,7 @@ mod tests {
                 estimate: Some(4),
             },
             reasoning_tokens: Some(9),
+            asked_model: Some("lora".into()),
             other_model: Some("b \"c\"".into()),
             response_id: Some("chatcmpl-1".into()),
             timings: Some(ServerTimings { prompt_ms: Some(1.0), ..ServerTimings::default() }),

@@ -43,6 +43,7 @@ pub fn record() -> Record {
         cached_tokens: Some(24),
         cache: CacheState::Cold,
         finish_reason: Some("stop".into()),
+        asked_model: None,
         other_model: None,
         response_id: None,
         timings: None,

@@ -152,15 +152,21 @@ pub(crate) struct PromptKeys {
     /// Prompts without meaning, of given lengths, with given shares of text in common.
     pub(crate) synthetic: Option<Spanned<Box<SyntheticKeys>>>,
     /// How far prompts are told apart by a nonce that opens them: `request` (each has its own, so
-    /// that no cache can know it; the default), `run` (one for all of a run, so that they share what
-    /// their texts share) or `never`. Stages of load send recorded rows as they are (`never`) and
-    /// synthetic prompts that share what they are to share (`run`) unless given.
+    /// that no cache can know it; always so in `cold` stages, and in `warm` ones unless given), `run`
+    /// (one for all of a run, so that they share what their texts share) or `never`. Unless given,
+    /// stages of load, replays and conversations send texts, messages and rows as they are written
+    /// (`never`), and synthetic texts that are new in each run.
     pub(crate) unique: Option<Spanned<UniqueWord>>,
     /// Most tokens to generate; the server's default unless given.
     pub(crate) max_tokens: Option<Spanned<Count>>,
     /// The name under which that number is sent, such as `max_completion_tokens`; that of the row
     /// where the API knows it, else the API's own unless given.
     pub(crate) max_tokens_field: Option<Spanned<String>>,
+    /// The model to ask for, where rows of the dataset name one: `endpoint` (that of the endpoint
+    /// whatever rows say, which the run counts; the default), `row` (the one that the row names), or a
+    /// map from the names in the rows to those of the endpoint, such as `{ gpt-4o: base }`, in which
+    /// every name has to be.
+    pub(crate) model: Option<Spanned<ModelFile>>,
     /// Sampling temperature; the server's default unless given.
     pub(crate) temperature: Option<Spanned<Ratio>>,
     /// Ask for a stream, without which there is no time to first token; true unless given.
@@ -169,6 +175,17 @@ pub(crate) struct PromptKeys {
     /// is `{{ … }}` and nothing else keeps its type. A field that is `null` is not sent, whoever would
     /// set it (`stream_options: null`); `"{{ none }}"` sends a null.
     pub(crate) body: Option<Spanned<serde_json::Map<String, serde_json::Value>>>,
+}
+
+/// The model to ask for where rows name one: `endpoint`, `row`, or a map.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename = "by shape", rename_all = "lowercase")]
+#[schemars(rename = "Model", untagged)]
+pub(crate) enum ModelFile {
+    /// `endpoint` or `row`.
+    Text(Spanned<String>),
+    /// Names in the rows, and what is asked for instead.
+    Map(Named<Spanned<String>>),
 }
 
 /// One message of a chat.

@@ -5,10 +5,15 @@ use serde_json::{Map, Value as Json};
 use super::Lowering;
 use crate::plan::bind::Spanned;
 use crate::plan::diagnostic::Code;
-use crate::plan::file::{ContextKeys, MessageKeys, PromptFile, PromptKeys, UniqueWord};
+use crate::plan::file::{ContextKeys, MessageKeys, ModelFile, PromptFile, PromptKeys, UniqueWord};
 use crate::plan::source::{Entry, Node, Span, Value};
 use crate::plan::workload::{RowSource, Unique};
-use crate::plan::{Context, ContextSource, FileAccess, Location, MessageTemplate, Prompt};
+use crate::plan::{
+    Context, ContextSource, FileAccess, Location, MessageTemplate, ModelChoice, Prompt,
+};
+
+/// Where the templates of a body stand, by their paths.
+type Places = Vec<(String, Location)>;
 
 impl Lowering<'_> {
     /// A prompt; `None` when it can't be used, which has been reported.
@@ -28,6 +33,7 @@ impl Lowering<'_> {
                 let max_tokens = self.positive("max_tokens", keys.max_tokens);
                 let max_tokens_field = keys.max_tokens_field.as_ref();
                 let max_tokens_field = max_tokens_field.map(|name| self.max_tokens_field(name));
+                let model = self.model(keys);
                 let (body, body_places, without) = self.body(keys);
                 Some(Prompt {
                     messages: messages?,
@@ -50,6 +56,7 @@ impl Lowering<'_> {
                     }),
                     max_tokens,
                     max_tokens_field,
+                    model,
                     without,
                     temperature: keys.temperature.map(|temperature| temperature.value.0),
                     stream: keys.stream.unwrap_or(true),
@@ -76,6 +83,7 @@ impl Lowering<'_> {
             unique: None,
             max_tokens: None,
             max_tokens_field: None,
+            model: ModelChoice::Endpoint,
             without: Vec::new(),
             temperature: None,
             stream: true,
@@ -89,6 +97,36 @@ impl Lowering<'_> {
     fn file_access(&self, source: u16) -> FileAccess {
         let root = (!self.options.allow_outside_root).then(|| self.root.clone());
         FileAccess { folder: self.sources.folder(source), root }
+    }
+
+    /// Which model rows that name one are asked of.
+    fn model(&mut self, keys: &PromptKeys) -> ModelChoice {
+        let Some(written) = &keys.model else { return ModelChoice::Endpoint };
+        let choice = match &written.value {
+            ModelFile::Text(word) if word.value == "endpoint" => return ModelChoice::Endpoint,
+            ModelFile::Text(word) if word.value == "row" => ModelChoice::Row,
+            ModelFile::Text(word) => {
+                let message = format!("`prompt.model` can't be `{}`", word.value);
+                let help = "allowed here: endpoint, row, or a map such as `{ gpt-4o: base }`; one \
+                            model for all is `endpoint.model`";
+                self.error(Code::Value, word.at.span, message, help);
+                return ModelChoice::Endpoint;
+            }
+            ModelFile::Map(names) => {
+                let names = names.0.iter();
+                ModelChoice::Map {
+                    names: names.map(|(row, own)| (row.value.clone(), own.value.clone())).collect(),
+                    location: self.location(written.at.span),
+                }
+            }
+        };
+        if keys.dataset.is_none() {
+            let message =
+                "`model` says what becomes of models that rows name, and there are no rows";
+            let help = "add `dataset:`, or name the model in `endpoint.model`";
+            self.error(Code::Conflict, written.at.span, message, help);
+        }
+        choice
     }
 
     /// The name of a field of the body that takes a number of tokens.
@@ -105,10 +143,7 @@ impl Lowering<'_> {
 
     /// The further fields of the body, where its templates stand, and which fields are not to be sent
     /// at all. Fields that the plan has keys for would be sent twice.
-    fn body(
-        &mut self,
-        keys: &PromptKeys,
-    ) -> (Map<String, Json>, Vec<(String, Location)>, Vec<String>) {
+    fn body(&mut self, keys: &PromptKeys) -> (Map<String, Json>, Places, Vec<String>) {
         const OURS: [(&str, &str); 6] = [
             ("messages", "`prompt.messages`"),
             ("model", "`endpoint.model`"),

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::workload::{ConversationConfig, RowSource};
+use super::workload::{ConversationConfig, RowSource, Unique};
 use super::{ConcurrencyRamp, Load, Prompt, QpsLadder, Rate, Replay, Search, Shape, Until};
 
 /// What a stage does.
@@ -100,6 +100,12 @@ impl Action {
             Self::Conversation(_) => "conversation",
             Self::Replay(_) => "replay",
         }
+    }
+
+    /// How far its prompts are told apart; `None` where it has none.
+    pub fn unique(&self) -> Option<Unique> {
+        let claims_cache = matches!(self, Self::Cold(_) | Self::Warm(_));
+        self.prompt().map(|prompt| prompt.unique_in(!claims_cache))
     }
 
     /// Requests that will each have a record, without warm-up. About so many where the times are

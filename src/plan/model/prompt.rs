@@ -27,6 +27,8 @@ pub struct Prompt {
     /// The name under which that bound is sent, and where it stands in the plan; that of the row or
     /// the API when `None`.
     pub max_tokens_field: Option<(String, Location)>,
+    /// The model to ask for, where rows name one.
+    pub model: ModelChoice,
     /// Top-level fields of the body that are not sent, whoever would set them.
     pub without: Vec<String>,
     /// Sampling temperature.
@@ -49,16 +51,32 @@ impl Prompt {
     }
 
     /// How far its prompts are told apart: as the plan says, else each by itself, except in stages
-    /// of load, which claim nothing of the cache: there rows are asked as they were recorded, and
-    /// synthetic prompts share what they are to share.
+    /// of load, which claim nothing of the cache: there texts and rows are sent as they are written,
+    /// and synthetic prompts share what they are to share.
     pub fn unique_in(&self, is_load: bool) -> Unique {
         match self.unique {
             Some(unique) => unique,
             None if is_load && self.synthetic.is_some() => Unique::Run,
-            None if is_load && self.messages.is_empty() => Unique::Never,
+            None if is_load => Unique::Never,
             None => Unique::Request,
         }
     }
+}
+
+/// The model to ask for, where rows name one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ModelChoice {
+    /// That of the endpoint, whatever rows say.
+    Endpoint,
+    /// The one that the row names.
+    Row,
+    /// By the names in the rows.
+    Map {
+        /// Names in the rows, and what is asked for instead.
+        names: Vec<(String, String)>,
+        /// Where the map stands in the plan.
+        location: Location,
+    },
 }
 
 /// The files that templates may read.

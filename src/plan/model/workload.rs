@@ -30,6 +30,17 @@ pub enum Unique {
     Never,
 }
 
+impl Unique {
+    /// As plans write it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Request => "request",
+            Self::Run => "run",
+            Self::Never => "never",
+        }
+    }
+}
+
 /// How far prompts repeat from run to run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Uniqueness {

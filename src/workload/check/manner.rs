@@ -43,17 +43,17 @@ fn manner(plan: &Plan, stage: &Stage) -> Manner {
         max_tokens_field: field.or_else(|| in_body().map(|&name| name.to_owned())),
         row_max_tokens_field: row.as_ref().and_then(|row| row.max_tokens_field),
         without: prompt.without.clone(),
-        headers: rendered(plan, stage, row.unwrap_or_default()),
+        headers: rendered(plan, stage, &row.unwrap_or_default()),
     }
 }
 
 /// The headers of the stage's first request.
-fn rendered(plan: &Plan, stage: &Stage, row: Asked) -> Vec<(String, String)> {
+fn rendered(plan: &Plan, stage: &Stage, row: &Asked) -> Vec<(String, String)> {
     let Some(prompt) = stage.action.prompt() else { return Vec::new() };
     let tokenizer = Tokenizer::Estimate;
     let params: Value = plan.template_params(stage);
     let functions = Functions::new(plan.seed, &stage.id, 0, &tokenizer);
-    let variables = scope(stage, &row, &params).variables(&functions);
+    let variables = scope(stage, row, &params).variables(&functions);
     let templates = Templates::new(&prompt.files, &tokenizer);
     let render = |text: &str| templates.render_text(text, &variables, &[&row.fields]);
     let value = |header| headers::value(header, &render).ok();

@@ -12,7 +12,9 @@ use crate::plan::{HeaderTemplate, Prompt};
 use crate::request::Request;
 use crate::workload::WorkloadError;
 use crate::workload::dataset::{Dataset, request_saying};
-use crate::workload::prompt::{PromptSettings, RUN_KEY, body, headers, nonce, open_with, spell};
+use crate::workload::prompt::{
+    PromptSettings, RUN_KEY, body, bound, headers, nonce, open_with, spell,
+};
 use crate::workload::store::Store;
 use crate::workload::synthetic::Ask;
 use crate::workload::template::{Functions, Scope, Templates};
@@ -93,14 +95,16 @@ impl TurnRequests {
             stream: self.prompt.stream,
             body,
         };
-        let limit = self.prompt.dataset.as_ref().map_or(OutputLimit::Row, |it| it.output);
+        let limit = OutputLimit::Plan;
         let mut request = request_saying(turn.messages, &turn.row, index, &ask, limit);
         if let Some(dataset) = &self.dataset {
             dataset.count_left_out(turn.row.number, &request.left_out);
         }
         request.session = Some(turn.session);
         request.headers = headers;
-        spell(&mut request, &self.prompt, Some(&turn.row));
+        let answer = turn.answer.as_ref();
+        bound(&mut request, &self.prompt, (&turn.row, answer), &self.tokenizer);
+        spell(&mut request, &self.prompt, Some(&turn.row))?;
         let opening = match self.unique {
             Unique::Request => Some(nonce(&self.run_nonce, &self.key, turn.id.session)),
             Unique::Run => Some(nonce(&self.run_nonce, RUN_KEY, 0)),

@@ -49,6 +49,12 @@ fn requests(loaded: &Loaded, stage: &str, is_load: bool, count: u64) -> Vec<Requ
     (0..count).map(|index| workload.request(index).unwrap()).collect()
 }
 
+/// What a row asks for, else the length of its recorded answer.
+fn answered(row: &Row) -> Option<u64> {
+    row.token_limit()
+        .or_else(|| row.answer().map(|answer| Tokenizer::Estimate.count(&answer.said())))
+}
+
 fn contents(requests: &[Request]) -> Vec<&str> {
     requests.iter().map(|request| request.messages[0].plain().unwrap()).collect()
 }
@@ -67,7 +73,7 @@ fn rows_are_asked_as_they_are_and_a_cold_stage_opens_them_with_a_nonce() {
     let load = requests(&loaded, "cold", true, count + 2);
     for (request, row) in load.iter().zip(rows.iter().cycle()) {
         assert_eq!(request.messages, row.ask().unwrap());
-        assert_eq!(request.max_tokens, row.token_limit().or(Some(9)));
+        assert_eq!(request.max_tokens, answered(row).or(Some(9)));
     }
     let cold = requests(&loaded, "cold", false, count);
     let warm = requests(&loaded, "warm", false, count);
@@ -124,7 +130,8 @@ fn how_far_prompts_are_told_apart_is_the_plans_to_say() {
     };
     let options = LoadOptions::default();
     assert!(plan::load_text("plan.yaml", "version: 1", &options).is_err());
-    let [one, other] = with("");
+    assert_eq!(with(""), ["Hello.", "Hello."]);
+    let [one, other] = with(", unique: request");
     assert_ne!(one, other);
     // The cold stage of this plan would refuse the others.
     let texts = |unique: &str| {

@@ -192,6 +192,7 @@ pub fn answer(stage: &str, index: u64, ttft_us: u64, cached: u64) -> Record {
         cached_tokens: Some(cached),
         cache: if cached > 1000 { CacheState::Warm } else { CacheState::Cold },
         finish_reason: Some("length".into()),
+        asked_model: None,
         other_model: None,
         response_id: None,
         timings: Some(ServerTimings { prompt_ms: Some(0.1 + 0.2), ..ServerTimings::default() }),

@@ -1,0 +1,88 @@
+//! What the plan says over a row: the length of its answer, names of fields, the model.
+//!
+//! In: a request with its texts, the plan's prompt, and the row. Out: the request as it is sent.
+//! Invariant: a row that can't be asked as the plan says is an error that names its place.
+
+use crate::plan::workload::OutputLimit;
+use crate::plan::{ModelChoice, Prompt};
+use crate::request::{LimitName, Message, Request};
+use crate::workload::WorkloadError;
+use crate::workload::dataset::Row;
+use crate::workload::tokenizer::Tokenizer;
+
+/// Sets the length of the answer by what is known of the recorded one, as the dataset's `output` says.
+/// `answer` is its text where the row has one.
+pub(in crate::workload) fn bound(
+    request: &mut Request,
+    prompt: &Prompt,
+    (row, answer): (&Row, Option<&Message>),
+    tokenizer: &Tokenizer,
+) {
+    let output = prompt.dataset.as_ref().map_or(OutputLimit::Plan, |source| source.output);
+    if output == OutputLimit::Plan || (output == OutputLimit::Row && row.max_tokens.is_some()) {
+        if output == OutputLimit::Row {
+            request.max_tokens = row.max_tokens;
+        }
+    } else if let Some(tokens) =
+        row.output_tokens.or_else(|| Some(tokenizer.count(&text(answer?)?)))
+    {
+        request.max_tokens = Some(tokens);
+        if output == OutputLimit::Recorded && !request.body.contains_key("ignore_eos") {
+            request.recorded.insert("ignore_eos".into(), true.into());
+        }
+    } else {
+        request.max_tokens = row.max_tokens.or(request.max_tokens);
+    }
+    // No server generates nothing.
+    request.max_tokens = request.max_tokens.map(|tokens| tokens.max(1));
+}
+
+/// What a recorded answer says, where that is all there is of it: nobody knows how long a call of a
+/// tool was.
+fn text(answer: &Message) -> Option<String> {
+    answer.only_text().filter(|text| !text.is_empty())
+}
+
+/// Says under which names the API's own fields are sent, as the plan or else the row has it, and takes
+/// out what the plan leaves out.
+pub(in crate::workload) fn spell(
+    request: &mut Request,
+    prompt: &Prompt,
+    row: Option<&Row>,
+) -> Result<(), WorkloadError> {
+    if let Some((row, named)) = row.and_then(|row| Some((row, row.model.as_deref()?))) {
+        request.model = model_for(named, row, &prompt.model)?;
+    }
+    request.limit_name = match (&prompt.max_tokens_field, row.and_then(|it| it.max_tokens_field)) {
+        (Some((name, _)), _) => LimitName::Plan(name.clone()),
+        (None, Some(name)) => LimitName::Row(name),
+        (None, None) => LimitName::Api,
+    };
+    for name in &prompt.without {
+        request.body.shift_remove(name);
+        request.recorded.shift_remove(name);
+    }
+    request.without.clone_from(&prompt.without);
+    Ok(())
+}
+
+/// The model that a row which names one is asked of; that of the endpoint when `None`.
+pub(in crate::workload) fn model_for(
+    named: &str,
+    row: &Row,
+    choice: &ModelChoice,
+) -> Result<Option<String>, WorkloadError> {
+    Ok(match choice {
+        ModelChoice::Endpoint => None,
+        ModelChoice::Row => Some(named.to_owned()),
+        ModelChoice::Map { names, .. } => {
+            let Some((_, own)) = names.iter().find(|(known, _)| known == named) else {
+                let place = &row.place;
+                return Err(WorkloadError(format!(
+                    "{place}: the row names the model `{named}`, which `prompt.model` lacks"
+                )));
+            };
+            Some(own.clone())
+        }
+    })
+}
