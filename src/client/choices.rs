@@ -103,7 +103,7 @@ impl Choices {
 mod tests {
     use super::*;
 
-    fn request(body: Value) -> Request {
+    fn request(body: &Value) -> Request {
         Request { body: body.as_object().cloned().unwrap_or_default(), ..Request::default() }
     }
 
@@ -119,7 +119,7 @@ mod tests {
             (serde_json::json!({"prompt": [1, 2, 3]}), 1),
             (serde_json::json!({"prompt": []}), 1),
         ] {
-            assert_eq!(asked(&request(body.clone())), count, "{body}");
+            assert_eq!(asked(&request(&body)), count, "{body}");
         }
     }
 }

@@ -193,7 +193,7 @@ impl Desk {
         let mut next = Some(first);
         while let Some(parcel) = next {
             match parcel {
-                Parcel::Line(line) => self.take(line),
+                Parcel::Line(line) => self.take(*line),
                 Parcel::Mark(mark) => {
                     let _nobody_waits_any_more = mark.send(self.outlet.backlog());
                 }

@@ -112,18 +112,23 @@ fn lag_note(stage: &StageSummary) -> Option<String> {
 mod tests {
     use super::*;
     use crate::metrics::tally::StageTally;
-    use crate::metrics::tally::fixture::{record, stage_end, stage_start};
+    use crate::metrics::tally::fixture::{ms, record, stage_end, stage_start};
     use crate::record::{LoadLine, Record, StageEnd, StageStart, StageState, WakeLag};
 
     /// A closed loop whose client saw things so late, at so many moments; its TTFT is 200 ms.
-    fn closed(p95_ms: u64, count: u64) -> StageSummary {
+    fn closed(late_ms: u64, count: u64) -> StageSummary {
         let load = LoadLine { max_lag_ms: Some(100.0), ..LoadLine::default() };
         let mut tally =
             StageTally::new(StageStart { load: Some(Box::new(load)), ..stage_start(1) });
         tally.ended(&record());
-        let [p50_ns, p95_ns, p99_ns, max_ns] =
-            [1, p95_ms, p95_ms * 2, p95_ms * 3].map(|it| it * 1_000_000);
-        let wake_lag = Some(WakeLag { count, p50_ns, p95_ns, p99_ns, max_ns });
+        let lag = WakeLag {
+            count,
+            p50_ns: ms(1),
+            p95_ns: ms(late_ms),
+            p99_ns: ms(2 * late_ms),
+            max_ns: ms(3 * late_ms),
+        };
+        let wake_lag = Some(lag);
         let end = StageEnd { wake_lag, ..stage_end(StageState::Completed) };
         tally.close(Some(&end)).0.summary
     }

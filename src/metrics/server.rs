@@ -56,7 +56,9 @@ pub fn read(page: &str, table: &[Series], watched: &[String]) -> (Values, Values
         match series.kind {
             Kind::Counter => {
                 let names = series.names(&sums).unwrap_or_default();
-                names.iter().for_each(|of| count(series.name, of, names.len() > 1));
+                for of in names {
+                    count(series.name, of, names.len() > 1);
+                }
             }
             Kind::Gauge(_) => {
                 gauges.extend(series.value(&sums).map(|value| (series.name.to_owned(), value)));

@@ -17,8 +17,8 @@ pub struct RecordSender {
 /// What goes to the recorder.
 #[derive(Debug)]
 pub enum Parcel {
-    /// A line to be recorded.
-    Line(Line),
+    /// A line to be recorded; boxed, so that a slot of the queue is small.
+    Line(Box<Line>),
     /// To be answered once all that was sent before is recorded, with what the slowest sink has yet
     /// to take.
     Mark(oneshot::Sender<u64>),
@@ -37,12 +37,12 @@ impl RecordSender {
     /// Hands one line to the recorder; waits while the queue is full. A recorder that is gone has
     /// already reported why, so the line is dropped.
     pub async fn send(&self, line: Line) {
-        let _gone = self.parcels.send(Parcel::Line(line)).await;
+        let _gone = self.parcels.send(Parcel::Line(Box::new(line))).await;
     }
 
     /// The same from a thread that may block.
     pub fn send_blocking(&self, line: Line) {
-        let _gone = self.parcels.blocking_send(Parcel::Line(line));
+        let _gone = self.parcels.blocking_send(Parcel::Line(Box::new(line)));
     }
 
     /// Waits until every line sent before is recorded, and judged where it ended a stage.

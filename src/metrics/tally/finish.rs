@@ -13,6 +13,7 @@ use crate::metrics::generator;
 use crate::metrics::quantity::show;
 use crate::metrics::rounds::RoundTally;
 use crate::metrics::samples::{Order, Samples};
+use crate::metrics::steady::part::SteadySummary;
 use crate::metrics::summary::{
     CacheSummary, ClientSummary, Distribution, LoadSummary, StageSummary, Throughput,
 };
@@ -46,18 +47,7 @@ impl StageTally {
         let sent_all = state == StageState::Completed && reason.is_none();
         let began_ns = self.start.at_ns;
         let untold = self.untold();
-        let steady = self.steady.take().map(|steady| steady.finish(began_ns, sent_all));
-        let (steady, unsteady) = match steady {
-            Some(Ok(mut steady)) => {
-                steady.metrics.retain(|metric, _| !untold.contains_key(metric));
-                let told = steady.output_tokens_per_second;
-                steady.output_tokens_per_second =
-                    told.filter(|_| !untold.contains_key(OUTPUT_RATE));
-                (Some(steady), None)
-            }
-            Some(Err(why)) => (None, Some(why)),
-            None => (None, None),
-        };
+        let (steady, unsteady) = self.steady_part(sent_all, &untold);
         let rounds = self.rounds.take().map(RoundTally::finish);
         let finished = self.counts.ok + self.counts.errors;
         let by_rounds = rounds.as_ref().filter(|rounds| !rounds.each.is_empty());
@@ -143,6 +133,25 @@ impl StageTally {
         });
         let worst = worst.collect();
         (Measured { summary, samples, worst, began_ns }, self.faults)
+    }
+
+    /// The figures of its steady part, or why there are none.
+    fn steady_part(
+        &mut self,
+        sent_all: bool,
+        untold: &BTreeMap<String, String>,
+    ) -> (Option<SteadySummary>, Option<String>) {
+        let Some(steady) = self.steady.take() else { return (None, None) };
+        match steady.finish(self.start.at_ns, sent_all) {
+            Ok(mut steady) => {
+                steady.metrics.retain(|metric, _| !untold.contains_key(metric));
+                let told = steady.output_tokens_per_second;
+                steady.output_tokens_per_second =
+                    told.filter(|_| !untold.contains_key(OUTPUT_RATE));
+                (Some(steady), None)
+            }
+            Err(why) => (None, Some(why)),
+        }
     }
 
     /// What the cache did: by the answers, else by the server's counters.
