@@ -16,11 +16,11 @@ const NDJSON: &str = "Content-Type: application/x-ndjson\r\n";
 const JSON: &str = "Content-Type: application/json\r\n";
 
 fn sse(events: &[Value]) -> String {
-    events.iter().map(|event| format!("data: {event}\n\n")).collect()
+    events.iter().fold(String::new(), |stream, event| stream + &format!("data: {event}\n\n"))
 }
 
 fn ndjson(lines: &[Value]) -> String {
-    lines.iter().map(|line| format!("{line}\n")).collect()
+    lines.iter().fold(String::new(), |stream, line| stream + &format!("{line}\n"))
 }
 
 /// A JSON API whose answers say why they ended.

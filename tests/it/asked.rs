@@ -21,9 +21,10 @@ const ANSWER: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"
 fn server_that(takes: fn(&Value) -> Result<(), &'static str>) -> FaultyServer {
     FaultyServer::answers(move |request| {
         if request.starts_with("GET") {
-            return match request.contains("/models") {
-                true => json_answer(200, r#"{"data":[{"id":"m"},{"id":"lora-a"}]}"#),
-                false => json_answer(404, "{}"),
+            return if request.contains("/models") {
+                json_answer(200, r#"{"data":[{"id":"m"},{"id":"lora-a"}]}"#)
+            } else {
+                json_answer(404, "{}")
             };
         }
         if request.contains("/tokenize") {
@@ -290,11 +291,13 @@ fn a_model_that_is_not_listed_is_asked_for_unchecked() {
 
 #[test]
 fn a_slash_at_the_end_of_what_is_called_stays() {
-    let case =
-        Case::new(FaultyServer::answers(|request| match request.starts_with("POST /gen/ ") {
-            true => json_answer(200, r#"{"text":"two words"}"#),
-            false => json_answer(404, "{}"),
-        }));
+    let case = Case::new(FaultyServer::answers(|request| {
+        if request.starts_with("POST /gen/ ") {
+            json_answer(200, r#"{"text":"two words"}"#)
+        } else {
+            json_answer(404, "{}")
+        }
+    }));
     let address = case.server.address();
     let plan = format!(
         "version: 1\nendpoint: {{ url: \"http://{address}/gen/\", api: json, metrics: off }}\n\
@@ -326,8 +329,8 @@ fn rows_that_name_a_model_are_asked_of_it_where_the_plan_says_so() {
             ),
         );
         let sent = bodies(&case.server);
-        let names: Vec<_> = sent.iter().map(|body| body["model"].as_str().unwrap()).collect();
-        assert_eq!(names, asked, "{model}");
+        let models: Vec<_> = sent.iter().map(|body| body["model"].as_str().unwrap()).collect();
+        assert_eq!(models, asked, "{model}");
         let notes = case.sandbox.summary()["run"]["notes"].to_string();
         let said = "2 rows of its dataset name another model, gpt (1), lora-a (1): `m` was asked";
         let is_silent = model.contains("row") || model.contains("base");
@@ -406,7 +409,9 @@ fn no_nonce_is_hidden_in_what_a_stage_of_load_sends() {
     let texts: Vec<&str> =
         sent.iter().map(|body| body["messages"][0]["content"].as_str().expect("text")).collect();
     let mut halves = [texts[..2].to_vec(), texts[2..4].to_vec()];
-    halves.iter_mut().for_each(|half| half.sort_unstable());
+    for half in &mut halves {
+        half.sort_unstable();
+    }
     assert_eq!(halves[0], halves[1], "warm is cold, byte for byte");
     assert!(halves[0].iter().all(|text| text.starts_with('[') && text.ends_with("]\nSay so.")));
     assert_eq!(texts[4..8], ["Say so."; 4]);

@@ -104,6 +104,6 @@ impl Queue {
             .map(|(_, took)| took)
             .collect();
         times.sort_unstable_by(f64::total_cmp);
-        times[(times.len() as f64 * percent / 100.0) as usize]
+        runner::metrics::distribution::percentile(&times, percent).expect("times")
     }
 }

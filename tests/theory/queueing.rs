@@ -12,6 +12,12 @@ use super::laws::{Dice, Law, Queue};
 /// A mean service time, in nanoseconds.
 const SERVICE_NS: f64 = 1e8;
 
+/// Mean service times in nanoseconds.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "short and positive")]
+fn ns(times: f64) -> u64 {
+    (times * SERVICE_NS) as u64
+}
+
 /// A run of one stage with these requests: (arrival, time taken), in mean service times.
 fn run(id: &str, requests: &[(f64, f64)]) -> Evidence {
     let mut collector = Collector::new(&["ttft", "e2e"]);
@@ -30,8 +36,8 @@ fn run(id: &str, requests: &[(f64, f64)]) -> Evidence {
     }));
     let mut last = 0;
     for (index, (arrival, took)) in requests.iter().enumerate() {
-        let sent = (arrival * SERVICE_NS) as u64;
-        let end = sent + (took * SERVICE_NS) as u64;
+        let sent = ns(*arrival);
+        let end = sent + ns(*took);
         last = last.max(end);
         line(json!({
             "type": "end", "stage": "s", "index": index, "request_id": format!("{id}-{index}"),
