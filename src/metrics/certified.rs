@@ -90,7 +90,7 @@ pub fn legend(percents: &[f64]) -> String {
         .iter()
         .filter_map(|percent| Some(format!("p{percent} {}", grouped(fewest(*percent)?))))
         .collect();
-    format!("{MARK} uncertified: too few samples (takes {})", takes.join(", "))
+    format!("{MARK} uncertified: too few independent samples (takes {})", takes.join(", "))
 }
 
 /// The fewest samples that certify a percentile; `None` for one that no number does.
@@ -157,7 +157,8 @@ mod tests {
 
     #[test]
     fn the_legend_says_what_each_percentile_takes() {
-        let told = "* uncertified: too few samples (takes p95 130, p99 662, p99.9 6,636)";
+        let told =
+            "* uncertified: too few independent samples (takes p95 130, p99 662, p99.9 6,636)";
         assert_eq!(legend(&[95.0, 99.0, 99.9]), told);
     }
 

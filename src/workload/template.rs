@@ -10,6 +10,7 @@ mod functions;
 use std::io;
 
 use minijinja::syntax::SyntaxConfig;
+use minijinja::value::ValueKind;
 use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, context};
 
 use super::WorkloadError;
@@ -172,12 +173,13 @@ fn inside(text: &str) -> Option<&str> {
 
 /// A value as JSON, of bounded size.
 fn to_json(value: &minijinja::Value) -> Result<serde_json::Value, Error> {
+    let no_value = || Error::new(ErrorKind::InvalidOperation, "this value can't stand in JSON");
+    // A function would stand there as its own name.
+    if value.kind() == ValueKind::Plain {
+        return Err(no_value());
+    }
     let unfit = |error: serde_json::Error| {
-        if error.is_io() {
-            ErrorKind::WriteFailure.into()
-        } else {
-            Error::new(ErrorKind::InvalidOperation, "this value can't stand in JSON")
-        }
+        if error.is_io() { ErrorKind::WriteFailure.into() } else { no_value() }
     };
     serde_json::to_writer(Limited(Vec::new()), value).map_err(unfit)?;
     serde_json::to_value(value).map_err(unfit)
