@@ -16,7 +16,7 @@
 //! 2. **State**: the same of the number of requests in flight. Where latencies follow it (Spearman's
 //!    correlation beyond 5 %), its memory counts, too: it is seen sooner than in latencies of widely
 //!    differing answers. Where they don't, the run must still have seen some of it come and go.
-//! 3. **Batch means** (Schmeiser 1982): batches of [`MEMORIES`] memories are nearly independent, so
+//! 3. **Batch means** (Schmeiser 1982): batches of four memories are nearly independent, so
 //!    their spread is the variance that counts, with Student's t for as many batches as there are.
 //!
 //! The limits were chosen by simulation (M/M/1, M/D/1, D/M/1, M/G/8, D/G/8, G/G/1 at 0.5 to 0.95 of

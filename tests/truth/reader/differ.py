@@ -56,7 +56,7 @@ def reads(text, right, unit=None):
 
     `unit` is the unit of the column where the text has none.
     """
-    text = text.strip()
+    text = text.strip().rstrip("*")  # the mark of an uncertified tail
     if right is None:
         return text in ("–", "-", "", "no data", "?")
     match = NUMBER.search(text)

@@ -13,13 +13,20 @@ TIMES = {
 
 
 def growth(readings):
-    grown, last = {}, None
+    """By how much each counter grew, over all its label sets (`name{labels}` in the log).
+
+    Each is followed by itself; a reading that lacks one leaves its last value; one that appears is not counted from
+    zero, since it may have counted for long, unless another began anew in the same reading.
+    """
+    grown, last = {}, {}
     for reading in readings:
         counters = reading.get("counters") or {}
-        for name, now in counters.items():
-            before = last.get(name, 0.0) if last is not None else now
+        restarted = any(now < last[key] for key, now in counters.items() if key in last)
+        for key, now in counters.items():
+            before = last.get(key, 0.0 if restarted else now)
+            name = key.split("{")[0]
             grown[name] = grown.get(name, 0.0) + (now if now < before else now - before)
-        last = counters
+        last.update(counters)
     return grown
 
 
@@ -34,7 +41,7 @@ def unit(differ, said, unit_, log):
     grown = growth(good) if len(good) > 1 else {}
     differ(f"{where}.counters", said.get("counters") or {}, grown, 1e-9, 1e-6)
     hits, asked = grown.get("prefix_cache_hits"), grown.get("prefix_cache_queries")
-    share = min(1.0, max(0.0, hits / asked)) if hits is not None and asked else None
+    share = hits / asked if hits is not None and asked and hits <= asked else None
     differ(f"{where}.prefix_hit_share", said.get("prefix_hit_share"), share)
     means = {}
     for name, (seconds, count) in TIMES.items():
