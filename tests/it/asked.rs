@@ -369,6 +369,14 @@ fn answers_are_as_long_as_recorded_ones_whose_text_is_known() {
          [{{\"from\":\"human\",\"value\":\"Count.\"}},{{\"from\":\"gpt\",\"value\":\"{long}\"}}]}}]"
     );
     let tokens = |text: &str| text.chars().count().div_ceil(4) as u64;
+    // Where the plan names a limit and does not choose the rows' lengths, its limit is sent.
+    let case = Case::new(server()).rows("share.json", &rows);
+    case.run(
+        "",
+        "prompt: { dataset: share.json, max_tokens: 33 }\n\
+         stages: [{ kind: load, concurrency: 1, requests: 2 }]",
+    );
+    assert!(bodies(&case.server).iter().all(|body| body["max_tokens"] == 33));
     for (output, beside, exact) in [
         ("recorded", "", true),
         ("row", "", false),

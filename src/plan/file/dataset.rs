@@ -43,9 +43,11 @@ pub(crate) struct DatasetKeys {
     /// In which order rows are asked: `file` (the default) or `shuffle` (random, by the plan's
     /// seed). After the last row comes the first again.
     pub(crate) order: Option<Spanned<OrderWord>>,
-    /// How long answers may be: `row` (as the row asked, else as long as its recorded answer, else
-    /// `max_tokens`; the default for rows that are asked as they are), `recorded` (exactly as long as
-    /// the recorded answer) or `plan` (`max_tokens`, whatever the row says).
+    /// How long answers may be: `row` (as the row asked, else as long as its recorded answer, whose
+    /// text is counted, else `max_tokens`), `recorded` (exactly as long as the recorded answer) or
+    /// `plan` (`max_tokens`, whatever the row says; the default where templates use the rows). Rows
+    /// that are asked as they are take the limit or the length that they state in numbers, else
+    /// `max_tokens`, else the length of their recorded answer.
     pub(crate) output: Option<Spanned<OutputWord>>,
     /// JSON pointers to a row's parts where their names are not the format's own, such as
     /// `timestamp: /ts`; in CSV `/Column name`.

@@ -26,7 +26,7 @@ impl Lowering<'_> {
         written: &Spanned<DatasetFile>,
         has_templates: bool,
     ) -> Option<RowSource> {
-        let output = if has_templates { OutputLimit::Plan } else { OutputLimit::Row };
+        let output = if has_templates { OutputLimit::Plan } else { OutputLimit::Numbers };
         let source = RowSource {
             config: DatasetConfig { asked: !has_templates, ..DatasetConfig::default() },
             order: RowOrder::File,

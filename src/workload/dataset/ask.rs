@@ -111,7 +111,9 @@ pub fn request_saying(
             }
             ask.max_tokens
         }
-        (OutputLimit::Row | OutputLimit::Recorded, _) => row.token_limit().or(ask.max_tokens),
+        (OutputLimit::Numbers | OutputLimit::Row | OutputLimit::Recorded, _) => {
+            row.token_limit().or(ask.max_tokens)
+        }
     };
     Request {
         index,

@@ -19,20 +19,19 @@ pub(in crate::workload) fn bound(
     tokenizer: &Tokenizer,
 ) {
     let output = prompt.dataset.as_ref().map_or(OutputLimit::Plan, |source| source.output);
-    if output == OutputLimit::Plan || (output == OutputLimit::Row && row.max_tokens.is_some()) {
-        if output == OutputLimit::Row {
-            request.max_tokens = row.max_tokens;
+    let counted = || row.output_tokens.or_else(|| Some(tokenizer.count(&text(answer?)?)));
+    request.max_tokens = match output {
+        OutputLimit::Plan => request.max_tokens,
+        OutputLimit::Numbers => row.token_limit().or(prompt.max_tokens).or_else(counted),
+        OutputLimit::Row => row.max_tokens.or_else(counted).or(request.max_tokens),
+        OutputLimit::Recorded => {
+            let recorded = counted();
+            if recorded.is_some() && !request.body.contains_key("ignore_eos") {
+                request.recorded.insert("ignore_eos".into(), true.into());
+            }
+            recorded.or(row.max_tokens).or(request.max_tokens)
         }
-    } else if let Some(tokens) =
-        row.output_tokens.or_else(|| Some(tokenizer.count(&text(answer?)?)))
-    {
-        request.max_tokens = Some(tokens);
-        if output == OutputLimit::Recorded && !request.body.contains_key("ignore_eos") {
-            request.recorded.insert("ignore_eos".into(), true.into());
-        }
-    } else {
-        request.max_tokens = row.max_tokens.or(request.max_tokens);
-    }
+    };
     // No server generates nothing.
     request.max_tokens = request.max_tokens.map(|tokens| tokens.max(1));
 }

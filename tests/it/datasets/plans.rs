@@ -49,12 +49,6 @@ fn requests(loaded: &Loaded, stage: &str, is_load: bool, count: u64) -> Vec<Requ
     (0..count).map(|index| workload.request(index).unwrap()).collect()
 }
 
-/// What a row asks for, else the length of its recorded answer.
-fn answered(row: &Row) -> Option<u64> {
-    row.token_limit()
-        .or_else(|| row.answer().map(|answer| Tokenizer::Estimate.count(&answer.said())))
-}
-
 fn contents(requests: &[Request]) -> Vec<&str> {
     requests.iter().map(|request| request.messages[0].plain().unwrap()).collect()
 }
@@ -73,7 +67,7 @@ fn rows_are_asked_as_they_are_and_a_cold_stage_opens_them_with_a_nonce() {
     let load = requests(&loaded, "cold", true, count + 2);
     for (request, row) in load.iter().zip(rows.iter().cycle()) {
         assert_eq!(request.messages, row.ask().unwrap());
-        assert_eq!(request.max_tokens, answered(row).or(Some(9)));
+        assert_eq!(request.max_tokens, row.token_limit().or(Some(9)));
     }
     let cold = requests(&loaded, "cold", false, count);
     let warm = requests(&loaded, "warm", false, count);

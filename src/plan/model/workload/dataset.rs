@@ -139,6 +139,9 @@ pub enum RecordedFailures {
 /// How long answers to a dataset's rows may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OutputLimit {
+    /// As the row says in numbers, else as the plan says, else as long as its recorded answer: what
+    /// holds where the plan does not choose. A text is no reason to send another limit than the plan's.
+    Numbers,
     /// As the row asked, else as long as it was answered, else as the plan says.
     Row,
     /// Exactly as long as it was answered: the limit is the recorded length and the server is told
