@@ -330,11 +330,13 @@ impl Document {
         server_limit: Option<u64>,
         store: &Store,
     ) -> Result<Self, WorkloadError> {
-        let limit =
-            context.max_ctx_tokens.map(|tokens| tokens.saturating_sub(Context::SAFETY_MARGIN));
+        // The server's own limit holds whatever the plan says.
+        let fits = |tokens: u64| server_limit.map_or(tokens, |server| server.min(tokens));
+        let limit = context.max_ctx_tokens.map(fits);
+        let limit = limit.map(|tokens| tokens.saturating_sub(Context::SAFETY_MARGIN));
         if limit == Some(0) {
             return Err(WorkloadError(format!(
-                "prompt.context.max_ctx_tokens leaves no room: {} tokens are kept free for question, answer and template",
+                "prompt.context.max_ctx_tokens, or the server's own context, leaves no room: {} tokens are kept free for question, answer and template",
                 Context::SAFETY_MARGIN
             )));
         }

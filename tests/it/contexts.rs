@@ -213,6 +213,18 @@ fn a_document_is_cut_to_the_context_that_the_server_has() {
 }
 
 #[test]
+fn a_plan_that_asks_for_more_context_than_the_server_has_gets_the_servers() {
+    let bench = Bench::with(SimulatorConfig { max_model_len: 5_000, ..quick() });
+    let document = "A line about nothing much, again and again.\n".repeat(2_000);
+    bench.file("document.txt", &document);
+    let prompt = ", context: { from: document.txt, max_ctx_tokens: 9000 }, text: Hello.";
+    let output = bench.cold("", prompt);
+    assert_eq!(code(&output), 0, "{}", said(&output));
+    let cut = &document[..(5_000 - 2_048) * 4];
+    assert_eq!(bench.arrived(), [simulated(cut); 3]);
+}
+
+#[test]
 fn a_document_that_fits_arrives_whole() {
     let bench = Bench::new();
     let document = "Short, and \u{17c}\u{f3}\u{142}w.\n";

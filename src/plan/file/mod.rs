@@ -210,8 +210,8 @@ pub(crate) struct ContextKeys {
     /// Its length in tokens, as the endpoint's `tokenizer` counts them; the whole document unless
     /// given.
     pub(crate) tokens: Option<Spanned<Count>>,
-    /// The model's context length; the document is cut so that it fits, with 2,048 tokens to
-    /// spare.
+    /// The context length to fill at most; the document is cut so that it fits into it and into the
+    /// server's own, where the server tells it, with 2,048 tokens to spare.
     pub(crate) max_ctx_tokens: Option<Spanned<Count>>,
 }
 
