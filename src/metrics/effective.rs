@@ -19,9 +19,9 @@
 //! 3. **Batch means** (Schmeiser 1982): batches of four memories are nearly independent, so
 //!    their spread is the variance that counts, with Student's t for as many batches as there are.
 //!
-//! The limits were chosen by simulation (M/M/1, M/D/1, D/M/1, M/G/8, D/G/8, G/G/1 at 0.5 to 0.95 of
-//! capacity, 200 to 4,000 requests; `tests/theory`): an interval holds the truth in about 95 of 100
-//! runs, and two runs of one thing are called different in fewer than five.
+//! The limits were chosen by simulation (queues at 0.5 to 0.95 of capacity, 200 to 4,000 requests): of the
+//! intervals that are shown nine in ten or more hold the truth, and fewer than one in twenty pairs of runs
+//! of one thing are called different. `docs/statistics.md` has the figures, `tests/theory` the experiments.
 
 use statrs::distribution::{ChiSquared, ContinuousCDF, StudentsT};
 
