@@ -44,7 +44,7 @@ def unit(differ, said, unit_, log, ids):
         same("load.target_rate", said["load"].get("target_rate"), unit_.load.get("target_rate"))
         same("load.achieved_rate", said["load"].get("achieved_rate"), answered_rate, relative=1e-6)
         if limit is not None and lag:
-            late = stats.percentile(lag, 99) > limit
+            late = stats.percentile(lag, 99) > limit or starved(unit_)
             same("load.generator_limited", said["load"]["generator_limited"], late)
     same("goodput", said.get("goodput"), goodput(unit_, counts, right), relative=1e-6)
     same("cache", *cache(said["cache"], unit_))
@@ -69,6 +69,13 @@ def unit(differ, said, unit_, log, ids):
     if said.get("windows"):
         ended = sum(w["requests"] for w in said["windows"])
         same("requests of all windows", ended, len([r for r in requests if r.get("sent_ns") is not None]))
+
+
+def starved(unit_):
+    """The client saw what had arrived more than 50 ms late (p95 of 50 moments or more): the machine was too busy."""
+    seen = (unit_.end or {}).get("wake_lag") or {}
+    asked = any(r.get("sent_ns") is not None for r in unit_.requests)
+    return asked and seen.get("count", 0) >= 50 and seen["p95_ns"] > 50e6
 
 
 def rate(part, whole):
