@@ -7,7 +7,7 @@
 //! | floor | module | what it turns into what |
 //! |---|---|---|
 //! | 0 | [`plan`] | text → checked [`plan::Plan`], or diagnostics with line and column |
-//! | 1 | [`request`], [`record`], [`machine`] | what is asked; what came back; what this process takes |
+//! | 1 | [`request`], [`record`], [`machine`], [`output`] | what is asked; what came back; what this process takes; what it says |
 //! | 2 | [`graph`], [`metrics`] | plan → graph of stages; records → numbers and verdicts |
 //! | 3 | [`workload`], [`schedule`], [`client`], [`report`] | what to send, when, and how; numbers → something to read |
 //! | 4 | [`stage`], [`sink`] | one file per stage kind; one file per output format |
@@ -24,6 +24,7 @@ pub mod executor;
 pub mod graph;
 pub mod machine;
 pub mod metrics;
+pub mod output;
 pub mod plan;
 pub mod record;
 pub mod report;

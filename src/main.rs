@@ -4,10 +4,21 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use runner::cli::{Cli, Command};
-use runner::commands;
+use runner::output::Stream;
+use runner::{commands, output};
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    output::set_up();
+    // A panic has been told by then, and 101 is no exit code of ours.
+    let code = std::panic::catch_unwind(run).unwrap_or(commands::BUG);
+    ExitCode::from(output::finish(code))
+}
+
+fn run() -> u8 {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(answer) => return told(&answer),
+    };
     commands::set_up_terminal(cli.color);
     commands::set_up_logging(cli.verbose);
     let result = match cli.command {
@@ -29,10 +40,22 @@ fn main() -> ExitCode {
         Command::Completions(args) => commands::completions::run(&args),
     };
     match result {
-        Ok(code) => ExitCode::from(code),
+        Ok(code) => code,
         Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::from(commands::BUG)
+            output::say(format_args!("error: {error:#}"));
+            commands::BUG
         }
     }
+}
+
+/// Prints what the arguments come to by themselves: help, the version, or what is wrong with them.
+fn told(answer: &clap::Error) -> u8 {
+    let text = answer.render();
+    let stream = if answer.use_stderr() { Stream::Err } else { Stream::Out };
+    let text = if stream.is_coloured() { text.ansi().to_string() } else { text.to_string() };
+    match stream {
+        Stream::Err => output::note_text(&text),
+        Stream::Out => output::print(&text),
+    }
+    u8::try_from(answer.exit_code()).unwrap_or(commands::USAGE)
 }

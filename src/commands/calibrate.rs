@@ -10,6 +10,7 @@ use crate::cli::{CalibrateArgs, DiagnosticFormat};
 use crate::executor::calibration::{self, Calibration, Effort, Spread, store};
 use crate::executor::progress::ProgressMode;
 use crate::machine;
+use crate::output::{self, note};
 use crate::plan::Plan;
 
 /// Measures, prints and keeps.
@@ -21,23 +22,23 @@ pub fn run(args: &CalibrateArgs) -> anyhow::Result<u8> {
     let calibration = match measured {
         Ok(calibration) => calibration,
         Err(error) => {
-            eprintln!("error: {error}");
+            note!("error: {error}");
             return Ok(super::PREFLIGHT);
         }
     };
     runtime.shutdown_background();
-    super::print(&match args.format {
+    output::print(&match args.format {
         DiagnosticFormat::Text => text(&calibration),
-        DiagnosticFormat::Json => format!("{}\n", serde_json::to_string_pretty(&calibration)?),
+        DiagnosticFormat::Json => output::json(&calibration)?,
     });
     let place = args.save.clone().or_else(|| store::path(store::environment));
     match place.as_deref().map(|path| (path, store::save(&calibration, path))) {
-        Some((path, Ok(()))) => eprintln!("kept in {}", path.display()),
+        Some((path, Ok(()))) => note!("kept in {}", path.display()),
         Some((path, Err(error))) => {
-            eprintln!("error: {}: {error}", path.display());
+            note!("error: {}: {error}", path.display());
             return Ok(super::USAGE);
         }
-        None => eprintln!("not kept: no home folder; name a file with --save"),
+        None => note!("not kept: no home folder; name a file with --save"),
     }
     Ok(super::PASS)
 }

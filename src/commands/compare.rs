@@ -4,7 +4,6 @@
 //! Invariant: a comparison passes whatever it finds, unless `--fail-on` asks otherwise.
 
 use std::fmt::Write as _;
-use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
@@ -15,6 +14,7 @@ use crate::metrics::compare::evidence::{Collector, Evidence};
 use crate::metrics::compare::{self, Comparison, Options, Verdict, paired};
 use crate::metrics::quantity::plural;
 use crate::metrics::summary::Summary;
+use crate::output::{self, Stream, note};
 use crate::plan::{metric, units};
 use crate::report::compare::Arm;
 use crate::report::look::Look;
@@ -57,7 +57,7 @@ pub fn run(args: &CompareArgs) -> anyhow::Result<u8> {
     };
     let document = document(args, &comparisons, &shown)?;
     match &args.output {
-        None => super::print(&document),
+        None => output::print(&document),
         Some(path) => {
             if let Err(error) = std::fs::write(path, document) {
                 return Ok(usage(&format!("can't write {}: {error}", path.display())));
@@ -68,7 +68,7 @@ pub fn run(args: &CompareArgs) -> anyhow::Result<u8> {
 }
 
 fn usage(message: &str) -> u8 {
-    eprintln!("error: {message}");
+    note!("error: {message}");
     super::USAGE
 }
 
@@ -158,10 +158,8 @@ fn document(
     let view = view::compose(comparisons, runs);
     Ok(match args.format {
         CompareFormat::Text => {
-            let colour =
-                args.output.is_none() && super::is_coloured(std::io::stdout().is_terminal());
-            let look = if args.output.is_some() { Look::PLAIN } else { Look::of_stdout() };
-            view::text(&view, Look { colour, ..look })
+            let look = if args.output.is_some() { Look::PLAIN } else { Look::of(Stream::Out) };
+            view::text(&view, look)
         }
         CompareFormat::Markdown => view::markdown(&view),
         CompareFormat::Html => html::comparison(&view)?,

@@ -10,6 +10,7 @@ use crate::cli::{
     ConvertToArg, DatasetArgs, DatasetCommand, OnMalformedArg, ReadArgs, SurveyFormat, UnitArg,
 };
 use crate::metrics::quantity::plural;
+use crate::output::{self, note};
 use crate::plan::suggest;
 use crate::plan::workload::{
     DatasetConfig, DatasetFormat, FieldPointers, OnMalformed, RecordedFailures, TimestampUnit,
@@ -121,9 +122,9 @@ pub fn inspect(
         Err(error) => return Ok(refuse(&error)),
     };
     if as_json {
-        super::print(&format!("{}\n", serde_json::to_string_pretty(&found)?));
+        output::print(&output::json(&found)?);
     } else {
-        super::print(&as_text(&found)?);
+        output::print(&as_text(&found)?);
     }
     let is_wrong =
         found.rows == 0 || (found.malformed > 0 && config.malformed == OnMalformed::Error);
@@ -174,7 +175,7 @@ pub fn convert(
                 0 => String::new(),
                 more => format!(", {more} malformed left out"),
             };
-            eprintln!(
+            note!(
                 "{}: {} from {} ({}){left_out}",
                 output.display(),
                 plural(rows, "row"),
@@ -189,7 +190,7 @@ pub fn convert(
         Err(Unwritten::Rows(error)) => {
             let code = refuse(&error);
             if matches!(error, ConvertError::Dataset(DatasetError::Malformed(_))) {
-                eprintln!("note: --on-malformed skip leaves such rows out and counts them");
+                note!("note: --on-malformed skip leaves such rows out and counts them");
             }
             Ok(code)
         }
@@ -219,7 +220,7 @@ impl From<std::io::Error> for Unwritten {
 }
 
 fn refuse(error: &dyn std::fmt::Display) -> u8 {
-    eprintln!("error: {error}");
+    note!("error: {error}");
     super::PLAN_INVALID
 }
 

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::cli::ExplainArgs;
+use crate::output::{self, note};
 use crate::plan::diagnostic::Code;
 
 /// Explains a code; all of them in a line each when none is given.
@@ -12,12 +13,12 @@ pub fn run(args: &ExplainArgs) -> anyhow::Result<u8> {
         for code in Code::ALL {
             writeln!(out, "{code}  {}", code.explanation().meaning)?;
         }
-        super::print(&out);
+        output::print(&out);
         return Ok(super::PASS);
     };
     let Some(code) = Code::find(number) else {
-        eprintln!("error: no diagnostic has the code `{number}`");
-        eprintln!("  help: codes look like E011; `runner explain` lists them all");
+        note!("error: no diagnostic has the code `{number}`");
+        note!("  help: codes look like E011; `runner explain` lists them all");
         return Ok(super::USAGE);
     };
     let explanation = code.explanation();
@@ -26,6 +27,6 @@ pub fn run(args: &ExplainArgs) -> anyhow::Result<u8> {
         writeln!(out, "    {line}")?;
     }
     writeln!(out, "\nWhat to do: {}", explanation.remedy)?;
-    super::print(&out);
+    output::print(&out);
     Ok(super::PASS)
 }

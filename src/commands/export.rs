@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::executor::manifest::{Manifest, ManifestEndpoint};
 use crate::metrics::record_log;
 use crate::metrics::summary::Summary;
+use crate::output::note;
 use crate::report::export::{self, Beside, Collector, Evidence, FORMATS, Format};
 use crate::sink::atomic_file;
 
@@ -46,10 +47,10 @@ pub(super) fn run(
     };
     for (format, folder) in formats {
         match write(&evidence, format, &folder) {
-            Ok(1) => eprintln!("export {}: 1 file in {}", format.word, folder.display()),
-            Ok(count) => eprintln!("export {}: {count} files in {}", format.word, folder.display()),
+            Ok(1) => note!("export {}: 1 file in {}", format.word, folder.display()),
+            Ok(count) => note!("export {}: {count} files in {}", format.word, folder.display()),
             Err(problem) => {
-                eprintln!("error: export {}: {problem}", format.word);
+                note!("error: export {}: {problem}", format.word);
                 return Err(super::USAGE);
             }
         }
@@ -58,7 +59,7 @@ pub(super) fn run(
 }
 
 fn refuse(problem: &str, help: &str) -> u8 {
-    eprintln!("error: {problem}\n  help: {help}");
+    note!("error: {problem}\n  help: {help}");
     super::USAGE
 }
 

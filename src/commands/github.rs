@@ -9,6 +9,7 @@ use std::path::Path;
 
 use crate::metrics::summary::Summary;
 use crate::metrics::verdict;
+use crate::output;
 use crate::plan::diagnostic::{Severity, annotation};
 
 /// Prints annotations if GitHub is there to read them.
@@ -17,9 +18,9 @@ pub(super) fn annotate(annotations: &str, json: bool) {
         return;
     }
     if json {
-        eprint!("{annotations}");
+        output::note_text(&annotations);
     } else {
-        super::print(annotations);
+        output::print(annotations);
     }
 }
 

@@ -4,13 +4,13 @@
 //! summary that can't be read is named on standard error, never left out in silence.
 
 use std::collections::BTreeMap;
-use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use crate::cli::{DiagnosticFormat, HistoryArgs};
 use crate::executor::run_dir::SUMMARY;
 use crate::metrics::summary::{StageSummary, Summary};
 use crate::metrics::{baseline, record_log};
+use crate::output::{self, Stream, note};
 use crate::plan::{Aggregate, MetricRef, metric};
 use crate::report::history::{PlanHistory, RunPoint, render};
 use crate::report::look::Look;
@@ -31,7 +31,7 @@ pub fn run(args: &HistoryArgs) -> anyhow::Result<u8> {
     for run in &without {
         let run = run.display();
         let advice = format!("it goes on, or died; `runner report --write {run}` makes one");
-        eprintln!("warning: {run}: left out, it has no {SUMMARY} ({advice})");
+        note!("warning: {run}: left out, it has no {SUMMARY} ({advice})");
     }
     let mut runs: Vec<Summary> = Vec::new();
     for file in &files {
@@ -40,7 +40,7 @@ pub fn run(args: &HistoryArgs) -> anyhow::Result<u8> {
                 runs.push(summary);
             }
             Ok(_) => {}
-            Err(error) => eprintln!("warning: {}: {error}", file.display()),
+            Err(error) => note!("warning: {}: {error}", file.display()),
         }
     }
     runs.sort_by(|a, b| a.run.started_at.cmp(&b.run.started_at));
@@ -66,18 +66,15 @@ pub fn run(args: &HistoryArgs) -> anyhow::Result<u8> {
         };
         return Ok(usage(&what));
     }
-    super::print(&match args.format {
-        DiagnosticFormat::Json => format!("{}\n", serde_json::to_string_pretty(&found)?),
-        DiagnosticFormat::Text => {
-            let colour = super::is_coloured(std::io::stdout().is_terminal());
-            render(&found, Look { colour, ..Look::of_stdout() })
-        }
+    output::print(&match args.format {
+        DiagnosticFormat::Json => output::json(&found)?,
+        DiagnosticFormat::Text => render(&found, Look::of(Stream::Out)),
     });
     Ok(super::PASS)
 }
 
 fn usage(message: &str) -> u8 {
-    eprintln!("error: {message}");
+    note!("error: {message}");
     super::USAGE
 }
 

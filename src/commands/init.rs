@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::builtin::{self, Scenario};
 use crate::cli::{InitArgs, InitFormat};
+use crate::output::note;
 
 /// Where the schema is put for editors, unless it is somewhere else.
 const SCHEMA: &str = "schemas/plan.v1.json";
@@ -15,14 +16,14 @@ pub fn run(args: &InitArgs) -> anyhow::Result<u8> {
     let scenario = match builtin::find(&args.template) {
         Ok(scenario) => scenario,
         Err(message) => {
-            eprintln!("error: {message}");
+            note!("error: {message}");
             return Ok(super::USAGE);
         }
     };
     let (name, format) = match named(args.name.as_deref().unwrap_or(scenario.name), args.format) {
         Ok(named) => named,
         Err(message) => {
-            eprintln!("error: {message}");
+            note!("error: {message}");
             return Ok(super::USAGE);
         }
     };
@@ -47,26 +48,26 @@ pub fn run(args: &InitArgs) -> anyhow::Result<u8> {
     let mut files = vec![(PathBuf::from(path), text)];
     files.extend(data);
     if let Some((parent, _)) = files.iter().skip(1).find(|(path, _)| *path == files[0].0) {
-        eprintln!("error: `{}` is the plan that this one extends", parent.display());
-        eprintln!("  help: give another name: `runner init NAME --template {}`", scenario.name);
+        note!("error: `{}` is the plan that this one extends", parent.display());
+        note!("  help: give another name: `runner init NAME --template {}`", scenario.name);
         return Ok(super::USAGE);
     }
     let plan_there = files[0].0.symlink_metadata().is_ok().then_some(&files[0]);
     let taken = files[1..].iter().find(|(path, text)| is_other(path, text));
     if let Some((taken, _)) = plan_there.or(taken) {
-        eprintln!("error: `{}` exists and is left as it is", taken.display());
-        eprintln!("  help: give another name: `runner init NAME`");
+        note!("error: `{}` exists and is left as it is", taken.display());
+        note!("  help: give another name: `runner init NAME`");
         return Ok(super::USAGE);
     }
     for (path, text) in &files {
         if let Err(error) = create(path, text) {
-            eprintln!("error: `{}` can't be written: {error}", path.display());
+            note!("error: `{}` can't be written: {error}", path.display());
             return Ok(super::USAGE);
         }
-        eprintln!("wrote {}", path.display());
+        note!("wrote {}", path.display());
     }
     let plan = files[0].0.display();
-    eprintln!("\nnext:\n  runner validate {plan}\n  runner run {plan}");
+    note!("\nnext:\n  runner validate {plan}\n  runner run {plan}");
     Ok(super::PASS)
 }
 

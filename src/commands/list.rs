@@ -6,6 +6,7 @@ use std::path::Path;
 use serde_json::json;
 
 use crate::cli::{DiagnosticFormat, ListArgs};
+use crate::output;
 use crate::plan::params::shown;
 use crate::plan::{LoadOptions, Plan};
 
@@ -19,11 +20,11 @@ pub fn run(args: &ListArgs) -> anyhow::Result<u8> {
         let loaded = crate::plan::load(&place.path, &LoadOptions::default());
         plans.push((scenario.name, loaded.ok().map(|loaded| loaded.plan)));
     }
-    super::print(&match args.format {
+    output::print(&match args.format {
         DiagnosticFormat::Json => {
             let all: Vec<_> =
                 plans.iter().map(|(name, plan)| object(name, plan.as_ref())).collect();
-            format!("{}\n", serde_json::to_string_pretty(&all)?)
+            output::json(&all)?
         }
         DiagnosticFormat::Text => {
             plans.iter().map(|(name, plan)| text(name, plan.as_ref())).collect()

@@ -25,17 +25,15 @@ pub mod test;
 pub mod validate;
 
 use std::collections::BTreeMap;
-use std::io::{self, IsTerminal, Write};
 use std::path::Path;
-use std::sync::OnceLock;
 
 use crate::cli::{PlanInputs, When};
 use crate::executor::refusals::refusals;
 use crate::graph::Graph;
 use crate::metrics::summary::Summary;
+use crate::output::{self, Stream, note};
 use crate::plan::diagnostic::{self, Diagnostic, Severity, render};
 use crate::plan::{LoadOptions, Loaded, Plan, Redactor, Sources};
-use crate::sink;
 use builtin::Place;
 
 /// The run is incomplete or invalid.
@@ -63,25 +61,13 @@ pub(crate) struct Ready {
     _place: Place,
 }
 
-/// `--color`, for the whole process.
-static COLOR: OnceLock<When> = OnceLock::new();
-
 /// Remembers `--color`.
 pub fn set_up_terminal(color: When) {
-    let _set_before = COLOR.set(color);
-}
-
-/// Whether a stream is coloured: `--color`, else `CLICOLOR_FORCE`, `NO_COLOR`, and whether it is a
-/// terminal.
-fn is_coloured(is_terminal: bool) -> bool {
-    match COLOR.get() {
-        Some(When::Always) => true,
-        Some(When::Never) => false,
-        Some(When::Auto) | None => {
-            let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-            is_set("CLICOLOR_FORCE") || (is_terminal && !is_set("NO_COLOR"))
-        }
-    }
+    output::set_colours(match color {
+        When::Always => Some(true),
+        When::Never => Some(false),
+        When::Auto => None,
+    });
 }
 
 /// Sends log lines to standard error: warnings, or more with `-v` and `RUST_LOG`.
@@ -91,8 +77,8 @@ pub fn set_up_logging(verbose: u8) {
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(io::stderr)
-        .with_ansi(is_coloured(io::stderr().is_terminal()))
+        .with_writer(|| output::LogLines)
+        .with_ansi(Stream::Err.is_coloured())
         .without_time()
         .init();
 }
@@ -133,7 +119,7 @@ pub(crate) fn load(path: &Path, options: &LoadOptions, json: bool) -> Result<Rea
 /// Where a plan, or a built-in scenario, lies. `Err` holds the exit code.
 pub(crate) fn place(path: &Path) -> Result<Place, u8> {
     Place::of(path).map_err(|message| {
-        eprintln!("error: {message}");
+        note!("error: {message}");
         PLAN_INVALID
     })
 }
@@ -176,13 +162,13 @@ fn looked_into(loaded: &mut Loaded) -> Vec<Diagnostic> {
 /// Prints diagnostics to standard error, and as annotations where GitHub reads them: on standard
 /// output, unless that carries a document.
 pub(crate) fn say(found: &[Diagnostic], sources: &Sources, redactor: &Redactor, json: bool) {
-    eprint!("{}", show(found, sources, redactor));
+    output::note_text(&show(found, sources, redactor));
     github::annotate(&diagnostic::render_github(found, &github::in_workspace), json);
 }
 
 /// Diagnostics as text for standard error.
 pub(crate) fn show(diagnostics: &[Diagnostic], sources: &Sources, redactor: &Redactor) -> String {
-    render(diagnostics, sources, redactor, is_coloured(io::stderr().is_terminal()))
+    render(diagnostics, sources, redactor, Stream::Err.is_coloured())
 }
 
 /// What the command line and the environment say.
@@ -209,17 +195,6 @@ fn environment() -> BTreeMap<String, String> {
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect()
-}
-
-/// Prints the one report that was asked for. A reader that went away (`| head`) is no error.
-pub(crate) fn print(text: &str) {
-    let _closed = io::stdout().lock().write_all(text.as_bytes());
-}
-
-/// Prints a summary for programs.
-pub(crate) fn print_json(summary: &Summary) -> anyhow::Result<()> {
-    print(&String::from_utf8_lossy(&sink::summary::document(summary)?));
-    Ok(())
 }
 
 /// The process's exit code for a run.

@@ -1,6 +1,7 @@
 //! `runner params PLAN`: every param with its value and where it came from.
 
 use crate::cli::{DiagnosticFormat, ParamsArgs};
+use crate::output;
 use crate::plan::params::{render_json, render_text};
 
 /// Prints the params of a plan.
@@ -11,7 +12,7 @@ pub fn run(args: &ParamsArgs) -> anyhow::Result<u8> {
         Err(code) => return Ok(code),
     };
     let params = &ready.loaded.plan.params;
-    super::print(&match args.format {
+    output::print(&match args.format {
         DiagnosticFormat::Text => render_text(params),
         DiagnosticFormat::Json => render_json(params),
     });

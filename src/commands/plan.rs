@@ -11,6 +11,7 @@ use estimate::Estimate;
 
 use crate::cli::{PlanArgs, PlanFormat};
 use crate::graph::{Graph, describe};
+use crate::output::{self, note};
 use crate::plan::workload::{
     PrefixLength, PrefixText, RowOrder, RowSource, SyntheticConfig, Unique,
 };
@@ -30,9 +31,9 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<u8> {
     let (plan, graph) = (&ready.loaded.plan, &ready.graph);
     if let Some(stage) = &args.request {
         match request::show(plan, stage, args.index) {
-            Ok(shown) => super::print(&format!("{}\n", ready.loaded.redactor.redact(&shown))),
+            Ok(shown) => output::print(&format!("{}\n", ready.loaded.redactor.redact(&shown))),
             Err(error) => {
-                eprintln!("error: {}", ready.loaded.redactor.redact(&format!("{error:#}")));
+                note!("error: {}", ready.loaded.redactor.redact(&format!("{error:#}")));
                 // A template that fails in a later row is the plan's fault, as in `validate`.
                 let is_plans = error.is::<WorkloadError>() || error.is::<StoreError>();
                 return Ok(if is_plans { super::PLAN_INVALID } else { super::USAGE });
@@ -43,17 +44,15 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<u8> {
     let estimates = match estimate::all(plan) {
         Ok(estimates) => estimates,
         Err(why) => {
-            eprintln!("error: {}", ready.loaded.redactor.redact(&why));
+            note!("error: {}", ready.loaded.redactor.redact(&why));
             return Ok(super::PLAN_INVALID);
         }
     };
-    super::print(&match args.format {
+    output::print(&match args.format {
         PlanFormat::Text => text(plan, graph, &estimates),
         PlanFormat::Mermaid => graph.to_mermaid(plan),
         PlanFormat::Dot => graph.to_dot(plan),
-        PlanFormat::Json => {
-            format!("{}\n", serde_json::to_string_pretty(&document(plan, &estimates))?)
-        }
+        PlanFormat::Json => output::json(&document(plan, &estimates))?,
     });
     Ok(super::PASS)
 }

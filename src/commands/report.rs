@@ -3,7 +3,6 @@
 //! In: a run directory (finished, interrupted or killed). Out: one document, and the run's own exit
 //! code. Invariant: nothing is written into the run unless asked for.
 
-use std::io::{IsTerminal, Write};
 use std::path::Path;
 
 use serde_json::json;
@@ -15,6 +14,7 @@ use crate::executor::run_dir;
 use crate::metrics::aggregator::Aggregator;
 use crate::metrics::definitions::{self, Tool};
 use crate::metrics::summary::Summary;
+use crate::output::{self, Stream, note};
 use crate::plan::{SinkConfig, SinkKind, sinks_of_options};
 use crate::report::look::Look;
 use crate::report::samples::RunSamples;
@@ -95,7 +95,7 @@ pub fn run(args: &ReportArgs) -> anyhow::Result<u8> {
             with_percentiles(&summary, look(args), &told.aggregator, &args.percentiles).into_bytes()
         }
         ReportFormat::Json if args.output.is_none() => {
-            super::print_json(&summary)?;
+            output::print(&output::json(&summary)?);
             return Ok(super::exit_code(&summary));
         }
         ReportFormat::Json => crate::sink::summary::document(&summary)?,
@@ -114,7 +114,7 @@ pub fn run(args: &ReportArgs) -> anyhow::Result<u8> {
 }
 
 fn usage(message: &str) -> u8 {
-    eprintln!("error: {message}");
+    note!("error: {message}");
     super::USAGE
 }
 
@@ -155,11 +155,7 @@ fn sinks(args: &ReportArgs) -> Result<Vec<Box<dyn Sink>>, String> {
 }
 
 fn look(args: &ReportArgs) -> Look {
-    if args.output.is_some() {
-        return Look::PLAIN;
-    }
-    let colour = super::is_coloured(std::io::stdout().is_terminal());
-    Look { colour, ..Look::of_stdout() }
+    if args.output.is_some() { Look::PLAIN } else { Look::of(Stream::Out) }
 }
 
 fn document(format: ReportFormat, view: &ReportView) -> Result<Vec<u8>, String> {
@@ -178,8 +174,10 @@ fn document(format: ReportFormat, view: &ReportView) -> Result<Vec<u8>, String> 
 /// Writes the document where it was asked for; the exit code is the run's, unless that fails.
 fn print(args: &ReportArgs, document: Vec<u8>, summary: &Summary) -> u8 {
     match &args.output {
-        // A reader that went away (`| head`) is no error.
-        None => drop(std::io::stdout().lock().write_all(&document)),
+        None => match std::str::from_utf8(&document) {
+            Ok(text) => output::print(text),
+            Err(_) => output::print_bytes(&document),
+        },
         Some(path) => {
             if let Err(error) = std::fs::write(path, document) {
                 return usage(&format!("can't write {}: {error}", path.display()));

@@ -1,6 +1,5 @@
 //! `runner run PLAN`: the main job.
 
-use std::io::IsTerminal;
 use std::path::Path;
 
 use crate::cli::{OutputFormat, ProgressArg, RunArgs};
@@ -10,7 +9,9 @@ use crate::executor::run_dir::SUMMARY;
 use crate::executor::{self, Finished, RunError, RunOptions};
 use crate::machine;
 use crate::metrics::baseline;
+use crate::metrics::quantity::plural;
 use crate::metrics::summary::{RunState, Summary};
+use crate::output::{self, Stream, note};
 use crate::plan::{Loaded, Plan, SinkConfig, SinkKind};
 use crate::report::console;
 use crate::report::look::Look;
@@ -31,23 +32,21 @@ pub fn run(args: &RunArgs) -> anyhow::Result<u8> {
     if let Some(results) = &args.results {
         loaded.plan.results.clone_from(results);
     }
-    if args.tui && !std::io::stderr().is_terminal() {
-        eprintln!("error: `--tui` needs a terminal on standard error");
-        eprintln!("  help: leave it out, or use `--progress plain`");
+    if args.tui && !Stream::Err.is_terminal() {
+        note!("error: `--tui` needs a terminal on standard error");
+        note!("  help: leave it out, or use `--progress plain`");
         return Ok(super::USAGE);
     }
     if !args.percentiles.is_empty() && args.output_format != OutputFormat::Text {
-        eprintln!("error: `--percentiles` are columns of the text report, which is not printed");
-        eprintln!("  help: leave out `--output-format`");
+        note!("error: `--percentiles` are columns of the text report, which is not printed");
+        note!("  help: leave out `--output-format`");
         return Ok(super::USAGE);
     }
     let to_stdout = loaded.plan.sinks.iter().find(|sink| sink.is_stdout()).map(|sink| sink.kind);
     if let Some(kind) = to_stdout.filter(|_| is_json) {
         let word = kind.word();
-        eprintln!(
-            "error: the sink `{word}:-` and `--output-format json` both want standard output"
-        );
-        eprintln!("  help: give the sink a file, or leave out `--output-format json`");
+        note!("error: the sink `{word}:-` and `--output-format json` both want standard output");
+        note!("  help: give the sink a file, or leave out `--output-format json`");
         return Ok(super::USAGE);
     }
     loaded.plan.sinks.extend(step_summary(&loaded.plan));
@@ -56,11 +55,11 @@ pub fn run(args: &RunArgs) -> anyhow::Result<u8> {
     let resumed = match resumed {
         None => None,
         Some(Ok(resumed)) => {
-            eprintln!("{}", resumed.note(&loaded.plan));
+            note!("{}", resumed.note(&loaded.plan));
             Some(resumed)
         }
         Some(Err(error)) => {
-            eprintln!("error: --resume: {error}");
+            note!("error: --resume: {error}");
             return Ok(super::PLAN_INVALID);
         }
     };
@@ -68,8 +67,8 @@ pub fn run(args: &RunArgs) -> anyhow::Result<u8> {
         arguments: std::env::args().map(|arg| loaded.redactor.redact(&arg).into_owned()).collect(),
         choices,
         progress: match args.progress {
-            _ if args.tui => ProgressMode::FullScreen { colour: super::is_coloured(true) },
-            ProgressArg::Auto if std::io::stderr().is_terminal() => ProgressMode::Bar,
+            _ if args.tui => ProgressMode::FullScreen { colour: Stream::Err.is_coloured() },
+            ProgressArg::Auto if Stream::Err.is_terminal() => ProgressMode::Bar,
             ProgressArg::Auto | ProgressArg::Plain => ProgressMode::Plain,
             ProgressArg::Bar => ProgressMode::Bar,
             ProgressArg::None => ProgressMode::None,
@@ -78,39 +77,41 @@ pub fn run(args: &RunArgs) -> anyhow::Result<u8> {
         warnings: super::calibrate::warnings(&loaded.plan),
         resumed,
     };
+    output::be_impatient();
     machine::raise_open_files();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let finished = match runtime.block_on(executor::run(&loaded.plan, &graph, options)) {
         Ok(finished) => finished,
         Err(RunError::Interrupted(code)) => return Ok(u8::try_from(code)?),
         Err(error) => {
-            eprintln!("error: {}", loaded.redactor.redact(&error.to_string()));
-            eprintln!("nothing was sent");
+            note!("error: {}", loaded.redactor.redact(&error.to_string()));
+            note!("nothing was sent");
             return Ok(super::PREFLIGHT);
         }
     };
     // A connection that a server never closes must not hold up the exit.
     runtime.shutdown_background();
+    if !args.no_report
+        && let Err(why) = super::report::leave_page(&finished.directory, &finished.summary)
+    {
+        note!("warning: {} could not be written: {why}", super::report::PAGE);
+    }
+    // All evidence is on disk by now: whoever reads the report slowly holds up nothing else.
     match args.output_format {
         OutputFormat::Text => tell(&finished, args, to_stdout.is_some()),
-        OutputFormat::Json => super::print_json(&finished.summary)?,
+        OutputFormat::Json => output::print(&output::json(&finished.summary)?),
         OutputFormat::None => {}
     }
     let is_taken = is_json || to_stdout.is_some();
     super::github::annotate(&super::github::thresholds(&finished.summary), is_taken);
-    if !args.no_report
-        && let Err(why) = super::report::leave_page(&finished.directory, &finished.summary)
-    {
-        eprintln!("warning: {} could not be written: {why}", super::report::PAGE);
-    }
     if let Some(problem) = &finished.unfinished {
-        eprintln!("error: the run's results are not complete on disk: {problem}");
+        note!("error: the run's results are not complete on disk: {problem}");
         return Ok(super::INCOMPLETE);
     }
     let directory = finished.directory.display();
-    eprintln!("results: {directory}");
+    note!("results: {directory}");
     if finished.summary.run.state == RunState::Interrupted {
-        eprintln!("  help: go on with it by `--resume {directory}`, with the same plan and flags");
+        note!("  help: go on with it by `--resume {directory}`, with the same plan and flags");
     }
     Ok(super::exit_code(&finished.summary))
 }
@@ -135,19 +136,20 @@ fn choices(args: &RunArgs) -> Vec<String> {
 /// whole.
 fn tell(finished: &Finished, args: &RunArgs, is_taken: bool) {
     let summary = &finished.summary;
-    let look = if is_taken { Look::PLAIN } else { Look::of_stdout() };
-    let is_terminal =
-        if is_taken { std::io::stderr().is_terminal() } else { std::io::stdout().is_terminal() };
-    let look = Look { colour: super::is_coloured(is_terminal), ..look };
+    let look = Look::of(if is_taken { Stream::Err } else { Stream::Out });
     let report = super::report::of_run(&finished.directory, summary, look, &args.percentiles);
     let report = report.unwrap_or_else(|why| {
-        eprintln!("warning: --percentiles: the records can't be read back: {why}");
+        note!("warning: --percentiles: the records can't be read back: {why}");
         console::render(summary, look)
     });
     if is_taken {
-        eprint!("{report}");
-    } else {
-        super::print(&report);
+        output::note_text(&report);
+        return;
+    }
+    output::print(&report);
+    if let Some((lines, why)) = output::settle() {
+        let lines = plural(lines, "line");
+        output::print(&format!("note: {lines} for standard error could not be written: {why}\n"));
     }
 }
 
@@ -166,15 +168,15 @@ fn compare_with(loaded: &mut Loaded, baseline: Option<&Path>, json: bool) -> Res
         Some(path) => match read_summary(path) {
             Ok(summary) => Some((summary, path.display().to_string())),
             Err(error) => {
-                eprintln!("error: --baseline {}: {error}", path.display());
-                eprintln!("  help: give the directory of an earlier run, or its summary.json");
+                note!("error: --baseline {}: {error}", path.display());
+                note!("  help: give the directory of an earlier run, or its summary.json");
                 return Err(super::PLAN_INVALID);
             }
         },
     };
     if summary.is_some() && !baseline::is_asked_for(&loaded.plan) {
-        eprintln!("error: --baseline: no check of the stages that run compares with `baseline`");
-        eprintln!(
+        note!("error: --baseline: no check of the stages that run compares with `baseline`");
+        note!(
             "  help: write `ttft.p95 <= baseline + 10%` under `thresholds`, or compare the runs \
              afterwards: `runner compare BASE NEW`"
         );

@@ -1,6 +1,7 @@
 //! `runner schema plan|record|summary`.
 
 use crate::cli::{SchemaArgs, SchemaName};
+use crate::output;
 use crate::{metrics, plan};
 
 /// Prints a JSON Schema.
@@ -10,7 +11,7 @@ pub fn run(args: &SchemaArgs) -> anyhow::Result<u8> {
         SchemaName::Record => of_metrics("record"),
         SchemaName::Summary => of_metrics("summary"),
     };
-    super::print(&format!("{}\n", serde_json::to_string_pretty(&schema)?));
+    output::print(&output::json(&schema)?);
     Ok(super::PASS)
 }
 

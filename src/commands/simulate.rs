@@ -10,6 +10,7 @@ use anyhow::Context as _;
 
 use crate::cli::{PlanInputs, SimulateArgs};
 use crate::machine;
+use crate::output::note;
 use crate::plan::{Plan, SimulatorConfig, Target};
 use crate::simulator::Simulator;
 
@@ -30,7 +31,7 @@ pub fn run(args: &SimulateArgs) -> anyhow::Result<u8> {
             match super::load(path, &super::load_options(&PlanInputs::default()), false) {
                 Ok(ready) => {
                     let Some(config) = first_simulator(&ready.loaded.plan) else {
-                        eprintln!("error: no stage of {} uses a simulator", path.display());
+                        note!("error: no stage of {} uses a simulator", path.display());
                         return Ok(super::PLAN_INVALID);
                     };
                     config
@@ -44,11 +45,11 @@ pub fn run(args: &SimulateArgs) -> anyhow::Result<u8> {
     match serve(config, bind, args.truth.as_deref()) {
         Ok(Ended::Asked) => Ok(super::PASS),
         Ok(Ended::Crashed) => {
-            eprintln!("the simulator crashed as its `faults` say");
+            note!("the simulator crashed as its `faults` say");
             Ok(super::PASS)
         }
         Err(error) => {
-            eprintln!("error: {error:#}");
+            note!("error: {error:#}");
             Ok(super::PREFLIGHT)
         }
     }
@@ -75,7 +76,7 @@ fn serve(config: SimulatorConfig, bind: SocketAddr, truth: Option<&Path>) -> any
             Some(file) => Simulator::start_with_truth(config, bind, file),
             None => Simulator::start(config, bind),
         }?;
-        eprintln!("simulator listening on {} (model {model})", simulator.base_url());
+        note!("simulator listening on {} (model {model})", simulator.base_url());
         let ended = tokio::select! {
             () = stop => Ended::Asked,
             () = simulator.down() => Ended::Crashed,

@@ -15,6 +15,7 @@ use crate::executor::{self, RunOptions};
 use crate::graph::Graph;
 use crate::metrics::summary::{Summary, ThresholdResult};
 use crate::metrics::verdict::THRESHOLDS_FAILED;
+use crate::output::{self, note};
 use crate::plan::{self, ENDINGS, LoadOptions, Plan, Redactor, Sources, Target, TestCase};
 use crate::report::junit::{self, Case, CaseResult, Suite};
 
@@ -23,13 +24,13 @@ pub fn run(args: &TestArgs) -> anyhow::Result<u8> {
     let paths = match found(&args.paths) {
         Ok(paths) => paths,
         Err(error) => {
-            eprintln!("error: {error}");
+            note!("error: {error}");
             return Ok(super::USAGE);
         }
     };
     if paths.is_empty() {
-        eprintln!("error: no test files found");
-        eprintln!("  help: a test of `plan.yaml` is `plan.test.yaml` beside it");
+        note!("error: no test files found");
+        note!("  help: a test of `plan.yaml` is `plan.test.yaml` beside it");
         return Ok(super::NOTHING_SELECTED);
     }
     let mut suites = Vec::new();
@@ -69,11 +70,11 @@ pub fn run(args: &TestArgs) -> anyhow::Result<u8> {
     let failed = cases().filter(|case| case.result != CaseResult::Passed).count();
     let count = cases().count();
     let plural = if count == 1 { "" } else { "s" };
-    super::print(&format!("{count} case{plural}, {failed} failed\n"));
+    output::print(&format!("{count} case{plural}, {failed} failed\n"));
     if let Some(path) = &args.junit
         && let Err(error) = std::fs::write(path, junit::render(&suites))
     {
-        eprintln!("error: `{}` can't be written: {error}", path.display());
+        note!("error: `{}` can't be written: {error}", path.display());
         return Ok(super::USAGE);
     }
     Ok(match (is_wrong, failed) {
@@ -128,7 +129,7 @@ fn show(path: &Path, case: &TestCase, failures: &[String], seconds: f64) {
     if !failures.is_empty() {
         out.extend(["      --> ", &case.location.to_string(), "\n"]);
     }
-    super::print(&out);
+    output::print(&out);
 }
 
 /// What is not as the case expects.

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::cli::{ProblemFormat, ValidateArgs};
+use crate::output;
 use crate::plan::diagnostic::{self, Code, Diagnostic, Severity};
 use crate::plan::workload::RowSource;
 use crate::plan::{Plan, Stage};
@@ -25,7 +26,7 @@ pub fn run(args: &ValidateArgs) -> anyhow::Result<u8> {
         match args.format {
             ProblemFormat::Json | ProblemFormat::Sarif => {}
             ProblemFormat::Github => {
-                super::print(&diagnostic::render_github(
+                output::print(&diagnostic::render_github(
                     &diagnostics,
                     &super::github::in_workspace,
                 ));
@@ -34,9 +35,9 @@ pub fn run(args: &ValidateArgs) -> anyhow::Result<u8> {
                 super::say(&diagnostics, &sources, &redactor, false);
                 if let (Some((plan, _)), false) = (&ready, has_errors) {
                     let shown = path.display();
-                    super::print(&format!("{shown}: valid ({})\n", contents(plan)));
+                    output::print(&format!("{shown}: valid ({})\n", contents(plan)));
                     for line in left_out(plan) {
-                        super::print(&line);
+                        output::print(&line);
                     }
                 }
             }
@@ -47,11 +48,11 @@ pub fn run(args: &ValidateArgs) -> anyhow::Result<u8> {
         ProblemFormat::Json => {
             let found = all.iter().map(|(found, sources)| diagnostic::json(found, sources));
             let found: Vec<_> = found.flat_map(as_array).collect();
-            super::print(&format!("{}\n", serde_json::to_string_pretty(&found)?));
+            output::print(&output::json(&found)?);
         }
         ProblemFormat::Sarif => {
             let log = diagnostic::sarif(&all, &super::github::in_workspace);
-            super::print(&format!("{}\n", serde_json::to_string_pretty(&log)?));
+            output::print(&output::json(&log)?);
         }
         ProblemFormat::Text | ProblemFormat::Github => {}
     }

@@ -24,6 +24,7 @@ use std::path::{Path, PathBuf};
 use crate::client::probe::PreflightError;
 use crate::graph::Graph;
 use crate::metrics::summary::{RunEnd, RunState, Summary};
+use crate::output::note;
 use crate::plan::{Action, Nonce, Plan, Target};
 use crate::record::{RECORD_VERSION, RunClock, RunLine};
 use crate::report::view::Background;
@@ -145,7 +146,7 @@ pub async fn run(plan: &Plan, graph: &Graph, options: RunOptions) -> Result<Fini
     let mut warnings = options.warnings;
     warnings.extend(connections.warnings());
     for warning in &warnings {
-        eprintln!("warning: {warning}");
+        note!("warning: {warning}");
     }
     let mut manifest = manifest(plan, &run_line, &connections, options.arguments);
     manifest.choices = options.choices;

@@ -10,8 +10,10 @@ mod full_screen;
 pub mod screen;
 
 use std::collections::BTreeMap;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::thread;
+use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -19,10 +21,10 @@ use self::board::{Board, StageBoard, sparkline};
 use self::full_screen::FullScreen;
 use crate::metrics::quantity::{show, significant};
 use crate::metrics::summary::StageSummary;
+use crate::output::{self, note};
 use crate::plan::Plan;
 use crate::record::{Line, StageState};
 use crate::report::escape::printable;
-use crate::stage::SETTLE;
 
 /// How progress is shown on standard error.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -41,73 +43,46 @@ pub enum ProgressMode {
     None,
 }
 
-/// The progress of the run.
+/// The progress of the run. What is shown is drawn by other threads: the log waits for this one.
 pub struct Progress {
     mode: ProgressMode,
     width: usize,
     board: Arc<Mutex<Board>>,
-    /// The bars of the stages that run, by name.
-    bars: BTreeMap<String, ProgressBar>,
-    all: MultiProgress,
-    /// When the bars were last moved.
-    shown: Instant,
+    bars: Option<Bars>,
     _screen: Option<FullScreen>,
 }
 
-/// Time between two states of the line.
+/// Time between two states of the bars.
 const REFRESH: Duration = Duration::from_millis(50);
+/// A terminal that takes nothing is left alone after so long.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 impl Progress {
     /// Nothing has run yet.
     pub fn new(plan: &Plan, mode: ProgressMode) -> Self {
         let board = Arc::new(Mutex::new(Board::new(plan)));
-        let (mut mode, mut screen) = (mode, None);
-        if let ProgressMode::FullScreen { colour } = mode {
-            match FullScreen::start(Arc::clone(&board), colour) {
-                Ok(started) => screen = Some(started),
-                Err(error) => {
-                    eprintln!("warning: no full screen: {error}");
-                    mode = ProgressMode::Plain;
-                }
+        let width = plan.stages.iter().map(|stage| stage.id.chars().count()).max().unwrap_or(0);
+        let (mut mode, mut bars, mut screen) = (mode, None, None);
+        let started = match mode {
+            ProgressMode::Bar => {
+                Bars::start(Arc::clone(&board), width).map(|started| bars = Some(started))
             }
+            ProgressMode::FullScreen { colour } => {
+                FullScreen::start(Arc::clone(&board), colour).map(|started| screen = Some(started))
+            }
+            ProgressMode::Plain | ProgressMode::None => Ok(()),
+        };
+        if let Err(error) = started {
+            note!("warning: no live view: {error}");
+            mode = ProgressMode::Plain;
         }
-        Self {
-            mode,
-            width: plan.stages.iter().map(|stage| stage.id.chars().count()).max().unwrap_or(0),
-            board,
-            bars: BTreeMap::new(),
-            all: MultiProgress::with_draw_target(ProgressDrawTarget::stderr()),
-            shown: Instant::now(),
-            _screen: screen,
-        }
+        Self { mode, width, board, bars, _screen: screen }
     }
 
     /// Takes notice of one line of the log.
     pub fn observe(&mut self, line: &Line) {
-        if self.mode == ProgressMode::None {
-            return;
-        }
-        let board = Arc::clone(&self.board);
-        let mut board: MutexGuard<'_, Board> = board.lock().unwrap_or_else(PoisonError::into_inner);
-        board.observe(line);
-        if matches!(self.mode, ProgressMode::FullScreen { .. }) {
-            return;
-        }
-        match line {
-            // The settling part of a rung runs within that rung; one line for both is enough.
-            Line::StageStart(start) if start.kind == SETTLE => {}
-            Line::StageStart(_) => {
-                if let Some(stage) = board.current().filter(|_| self.mode == ProgressMode::Bar) {
-                    let bar = self.all.add(bar(stage, self.width));
-                    self.bars.insert(stage.name(), bar);
-                }
-            }
-            Line::Start(_) | Line::End(_) => self.refresh(&board),
-            Line::Run(_)
-            | Line::StageEnd(_)
-            | Line::Flush(_)
-            | Line::Round(_)
-            | Line::Server(_) => {}
+        if self.mode != ProgressMode::None {
+            lock(&self.board).observe(line);
         }
     }
 
@@ -116,34 +91,101 @@ impl Progress {
         if self.mode == ProgressMode::None {
             return;
         }
-        let board = Arc::clone(&self.board);
-        let mut board: MutexGuard<'_, Board> = board.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut board = lock(&self.board);
         let Some(stage) = board.measured(summary) else { return };
-        if matches!(self.mode, ProgressMode::FullScreen { .. }) {
-            return;
+        let ended = Ended { name: stage.name(), line: ended(stage, self.width) };
+        match &self.bars {
+            Some(bars) => bars.end(ended),
+            None if self.mode == ProgressMode::Plain => note!("{}", ended.line),
+            None => {}
         }
-        if let Some(bar) = self.bars.remove(&stage.name()) {
-            bar.finish_and_clear();
-            self.all.remove(&bar);
-        }
-        let ended = ended(stage, self.width);
-        self.all.suspend(|| eprintln!("{ended}"));
+    }
+}
+
+fn lock(board: &Mutex<Board>) -> MutexGuard<'_, Board> {
+    board.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A stage that is over, and the line that stays of it.
+struct Ended {
+    name: String,
+    line: String,
+}
+
+/// The bars of the stages that run, on a thread of their own.
+struct Bars {
+    /// Absent once the thread is to end.
+    ended: Option<Sender<Ended>>,
+    gone: Receiver<()>,
+}
+
+impl Bars {
+    fn start(board: Arc<Mutex<Board>>, width: usize) -> std::io::Result<Self> {
+        let (ended, coming) = channel();
+        let (going, gone) = channel();
+        thread::Builder::new().name("bars".into()).spawn(move || {
+            paint(&board, &coming, width);
+            drop(going);
+        })?;
+        Ok(Self { ended: Some(ended), gone })
     }
 
-    /// Brings the bars of all stages that run up to date, some times a second: figures take longer
-    /// to make than records to come.
-    fn refresh(&mut self, board: &Board) {
-        if self.shown.elapsed() < REFRESH {
-            return;
+    fn end(&self, stage: Ended) {
+        if let Some(ended) = &self.ended {
+            let _the_thread_is_gone = ended.send(stage);
         }
-        self.shown = Instant::now();
-        for stage in board.stages.iter().rev().filter(|stage| stage.end.is_none()) {
-            if let Some(bar) = self.bars.get(&stage.name()) {
-                bar.set_position(stage.done);
-                bar.set_message(figures(stage, board.now_ns));
+    }
+}
+
+impl Drop for Bars {
+    fn drop(&mut self) {
+        drop(self.ended.take());
+        let _gone_or_stuck = self.gone.recv_timeout(PATIENCE);
+    }
+}
+
+/// Draws bars until nobody has anything more to tell. Several times a second is enough: figures take
+/// longer to make than records to come.
+fn paint(board: &Mutex<Board>, coming: &Receiver<Ended>, width: usize) {
+    let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
+    let mut bars: BTreeMap<String, ProgressBar> = BTreeMap::new();
+    loop {
+        match coming.recv_timeout(REFRESH) {
+            Ok(stage) => {
+                if let Some(bar) = bars.remove(&stage.name) {
+                    bar.finish_and_clear();
+                    all.remove(&bar);
+                }
+                all.suspend(|| output::draw(&format!("{}\n", output::shown(&stage.line, false))));
+                continue;
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => break,
+        }
+        let board = lock(board);
+        let running = board.stages.iter().filter(|stage| stage.end.is_none());
+        let states: Vec<_> = running
+            .map(|stage| {
+                let name = stage.name();
+                let new = (!bars.contains_key(&name)).then(|| bar(stage, width));
+                (name, new, stage.done, figures(stage, board.now_ns))
+            })
+            .collect();
+        drop(board);
+        for (name, new, done, figures) in states {
+            if let Some(new) = new {
+                let new = all.add(new);
+                new.enable_steady_tick(Duration::from_millis(100));
+                bars.insert(name.clone(), new);
+            }
+            if let Some(bar) = bars.get(&name) {
+                bar.set_position(done);
+                bar.set_message(output::shown(&figures, false).into_owned());
             }
         }
     }
+    // Stages of which no summary came.
+    let _gone = all.clear();
 }
 
 /// `2 in flight · 7.9 req/s · 126 tok/s · TTFT p50 41.2 ms p99 88 ms ▁▃█▂ · http.503 ×2`
@@ -208,6 +250,5 @@ fn bar(stage: &StageBoard, width: usize) -> ProgressBar {
     if let Ok(style) = ProgressStyle::with_template(&template) {
         bar.set_style(style);
     }
-    bar.enable_steady_tick(Duration::from_millis(100));
     bar
 }

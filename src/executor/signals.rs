@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
 
+use crate::output::note;
 use crate::stage::Stop;
 
 /// How long requests in flight may take after the first signal.
@@ -28,7 +29,7 @@ impl Signals {
         let signals = Self { seen: Arc::clone(&seen) };
         tokio::spawn(async move {
             seen.store(next_signal().await, Ordering::Relaxed);
-            eprintln!(
+            note!(
                 "\ninterrupted: waiting up to {} s for requests in flight; once more to leave at once",
                 DRAIN_LIMIT.as_secs()
             );

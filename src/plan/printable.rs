@@ -8,22 +8,23 @@ use std::borrow::Cow;
 
 /// `text` with everything that a terminal would obey instead of showing spelt out.
 pub fn printable(text: &str) -> Cow<'_, str> {
-    if !text.contains(obeyed) {
+    if !text.contains(is_obeyed) {
         return Cow::Borrowed(text);
     }
     let spell = |c: char| match c {
         '\n' => "\\n".to_owned(),
         '\r' => "\\r".to_owned(),
         '\t' => "\\t".to_owned(),
-        c if obeyed(c) => format!("\\u{{{:x}}}", u32::from(c)),
+        c if is_obeyed(c) => format!("\\u{{{:x}}}", u32::from(c)),
         c => c.to_string(),
     };
     Cow::Owned(text.chars().map(spell).collect())
 }
 
-fn obeyed(c: char) -> bool {
+/// Whether a terminal obeys `c` instead of showing it: controls, marks of direction, what has no width.
+pub fn is_obeyed(c: char) -> bool {
     c.is_control()
-        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+        || matches!(c, '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
 }
 
 #[cfg(test)]

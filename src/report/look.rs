@@ -3,7 +3,7 @@
 //! In: the terminal (or its absence) and the environment's wishes. Out: [`Look`]. Invariant: what
 //! does not go to a terminal has no colours unless `CLICOLOR_FORCE` asks for them.
 
-use std::io::IsTerminal;
+use crate::output::Stream;
 
 /// Colours and width.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,23 +18,9 @@ impl Look {
     /// No colours, any width: files, pipes, tests.
     pub const PLAIN: Self = Self { colour: false, width: None };
 
-    /// What standard output allows.
-    pub fn of_stdout() -> Self {
-        let terminal = std::io::stdout().is_terminal();
-        let said = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-        let forced = said("CLICOLOR_FORCE").is_some_and(|value| value != "0");
-        let refused = said("NO_COLOR").is_some() || said("TERM").is_some_and(|term| term == "dumb");
-        let size = terminal_size::terminal_size().filter(|_| terminal);
-        Self {
-            colour: forced || (terminal && !refused),
-            width: size.map(|(width, _)| usize::from(width.0)),
-        }
-    }
-
-    /// The same without colours, for `--color never`.
-    #[must_use]
-    pub fn without_colour(self) -> Self {
-        Self { colour: false, ..self }
+    /// What a stream allows.
+    pub fn of(stream: Stream) -> Self {
+        Self { colour: stream.is_coloured(), width: stream.size().map(|(columns, _)| columns) }
     }
 
     pub(super) fn bold(self, text: &str) -> String {

@@ -10,6 +10,7 @@ use super::so_far::so_far;
 use super::target::{self, STDOUT};
 use super::{Sink, SinkError, atomic_file};
 use crate::metrics::summary::{StageSummary, Summary};
+use crate::output::Stdout;
 use crate::record::{Line, RunLine};
 
 /// How a summary becomes a file.
@@ -44,7 +45,7 @@ impl Document {
         let bytes = (self.render)(summary).map_err(|why| SinkError::new(&self.name, why))?;
         let written = match &self.path {
             Some(path) => atomic_file::write(path, &bytes),
-            None => std::io::stdout().write_all(&bytes),
+            None => Stdout.write_all(&bytes),
         };
         written.map_err(|error| SinkError::new(&self.name, error))
     }

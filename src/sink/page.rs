@@ -4,7 +4,7 @@
 //! moment the file is a complete document; while the run goes on a live one says RUNNING.
 
 use std::fs::OpenOptions;
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -12,6 +12,7 @@ use super::so_far::so_far;
 use super::target::{self, STDOUT};
 use super::{Sink, SinkError, atomic_file};
 use crate::metrics::summary::{StageSummary, Summary};
+use crate::output::Stdout;
 use crate::record::Line;
 use crate::report::samples::RunSamples;
 use crate::report::view::{self, Background, ReportView};
@@ -75,7 +76,7 @@ impl Page {
         let view = view::compose(summary, &self.samples, &self.background);
         let bytes = (self.format.render)(&view).map_err(|why| SinkError::new(&self.name, why))?;
         let written = match &self.path {
-            None => io::stdout().write_all(&bytes),
+            None => Stdout.write_all(&bytes),
             Some(path) if (self.format.appends_to)(path) => {
                 let file = OpenOptions::new().append(true).create(true).open(path);
                 file.and_then(|mut file| file.write_all(&bytes))

@@ -17,6 +17,7 @@ use super::push::Push;
 use super::{Sink, SinkError, exposition};
 use crate::metrics::pulse::Pulse;
 use crate::metrics::summary::Summary;
+use crate::output::note;
 use crate::record::Line;
 
 /// What the text is.
@@ -68,7 +69,7 @@ impl Served {
             .name("metrics".into())
             .spawn(move || serve(&listener, &pulse, &stop))
             .map_err(failed)?;
-        eprintln!("metrics: http://{address}/metrics while the run goes on");
+        note!("metrics: http://{address}/metrics while the run goes on");
         Ok(served)
     }
 

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use super::target::{self, STDOUT};
 use super::{Sink, SinkError, atomic_file};
 use crate::metrics::summary::Summary;
+use crate::output::Stdout;
 
 pub(super) struct SummaryFile {
     name: String,
@@ -31,7 +32,7 @@ impl Sink for SummaryFile {
         let written =
             document(summary).map_err(std::io::Error::from).and_then(|bytes| match &self.path {
                 Some(path) => atomic_file::write(path, &bytes),
-                None => std::io::stdout().write_all(&bytes),
+                None => Stdout.write_all(&bytes),
             });
         written.map_err(|error| SinkError::new(&self.name, error))
     }

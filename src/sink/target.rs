@@ -3,11 +3,12 @@
 //! In: the target as the plan says it. Out: something to write to, opened before the run. Invariant:
 //! missing folders are made; the file of an earlier run is emptied.
 
-use std::io::{self, BufWriter, Write};
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use super::SinkError;
 use super::atomic_file::{parent, private};
+use crate::output::Stdout;
 
 /// The target that means standard output.
 pub const STDOUT: &str = "-";
@@ -18,7 +19,7 @@ pub type Output = BufWriter<Box<dyn Write + Send>>;
 /// Opens `target` for writing from its start.
 pub fn open(sink: &str, target: &str, base: &Path) -> Result<Output, SinkError> {
     if target == STDOUT {
-        return Ok(BufWriter::new(Box::new(io::stdout())));
+        return Ok(BufWriter::new(Box::new(Stdout)));
     }
     let path = base.join(target);
     let file = std::fs::create_dir_all(parent(&path))

@@ -42,6 +42,7 @@ mod server_account;
 mod shown_requests;
 mod simulator;
 mod small_tools;
+mod streams;
 mod synthetic;
 mod synthetic_run;
 mod tidy;

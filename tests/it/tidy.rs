@@ -10,6 +10,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("request", 1),
     ("record", 1),
     ("machine", 1),
+    ("output", 1),
     ("graph", 2),
     ("metrics", 2),
     ("client", 3),
@@ -234,4 +235,25 @@ fn lints_are_expected_with_a_reason_and_never_allowed() {
             );
         }
     }
+}
+
+#[test]
+fn one_module_writes_to_the_terminal() {
+    const WRITERS: &[&str] = &["print!(", "println!(", "dbg!(", "io::stdout()", "io::stderr()"];
+    let mut offences = Vec::new();
+    for source in sources() {
+        // What a child process of a unit test says is no run's output.
+        if source.path == "output.rs" || source.path.ends_with("tests.rs") {
+            continue;
+        }
+        for line in code(&source.text) {
+            offences.extend(
+                WRITERS
+                    .iter()
+                    .filter(|writer| line.contains(**writer))
+                    .map(|writer| format!("src/{}: {writer}…", source.path)),
+            );
+        }
+    }
+    assert!(offences.is_empty(), "use crate::output:\n{}", offences.join("\n"));
 }

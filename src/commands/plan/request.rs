@@ -11,6 +11,7 @@ use url::Url;
 use crate::client::Client;
 use crate::executor;
 use crate::metrics::quantity::plural;
+use crate::output::note;
 use crate::plan::suggest;
 use crate::plan::{Action, Conversation, Plan, Repeat, Stage, Target, TokenizerConfig};
 use crate::record::RunClock;
@@ -107,7 +108,7 @@ pub(super) fn show(plan: &Plan, id: &str, index: u64) -> anyhow::Result<String> 
         (has_levels(stage), "it is a request of the stage's first level"),
     ] {
         if is_so {
-            eprintln!("note: {note}");
+            note!("note: {note}");
         }
     }
     Ok(shown)

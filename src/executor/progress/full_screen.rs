@@ -5,16 +5,17 @@
 //! raw mode, so Ctrl-C stays the signal that it is everywhere else; no more is drawn than fits.
 
 use std::fmt::Write as _;
-use std::io::{self, Write};
+use std::io;
 use std::panic;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, Once, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::Duration;
 
 use super::board::Board;
 use super::screen::{Place, draw};
+use crate::output::{self, Stream};
 
 /// Between two pictures.
 const PAUSE: Duration = Duration::from_millis(250);
@@ -34,7 +35,7 @@ static HOOK: Once = Once::new();
 #[derive(Debug)]
 pub(super) struct FullScreen {
     stop: Option<Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    gone: Receiver<()>,
 }
 
 impl FullScreen {
@@ -48,8 +49,10 @@ impl FullScreen {
             }));
         });
         let (stop, stopped) = channel();
-        enter();
+        let (going, gone) = channel();
+        SHOWN.store(true, Ordering::Relaxed);
         let thread = thread::Builder::new().name("screen".into()).spawn(move || {
+            output::draw(ENTER);
             loop {
                 let rows = {
                     let board = board.lock().unwrap_or_else(PoisonError::into_inner);
@@ -60,9 +63,10 @@ impl FullScreen {
                     break;
                 }
             }
+            drop(going);
         });
         match thread {
-            Ok(thread) => Ok(Self { stop: Some(stop), thread: Some(thread) }),
+            Ok(_) => Ok(Self { stop: Some(stop), gone }),
             Err(error) => {
                 leave();
                 Err(error)
@@ -74,18 +78,14 @@ impl FullScreen {
 impl Drop for FullScreen {
     fn drop(&mut self) {
         drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            let _its_panic_was_told = thread.join();
-        }
+        let _gone_or_stuck = self.gone.recv_timeout(super::PATIENCE);
         leave();
     }
 }
 
 /// The terminal's size now, for it may change.
 fn place(colour: bool) -> Place {
-    let size = terminal_size::terminal_size_of(io::stderr());
-    let (width, height) =
-        size.map_or((80, 24), |(width, height)| (usize::from(width.0), usize::from(height.0)));
+    let (width, height) = Stream::Err.size().unwrap_or((80, 24));
     Place { width, height, colour }
 }
 
@@ -97,27 +97,16 @@ fn show(rows: &[String]) {
     for (at, row) in rows.iter().enumerate() {
         // Each row by its number: what a key or another program printed is painted over.
         // Writing into a String can't fail.
-        let _ = write!(picture, "\u{1b}[{};1H{row}\u{1b}[K", at + 1);
+        let _ = write!(picture, "\u{1b}[{};1H{}\u{1b}[K", at + 1, output::shown(row, true));
     }
     picture.push_str(END);
-    put(&picture);
-}
-
-fn enter() {
-    SHOWN.store(true, Ordering::Relaxed);
-    put(ENTER);
+    output::draw(&picture);
 }
 
 fn leave() {
     if SHOWN.swap(false, Ordering::Relaxed) {
-        put(LEAVE);
+        output::control(LEAVE);
     }
-}
-
-/// A terminal that is gone is no reason to end a run.
-fn put(text: &str) {
-    let mut terminal = io::stderr().lock();
-    let _gone = terminal.write_all(text.as_bytes()).and_then(|()| terminal.flush());
 }
 
 #[cfg(test)]

@@ -153,7 +153,7 @@ fn colours_come_only_where_they_may() {
     let look = Look { colour: true, width: None };
     let coloured = console::render(&done.summary, look);
     assert!(coloured.contains("\u{1b}[32m✓\u{1b}[0m"), "{coloured}");
-    let plain = console::render(&done.summary, look.without_colour());
+    let plain = console::render(&done.summary, Look { colour: false, ..look });
     assert!(!plain.contains('\u{1b}'));
 }
 
