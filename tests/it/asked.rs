@@ -442,3 +442,34 @@ fn few_rows_that_go_round_are_said_to() {
     let notes = case.sandbox.summary()["run"]["notes"].to_string();
     assert!(notes.contains("`l`: 12 requests planned for 3 rows, 4.0 for each"), "{notes}");
 }
+
+#[test]
+fn a_log_says_what_is_asked_and_the_prompt_beside_it_how() {
+    let rows = "{\"session\":\"a\",\"prompt\":\"uno\"}\n{\"session\":\"b\",\"prompt\":\"dos\"}\n";
+    let replay = "stages:\n  - { kind: replay, log: rows.jsonl, rate: 50";
+    let how = "{ max_tokens: 6, body: { user: \"{{ session }}\" } }";
+    for rest in [
+        format!("{replay}, prompt: {how} }}"),
+        // The plan's prompt says how, too, whether or not it has something to ask for other stages.
+        format!("prompt: {how}\n{replay} }}"),
+        format!("prompt: {}\n{replay} }}", how.replacen('{', "{ text: Say so.,", 1)),
+    ] {
+        let case = Case::new(server()).rows("rows.jsonl", rows);
+        case.run("", &rest);
+        let mut sent: Vec<_> = bodies(&case.server)
+            .iter()
+            .map(|it| {
+                (it["messages"][0]["content"].clone(), it["user"].clone(), it["max_tokens"].clone())
+            })
+            .collect();
+        sent.sort_by_key(|(said, ..)| said.to_string());
+        assert_eq!(json!(sent), json!([["dos", "b", 6], ["uno", "a", 6]]), "{rest}");
+    }
+    // A prompt that says only how asks nothing in other stages.
+    let case = Case::new(server()).rows("rows.jsonl", rows);
+    let load =
+        format!("prompt: {how}\n{replay} }}\n  - {{ kind: load, concurrency: 1, requests: 1 }}");
+    let ran = case.sandbox.run(&["run", &case.plan("", &load)]);
+    assert_eq!(code(&ran), 3, "{}", stderr(&ran));
+    assert!(stderr(&ran).contains("`load` has nothing to ask"), "{}", stderr(&ran));
+}

@@ -66,15 +66,17 @@ pub(crate) struct EndpointKeys {
     /// instead of asking the resolver. One that refuses or is silent is left for the next; the report
     /// says what went where.
     pub(crate) addresses: Option<TextOrList>,
-    /// How tokens are counted on our side: `auto` (the server's `/tokenize`, else the estimate),
+    /// How tokens are counted on our side: `auto` (the server's `/tokenize`, where the server is
+    /// recognised as one of vLLM, `SGLang`, llama.cpp, TGI and the simulator; else the estimate),
     /// `server`, `estimate` (four characters per token), or the path of a `tokenizer.json`. The
     /// server is asked before the first request of a stage and not while requests are measured.
     pub(crate) tokenizer: Option<Spanned<String>>,
     /// The server's own account, read before, during and after each stage: `auto` (`/metrics` at
-    /// the server's root, if it is there; the default), `off`, the URL of a Prometheus page, or a
-    /// map.
+    /// the server's root, where the server is recognised as one of vLLM, `SGLang`, llama.cpp, TGI and
+    /// the simulator; the default), `off`, the URL of a Prometheus page, or a map.
     pub(crate) metrics: Option<MetricsFile>,
-    /// The call that empties this server's prefix cache, instead of the one its kind has.
+    /// The call that empties this server's prefix cache, instead of the one that vLLM, `SGLang`,
+    /// llama.cpp, Ollama and the simulator have; no other is tried.
     pub(crate) flush: Option<Spanned<FlushCallKeys>>,
 }
 

@@ -47,8 +47,8 @@ load_keys! {
         /// Keeps statistics of each such stretch of the stage, too: requests, latencies, tokens per
         /// minute in and out. None unless given.
         window: Option<Spanned<Span>>,
-        /// What is asked: a prompt with a `dataset`, which is the log; the plan's prompt unless `log`
-        /// is given.
+        /// How the log's rows are asked: `max_tokens`, `temperature`, `body` and the like; without
+        /// `log` a prompt whose `dataset` is the log. The plan's prompt unless given.
         prompt: Option<Spanned<PromptFile>>,
     }
 }

@@ -7,7 +7,7 @@ use crate::plan::bind::Spanned;
 use crate::plan::diagnostic::Code;
 use crate::plan::file::{ContextKeys, MessageKeys, ModelFile, PromptFile, PromptKeys, UniqueWord};
 use crate::plan::source::{Entry, Node, Span, Value};
-use crate::plan::workload::{RowSource, Unique};
+use crate::plan::workload::Unique;
 use crate::plan::{
     Context, ContextSource, FileAccess, Location, MessageTemplate, ModelChoice, Prompt,
 };
@@ -18,13 +18,46 @@ type Places = Vec<(String, Location)>;
 impl Lowering<'_> {
     /// A prompt; `None` when it can't be used, which has been reported.
     pub(super) fn prompt(&mut self, written: &Spanned<PromptFile>) -> Option<Prompt> {
+        self.prompt_beside(written, false)
+    }
+
+    /// How the rows of a log are asked: a prompt that leaves what is asked to them.
+    pub(super) fn manner(&mut self, written: &Spanned<PromptFile>) -> Option<Prompt> {
+        let asked = match &written.value {
+            PromptFile::Text(text) => vec![("prompt", text.at.span)],
+            PromptFile::Map(keys) => [
+                ("prompt.text", keys.text.as_ref().map(|it| it.at.span)),
+                ("prompt.messages", keys.messages.as_ref().map(|it| it.at.span)),
+                ("prompt.context", keys.context.as_ref().map(|it| it.at.span)),
+                ("prompt.dataset", keys.dataset.as_ref().map(|it| it.at.span)),
+                ("prompt.synthetic", keys.synthetic.as_ref().map(|it| it.at.span)),
+            ]
+            .into_iter()
+            .filter_map(|(key, span)| Some((key, span?)))
+            .collect(),
+        };
+        for (key, span) in &asked {
+            let message = format!("`log` and `{key}` can't stand together");
+            let help =
+                "the log says what is asked; `prompt` may say how: `max_tokens` and the like";
+            self.error(Code::Conflict, *span, message, help);
+        }
+        if asked.is_empty() { self.prompt_beside(written, true) } else { None }
+    }
+
+    /// A prompt that need not say what is asked where a log says it.
+    pub(super) fn prompt_beside(
+        &mut self,
+        written: &Spanned<PromptFile>,
+        has_log: bool,
+    ) -> Option<Prompt> {
         match &written.value {
             PromptFile::Text(text) => {
                 let messages = vec![self.user(text)];
                 Some(Prompt { messages, ..self.bare(written.at.span.source) })
             }
             PromptFile::Map(keys) => {
-                let messages = self.messages(written, keys);
+                let messages = self.messages(written, keys, has_log);
                 let context = keys.context.as_ref().map(|context| self.context(context));
                 let has_templates = keys.text.is_some() || keys.messages.is_some();
                 let dataset =
@@ -33,7 +66,7 @@ impl Lowering<'_> {
                 let max_tokens = self.positive("max_tokens", keys.max_tokens);
                 let max_tokens_field = keys.max_tokens_field.as_ref();
                 let max_tokens_field = max_tokens_field.map(|name| self.max_tokens_field(name));
-                let model = self.model(keys);
+                let model = self.model(keys, has_log);
                 let (body, body_places, without) = self.body(keys);
                 Some(Prompt {
                     messages: messages?,
@@ -68,13 +101,8 @@ impl Lowering<'_> {
         }
     }
 
-    /// A prompt that asks the rows of `source` as they are.
-    pub(super) fn rows_as_they_are(&self, file: u16, source: RowSource) -> Prompt {
-        Prompt { dataset: Some(Box::new(source)), ..self.bare(file) }
-    }
-
     /// A prompt of which nothing is said yet.
-    fn bare(&self, file: u16) -> Prompt {
+    pub(super) fn bare(&self, file: u16) -> Prompt {
         Prompt {
             messages: Vec::new(),
             context: None,
@@ -100,7 +128,7 @@ impl Lowering<'_> {
     }
 
     /// Which model rows that name one are asked of.
-    fn model(&mut self, keys: &PromptKeys) -> ModelChoice {
+    fn model(&mut self, keys: &PromptKeys, has_log: bool) -> ModelChoice {
         let Some(written) = &keys.model else { return ModelChoice::Endpoint };
         let choice = match &written.value {
             ModelFile::Text(word) if word.value == "endpoint" => return ModelChoice::Endpoint,
@@ -120,7 +148,7 @@ impl Lowering<'_> {
                 }
             }
         };
-        if keys.dataset.is_none() {
+        if keys.dataset.is_none() && !has_log {
             let message =
                 "`model` says what becomes of models that rows name, and there are no rows";
             let help = "add `dataset:`, or name the model in `endpoint.model`";
@@ -214,6 +242,7 @@ impl Lowering<'_> {
         &mut self,
         written: &Spanned<PromptFile>,
         keys: &PromptKeys,
+        has_log: bool,
     ) -> Option<Vec<MessageTemplate>> {
         if keys.synthetic.is_some() {
             let beside = [
@@ -244,7 +273,7 @@ impl Lowering<'_> {
                 None
             }
             // Rows and synthetic prompts are asked as they are.
-            (None, None) if keys.dataset.is_some() || keys.synthetic.is_some() => {
+            (None, None) if has_log || keys.dataset.is_some() || keys.synthetic.is_some() => {
                 if let Some(context) = &keys.context {
                     let message = "`context` stands before messages, and there are none here";
                     let help = "add `text:` or `messages:`, or remove it";

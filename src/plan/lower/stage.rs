@@ -15,7 +15,7 @@ use super::endpoint::Layered;
 use super::threshold::{Judged, Ranks};
 use crate::plan::bind::Spanned;
 use crate::plan::diagnostic::{Code, Diagnostic};
-use crate::plan::file::{Common, FlushKeys, FlushWord, PlanFile, StageFile};
+use crate::plan::file::{Common, FlushKeys, FlushWord, PlanFile, PromptFile, StageFile};
 use crate::plan::source::{Span, Value};
 use crate::plan::{Action, Ending, Flush, FlushMethod, Manner, Need, Prompt, Stage, suggest};
 
@@ -24,8 +24,9 @@ const FLUSH_RETRIES: u32 = 3;
 
 /// What every stage may fall back on.
 pub(super) struct Shared {
+    /// The plan's prompt; where a stage has a log, it may say no more than how to ask.
     prompt: Option<Prompt>,
-    /// Whether the plan has a prompt at all, good or bad.
+    /// Whether the plan has a prompt that says what is asked, good or bad.
     has_prompt: bool,
     base: Option<Layered>,
 }
@@ -55,12 +56,17 @@ impl Lowering<'_> {
             None
         };
         let endpoint = base.as_ref().and_then(|base| self.endpoint(base, seed));
+        let drafts = self.drafts(file.stages);
+        let has_log = drafts
+            .iter()
+            .any(|draft| matches!(&draft.body, StageFile::Replay(keys) if keys.log.is_some()));
+        let prompt = file.prompt.as_ref().and_then(|prompt| self.prompt_beside(prompt, has_log));
         let shared = Shared {
-            prompt: file.prompt.as_ref().and_then(|prompt| self.prompt(prompt)),
-            has_prompt: self.may_be_given(self.tree.at, &["prompt"]),
+            has_prompt: self.may_be_given(self.tree.at, &["prompt"])
+                && !(has_log && prompt.as_ref().is_some_and(|it| !it.says_what_is_asked())),
+            prompt,
             base,
         };
-        let drafts = self.drafts(file.stages);
         if written.is_none()
             && self.options.endpoint.is_none()
             && drafts.iter().any(|draft| draft.common.endpoint.is_none())
@@ -306,6 +312,24 @@ impl Lowering<'_> {
                 Some(Action::Pause(pause))
             }
         }
+    }
+
+    /// What a stage asks: its own prompt, else the plan's; `help` says how to give it one.
+    fn asks(
+        &mut self,
+        draft: &Draft,
+        own: Option<&Spanned<PromptFile>>,
+        shared: &Shared,
+        help: &str,
+    ) -> Option<Prompt> {
+        if let Some(own) = own {
+            return self.prompt(own);
+        }
+        if !shared.has_prompt {
+            let message = format!("the stage `{}` has nothing to ask", draft.id);
+            self.error(Code::Incomplete, draft.span, message, help);
+        }
+        shared.prompt.clone()
     }
 
     fn flush(&mut self, keys: &FlushKeys) -> Flush {

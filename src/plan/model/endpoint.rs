@@ -120,7 +120,7 @@ pub struct MetricsConfig {
 impl Default for MetricsConfig {
     fn default() -> Self {
         Self {
-            page: MetricsPage::Usual,
+            page: MetricsPage::Auto,
             interval: Duration::from_secs(1),
             gpu: None,
             names: Vec::new(),
@@ -133,7 +133,9 @@ impl Default for MetricsConfig {
 pub enum MetricsPage {
     /// Not read.
     Off,
-    /// `/metrics` at the server's root, if it is there.
+    /// `/metrics` at the server's root, where the server is of a kind that has it.
+    Auto,
+    /// `/metrics` at the server's root.
     Usual,
     /// There.
     At(url::Url),

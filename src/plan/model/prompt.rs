@@ -45,6 +45,17 @@ pub struct Prompt {
 }
 
 impl Prompt {
+    /// Whether it says what is asked, and not only how.
+    pub fn says_what_is_asked(&self) -> bool {
+        !self.messages.is_empty() || self.dataset.is_some() || self.synthetic.is_some()
+    }
+
+    /// The rows of a log, as they are, asked in this prompt's manner.
+    pub fn of_rows(self, rows: RowSource) -> Self {
+        let dataset = Some(Box::new(rows));
+        Self { messages: Vec::new(), context: None, synthetic: None, dataset, ..self }
+    }
+
     /// Where the template at this path of the body stands in the plan.
     pub fn place_in_body(&self, path: &str) -> Option<&Location> {
         self.body_places.iter().find(|(known, _)| known == path).map(|(_, place)| place)

@@ -76,7 +76,7 @@ impl Lowering<'_> {
                 Some(MetricsConfig {
                     page: match url {
                         Some(url) => MetricsPage::At(url?),
-                        None => default.page,
+                        None => MetricsPage::Usual,
                     },
                     interval: interval.unwrap_or(default.interval),
                     gpu: match gpu {

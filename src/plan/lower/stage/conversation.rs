@@ -28,16 +28,8 @@ impl Lowering<'_> {
             self.error(Code::Value, length.at.span, "`duration` must be more than zero", "");
         }
         let delay = self.delay(keys);
-        let prompt = if let Some(own) = &keys.prompt {
-            self.prompt(own)?
-        } else {
-            if !shared.has_prompt {
-                let message = format!("the stage `{}` has nothing to ask", draft.id);
-                let help = "add `prompt: { dataset: … }` to the plan or to the stage";
-                self.error(Code::Incomplete, draft.span, message, help);
-            }
-            shared.prompt.clone()?
-        };
+        let help = "add `prompt: { dataset: … }` to the plan or to the stage";
+        let prompt = self.asks(draft, keys.prompt.as_ref(), shared, help)?;
         let at = keys.prompt.as_ref().map_or(draft.span, |prompt| prompt.at.span);
         match &prompt.dataset {
             Some(source) if prompt.messages.is_empty() => {

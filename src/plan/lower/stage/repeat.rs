@@ -50,12 +50,8 @@ impl Lowering<'_> {
             (None, Model::Like(_, repeat)) => repeat.prompt.clone(),
             (None, Model::Refused) => return None,
             (None, Model::Own) => {
-                if !shared.has_prompt {
-                    let message = format!("the stage `{}` has nothing to ask", draft.id);
-                    let help = "add `prompt:` to the plan or to the stage";
-                    self.error(Code::Incomplete, draft.span, message, help);
-                }
-                shared.prompt.clone()?
+                let help = "add `prompt:` to the plan or to the stage";
+                self.asks(draft, None, shared, help)?
             }
         };
         if let (Some(unique), "cold") =

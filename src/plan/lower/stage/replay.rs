@@ -55,17 +55,14 @@ impl Lowering<'_> {
 
     /// The prompt whose dataset is the log.
     fn log(&mut self, draft: &Draft, keys: &ReplayKeys, shared: &Shared) -> Option<Prompt> {
-        if let (Some(_), Some(prompt)) = (&keys.log, &keys.prompt) {
-            let message = "`log` and `prompt` can't stand together";
-            let help =
-                "write the log as `prompt: { dataset: … }`, beside `max_tokens` and the like";
-            self.error(Code::Conflict, prompt.at.span, message, help);
-            return None;
-        }
         let (prompt, at) = match (&keys.log, &keys.prompt) {
-            (Some(log), _) => {
-                let source = self.dataset(log, false)?;
-                (self.rows_as_they_are(log.at.span.source, source), log.at.span)
+            (Some(log), own) => {
+                let rows = self.dataset(log, false);
+                let manner = match own {
+                    Some(own) => self.manner(own)?,
+                    None => shared.prompt.clone().unwrap_or_else(|| self.bare(log.at.span.source)),
+                };
+                (manner.of_rows(rows?), log.at.span)
             }
             (None, Some(own)) => (self.prompt(own)?, own.at.span),
             (None, None) => {

@@ -55,16 +55,8 @@ impl Lowering<'_> {
             }
             ratio.value.0
         });
-        let prompt = if let Some(own) = keys.prompt {
-            self.prompt(own)?
-        } else {
-            if !shared.has_prompt {
-                let message = format!("the stage `{}` has nothing to ask", draft.id);
-                let help = "add `prompt:` to the plan or to the stage";
-                self.error(Code::Incomplete, draft.span, message, help);
-            }
-            shared.prompt.clone()?
-        };
+        let help = "add `prompt:` to the plan or to the stage";
+        let prompt = self.asks(draft, keys.prompt, shared, help)?;
         let warmup_requests = keys.warmup_requests.map_or(0, |count| count.value.0);
         Some(Traffic { prompt, repeat_ratio, warmup_requests })
     }
