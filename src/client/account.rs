@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior};
 use url::Url;
 
+use super::probe::ServerKind;
 use super::{Client, ClientError};
 use crate::metrics::server::{self, GPU, SERVER, Series};
 use crate::plan::{Addresses, ApiKey, Endpoint, MetricsPage};
@@ -36,6 +37,9 @@ pub enum NoAccount {
     /// The plan says so.
     #[error("`metrics: off`")]
     Off,
+    /// Servers of its kind are not known to have a page.
+    #[error("{0} is not known to have a page of metrics")]
+    Unknown(&'static str),
     /// The page can't be had, or says nothing we know.
     #[error("{0}")]
     Unreadable(String),
@@ -58,16 +62,19 @@ enum Command {
 }
 
 impl Account {
-    /// The account of `endpoint` at `base_url`, if its page can be read now.
+    /// The account of `endpoint`, a server of this `kind` at `base_url`, if its page can be read now.
     pub async fn find(
         endpoint: &Endpoint,
-        base_url: &Url,
+        (base_url, kind): (&Url, ServerKind),
         clock: RunClock,
     ) -> Result<Self, NoAccount> {
         let config = &endpoint.metrics;
         let page = match &config.page {
             MetricsPage::Off => return Err(NoAccount::Off),
-            MetricsPage::Usual => Client::new(endpoint, base_url, clock)?.root_url("metrics"),
+            MetricsPage::Auto if !kind.has_doors() => return Err(NoAccount::Unknown(kind.name())),
+            MetricsPage::Auto | MetricsPage::Usual => {
+                Client::new(endpoint, base_url, clock)?.root_url("metrics")
+            }
             MetricsPage::At(url) => url.clone(),
         };
         let at = |url: &Url| Page::new(endpoint, base_url, url, clock);

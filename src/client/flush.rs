@@ -32,8 +32,7 @@ pub struct ResetReply {
 }
 
 /// Asks the server to drop its prefix cache: by the plan's own `call`, else by the call its kind
-/// has; an unknown server is tried with vLLM's and `SGLang`'s until one is accepted. A server that
-/// is busy is asked again for a while.
+/// has. A server that is busy is asked again for a while.
 pub async fn reset(client: &Client, server: &Server, call: Option<&FlushCall>) -> Vec<ResetReply> {
     if let Some(call) = call {
         return vec![by_plan(client, call).await];
@@ -41,21 +40,16 @@ pub async fn reset(client: &Client, server: &Server, call: Option<&FlushCall>) -
     match server.kind {
         ServerKind::Vllm => vec![vllm(client, server.kind.name(), DEV_MODE).await],
         ServerKind::Simulator => vec![vllm(client, server.kind.name(), SWITCHED_OFF).await],
-        ServerKind::Sglang => vec![sglang(client, server.kind.name()).await],
+        ServerKind::Sglang => vec![sglang(client).await],
         ServerKind::LlamaCpp => vec![llama_cpp(client, server.slots).await],
         ServerKind::Ollama => vec![ollama(client, &server.model).await],
-        ServerKind::Tgi | ServerKind::Triton => vec![ResetReply {
+        ServerKind::Tgi | ServerKind::Triton | ServerKind::Other => vec![ResetReply {
             method: format!("{}: no call", server.kind.name()),
             accepted: false,
-            detail: "it has none; name one with the endpoint's `flush`, or use traffic".into(),
+            detail:
+                "it is not known to have one; name it with the endpoint's `flush`, or use traffic"
+                    .into(),
         }],
-        ServerKind::Other => {
-            let mut replies = vec![vllm(client, "vLLM-style", DEV_MODE).await];
-            if !replies[0].accepted {
-                replies.push(sglang(client, "SGLang-style").await);
-            }
-            replies
-        }
     }
 }
 
@@ -132,8 +126,8 @@ async fn ollama(client: &Client, model: &str) -> ResetReply {
     ResetReply { method, accepted, detail }
 }
 
-async fn sglang(client: &Client, name: &str) -> ResetReply {
-    let method = format!("{name} POST /flush_cache");
+async fn sglang(client: &Client) -> ResetReply {
+    let method = "SGLang POST /flush_cache".to_owned();
     let until = Instant::now() + BUSY;
     loop {
         let answer = client.post(client.root_url("flush_cache"), None, CALL).await;
@@ -210,7 +204,7 @@ pub async fn wait_until_idle(client: &Client, server: &Server, limit: Duration) 
             {
                 return Some(busy);
             }
-            busy_requests(client, limit).await
+            if server.kind.has_doors() { busy_requests(client, limit).await } else { None }
         };
         match tokio::time::timeout_at(until.into(), look).await {
             Ok(None) => return Idle::Unknown,

@@ -45,7 +45,7 @@ use crate::record::{Exchange, RunClock};
 use crate::request::Request;
 
 use credentials::Credentials;
-use dialect::{Dialect, Place, Refused};
+use dialect::{Catalogue, Dialect, Place, Refused};
 use remarks::Asked;
 use transport::{Method, OwnHeaders, Post, Target, Transport};
 
@@ -214,9 +214,19 @@ impl Client {
         self.dialect.needs_model()
     }
 
-    /// Whether the API is at the server's root, with or without a `/v1` in the base URL.
-    fn is_at_root(&self) -> bool {
-        self.dialect.place() == Place::Root
+    /// Where the API's servers say what they serve, and its form.
+    fn catalogue(&self) -> (Catalogue, Url) {
+        let catalogue = self.dialect.catalogue();
+        let url = match catalogue {
+            // Where the API itself is at the server's root, the URL may lack its /v1.
+            Catalogue::Models if self.dialect.place() == Place::Root => self.root_url("v1/models"),
+            Catalogue::Models => self.url("models"),
+            Catalogue::OllamaTags => self.root_url("api/tags"),
+            Catalogue::TgiInfo => self.root_url("info"),
+            Catalogue::TritonV2 => self.root_url("v2"),
+            Catalogue::None => self.request_url(""),
+        };
+        (catalogue, url)
     }
 
     /// TCP connections made so far.

@@ -1,7 +1,21 @@
 //! Who answers at an endpoint, before anything is measured.
 //!
 //! In: an endpoint. Out: a [`Server`], or a [`PreflightError`] that says what is wrong and how to
-//! put it right. Invariant: it takes at most [`TOTAL`], and it changes nothing on the server.
+//! put it right. Invariant: it takes at most [`TOTAL`], changes nothing on the server, and asks only
+//! what the API, the plan or an earlier answer says is there:
+//!
+//! | asked | of |
+//! |---|---|
+//! | `/models` | `OpenAI`'s APIs, Anthropic's; `/v1/models` at the root: SGLang's, llama.cpp's |
+//! | `/api/tags`, `/info`, `/v2` | Ollama's APIs, TGI's, Triton's |
+//! | the request's own URL | any JSON endpoint |
+//! | `/v1/models` beside another API | simulators and llama.cpp, by their `Server` header |
+//! | `BASE/v1/models` | where `/models` is missing and the run ends, to say which URL is right |
+//! | `/version` · `/server_info`, `/get_server_info` · `/api/version` | vLLM, simulators · SGLang · Ollama |
+//! | `/props`, `/slots` | llama.cpp |
+//! | `/info` beside another API | a server whose model is owned by itself, as TGI lists it |
+//! | `/metrics`, `/tokenize` | kinds that [have them](ServerKind::has_doors), or as the plan says |
+//! | the calls that empty a cache | the kind that has them, or as the plan says |
 
 mod listing;
 mod model;
@@ -14,11 +28,11 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::ending::seconds;
-use super::{Client, ClientError, join, tokenize};
+use super::{Client, ClientError};
 use listing::{context, details, id, listing, tgi};
 use model::choose;
 pub use software::ServerKind;
-use software::recognise;
+use software::{of_owner, version};
 
 /// Longest preflight.
 pub const TOTAL: Duration = Duration::from_secs(20);
@@ -46,8 +60,6 @@ pub struct Server {
     pub model_details: BTreeMap<String, Value>,
     /// Requests it serves at once (llama.cpp's slots).
     pub slots: Option<u64>,
-    /// Whether `/tokenize` counts tokens.
-    pub has_tokenize: bool,
     /// Things worth knowing before a run; one line each.
     pub warnings: Vec<String>,
 }
@@ -95,7 +107,7 @@ pub async fn probe(
 
 /// Whether the server still answers at all: any HTTP answer counts.
 pub async fn is_alive(client: &Client) -> Result<(), String> {
-    match client.get(join(client.base_url(), "models"), EXTRA).await {
+    match client.get(client.catalogue().1, EXTRA).await {
         Ok(_) => Ok(()),
         Err(error) => Err(error.to_string()),
     }
@@ -107,53 +119,41 @@ async fn ask(
     checked: bool,
 ) -> Result<Server, PreflightError> {
     let mut warnings = Vec::new();
-    let listing = listing(client, model, &mut warnings).await?;
-    let (mut kind, mut version) = match listing.native {
-        Some(kind) => (kind, listing.version.clone()),
-        None => recognise(client, &listing).await,
-    };
+    let mut listing = listing(client, model, &mut warnings).await?;
+    let mut kind = listing.kind.unwrap_or_else(|| of_owner(&listing.models));
+    // TGI lists its model as OpenAI's API does, and says more of it in a place of its own.
+    if listing.kind.is_none() && kind == ServerKind::Tgi {
+        match tgi(client).await {
+            Some(info) => listing = info,
+            None => kind = ServerKind::Other,
+        }
+    }
     let models: Vec<String> = listing.models.iter().filter_map(id).collect();
     let model = if model.is_none() && models.is_empty() && !client.needs_model() {
         UNNAMED.to_owned()
     } else {
         choose((model, checked), &models, kind, &mut warnings)?
     };
-    let mut entry = listing.models.iter().find(|entry| id(entry).is_some_and(|id| id == model));
-    // TGI lists its model as OpenAI's API does, and says more of it in a place of its own.
-    let info = if kind == ServerKind::Other { tgi(client).await } else { None };
-    if let Some(info) = &info {
-        (kind, version) = (ServerKind::Tgi, text(info, "version"));
-        entry = Some(info);
-    }
+    let entry = listing.models.iter().find(|entry| id(entry).is_some_and(|id| id == model));
     let mut context_tokens = entry.and_then(context);
     let mut model_details = entry.map(details).unwrap_or_default();
+    let mut version = match listing.version {
+        None => version(client, kind).await,
+        known => known,
+    };
     let mut slots = None;
-    // llama.cpp behind a proxy loses its `Server` header, but /props stays its own.
-    if matches!(kind, ServerKind::LlamaCpp | ServerKind::Other)
+    if kind == ServerKind::LlamaCpp
         && let Some(props) = json(client, "props").await
-        && let Some(total) = props.get("total_slots").and_then(Value::as_u64)
     {
-        kind = ServerKind::LlamaCpp;
-        slots = Some(total);
-        version = props.get("build_info").and_then(Value::as_str).map(str::to_owned);
+        slots = props.get("total_slots").and_then(Value::as_u64);
+        version = text(&props, "build_info");
         let per_slot = props.pointer("/default_generation_settings/n_ctx").and_then(Value::as_u64);
         context_tokens = per_slot.or(context_tokens);
         if let Some(file) = props.get("model_path").filter(|file| file.is_string()) {
             model_details.insert("model_path".to_owned(), file.clone());
         }
     }
-    let has_tokenize = tokenize::count(client, kind, &model, "one two").await.is_ok();
-    Ok(Server {
-        kind,
-        version,
-        model,
-        models,
-        context_tokens,
-        model_details,
-        slots,
-        has_tokenize,
-        warnings,
-    })
+    Ok(Server { kind, version, model, models, context_tokens, model_details, slots, warnings })
 }
 
 /// A JSON answer from the server's root, if it gives one.

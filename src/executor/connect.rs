@@ -1,7 +1,7 @@
 //! Preflight: starts embedded simulators, reaches every endpoint once, and keeps the connections.
 //!
 //! In: the plan's endpoints. Out: one [`Connection`] per distinct endpoint, or the first reason why
-//! the run must not begin. Nothing but `GET`s is sent here.
+//! the run must not begin. Nothing is asked for that would take a place in a prefix cache.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::mpsc;
@@ -166,7 +166,7 @@ impl Connection {
         let tokenizer = tokenizer(&endpoint.tokenizer, store, (&client, &server), stop)
             .await
             .map_err(preflight)?;
-        let account = Account::find(endpoint, &url, clock).await;
+        let account = Account::find(endpoint, (&url, server.kind), clock).await;
         Ok(Self { client, server, tokenizer, account, endpoint: endpoint.clone(), simulator })
     }
 
@@ -206,7 +206,7 @@ async fn tokenizer(
             help: "this is a bug of runner".to_owned(),
         }),
         TokenizerConfig::Estimate => Ok(Tokenizer::Estimate),
-        TokenizerConfig::Auto if !server.has_tokenize => Ok(Tokenizer::Estimate),
+        TokenizerConfig::Auto if !server.kind.has_doors() => Ok(Tokenizer::Estimate),
         TokenizerConfig::Auto | TokenizerConfig::Server => {
             let sample = filler(0, 0, SAMPLE_TOKENS, &Tokenizer::Estimate);
             match (tokenize(client, server, &sample).await, config) {

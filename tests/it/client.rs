@@ -6,6 +6,7 @@
 mod addresses;
 mod choices;
 mod connections;
+mod doors;
 mod faults;
 mod process;
 mod recorded;

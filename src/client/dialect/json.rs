@@ -11,7 +11,7 @@ use super::body::Body;
 use super::cumulative::Lean;
 use super::lenient::count;
 use super::prompt::{no_ids, prompt};
-use super::{DecodeError, Deltas, Dialect, HttpRequest, NoForm, Usage, error_text};
+use super::{Catalogue, DecodeError, Deltas, Dialect, HttpRequest, NoForm, Usage, error_text};
 use crate::client::framing::Framing;
 use crate::plan::{JsonAnswer, JsonApi, TextPart, text_parts};
 use crate::request::{Message, Request};
@@ -94,6 +94,10 @@ impl Dialect for Json {
 
     fn calls_base(&self) -> bool {
         self.api.path.trim_matches('/').is_empty()
+    }
+
+    fn catalogue(&self) -> Catalogue {
+        Catalogue::None
     }
 
     fn needs_model(&self) -> bool {

@@ -73,6 +73,21 @@ pub enum Place {
     Root,
 }
 
+/// Where the servers of an API say what they serve.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Catalogue {
+    /// `GET /models`, as `OpenAI` has it.
+    Models,
+    /// `GET /api/tags` of Ollama.
+    OllamaTags,
+    /// `GET /info` of TGI.
+    TgiInfo,
+    /// `GET /v2` of Triton.
+    TritonV2,
+    /// None is known: the URL that requests go to is all there is.
+    None,
+}
+
 /// What to POST.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HttpRequest {
@@ -239,6 +254,10 @@ pub trait Dialect: Send + Sync {
     /// Where its paths start.
     fn place(&self) -> Place {
         Place::Base
+    }
+    /// Where its servers say what they serve.
+    fn catalogue(&self) -> Catalogue {
+        Catalogue::Models
     }
     /// Reads the JSON of a stream event into `out`, which is cleared.
     fn read_event(&self, json: &[u8], out: &mut Deltas) -> Result<(), DecodeError>;

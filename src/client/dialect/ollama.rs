@@ -14,7 +14,7 @@ use super::body::Body;
 use super::lenient::{Count, Lenient, List, Nested, Text, fault, object};
 use super::part::leading_system;
 use super::prompt::prompt;
-use super::{DecodeError, Deltas, Dialect, HttpRequest, NoForm, Place, Usage};
+use super::{Catalogue, DecodeError, Deltas, Dialect, HttpRequest, NoForm, Place, Usage};
 use crate::client::framing::Framing;
 use crate::record::ServerTimings;
 use crate::request::Request;
@@ -56,6 +56,10 @@ impl Dialect for Ollama {
 
     fn place(&self) -> Place {
         Place::Root
+    }
+
+    fn catalogue(&self) -> Catalogue {
+        Catalogue::OllamaTags
     }
 
     fn read_event(&self, json: &[u8], out: &mut Deltas) -> Result<(), DecodeError> {

@@ -11,7 +11,7 @@ use super::beside::{self, Form};
 use super::body::Body;
 use super::lenient::{Count, Lenient, Nested, Text, fault, object};
 use super::prompt::prompt;
-use super::{DecodeError, Deltas, Dialect, HttpRequest, NoForm, Place, Usage};
+use super::{Catalogue, DecodeError, Deltas, Dialect, HttpRequest, NoForm, Place, Usage};
 use crate::record::ServerTimings;
 use crate::request::Request;
 
@@ -59,6 +59,10 @@ impl Dialect for Tgi {
 
     fn place(&self) -> Place {
         Place::Root
+    }
+
+    fn catalogue(&self) -> Catalogue {
+        Catalogue::TgiInfo
     }
 
     fn needs_model(&self) -> bool {

@@ -12,7 +12,7 @@ use super::body::Body;
 use super::cumulative::Lean;
 use super::lenient::{Count, Text, fault, object};
 use super::prompt::prompt;
-use super::{DecodeError, Deltas, Dialect, HttpRequest, NoForm, Place, Usage};
+use super::{Catalogue, DecodeError, Deltas, Dialect, HttpRequest, NoForm, Place, Usage};
 use crate::request::Request;
 
 /// The dialect of `POST /v2/models/MODEL/generate_stream` and `…/generate`.
@@ -45,6 +45,10 @@ impl Dialect for Triton {
 
     fn place(&self) -> Place {
         Place::Root
+    }
+
+    fn catalogue(&self) -> Catalogue {
+        Catalogue::TritonV2
     }
 
     fn read_event(&self, json: &[u8], out: &mut Deltas) -> Result<(), DecodeError> {

@@ -8,17 +8,18 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use url::Url;
 
+use super::super::dialect::Catalogue;
 use super::super::side_door::{Answer, Cause, NoAnswer};
 use super::super::{Client, join};
+use super::software::of_header;
 use super::{CALL, EXTRA, PreflightError, ServerKind, json, text};
 
-/// The answer of `/models`.
+/// What an endpoint lists.
 #[derive(Default)]
 pub(super) struct Listing {
     pub models: Vec<Value>,
-    pub server: Option<String>,
-    /// The server, when it was known by a door of its own, and its version.
-    pub native: Option<ServerKind>,
+    /// The server, where its header or the form of its answer names it.
+    pub kind: Option<ServerKind>,
     pub version: Option<String>,
 }
 
@@ -27,15 +28,22 @@ pub(super) async fn listing(
     model: Option<&str>,
     warnings: &mut Vec<String>,
 ) -> Result<Listing, PreflightError> {
-    // Where the API itself is at the server's root, the URL may lack its /v1.
-    let url = if client.is_at_root() { client.root_url("v1/models") } else { client.url("models") };
-    let answer =
-        client.get(url.clone(), CALL).await.map_err(|error| unreachable(client, &error))?;
-    let entries = answer.json().and_then(|json| json.get("data")?.as_array().cloned());
-    match (answer.status, entries) {
-        (200..=299, Some(models)) => {
-            return Ok(Listing { models, server: answer.server, ..Listing::default() });
-        }
+    let (mut catalogue, mut url) = client.catalogue();
+    let ask = async |url: &Url| {
+        client.get(url.clone(), CALL).await.map_err(|error| unreachable(client, &error))
+    };
+    let mut answer = ask(&url).await?;
+    let named = answer.server.as_deref().and_then(of_header);
+    // Servers that give their name have OpenAI's list beside every API.
+    if named.is_some() && catalogue != Catalogue::Models {
+        (catalogue, url) = (Catalogue::Models, client.root_url("v1/models"));
+        answer = ask(&url).await?;
+    }
+    let listed = answer.json().filter(|_| answer.ok()).and_then(|json| read(catalogue, json));
+    match (answer.status, listed) {
+        (_, Some(listed)) => return Ok(Listing { kind: named.or(listed.kind), ..listed }),
+        // Whatever it answers to a question that it may not know, it is there.
+        _ if catalogue == Catalogue::None => return Ok(Listing::default()),
         (401 | 403, _) => {
             return Err(PreflightError::new(
                 format!("{url} refuses the API key: {}", answer.line()),
@@ -58,10 +66,9 @@ pub(super) async fn listing(
         }
         _ => {}
     }
-    if let Some(native) = native(client).await {
-        return Ok(native);
-    }
-    if let Some(base) = better_base(client).await {
+    if catalogue == Catalogue::Models
+        && let Some(base) = better_base(client).await
+    {
         return Err(PreflightError::new(
             format!("{} is not the API's base: {}", client.base_url(), short(&answer)),
             format!("did you mean {base} ?"),
@@ -79,53 +86,47 @@ pub(super) async fn listing(
             short(&answer)
         ));
     }
-    Ok(Listing { server: answer.server, ..Listing::default() })
+    Ok(Listing { kind: named, ..Listing::default() })
 }
 
-/// Servers that list their models in ways of their own, each known by a door that no other has.
-async fn native(client: &Client) -> Option<Listing> {
-    if let Some(tags) = json(client, "api/tags").await
-        && let Some(list) = tags.get("models").and_then(Value::as_array)
-    {
-        let named = |model: &Value| {
-            let mut model = model.clone();
-            let name = model.get("model").or(model.get("name"))?.clone();
-            model.as_object_mut()?.insert("id".into(), name);
-            Some(model)
-        };
-        let version = json(client, "api/version").await;
-        return Some(Listing {
-            models: list.iter().filter_map(named).collect(),
-            native: Some(ServerKind::Ollama),
-            version: version.and_then(|it| text(&it, "version")),
-            ..Listing::default()
-        });
+/// What a catalogue of this form lists.
+fn read(catalogue: Catalogue, json: Value) -> Option<Listing> {
+    match catalogue {
+        Catalogue::Models => {
+            let models = json.get("data")?.as_array()?.clone();
+            Some(Listing { models, ..Listing::default() })
+        }
+        Catalogue::OllamaTags => {
+            let named = |model: &Value| {
+                let mut model = model.clone();
+                let name = model.get("model").or(model.get("name"))?.clone();
+                model.as_object_mut()?.insert("id".into(), name);
+                Some(model)
+            };
+            let models = json.get("models")?.as_array()?.iter().filter_map(named).collect();
+            Some(Listing { models, kind: Some(ServerKind::Ollama), version: None })
+        }
+        Catalogue::TgiInfo => {
+            let (version, model) = (text(&json, "version"), text(&json, "model_id")?);
+            let mut info = json;
+            let longest = info.get("max_total_tokens").cloned();
+            let fields = info.as_object_mut()?;
+            fields.insert("id".into(), model.into());
+            fields.extend(longest.map(|longest| ("max_model_len".to_owned(), longest)));
+            Some(Listing { models: vec![info], kind: Some(ServerKind::Tgi), version })
+        }
+        Catalogue::TritonV2 => {
+            json.get("extensions")?;
+            let version = text(&json, "version");
+            Some(Listing { models: Vec::new(), kind: Some(ServerKind::Triton), version })
+        }
+        Catalogue::None => None,
     }
-    if let Some(info) = tgi(client).await {
-        return Some(Listing {
-            version: text(&info, "version"),
-            models: vec![info],
-            native: Some(ServerKind::Tgi),
-            ..Listing::default()
-        });
-    }
-    let v2 = json(client, "v2").await.filter(|v2| v2.get("extensions").is_some())?;
-    Some(Listing {
-        native: Some(ServerKind::Triton),
-        version: text(&v2, "version"),
-        ..Listing::default()
-    })
 }
 
-/// What TGI says of the model it serves, as an entry of a list of models.
-pub(super) async fn tgi(client: &Client) -> Option<Value> {
-    let mut info = json(client, "info").await?;
-    let model = info.get("model_id")?.clone();
-    let longest = info.get("max_total_tokens").cloned();
-    let fields = info.as_object_mut()?;
-    fields.insert("id".into(), model);
-    fields.extend(longest.map(|longest| ("max_model_len".to_owned(), longest)));
-    Some(info)
+/// What TGI says of the model it serves.
+pub(super) async fn tgi(client: &Client) -> Option<Listing> {
+    read(Catalogue::TgiInfo, json(client, "info").await?)
 }
 
 /// What a listed model says of itself, as far as it tells two models apart.

@@ -1,12 +1,12 @@
 //! The software that answers.
 //!
-//! In: what an endpoint lists, and doors that one server has and no other. Out: a [`ServerKind`] and
-//! its version. Invariant: a door that is not there costs a question and no more.
+//! In: what an endpoint lists. Out: a [`ServerKind`] and its version. Invariant: a server is known by
+//! what it said unasked, and no kind is tried out.
 
 use serde_json::Value;
 
 use super::super::Client;
-use super::listing::Listing;
+use super::listing::id;
 use super::{json, text};
 
 /// The software that answers, as far as it matters for cache control.
@@ -44,41 +44,53 @@ impl ServerKind {
             Self::Other => "unknown server",
         }
     }
+
+    /// Whether it has `/metrics` and `/tokenize` at its root.
+    pub fn has_doors(self) -> bool {
+        match self {
+            Self::Vllm | Self::Sglang | Self::LlamaCpp | Self::Tgi | Self::Simulator => true,
+            Self::Ollama | Self::Triton | Self::Other => false,
+        }
+    }
 }
 
-pub(super) async fn recognise(client: &Client, listing: &Listing) -> (ServerKind, Option<String>) {
-    let owner = listing.models.iter().find_map(|model| model.get("owned_by")?.as_str());
-    let server = listing.server.as_deref().unwrap_or_default().to_ascii_lowercase();
-    let mut kind = match owner.unwrap_or_default() {
-        _ if server.contains("simulator") => ServerKind::Simulator,
-        _ if server.contains("llama.cpp") => ServerKind::LlamaCpp,
+/// Which software a `Server` header names.
+pub(super) fn of_header(server: &str) -> Option<ServerKind> {
+    let server = server.to_ascii_lowercase();
+    match () {
+        () if server.contains("simulator") => Some(ServerKind::Simulator),
+        () if server.contains("llama.cpp") => Some(ServerKind::LlamaCpp),
+        () => None,
+    }
+}
+
+/// Which software lists its models as owned by the one that says so first.
+pub(super) fn of_owner(models: &[Value]) -> ServerKind {
+    let owned = |model: &Value| Some((text(model, "owned_by")?, id(model)));
+    let Some((owner, id)) = models.iter().find_map(owned) else { return ServerKind::Other };
+    match owner.as_str() {
         "llamacpp" => ServerKind::LlamaCpp,
         "vllm" => ServerKind::Vllm,
         "sglang" => ServerKind::Sglang,
+        "library" => ServerKind::Ollama,
         owner if owner.contains("simulator") => ServerKind::Simulator,
+        owner if id.is_some_and(|id| id == owner) => ServerKind::Tgi,
         _ => ServerKind::Other,
+    }
+}
+
+/// The version of a server of this kind.
+pub(super) async fn version(client: &Client, kind: ServerKind) -> Option<String> {
+    let paths: &[&str] = match kind {
+        ServerKind::Vllm | ServerKind::Simulator => &["version"],
+        ServerKind::Sglang => &["server_info", "get_server_info"],
+        ServerKind::Ollama => &["api/version"],
+        _ => &[],
     };
-    if kind == ServerKind::LlamaCpp {
-        return (kind, None);
-    }
-    let said = |json: Value| text(&json, "version");
-    let mut version = json(client, "version").await.and_then(said);
-    if version.is_none()
-        && kind == ServerKind::Other
-        && let Some(ollama) = json(client, "api/version").await.and_then(said)
-    {
-        return (ServerKind::Ollama, Some(ollama));
-    }
-    if version.is_none() && matches!(kind, ServerKind::Sglang | ServerKind::Other) {
-        for path in ["server_info", "get_server_info"] {
-            let Some(info) = json(client, path).await else { continue };
-            // Only SGLang has this beside its version.
-            if info.get("max_total_num_tokens").is_some() || info.get("tp_size").is_some() {
-                kind = ServerKind::Sglang;
-            }
-            version = said(info);
-            break;
+    for path in paths {
+        if let Some(said) = json(client, path).await {
+            return text(&said, "version");
         }
     }
-    (kind, version)
+    None
 }

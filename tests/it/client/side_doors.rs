@@ -56,7 +56,7 @@ async fn vllm_is_recognised_with_version_context_and_tokenizer() {
     let found = check(&endpoint(&server.url())).await.unwrap();
     assert_eq!(found.kind, ServerKind::Vllm);
     assert_eq!((found.version.as_deref(), found.model.as_str()), (Some("0.32.0"), "llama-8b"));
-    assert_eq!((found.context_tokens, found.slots, found.has_tokenize), (Some(8192), None, true));
+    assert_eq!((found.context_tokens, found.slots), (Some(8192), None));
     assert_eq!(found.models, ["llama-8b", "qwen"]);
     let client = client(&endpoint(&server.url()));
     assert_eq!(tokenize(&client, &found, "hello world").await, Ok(2));
@@ -84,10 +84,7 @@ async fn llama_cpp_is_recognised_with_slots_and_takes_any_model_with_a_warning()
     ]);
     let found = check(&asking(&server, "other")).await.unwrap();
     assert_eq!((found.kind, found.model.as_str()), (ServerKind::LlamaCpp, "other"));
-    assert_eq!(
-        (found.context_tokens, found.slots, found.has_tokenize),
-        (Some(4096), Some(4), true)
-    );
+    assert_eq!((found.context_tokens, found.slots), (Some(4096), Some(4)));
     assert_eq!(found.version.as_deref(), Some("b10434"));
     assert!(found.warnings[0].contains("smol"), "{:?}", found.warnings);
 }
@@ -103,7 +100,7 @@ async fn sglang_and_the_simulator_are_recognised() {
         "{\"data\":[{\"id\":\"m\",\"owned_by\":\"runner-simulator\"}]}",
     )]);
     let found = check(&endpoint(&server.url())).await.unwrap();
-    assert_eq!((found.kind, found.has_tokenize), (ServerKind::Simulator, false));
+    assert_eq!(found.kind, ServerKind::Simulator);
 }
 
 #[tokio::test]
@@ -166,7 +163,6 @@ fn known(kind: ServerKind) -> Server {
         context_tokens: None,
         model_details: std::collections::BTreeMap::new(),
         slots: Some(2),
-        has_tokenize: false,
         warnings: vec![],
     }
 }
@@ -267,7 +263,7 @@ async fn ollama_unloads_and_servers_without_a_call_say_so() {
     let (accepted, detail) = reset_at(&server, ServerKind::Ollama).await;
     assert!(accepted, "{detail}");
     assert!(server.requests()[0].contains("\"keep_alive\":0"), "{:?}", server.requests());
-    for kind in [ServerKind::Tgi, ServerKind::Triton] {
+    for kind in [ServerKind::Tgi, ServerKind::Triton, ServerKind::Other] {
         let (accepted, detail) = reset_at(&routes(&[]), kind).await;
         assert!(!accepted && detail.contains("`flush`"), "{detail}");
     }
@@ -293,7 +289,7 @@ async fn servers_that_list_models_in_ways_of_their_own_are_no_false_refusal() {
     // Newer ones list their model as OpenAI's API does, and all count tokens in their own words.
     let found = check(&endpoint(&tgi.url())).await.unwrap();
     assert_eq!((found.kind, found.version.as_deref()), (ServerKind::Tgi, Some("3.3.4")));
-    assert_eq!((found.context_tokens, found.has_tokenize), (Some(4096), true));
+    assert_eq!(found.context_tokens, Some(4096));
     assert_eq!(tokenize(&client(&endpoint(&tgi.url())), &found, "hi").await, Ok(1));
     assert!(tgi.requests().pop().unwrap().contains("\"inputs\":\"hi\""));
     let triton = "{\"name\":\"triton\",\"version\":\"2.59.0\",\"extensions\":[]}";
@@ -330,14 +326,6 @@ async fn servers_that_list_models_in_ways_of_their_own_are_no_false_refusal() {
         let found = check(&asking).await.unwrap_or_else(|error| panic!("{api}: {error:?}"));
         assert_eq!((found.model.as_str(), found.warnings.len()), ("unnamed", 0), "{api}");
     }
-}
-
-#[tokio::test]
-async fn an_unknown_server_is_tried_with_both_ways() {
-    let server = routes(&[("POST /flush_cache", 200, "")]);
-    let client = client(&endpoint(&server.url()));
-    let replies = reset(&client, &known(ServerKind::Other), None).await;
-    assert_eq!(replies.iter().map(|reply| reply.accepted).collect::<Vec<_>>(), [false, true]);
 }
 
 #[tokio::test]
