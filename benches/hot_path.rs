@@ -60,6 +60,7 @@ fn stage_start() -> Line {
         cell: None,
         rung: None,
         endpoint: "e".into(),
+        api: None,
         model: None,
         planned: u64::MAX,
         expects: None,

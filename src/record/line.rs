@@ -65,6 +65,9 @@ pub struct StageStart {
     pub rung: Option<f64>,
     /// Name or URL of the endpoint.
     pub endpoint: String,
+    /// The API by which it is asked, as plans name it; absent in logs of old.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api: Option<String>,
     /// The model asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,

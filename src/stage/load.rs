@@ -280,6 +280,7 @@ impl<'a> Phase<'a> {
             cell: stage.cell_id().map(str::to_owned),
             rung: self.rung(),
             endpoint: stage.endpoint.name.clone(),
+            api: Some(stage.endpoint.api.name().to_owned()),
             model: Some(context.server.model.clone()),
             planned,
             expects: None,

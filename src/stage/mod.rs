@@ -346,6 +346,7 @@ fn start_line(context: &StageContext<'_>, planned: u64) -> StageStart {
         cell: stage.cell_id().map(str::to_owned),
         rung: None,
         endpoint: stage.endpoint.name.clone(),
+        api: Some(stage.endpoint.api.name().to_owned()),
         model: Some(context.server.model.clone()),
         planned,
         // What only warms up, outside of every report, claims nothing.

@@ -97,6 +97,7 @@ impl Run<'_> {
             cell: hostile.then(|| HOSTILE.to_owned()),
             rung: None,
             endpoint: if hostile { HOSTILE } else { "http://127.0.0.1:8000/v1" }.into(),
+            api: hostile.then(|| HOSTILE.to_owned()),
             model: Some(if hostile { HOSTILE } else { "simulated-8b" }.into()),
             planned,
             expects: None,

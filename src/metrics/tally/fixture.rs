@@ -61,6 +61,7 @@ pub fn stage_start(planned: u64) -> StageStart {
         cell: None,
         rung: None,
         endpoint: "simulated".into(),
+        api: None,
         model: Some("simulated-8b".into()),
         planned,
         expects: Some(CacheState::Cold),

@@ -11,7 +11,8 @@ use super::{Evidence, File, StageEvidence};
 use crate::metrics::definitions::AIPERF;
 use crate::record::{ArrivalLine, OutcomeKind, Record};
 
-const PERCENTS: [(&str, f64); 9] = [
+/// The percentiles of its metrics; genai-perf has those from the fourth on.
+pub(super) const PERCENTS: [(&str, f64); 9] = [
     ("p1", 1.0),
     ("p5", 5.0),
     ("p10", 10.0),
@@ -103,6 +104,22 @@ fn insert(out: &mut Map<String, Value>, name: &str, unit: &str, stats: Option<St
     out.insert(name.to_owned(), Value::Object(metric));
 }
 
+/// Where requests went and in what form; genai-perf, whose heir it is, has the same words.
+pub(super) fn endpoint(evidence: &Evidence, stage: &StageEvidence) -> Value {
+    const TYPES: &[(&str, &str)] = &[
+        ("openai-chat", "chat"),
+        ("openai-completions", "completions"),
+        ("openai-responses", "responses"),
+        ("tgi", "huggingface_generate"),
+        ("triton", "generate"),
+    ];
+    json!({
+        "type": stage.api(TYPES),
+        "streaming": evidence.prompt(stage, "stream") != false,
+        "urls": [evidence.url(stage)],
+    })
+}
+
 /// What was asked for, in the shape of its configuration (0.13).
 fn input_config(evidence: &Evidence, stage: &StageEvidence) -> Value {
     let (kind, more) = match stage.asked() {
@@ -125,7 +142,7 @@ fn input_config(evidence: &Evidence, stage: &StageEvidence) -> Value {
     phase.extend(fields(more));
     json!({
         "models": [stage.model()],
-        "endpoint": { "type": "chat", "streaming": true, "urls": [evidence.url(stage)] },
+        "endpoint": endpoint(evidence, stage),
         "datasets": [{ "name": evidence.run.plan, "type": "synthetic" }],
         "phases": [phase],
     })

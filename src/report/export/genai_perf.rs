@@ -5,14 +5,12 @@
 
 use serde_json::{Map, Value, json};
 
+use super::aiperf::{PERCENTS, endpoint};
 use super::figures::{Stats, counted, fields, input, sample, stats};
 use super::stage::Asked;
 use super::{Evidence, File, StageEvidence};
 use crate::metrics::definitions::GENAI_PERF;
 use crate::record::{ArrivalLine, Record};
-
-const PERCENTS: [(&str, f64); 6] =
-    [("p25", 25.0), ("p50", 50.0), ("p75", 75.0), ("p90", 90.0), ("p95", 95.0), ("p99", 99.0)];
 
 /// Two files per stage.
 pub(super) fn files(evidence: &Evidence) -> Result<Vec<File>, String> {
@@ -48,7 +46,7 @@ fn document(evidence: &Evidence, stage: &StageEvidence) -> Value {
     ] {
         let Some(stats) = stats else { continue };
         let mut metric = fields(json!({ "unit": unit, "avg": stats.mean }));
-        metric.extend(stats.percentiles(&PERCENTS));
+        metric.extend(stats.percentiles(&PERCENTS[3..]));
         metric.extend(fields(json!({ "min": stats.min(), "max": stats.max(), "std": stats.std })));
         out.insert(name.to_owned(), Value::Object(metric));
     }
@@ -85,7 +83,7 @@ fn raw(evidence: &Evidence, stage: &StageEvidence) -> Value {
     let (from, to) = stage.span();
     json!({
         "service_kind": "openai",
-        "endpoint": "v1/chat/completions",
+        "endpoint": path(evidence.url(stage)),
         "experiments": [{
             "experiment": { "mode": mode, "value": value },
             "requests": requests,
@@ -93,6 +91,12 @@ fn raw(evidence: &Evidence, stage: &StageEvidence) -> Value {
         }],
         "version": format!("runner {}", evidence.run.runner_version),
     })
+}
+
+/// The path of a URL, as the tool writes it; null where none is known, as for a simulator.
+fn path(url: &str) -> Value {
+    let path = url.split_once("://").and_then(|(_, rest)| rest.split_once('/'));
+    path.map_or(Value::Null, |(_, path)| path.into())
 }
 
 /// What was asked for, as far as both tools have words for it.
@@ -103,13 +107,10 @@ fn input_config(evidence: &Evidence, stage: &StageEvidence) -> Value {
         Asked::Rate(_, ArrivalLine::Poisson) => Some("poisson"),
         Asked::Rate(..) | Asked::Users(_) | Asked::Schedule => None,
     };
+    let mut endpoint = fields(endpoint(evidence, stage));
+    endpoint.insert("model_names".to_owned(), json!([stage.model()]));
     json!({
-        "endpoint": {
-            "model_names": [stage.model()],
-            "type": "chat",
-            "streaming": true,
-            "urls": [evidence.url(stage)],
-        },
+        "endpoint": endpoint,
         "loadgen": {
             "request_rate": stage.target_rate(),
             "concurrency": stage.users(),

@@ -3,6 +3,8 @@
 //! In: a stage's line and its records. Out: its requests by how they ended, its length, and what was
 //! asked for in the words that other tools have. Invariant: what was not asked is `None`, never a guess.
 
+use serde_json::Value;
+
 use super::Evidence;
 use crate::metrics::definitions::Sums;
 use crate::record::{ArrivalLine, OutcomeKind, Record, StageStart};
@@ -79,6 +81,13 @@ impl StageEvidence {
     /// The model asked for, or nothing.
     pub(super) fn model(&self) -> &str {
         self.start.model.as_deref().unwrap_or_default()
+    }
+
+    /// What the tool calls the API that was asked by: the word beside its name among `words`, else
+    /// that name, for which the tool has no word; null in logs that do not say it.
+    pub(super) fn api(&self, words: &[(&str, &'static str)]) -> Value {
+        let Some(api) = self.start.api.as_deref() else { return Value::Null };
+        words.iter().find(|(name, _)| *name == api).map_or(api, |(_, word)| word).into()
     }
 
     /// The load that was asked for.

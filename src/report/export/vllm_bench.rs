@@ -15,6 +15,13 @@ use super::{Evidence, File, StageEvidence};
 use crate::metrics::definitions::VLLM;
 use crate::record::{ArrivalLine, OutcomeKind, Record};
 
+/// What it calls APIs that other names stand for here.
+const BACKENDS: &[(&str, &str)] = &[
+    ("openai-completions", "openai"),
+    ("triton", "tensorrt-llm"),
+    ("llamacpp-completion", "llama.cpp"),
+];
+
 /// One file per stage.
 pub(super) fn files(evidence: &Evidence) -> Result<Vec<File>, String> {
     let of = |stage| {
@@ -29,8 +36,8 @@ fn document(evidence: &Evidence, stage: &StageEvidence) -> Value {
     let mut fields = Map::new();
     let mut set = |name: &str, value: Value| fields.insert(name.to_owned(), value);
     set("date", json!(evidence.wall(stage.span().0)));
-    set("endpoint_type", json!("openai-chat"));
-    set("backend", json!("openai-chat"));
+    set("endpoint_type", stage.api(BACKENDS));
+    set("backend", stage.api(BACKENDS));
     set("label", json!(format!("runner {}", stage.slug())));
     set("model_id", json!(stage.model()));
     set("tokenizer_id", json!(stage.model()));

@@ -264,7 +264,8 @@ fn every_export_says_the_load_that_was_asked() {
   - { id: crowd, kind: load, concurrency: 6, requests: 18 }
   - { id: first, kind: cold, concurrency: 3, requests: 6 }
   - { id: gusts, kind: load, rate: 30, duration: 400ms, arrival: gamma, burstiness: 0.3, max_lag: 2s }
-  - { id: rain, kind: load, rate: 30, duration: 400ms, arrival: poisson, max_lag: 2s }
+  - { id: rain, kind: load, rate: 30, duration: 400ms, arrival: poisson, max_lag: 2s,
+      endpoint: { simulator: {}, api: openai-completions }, prompt: { text: hi, max_tokens: 3, stream: false } }
   - { id: clock, kind: load, rate: 30, duration: 400ms, arrival: constant, max_in_flight: 5, max_lag: 2s }\n",
     );
     let output = sandbox.run(&["run", "plan.yaml", "--output-format", "none"]);
@@ -276,6 +277,16 @@ fn every_export_says_the_load_that_was_asked() {
         let shown = |key: &str| it[key].to_string();
         [shown("request_rate"), shown("burstiness"), shown("max_concurrency")]
     };
+    let api =
+        |stage: &str, key: &str| read_json(&folder.join(format!("{stage}.json")))[key].clone();
+    assert_eq!(
+        (api("crowd", "endpoint_type"), api("crowd", "backend")),
+        ("openai-chat".into(), "openai-chat".into())
+    );
+    assert_eq!(
+        (api("rain", "endpoint_type"), api("rain", "backend")),
+        ("openai".into(), "openai".into())
+    );
     assert_eq!(asked("crowd"), ["\"inf\"", "1.0", "6"]);
     assert_eq!(asked("first"), ["\"inf\"", "1.0", "3"]);
     assert_eq!(asked("gusts"), ["30.0", "0.3", "null"]);
@@ -291,6 +302,13 @@ fn every_export_says_the_load_that_was_asked() {
         fields.remove("requests");
         phase
     };
+    let form = |stage: &str| {
+        let it = read_json(&folder.join(stage).join("profile_export_aiperf.json"));
+        let it = &it["input_config"]["endpoint"];
+        (it["type"].clone(), it["streaming"].clone())
+    };
+    assert_eq!(form("crowd"), ("chat".into(), true.into()));
+    assert_eq!(form("rain"), ("completions".into(), false.into()));
     assert_eq!(phase("crowd"), serde_json::json!({"concurrency":6,"type":"concurrency"}));
     assert_eq!(phase("gusts"), serde_json::json!({"rate":30.0,"smoothness":0.3,"type":"gamma"}));
     assert_eq!(phase("rain"), serde_json::json!({"rate":30.0,"type":"poisson"}));

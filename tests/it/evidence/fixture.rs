@@ -116,6 +116,7 @@ pub fn stage_start(
         cell: None,
         rung: None,
         endpoint: "simulated".into(),
+        api: Some("openai-chat".into()),
         model: Some("simulated-8b".into()),
         planned,
         expects: Some(expects),
