@@ -3,9 +3,11 @@
 mod dataset;
 mod inputs;
 mod plans;
+mod quick;
 mod runs;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 pub use dataset::{
     ConvertArgs, ConvertToArg, DatasetArgs, DatasetCommand, InspectArgs, OnMalformedArg, ReadArgs,
@@ -16,9 +18,10 @@ pub use plans::{
     ExplainArgs, InitArgs, InitFormat, ListArgs, ParamsArgs, PlanArgs, PlanFormat, ProblemFormat,
     SchemaArgs, SchemaName, TestArgs, ValidateArgs,
 };
+pub use quick::QuickArgs;
 pub use runs::{
-    CalibrateArgs, CompareArgs, CompareFormat, FailOn, HistoryArgs, OutputFormat, ProgressArg,
-    ReportArgs, ReportFormat, RunArgs, SimulateArgs,
+    CalibrateArgs, CompareArgs, CompareFormat, FailOn, HistoryArgs, OutputFormat, Outputs,
+    ProgressArg, ReportArgs, ReportFormat, RunArgs, SimulateArgs,
 };
 
 const EXIT_CODES: &str = "\
@@ -45,12 +48,29 @@ pub struct Cli {
     pub verbose: u8,
     /// What to do.
     #[command(subcommand)]
-    pub command: Command,
+    pub command: Option<Command>,
+}
+
+impl Cli {
+    /// The process's arguments; the error is what they come to by themselves: help, the version, or
+    /// what is wrong with them.
+    pub fn of_process() -> Result<Self, clap::Error> {
+        Self::try_parse().map_err(|error| match error.get(ContextKind::InvalidSubcommand) {
+            Some(ContextValue::String(url)) if url.contains("://") => {
+                let help = format!("`runner quick {url}` measures it without a plan");
+                let message = format!("`{url}` is no command\n\n  help: {help}\n");
+                Self::command().error(ErrorKind::InvalidSubcommand, message)
+            }
+            _ => error,
+        })
+    }
 }
 
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Measure an endpoint without a plan.
+    Quick(QuickArgs),
     /// Run a plan and judge it.
     Run(RunArgs),
     /// Check plans without sending anything.

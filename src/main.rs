@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use runner::cli::{Cli, Command};
 use runner::output::Stream;
 use runner::{commands, output};
@@ -15,13 +14,17 @@ fn main() -> ExitCode {
 }
 
 fn run() -> u8 {
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::of_process() {
         Ok(cli) => cli,
         Err(answer) => return told(&answer),
     };
     commands::set_up_terminal(cli.color);
     commands::set_up_logging(cli.verbose);
-    let result = match cli.command {
+    let Some(command) = cli.command else {
+        return commands::welcome();
+    };
+    let result = match command {
+        Command::Quick(args) => commands::quick::run(&args),
         Command::Run(args) => commands::run::run(&args),
         Command::Validate(args) => commands::validate::run(&args),
         Command::Plan(args) => commands::plan::run(&args),

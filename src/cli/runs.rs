@@ -15,9 +15,9 @@ pub struct RunArgs {
     /// What changes the plan.
     #[command(flatten)]
     pub inputs: PlanInputs,
-    /// Write results under this folder instead of the plan's.
-    #[arg(long, value_name = "DIR")]
-    pub results: Option<PathBuf>,
+    /// What is told, and where.
+    #[command(flatten)]
+    pub outputs: Outputs,
     /// The directory of an earlier run, or its summary.json, for checks against `baseline`.
     #[arg(long, value_name = "RUN")]
     pub baseline: Option<PathBuf>,
@@ -26,16 +26,24 @@ pub struct RunArgs {
     /// as far as it was finished; the rest, and all other stages, are run.
     #[arg(long, value_name = "RUN")]
     pub resume: Option<PathBuf>,
+    /// Skip what is left when a stage does not complete or fails a check; otherwise further cells
+    /// of the matrix and independent stages go on.
+    #[arg(long)]
+    pub fail_fast: bool,
+}
+
+/// What a run tells, and where.
+#[derive(Debug, Clone, Args)]
+pub struct Outputs {
+    /// Write results under this folder instead of the plan's.
+    #[arg(long, value_name = "DIR")]
+    pub results: Option<PathBuf>,
     /// A further output, such as csv:requests.csv; may be given several times.
     #[arg(long = "sink", value_name = "KIND:TARGET")]
     pub sinks: Vec<String>,
     /// Leave no report.html in the run directory.
     #[arg(long)]
     pub no_report: bool,
-    /// Skip what is left when a stage does not complete or fails a check; otherwise further cells
-    /// of the matrix and independent stages go on.
-    #[arg(long)]
-    pub fail_fast: bool,
     /// What to print on standard output.
     #[arg(long, value_enum, default_value_t = OutputFormat::Text)]
     pub output_format: OutputFormat,

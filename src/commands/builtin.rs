@@ -99,14 +99,34 @@ pub(crate) struct Place {
 impl Place {
     /// A path as it is, or a built-in scenario written out. The error is for people.
     pub(crate) fn of(path: &Path) -> Result<Self, String> {
+        if let Some(url) = path.to_str().filter(|path| path.contains("://")) {
+            return Err(format!(
+                "`{url}` is a URL, not a plan\n  help: `runner quick {url}` measures it without a \
+                 plan; `runner run PLAN --endpoint {url}` runs a plan against it"
+            ));
+        }
         let Some(name) = name_of(path) else {
-            return Ok(Self { path: path.to_owned(), name: None, folder: None });
+            return Ok(Self::of_file(path));
         };
         let scenario = find(name)?;
         let folder = write_out()
             .map_err(|error| format!("the built-in scenarios can't be written out: {error}"))?;
         let path = folder.join(scenario.path);
         Ok(Self { path, name: Some(format!("@{}", scenario.name)), folder: Some(folder) })
+    }
+
+    /// A file as it is.
+    pub(crate) fn of_file(path: &Path) -> Self {
+        Self { path: path.to_owned(), name: None, folder: None }
+    }
+
+    /// A plan of this text in a folder of its own.
+    pub(crate) fn of_text(name: &str, text: &str) -> io::Result<Self> {
+        let folder = new_folder()?;
+        let place =
+            Self { path: folder.join("plan.yaml"), name: Some(name.into()), folder: Some(folder) };
+        fs::write(&place.path, text)?;
+        Ok(place)
     }
 }
 
@@ -120,6 +140,21 @@ impl Drop for Place {
 
 /// Writes every embedded file below a new folder of our own.
 fn write_out() -> io::Result<PathBuf> {
+    let folder = new_folder()?;
+    // The mark of a root: scenarios name data beside their own folder.
+    fs::create_dir(folder.join(".git"))?;
+    for (path, text) in FILES {
+        let path = folder.join(path);
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent)?;
+        }
+        fs::write(path, text)?;
+    }
+    Ok(folder)
+}
+
+/// A folder that nobody else can read.
+fn new_folder() -> io::Result<PathBuf> {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     let nanos = std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
@@ -132,14 +167,5 @@ fn write_out() -> io::Result<PathBuf> {
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     // Fails when somebody has put it there before us.
     builder.create(&folder)?;
-    // The mark of a root: scenarios name data beside their own folder.
-    fs::create_dir(folder.join(".git"))?;
-    for (path, text) in FILES {
-        let path = folder.join(path);
-        if let Some(parent) = path.parent() {
-            fs::create_dir_all(parent)?;
-        }
-        fs::write(path, text)?;
-    }
     Ok(folder)
 }

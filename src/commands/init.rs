@@ -27,14 +27,8 @@ pub fn run(args: &InitArgs) -> anyhow::Result<u8> {
             return Ok(super::USAGE);
         }
     };
-    let (text, mut data) = plan(&scenario, name);
-    let schema = args.schema.clone().unwrap_or_else(|| {
-        // Whatever version of it lies there is the person's own.
-        if !Path::new(SCHEMA).exists() {
-            data.push((PathBuf::from(SCHEMA), crate::plan::schema::plan_text()));
-        }
-        format!("./{SCHEMA}")
-    });
+    let (text, data) = plan(&scenario, name);
+    let schema = args.schema.clone().unwrap_or_else(|| format!("./{SCHEMA}"));
     let (path, text) = match format {
         InitFormat::Yaml => {
             (format!("{name}.yaml"), format!("# yaml-language-server: $schema={schema}\n{text}"))
@@ -44,7 +38,6 @@ pub fn run(args: &InitArgs) -> anyhow::Result<u8> {
             (format!("{name}.toml"), format!("#:schema {schema}\n{toml}"))
         }
     };
-    // All or nothing: looked at before anything is written.
     let mut files = vec![(PathBuf::from(path), text)];
     files.extend(data);
     if let Some((parent, _)) = files.iter().skip(1).find(|(path, _)| *path == files[0].0) {
@@ -52,23 +45,46 @@ pub fn run(args: &InitArgs) -> anyhow::Result<u8> {
         note!("  help: give another name: `runner init NAME --template {}`", scenario.name);
         return Ok(super::USAGE);
     }
-    let plan_there = files[0].0.symlink_metadata().is_ok().then_some(&files[0]);
-    let taken = files[1..].iter().find(|(path, text)| is_other(path, text));
-    if let Some((taken, _)) = plan_there.or(taken) {
-        note!("error: `{}` exists and is left as it is", taken.display());
-        note!("  help: give another name: `runner init NAME`");
-        return Ok(super::USAGE);
+    if args.schema.is_none() {
+        files.extend(own_schema());
     }
-    for (path, text) in &files {
-        if let Err(error) = create(path, text) {
-            note!("error: `{}` can't be written: {error}", path.display());
-            return Ok(super::USAGE);
-        }
-        note!("wrote {}", path.display());
+    if let Err(code) = write(&files) {
+        return Ok(code);
     }
     let plan = files[0].0.display();
     note!("\nnext:\n  runner validate {plan}\n  runner run {plan}");
     Ok(super::PASS)
+}
+
+/// A plan of this text in `file`, and the schema that its first line names for editors.
+pub(super) fn with_schema(file: PathBuf, text: &str) -> Vec<(PathBuf, String)> {
+    let text = format!("# yaml-language-server: $schema=./{SCHEMA}\n{text}");
+    [(file, text)].into_iter().chain(own_schema()).collect()
+}
+
+/// The schema, unless one is there: whatever version of it that is, it is the person's own.
+fn own_schema() -> Option<(PathBuf, String)> {
+    let is_there = Path::new(SCHEMA).exists();
+    (!is_there).then(|| (PathBuf::from(SCHEMA), crate::plan::schema::plan_text()))
+}
+
+/// Writes files, a plan first: all or none, and over nothing. `Err` holds the exit code.
+pub(super) fn write(files: &[(PathBuf, String)]) -> Result<(), u8> {
+    let plan_there = files[0].0.symlink_metadata().is_ok().then_some(&files[0]);
+    let taken = files[1..].iter().find(|(path, text)| is_other(path, text));
+    if let Some((taken, _)) = plan_there.or(taken) {
+        note!("error: `{}` exists and is left as it is", taken.display());
+        note!("  help: give another name");
+        return Err(super::USAGE);
+    }
+    for (path, text) in files {
+        if let Err(error) = create(path, text) {
+            note!("error: `{}` can't be written: {error}", path.display());
+            return Err(super::USAGE);
+        }
+        note!("wrote {}", path.display());
+    }
+    Ok(())
 }
 
 /// A plan's name and format: `NAME`, or a file's name such as `NAME.toml`. The error is for people.

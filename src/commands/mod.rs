@@ -17,6 +17,7 @@ pub mod init;
 pub mod list;
 pub mod params;
 pub mod plan;
+pub mod quick;
 pub mod report;
 pub mod run;
 pub mod schema;
@@ -70,6 +71,18 @@ pub fn set_up_terminal(color: When) {
     });
 }
 
+/// Says what to begin with.
+pub fn welcome() -> u8 {
+    output::print(
+        "runner measures LLM inference endpoints.\n\n\
+         \x20 runner quick URL            measure an endpoint, without a plan\n\
+         \x20 runner run @cache-eviction  run a built-in plan on the embedded simulator\n\
+         \x20 runner init my-plan         begin a plan of your own\n\n\
+         `runner --help` lists all commands.\n",
+    );
+    PASS
+}
+
 /// Sends log lines to standard error: warnings, or more with `-v` and `RUST_LOG`.
 pub fn set_up_logging(verbose: u8) {
     let level = ["warn", "runner=info", "runner=debug"][usize::from(verbose.min(2))];
@@ -86,7 +99,11 @@ pub fn set_up_logging(verbose: u8) {
 /// Reads a plan and builds its graph; prints every problem and warning to standard error. With
 /// `json`, standard output is kept free. `Err` holds the exit code.
 pub(crate) fn load(path: &Path, options: &LoadOptions, json: bool) -> Result<Ready, u8> {
-    let place = place(path)?;
+    load_from(place(path)?, options, json)
+}
+
+/// As [`load`], of a plan whose place is known.
+fn load_from(place: Place, options: &LoadOptions, json: bool) -> Result<Ready, u8> {
     let mut loaded = match crate::plan::load(&place.path, options) {
         Ok(loaded) => loaded,
         Err(error) => {

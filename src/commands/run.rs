@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::builtin::Place;
 use crate::cli::{OutputFormat, ProgressArg, RunArgs};
 use crate::executor::progress::ProgressMode;
 use crate::executor::resume::Resumed;
@@ -12,16 +13,28 @@ use crate::metrics::baseline;
 use crate::metrics::quantity::plural;
 use crate::metrics::summary::{RunState, Summary};
 use crate::output::{self, Stream, note};
-use crate::plan::{Loaded, Plan, SinkConfig, SinkKind};
+use crate::plan::{LoadOptions, Loaded, Plan, SinkConfig, SinkKind};
 use crate::report::console;
 use crate::report::look::Look;
 
 /// Runs a plan; the exit code is the run's verdict.
 pub fn run(args: &RunArgs) -> anyhow::Result<u8> {
-    let mut inputs = super::load_options(&args.inputs);
-    inputs.sinks.clone_from(&args.sinks);
-    let is_json = args.output_format == OutputFormat::Json;
-    let super::Ready { mut loaded, graph, _place } = match super::load(&args.plan, &inputs, is_json)
+    match super::place(&args.plan) {
+        Ok(place) => run_from(place, args, super::load_options(&args.inputs)),
+        Err(code) => Ok(code),
+    }
+}
+
+/// As [`run`], of a plan whose place is known, and what it is read with.
+pub(super) fn run_from(
+    place: Place,
+    args: &RunArgs,
+    mut inputs: LoadOptions,
+) -> anyhow::Result<u8> {
+    let outputs = &args.outputs;
+    inputs.sinks.clone_from(&outputs.sinks);
+    let is_json = outputs.output_format == OutputFormat::Json;
+    let super::Ready { mut loaded, graph, _place } = match super::load_from(place, &inputs, is_json)
     {
         Ok(ready) => ready,
         Err(code) => return Ok(code),
@@ -29,15 +42,15 @@ pub fn run(args: &RunArgs) -> anyhow::Result<u8> {
     if let Err(code) = compare_with(&mut loaded, args.baseline.as_deref(), is_json) {
         return Ok(code);
     }
-    if let Some(results) = &args.results {
+    if let Some(results) = &outputs.results {
         loaded.plan.results.clone_from(results);
     }
-    if args.tui && !Stream::Err.is_terminal() {
+    if outputs.tui && !Stream::Err.is_terminal() {
         note!("error: `--tui` needs a terminal on standard error");
         note!("  help: leave it out, or use `--progress plain`");
         return Ok(super::USAGE);
     }
-    if !args.percentiles.is_empty() && args.output_format != OutputFormat::Text {
+    if !outputs.percentiles.is_empty() && outputs.output_format != OutputFormat::Text {
         note!("error: `--percentiles` are columns of the text report, which is not printed");
         note!("  help: leave out `--output-format`");
         return Ok(super::USAGE);
@@ -66,8 +79,8 @@ pub fn run(args: &RunArgs) -> anyhow::Result<u8> {
     let options = RunOptions {
         arguments: std::env::args().map(|arg| loaded.redactor.redact(&arg).into_owned()).collect(),
         choices,
-        progress: match args.progress {
-            _ if args.tui => ProgressMode::FullScreen { colour: Stream::Err.is_coloured() },
+        progress: match outputs.progress {
+            _ if outputs.tui => ProgressMode::FullScreen { colour: Stream::Err.is_coloured() },
             ProgressArg::Auto if Stream::Err.is_terminal() => ProgressMode::Bar,
             ProgressArg::Auto | ProgressArg::Plain => ProgressMode::Plain,
             ProgressArg::Bar => ProgressMode::Bar,
@@ -91,14 +104,14 @@ pub fn run(args: &RunArgs) -> anyhow::Result<u8> {
     };
     // A connection that a server never closes must not hold up the exit.
     runtime.shutdown_background();
-    if !args.no_report
+    if !outputs.no_report
         && let Err(why) = super::report::leave_page(&finished.directory, &finished.summary)
     {
         note!("warning: {} could not be written: {why}", super::report::PAGE);
     }
     // All evidence is on disk by now: whoever reads the report slowly holds up nothing else.
-    match args.output_format {
-        OutputFormat::Text => tell(&finished, args, to_stdout.is_some()),
+    match outputs.output_format {
+        OutputFormat::Text => tell(&finished, &outputs.percentiles, to_stdout.is_some()),
         OutputFormat::Json => output::print(&output::json(&finished.summary)?),
         OutputFormat::None => {}
     }
@@ -134,10 +147,10 @@ fn choices(args: &RunArgs) -> Vec<String> {
 
 /// The report for people, on standard output unless that `is_taken`: what a sink writes there stays
 /// whole.
-fn tell(finished: &Finished, args: &RunArgs, is_taken: bool) {
+fn tell(finished: &Finished, percentiles: &[f64], is_taken: bool) {
     let summary = &finished.summary;
     let look = Look::of(if is_taken { Stream::Err } else { Stream::Out });
-    let report = super::report::of_run(&finished.directory, summary, look, &args.percentiles);
+    let report = super::report::of_run(&finished.directory, summary, look, percentiles);
     let report = report.unwrap_or_else(|why| {
         note!("warning: --percentiles: the records can't be read back: {why}");
         console::render(summary, look)

@@ -22,6 +22,31 @@ impl Folder {
         fs::read_to_string(self.0.path().join(name)).expect("the file is there")
     }
 
+    /// The names in it, sorted.
+    pub(crate) fn names(&self) -> Vec<String> {
+        let entries =
+            fs::read_dir(self.0.path()).expect("a folder").map(|it| it.expect("an entry"));
+        let mut names: Vec<String> =
+            entries.map(|it| it.file_name().to_string_lossy().into_owned()).collect();
+        names.sort();
+        names
+    }
+
+    /// Whether any file below it has this text.
+    pub(crate) fn holds(&self, text: &str) -> bool {
+        fn look(folder: &Path, text: &[u8]) -> bool {
+            fs::read_dir(folder).expect("a folder").any(|entry| {
+                let path = entry.expect("an entry").path();
+                if path.is_dir() {
+                    return look(&path, text);
+                }
+                let bytes = fs::read(&path).expect("a file");
+                bytes.windows(text.len()).any(|part| part == text)
+            })
+        }
+        look(self.0.path(), text.as_bytes())
+    }
+
     pub(crate) fn runner(&self, args: &[&str], github: bool) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_runner"));
         command.current_dir(self.0.path()).env_clear().env("PATH", "/usr/bin:/bin");

@@ -31,6 +31,7 @@ mod plan_files;
 mod plan_params;
 mod plan_schema;
 mod plans;
+mod quick;
 mod reader;
 mod replays;
 mod report;

@@ -151,14 +151,33 @@ pub(super) fn details(model: &Value) -> BTreeMap<String, Value> {
     TELLING.iter().filter_map(known).collect()
 }
 
-/// `BASE/v1`, if the API is there.
+/// Where the API is, if its URL was written as that of a request, with too much or too little.
 async fn better_base(client: &Client) -> Option<Url> {
-    if client.base_url().path().trim_end_matches('/').ends_with("/v1") {
-        return None;
+    for base in near_bases(client.base_url()) {
+        let answer = client.get(join(&base, "models"), EXTRA).await.ok();
+        let found = answer.and_then(|answer| answer.json());
+        if found.is_some_and(|json| json.get("data").is_some_and(Value::is_array)) {
+            return Some(base);
+        }
     }
-    let base = client.url("v1");
-    let answer = client.get(join(&base, "models"), EXTRA).await.ok()?;
-    answer.json()?.get("data")?.is_array().then_some(base)
+    None
+}
+
+/// URLs that may have been meant by `written`: without the path of a request, with one `/v1`.
+fn near_bases(written: &Url) -> impl Iterator<Item = Url> {
+    const REQUESTS: [&str; 6] =
+        ["/chat/completions", "/completions", "/responses", "/messages", "/embeddings", "/models"];
+    let path = written.path().trim_end_matches('/');
+    let base = REQUESTS.iter().find_map(|request| path.strip_suffix(request)).unwrap_or(path);
+    let mut above = base;
+    while let Some(rest) = above.strip_suffix("/v1") {
+        above = rest;
+    }
+    [base.to_owned(), format!("{above}/v1")].into_iter().filter(move |it| it != path).map(|path| {
+        let mut url = written.clone();
+        url.set_path(&path);
+        url
+    })
 }
 
 pub(super) fn id(model: &Value) -> Option<String> {
