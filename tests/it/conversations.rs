@@ -5,6 +5,8 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
+use crate::sandbox::measured;
+
 /// Runs a plan of one `conversation` stage; gives its exit code, its summary and its records in the
 /// order of their numbers.
 fn run(simulator: &str, stage: &str) -> (Option<i32>, Value, Vec<Value>) {
@@ -24,12 +26,14 @@ fn run(simulator: &str, stage: &str) -> (Option<i32>, Value, Vec<Value>) {
          stages: [{{ id: chats, kind: conversation{stage} }}]\n"
     );
     fs::write(folder.path().join("plan.yaml"), plan).expect("a plan");
-    let output = Command::new(env!("CARGO_BIN_EXE_runner"))
-        .args(["run", "plan.yaml", "--output-format", "json", "--sink", "jsonl:records.jsonl"])
-        .current_dir(folder.path())
-        .env_clear()
-        .output()
-        .expect("runner starts");
+    let output = measured(folder.path(), || {
+        Command::new(env!("CARGO_BIN_EXE_runner"))
+            .args(["run", "plan.yaml", "--output-format", "json", "--sink", "jsonl:records.jsonl"])
+            .current_dir(folder.path())
+            .env_clear()
+            .output()
+            .expect("runner starts")
+    });
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     let summary: Value =
         serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{said}"));

@@ -10,6 +10,7 @@ use runner::plan::{Action, LoadOptions, Plan};
 use serde_json::Value;
 
 use crate::load::{load_with, said};
+use crate::sandbox::measured;
 
 const TEXT: &str = "version: 1
 params: { docs: { type: int, default: 1 } }
@@ -119,14 +120,11 @@ struct Ran {
 /// Runs a plan of the repository, or a text, in a folder of its own.
 fn run(plan: &Path, args: &[&str]) -> Ran {
     let folder = tempfile::tempdir().expect("a folder");
-    let output = Command::new(env!("CARGO_BIN_EXE_runner"))
-        .current_dir(folder.path())
-        .env_clear()
-        .arg("run")
-        .arg(plan)
-        .args(args)
-        .output()
-        .expect("runner starts");
+    let output = measured(folder.path(), || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_runner"));
+        command.current_dir(folder.path()).env_clear().arg("run").arg(plan).args(args);
+        command.output().expect("runner starts")
+    });
     let only = |path: &Path| {
         let mut entries: Vec<PathBuf> = fs::read_dir(path)
             .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)))

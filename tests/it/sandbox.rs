@@ -29,7 +29,7 @@ impl Sandbox {
     }
 
     pub fn run(&self, args: &[&str]) -> Output {
-        self.runner().args(args).output().expect("runner starts")
+        measured(self.dir.path(), || self.runner().args(args).output().expect("runner starts"))
     }
 
     /// The one run directory under `results/`.
@@ -49,6 +49,30 @@ impl Sandbox {
     pub fn summary(&self) -> Value {
         read_json(&self.run_dir().join("summary.json"))
     }
+}
+
+/// What `run` comes to in `folder`. A machine that is too busy to measure makes a run INVALID, and is
+/// right to; here it is measured anew then, a few times.
+pub fn measured(folder: &Path, mut run: impl FnMut() -> Output) -> Output {
+    let runs = || {
+        let below = |paths: Vec<PathBuf>| paths.iter().flat_map(|it| children(it)).collect();
+        let all: Vec<PathBuf> = below(below(children(folder)));
+        all.into_iter().filter(|it| it.join("summary.json").exists()).collect::<Vec<_>>()
+    };
+    for _ in 0..4 {
+        let before = runs();
+        let output = run();
+        let new: Vec<PathBuf> = runs().into_iter().filter(|it| !before.contains(it)).collect();
+        let is_busy = new.iter().any(|run| {
+            let notes = read_json(&run.join("summary.json"))["run"]["notes"].to_string();
+            notes.contains("generator starved") || notes.contains("this machine stood still")
+        });
+        if code(&output) != 5 || !is_busy {
+            return output;
+        }
+        new.iter().for_each(|run| fs::remove_dir_all(run).expect("it can be removed"));
+    }
+    run()
 }
 
 pub fn children(folder: &Path) -> Vec<PathBuf> {

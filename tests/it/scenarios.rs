@@ -8,6 +8,7 @@ use runner::plan::{self, LoadOptions};
 use serde_json::Value;
 
 use crate::load::{load_with, said};
+use crate::sandbox::measured;
 
 /// The scenarios as people write them.
 fn scenarios() -> Vec<PathBuf> {
@@ -55,9 +56,11 @@ fn short(path: &Path) -> Vec<String> {
 }
 
 fn runner(folder: &Path, args: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_runner"));
-    command.current_dir(folder).env_clear().env("PATH", "/usr/bin:/bin");
-    command.args(args).output().expect("runner starts")
+    measured(folder, || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_runner"));
+        command.current_dir(folder).env_clear().env("PATH", "/usr/bin:/bin");
+        command.args(args).output().expect("runner starts")
+    })
 }
 
 #[test]
