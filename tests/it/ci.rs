@@ -6,6 +6,8 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 
+use crate::sandbox::measured;
+
 /// A folder to run in.
 pub(crate) struct Folder(tempfile::TempDir);
 
@@ -48,12 +50,14 @@ impl Folder {
     }
 
     pub(crate) fn runner(&self, args: &[&str], github: bool) -> Output {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_runner"));
-        command.current_dir(self.0.path()).env_clear().env("PATH", "/usr/bin:/bin");
-        if github {
-            command.env("GITHUB_ACTIONS", "true");
-        }
-        command.args(args).output().expect("runner starts")
+        measured(self.0.path(), || {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_runner"));
+            command.current_dir(self.0.path()).env_clear().env("PATH", "/usr/bin:/bin");
+            if github {
+                command.env("GITHUB_ACTIONS", "true");
+            }
+            command.args(args).output().expect("runner starts")
+        })
     }
 }
 
