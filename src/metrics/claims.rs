@@ -58,6 +58,9 @@ pub struct Claim {
     /// The figures in it, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub figures: BTreeMap<String, ClaimFigure>,
+    /// Parts of the sentence that are quoted: messages, checks and reasons, with numbers of their own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub quotes: Vec<String>,
     /// When a claim of its kind may be made.
     pub condition: String,
     /// The sentence.
@@ -80,6 +83,12 @@ pub struct ClaimFigure {
     /// Upper end of its 95 % interval, where there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub high: Option<f64>,
+    /// What a percentile is at most, with 99 % confidence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_most: Option<f64>,
+    /// Whose counts tokens are: `server`, `tokenizer`, or both.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
     /// True for a percentile whose `n` is too small to certify it (99 % confidence).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub uncertified: bool,
@@ -98,7 +107,10 @@ pub fn of(summary: &Summary) -> Vec<Claim> {
         list.splice(0..0, stages::measured(summary));
     }
     match Ending::of(summary) {
-        Ending::Pass | Ending::Done => list.push(ended),
+        Ending::Pass | Ending::Done => {
+            list.splice(0..0, opening);
+            list.push(ended);
+        }
         Ending::Fail | Ending::Incomplete => {
             opening.push(ended);
             list.splice(0..0, opening);
@@ -112,11 +124,22 @@ pub fn of(summary: &Summary) -> Vec<Claim> {
     list
 }
 
-/// Whether conclusions about capacity may be drawn from the run: it went to its end, and its numbers
-/// can be trusted.
+/// Why no conclusions about capacity may be drawn from the run, if so: it went not to its end, or its
+/// numbers cannot be trusted.
+pub fn withheld(summary: &Summary) -> Option<&'static str> {
+    match Ending::of(summary) {
+        Ending::Running => Some("the run still goes on"),
+        Ending::Interrupted => Some("a signal ended the run"),
+        Ending::Invalid => Some("the run is INVALID: its notes say why"),
+        _ if summary.run.state != super::summary::RunState::Finished => {
+            Some("the run never came to its end")
+        }
+        _ => None,
+    }
+}
+
 fn is_whole(summary: &Summary) -> bool {
-    !matches!(Ending::of(summary), Ending::Running | Ending::Interrupted | Ending::Invalid)
-        && summary.run.state == super::summary::RunState::Finished
+    withheld(summary).is_none()
 }
 
 impl Claim {
@@ -129,6 +152,7 @@ impl Claim {
             endpoint: None,
             against: None,
             figures: BTreeMap::new(),
+            quotes: Vec::new(),
             condition: kind.condition().to_owned(),
             text: text.into(),
         }
@@ -164,6 +188,11 @@ impl Claim {
         }
     }
 
+    fn quoting(mut self, quote: impl Into<String>) -> Self {
+        self.quotes.push(quote.into());
+        self
+    }
+
     /// Whether it is about that stage (all of its rungs) and cell.
     pub fn is_about(&self, stage: &StageSummary) -> bool {
         self.stage.as_deref() == Some(stage.id.as_str()) && self.cell == stage.cell
@@ -186,7 +215,16 @@ impl Claim {
 
 impl ClaimFigure {
     fn new(value: f64, unit: &str) -> Self {
-        Self { value, unit: unit.to_owned(), n: None, low: None, high: None, uncertified: false }
+        Self {
+            value,
+            unit: unit.to_owned(),
+            n: None,
+            low: None,
+            high: None,
+            at_most: None,
+            source: None,
+            uncertified: false,
+        }
     }
 
     fn count(value: u64, unit: &str) -> Self {
@@ -210,7 +248,7 @@ impl ClaimFigure {
 
     /// A percentile from the tail of a distribution.
     fn tail(of: &Distribution, percent: f64, value: f64) -> Self {
-        let uncertified = of.certified.bound(percent).is_none();
-        Self { uncertified, ..Self::of(value, &of.unit, of.count) }
+        let at_most = of.certified.bound(percent);
+        Self { at_most, uncertified: at_most.is_none(), ..Self::of(value, &of.unit, of.count) }
     }
 }

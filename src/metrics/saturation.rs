@@ -131,9 +131,23 @@ pub struct Saturation {
     /// True when levels were not run to their end, so that there are no figures.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub incomplete: bool,
+    /// Why there are no figures though levels were run: the run as a whole cannot be trusted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub withheld: Option<String>,
 }
 
 impl Saturation {
+    /// Takes its figures away, for that reason; what is no figure of the endpoint stays.
+    pub(super) fn withhold(&mut self, why: &str) {
+        *self = Self {
+            generator_limited: std::mem::take(&mut self.generator_limited),
+            not_reached: std::mem::take(&mut self.not_reached),
+            incomplete: self.incomplete,
+            withheld: Some(why.to_owned()),
+            ..Self::unknown(self.axis)
+        };
+    }
+
     /// Nothing is known.
     fn unknown(axis: Axis) -> Self {
         Self {
@@ -151,12 +165,13 @@ impl Saturation {
             generator_limited: Vec::new(),
             not_reached: Vec::new(),
             incomplete: false,
+            withheld: None,
         }
     }
 }
 
 /// Shares of the sustainable level that leave headroom for bursts and for a lost replica.
-const HEADROOM: (f64, f64) = (0.7, 0.8);
+pub const HEADROOM: (f64, f64) = (0.7, 0.8);
 
 /// Reads `rungs` (in any order).
 pub fn saturation(axis: Axis, rungs: &[Rung], limits: &Limits) -> Saturation {

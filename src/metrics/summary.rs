@@ -50,9 +50,14 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// The same with everything that may be said of it.
+    /// The same with everything that may be said of it, and without figures of capacity where none may
+    /// be said.
     #[must_use]
     pub fn with_claims(mut self) -> Self {
+        if let Some(why) = claims::withheld(&self) {
+            self.saturation.values_mut().for_each(|found| found.withhold(why));
+            self.searches.values_mut().for_each(|found| found.withhold(why));
+        }
         self.claims = claims::of(&self);
         self
     }

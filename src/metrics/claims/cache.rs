@@ -119,7 +119,8 @@ fn warm_against_cold(warm: &StageSummary, cold: &StageSummary) -> Option<Claim> 
             .with("ttft_p50", ClaimFigure::median(fast))
             .with("ttft_p50_against", ClaimFigure::median(slow))
             .with("ratio", ClaimFigure::of(ratio, "ratio", fewest).between(estimate))
-            .with("saved", ClaimFigure::of(slow.p50 - fast.p50, "ms", fewest)),
+            .with("saved", ClaimFigure::of(slow.p50 - fast.p50, "ms", fewest))
+            .with("samples_needed", ClaimFigure::count(MIN_SAMPLES as u64, "answers")),
     )
 }
 

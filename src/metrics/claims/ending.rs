@@ -100,6 +100,7 @@ pub(super) fn ended(summary: &Summary) -> Claim {
     let ending = Ending::of(summary);
     let checks = Checks::of(summary);
     let judged = plural(checks.judged(), "check");
+    let unfinished = unfinished(summary);
     let why = match ending {
         Ending::Running => "these are the numbers so far.".to_owned(),
         Ending::Interrupted => {
@@ -108,7 +109,7 @@ pub(super) fn ended(summary: &Summary) -> Claim {
         }
         Ending::Invalid => "these numbers must not be trusted; the notes say why.".to_owned(),
         Ending::Incomplete => {
-            format!("not everything in the plan was done{}.", unfinished(summary))
+            format!("not everything in the plan was done{unfinished}.")
         }
         Ending::Fail => format!("{} of {judged} failed{}.", checks.failed, checks.rest()),
         Ending::Pass => format!("{judged}, none failed{}.", checks.rest()),
@@ -120,7 +121,9 @@ pub(super) fn ended(summary: &Summary) -> Claim {
             format!("the run is complete, but nothing was judged: {all}, none could be made.")
         }
     };
-    Claim::new(ClaimKind::Ended, format!("{}: {why}", ending.word()))
+    let claim = Claim::new(ClaimKind::Ended, format!("{}: {why}", ending.word()));
+    let claim = if ending == Ending::Incomplete { claim.quoting(unfinished) } else { claim };
+    claim
         .with("checks_judged", ClaimFigure::count(checks.judged(), "checks"))
         .with("checks_held", ClaimFigure::count(checks.held, "checks"))
         .with("checks_failed", ClaimFigure::count(checks.failed, "checks"))
@@ -183,7 +186,8 @@ fn nothing_answered(stages: &[&StageSummary]) -> Option<Claim> {
     let most = if kinds.len() > 1 { "most with " } else { "" };
     let message = stage.error_samples.get(class);
     let message = message.map(|message| format!(": {message}")).unwrap_or_default();
-    let text = format!("No request was answered; {all} ({most}{class}{message}).");
-    let claim = Claim::new(ClaimKind::AllFailed, text);
+    let error = format!("{class}{message}");
+    let text = format!("No request was answered; {all} ({most}{error}).");
+    let claim = Claim::new(ClaimKind::AllFailed, text).quoting(error);
     Some(claim.with("requests_failed", ClaimFigure::count(failed, "requests")))
 }

@@ -97,9 +97,24 @@ impl Search<'_> {
 
     fn limit(&self) -> Option<Claim> {
         let (level, why) = self.found.failed_at.zip(self.found.failed_because.as_ref())?;
-        let claim =
-            self.claim(ClaimKind::SearchLimit, &format!("at {}, {why}.", self.load.say(level)));
-        Some(claim.at(level).with("level", self.load.figure(level)))
+        let text = format!("at {}, {why}.", self.load.say(level));
+        let claim = self.claim(ClaimKind::SearchLimit, &text).at(level).quoting(why);
+        let claim = claim.with("level", self.load.figure(level));
+        let at_level = self.probes.iter().rev().filter(|stage| stage.rung == Some(level));
+        let mut checks =
+            at_level.filter_map(|stage| stage.probe.as_ref()).flat_map(|it| &it.checks);
+        let Some(check) = checks.find(|check| why.starts_with(&check.check)) else {
+            return Some(claim);
+        };
+        let figure = |value: &Option<serde_json::Value>, n| {
+            let value = value.as_ref()?.as_f64()?;
+            Some(ClaimFigure { n, ..ClaimFigure::new(value, &check.unit) })
+        };
+        Some(
+            claim
+                .with_some("actual", figure(&check.actual, Some(check.samples)))
+                .with_some("limit", figure(&check.limit, None)),
+        )
     }
 
     fn confidence(&self) -> Option<Claim> {
@@ -148,10 +163,8 @@ impl Search<'_> {
             self.load.range(range),
             number(self.found.best?)
         );
-        Some(
-            self.claim(ClaimKind::Production, &text)
-                .with("from", self.load.figure(range.0))
-                .with("to", self.load.figure(range.1)),
-        )
+        let claim = self.claim(ClaimKind::Production, &text);
+        let claim = claim.with("of", self.load.figure(self.found.best?));
+        Some(self.load.advised(claim, range))
     }
 }

@@ -151,11 +151,7 @@ impl Ladder<'_> {
         };
         let text =
             format!("{run} {}, 70 to 80 % of {of}, to leave headroom.", self.load.range(range));
-        Some(
-            self.claim(ClaimKind::Production, &text)
-                .with("from", self.load.figure(range.0))
-                .with("to", self.load.figure(range.1)),
-        )
+        Some(self.load.advised(self.claim(ClaimKind::Production, &text), range))
     }
 
     fn rises(&self) -> Vec<Claim> {
@@ -180,8 +176,9 @@ impl Ladder<'_> {
              endpoint: give it more cores, or spread the run over more workers.",
             levels.join(", ")
         );
-        let claim = self.claim(ClaimKind::GeneratorLimited, &text);
-        Some(claim.at(*lowest).with("lowest", self.load.figure(*lowest)))
+        let claim = self.claim(ClaimKind::GeneratorLimited, &text).at(*lowest);
+        let levels = (1..).zip(limited).map(|(nth, at)| (format!("level_{nth}"), *at));
+        Some(levels.fold(claim, |claim, (name, at)| claim.with(&name, self.load.figure(at))))
     }
 
     fn not_reached(&self) -> Vec<Claim> {

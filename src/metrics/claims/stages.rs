@@ -1,5 +1,7 @@
 //! What each stage measured, and the run's totals.
 
+use std::collections::BTreeSet;
+
 use super::words::{sentence, tail};
 use super::{Claim, ClaimFigure, ClaimKind, cells};
 use crate::metrics::quantity::{grouped, plural, show};
@@ -81,8 +83,6 @@ fn totals<'a>(stages: impl Iterator<Item = &'a StageSummary>) -> Option<Claim> {
         |take: fn(&Counts) -> u64| -> u64 { stages.iter().map(|stage| take(&stage.counts)).sum() };
     let (ok, planned) = (sum(|counts| counts.ok), sum(|counts| counts.planned));
     let errors = sum(|counts| counts.errors);
-    let tokens = stages.iter().filter_map(|stage| stage.metrics.get("output_tokens"));
-    let tokens: f64 = tokens.map(|tokens| tokens.mean * tokens.count as f64).sum();
     let seconds: f64 = stages.iter().map(|stage| stage.duration_s).sum();
     let text = format!(
         "{} of {} answered in {}.",
@@ -95,9 +95,22 @@ fn totals<'a>(stages: impl Iterator<Item = &'a StageSummary>) -> Option<Claim> {
             .with("requests_ok", ClaimFigure::count(ok, "requests"))
             .with("requests_planned", ClaimFigure::count(planned, "requests"))
             .with("requests_failed", ClaimFigure::count(errors, "requests"))
-            .with("output_tokens", ClaimFigure::new(tokens.round(), "tokens"))
+            .with_some("output_tokens", tokens(&stages))
             .with("seconds", ClaimFigure::new(seconds, "s"))
     })
+}
+
+/// All tokens that were generated, and by whom they were counted; nothing where a stage's were not.
+fn tokens(stages: &[&StageSummary]) -> Option<ClaimFigure> {
+    let (mut all, mut sources) = (0.0, BTreeSet::new());
+    for stage in stages.iter().filter(|stage| stage.counts.ok > 0) {
+        let tokens = stage.metrics.get("output_tokens")?;
+        all += tokens.mean * tokens.count as f64;
+        sources.insert(stage.tokens.as_ref()?.output.source?.word());
+    }
+    let source = sources.into_iter().collect::<Vec<_>>().join(", ");
+    let figure = ClaimFigure::new(all.round(), "tokens");
+    (!source.is_empty()).then(|| ClaimFigure { source: Some(source), ..figure })
 }
 
 /// How the requests of a stage ended, or of all rungs of a ladder that never began.
@@ -163,6 +176,8 @@ fn cache(stage: &StageSummary) -> Option<Claim> {
         hits.map(|(hits, judged)| format!("{} of {}", grouped(hits), plural(judged, "request")));
     let tokens = stage.cache.cached_tokens.zip(stage.cache.prompt_tokens);
     let tokens = tokens.filter(|(_, prompt)| *prompt > 0);
+    let shares = tokens.map(|(cached, prompt)| cached as f64 / prompt as f64);
+    let shares = shares.map(|share| ClaimFigure::new(share, "share"));
     let share = tokens.map(|(cached, prompt)| {
         format!(
             "{} of {} prompt tokens came from the cache ({})",
@@ -194,6 +209,7 @@ fn cache(stage: &StageSummary) -> Option<Claim> {
             .about(stage)
             .with_some("cached_tokens", tokens.map(|(cached, _)| count(cached, "tokens")))
             .with_some("prompt_tokens", tokens.map(|(_, prompt)| count(prompt, "tokens")))
+            .with_some("cached_share", shares)
             .with_some("hit_requests", hits.map(|(hits, _)| count(hits, "requests")))
             .with_some("judged_requests", hits.map(|(_, judged)| count(judged, "requests"))),
     )

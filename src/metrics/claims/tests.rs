@@ -2,6 +2,9 @@
 
 use super::*;
 use crate::metrics::aggregator::Aggregator;
+use crate::metrics::quantity::{grouped, show, significant};
+use crate::metrics::saturation::{Axis, Saturation, Sign};
+use crate::metrics::search::{Reason, SearchFound};
 use crate::metrics::summary::{RunEnd, RunState};
 use crate::metrics::tally::fixture::{record, stage_end, stage_start, start_line};
 use crate::record::{
@@ -202,4 +205,144 @@ fn every_claim_names_its_condition_and_its_figures() {
             claim.stage.is_none()
         );
     }
+}
+
+/// Numbers in a claim's text that are none of its figures, as any of them would be written.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "counts")]
+fn loose(claim: &Claim) -> Vec<String> {
+    let mut text = claim.text.clone();
+    let names = [&claim.stage, &claim.cell, &claim.against].into_iter().flatten();
+    for word in claim.quotes.iter().chain(names) {
+        text = text.replace(word.as_str(), "…");
+    }
+    for fixed in ["95 % CI", "E2E", "p50", "p95", "p99"] {
+        text = text.replace(fixed, "…");
+    }
+    let written = |value: f64, unit: &str| {
+        let in_ms = if unit == "s" { show(value * 1e3, "ms") } else { String::new() };
+        let whole = if value >= 0.0 { grouped(value as u64) } else { String::new() };
+        let all = [show(value, unit), in_ms, words::number(value), significant(value, 3), whole];
+        all.map(|shown| shown.split(' ').next().unwrap_or_default().to_owned())
+    };
+    let figures = claim.figures.values().flat_map(|figure| {
+        let ends = [figure.low, figure.high, figure.at_most, figure.n.map(|n| n as f64)];
+        [Some(figure.value)].into_iter().chain(ends).flatten().map(|value| (value, &figure.unit))
+    });
+    let mut figures: Vec<String> = figures.flat_map(|(value, unit)| written(value, unit)).collect();
+    figures.extend(claim.rung.iter().flat_map(|rung| written(*rung, "")));
+    let is_part = |letter: char| letter.is_ascii_digit() || letter == '.' || letter == ',';
+    let numbers = text.split(|letter: char| !is_part(letter));
+    let numbers = numbers.map(|number| number.trim_matches(['.', ',']).to_owned());
+    numbers.filter(|number| !number.is_empty() && !figures.contains(number)).collect()
+}
+
+/// A ladder of which this was found.
+fn found(change: impl Fn(&mut Summary)) -> Summary {
+    let mut summary = ladder(RunState::Finished, false);
+    change(&mut summary);
+    summary.with_claims()
+}
+
+/// The same stages in two cells.
+fn in_cells(mut summary: Summary) -> Summary {
+    let (stages, saturation) = (summary.stages.clone(), summary.saturation.clone());
+    (summary.stages, summary.saturation) = (Vec::new(), BTreeMap::new());
+    for cell in ["a", "b"] {
+        let of_cell =
+            |stage: &StageSummary| StageSummary { cell: Some(cell.into()), ..stage.clone() };
+        summary.stages.extend(stages.iter().map(of_cell));
+        let of_cell =
+            saturation.iter().map(|(key, found)| (format!("{key}[{cell}]"), found.clone()));
+        summary.saturation.extend(of_cell);
+    }
+    summary.with_claims()
+}
+
+#[test]
+fn every_number_in_a_sentence_is_a_figure_of_its_claim() {
+    let flushed = [("cold", COLD, COLD, 200), ("warm", WARM, WARM, 10), ("after", COLD, COLD, 200)];
+    let failed = [("cold", COLD, COLD, 200), ("warm", WARM, WARM, 10), ("after", COLD, WARM, 10)];
+    let pair = |met, ttft| cache_run(&[("cold", COLD, COLD, 200), ("warm", WARM, met, ttft)], None);
+    let of = |change: fn(&mut Saturation)| {
+        found(|summary| summary.saturation.values_mut().for_each(change))
+    };
+    let search = |reason: Option<Reason>| {
+        found(move |summary| {
+            summary.saturation.clear();
+            let found = SearchFound {
+                axis: Axis::Rate,
+                best: Some(4.25),
+                failed_at: Some(8.5),
+                reason,
+                confidence: 0.9375,
+                probes: 7,
+                requests: 1_432,
+                requests_per_second: Some(4.1),
+                output_tokens_per_second: Some(81.3),
+                goodput: Some(3.9),
+                goodput_share: Some(0.951),
+                recommended: Some((2.975, 3.4)),
+                failed_because: Some("ttft.p99 < 100ms: 312 ms >= 100 ms".into()),
+                withheld: None,
+            };
+            summary.stages.iter_mut().for_each(|stage| stage.rung = Some(4.25));
+            summary.searches.insert("cold".into(), found);
+        })
+    };
+    let nothing = found(|summary| {
+        summary.stages.iter_mut().for_each(|stage| {
+            (stage.counts.errors, stage.counts.ok) = (stage.counts.planned, 0);
+            stage.errors.insert("http.503".into(), stage.counts.planned);
+        });
+    });
+    let all = [
+        pair(WARM, 10),
+        pair(WARM, 200),
+        pair(CacheState::Unknown, 10),
+        in_cells(pair(WARM, 10)),
+        in_cells(found(|summary| summary.saturation.clear())),
+        in_cells(found(|_| {})),
+        cache_run(&flushed, Some(FlushState::Proven)),
+        cache_run(&flushed, Some(FlushState::Unproven)),
+        cache_run(&failed, Some(FlushState::Failed)),
+        found(|_| {}),
+        of(|found| found.incomplete = true),
+        of(|found| (found.saturated_at, found.sustainable) = (None, None)),
+        of(|found| (found.saturated_at, found.held_above) = (None, vec![8.0])),
+        of(|found| (found.sustainable, found.held_above) = (None, vec![8.0])),
+        of(|found| found.signs = vec![Sign::Flat]),
+        of(|found| (found.errors_rise_at, found.p99_rises_at) = (Some(8.0), Some(8.0))),
+        of(|found| found.generator_limited = vec![4.0, 8.5]),
+        found(|summary| {
+            summary.stages[1].load.iter_mut().for_each(|load| {
+                (load.peak_in_flight, load.target_rate) = (Some(3), None);
+            });
+            summary.stages[1].kind = "concurrency_ramp".into();
+        }),
+        search(Some(Reason::Converged)),
+        search(None),
+        nothing,
+    ];
+    let mut seen = std::collections::BTreeSet::new();
+    for claim in all.iter().flat_map(|summary| &summary.claims) {
+        seen.insert(claim.kind);
+        assert_eq!(loose(claim), Vec::<String>::new(), "{claim:#?}");
+    }
+    let schema = serde_json::to_value(schemars::schema_for!(ClaimKind)).expect("JSON");
+    let kinds = schema["oneOf"].as_array().expect("kinds").iter();
+    let kinds = kinds.map(|kind| serde_json::from_value(kind["const"].clone()).expect("a kind"));
+    let unseen: Vec<ClaimKind> = kinds.filter(|kind| !seen.contains(kind)).collect();
+    assert_eq!(unseen, [], "kinds that nothing here says");
+}
+
+#[test]
+fn a_run_that_cannot_be_trusted_keeps_no_figures_of_capacity() {
+    for (state, invalid) in [(RunState::Finished, true), (RunState::Interrupted, false)] {
+        let summary = ladder(state, invalid);
+        let found = &summary.saturation["cold"];
+        assert!(found.withheld.is_some(), "{found:?}");
+        assert_eq!((found.sustainable, found.saturated_at, found.recommended), (None, None, None));
+        assert_eq!((found.best_requests_per_second, found.best_at), (None, None));
+    }
+    assert_eq!(ladder(RunState::Finished, false).saturation["cold"].withheld, None);
 }

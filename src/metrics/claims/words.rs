@@ -1,9 +1,9 @@
 //! Words that several claims share.
 
-use super::ClaimFigure;
+use super::{Claim, ClaimFigure};
 use crate::metrics::estimate::Estimate;
 use crate::metrics::quantity::{plural, show, significant};
-use crate::metrics::saturation::Axis;
+use crate::metrics::saturation::{Axis, HEADROOM};
 use crate::metrics::summary::{Distribution, StageSummary};
 
 /// Up to two decimals, without trailing zeros; small numbers keep four digits.
@@ -61,15 +61,27 @@ impl Load {
 
     /// A range of levels in words, in whole numbers where only those can be run.
     pub(super) fn range(self, (low, high): (f64, f64)) -> String {
-        let whole = |level: f64| match self {
+        // Of one or two at a time there is no share to take.
+        if number(self.whole(low)) == number(self.whole(high)) {
+            return self.say(self.whole(low));
+        }
+        format!("{} to {}", number(self.whole(low)), self.say(self.whole(high)))
+    }
+
+    /// The claim with the range that [`Load::range`] says, and the shares that it is.
+    pub(super) fn advised(self, claim: Claim, (low, high): (f64, f64)) -> Claim {
+        claim
+            .with("from", self.figure(self.whole(low)))
+            .with("to", self.figure(self.whole(high)))
+            .with("from_share", ClaimFigure::new(HEADROOM.0, "share"))
+            .with("to_share", ClaimFigure::new(HEADROOM.1, "share"))
+    }
+
+    fn whole(self, level: f64) -> f64 {
+        match self {
             Self::Rate => level,
             Self::Concurrency | Self::Users => level.floor().max(1.0),
-        };
-        // Of one or two at a time there is no share to take.
-        if number(whole(low)) == number(whole(high)) {
-            return self.say(whole(low));
         }
-        format!("{} to {}", number(whole(low)), self.say(whole(high)))
     }
 }
 

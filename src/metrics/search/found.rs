@@ -9,13 +9,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{Reason, Search, Settings, Step, probe};
 use crate::metrics::quantity::show;
-use crate::metrics::saturation::Axis;
+use crate::metrics::saturation::{Axis, HEADROOM};
 use crate::metrics::summary::{StageSummary, ThresholdResult};
 use crate::plan::Level;
 use crate::record::SearchLine;
-
-/// Shares of the level found that leave headroom, as for ladders.
-const HEADROOM: (f64, f64) = (0.7, 0.8);
 
 /// What a search found.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -49,6 +46,31 @@ pub struct SearchFound {
     /// Why `failed_at` does not hold, in words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed_because: Option<String>,
+    /// Why there are no figures though probes were made: the run as a whole cannot be trusted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub withheld: Option<String>,
+}
+
+impl SearchFound {
+    /// Takes what it found away, for that reason; what was done stays.
+    pub(in crate::metrics) fn withhold(&mut self, why: &str) {
+        *self = Self {
+            axis: self.axis,
+            best: None,
+            failed_at: None,
+            reason: None,
+            confidence: 0.0,
+            probes: self.probes,
+            requests: self.requests,
+            requests_per_second: None,
+            output_tokens_per_second: None,
+            goodput: None,
+            goodput_share: None,
+            recommended: None,
+            failed_because: None,
+            withheld: Some(why.to_owned()),
+        };
+    }
 }
 
 /// What each search among `stages` found, by stage id (with its cell).
@@ -102,6 +124,7 @@ fn found(probes: &[(&StageSummary, u64)]) -> Option<SearchFound> {
             .filter(|_| has_limit && outcome.failed_at.is_some())
             .map(|best| (HEADROOM.0 * best, HEADROOM.1 * best)),
         failed_because: None,
+        withheld: None,
     };
     let why = probes.iter().rev().map(|(stage, _)| *stage);
     let why = why

@@ -128,8 +128,10 @@ fn totals(claim: &Claim) -> Vec<Fact> {
         (false, _) => format!("{} of {} failed", grouped(failed), plural(planned, "request")),
     };
     let mut tiles = vec![Fact { name: "Requests answered".into(), value: share, detail }];
-    if let Some(tokens) = claim.value("output_tokens").filter(|tokens| *tokens > 0.0) {
-        tiles.push(Fact::new("Tokens generated", plain(tokens, 3)));
+    if let Some(tokens) = figure(claim, "output_tokens").filter(|tokens| tokens.value > 0.0) {
+        let by = tokens.source.as_deref().unwrap_or_default();
+        let detail = format!("counted by {by}");
+        tiles.push(Fact { name: "Tokens generated".into(), value: plain(tokens.value, 3), detail });
     }
     let seconds = claim.value("seconds").unwrap_or_default();
     let took = if seconds < 1.0 { show(seconds * 1e3, "ms") } else { say(seconds, "s") };

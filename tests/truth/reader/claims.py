@@ -68,8 +68,7 @@ def check(differ, said, log, console, page, markdown):
     for number, claim in enumerate(claims):
         where = f"claim {claim['kind']} of {claim.get('stage') or 'the run'}{' ' + claim['cell'] if claim.get('cell') else ''}"
         own = book.of(claim.get("stage"), claim.get("cell"), claim.get("rung")) if claim.get("stage") else []
-        metrics_ = [m for e, _ in own for n, m in e["metrics"].items() if n in ("ttft", "e2e")]
-        numbers_of_text(differ, where, claim, [b for m in metrics_ for b in (m.get("certified") or {}).values()])
+        numbers_of_text(differ, where, claim)
         for name, figure in (claim.get("figures") or {}).items():
             figure_of(differ, where, name, figure, claim, book)
         condition(differ, where, claim, book, claims)
@@ -92,32 +91,24 @@ def unescaped(text):
     return re.sub(r"\\(.)", r"\1", text).replace("&amp;", "&")
 
 
-def numbers_of_text(differ, where, claim, bounds):
-    """No number that is none of the claim's figures."""
+def numbers_of_text(differ, where, claim):
+    """No number that is none of the claim's figures, but in what it quotes."""
     text = claim["text"]
-    if claim["kind"] in ("all_failed", "ended", "search_limit", "generator_limited"):
-        return  # they quote messages and checks
+    for quote in claim.get("quotes") or []:
+        text = text.replace(quote, "…")
     for word in (claim.get("stage"), claim.get("against"), claim.get("cell")):
         if word:
             text = re.sub(rf"(?<!\w){re.escape(word)}(?!\w)", "…", text)
-    for fixed in ("E2E", "95 % CI", "70 to 80 %", "at least 6 each", "p50", "p90", "p95", "p99"):
+    for fixed in ("E2E", "95 % CI", "p50", "p90", "p95", "p99"):
         text = text.replace(fixed, "…")
     text = re.sub(r"@[\d.]+(#\d+)?", "", text)
     values = [(claim["rung"], "")] if claim.get("rung") is not None else []
-    values += [(bound, "ms") for bound in bounds]
-    if claim["kind"] == "production":
-        values.append((claim["figures"]["from"]["value"] / 0.7, ""))
-    for name, figure in (claim.get("figures") or {}).items():
-        for key in ("value", "low", "high", "n"):
+    for figure in (claim.get("figures") or {}).values():
+        for key in ("value", "low", "high", "at_most", "n"):
             if figure.get(key) is not None:
                 values.append((figure[key], figure["unit"] if key != "n" else ""))
-        if claim["kind"] == "production" and figure["unit"] != "requests/s":
-            values.append((float(max(1, math.floor(figure["value"]))), ""))  # only whole numbers can be run
         if figure["unit"] == "s":
             values.append((figure["value"] * 1e3, "ms"))
-    told = {n: f["value"] for n, f in (claim.get("figures") or {}).items()}
-    if told.get("prompt_tokens"):
-        values.append((told["cached_tokens"] / told["prompt_tokens"], "share"))
     unread = []
     for match in NUMBER.finditer(text):
         shown = text[match.start() : match.end() + 12]
@@ -149,6 +140,8 @@ def figure_of(differ, where, name, figure, claim, book):
             differ(f"{where} interval", [figure.get("low"), figure.get("high")], interval or [None, None], 1e-6)
         else:
             differ(f"{where} uncertified", bool(figure.get("uncertified")), (worth or 0) < FEWEST[f"p{match.group(2)}"])
+            bound = ((owner[0]["metrics"].get(match.group(1)) or {}).get("certified") or {}).get(f"p{match.group(2)}") if owner else None
+            differ(f"{where} at most", figure.get("at_most"), bound)
     elif name in ("ratio", "saved") and mine:
         fast = metrics.samples(mine[0][1].requests)["ttft"]
         slow = metrics.samples(book.of(claim["against"], cell)[0][1].requests)["ttft"]
@@ -170,8 +163,13 @@ def figure_of(differ, where, name, figure, claim, book):
         scope = mine or [(e, u) for e, u in book.pairs if e["reported"]]
         differ(where, value, sum((book.log.end_ns(u) - u.from_ns) / 1e9 for _, u in scope), 1e-6)
     elif name == "output_tokens":
-        right = sum(metrics.output_tokens(r) or 0 for e, u in book.pairs if e["reported"] for r in ok(u.requests))
+        shown = [(e, u) for e, u in book.pairs if e["reported"]]
+        right = sum(metrics.output_tokens(r) or 0 for _, u in shown for r in ok(u.requests))
         differ(where, value, float(right))
+        sources = {((e.get("tokens") or {}).get("output") or {}).get("source") for e, u in shown if ok(u.requests)}
+        differ(f"{where} source", figure.get("source"), ", ".join(sorted(s for s in sources if s)))
+    elif name == "cached_share" and mine:
+        differ(where, value, mine[0][0]["cache"]["cached_tokens"] / mine[0][0]["cache"]["prompt_tokens"], 1e-9)
     elif name in ("cached_tokens", "prompt_tokens", "hit_requests", "judged_requests") and mine:
         differ(where, value, mine[0][0]["cache"].get(name))
     elif name == "requests_per_second" and mine:
@@ -208,6 +206,10 @@ def level_of(differ, where, name, value, claim, book, mine):
 
 def condition(differ, where, claim, book, claims):
     kind = claim["kind"]
+    for kept in [*(book.said.get("saturation") or {}).values(), *(book.said.get("searches") or {}).values()]:
+        figures_left = [k for k in ("sustainable", "saturated_at", "recommended", "best", "best_at", "best_requests_per_second") if kept.get(k) is not None]
+        if not book.whole() and (figures_left or not kept.get("withheld")):
+            differ.wrong(f"{where}: figures of capacity in a run that cannot be trusted: {figures_left}")
     if kind in CAPACITY and not book.whole():
         differ.wrong(f"{where}: said of a run that is {book.said['run']['state']} and {'valid' if book.said['run']['valid'] else 'INVALID'}")
     if kind in ("cache_speed_up", "cache_no_effect"):
@@ -242,8 +244,9 @@ def condition(differ, where, claim, book, claims):
         if not level:
             differ.wrong(f"{where}: advice without a limit that was found")
         else:
-            differ(f"{where}: from", claim["figures"]["from"]["value"], 0.7 * level["value"], 1e-6)
-            differ(f"{where}: to", claim["figures"]["to"]["value"], 0.8 * level["value"], 1e-6)
+            whole = (lambda n: float(max(1, math.floor(n)))) if level["unit"] != "requests/s" else float  # only whole users can be run
+            for end, part in (("from", 0.7), ("to", 0.8)):
+                differ(f"{where}: {end}", claim["figures"][end]["value"], whole(part * level["value"]), 1e-6)
     if kind == "measured":
         most = max(len(ok(u.requests)) for e, u in book.pairs if e["reported"])
         mine = max(len(ok(u.requests)) for _, u in book.of(claim["stage"], claim.get("cell")))
