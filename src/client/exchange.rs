@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 
+use super::answering::Stream;
 use super::coding::Coding;
 use super::dial::{Dial, Used};
 use super::ending::Ending;
@@ -19,7 +20,7 @@ use super::sse::{MAX_EVENT_BYTES, SseError, Tail};
 use super::tally::{Tally, wrong_type};
 use super::transport::Reply;
 use super::{Client, Prepared};
-use crate::record::{Exchange, NOT_STREAMED, Outcome, Phase, STALE_REUSE_RESENT};
+use crate::record::{Exchange, NOT_STREAMED, Outcome, Phase, READS_HIDDEN, STALE_REUSE_RESENT};
 
 /// The longest answer that is read when it is not a stream.
 const MAX_BODY_BYTES: usize = 64 * 1024 * 1024;
@@ -31,6 +32,10 @@ const DRAIN: Duration = Duration::from_millis(100);
 const ERROR_BODY: Duration = Duration::from_secs(2);
 /// Room for this many tokens when the request sets no bound, and at most.
 const TOKENS: (u64, u64) = (256, 8192);
+
+/// Chunks that come closer than this after one another were of one read of the socket: no server makes
+/// ten thousand tokens a second for one user.
+const SAME_READ: Duration = Duration::from_micros(100);
 
 /// The flag of a request that was handed to a dead connection and moved to a new one before any byte of
 /// it was written: it was sent once, and its connection was made after it was due.
@@ -56,6 +61,8 @@ pub(super) async fn run(
             prepared.choices,
         ),
         coding: Coding::Identity,
+        streaming: None,
+        last_chunk: None,
     };
     let ending = match reading.drive(cancel).await {
         Ok(()) => reading.tally.judge(&prepared.asked, client.must_be_same_model),
@@ -71,9 +78,13 @@ struct Reading<'a> {
     limits: Limits,
     tally: Tally,
     coding: Coding,
+    /// Once its first token has come.
+    streaming: Option<Stream<'a>>,
+    /// When its last chunk came, where reads are hidden.
+    last_chunk: Option<Instant>,
 }
 
-impl Reading<'_> {
+impl<'a> Reading<'a> {
     async fn drive(&mut self, cancel: &CancellationToken) -> Result<(), Ending> {
         let mut guard = Guard::new(&self.limits, cancel);
         let mut dial = Arc::new(Dial::default());
@@ -176,11 +187,17 @@ impl Reading<'_> {
         let framing = self.client.dialect.framing();
         let cap = if framing.is(kind) { MAX_EVENT_BYTES } else { MAX_ERROR_BYTES };
         let mut splitter = Splitter::new(framing, cap);
+        self.tally.flag_if(reply.hides_reads(), READS_HIDDEN);
         while let Some((chunk, arrived)) = self.chunk(reply, guard).await? {
             let at = self.tally.exchange.end_ns;
             let tally = &mut self.tally;
             let pushed = splitter.push(&chunk, &mut |event| tally.event(event.as_bytes(), at));
-            self.limits.read(arrived, self.tally.exchange.first_token_ns.is_some());
+            let first = self.tally.exchange.first_token_ns;
+            self.limits.read(arrived, first.is_some());
+            if let Some(first) = first.filter(|_| self.streaming.is_none()) {
+                let ttft = first.saturating_sub(self.tally.exchange.sent_ns);
+                self.streaming = Some(self.client.answering.begun(ttft));
+            }
             if self.tally.is_over() {
                 self.tally.flag_if(splitter.lossy(), "lossy_utf8");
                 drain(reply, guard, &self.limits).await;
@@ -246,7 +263,7 @@ impl Reading<'_> {
         guard: &mut Guard<'_>,
     ) -> Result<Option<(Bytes, Instant)>, Ending> {
         let next = guard.wait(&self.limits, reply.chunk()).await;
-        let arrived = self.stamp();
+        let arrived = self.stamp_chunk(reply.hides_reads());
         match next {
             Ok(Ok(Some(chunk))) => {
                 self.tally.exchange.bytes_in += chunk.len() as u64;
@@ -270,6 +287,19 @@ impl Reading<'_> {
     fn stamp(&mut self) -> Instant {
         let now = Instant::now();
         self.tally.exchange.end_ns = self.client.clock.ns(now);
+        now
+    }
+
+    /// The same for a chunk. Where reads are hidden, each chunk of one read comes a moment after the one
+    /// before; it takes the stamp of that one.
+    fn stamp_chunk(&mut self, hides_reads: bool) -> Instant {
+        let before = self.last_chunk;
+        let seen_ns = self.tally.exchange.end_ns;
+        let now = self.stamp();
+        self.last_chunk = hides_reads.then_some(now);
+        if before.is_some_and(|before| now.duration_since(before) < SAME_READ) {
+            self.tally.exchange.end_ns = seen_ns;
+        }
         now
     }
 

@@ -10,6 +10,7 @@
 
 pub mod account;
 mod addresses;
+pub mod answering;
 mod choices;
 mod coding;
 mod credentials;
@@ -44,6 +45,7 @@ use crate::plan::{Endpoint, Redactor, Timeouts};
 use crate::record::{Exchange, RunClock};
 use crate::request::Request;
 
+use answering::Answering;
 use credentials::Credentials;
 use dialect::{Catalogue, Dialect, Place, Refused};
 use remarks::Asked;
@@ -96,6 +98,7 @@ pub struct Client {
     must_be_same_model: bool,
     redactor: Arc<Redactor>,
     clock: RunClock,
+    answering: Arc<Answering>,
     /// Where the last request went; most go to one path.
     last_target: Arc<Mutex<Option<LastTarget>>>,
 }
@@ -135,6 +138,7 @@ impl Client {
             must_be_same_model: endpoint.must_be_same_model,
             redactor: Arc::new(redactor),
             clock,
+            answering: Arc::default(),
             last_target: Arc::default(),
             session_header: endpoint
                 .session_header
@@ -201,6 +205,11 @@ impl Client {
     /// the stamps so far.
     pub async fn send(&self, prepared: &Prepared, cancel: &CancellationToken) -> Exchange {
         exchange::run(self, prepared, cancel).await
+    }
+
+    /// Its streams that are past their first token, to be watched.
+    pub fn answering(&self) -> Arc<Answering> {
+        Arc::clone(&self.answering)
     }
 
     /// Opens up to `count` connections that nothing was sent over yet, so that the first requests of

@@ -207,6 +207,11 @@ impl Reply {
         }
     }
 
+    /// Whether several chunks may be of one read of the socket, without a sign of it.
+    pub fn hides_reads(&self) -> bool {
+        matches!(self, Self::Library(_))
+    }
+
     /// The connection it came over.
     pub fn used(&self) -> Used {
         match self {

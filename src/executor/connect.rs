@@ -4,7 +4,7 @@
 //! the run must not begin. Nothing is asked for that would take a place in a prefix cache.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -14,6 +14,7 @@ use super::RunError;
 use super::manifest::ManifestEndpoint;
 use crate::client::Client;
 use crate::client::account::{Account, NoAccount};
+use crate::client::answering::Answering;
 use crate::client::probe::{self, PreflightError, Server, ServerKind};
 use crate::client::tokenize::{self, tokenize};
 use crate::plan::{Endpoint, Plan, Target, TokenizerConfig};
@@ -82,6 +83,11 @@ impl Connections {
     /// The endpoint of a stage.
     pub(super) fn get(&self, stage: usize) -> &Connection {
         &self.reached[self.of_stage[stage]]
+    }
+
+    /// The streams of each endpoint, to be watched.
+    pub(super) fn answering(&self) -> Vec<Arc<Answering>> {
+        self.reached.iter().map(|connection| connection.client.answering()).collect()
     }
 
     /// Whether any answer comes from a simulator, embedded or served elsewhere.

@@ -153,7 +153,7 @@ pub async fn run(plan: &Plan, graph: &Graph, options: RunOptions) -> Result<Fini
     manifest.resumes = resumed.as_ref().map(|resumed| resumed.run_id.clone());
     directory.write_manifest(&manifest)?;
     tracing::info!("run {} writes to {}", run_line.run_id, directory.path().display());
-    let mut progress = Progress::new(plan, options.progress);
+    let mut progress = Progress::new(plan, options.progress, connections.answering());
     let run_nonce = run_nonce(plan, &run_line.run_id);
     let guards = guards(plan, &stop);
     let failed = FailedChecks::default();

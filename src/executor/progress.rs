@@ -19,6 +19,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use self::board::{Board, StageBoard, sparkline};
 use self::full_screen::FullScreen;
+use crate::client::answering::Answering;
 use crate::metrics::quantity::{show, significant};
 use crate::metrics::summary::StageSummary;
 use crate::output::{self, note};
@@ -53,14 +54,14 @@ pub struct Progress {
 }
 
 /// Time between two states of the bars.
-const REFRESH: Duration = Duration::from_millis(50);
+const REFRESH: Duration = Duration::from_millis(100);
 /// A terminal that takes nothing is left alone after so long.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 impl Progress {
-    /// Nothing has run yet.
-    pub fn new(plan: &Plan, mode: ProgressMode) -> Self {
-        let board = Arc::new(Mutex::new(Board::new(plan)));
+    /// Nothing has run yet. `answering` are the streams of the run's endpoints.
+    pub fn new(plan: &Plan, mode: ProgressMode, answering: Vec<Arc<Answering>>) -> Self {
+        let board = Arc::new(Mutex::new(Board { answering, ..Board::new(plan) }));
         let width = plan.stages.iter().map(|stage| stage.id.chars().count()).max().unwrap_or(0);
         let (mut mode, mut bars, mut screen) = (mode, None, None);
         let started = match mode {
@@ -164,23 +165,33 @@ fn paint(board: &Mutex<Board>, coming: &Receiver<Ended>, width: usize) {
         }
         let board = lock(board);
         let running = board.stages.iter().filter(|stage| stage.end.is_none());
+        let past = board.past_first_token();
         let states: Vec<_> = running
             .map(|stage| {
                 let name = stage.name();
                 let new = (!bars.contains_key(&name)).then(|| bar(stage, width));
-                (name, new, stage.done, figures(stage, board.now_ns))
+                let waits = past.is_none_or(|(streams, _)| streams < stage.in_flight.max(1));
+                let left = stage
+                    .seconds_left(board.now_ns)
+                    .map_or_else(String::new, |seconds| format!(" (left {seconds:.0} s)"));
+                (name, new, stage.done, left, figures(stage, board.now_ns, past), waits)
             })
             .collect();
         drop(board);
-        for (name, new, done, figures) in states {
+        for (name, new, done, left, figures, waits) in states {
             if let Some(new) = new {
-                let new = all.add(new);
-                new.enable_steady_tick(Duration::from_millis(100));
-                bars.insert(name.clone(), new);
+                bars.insert(name.clone(), all.add(new));
             }
             if let Some(bar) = bars.get(&name) {
-                bar.set_position(done);
+                // Setting it moves the spinner, too.
+                if bar.position() != done {
+                    bar.set_position(done);
+                }
+                bar.set_prefix(left);
                 bar.set_message(output::shown(&figures, false).into_owned());
+                if waits {
+                    bar.tick();
+                }
             }
         }
     }
@@ -189,10 +200,17 @@ fn paint(board: &Mutex<Board>, coming: &Receiver<Ended>, width: usize) {
 }
 
 /// `2 in flight · 7.9 req/s · 126 tok/s · TTFT p50 41.2 ms p99 88 ms ▁▃█▂ · http.503 ×2`
-fn figures(stage: &StageBoard, now_ns: u64) -> String {
+fn figures(stage: &StageBoard, now_ns: u64, past: Option<(u64, Duration)>) -> String {
     let mut parts = Vec::new();
     if stage.in_flight > 0 {
-        parts.push(format!("{} in flight", stage.in_flight));
+        let streams = match past {
+            Some((1, ttft)) if stage.in_flight == 1 => {
+                format!(", first token after {}", show(ttft.as_secs_f64() * 1e3, "ms"))
+            }
+            Some((streams, _)) if streams > 0 => format!(", {streams} past the first token"),
+            _ => String::new(),
+        };
+        parts.push(format!("{} in flight{streams}", stage.in_flight));
     }
     if let Some((requests, tokens)) = stage.rates(now_ns) {
         parts.push(format!("{} req/s", significant(requests, 3)));
@@ -223,7 +241,7 @@ fn ended(stage: &StageBoard, width: usize) -> String {
         (None, _) if planned == 0 => format!("{} in {seconds:.1} s", stage.done),
         (None, _) => format!("{}/{planned} in {seconds:.1} s", stage.done),
     }];
-    let figures = figures(stage, 0);
+    let figures = figures(stage, 0, None);
     if !figures.is_empty() {
         parts.push(figures);
     }
@@ -242,7 +260,7 @@ fn bar(stage: &StageBoard, width: usize) -> ProgressBar {
     let kind = &stage.start.kind;
     let template = if planned > 0 {
         format!(
-            "{{spinner}} {name:<width$} {{bar:24}} {{pos}}/{{len}} {{elapsed}} (left {{eta}})\n  {{wide_msg}}"
+            "{{spinner}} {name:<width$} {{bar:24}} {{pos}}/{{len}} {{elapsed}}{{prefix}}\n  {{wide_msg}}"
         )
     } else {
         format!("{{spinner}} {name:<width$} {kind} {{elapsed}}\n  {{wide_msg}}")

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::quantity::plural;
 use super::summary::StageSummary;
-use crate::record::{NOT_STREAMED, OutcomeKind, Record};
+use crate::record::{NOT_STREAMED, OutcomeKind, READS_HIDDEN, Record};
 
 /// Different reasons, remarks and models that are told apart.
 const MOST_NAMES: usize = 16;
@@ -77,6 +77,11 @@ impl AnswerTally {
     /// Whether all of `ok` complete answers came whole.
     pub(super) fn all_whole(&self, ok: u64) -> bool {
         ok > 0 && self.remarks.get(NOT_STREAMED) == Some(&ok)
+    }
+
+    /// Whether what shares a read of the socket does not always show.
+    pub(super) fn hides_reads(&self) -> bool {
+        self.remarks.contains_key(READS_HIDDEN)
     }
 
     /// An answer came under the id of an earlier one.
@@ -150,6 +155,11 @@ impl AnswerSummary {
             sum.repeated_ids += it.repeated_ids;
         }
         Self { finish_reasons: shares(reasons), ..sum }
+    }
+
+    /// Whether what shares a read of the socket does not always show.
+    pub fn hides_reads(&self) -> bool {
+        self.remarks.contains_key(READS_HIDDEN)
     }
 
     /// `stop 75 %, length 25 %`, the most frequent first; `None` where no answer gave one.

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use crate::metrics::answers::AnswerSummary;
 use crate::metrics::quantity::{plural, show};
 use crate::metrics::summary::{AddressSummary, ClientSummary, StageSummary};
 
@@ -65,10 +66,12 @@ fn together(stages: &[&StageSummary], simulated: bool) -> Option<String> {
     let nothing = ClientSummary { cpu_s: Some(0.0), cpu_share: Some(0.0), ..Default::default() };
     let all = asked.iter().fold(nothing, |all, stage| sum(all, stage));
     let most = if asked.len() > 1 { "at most " } else { "" };
-    (!asked.is_empty()).then(|| words(&all, most, simulated))
+    let mut answers = asked.iter().filter_map(|stage| stage.answers.as_ref());
+    let hides_reads = answers.any(AnswerSummary::hides_reads);
+    (!asked.is_empty()).then(|| words(&all, most, simulated, hides_reads))
 }
 
-fn words(client: &ClientSummary, most: &str, simulated: bool) -> String {
+fn words(client: &ClientSummary, most: &str, simulated: bool, hides_reads: bool) -> String {
     let mut facts = Vec::new();
     if let (Some(cpu), Some(share)) = (client.cpu_s, client.cpu_share) {
         let with = if simulated { ", the simulator's in it" } else { "" };
@@ -91,9 +94,14 @@ fn words(client: &ClientSummary, most: &str, simulated: bool) -> String {
         bytes(client.bytes_in),
         plural(client.token_events, "token event")
     ));
-    if client.shared_reads > 0 && client.token_gaps > 0 {
-        let share = client.shared_reads as f64 / client.token_gaps as f64;
-        facts.push(format!("{} of the gaps between tokens inside one read", show(share, "share")));
+    if client.token_gaps > 0 && (client.shared_reads > 0 || hides_reads) {
+        let share = show(client.shared_reads as f64 / client.token_gaps as f64, "share");
+        let what = "of the gaps between tokens inside one read";
+        facts.push(if hides_reads {
+            format!("at least {share} {what} (over TLS or a proxy not all of them show)")
+        } else {
+            format!("{share} {what}")
+        });
     }
     if let Some(late) = client.wake_lag_p95_ms {
         facts.push(format!("what arrived was seen within {} (p95)", show(late, "ms")));
@@ -133,7 +141,7 @@ mod tests {
             ..ClientSummary::default()
         };
         assert_eq!(
-            words(&client, "at most ", true),
+            words(&client, "at most ", true, false),
             "310 ms of CPU, at most 12 % of a core, the simulator's in it · 64 connections opened, \
              4,436 requests sent over an open one · 2 requests sent twice, 4,502 POSTs in all · \
              2.1 MB and 72,000 token events read · 2 % of the gaps between tokens inside one read · \
@@ -141,7 +149,7 @@ mod tests {
         );
         let silent = ClientSummary { connections_opened: 1, ..ClientSummary::default() };
         assert_eq!(
-            words(&silent, "", false),
+            words(&silent, "", false, false),
             "1 connection opened, 0 requests sent over an open one · 0 POSTs sent · 0 bytes and 0 token \
              events read"
         );

@@ -5,7 +5,10 @@
 //! only, whatever is kept as evidence comes from the records.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
 
+use crate::client::answering::Answering;
 use crate::metrics::histogram::LiveQuantiles;
 use crate::metrics::summary::StageSummary;
 use crate::plan::Plan;
@@ -32,6 +35,8 @@ pub struct Board {
     pub stages: Vec<StageBoard>,
     /// The moment of the last line, in nanoseconds of the run.
     pub now_ns: u64,
+    /// The streams of the run's endpoints.
+    pub answering: Vec<Arc<Answering>>,
 }
 
 /// The figures of a stage that is over, as its summary has them.
@@ -77,6 +82,7 @@ impl Board {
             waiting: plan.stages.iter().map(|stage| stage.id.clone()).collect(),
             stages: Vec::new(),
             now_ns: 0,
+            answering: Vec::new(),
         }
     }
 
@@ -152,6 +158,16 @@ impl Board {
             ttft_ms: summary.metrics.get("ttft").map(|ttft| (ttft.p50, ttft.p99)),
         });
         Some(stage)
+    }
+
+    /// How many of the requests in flight are past their first token, and how long the last of these
+    /// took to come; not known while several stages run.
+    pub fn past_first_token(&self) -> Option<(u64, Duration)> {
+        let mut running = self.stages.iter().filter(|stage| stage.end.is_none());
+        let stage = running.next().filter(|_| running.next().is_none())?;
+        let streams = self.answering.iter().map(|it| it.streams()).sum::<u64>();
+        let ttft = self.answering.iter().filter(|it| it.streams() > 0).map(|it| it.last_ttft());
+        Some((streams.min(stage.in_flight), ttft.max()?))
     }
 
     /// The stage that runs; the last to have begun of several.

@@ -267,7 +267,7 @@ impl StageTally {
 
     /// The metrics that its answers cannot tell, and why.
     fn untold(&self) -> BTreeMap<String, String> {
-        let gaps = shared_gaps(&self.client).map(|why| ("itl", why));
+        let gaps = shared_gaps(&self.client, self.answers.hides_reads()).map(|why| ("itl", why));
         let whole = STREAMED.iter().filter(|_| self.answers.all_whole(self.counts.ok));
         let whole = whole.map(|metric| (*metric, CAME_WHOLE.to_owned()));
         let all = self.tokens.untold().chain(gaps).chain(whole);
@@ -312,11 +312,12 @@ fn lag_p99(samples: &[(&'static Metric, Samples)]) -> Option<f64> {
 const MOST_SHARED: f64 = 0.1;
 
 /// Why gaps between tokens cannot be told, if so.
-fn shared_gaps(client: &ClientSummary) -> Option<String> {
+fn shared_gaps(client: &ClientSummary, hides_reads: bool) -> Option<String> {
     let shared = client.shared_reads as f64 / client.token_gaps.max(1) as f64;
     (shared > MOST_SHARED).then(|| {
+        let least = if hides_reads { "at least " } else { "" };
         format!(
-            "{} of the gaps between tokens cannot be told: one read of the socket brought both \
+            "{least}{} of the gaps between tokens cannot be told: one read of the socket brought both \
              events (the server or something before it sends several at once)",
             show(shared, "share")
         )

@@ -164,7 +164,7 @@ async fn a_hidden_move_is_flagged_and_shows_its_new_connection() {
     let it = send(&client).await;
     assert_eq!((class(&it).as_str(), it.reused), ("ok", false));
     assert!(it.connected_ns.is_some());
-    assert_eq!(it.flags, ["stale_reuse_moved"]);
+    assert_eq!(it.flags, ["stale_reuse_moved", "reads_hidden"]);
     assert_eq!((server.requests().len(), server.connections()), (2, 2));
 }
 

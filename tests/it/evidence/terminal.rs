@@ -42,9 +42,9 @@ sys.stdout.buffer.write(seen + b"\nEXIT %d\n" % code)
 "#;
 
 /// Everything a run wrote to its terminal, and its exit code; `None` where there is no python3.
-fn on_a_terminal(signal: i32, args: &[&str]) -> Option<(String, String)> {
+fn on_a_terminal(plan: &str, signal: i32, args: &[&str]) -> Option<(String, String)> {
     let sandbox = Sandbox::new();
-    sandbox.plan(PLAN);
+    sandbox.plan(plan);
     let script = sandbox.dir.path().join("terminal.py");
     fs::write(&script, SCRIPT).expect("written");
     let mut command = std::process::Command::new("python3");
@@ -71,7 +71,7 @@ const CURSOR: &str = "\u{1b}[?25h";
 fn the_full_screen_gives_the_terminal_back_after_a_run_and_after_signals() {
     // None, SIGINT, SIGTERM.
     for (signal, expected) in [(0, "0"), (2, "130"), (15, "143")] {
-        let Some((screen, code)) = on_a_terminal(signal, &["--tui"]) else { return };
+        let Some((screen, code)) = on_a_terminal(PLAN, signal, &["--tui"]) else { return };
         assert_eq!(code, expected, "{screen}");
         let enter = screen.find(ENTER).expect("the other screen");
         let leave = screen.rfind(LEAVE).expect("given back");
@@ -85,9 +85,34 @@ fn the_full_screen_gives_the_terminal_back_after_a_run_and_after_signals() {
 
 #[test]
 fn the_live_line_is_gone_when_the_report_comes() {
-    let Some((screen, code)) = on_a_terminal(0, &[]) else { return };
+    let Some((screen, code)) = on_a_terminal(PLAN, 0, &[]) else { return };
     assert_eq!(code, "0", "{screen}");
     assert!(screen.contains("req/s") && screen.contains("in flight"), "{screen}");
     let ended = screen.rfind("  done  load").expect("the line that stays");
     assert!(!screen[ended..].contains("(left"), "{screen}");
+}
+
+#[test]
+fn the_spinner_stands_still_once_the_first_token_is_there() {
+    let plan = "
+version: 1
+endpoint: { simulator: { prefill_rate: 300, decode_rate: 10 } }
+prompt: { context: { from: filler, tokens: 300 }, text: Go., max_tokens: 12 }
+stages: [ { id: slow, kind: cold, requests: 1 } ]
+";
+    let Some((screen, code)) = on_a_terminal(plan, 0, &[]) else { return };
+    assert_eq!(code, "0", "{screen}");
+    assert!(!screen.contains("(left"), "of one request nobody knows what is left: {screen}");
+    let spinners = |text: &str| -> Vec<char> {
+        text.chars().filter(|letter| ('\u{2800}'..='\u{28ff}').contains(letter)).collect()
+    };
+    let came = "1 in flight, first token after ";
+    let (waiting, rest) = screen.split_once(came).expect("a first token");
+    let turns: std::collections::BTreeSet<char> = spinners(waiting).into_iter().collect();
+    assert!(turns.len() > 1, "it turns while nothing comes: {waiting}");
+    // Each later picture of the answer under way has the spinner as it was.
+    let (answering, _) = rest.rsplit_once(came).expect("it is drawn again while it streams");
+    let still: std::collections::BTreeSet<char> = spinners(answering).into_iter().collect();
+    assert_eq!(still.len(), 1, "{still:?} {rest}");
+    assert_eq!(still.first(), spinners(waiting).last(), "{rest}");
 }
