@@ -9,7 +9,7 @@ use crate::executor::manifest::{Manifest, ManifestEndpoint};
 use crate::metrics::record_log;
 use crate::metrics::summary::Summary;
 use crate::output::note;
-use crate::report::export::{self, Beside, Collector, Evidence, FORMATS, Format};
+use crate::report::export::{self, Beside, Collector, Evidence, FORMATS, File, Format};
 use crate::sink::atomic_file;
 
 /// Writes the files of every format that is asked for. `Err` holds the exit code.
@@ -45,6 +45,7 @@ pub(super) fn run(
         Ok(evidence) => evidence,
         Err(problem) => return Err(refuse(&problem, "give the directory of a run")),
     };
+    evidence.notes().iter().for_each(|line| note!("note: {line}"));
     for (format, folder) in formats {
         match write(&evidence, format, &folder) {
             Ok(1) => note!("export {}: 1 file in {}", format.word, folder.display()),
@@ -106,7 +107,11 @@ fn chosen(arguments: &[String]) -> Vec<f64> {
 }
 
 fn write(evidence: &Evidence, format: Format, folder: &Path) -> Result<usize, String> {
-    let files = (format.write)(evidence)?;
+    let mut files = (format.write)(evidence)?;
+    let notes = evidence.notes();
+    if !notes.is_empty() {
+        files.push(File { name: "NOTES.txt".to_owned(), bytes: (notes.join("\n") + "\n").into() });
+    }
     for file in &files {
         let path = folder.join(&file.name);
         let failed = |error: std::io::Error| format!("{}: {error}", path.display());

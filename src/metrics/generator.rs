@@ -77,6 +77,11 @@ pub(super) fn saturated(stage: &StageSummary) -> Option<String> {
     ))
 }
 
+/// Why a stage's numbers are about this machine, whichever way that showed.
+pub(super) fn spoiled(stage: &StageSummary) -> Option<String> {
+    starved(stage).or_else(|| saturated(stage))
+}
+
 /// What a reader must know of the generator though the numbers stand.
 pub(super) fn note(stage: &StageSummary) -> Option<String> {
     lag_note(stage).or_else(|| {

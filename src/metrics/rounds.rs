@@ -20,7 +20,9 @@ use crate::record::{LoadLine, Record, RoundLine, StageEnd, StageStart, StageStat
 pub struct Rounds {
     /// Each by itself, in order.
     pub each: Vec<RoundSummary>,
-    /// How far they lie apart, by figure, such as `ttft.p50`.
+    /// How far they lie apart, by figure, such as `ttft.p50`. `requests_per_second` is of each round's
+    /// `achieved_rate`: complete answers over the time of its load; `output_tokens_per_second` is over the
+    /// same time, and the pauses between rounds are in neither.
     pub over: BTreeMap<String, Spread>,
 }
 
@@ -39,7 +41,7 @@ pub struct RoundSummary {
     pub success_rate: Option<f64>,
     /// Complete answers per second; absent without any.
     pub achieved_rate: Option<f64>,
-    /// Totals over the round's wall time.
+    /// Totals over the time of its achieved rate.
     pub throughput: Throughput,
     /// Requests that kept every limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -26,6 +26,7 @@ use serde_json::Value;
 
 pub use self::stage::StageEvidence;
 use crate::metrics::summary::Summary;
+use crate::metrics::token_account::TokenBasis;
 use crate::record::{Line, RunLine, StageStart};
 
 /// The formats, by the word that chooses them.
@@ -239,6 +240,27 @@ impl Collector {
 }
 
 impl Evidence {
+    /// What a reader of the files must know: where nobody counted tokens, what stands in for them.
+    pub fn notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        let stages = self.summary.stages.iter().filter(|stage| stage.reported);
+        for (stage, tokens) in stages.filter_map(|stage| Some((stage, stage.tokens.as_ref()?))) {
+            for (what, side) in [("prompts", &tokens.input), ("answers", &tokens.output)] {
+                let stand_in = match side.source {
+                    Some(TokenBasis::Events) => "events of the stream",
+                    Some(TokenBasis::Estimate) => "estimates by the number of characters",
+                    _ => continue,
+                };
+                notes.push(format!(
+                    "stage {}: nobody counted the tokens of its {what}; what these files call tokens \
+                     of them are {stand_in}",
+                    stage.label()
+                ));
+            }
+        }
+        notes
+    }
+
     /// Where a stage's requests went.
     fn url<'e>(&'e self, stage: &'e StageEvidence) -> &'e str {
         self.beside

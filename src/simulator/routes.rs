@@ -16,6 +16,7 @@ use super::generate;
 use super::http::{self, Connection, Incoming};
 use super::server::Shared;
 use super::tokens;
+use crate::plan::SimulatorConfig;
 
 /// Content type of JSON.
 pub const JSON: &str = "application/json";
@@ -57,7 +58,7 @@ pub async fn answer(
         ("GET", "/v1/models") => (200, models(shared)),
         ("POST", "/tokenize") => tokenize(shared, &request.body),
         ("GET", "/metrics") => {
-            let text = metrics(&config.model, &shared.advance().engine.counters());
+            let text = metrics(config, &shared.advance().engine.counters());
             let response = http::response(200, PROMETHEUS, text.as_bytes(), keep_alive);
             connection.write(&response).await?;
             return Ok(Next::Keep);
@@ -154,8 +155,8 @@ fn tokenize(shared: &Shared, body: &[u8]) -> (u16, String) {
     (200, body.to_string())
 }
 
-fn metrics(model: &str, counters: &Counters) -> String {
-    let label = model.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+fn metrics(config: &SimulatorConfig, counters: &Counters) -> String {
+    let label = config.model.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
     let labels = format!("engine=\"0\",model_name=\"{label}\"");
     let mut out = String::new();
     let mut family = |name: &str, kind: &str, help: &str, samples: &[(&str, f64)]| {
@@ -171,6 +172,8 @@ fn metrics(model: &str, counters: &Counters) -> String {
     family("num_requests_running", gauge, "Running requests.", &[("", running as f64)]);
     family("num_requests_waiting", gauge, "Waiting requests.", &[("", waiting as f64)]);
     family("kv_cache_usage_perc", gauge, "KV cache in use, 1 = full.", &[("", kv_usage)]);
+    let block = format!(",block_size=\"{}\"", config.block_tokens);
+    family("cache_config_info", gauge, "Settings of the cache.", &[(&block, 1.0)]);
     let counter = "counter";
     let queries = [("", cache_queries as f64)];
     family("prefix_cache_queries_total", counter, "Prompt tokens looked up.", &queries);

@@ -14,7 +14,8 @@ use crate::metrics::catalogue::{self, Source};
 use crate::metrics::distribution::percentile;
 use crate::metrics::effective::{Dependence, Weight, ranks};
 use crate::metrics::estimate::Estimate;
-use crate::metrics::quantity::{show, significant};
+use crate::metrics::generator;
+use crate::metrics::quantity::significant;
 use crate::metrics::summary::StageSummary;
 use crate::metrics::token_account::TokenBasis;
 use crate::plan::metric;
@@ -300,22 +301,11 @@ fn flags(pair: &Pair) -> Vec<String> {
             ));
         }
     }
-    if let Some((left, right)) = left.load.zip(right.load) {
-        let limited = left.generator_limited || right.generator_limited;
-        if limited {
-            let lag = |stage: &StageSummary| {
-                stage
-                    .metrics
-                    .get("schedule_lag")
-                    .map_or_else(|| "–".into(), |it| show(it.p99, "ms"))
-            };
-            flags.push(format!(
-                "the generator was the bottleneck (schedule lag p99 {}, then {}), so this says \
-                 little of the endpoint",
-                lag(pair.left),
-                lag(pair.right)
-            ));
-        }
+    for (run, stage) in [("base", left), ("new", right)] {
+        flags.extend(
+            generator::spoiled(stage)
+                .map(|why| format!("the {run} run says little of the endpoint: {why}")),
+        );
     }
     flags
 }
