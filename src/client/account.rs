@@ -38,8 +38,8 @@ pub enum NoAccount {
     #[error("`metrics: off`")]
     Off,
     /// Servers of its kind are not known to have a page.
-    #[error("{0} is not known to have a page of metrics")]
-    Unknown(&'static str),
+    #[error("it is not recognised as a server that has `/metrics`")]
+    Unknown,
     /// The page can't be had, or says nothing we know.
     #[error("{0}")]
     Unreadable(String),
@@ -71,7 +71,7 @@ impl Account {
         let config = &endpoint.metrics;
         let page = match &config.page {
             MetricsPage::Off => return Err(NoAccount::Off),
-            MetricsPage::Auto if !kind.has_doors() => return Err(NoAccount::Unknown(kind.name())),
+            MetricsPage::Auto if !kind.has_doors() => return Err(NoAccount::Unknown),
             MetricsPage::Auto | MetricsPage::Usual => {
                 Client::new(endpoint, base_url, clock)?.root_url("metrics")
             }

@@ -8,7 +8,7 @@
 //! |---|---|
 //! | `/models` | `OpenAI`'s APIs, Anthropic's; `/v1/models` at the root: SGLang's, llama.cpp's |
 //! | `/api/tags`, `/info`, `/v2` | Ollama's APIs, TGI's, Triton's |
-//! | the request's own URL | any JSON endpoint |
+//! | the request's own URL; `/models` where its body names a model and the plan none | any JSON endpoint |
 //! | `/v1/models` beside another API | simulators and llama.cpp, by their `Server` header |
 //! | `BASE/v1/models` | where `/models` is missing and the run ends, to say which URL is right |
 //! | `/version` · `/server_info`, `/get_server_info` · `/api/version` | vLLM, simulators · SGLang · Ollama |

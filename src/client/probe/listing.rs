@@ -29,6 +29,10 @@ pub(super) async fn listing(
     warnings: &mut Vec<String>,
 ) -> Result<Listing, PreflightError> {
     let (mut catalogue, mut url) = client.catalogue();
+    // A body that names a model, of which the plan says nothing: it is for the server to say.
+    if catalogue == Catalogue::None && model.is_none() && client.needs_model() {
+        (catalogue, url) = (Catalogue::Models, client.url("models"));
+    }
     let ask = async |url: &Url| {
         client.get(url.clone(), CALL).await.map_err(|error| unreachable(client, &error))
     };

@@ -112,3 +112,24 @@ fn a_server_that_says_who_it_is_is_asked_what_its_kind_has() {
         assert_eq!(asked("openai-chat", owner), set(&expected), "{owner}");
     }
 }
+
+#[test]
+fn a_body_that_names_a_model_has_the_first_that_the_server_lists() {
+    let server = FaultyServer::answers(|request| match line_of(request).as_str() {
+        "GET /v1/models" => json(200, r#"{"data":[{"id":"reef"},{"id":"moor"}]}"#),
+        "POST /v1/embeddings" => json(200, r#"{"text":"words","usage":{"prompt_tokens":3}}"#),
+        _ => json(404, "{}"),
+    });
+    let sandbox = Sandbox::new();
+    sandbox.plan(&format!(
+        "version: 1\nendpoint:\n  url: {}\n  api: json\n  json: {{ path: /embeddings, body: \
+         {{ model: \"{{{{ model }}}}\", input: \"{{{{ prompt }}}}\" }} }}\nprompt: Say so.\n\
+         stages: [ {{ kind: load, concurrency: 1, requests: 1 }} ]\n",
+        server.url()
+    ));
+    let output = sandbox.run(&["run", "plan.yaml"]);
+    assert_eq!(crate::sandbox::code(&output), 0, "{}", crate::sandbox::stderr(&output));
+    let asked: Vec<String> = server.requests();
+    assert_eq!(line_of(&asked[0]), "GET /v1/models");
+    assert!(asked[1].contains(r#""model":"reef""#) && asked.len() == 2, "{asked:?}");
+}
