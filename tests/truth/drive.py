@@ -23,11 +23,14 @@ class Job:
 
     def __init__(self, name, path, text, scripted):
         self.name, self.path, self.scripted = name, path, scripted
-        directives = re.findall(r"^# (says|never|exit|rows|overrides|may-refuse)(?:: (.*))?$", text, re.M)
+        directives = re.findall(r"^# (says|never|exit|rows|turns|output|headers|overrides|may-refuse)(?:: (.*))?$", text, re.M)
         self.says = [v for k, v in directives if k == "says"]
         self.never = [v for k, v in directives if k == "never"]
         self.exit = next((int(v) for k, v in directives if k == "exit"), None)
         self.rows = next((v for k, v in directives if k == "rows"), None)
+        self.turns = [pair.split("=") for k, v in directives if k == "turns" for pair in v.split()]
+        self.output = next((v for k, v in directives if k == "output"), None)
+        self.headers = dict(pair.split("=") for k, v in directives if k == "headers" for pair in v.split())
         self.overrides = [w.strip() for k, v in directives if k == "overrides" for w in v.split(",")]
         self.may_refuse = any(k == "may-refuse" for k, _ in directives)
 
@@ -67,7 +70,9 @@ def compare(job, runner, results):
         if job.rows:
             ids = {r["request_id"] for unit in log.units for r in unit.requests}
             rows = sent.rows_of(job.path.parent / job.rows)
-            sent.check(differ, rows, lines, job.overrides + ["max_tokens"], ids.__contains__)
+            sent.check(differ, rows, lines, job.overrides + ["max_tokens"], ids.__contains__, job.output, job.headers)
+        for stage, file in job.turns:
+            sent.turns(differ, job.path.parent / file, lines, stage, job.headers)
     text = done.stdout + done.stderr
     for words in job.says:
         if not re.search(words, text):

@@ -303,6 +303,7 @@ class Server:
                     await self.chunk(writer, burst)
                     burst = b""
         told["until"] = time.monotonic()  # before the last byte goes out: no record may be shorter
+        told["text"] = stream.all
         await self.chunk(writer, burst + stream.end(), last=True)
         return True
 

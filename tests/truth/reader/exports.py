@@ -326,8 +326,9 @@ def bench_pack(differ, into, units, log):
         spent = math.fsum(latency) - math.fsum(first)
         tokens = sum(Rows(unit.requests)["n"])
         for name, right in (("success", len(answers)), ("qps", rate(len(answers), unit)), ("latency_avg", stats.mean(latency) if latency else None), ("latency_p99", stats.percentile(latency, 99) if latency else None), ("ttft_avg", stats.mean(first) if first else None), ("ttft_p99", stats.percentile(first, 99) if first else None), ("total_completion_tokens", tokens), ("tps_tokens_per_sec", tokens / spent if spent > 0 and len(first) == len(answers) else None)):
-            if right is not None:
-                differ(f"{unit.name()} {name}", float(row[name]), float(right), 1e-6, 1e-9)
+            # Of no answers there is none, or 0.
+            if right is not None or row[name] not in ("", "0.0"):
+                differ(f"{unit.name()} {name}", float(row[name] or 0), right, 1e-6, 1e-9)
 
 
 def qps_benchmark(differ, into, units, log):
