@@ -2,12 +2,14 @@
 //!
 //! In: a finished [`Exchange`] from the client. Out: [`Line`]s, written one per row to
 //! `records-000001.jsonl`. Invariant: the log alone is enough to rebuild every number of a run, and
-//! every planned request has exactly one `end` line (or is counted as lost in flight).
+//! every planned request has exactly one `end` line, is one of those that a `never_started` line counts, or
+//! is lost in flight.
 
 mod channel;
 mod clock;
 mod exchange;
 mod line;
+mod never_started;
 mod outcome;
 mod place;
 
@@ -21,8 +23,16 @@ pub use line::{
     ArrivalLine, FlushAttempt, FlushLine, FlushState, Line, LoadLine, RoundLine, RunLine,
     SearchLine, ServerLine, StageEnd, StageStart, StageState, StartLine, SteadyLine, WakeLag,
 };
+pub use never_started::NeverStartedLine;
 pub use outcome::{ErrorInfo, Outcome, OutcomeKind, Phase};
 pub use place::Place;
 
-/// Version of the record log's format, in its first line.
-pub const RECORD_VERSION: u32 = 1;
+/// Version of the record log's format, in its first line. 2 has `never_started` lines.
+pub const RECORD_VERSION: u32 = 2;
+
+/// Says that records of that version can't be read, if they can't.
+pub fn unread_version(version: u32) -> Option<String> {
+    (!(1..=RECORD_VERSION).contains(&version)).then(|| {
+        format!("record version {version}; this runner reads versions 1 to {RECORD_VERSION}")
+    })
+}

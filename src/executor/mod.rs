@@ -109,6 +109,9 @@ pub enum RunError {
     /// The embedded simulator did not start.
     #[error("the embedded simulator did not start: {0}")]
     Simulator(String),
+    /// Signals can't be listened for.
+    #[error("signals can't be listened for: {0}")]
+    Signals(std::io::Error),
     /// A signal came before the first request; holds the exit code.
     #[error("interrupted before the first request")]
     Interrupted(i32),
@@ -117,7 +120,7 @@ pub enum RunError {
 /// Runs a plan to its end.
 pub async fn run(plan: &Plan, graph: &Graph, options: RunOptions) -> Result<Finished, RunError> {
     let stop = Stop::default();
-    let signals = Signals::listen(stop.clone());
+    let signals = Signals::listen(stop.clone(), plan.grace).map_err(RunError::Signals)?;
     let resumed = options.resumed;
     let (clock, started_at) = match &resumed {
         Some(resumed) => (resumed.clock(), resumed.started_at.clone()),
@@ -125,6 +128,7 @@ pub async fn run(plan: &Plan, graph: &Graph, options: RunOptions) -> Result<Fini
     };
 
     let directory = RunDir::create(&plan.results, &plan.name)?;
+    signals.would_discard(Some(directory.path().to_owned()));
     let opened = open(plan, clock, &stop).await.and_then(|opened| {
         resumed.iter().try_for_each(|it| it.meets(&opened.connections.described()))?;
         Ok(opened)
@@ -166,6 +170,7 @@ pub async fn run(plan: &Plan, graph: &Graph, options: RunOptions) -> Result<Fini
         }
     })?;
 
+    signals.would_discard(None);
     let log_failed = recorder.log_failed();
     let walk = Walk {
         plan,
@@ -209,6 +214,7 @@ pub async fn run(plan: &Plan, graph: &Graph, options: RunOptions) -> Result<Fini
     // From here on requests have been sent: whatever fails now is said beside the numbers.
     let unfinished =
         directory.finish(&manifest, &done.summary).err().map(|error| error.to_string());
+    signals.is_over();
     Ok(Finished { summary: done.summary, directory: path, unfinished })
 }
 

@@ -19,6 +19,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use self::board::{Board, StageBoard, sparkline};
 use self::full_screen::FullScreen;
+pub(super) use self::full_screen::leave;
 use crate::client::answering::Answering;
 use crate::metrics::quantity::{show, significant};
 use crate::metrics::summary::StageSummary;

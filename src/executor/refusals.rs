@@ -1,4 +1,5 @@
-//! Rows that their endpoint's API can't say, found before anything is sent.
+//! Rows that their endpoint's API can't say, and schedules without an end in sight, found before
+//! anything is sent.
 //!
 //! In: a plan whose datasets were looked into. Out: diagnostics that name file, line, part and API; and
 //! in the plan, what of its rows is not sent. Invariant: small datasets are read whole; rows of large
@@ -7,17 +8,42 @@
 use crate::client::dialect::{self, Refused};
 use crate::plan::diagnostic::{Code, Diagnostic};
 use crate::plan::workload::{OnMalformed, RowSource};
-use crate::plan::{Action, Plan, Prompt, Stage};
+use crate::plan::{Action, Plan, Prompt, Shape, Stage};
 use crate::workload::dataset::{Dataset, RowPrompt, request_saying};
 use crate::workload::synthetic::Ask;
 
 /// Refused rows that are named for each dataset.
 const NAMED: usize = 3;
 
+/// Due times are drawn before the first is sent, some 20 ns each.
+const MOST_DRAWN: u64 = 1_000_000_000;
+
+/// A stage whose time bounds a schedule of so many requests that drawing it would take for ever.
+fn too_long(stage: &Stage) -> Option<Diagnostic> {
+    let is_timed = match &stage.action {
+        Action::Load(load) => {
+            matches!(load.shape, Shape::Open(_)) && load.until.duration().is_some()
+        }
+        Action::QpsLadder(ladder) => ladder.step.duration().is_some(),
+        _ => false,
+    };
+    let planned = stage.action.planned();
+    let message = format!(
+        "stage `{}` comes to about {planned} requests; a schedule has {MOST_DRAWN} at most",
+        stage.id
+    );
+    (is_timed && planned > MOST_DRAWN).then(|| {
+        Diagnostic::error(Code::Value, message)
+            .at(stage.location.clone())
+            .help("give it less time, a lower rate, or a number of `requests`")
+    })
+}
+
 /// Encodes every row of the small datasets that are asked as they are written.
 pub fn refusals(plan: &mut Plan) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     for stage in &mut plan.stages {
+        found.extend(too_long(stage));
         let is_conversation = matches!(stage.action, Action::Conversation(_));
         let Some(prompt) = stage.action.prompt() else { continue };
         let Some(source) = prompt.dataset.as_deref() else { continue };

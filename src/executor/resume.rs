@@ -15,7 +15,7 @@ use super::run_dir::{self, RunDirError};
 use crate::metrics::record_log::ReadLogError;
 use crate::metrics::summary::RunState;
 use crate::plan::Plan;
-use crate::record::{RECORD_VERSION, RunClock};
+use crate::record::{RunClock, unread_version};
 use crate::stage::Earlier;
 
 /// A run to go on with.
@@ -109,8 +109,7 @@ impl Resumed {
         if let Some(what) = losses.data_loss() {
             return Err(unreadable(what));
         }
-        if let Some(theirs) = earlier.record_version.filter(|theirs| *theirs != RECORD_VERSION) {
-            let what = format!("record version {theirs}; this runner reads {RECORD_VERSION}");
+        if let Some(what) = earlier.record_version.and_then(unread_version) {
             return Err(unreadable(what));
         }
         if let Some(what) = difference(&manifest, plan, choices) {

@@ -16,7 +16,7 @@ use super::token_account;
 use super::verdict;
 use super::way;
 use crate::plan::{Aggregate, Threshold};
-use crate::record::{Line, RECORD_VERSION, RunLine, ServerLine, StageEnd};
+use crate::record::{Line, RECORD_VERSION, RunLine, ServerLine, StageEnd, unread_version};
 
 /// Different reasons for gaps in the server's own account that are told.
 const MOST_UNREAD: usize = 8;
@@ -88,6 +88,12 @@ impl Aggregator {
                             stage.repeated_id();
                         }
                     }
+                    None => self.strays += 1,
+                }
+            }
+            Line::NeverStarted(line) => {
+                match self.open(&line.stage, line.cell.as_deref(), line.rung) {
+                    Some(stage) => stage.never_started(line),
                     None => self.strays += 1,
                 }
             }
@@ -206,10 +212,7 @@ impl Aggregator {
     }
 
     fn begin(&mut self, run: &RunLine) {
-        if run.record_version != RECORD_VERSION {
-            let (theirs, ours) = (run.record_version, RECORD_VERSION);
-            self.invalid.push(format!("record version {theirs}; this runner reads version {ours}"));
-        }
+        self.invalid.extend(unread_version(run.record_version));
         if self.run.replace(run.clone()).is_some() {
             self.invalid.push("the record log holds more than one run".to_owned());
         }

@@ -141,6 +141,7 @@ impl Collector {
             | Line::Start(_)
             | Line::StageEnd(_)
             | Line::Flush(_)
+            | Line::NeverStarted(_)
             | Line::Round(_)
             | Line::Server(_) => {}
         }

@@ -91,6 +91,12 @@ impl Pulse {
                     stage.ended(record);
                 }
             }
+            Line::NeverStarted(line) => {
+                if let Some(stage) = self.open(&line.stage, line.cell.as_deref(), line.rung) {
+                    let word = word(OutcomeKind::NeverStarted);
+                    *stage.outcomes.entry(word).or_default() += line.count;
+                }
+            }
             Line::StageEnd(end) => {
                 if let Some(stage) = self.open(&end.stage, end.cell.as_deref(), end.rung) {
                     stage.state = Some(end.state);

@@ -13,7 +13,9 @@ use super::distribution::distribution;
 use super::steady::part::SteadySummary;
 use super::summary::{Counts, Distribution, Goodput, StageSummary, Throughput};
 use super::tally::StageTally;
-use crate::record::{LoadLine, Record, RoundLine, StageEnd, StageStart, StageState, StartLine};
+use crate::record::{
+    LoadLine, NeverStartedLine, Record, RoundLine, StageEnd, StageStart, StageState, StartLine,
+};
 
 /// The rounds of a stage.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -157,6 +159,11 @@ impl RoundTally {
     /// A request ended.
     pub fn ended(&mut self, record: &Record) {
         self.current.ended(record);
+    }
+
+    /// Requests were planned and never made.
+    pub fn never_started(&mut self, line: &NeverStartedLine) {
+        self.current.never_started(line);
     }
 
     /// A round is over.

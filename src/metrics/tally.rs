@@ -24,7 +24,8 @@ use super::window::{WindowSample, WindowStats, Windows};
 use crate::plan::Threshold;
 use crate::plan::metric::{METRICS, Metric};
 use crate::record::{
-    CacheState, FlushLine, OutcomeKind, Record, RoundLine, ServerLine, StageStart, StartLine,
+    CacheState, FlushLine, NeverStartedLine, OutcomeKind, Record, RoundLine, ServerLine,
+    StageStart, StartLine,
 };
 
 mod bits;
@@ -255,6 +256,19 @@ impl StageTally {
                 }
                 Source::Stage(_) | Source::Verdict => {}
             }
+        }
+    }
+
+    /// Requests were planned and never made.
+    pub fn never_started(&mut self, line: &NeverStartedLine) {
+        let (first, count) = (line.first, line.count);
+        if !self.ended.insert_all(first..first.saturating_add(count)) {
+            self.faults
+                .push(format!("some of {count} requests from {first} on ended more than once"));
+        }
+        self.counts.never_started += line.count;
+        if let Some(rounds) = &mut self.rounds {
+            rounds.never_started(line);
         }
     }
 

@@ -20,6 +20,7 @@ pub use sink::of_options as sinks_of_options;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::bind::Spanned;
 use super::diagnostic::{Code, Diagnostic};
@@ -69,6 +70,7 @@ impl Lowering<'_> {
             Some(folder) => PathBuf::from(&folder.value),
             None => PathBuf::from("results"),
         };
+        let grace = file.grace.map_or(Duration::from_secs(5), |grace| grace.value.0);
         let sinks = self.sinks(&file.sinks);
         let tags = std::mem::take(&mut file.tags.0);
         let tags: BTreeMap<_, _> =
@@ -89,6 +91,7 @@ impl Lowering<'_> {
             interleave: false,
             sinks,
             results,
+            grace,
             tags,
             resolved: serde_json::Value::Null,
         })

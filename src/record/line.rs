@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{CacheState, Record};
+use super::{CacheState, NeverStartedLine, Record};
 use crate::plan::Threshold;
 
 /// Names a request before it is sent.
@@ -387,6 +387,8 @@ pub enum Line {
     Start(StartLine),
     /// A request's terminal record.
     End(Box<Record>),
+    /// Requests that were planned and never made.
+    NeverStarted(NeverStartedLine),
     /// The evidence of a flush.
     Flush(FlushLine),
     /// A round of a load is over.

@@ -195,7 +195,11 @@ impl Collector {
                     stage.rounds.push((round.from_ns, round.at_ns));
                 }
             }
-            Line::Start(_) | Line::Flush(_) | Line::Server(_) | Line::StageEnd(_) => {}
+            Line::Start(_)
+            | Line::NeverStarted(_)
+            | Line::Flush(_)
+            | Line::Server(_)
+            | Line::StageEnd(_) => {}
         }
     }
 

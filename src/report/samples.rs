@@ -93,7 +93,7 @@ impl RunSamples {
                 }
             }
             Line::Server(reading) => self.server.take(reading),
-            Line::Start(_) | Line::Flush(_) | Line::Round(_) => {}
+            Line::Start(_) | Line::NeverStarted(_) | Line::Flush(_) | Line::Round(_) => {}
         }
     }
 

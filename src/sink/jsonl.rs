@@ -1,7 +1,7 @@
 //! `jsonl:FILE`: the records of the run as they end.
 //!
 //! In: lines. Out: the log's run line (so that the file says which run it is and whether that was
-//! simulated) and then every `end` line, exactly as in the record log. Written out
+//! simulated) and then every `end` and `never_started` line, exactly as in the record log. Written out
 //! at the end of each stage and once a second.
 
 use std::io::Write;
@@ -34,7 +34,7 @@ impl Jsonl {
 
 impl Sink for Jsonl {
     fn line(&mut self, seq: u64, line: &Line) -> Result<(), SinkError> {
-        if !matches!(line, Line::Run(_) | Line::End(_)) {
+        if !matches!(line, Line::Run(_) | Line::End(_) | Line::NeverStarted(_)) {
             return Ok(());
         }
         self.pending += u64::from(matches!(line, Line::End(_)));

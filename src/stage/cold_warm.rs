@@ -89,9 +89,7 @@ pub(super) async fn run(context: &StageContext<'_>, repeat: &Repeat) -> StageOut
             give_up(context, repeat.requests, taken, reason).await
         }
         None if taken < repeat.requests => {
-            for index in taken..repeat.requests {
-                shared.post.never_started(index).await;
-            }
+            shared.post.never_made(taken, repeat.requests - taken).await;
             StageOutcome::interrupted()
         }
         None if context.stop.cut.is_cancelled()
@@ -134,7 +132,7 @@ async fn slot(shared: &Shared<'_>) -> Option<String> {
             Some(turn) => {
                 let turn = turn.take(ready.index, shared.slots);
                 let Some(pass) = unless_drained(context, turn).await.flatten() else {
-                    shared.post.never_started(ready.index).await;
+                    shared.post.never_made(ready.index, 1).await;
                     return None;
                 };
                 Some(pass)
@@ -168,8 +166,6 @@ async fn give_up(
     reason: String,
 ) -> StageOutcome {
     let post = Post::of(context, None);
-    for index in taken..requests {
-        post.never_started(index).await;
-    }
+    post.never_made(taken, requests.saturating_sub(taken)).await;
     StageOutcome::failed(reason)
 }

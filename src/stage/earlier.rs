@@ -58,7 +58,7 @@ struct Finished {
     endpoint: String,
     /// Its first and last line, by number.
     lines: (u64, u64),
-    /// Requests that have a record.
+    /// Requests that it planned, as far as lines tell.
     requests: u64,
 }
 
@@ -78,6 +78,7 @@ fn place(line: &Line) -> Option<Place> {
         Line::StageStart(it) => level(&it.stage, it.cell.as_deref(), it.rung),
         Line::Start(it) => level(&it.stage, it.cell.as_deref(), it.rung),
         Line::End(it) => level(&it.stage, it.cell.as_deref(), it.rung),
+        Line::NeverStarted(it) => level(&it.stage, it.cell.as_deref(), it.rung),
         Line::StageEnd(it) => level(&it.stage, it.cell.as_deref(), it.rung),
         Line::Round(it) => level(&it.stage, it.cell.as_deref(), None),
         Line::Run(_) | Line::Flush(_) | Line::Server(_) => return None,
@@ -108,6 +109,11 @@ impl Earlier {
                 Line::End(_) => {
                     if let Some(level) = open.get_mut(&place) {
                         level.requests += 1;
+                    }
+                }
+                Line::NeverStarted(line) => {
+                    if let Some(level) = open.get_mut(&place) {
+                        level.requests += line.count;
                     }
                 }
                 Line::StageEnd(end) if !end.stage.ends_with(SETTLE_SUFFIX) => {

@@ -12,8 +12,8 @@ use crate::client::account::Account;
 use crate::client::{Client, Prepared};
 use crate::metrics::cache_verdict;
 use crate::record::{
-    CacheState, Connection, ErrorInfo, Exchange, Line, Outcome, OutcomeKind, Record, RecordSender,
-    RunClock, StartLine, TokenCounts,
+    CacheState, Connection, ErrorInfo, Exchange, Line, NeverStartedLine, Outcome, OutcomeKind,
+    Record, RecordSender, RunClock, StartLine, TokenCounts,
 };
 use crate::request::Request;
 use crate::workload::tokenizer::Tokenizer;
@@ -62,13 +62,6 @@ pub(super) struct Unsent {
 impl From<Ready> for Unsent {
     fn from(ready: Ready) -> Self {
         Self { index: ready.index, session: ready.session }
-    }
-}
-
-impl From<u64> for Unsent {
-    /// One that was never made, so that nobody knows whose turn it is.
-    fn from(index: u64) -> Self {
-        Self { index, session: None }
     }
 }
 
@@ -188,8 +181,18 @@ impl Post {
     }
 
     /// Records a request that was planned but will not be sent.
-    pub(super) async fn never_started(&self, request: impl Into<Unsent>) {
-        self.unsent(request.into(), None, OutcomeKind::NeverStarted).await;
+    pub(super) async fn never_started(&self, request: Unsent) {
+        self.unsent(request, None, OutcomeKind::NeverStarted).await;
+    }
+
+    /// Records `count` requests from number `first` on that were planned and never made. However many
+    /// they are, they take one line.
+    pub(super) async fn never_made(&self, first: u64, count: u64) {
+        if count > 0 {
+            let (stage, cell, rung) = (self.stage.clone(), self.cell.clone(), self.rung);
+            let line = NeverStartedLine { stage, cell, rung, first, count };
+            self.records.send(Line::NeverStarted(line)).await;
+        }
     }
 
     /// Records a request that was due, but that the plan forbids to send this late.

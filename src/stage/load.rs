@@ -36,6 +36,9 @@ use crate::workload::tokenizer::Tokenizer;
 /// the first lines are there in time.
 const LEAD: Duration = Duration::from_millis(5);
 
+/// Due times that are drawn to count the requests of a level that will not run.
+const MOST_DRAWN: u64 = 10_000_000;
+
 /// Runs the levels.
 pub(super) async fn run(context: &StageContext<'_>, levels: &[Level<'_>]) -> StageOutcome {
     let tokenizer = Arc::new(context.tokenizer.clone());
@@ -80,15 +83,19 @@ pub(super) async fn skip(
     state: StageState,
     reason: &str,
 ) {
-    let rounds = level.log(context).and_then(|log| level.rounds(context, log.as_ref()));
-    let planned = rounds.ok().and_then(|rounds| round::planned(&rounds)).unwrap_or(0);
+    // Where time bounds a schedule, it has to be drawn to be counted.
+    let is_long = level.drawn().is_some_and(|about| about > MOST_DRAWN);
+    let rounds = || {
+        let log = level.log(context).ok()?;
+        round::planned(&level.rounds(context, log.as_ref()).ok()?)
+    };
+    let planned = if is_long { 0 } else { rounds().unwrap_or(0) };
+    let uncounted = if is_long { "; its requests are too many to be counted" } else { "" };
     let phase = Phase::main(context, level);
     phase.start(planned, context.clock.now_ns()).await;
     let post = post(context, level);
-    for index in 0..planned {
-        post.never_started(index).await;
-    }
-    let outcome = StageOutcome { state, reason: Some(reason.to_owned()) };
+    post.never_made(0, planned).await;
+    let outcome = StageOutcome { state, reason: Some(format!("{reason}{uncounted}")) };
     phase.end(&outcome, Some(planned), false).await;
 }
 
@@ -116,7 +123,7 @@ pub(super) async fn warm_up(context: &StageContext<'_>, level: &Level<'_>, token
                 post.send(ready, context.clock.now_ns(), tokenizer).await;
             }
             Err(why) => {
-                post.never_started(index).await;
+                post.never_made(index, 1).await;
                 outcome = why;
             }
         }
@@ -176,9 +183,7 @@ pub(super) async fn drive(
         if context.stop.drain.is_cancelled() && number > 0 || !ended.is_whole() {
             // What time would have ended, nobody can say the length of.
             let unsent = round.planned.filter(|_| !level.is_timed()).unwrap_or(0);
-            for index in next..next + unsent {
-                post.never_started(index).await;
-            }
+            post.never_made(next, unsent).await;
             (next, counted) = (next + unsent, counted + unsent);
             continue;
         }

@@ -1,7 +1,8 @@
 //! Floor 4: what one node of the graph does; one file per stage kind.
 //!
 //! In: a checked [`Stage`] and a connected endpoint. Out: lines of the record log, through a
-//! [`RecordSender`]. Invariant: every planned request gets exactly one `end` line, whatever happens,
+//! [`RecordSender`]. Invariant: every planned request gets exactly one `end` line or is
+//! counted by a `never_started` line, whatever happens,
 //! and a stage never knows which sinks exist. To add a kind: a file here, a variant of
 //! [`Action`], an arm in [`run`].
 
@@ -260,9 +261,7 @@ pub async fn skip(context: StageContext<'_>, state: StageState, reason: &str) {
     };
     context.records.send(Line::StageStart(start_line(&context, planned))).await;
     let post = exchange::Post::of(&context, None);
-    for index in 0..planned {
-        post.never_started(index).await;
-    }
+    post.never_made(0, planned).await;
     let outcome = StageOutcome { state, reason: Some(reason.to_owned()) };
     context.records.send(Line::StageEnd(end_line(&context, &outcome))).await;
 }

@@ -23,6 +23,7 @@ mod first_day;
 mod flush;
 mod fuzz;
 mod gates;
+mod interrupts;
 mod load;
 mod load_stages;
 mod loads;

@@ -85,10 +85,15 @@ pub fn read_json(path: &Path) -> Value {
 }
 
 pub fn records(run_dir: &Path) -> Vec<Value> {
+    lines(run_dir, "end")
+}
+
+/// The lines of a type in a run's log.
+pub fn lines(run_dir: &Path, kind: &str) -> Vec<Value> {
     let text = fs::read_to_string(run_dir.join("records-000001.jsonl")).expect("a record log");
     text.lines()
         .map(|line| serde_json::from_str::<Value>(line).expect("each line is JSON"))
-        .filter(|line| line["type"] == "end")
+        .filter(|line| line["type"] == kind)
         .collect()
 }
 

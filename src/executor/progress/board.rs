@@ -128,7 +128,7 @@ impl Board {
                     stage.in_flight = 0;
                 }
             }
-            Line::Round(_) | Line::Server(_) => {}
+            Line::NeverStarted(_) | Line::Round(_) | Line::Server(_) => {}
         }
     }
 

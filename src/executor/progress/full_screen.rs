@@ -103,7 +103,8 @@ fn show(rows: &[String]) {
     output::draw(&picture);
 }
 
-fn leave() {
+/// Gives the terminal back, if it was taken.
+pub(in crate::executor) fn leave() {
     if SHOWN.swap(false, Ordering::Relaxed) {
         output::control(LEAVE);
     }

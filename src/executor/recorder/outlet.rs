@@ -13,7 +13,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::metrics::quantity::plural;
-use crate::metrics::summary::{StageSummary, Summary};
+use crate::metrics::summary::{RunState, StageSummary, Summary};
 use crate::record::Line;
 use crate::sink::{OpenSink, Sink, SinkError};
 
@@ -22,6 +22,8 @@ const QUEUE: usize = 8192;
 /// At the end, a sink that gets nothing done for this long is given up; the report of a million
 /// requests takes a good part of it.
 const PATIENCE: Duration = Duration::from_secs(15);
+/// The same after a signal.
+const HURRIED: Duration = Duration::from_secs(2);
 /// How often a sink shows the run so far.
 const TICK: Duration = Duration::from_secs(1);
 
@@ -99,10 +101,13 @@ impl Outlet {
 
     /// Lets the sinks finish, each for as long as it gets on with it, and returns what went wrong.
     pub(super) fn finish(self, summary: &Summary) -> Vec<SinkFailure> {
+        // Whoever interrupts a run waits for its end.
+        let is_hurried = summary.run.state == RunState::Interrupted;
+        let patience = if is_hurried { HURRIED } else { PATIENCE };
         let summary = Arc::new(summary.clone());
         let mut closing: Vec<Closing> =
             self.lanes.into_iter().map(|lane| Closing::new(lane, &summary)).collect();
-        while closing.iter_mut().any(|lane| !lane.is_over()) {
+        while closing.iter_mut().any(|lane| !lane.is_over(patience)) {
             thread::sleep(Duration::from_millis(5));
         }
         closing.into_iter().filter_map(Closing::failure).collect()
@@ -192,7 +197,7 @@ impl Closing {
     }
 
     /// Whether it has finished, or was given up.
-    fn is_over(&mut self) -> bool {
+    fn is_over(&mut self, patience: Duration) -> bool {
         if self.loss.is_some() {
             return true;
         }
@@ -213,8 +218,8 @@ impl Closing {
                 if steps != self.watch.0 {
                     self.watch = (steps, Instant::now());
                 }
-                let stalled = format!("stalled for {} s and was given up", PATIENCE.as_secs());
-                (self.watch.1.elapsed() > PATIENCE).then(|| given_up(stalled))
+                let stalled = format!("stalled for {} s and was given up", patience.as_secs());
+                (self.watch.1.elapsed() > patience).then(|| given_up(stalled))
             }
         };
         self.loss.is_some()

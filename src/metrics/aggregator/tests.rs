@@ -230,3 +230,46 @@ fn a_check_that_chose_no_rung_fails_and_speaks_against_none() {
     let found = &summary.saturation["cold"];
     assert_eq!((found.saturated_at, found.sustainable), (None, Some(8.0)), "{found:#?}");
 }
+
+#[test]
+fn requests_that_were_never_made_are_counted_by_one_line() {
+    use crate::record::NeverStartedLine;
+    let line = |first, count| {
+        let (stage, cell, rung) = ("cold".to_owned(), None, None);
+        Line::NeverStarted(NeverStartedLine { stage, cell, rung, first, count })
+    };
+    let told = |lines: &[Line]| {
+        let mut aggregator = Aggregator::new();
+        let end = Line::StageEnd(stage_end(StageState::Interrupted));
+        for line in [&Line::StageStart(stage_start(1_000_000_000_001))]
+            .into_iter()
+            .chain(lines)
+            .chain([&end])
+        {
+            aggregator.line(line);
+        }
+        aggregator.finish(&RunEnd::new(RunState::Interrupted))
+    };
+    let answer = Line::End(Box::new(record()));
+    let whole = told(&[answer.clone(), line(1, 1_000_000_000_000)]);
+    let counts = &whole.stages[0].counts;
+    assert_eq!((counts.ok, counts.never_started), (1, 1_000_000_000_000));
+    let faults = |summary: &Summary| summary.run.notes.join("; ");
+    assert!(!faults(&whole).contains("more than once"), "{}", faults(&whole));
+    // One that ended is in no such line, whichever comes first, and no two lines overlap.
+    for twice in [
+        [answer.clone(), line(0, 1_000_000_000_001)],
+        [line(0, 1_000_000_000_001), answer],
+        [line(0, 5), line(4, 7)],
+    ] {
+        let faults = faults(&told(&twice));
+        assert!(faults.contains("more than once"), "{faults}");
+    }
+}
+
+#[test]
+fn records_of_older_versions_are_read_and_those_of_newer_ones_are_not() {
+    use crate::record::{RECORD_VERSION, unread_version};
+    assert!((1..=RECORD_VERSION).all(|version| unread_version(version).is_none()));
+    assert!(unread_version(RECORD_VERSION + 1).is_some() && unread_version(0).is_some());
+}

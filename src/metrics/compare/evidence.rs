@@ -112,6 +112,7 @@ impl Collector {
             Line::End(record) => self.record(record),
             Line::Start(_)
             | Line::Flush(_)
+            | Line::NeverStarted(_)
             | Line::Round(_)
             | Line::Server(_)
             | Line::StageEnd(_) => {}

@@ -110,6 +110,9 @@ pub(crate) struct PlanFile {
     pub(crate) sinks: Vec<Spanned<SinkFile>>,
     /// Folder for run directories, relative to the current directory; `results` unless given.
     pub(crate) results: Option<Spanned<String>>,
+    /// How long after an interrupt (Ctrl-C, SIGTERM, SIGHUP) the results are there; 5s unless given.
+    /// Requests in flight are cut when four fifths of it are over, all at once at a second signal.
+    pub(crate) grace: Option<Spanned<TimeSpan>>,
     /// Free labels, copied into the run's manifest.
     #[serde(default)]
     pub(crate) tags: Named<String>,

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -41,6 +42,8 @@ pub struct Plan {
     pub sinks: Vec<SinkConfig>,
     /// Folder under which `<plan>/<run-id>/` is made.
     pub results: PathBuf,
+    /// How long after an interrupt the results are there.
+    pub grace: Duration,
     /// Free labels, copied into the manifest.
     pub tags: BTreeMap<String, String>,
     /// The plan as one document, for the manifest: files joined, defaults and references filled in,

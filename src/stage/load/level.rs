@@ -164,6 +164,14 @@ impl<'a> Level<'a> {
         rounds.collect()
     }
 
+    /// About how many due times have to be drawn to know how many requests it has; `None` where that is
+    /// known without.
+    pub(super) fn drawn(&self) -> Option<u64> {
+        let Shape::Open(open) = &self.shape else { return None };
+        self.until.duration()?;
+        Some(open.rate.about(self.until).saturating_mul(self.repeats.max(1)))
+    }
+
     /// Whether time ends it before all of its requests need have been sent.
     pub(super) fn is_timed(&self) -> bool {
         matches!(self.shape, Shape::Closed(_)) && self.until.duration().is_some()

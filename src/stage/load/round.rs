@@ -16,7 +16,6 @@ use super::{closed, open, replay};
 use crate::plan::{Sessions, Shape};
 use crate::schedule::Schedule;
 use crate::stage::StageContext;
-use crate::stage::exchange::Unsent;
 use crate::stage::log::Log;
 
 /// A round that is to come.
@@ -87,13 +86,18 @@ pub(super) async fn drive(
     // Time ends some loads before all of their requests were sent; those were never planned.
     let planned =
         if level.is_timed() { driven.taken } else { round.planned.unwrap_or(driven.taken) };
-    let rest = first + driven.taken..first + planned;
     let mut unsent_settling = 0;
-    for request in driven.waiting.into_iter().chain(rest.map(Unsent::from)) {
+    for request in driven.waiting {
         let is_settling = request.index - first < round.settled;
         unsent_settling += u64::from(is_settling);
         lane.post(is_settling).never_started(request).await;
     }
+    // Of those that were not even made, the first may have been there to settle the round.
+    let settling = planned.min(round.settled).saturating_sub(driven.taken);
+    unsent_settling += settling;
+    lane.post(true).never_made(first + driven.taken, settling).await;
+    let begun = driven.taken.max(round.settled.min(planned));
+    lane.post(false).never_made(first + begun, planned.saturating_sub(begun)).await;
     let settling = lane.settling_count() + unsent_settling;
     let planned = planned.saturating_sub(settling);
     Done { ended: driven.ended, planned, settling, note: driven.note }

@@ -69,8 +69,8 @@ const CURSOR: &str = "\u{1b}[?25h";
 
 #[test]
 fn the_full_screen_gives_the_terminal_back_after_a_run_and_after_signals() {
-    // None, SIGINT, SIGTERM.
-    for (signal, expected) in [(0, "0"), (2, "130"), (15, "143")] {
+    // None, SIGHUP, SIGINT, SIGTERM.
+    for (signal, expected) in [(0, "0"), (1, "129"), (2, "130"), (15, "143")] {
         let Some((screen, code)) = on_a_terminal(PLAN, signal, &["--tui"]) else { return };
         assert_eq!(code, expected, "{screen}");
         let enter = screen.find(ENTER).expect("the other screen");

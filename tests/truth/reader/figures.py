@@ -91,7 +91,7 @@ def counted(unit_):
         "cancelled": len(outcome(requests, "cancelled")),
         "dropped_late": len(outcome(requests, "dropped_late")),
         "lost_in_flight": len(set(unit_.begun) - {r["index"] for r in requests}),
-        "never_started": len(outcome(requests, "never_started")),
+        "never_started": unit_.never_started(),
     }
     # What no line of the log tells of was never started.
     if unit_.end is None or unit_.end["state"] == "skipped":
@@ -213,7 +213,7 @@ def achieved(unit_, requests=None, planned=None):
         took = (max(last) - min(sent)) / 1e9
         return len(answered) / took if took > 0 else None
     due = [r["due_ns"] for r in requests if r.get("due_ns") is not None]
-    counts = max(1, planned if planned is not None else unit_.planned - len(outcome(requests, "never_started")))
+    counts = max(1, planned if planned is not None else unit_.planned - unit_.never_started())
     span, came = (max(due) - min(due)) / 1e9, (max(last) - min(last)) / 1e9
     drawn = (unit_.load.get("arrival") or {}).get("process") in ("poisson", "gamma", "log") or (unit_.load.get("steady") or {}).get("climb_ms") is not None
     whole = unit_.end and unit_.end["state"] == "completed" and not unit_.end.get("reason")
@@ -409,7 +409,7 @@ def rounds(differ, where, said, unit_):
             "errors": len(failed(inside)),
             "cancelled": len(outcome(inside, "cancelled")),
             "dropped_late": len(outcome(inside, "dropped_late")),
-            "never_started": len(outcome(inside, "never_started")),
+            "never_started": unit_.never_started(first - line["planned"], line["planned"]),
         }
         differ(f"{name} counts", {k: told["counts"][k] for k in right}, right)
         rate_ = achieved(unit_, inside, line["planned"] - right["never_started"])

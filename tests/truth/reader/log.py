@@ -16,6 +16,7 @@ class Unit:
         self.end = None
         self.requests = []  # `end` lines, in the order in which they were written
         self.begun = {}  # index -> `start` line
+        self.unmade = []  # (first, count) of requests that were planned and never made
         self.rounds = []
         self.flush = None
 
@@ -24,6 +25,12 @@ class Unit:
         """Stage, cell, rung, probe."""
         search = (self.start.get("load") or {}).get("search") or {}
         return (self.start["stage"], self.start.get("cell"), self.start.get("rung"), search.get("probe"))
+
+    def never_started(self, first=0, planned=None):
+        """Requests that never started: with a line of their own, or counted in one; of `planned` numbers from `first` on."""
+        last = float("inf") if planned is None else first + planned
+        alone = [r for r in self.requests if r["outcome"] == "never_started" and first <= r["index"] < last]
+        return len(alone) + sum(max(0, min(last, at + count) - max(first, at)) for at, count in self.unmade)
 
     @property
     def load(self):
@@ -96,6 +103,8 @@ class Log:
             now[place].begun[line["index"]] = line
         elif kind == "end":
             now[place].requests.append(line)
+        elif kind == "never_started":
+            now[place].unmade.append((line["first"], line["count"]))
         elif kind == "stage_end" and place in now:
             now[place].end = line
 
