@@ -6,7 +6,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::generate::Wish;
 use super::server::Shared;
@@ -15,7 +15,9 @@ use super::tokens;
 #[derive(Debug, Deserialize)]
 struct ChatBody {
     model: Option<String>,
-    messages: Vec<ChatMessage>,
+    messages: Vec<Value>,
+    tools: Option<Value>,
+    functions: Option<Value>,
     stream: Option<bool>,
     stream_options: Option<StreamOptions>,
     max_tokens: Option<u64>,
@@ -25,46 +27,9 @@ struct ChatBody {
     n: Option<u64>,
 }
 
-/// One message of a chat.
-#[derive(Debug, Deserialize)]
-pub struct ChatMessage {
-    role: String,
-    content: Option<Content>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum Content {
-    Text(String),
-    Parts(Vec<Part>),
-}
-
-#[derive(Debug, Deserialize)]
-struct Part {
-    text: Option<String>,
-}
-
 #[derive(Debug, Deserialize)]
 struct StreamOptions {
     include_usage: Option<bool>,
-}
-
-/// The tokens of these messages in the chat template.
-pub fn prompt(messages: &[ChatMessage]) -> Vec<u32> {
-    let texts: Vec<(&str, std::borrow::Cow<'_, str>)> = messages
-        .iter()
-        .map(|message| {
-            let text = match &message.content {
-                None => "".into(),
-                Some(Content::Text(text)) => text.as_str().into(),
-                Some(Content::Parts(parts)) => {
-                    parts.iter().filter_map(|part| part.text.as_deref()).collect()
-                }
-            };
-            (message.role.as_str(), text)
-        })
-        .collect();
-    tokens::chat(texts.iter().map(|(role, text)| (*role, text.as_ref())))
 }
 
 /// The 404 body for a model that is not served here.
@@ -90,11 +55,14 @@ pub fn read(body: &[u8]) -> Result<Wish, String> {
     if body.messages.is_empty() {
         return Err("messages must not be empty".into());
     }
+    if let Some(other) = body.messages.iter().find(|message| message["role"].as_str().is_none()) {
+        return Err(format!("a message needs a role: {other}"));
+    }
     if body.n.is_some_and(|n| n != 1) {
         return Err("the simulator gives one choice only: n must be 1".into());
     }
     Ok(Wish {
-        prompt: prompt(&body.messages),
+        prompt: tokens::chat(body.tools.iter().chain(&body.functions), &body.messages),
         model: body.model,
         max_tokens: body.max_completion_tokens.or(body.max_tokens),
         min_tokens: body.min_tokens,

@@ -72,7 +72,6 @@ fn read(config: &SimulatorConfig, request: &Incoming) -> (Api, Result<Wish, Stri
 }
 
 fn wish(api: &Api, ask: Ask) -> Wish {
-    let texts = ask.messages.iter().map(|(role, text)| (role.as_str(), text.as_str()));
     let has_template = matches!(
         api,
         Api::OpenaiChat
@@ -82,10 +81,11 @@ fn wish(api: &Api, ask: Ask) -> Wish {
             | Api::OllamaGenerate
     );
     let prompt = if has_template {
-        tokens::chat(texts)
+        tokens::chat(&ask.tools, &ask.messages)
     } else {
         let mut prompt = Vec::new();
-        texts.for_each(|(_, text)| tokens::push_text(text, &mut prompt));
+        tokens::push_ids(&ask.ids, &mut prompt);
+        ask.messages.iter().for_each(|message| tokens::push(&message["content"], &mut prompt));
         prompt
     };
     let can_stream = !matches!(api, Api::Json(json) if json.answer == JsonAnswer::Whole);

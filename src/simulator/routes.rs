@@ -8,9 +8,9 @@ use std::io;
 use std::sync::Arc;
 
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::chat::{self, ChatMessage};
+use super::chat;
 use super::engine::Counters;
 use super::generate;
 use super::http::{self, Connection, Incoming};
@@ -130,7 +130,8 @@ fn models(shared: &Shared) -> String {
 struct TokenizeBody {
     model: Option<String>,
     prompt: Option<String>,
-    messages: Option<Vec<ChatMessage>>,
+    messages: Option<Vec<Value>>,
+    tools: Option<Value>,
 }
 
 fn tokenize(shared: &Shared, body: &[u8]) -> (u16, String) {
@@ -145,7 +146,7 @@ fn tokenize(shared: &Shared, body: &[u8]) -> (u16, String) {
     let mut ids = Vec::new();
     match (&body.prompt, &body.messages) {
         (Some(prompt), _) => tokens::push_text(prompt, &mut ids),
-        (None, Some(messages)) => ids = chat::prompt(messages),
+        (None, Some(messages)) => ids = tokens::chat(&body.tools, messages),
         (None, None) => return bad("either prompt or messages is needed"),
     }
     let max_model_len = shared.config.max_model_len;

@@ -189,7 +189,10 @@ pub(crate) struct TimeoutKeys {
     pub(crate) total: Option<Spanned<Span>>,
 }
 
-/// The embedded simulator: an OpenAI-style server with a real prefix cache.
+/// The embedded simulator: an OpenAI-style server with a real prefix cache. A prompt has a token for four
+/// characters of text, one for each token id, 256 for an image, a sound or a file of any size, and those
+/// of names and values of all else that a request says (tools, calls, results); the cache goes by all of
+/// it.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SimulatorKeys {

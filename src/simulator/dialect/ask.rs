@@ -3,15 +3,19 @@
 //! In: an API and a JSON body. Out: an [`Ask`], or what is missing. Invariant: fields nobody knows
 //! are let pass, as servers do.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::plan::Api;
 
 /// A generation as a client asks for it.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Ask {
-    /// Roles and texts, in order; a plain prompt is one text of role `user`.
-    pub messages: Vec<(String, String)>,
+    /// Messages with all that they have, in order; a plain prompt is one of role `user`.
+    pub messages: Vec<Value>,
+    /// The tools beside them.
+    pub tools: Option<Value>,
+    /// Token ids in place of messages.
+    pub ids: Vec<Value>,
     /// The model named, if any.
     pub model: Option<String>,
     /// Most tokens to generate.
@@ -53,20 +57,28 @@ impl Ask {
         };
         let count = |name: &str| option(name).and_then(Value::as_u64);
         let flag = |value: Option<&Value>| value.and_then(Value::as_bool);
+        let said = |role: &str, content: &Value| json!({"role": role, "content": content});
         let mut messages = Vec::new();
-        if let Some(system) = body.get("system").map(text).filter(|system| !system.is_empty()) {
-            messages.push(("system".to_owned(), system));
+        for name in ["system", "instructions"] {
+            messages.extend(body.get(name).filter(|it| says(it)).map(|it| said("system", it)));
         }
-        match body.get(prompt) {
+        let mut ids = Vec::new();
+        match body.get(prompt).or_else(|| body.get("input_ids")) {
             Some(Value::Array(items)) if items.iter().any(Value::is_object) => {
-                messages.extend(items.iter().map(|item| {
-                    let role = item.get("role").and_then(Value::as_str).unwrap_or("user");
-                    (role.to_owned(), item.get("content").map(text).unwrap_or_default())
-                }));
+                messages.extend(items.iter().cloned());
             }
-            Some(plain @ Value::String(_)) => messages.push(("user".to_owned(), text(plain))),
+            Some(Value::Array(items)) if !items.is_empty() && items.iter().all(Value::is_u64) => {
+                ids.clone_from(items);
+            }
+            Some(plain @ Value::String(_)) => {
+                let mut message = said("user", plain);
+                if let Some(images) = body.get("images") {
+                    message["images"] = images.clone();
+                }
+                messages.push(message);
+            }
             // A body of the plan's own making may keep its prompt anywhere: all its text it is.
-            _ if matches!(api, Api::Json(_)) => messages.push(("user".to_owned(), texts(body))),
+            _ if matches!(api, Api::Json(_)) => messages.push(said("user", &texts(body).into())),
             _ => return Err(AskError(format!("`{prompt}` is missing or no text"))),
         }
         if *api == Api::AnthropicMessages && count(limit).is_none() {
@@ -81,6 +93,8 @@ impl Ask {
         };
         Ok(Self {
             messages,
+            tools: body.get("tools").cloned(),
+            ids,
             model: body.get("model").and_then(Value::as_str).map(str::to_owned),
             max_tokens: count(limit).or_else(|| {
                 matches!(api, Api::Json(_))
@@ -124,11 +138,7 @@ fn texts(value: &Value) -> String {
     }
 }
 
-/// A text, or the texts of its parts.
-fn text(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        Value::Array(parts) => parts.iter().filter_map(|part| part.get("text")?.as_str()).collect(),
-        _ => String::new(),
-    }
+/// Whether a system prompt says something.
+fn says(value: &Value) -> bool {
+    !matches!(value, Value::Null) && value.as_str() != Some("")
 }

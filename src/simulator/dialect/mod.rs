@@ -44,11 +44,11 @@ pub fn api_of(path: &str) -> Option<(Api, Option<bool>)> {
 }
 
 /// The API of a body posted to `/generate`, a path that three servers share: TGI says `inputs`,
-/// `SGLang` `text`, and the rest is the plain JSON of [`JsonApi`](crate::plan::JsonApi)'s default.
+/// `SGLang` `text` or `input_ids`, and the rest is the plain JSON of [`JsonApi`](crate::plan::JsonApi)'s default.
 pub fn generate_api(body: &Value) -> (Api, Option<bool>) {
     if body.get("inputs").is_some() {
         (Api::Tgi, Some(false))
-    } else if body.get("text").is_some() {
+    } else if body.get("text").is_some() || body.get("input_ids").is_some() {
         (Api::Sglang, None)
     } else {
         (Api::Json(Box::default()), None)

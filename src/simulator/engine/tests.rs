@@ -204,7 +204,7 @@ fn rates_beyond_measure_take_no_time_and_a_rate_of_zero_takes_for_ever() {
 fn a_chat_prompt_of_default_size_is_cold_at_first_and_warm_but_for_its_last_block() {
     let mut engine = Engine::new(&SimulatorConfig::default());
     let text = "word ".repeat(4_000);
-    let prompt = tokens::chat([("user", text.as_str())]);
+    let prompt = tokens::chat(None, &[serde_json::json!({"role": "user", "content": text})]);
     let whole = (prompt.len() as u64 - 1) / 16 * 16;
     let job = |number| Job {
         number,

@@ -238,7 +238,8 @@ fn the_simulator_understands_what_the_client_asks() {
             assert_eq!((ask.ignore_eos, ask.min_tokens), (true, Some(7)), "{what}");
             assert_eq!(ask.stream, dialect.streams(&request), "{what}");
             assert_eq!(ask.include_usage, stream && api == Api::OpenaiCompletions, "{what}");
-            let text: Vec<&str> = ask.messages.iter().map(|(_, text)| text.as_str()).collect();
+            let text: Vec<&str> =
+                ask.messages.iter().map(|it| it["content"].as_str().unwrap()).collect();
             assert_eq!(text.join("\n\n"), "Be brief.\n\nSay \"hi\".", "{what}");
             assert_eq!(body["chat_template_kwargs"], json!({"a": 1}), "{what}");
         }
