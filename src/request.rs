@@ -3,6 +3,7 @@
 //! A request is a document: its messages keep every part and field that they came with, and what a row
 //! said beside them stands beside them. A dialect translates all of it or refuses; it drops nothing.
 
+pub mod fields;
 mod message;
 
 use std::fmt;
@@ -78,7 +79,8 @@ pub struct Request {
     /// The plan's own fields of the body, in the words of the endpoint's API: sent as they are, and
     /// over everything else.
     pub body: Map<String, Value>,
-    /// Top-level fields that are not sent, whoever would set them.
+    /// Fields of the body that are not sent, whoever would set them: names, or paths such as
+    /// `stream_options/include_usage`.
     pub without: Vec<String>,
     /// Headers of this request beside those of its endpoint.
     pub headers: Vec<(String, String)>,
@@ -114,6 +116,15 @@ impl Request {
         hex(&hash.finalize()[..8])
     }
 
+    /// Takes out what the plan says is not sent, whoever would set it.
+    pub fn leave_out(&mut self, paths: &[String]) {
+        for path in paths {
+            take_out(&mut self.body, path);
+            take_out(&mut self.recorded, path);
+        }
+        self.without = paths.to_vec();
+    }
+
     /// A field of the body beside the messages: the plan's, else the row's.
     pub fn beside(&self, name: &str) -> Option<&Value> {
         self.body.get(name).or_else(|| self.recorded.get(name)).filter(|it| !it.is_null())
@@ -133,6 +144,18 @@ impl Request {
     pub fn is_text(&self) -> bool {
         let has_tools = ["tools", "functions"].iter().any(|name| self.beside(name).is_some());
         !has_tools && self.messages.iter().all(Message::is_text)
+    }
+}
+
+/// Takes a field out of a body: by its name, or by the path to it.
+pub fn take_out(fields: &mut Map<String, Value>, path: &str) {
+    match path.split_once('/') {
+        None => drop(fields.shift_remove(path)),
+        Some((object, rest)) => {
+            if let Some(Value::Object(inner)) = fields.get_mut(object) {
+                take_out(inner, rest);
+            }
+        }
     }
 }
 

@@ -182,6 +182,9 @@ pub fn convert(
                 dataset.format().name(),
                 dataset.why(),
             );
+            if let Some(lost) = dataset.left_out().parts_in_words() {
+                note!("{lost}");
+            }
             Ok(super::PASS)
         }
         Err(Unwritten::Output(error)) => {

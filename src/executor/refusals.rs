@@ -2,18 +2,23 @@
 //! anything is sent.
 //!
 //! In: a plan whose datasets were looked into. Out: diagnostics that name file, line, part and API; and
-//! in the plan, what of its rows is not sent. Invariant: small datasets are read whole; rows of large
-//! ones are made ahead of their requests, where the first that can't be said ends its stage.
+//! in the plan, what of its rows is not sent. Invariant: small datasets are read whole, of large ones the
+//! rows that will be asked first; the rest of their rows are made ahead of their requests, where the
+//! first that can't be said ends its stage.
 
 use crate::client::dialect::{self, Refused};
 use crate::plan::diagnostic::{Code, Diagnostic};
-use crate::plan::workload::{OnMalformed, RowSource};
+use crate::plan::workload::{OnMalformed, RowOrder, RowSource};
 use crate::plan::{Action, Plan, Prompt, Shape, Stage};
+use crate::request::{Message, Request};
 use crate::workload::dataset::{Dataset, RowPrompt, request_saying};
 use crate::workload::synthetic::Ask;
 
 /// Refused rows that are named for each dataset.
 const NAMED: usize = 3;
+
+/// Characters of a large dataset's rows that are encoded before the run.
+const MOST_CHARS: usize = 16 << 20;
 
 /// Due times are drawn before the first is sent, some 20 ns each.
 const MOST_DRAWN: u64 = 1_000_000_000;
@@ -46,12 +51,22 @@ pub fn refusals(plan: &mut Plan) -> Vec<Diagnostic> {
         found.extend(too_long(stage));
         let is_conversation = matches!(stage.action, Action::Conversation(_));
         let Some(prompt) = stage.action.prompt() else { continue };
-        let Some(source) = prompt.dataset.as_deref() else { continue };
-        let is_small = source.seen.as_ref().is_some_and(|seen| seen.is_small);
-        if !is_small || !prompt.messages.is_empty() {
+        let refused = by_plan(stage, prompt);
+        if let Some(refused) = refused.filter(|it| !found.contains(it)) {
+            found.push(refused);
             continue;
         }
-        let (refused, left_out) = encode_all(stage, prompt, source, is_conversation);
+        let Some(source) = prompt.dataset.as_deref() else { continue };
+        let Some(seen) = source.seen.as_ref().filter(|_| prompt.messages.is_empty()) else {
+            continue;
+        };
+        let is_small = seen.is_small;
+        let most = match source.order {
+            _ if is_small => u64::MAX,
+            RowOrder::File => stage.action.planned(),
+            RowOrder::Shuffled => 0,
+        };
+        let (refused, left_out) = encode(stage, prompt, source, (most, is_conversation));
         let location = source.location.clone();
         let more = refused.len().saturating_sub(NAMED);
         for (position, refused) in refused.into_iter().take(NAMED).enumerate() {
@@ -66,20 +81,32 @@ pub fn refusals(plan: &mut Plan) -> Vec<Diagnostic> {
         }
         let prompt = stage.action.prompt_mut();
         let seen = prompt.and_then(|prompt| prompt.dataset.as_mut()?.seen.as_mut());
-        if let Some(seen) = seen {
+        if let Some(seen) = seen.filter(|_| is_small) {
             seen.left_out = left_out;
         }
     }
     found
 }
 
-/// The rows that can't be said, and what of all of them is not sent, in words. Rows that can't be read
-/// were reported before.
-fn encode_all(
+/// Why the endpoint's API can't say the plan's own fields of the body.
+fn by_plan(stage: &Stage, prompt: &Prompt) -> Option<Diagnostic> {
+    let api = &stage.endpoint.api;
+    let messages = vec![Message::text("user", "-")];
+    let request = Request { messages, body: prompt.body.clone(), ..Request::default() };
+    let no_form = dialect::of(api).encode(&request, "MODEL").err()?;
+    let place = prompt.place_in_body(no_form.part.strip_prefix("prompt.body")?);
+    let place = place.cloned().unwrap_or_else(|| stage.location.clone());
+    let refused = Refused::new(&request, api.name(), no_form).to_string();
+    Some(Diagnostic::error(Code::Conflict, refused).at(place))
+}
+
+/// Which of the first `most` rows can't be said, and what of them is not sent, in words. Rows that can't
+/// be read were reported before.
+fn encode(
     stage: &Stage,
     prompt: &Prompt,
     source: &RowSource,
-    is_conversation: bool,
+    (most, is_conversation): (u64, bool),
 ) -> (Vec<Refused>, Option<String>) {
     let dialect = dialect::of(&stage.endpoint.api);
     let mut config = source.config.clone();
@@ -91,16 +118,20 @@ fn encode_all(
         stream: prompt.stream,
         body: prompt.body.clone(),
     };
-    let mut refused = Vec::new();
+    let (mut refused, mut chars) = (Vec::new(), 0);
+    let is_small = most == u64::MAX;
     for row in dataset.rows().map_while(Result::ok) {
+        if row.number >= most || (chars > MOST_CHARS && !is_small) {
+            break;
+        }
         let messages = match &row.prompt {
             // In a conversation all of its messages are sent, sooner or later.
             RowPrompt::Messages(messages) if is_conversation => messages.clone(),
             _ => row.ask().unwrap_or_default(),
         };
         let mut request = request_saying(messages, &row, 0, &ask, source.output);
-        request.without.clone_from(&prompt.without);
-        request.recorded.retain(|name, _| !prompt.without.contains(name));
+        chars += request.chars();
+        request.leave_out(&prompt.without);
         dataset.count_left_out(row.number, &request.left_out);
         if let Err(no_form) = dialect.encode(&request, "MODEL") {
             refused.push(Refused::new(&request, stage.endpoint.api.name(), no_form));

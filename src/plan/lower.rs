@@ -206,3 +206,10 @@ impl Lowering<'_> {
         Some(count.value.0.clamp(1, MOST_COUNTED))
     }
 }
+
+/// What was read of a key that need not be given; `None` when it was given and can't be used, which has
+/// been reported.
+#[expect(clippy::option_option, reason = "not given is not unusable")]
+fn optional<T>(read: Option<Option<T>>) -> Option<Option<T>> {
+    read.map_or(Some(None), |it| it.map(Some))
+}

@@ -33,6 +33,9 @@ pub enum Content {
     Null,
     /// Nothing: the field is missing, as in answers that only call tools.
     Absent,
+    /// It is no message but another item of the responses API (`function_call`, `reasoning`, …): the
+    /// fields beside are all there is of it, and the role is that of who would say it.
+    Item,
 }
 
 impl Message {
@@ -59,6 +62,7 @@ impl Message {
         let (text, parts): (Option<&str>, &[Value]) = match &self.content {
             Content::Text(text) => (Some(text), &[]),
             Content::Parts(parts) => (None, parts),
+            Content::Item => (self.more.get("output").and_then(Value::as_str), &[]),
             Content::Ids(_) | Content::Null | Content::Absent => (None, &[]),
         };
         text.into_iter().chain(parts.iter().filter_map(text_of))
@@ -88,12 +92,13 @@ impl Message {
         let content = match &self.content {
             Content::Text(_) | Content::Null | Content::Absent => true,
             Content::Parts(parts) => parts.iter().all(|part| text_of(part).is_some()),
-            Content::Ids(_) => false,
+            Content::Ids(_) | Content::Item => false,
         };
         content && !self.calls_tools()
     }
 
-    /// Whether it calls tools, so that results which name its calls may follow.
+    /// Whether it calls tools, so that results which name its calls may follow; or is another item that
+    /// no answer can stand for.
     pub fn calls_tools(&self) -> bool {
         let says = |name: &str| match self.more.get(name) {
             None | Some(Value::Null) => false,
@@ -105,7 +110,10 @@ impl Message {
             _ => slice::from_ref(&Value::Null),
         };
         let is_call = |part: &Value| part.get("type").and_then(Value::as_str) == Some("tool_use");
-        says("tool_calls") || says("function_call") || parts.iter().any(is_call)
+        self.content == Content::Item
+            || says("tool_calls")
+            || says("function_call")
+            || parts.iter().any(is_call)
     }
 
     /// Whether it is token ids.
@@ -130,7 +138,7 @@ impl Message {
                     _ => parts.insert(0, serde_json::json!({ "type": "text", "text": line })),
                 }
             }
-            Content::Ids(_) | Content::Null | Content::Absent => return false,
+            Content::Ids(_) | Content::Null | Content::Absent | Content::Item => return false,
         }
         true
     }
@@ -152,13 +160,15 @@ pub fn text_of(part: &Value) -> Option<&str> {
 impl Serialize for Message {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("role", &self.role)?;
+        if self.content != Content::Item {
+            map.serialize_entry("role", &self.role)?;
+        }
         match &self.content {
             Content::Text(text) => map.serialize_entry("content", text)?,
             Content::Parts(parts) => map.serialize_entry("content", parts)?,
             Content::Ids(ids) => map.serialize_entry("content", ids)?,
             Content::Null => map.serialize_entry("content", &())?,
-            Content::Absent => {}
+            Content::Absent | Content::Item => {}
         }
         for (name, value) in &self.more {
             map.serialize_entry(name, value)?;

@@ -24,7 +24,7 @@ use super::synthetic::text::Texts;
 use super::template::{Functions, Scope, TemplateProblem, Templates};
 use super::tokenizer::Tokenizer;
 use super::{Workload, WorkloadError};
-use crate::plan::workload::{OutputLimit, Unique};
+use crate::plan::workload::Unique;
 use crate::plan::{Context, ContextSource, HeaderTemplate, Prompt, Repeat};
 use crate::request::{Message, Request, hex};
 use instead::Instead;
@@ -192,7 +192,7 @@ impl PromptWorkload {
             stream: self.prompt.stream,
             body,
         };
-        let mut request = dataset::request(row, index, texts, &ask, OutputLimit::Plan)?;
+        let mut request = dataset::request(row, index, texts, &ask, self.prompt.output())?;
         if let Some(rows) = &self.rows {
             rows.dataset().count_left_out(row.number, &request.left_out);
         }

@@ -1,8 +1,12 @@
 //! A request is a document: what a row says is what is sent, in every API's words, or refused.
 
+mod items;
+mod left_out;
+mod sockets;
+
 use std::fs;
 
-use runner::client::dialect;
+use runner::client::dialect::{self, Refused};
 use runner::plan::Api;
 use runner::plan::workload::{DatasetConfig, OutputLimit, Uniqueness};
 use runner::request::{Message, Request};
@@ -30,11 +34,49 @@ impl Dice {
     }
 }
 
+/// A message or two of kinds that only some APIs have words for.
+fn rare(dice: &mut Dice) -> Vec<Value> {
+    let text = json!({"type": "text", "text": dice.word()});
+    let asks = |part: Value| vec![json!({"role": "user", "content": [text, part]})];
+    match dice.below(11) {
+        0 => asks(
+            json!({"type": "input_audio", "input_audio": {"data": "UklGRg==", "format": "wav"}}),
+        ),
+        1 => asks(json!({"type": "file", "file": {"file_data": "JVBER", "filename": "tides.pdf"}})),
+        2 => asks(json!({"type": "video_url", "video_url": {"url": "data:video/mp4;base64,AA"}})),
+        3 => asks(
+            json!({"type": "text", "text": dice.word(), "cache_control": {"type": "ephemeral"}}),
+        ),
+        4 => asks(json!({"type": "text", "text": dice.word(), "tone": "dry"})),
+        5 => asks(json!({"type": "image_url",
+            "image_url": {"url": "data:image/png;base64,BB=", "detail": "high"}})),
+        6 => vec![json!({"role": "user", "content": dice.word(), "mood": {"calm": true}})],
+        7 => vec![json!({"role": "assistant", "content": dice.word(),
+            "reasoning_content": dice.word()})],
+        8 => vec![
+            json!({"role": "assistant", "content": null,
+                "function_call": {"name": "f", "arguments": "{\"n\":1}"}}),
+            json!({"role": "function", "name": "f", "content": dice.word()}),
+        ],
+        9 => vec![
+            json!({"role": "assistant", "content": dice.word(), "tool_calls": [
+                {"id": "p", "type": "function", "function": {"name": "f", "arguments": "{}"}},
+                {"id": "q", "type": "function", "function": {"name": "g", "arguments": "{}"}}]}),
+            json!({"role": "tool", "tool_call_id": "p", "content": dice.word()}),
+            json!({"role": "tool", "tool_call_id": "q", "name": "g", "content": dice.word()}),
+        ],
+        _ => vec![json!({"role": "developer", "content": dice.word()})],
+    }
+}
+
 /// A conversation that ends with a question, or with a recorded answer behind it.
 fn row(dice: &mut Dice) -> Value {
     let mut messages = Vec::new();
     if dice.below(2) == 0 {
         messages.push(json!({"role": "system", "content": dice.word()}));
+    }
+    if dice.below(3) == 0 {
+        messages.extend(rare(dice));
     }
     for turn in 0..=dice.below(3) {
         messages.push(match dice.below(5) {
@@ -96,11 +138,8 @@ fn of_chat(messages: &[Value]) -> Said {
         if role == "tool" {
             let (id, text) = (&message["tool_call_id"], text(&message["content"]));
             said.push(("result".into(), format!("{} {text}", id.as_str().unwrap())));
-            continue;
-        }
-        said.extend(parts(role, &message["content"]));
-        if let Some(name) = message.get("name") {
-            said.push((role.into(), format!("name {name}")));
+        } else {
+            said.extend(parts(role, &message["content"]));
         }
         for image in message.get("images").and_then(Value::as_array).into_iter().flatten() {
             said.push((role.into(), format!("image {}", image.as_str().unwrap())));
@@ -111,6 +150,15 @@ fn of_chat(messages: &[Value]) -> Said {
                 "call".into(),
                 called(&call["id"], &function["name"], &function["arguments"]),
             ));
+        }
+        for (field, value) in message.as_object().unwrap() {
+            let field = match field.as_str() {
+                "role" | "content" | "tool_calls" | "tool_call_id" | "images" => continue,
+                "tool_name" => "name",
+                "thinking" => "reasoning_content",
+                other => other,
+            };
+            said.push((role.into(), format!("{field} {value}")));
         }
     }
     said
@@ -133,27 +181,40 @@ fn text(content: &Value) -> String {
 }
 
 fn parts(role: &str, content: &Value) -> Said {
-    let image = |url: &str| format!("image {}", url.rsplit(',').next().unwrap());
-    let one = |part: &Value| match part["type"].as_str().unwrap() {
-        "text" | "input_text" | "output_text" => {
-            (role.to_owned(), part["text"].as_str().unwrap().to_owned())
-        }
-        "image_url" => (role.to_owned(), image(part["image_url"]["url"].as_str().unwrap())),
-        "input_image" => (role.to_owned(), image(part["image_url"].as_str().unwrap())),
-        "image" => (role.to_owned(), image(part["source"]["data"].as_str().unwrap())),
+    match content {
+        Value::String(text) if text.is_empty() => Vec::new(),
+        Value::String(text) => vec![(role.to_owned(), text.clone())],
+        Value::Array(parts) => parts.iter().flat_map(|it| part(role, it)).collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn part(role: &str, part: &Value) -> Said {
+    let word = |value: &Value| value.as_str().unwrap().to_owned();
+    let image = |url: &Value, detail: &Value| {
+        let detail = detail.as_str().filter(|detail| *detail != "auto").unwrap_or_default();
+        format!("image {}{detail}", word(url).rsplit(',').next().unwrap())
+    };
+    let of = |words: String| (role.to_owned(), words);
+    let mut said = vec![match part["type"].as_str().unwrap() {
+        "text" | "input_text" | "output_text" => of(word(&part["text"])),
+        "image_url" => of(image(&part["image_url"]["url"], &part["image_url"]["detail"])),
+        "input_image" => of(image(&part["image_url"], &part["detail"])),
+        "image" => of(image(&part["source"]["data"], &Value::Null)),
+        "file" => of(format!("file {} {}", part["file"]["filename"], part["file"]["file_data"])),
+        "input_file" => of(format!("file {} {}", part["filename"], part["file_data"])),
         "tool_use" => ("call".to_owned(), called(&part["id"], &part["name"], &part["input"])),
         "tool_result" => {
             let id = part["tool_use_id"].as_str().unwrap();
             ("result".to_owned(), format!("{id} {}", text(&part["content"])))
         }
-        other => panic!("{other}"),
-    };
-    match content {
-        Value::String(text) if text.is_empty() => Vec::new(),
-        Value::String(text) => vec![(role.to_owned(), text.clone())],
-        Value::Array(parts) => parts.iter().map(one).collect(),
-        _ => Vec::new(),
+        // In the API's own words, or nobody's: as it is.
+        _ => of(part.to_string()),
+    }];
+    for field in ["cache_control", "tone"] {
+        said.extend(part.get(field).map(|value| of(format!("{field} {value}"))));
     }
+    said
 }
 
 /// What a body says, read by an API's own spelling.
@@ -200,15 +261,24 @@ fn beside<'b>(body: &'b Value, keys: &[&str]) -> Option<&'b Value> {
 #[test]
 fn what_a_row_says_is_what_is_sent_or_it_is_refused() {
     let mut dice = Dice(11);
-    let rows: Vec<Value> = (0..300).map(|_| row(&mut dice)).collect();
+    let rows: Vec<Value> = (0..600).map(|_| row(&mut dice)).collect();
     let requests = asked(&rows);
     for name in Api::NAMES {
         let api = Api::of_name(name).unwrap();
         let (mut sent, mut refused) = (0, 0);
-        for (row, request) in rows.iter().zip(&requests) {
-            let Ok(http) = dialect::of(&api).encode(request, "m") else {
-                refused += 1;
-                continue;
+        for (line, (row, request)) in (1..).zip(rows.iter().zip(&requests)) {
+            let http = match dialect::of(&api).encode(request, "m") {
+                Ok(http) => http,
+                Err(no_form) => {
+                    refused += 1;
+                    let part = no_form.part.clone();
+                    let is_beside = row.get(&part).is_some();
+                    assert!(is_beside || part.starts_with("messages/"), "{name}: {part} of {row}");
+                    let said = Refused::new(request, name, no_form).to_string();
+                    assert!(said.contains(&format!("rows.jsonl:{line}: `{part}`")), "{said}");
+                    assert!(said.contains(&format!("the API {name}:")), "{said}");
+                    continue;
+                }
             };
             sent += 1;
             let body: Value = serde_json::from_slice(&http.body).unwrap();
@@ -218,6 +288,15 @@ fn what_a_row_says_is_what_is_sent_or_it_is_refused() {
                 messages.pop();
             }
             let mut right = of_chat(&messages);
+            if matches!(name, "anthropic-messages" | "ollama-generate") {
+                // Instructions have one place there, whoever gave them.
+                let is_one = |(role, _): &(String, String)| role == "system" || role == "developer";
+                let (asks, others): (Said, Said) = right.into_iter().partition(is_one);
+                let asks: Vec<String> = asks.into_iter().map(|(_, text)| text).collect();
+                let asks = Some(asks.join("\n\n")).filter(|asks| !asks.is_empty());
+                right = asks.map(|asks| ("system".to_owned(), asks)).into_iter().collect();
+                right.extend(others);
+            }
             let mut said = of_body(name, &body);
             if said.iter().any(|(role, _)| role == "all") {
                 let texts =

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::beside;
 use super::body::Body;
+use super::items::as_chat;
 use super::lenient::{Count, Lenient, List, Nested, Text, fault, object};
 use super::part::leading_system;
 use super::{DecodeError, Deltas, Dialect, HttpRequest, NoForm, Usage};
@@ -25,9 +26,10 @@ pub(super) struct AnthropicMessages;
 
 impl Dialect for AnthropicMessages {
     fn encode(&self, request: &Request, model: &str) -> Result<HttpRequest, NoForm> {
-        let leading = leading_system(&request.messages)?;
-        let system = ask::system(&request.messages[..leading])?;
-        let turns = ask::turns(&request.messages, leading)?;
+        let messages = as_chat(&request.messages)?;
+        let leading = leading_system(&messages)?;
+        let system = ask::system(&messages[..leading])?;
+        let turns = ask::turns(&messages, leading)?;
         let body = Body::of(request)
             .set("model", model)
             .set_some("system", system)

@@ -9,86 +9,103 @@ use serde_json::{Map, Value, json};
 use super::NoForm;
 use super::body::Body;
 use super::prompt::says;
-use crate::request::Request;
+use crate::request::{Request, fields};
 
-/// How an API says a field.
+/// What an API calls fields of chat completions. Those it names nowhere it does not have.
+pub(super) struct Forms {
+    /// The object of options in which they stand; the body itself when `None`.
+    pub within: Option<&'static str>,
+    /// Those that it has under their own names.
+    pub same: &'static [&'static str],
+    /// Those that it has otherwise.
+    pub own: &'static [(&'static str, Form)],
+}
+
+/// How an API says a field that it has under another name, or as another value.
 #[derive(Clone, Copy)]
 pub(super) enum Form {
-    /// Under its own name.
-    Same,
-    /// Under another.
+    /// Under another name.
     As(&'static str),
-    /// In an object of options, under this name.
-    In(&'static str, &'static str),
     /// Under another name, as a list.
     ListAs(&'static str),
-    /// In an object of options, as a list.
-    ListIn(&'static str, &'static str),
-    /// As another value, under this name; nothing where there is nothing to say. `Err` says why it
-    /// can't be said.
+    /// In an object, under this name.
+    In(&'static str, &'static str),
+    /// As another value, under this name in the body; nothing where there is nothing to say. `Err` says
+    /// why it can't be said.
     By(&'static str, fn(&Value) -> Result<Option<Value>, &'static str>),
 }
 
-/// Fields of chat completions, which other APIs have under names of their own or not at all.
-const CHAT: [&str; 32] = [
-    "tools",
-    "tool_choice",
-    "parallel_tool_calls",
-    "functions",
-    "function_call",
-    "response_format",
-    "modalities",
-    "audio",
-    "prediction",
-    "reasoning_effort",
-    "verbosity",
-    "web_search_options",
-    "stop",
-    "seed",
-    "n",
-    "top_p",
-    "top_k",
-    "min_p",
-    "logit_bias",
-    "logprobs",
-    "top_logprobs",
-    "presence_penalty",
-    "frequency_penalty",
-    "repetition_penalty",
-    "user",
-    "metadata",
-    "store",
-    "service_tier",
-    "safety_identifier",
-    "prompt_cache_key",
-    "best_of",
-    "min_tokens",
-];
+/// Forms of an API of completions, a prompt without roles.
+pub(super) const COMPLETIONS: Forms = Forms {
+    within: None,
+    same: &[
+        "stop",
+        "seed",
+        "n",
+        "best_of",
+        "top_p",
+        "top_k",
+        "min_p",
+        "min_tokens",
+        "logit_bias",
+        "presence_penalty",
+        "frequency_penalty",
+        "repetition_penalty",
+        "user",
+    ],
+    own: &[],
+};
 
 /// Lays what the row says beside its messages into `body`, by the API's `forms`.
 pub(super) fn lay<'a>(
     mut body: Body<'a>,
     request: &'a Request,
-    forms: &[(&str, Form)],
+    forms: &Forms,
 ) -> Result<Body<'a>, NoForm> {
+    let tells_choices = forms.same.contains(&"n");
+    if let Some(several) = several(&request.body).filter(|_| !tells_choices) {
+        return Err(NoForm::of(format!("prompt.body.{several}"), ONE_ANSWER));
+    }
     for (name, value) in &request.recorded {
-        let form = forms.iter().find(|(known, _)| known == name).map(|(_, form)| *form);
-        let form = form.or_else(|| (!CHAT.contains(&name.as_str())).then_some(Form::Same));
+        let laid = |body: Body<'a>, name: &str, value: Value| match forms.within {
+            Some(object) => body.lay(object, json!({ name: value })),
+            None => body.lay(name, value),
+        };
+        let form = forms.own.iter().find(|(known, _)| known == name).map(|(_, form)| *form);
         body = match form {
-            Some(Form::Same) => body.lay(name, value.clone()),
-            Some(Form::As(name)) => body.lay(name, value.clone()),
-            Some(Form::In(object, name)) => body.lay(object, json!({ name: value })),
-            Some(Form::By(..) | Form::ListIn(..) | Form::ListAs(_)) | None if !says(value) => body,
-            Some(Form::ListAs(name)) => body.lay(name, as_list(value)),
-            Some(Form::ListIn(object, name)) => body.lay(object, json!({ name: as_list(value) })),
+            Some(Form::As(own)) => laid(body, own, value.clone()),
+            Some(Form::In(object, own)) => body.lay(object, json!({ own: value })),
+            None if forms.same.contains(&name.as_str()) => laid(body, name, value.clone()),
+            None if !fields::is_of_chat(name) => body.lay(name, value.clone()),
+            Some(Form::By(..) | Form::ListAs(_)) | None if !says(value) => body,
+            Some(Form::ListAs(own)) => laid(body, own, as_list(value)),
             Some(Form::By(own, say)) => match say(value).map_err(|why| NoForm::of(name, why))? {
                 Some(said) => body.lay(own, said),
                 None => body,
             },
+            None if name == "n" && *value == 1 => body,
+            None if name == "n" => return Err(NoForm::of(name, ONE_ANSWER)),
             None => return Err(NoForm::of(name, "it has no such field")),
         };
     }
     Ok(body)
+}
+
+/// Why an API is asked for one answer at a time.
+const ONE_ANSWER: &str = "its answers don't say which of several they are of";
+
+/// The field of a plan's body, by its path, that asks for several answers in one.
+fn several(body: &Map<String, Value>) -> Option<String> {
+    let asks = |(name, value): &(&String, &Value)| {
+        matches!(name.as_str(), "n" | "n_cmpl") && value.as_u64().is_some_and(|count| count > 1)
+    };
+    let own = body.iter().find(asks).map(|(name, _)| name.clone());
+    own.or_else(|| {
+        body.iter().find_map(|(object, value)| {
+            let (name, _) = value.as_object()?.iter().find(asks)?;
+            Some(format!("{object}.{name}"))
+        })
+    })
 }
 
 /// A list of texts, also where one stands by itself.

@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
-use crate::request::Request;
+use crate::request::{Request, take_out};
 
 /// A body being put together.
 pub(super) struct Body<'a> {
@@ -20,11 +20,15 @@ impl<'a> Body<'a> {
         Self { request, fields: Map::new() }
     }
 
-    /// Adds a field, unless the plan says that it is not sent.
+    /// Adds a field.
     pub fn set(mut self, key: &str, value: impl Into<Value>) -> Self {
-        if !self.request.without.iter().any(|name| name == key) {
-            self.fields.insert(key.into(), value.into());
-        }
+        self.fields.insert(key.into(), value.into());
+        self
+    }
+
+    /// Takes a field out again, whoever set it.
+    pub fn unset(mut self, key: &str) -> Self {
+        self.fields.shift_remove(key);
         self
     }
 
@@ -38,12 +42,8 @@ impl<'a> Body<'a> {
         self.set_some(request.limit_name.among(names), most)
     }
 
-    /// Adds a field, unless the plan says that it is not sent; an object is laid over the one that is
-    /// there.
+    /// Adds a field; an object is laid over the one that is there.
     pub fn lay(mut self, key: &str, value: Value) -> Self {
-        if self.request.without.iter().any(|name| name == key) {
-            return self;
-        }
         match (self.fields.get_mut(key), value) {
             (Some(Value::Object(ours)), Value::Object(theirs)) => ours.extend(theirs),
             (_, value) => drop(self.fields.insert(key.into(), value)),
@@ -66,10 +66,13 @@ impl<'a> Body<'a> {
         if known.is_empty() { self } else { self.set(key, known) }
     }
 
-    /// The JSON.
+    /// The JSON, without what the plan says is not sent.
     pub fn finish(mut self) -> Bytes {
         for (key, value) in &self.request.body {
             self = self.lay(key, value.clone());
+        }
+        for path in &self.request.without {
+            take_out(&mut self.fields, path);
         }
         // Writing JSON values into memory has no way to fail.
         serde_json::to_vec(&self.fields).unwrap_or_default().into()
@@ -88,7 +91,7 @@ mod tests {
         let request = Request {
             stream: true,
             body: extra.as_object().unwrap().clone(),
-            without: vec!["unwanted".into()],
+            without: vec!["unwanted".into(), "options/temperature".into()],
             ..Request::default()
         };
         let body = Body::of(&request)
@@ -105,7 +108,7 @@ mod tests {
             serde_json::from_slice::<Value>(&body).unwrap(),
             json!({
                 "prompt": "theirs",
-                "options": {"num_predict": 9, "temperature": 0.5, "num_ctx": 4096},
+                "options": {"num_predict": 9, "num_ctx": 4096},
                 "ignore_eos": true,
             })
         );

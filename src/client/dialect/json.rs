@@ -4,17 +4,18 @@
 //! Invariant: nothing is read but what the plan points to; a pointer that leads nowhere is absent,
 //! not zero.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use super::beside::{self, Form};
+use super::beside::{self, COMPLETIONS, Form, Forms};
 use super::body::Body;
 use super::cumulative::Lean;
+use super::items::as_chat;
 use super::lenient::count;
 use super::prompt::{no_ids, prompt};
 use super::{Catalogue, DecodeError, Deltas, Dialect, HttpRequest, NoForm, Usage, error_text};
 use crate::client::framing::Framing;
 use crate::plan::{JsonAnswer, JsonApi, TextPart, text_parts};
-use crate::request::{Message, Request};
+use crate::request::{Content, Message, Request};
 
 /// The dialect that a plan describes.
 #[derive(Debug, Clone)]
@@ -61,24 +62,27 @@ impl Dialect for Json {
     fn encode(&self, request: &Request, model: &str) -> Result<HttpRequest, NoForm> {
         let body = Body::of(request);
         let body = if let Some(template) = &self.api.body {
-            let asks_chat = names(&Value::Object(template.clone()), "messages");
-            let mut body = if asks_chat {
-                request
-                    .recorded
-                    .iter()
-                    .fold(body, |body, (key, value)| body.set(key, value.clone()))
+            let filling = Filling::of(template, request, model)?;
+            let mut body = if filling.takes_chat {
+                let beside = request.recorded.iter().filter(|(name, _)| !filling.takes(name));
+                beside.fold(body, |body, (key, value)| body.set(key, value.clone()))
+            } else if filling.takes("tools") {
+                beside::lay(body, request, &WITH_TOOLS)?
             } else {
-                beside::lay(body, request, &FORMS)?
+                beside::lay(body, request, &COMPLETIONS)?
             };
             for (key, value) in template {
-                if let Some(value) = fill(value, request, model)? {
-                    body = body.set(key, value);
-                }
+                body = match filling.value(value)? {
+                    Some(value) if !value.is_null() => body.set(key, value),
+                    // What the plan leaves out is not sent, whoever would set it.
+                    _ if value.is_null() => body.unset(key),
+                    _ => body,
+                };
             }
             body
         } else {
             let named = !model.is_empty() && self.api.model.is_some();
-            beside::lay(body, request, &FORMS)?
+            beside::lay(body, request, &COMPLETIONS)?
                 .set_some("model", named.then_some(model))
                 .set("prompt", prompt(request.messages.iter().enumerate())?.text()?)
                 .limit(&["max_tokens"], request.max_tokens)
@@ -132,22 +136,9 @@ impl Dialect for Json {
     }
 }
 
-/// Fields of chat completions that a prompt without roles may have beside it.
-const FORMS: [(&str, Form); 13] = [
-    ("stop", Form::Same),
-    ("seed", Form::Same),
-    ("n", Form::Same),
-    ("best_of", Form::Same),
-    ("top_p", Form::Same),
-    ("top_k", Form::Same),
-    ("min_p", Form::Same),
-    ("min_tokens", Form::Same),
-    ("logit_bias", Form::Same),
-    ("presence_penalty", Form::Same),
-    ("frequency_penalty", Form::Same),
-    ("repetition_penalty", Form::Same),
-    ("user", Form::Same),
-];
+/// Forms of a body that has a place for tools.
+const WITH_TOOLS: Forms =
+    Forms { own: &[("tools", Form::By("tools", |_| Ok(None)))], ..COMPLETIONS };
 
 /// Whether some text of the body names a placeholder.
 fn names(template: &Value, placeholder: &str) -> bool {
@@ -159,61 +150,109 @@ fn names(template: &Value, placeholder: &str) -> bool {
     }
 }
 
-/// A value of the plan's body with its placeholders filled in. A text that is a placeholder and
-/// nothing else becomes the value itself, or nothing where there is none. Data is inserted, never
-/// read again.
-fn fill(template: &Value, request: &Request, model: &str) -> Result<Option<Value>, NoForm> {
-    Ok(Some(match template {
-        Value::String(text) => match text_parts(text).as_slice() {
-            [TextPart::Placeholder(name)] => return asked(name, request, model),
-            parts => {
-                let mut filled = String::new();
-                for part in parts {
-                    match part {
-                        TextPart::Words(words) => filled.push_str(words),
-                        TextPart::Placeholder(name) => {
-                            let value = asked(name, request, model)?;
-                            filled.push_str(&value.as_ref().map(word).unwrap_or_default());
+/// What fills the plan's body.
+struct Filling<'f> {
+    template: &'f Map<String, Value>,
+    request: &'f Request,
+    model: &'f str,
+    /// Whether it has a place for messages.
+    takes_chat: bool,
+}
+
+impl<'f> Filling<'f> {
+    /// For a body that has a place for what `request` says.
+    fn of(
+        template: &'f Map<String, Value>,
+        request: &'f Request,
+        model: &'f str,
+    ) -> Result<Self, NoForm> {
+        let mut filling = Self { template, request, model, takes_chat: false };
+        filling.takes_chat = filling.takes("messages");
+        let has_text = filling.takes_chat || filling.takes("prompt");
+        if !has_text && filling.takes("input_ids") && filling.ids().is_none() {
+            return Err(NoForm::of(
+                "prompt",
+                "its body has a place for token ids and none for text",
+            ));
+        }
+        Ok(filling)
+    }
+
+    /// Whether the body has a place for it.
+    fn takes(&self, placeholder: &str) -> bool {
+        self.template.values().any(|value| names(value, placeholder))
+    }
+
+    /// The token ids that stand for the prompt.
+    fn ids(&self) -> Option<&[u64]> {
+        match self.request.messages.as_slice() {
+            [Message { content: Content::Ids(ids), .. }] => Some(ids),
+            _ => None,
+        }
+    }
+
+    /// A value of the plan's body with its placeholders filled in. A text that is a placeholder and
+    /// nothing else becomes the value itself, or nothing where there is none; a field that is null is
+    /// not sent. Data is inserted, never read again.
+    fn value(&self, template: &Value) -> Result<Option<Value>, NoForm> {
+        Ok(Some(match template {
+            Value::String(text) => match text_parts(text).as_slice() {
+                [TextPart::Placeholder(name)] => return self.asked(name),
+                parts => {
+                    let mut filled = String::new();
+                    for part in parts {
+                        match part {
+                            TextPart::Words(words) => filled.push_str(words),
+                            TextPart::Placeholder(name) => {
+                                let value = self.asked(name)?;
+                                filled.push_str(&value.as_ref().map(word).unwrap_or_default());
+                            }
                         }
+                    }
+                    filled.into()
+                }
+            },
+            Value::Array(items) => {
+                let filled = items.iter().map(|item| self.value(item));
+                filled.filter_map(Result::transpose).collect::<Result<Value, _>>()?
+            }
+            Value::Object(fields) => {
+                let mut filled = Map::new();
+                for (key, item) in fields.iter().filter(|(_, item)| !item.is_null()) {
+                    if let Some(value) = self.value(item)? {
+                        filled.insert(key.clone(), value);
                     }
                 }
                 filled.into()
             }
-        },
-        Value::Array(items) => {
-            let filled = items.iter().map(|item| fill(item, request, model));
-            filled.filter_map(Result::transpose).collect::<Result<Value, _>>()?
-        }
-        Value::Object(fields) => {
-            let mut filled = serde_json::Map::new();
-            for (key, item) in fields {
-                if let Some(value) = fill(item, request, model)? {
-                    filled.insert(key.clone(), value);
-                }
-            }
-            filled.into()
-        }
-        other => other.clone(),
-    }))
-}
+            other => other.clone(),
+        }))
+    }
 
-/// What a placeholder stands for, one of [`PLACEHOLDERS`](crate::plan::PLACEHOLDERS).
-fn asked(name: &str, request: &Request, model: &str) -> Result<Option<Value>, NoForm> {
-    Ok(match name {
-        "prompt" => Some(prompt(request.messages.iter().enumerate())?.text()?),
-        "messages" => Some(chat(&request.messages)?),
-        "model" => (!model.is_empty()).then(|| model.into()),
-        "max_tokens" => request.max_tokens.map(Value::from),
-        "temperature" => request.temperature.map(Value::from),
-        "stream" => Some(super::stream_field(request).into()),
-        _ => None,
-    })
+    /// What a placeholder stands for, one of [`PLACEHOLDERS`](crate::plan::PLACEHOLDERS).
+    fn asked(&self, name: &str) -> Result<Option<Value>, NoForm> {
+        let request = self.request;
+        // Ids have a place of their own where the body has one.
+        let has_ids = self.ids().filter(|_| self.takes("input_ids"));
+        Ok(match name {
+            "prompt" | "messages" if has_ids.is_some() => None,
+            "prompt" => Some(prompt(request.messages.iter().enumerate())?.text()?),
+            "messages" => Some(chat(&request.messages)?),
+            "input_ids" => has_ids.map(Value::from),
+            "tools" => request.beside("tools").cloned(),
+            "model" => (!self.model.is_empty()).then(|| self.model.into()),
+            "max_tokens" => request.max_tokens.map(Value::from),
+            "temperature" => request.temperature.map(Value::from),
+            "stream" => Some(super::stream_field(request).into()),
+            _ => None,
+        })
+    }
 }
 
 /// Messages as they are written.
 fn chat(messages: &[Message]) -> Result<Value, NoForm> {
     no_ids(messages)?;
-    Ok(serde_json::json!(messages))
+    Ok(serde_json::json!(as_chat(messages)?))
 }
 
 fn at<'v>(value: &'v Value, pointer: Option<&String>) -> Option<&'v Value> {

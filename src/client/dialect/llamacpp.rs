@@ -7,7 +7,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::beside::{self, Form};
+use super::beside::{self, Form, Forms};
 use super::body::Body;
 use super::lenient::{Count, Lenient, Text, fault, object};
 use super::prompt::prompt;
@@ -20,17 +20,19 @@ use crate::request::Request;
 pub(super) struct LlamacppCompletion;
 
 /// What it calls fields of chat completions.
-const FORMS: [(&str, Form); 9] = [
-    ("stop", Form::ListAs("stop")),
-    ("seed", Form::Same),
-    ("top_p", Form::Same),
-    ("top_k", Form::Same),
-    ("min_p", Form::Same),
-    ("logit_bias", Form::Same),
-    ("presence_penalty", Form::Same),
-    ("frequency_penalty", Form::Same),
-    ("repetition_penalty", Form::As("repeat_penalty")),
-];
+const FORMS: Forms = Forms {
+    within: None,
+    same: &[
+        "seed",
+        "top_p",
+        "top_k",
+        "min_p",
+        "logit_bias",
+        "presence_penalty",
+        "frequency_penalty",
+    ],
+    own: &[("stop", Form::ListAs("stop")), ("repetition_penalty", Form::As("repeat_penalty"))],
+};
 
 impl Dialect for LlamacppCompletion {
     fn encode(&self, request: &Request, model: &str) -> Result<HttpRequest, NoForm> {

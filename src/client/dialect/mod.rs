@@ -4,7 +4,7 @@
 //! dialect is the same for all requests of an endpoint; what it must remember of one answer lives
 //! in that answer's [`Deltas`], so that dialects are shared and nothing is locked.
 //!
-//! `prompt` makes one text of messages, `beside` says what a row has beside them, `refused` what can't be
+//! `prompt` makes one text of messages, `items` a chat of another API's items, `beside` says what a row has beside them, `refused` what can't be
 //! said. `lenient` reads JSON that is not as promised, `body` lays the plan's extra fields over ours,
 //! `cumulative` finds what is new in text that repeats itself, `mould` reads events that are like the
 //! last one but for their text.
@@ -13,6 +13,7 @@ mod anthropic_messages;
 mod beside;
 mod body;
 mod cumulative;
+mod items;
 mod json;
 mod lenient;
 mod llamacpp;

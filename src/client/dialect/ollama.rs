@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::beside;
 use super::body::Body;
+use super::items::as_chat;
 use super::lenient::{Count, Lenient, List, Nested, Text, fault, object};
 use super::part::leading_system;
 use super::prompt::prompt;
@@ -31,8 +32,8 @@ impl Dialect for Ollama {
         let body = Body::of(request).set("model", model);
         let (path, forms, body) = match self {
             Self::Chat => {
-                let body = body.set("messages", ask::messages(&request.messages)?);
-                ("api/chat", ask::FORMS.as_slice(), body)
+                let messages = as_chat(&request.messages)?;
+                ("api/chat", &ask::CHAT_FORMS, body.set("messages", ask::messages(&messages)?))
             }
             Self::Generate => {
                 let leading = leading_system(&request.messages)?;
@@ -40,7 +41,7 @@ impl Dialect for Ollama {
                 let system = (leading > 0).then(|| prompt(numbered().take(leading))?.text());
                 let asked = prompt(numbered().skip(leading))?.text()?;
                 let body = body.set("prompt", asked).set_some("system", system.transpose()?);
-                ("api/generate", ask::FORMS.split_last().map_or(&[][..], |(_, all)| all), body)
+                ("api/generate", &ask::FORMS, body)
             }
         };
         let body = body.set("stream", request.stream).options(

@@ -10,12 +10,13 @@ use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 
-use super::lenient::{Lenient, List, Nested, Rare, Text, fault, object};
-use super::openai_usage::WireUsage;
+use super::items::as_chat;
+use super::lenient::{Lenient, List, Nested, Rare, Text, object};
+use super::openai_usage::{WireUsage, failure};
 use super::prompt::no_ids;
 use super::{DecodeError, Deltas, Dialect, HttpRequest, NoForm};
 use crate::record::ServerTimings;
-use crate::request::Request;
+use crate::request::{Message, Request};
 
 /// What `OpenAI`'s APIs of completions call the upper bound of generated tokens.
 const LIMIT_NAMES: [&str; 2] = ["max_tokens", "max_completion_tokens"];
@@ -27,8 +28,9 @@ pub struct OpenaiChat;
 impl Dialect for OpenaiChat {
     fn encode(&self, request: &Request, model: &str) -> Result<HttpRequest, NoForm> {
         no_ids(&request.messages)?;
+        let messages = &*as_chat(&request.messages)?;
         // Writing strings, numbers and JSON values into memory has no way to fail.
-        let body = serde_json::to_vec(&Body { request, model }).unwrap_or_default();
+        let body = serde_json::to_vec(&Body { request, messages, model }).unwrap_or_default();
         Ok(HttpRequest { path: "chat/completions".into(), body: body.into() })
     }
 
@@ -53,21 +55,22 @@ impl Dialect for OpenaiChat {
 /// The request's JSON, written without copying the messages.
 struct Body<'a> {
     request: &'a Request,
+    messages: &'a [Message],
     model: &'a str,
 }
 
 impl Serialize for Body<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self { request, model } = self;
+        let Self { request, messages, model } = self;
         let extra = &request.body;
-        let ours =
-            |key: &str| !extra.contains_key(key) && !request.without.iter().any(|name| name == key);
+        let is_sent = |path: &str| !request.without.iter().any(|it| it == path);
+        let ours = |key: &str| !extra.contains_key(key) && is_sent(key);
         let mut map = serializer.serialize_map(None)?;
         if ours("model") {
             map.serialize_entry("model", model)?;
         }
         if ours("messages") {
-            map.serialize_entry("messages", &request.messages)?;
+            map.serialize_entry("messages", messages)?;
         }
         let has_limit = LIMIT_NAMES.iter().any(|name| extra.contains_key(*name));
         let limit = request.limit_name.among(&LIMIT_NAMES);
@@ -92,7 +95,9 @@ impl Serialize for Body<'_> {
                 // Who adds an option does not mean to turn usage off.
                 Value::Object(theirs) if key == "stream_options" && streams => {
                     let mut options = serde_json::Map::new();
-                    options.insert("include_usage".into(), true.into());
+                    if is_sent("stream_options/include_usage") {
+                        options.insert("include_usage".into(), true.into());
+                    }
                     options.extend(theirs.clone());
                     map.serialize_entry(key, &options)?;
                 }
@@ -191,7 +196,7 @@ impl<'a> Chunk<'a> {
     }
 
     fn read(self, out: &mut Deltas, part: impl Fn(Choice<'a>) -> Option<Delta<'a>>) {
-        out.error = self.error_message();
+        out.error = failure(self.error.as_deref(), &self.object, self.message.as_deref());
         if !self.model.0.is_empty() && out.model.as_deref() != Some(&*self.model.0) {
             out.model = Some(self.model.0.into_owned());
         }
@@ -209,14 +214,6 @@ impl<'a> Chunk<'a> {
             }
             out.choice(index, before, finishes);
         }
-    }
-
-    /// `{"error": …}` as nearly all servers spell it, or `{"object": "error", "message": …}`.
-    fn error_message(&self) -> Option<String> {
-        fault(self.error.as_deref()).or_else(|| {
-            let message = self.message.as_ref()?;
-            (self.object.0 == "error").then(|| super::error_text(message))
-        })
     }
 }
 
@@ -241,7 +238,6 @@ impl<'a> Delta<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::request::Message;
 
     fn decode(event: &str) -> Deltas {
         let mut out = Deltas { content: "left over".into(), ..Deltas::default() };

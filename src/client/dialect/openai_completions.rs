@@ -7,34 +7,24 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::beside::{self, Form};
+use super::beside::{self, COMPLETIONS, Form, Forms};
 use super::body::Body;
-use super::lenient::{Lenient, List, Nested, Text, fault, object};
-use super::openai_usage::WireUsage;
+use super::lenient::{Lenient, List, Nested, Text, object};
+use super::openai_usage::{WireUsage, failure};
 use super::prompt::prompt;
 use super::{DecodeError, Deltas, Dialect, HttpRequest, NoForm};
 use crate::record::ServerTimings;
 use crate::request::Request;
 
-/// Fields of chat completions that it takes, too.
-const FORMS: [(&str, Form); 16] = [
-    ("stop", Form::Same),
-    ("seed", Form::Same),
-    ("n", Form::Same),
-    ("best_of", Form::Same),
-    ("top_p", Form::Same),
-    ("top_k", Form::Same),
-    ("min_p", Form::Same),
-    ("min_tokens", Form::Same),
-    ("logit_bias", Form::Same),
-    ("logprobs", Form::By("logprobs", how_many)),
-    ("presence_penalty", Form::Same),
-    ("frequency_penalty", Form::Same),
-    ("repetition_penalty", Form::Same),
-    ("user", Form::Same),
-    ("response_format", Form::Same),
-    ("service_tier", Form::Same),
-];
+/// What it calls fields of chat completions.
+const FORMS: Forms = Forms {
+    own: &[
+        ("logprobs", Form::By("logprobs", how_many)),
+        ("response_format", Form::As("response_format")),
+        ("service_tier", Form::As("service_tier")),
+    ],
+    ..COMPLETIONS
+};
 
 /// Here it is a number.
 fn how_many(logprobs: &Value) -> Result<Option<Value>, &'static str> {
@@ -112,10 +102,7 @@ struct Choice<'a> {
 
 impl Chunk<'_> {
     fn read(self, out: &mut Deltas) {
-        out.error = fault(self.error.as_ref()).or_else(|| {
-            let message = self.message.as_ref()?;
-            (self.object.0 == "error").then(|| super::error_text(message))
-        });
+        out.error = failure(self.error.as_ref(), &self.object, self.message.as_ref());
         out.model = self.model.some();
         out.identify(&self.id);
         out.usage = self.usage.0.as_ref().and_then(WireUsage::read);

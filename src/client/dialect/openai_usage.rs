@@ -5,10 +5,21 @@
 //! a copy.
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::Usage;
-use super::lenient::{Count, Lenient, Nested};
+use super::lenient::{Count, Lenient, Nested, Text, fault};
 use crate::record::ServerTimings;
+
+/// What an event says went wrong: `{"error": …}` as nearly all servers spell it, or
+/// `{"object": "error", "message": …}`.
+pub(super) fn failure(
+    error: Option<&Value>,
+    object: &Text<'_>,
+    message: Option<&Value>,
+) -> Option<String> {
+    fault(error).or_else(|| message.filter(|_| object.0 == "error").map(super::error_text))
+}
 
 #[derive(Deserialize)]
 pub(super) struct WireUsage {

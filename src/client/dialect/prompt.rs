@@ -45,13 +45,16 @@ pub(super) fn prompt<'m>(
     let mut messages = messages.into_iter().peekable();
     while let Some((position, message)) = messages.next() {
         let at = format_args!("messages/{position}");
-        nothing_more(message, &[]).map_err(|name| {
-            NoForm::of(format!("{at}/{name}"), "it takes text alone, without such fields")
-        })?;
+        if message.content != Content::Item {
+            nothing_more(message, &[]).map_err(|name| {
+                NoForm::of(format!("{at}/{name}"), "it takes text alone, without such fields")
+            })?;
+        }
         let text = match &message.content {
             Content::Text(text) => Cow::Borrowed(text.as_str()),
             Content::Parts(parts) => Cow::Owned(joined(parts, position)?),
             Content::Null | Content::Absent => Cow::Borrowed(""),
+            Content::Item => return Err(NoForm::of(at.to_string(), "it takes text alone")),
             Content::Ids(ids) if all.is_none() && messages.peek().is_none() => {
                 return Ok(Prompt::Ids(ids));
             }

@@ -24,8 +24,9 @@ impl NoForm {
 /// A request that its endpoint's API can't say.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{}`{part}` can't be sent in the API {api}: {why}; ask an endpoint whose `api:` takes it, or leave it out of the row",
-    row.as_ref().map_or_else(String::new, |row| format!("{row}: "))
+    "{}`{part}` can't be sent in the API {api}: {why}; ask an endpoint whose `api:` takes it, or leave it out{}",
+    row.as_ref().map_or_else(String::new, |row| format!("{row}: ")),
+    row.as_ref().map_or("", |_| " of the row")
 )]
 pub struct Refused {
     /// The row that asks it, where one does.

@@ -7,7 +7,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::beside::{self, Form};
+use super::beside::{self, Form, Forms};
 use super::body::Body;
 use super::cumulative::Lean;
 use super::lenient::{Count, Lenient, Text, fault, object};
@@ -21,22 +21,24 @@ use crate::request::Request;
 pub(super) struct Sglang;
 
 /// What it calls fields of chat completions.
-const FORMS: [(&str, Form); 12] = [
-    ("stop", Form::In(OPTIONS, "stop")),
-    ("n", Form::In(OPTIONS, "n")),
-    ("top_p", Form::In(OPTIONS, "top_p")),
-    ("top_k", Form::In(OPTIONS, "top_k")),
-    ("min_p", Form::In(OPTIONS, "min_p")),
-    ("seed", Form::In(OPTIONS, "sampling_seed")),
-    ("logit_bias", Form::In(OPTIONS, "logit_bias")),
-    ("presence_penalty", Form::In(OPTIONS, "presence_penalty")),
-    ("frequency_penalty", Form::In(OPTIONS, "frequency_penalty")),
-    ("repetition_penalty", Form::In(OPTIONS, "repetition_penalty")),
-    ("min_tokens", Form::In(OPTIONS, "min_new_tokens")),
-    ("ignore_eos", Form::In(OPTIONS, "ignore_eos")),
-];
-
-const OPTIONS: &str = "sampling_params";
+const FORMS: Forms = Forms {
+    within: Some("sampling_params"),
+    same: &[
+        "stop",
+        "top_p",
+        "top_k",
+        "min_p",
+        "logit_bias",
+        "presence_penalty",
+        "frequency_penalty",
+        "repetition_penalty",
+    ],
+    own: &[
+        ("seed", Form::As("sampling_seed")),
+        ("min_tokens", Form::As("min_new_tokens")),
+        ("ignore_eos", Form::As("ignore_eos")),
+    ],
+};
 
 impl Dialect for Sglang {
     fn encode(&self, request: &Request, _model: &str) -> Result<HttpRequest, NoForm> {

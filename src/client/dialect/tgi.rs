@@ -7,7 +7,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::beside::{self, Form};
+use super::beside::{self, Form, Forms};
 use super::body::Body;
 use super::lenient::{Count, Lenient, Nested, Text, fault, object};
 use super::prompt::prompt;
@@ -20,17 +20,11 @@ use crate::request::Request;
 pub(super) struct Tgi;
 
 /// What it calls fields of chat completions.
-const FORMS: [(&str, Form); 7] = [
-    ("stop", Form::ListIn(OPTIONS, "stop")),
-    ("seed", Form::In(OPTIONS, "seed")),
-    ("best_of", Form::In(OPTIONS, "best_of")),
-    ("top_p", Form::In(OPTIONS, "top_p")),
-    ("top_k", Form::In(OPTIONS, "top_k")),
-    ("frequency_penalty", Form::In(OPTIONS, "frequency_penalty")),
-    ("repetition_penalty", Form::In(OPTIONS, "repetition_penalty")),
-];
-
-const OPTIONS: &str = "parameters";
+const FORMS: Forms = Forms {
+    within: Some("parameters"),
+    same: &["seed", "best_of", "top_p", "top_k", "frequency_penalty", "repetition_penalty"],
+    own: &[("stop", Form::ListAs("stop"))],
+};
 
 impl Dialect for Tgi {
     fn encode(&self, request: &Request, _model: &str) -> Result<HttpRequest, NoForm> {

@@ -7,7 +7,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::beside::{self, Form};
+use super::beside::{self, Form, Forms};
 use super::body::Body;
 use super::cumulative::Lean;
 use super::lenient::{Count, Text, fault, object};
@@ -20,15 +20,11 @@ use crate::request::Request;
 pub(super) struct Triton;
 
 /// What it calls fields of chat completions.
-const FORMS: [(&str, Form); 7] = [
-    ("stop", Form::ListAs("stop_words")),
-    ("seed", Form::As("random_seed")),
-    ("top_p", Form::Same),
-    ("top_k", Form::Same),
-    ("presence_penalty", Form::Same),
-    ("frequency_penalty", Form::Same),
-    ("repetition_penalty", Form::Same),
-];
+const FORMS: Forms = Forms {
+    within: None,
+    same: &["top_p", "top_k", "presence_penalty", "frequency_penalty", "repetition_penalty"],
+    own: &[("stop", Form::ListAs("stop_words")), ("seed", Form::As("random_seed"))],
+};
 
 impl Dialect for Triton {
     fn encode(&self, request: &Request, model: &str) -> Result<HttpRequest, NoForm> {

@@ -14,11 +14,12 @@ use crate::plan::bind::Spanned;
 pub(crate) struct JsonKeys {
     /// Path below the endpoint's URL; the URL itself unless given.
     pub(crate) path: Option<Spanned<String>>,
-    /// The whole body. In its texts `{{ prompt }}`, `{{ messages }}`, `{{ model }}`,
-    /// `{{ max_tokens }}`, `{{ temperature }}` and `{{ stream }}` stand for what is asked; a text
-    /// that is nothing else becomes the value itself, and goes when there is none. Unless given:
-    /// `prompt`, `max_tokens`, `temperature` and, for streams, `stream`. The fields of `prompt.body`
-    /// are laid over it.
+    /// The whole body. In its texts `{{ prompt }}`, `{{ messages }}`, `{{ input_ids }}` (token ids,
+    /// which then stand in no other place), `{{ tools }}`, `{{ model }}`, `{{ max_tokens }}`,
+    /// `{{ temperature }}` and `{{ stream }}` stand for what is asked; a text that is nothing else
+    /// becomes the value itself, a list or number as well, and goes when there is none. A field that
+    /// is `null` is not sent. Unless given: `prompt`, `max_tokens`, `temperature` and, for streams,
+    /// `stream`. The fields of `prompt.body` are laid over it.
     pub(crate) body: Option<Spanned<serde_json::Map<String, serde_json::Value>>>,
     /// How an answer comes; `whole` unless given.
     pub(crate) answer: Option<AnswerWord>,

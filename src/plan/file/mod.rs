@@ -175,8 +175,8 @@ pub(crate) struct PromptKeys {
     /// Ask for a stream, without which there is no time to first token; true unless given.
     pub(crate) stream: Option<bool>,
     /// Further fields of the request's body, passed through as they are; texts are templates. One that
-    /// is `{{ … }}` and nothing else keeps its type. A field that is `null` is not sent, whoever would
-    /// set it (`stream_options: null`); `"{{ none }}"` sends a null.
+    /// is `{{ … }}` and nothing else keeps its type. A field that is `null`, at any depth, is not sent,
+    /// whoever would set it (`stream_options: null`); `"{{ none }}"` sends a null.
     pub(crate) body: Option<Spanned<serde_json::Map<String, serde_json::Value>>>,
 }
 

@@ -11,8 +11,8 @@ mod simulator;
 
 use std::time::Duration;
 
-use super::Lowering;
 use super::merge::{filled, over};
+use super::{Lowering, optional};
 use crate::plan::bind::{Named, Spanned};
 use crate::plan::diagnostic::{Code, Diagnostic};
 use crate::plan::file::{ApiWord, EndpointFile, EndpointKeys, TimeSpan, TimeoutKeys};
@@ -223,22 +223,13 @@ impl Lowering<'_> {
             header_templates,
             session_header,
             timeouts,
-            ca_file: match ca_file {
-                Some(path) => Some(path?),
-                None => None,
-            },
+            ca_file: optional(ca_file)?,
             insecure: keys.insecure.unwrap_or(false),
-            proxy: match proxy {
-                Some(url) => Some(url?.to_string()),
-                None => None,
-            },
+            proxy: optional(proxy)?.map(|url| url.to_string()),
             addresses: addresses?,
             tokenizer: tokenizer?,
             metrics: metrics?,
-            flush: match flush {
-                Some(flush) => Some(flush?),
-                None => None,
-            },
+            flush: optional(flush)?,
             location: if *at == At::default() {
                 Location { file: COMMAND_LINE.into(), ..Location::default() }
             } else {

@@ -2,17 +2,19 @@
 
 use serde_json::{Map, Value as Json};
 
-use super::Lowering;
+use super::{Lowering, optional};
 use crate::plan::bind::Spanned;
 use crate::plan::diagnostic::Code;
-use crate::plan::file::{ContextKeys, MessageKeys, ModelFile, PromptFile, PromptKeys, UniqueWord};
+use crate::plan::file::{
+    ContextKeys, DatasetFile, MessageKeys, ModelFile, PromptFile, PromptKeys, UniqueWord,
+};
 use crate::plan::source::{Entry, Node, Span, Value};
 use crate::plan::workload::Unique;
 use crate::plan::{
-    Context, ContextSource, FileAccess, Location, MessageTemplate, ModelChoice, Prompt,
+    Context, ContextSource, FileAccess, LIMIT_NAMES, Location, MessageTemplate, ModelChoice, Prompt,
 };
 
-/// Where the templates of a body stand, by their paths.
+/// Where the values of a body stand, by their paths.
 type Places = Vec<(String, Location)>;
 
 impl Lowering<'_> {
@@ -70,18 +72,9 @@ impl Lowering<'_> {
                 let (body, body_places, without) = self.body(keys);
                 Some(Prompt {
                     messages: messages?,
-                    context: match context {
-                        Some(context) => Some(context?),
-                        None => None,
-                    },
-                    dataset: match dataset {
-                        Some(source) => Some(Box::new(source?)),
-                        None => None,
-                    },
-                    synthetic: match synthetic {
-                        Some(config) => Some(Box::new(config?)),
-                        None => None,
-                    },
+                    context: optional(context)?,
+                    dataset: optional(dataset)?.map(Box::new),
+                    synthetic: optional(synthetic)?.map(Box::new),
                     unique: keys.unique.map(|word| match word.value {
                         UniqueWord::Request => Unique::Request,
                         UniqueWord::Run => Unique::Run,
@@ -169,8 +162,8 @@ impl Lowering<'_> {
         (name.to_owned(), self.location(written.at.span))
     }
 
-    /// The further fields of the body, where its templates stand, and which fields are not to be sent
-    /// at all. Fields that the plan has keys for would be sent twice.
+    /// The further fields of the body, where its values stand, and which fields are not to be sent
+    /// at all: those that are null, at any depth, by their paths. Fields that the plan has keys for would be sent twice.
     fn body(&mut self, keys: &PromptKeys) -> (Map<String, Json>, Places, Vec<String>) {
         const OURS: [(&str, &str); 6] = [
             ("messages", "`prompt.messages`"),
@@ -194,32 +187,67 @@ impl Lowering<'_> {
                 self.error(Code::Conflict, entry.key_span, message, &format!("set {key} instead"));
             }
         }
-        let mut places = Vec::new();
+        self.said_twice(keys, written);
+        let (mut places, mut nulls) = (Vec::new(), Vec::new());
         for entry in written.into_iter().flat_map(Node::entries) {
-            self.templates_of(format!(".{}", entry.key), &entry.node, &mut places);
+            self.places_of(format!(".{}", entry.key), &entry.node, &mut places);
         }
-        let (nulls, fields): (Map<_, _>, Map<_, _>) =
-            body.value.clone().into_iter().partition(|(_, value)| value.is_null());
-        (fields, places, nulls.into_iter().map(|(name, _)| name).collect())
+        let fields = without_nulls(&body.value, "", &mut nulls);
+        (fields, places, nulls)
     }
 
-    /// The texts at or below a place of the body that are templates.
-    fn templates_of(&self, path: String, node: &Node, found: &mut Vec<(String, Location)>) {
+    /// Refuses a field of the body that says what a key beside it says, too: one of the two would be
+    /// sent in place of the other, or both.
+    fn said_twice(&mut self, keys: &PromptKeys, written: Option<&Node>) {
+        let recorded = match keys.dataset.as_ref().map(|it| &it.value) {
+            Some(DatasetFile::Map(keys)) => keys.output.map(|_| "dataset.output"),
+            _ => None,
+        };
+        let drawn = keys.synthetic.as_ref().and_then(|it| it.value.output_tokens.as_ref());
+        let limit = keys.max_tokens.map(|_| "max_tokens");
+        let limit = limit.or(drawn.map(|_| "synthetic.output_tokens")).or(recorded);
+        let renamed = keys.max_tokens_field.as_ref().map(|name| name.value.trim());
+        let fields = written.into_iter().flat_map(Node::entries);
+        let nested = fields.clone().flat_map(|object| {
+            object.node.entries().iter().map(|it| (format!("{}.{}", object.key, it.key), it))
+        });
+        let found: Vec<_> = fields
+            .filter(|it| it.key != "max_tokens" && it.key != "temperature")
+            .map(|it| (it.key.clone(), it))
+            .chain(nested)
+            .filter(|(_, it)| !matches!(it.node.value, Value::Null))
+            .filter_map(|(path, it)| {
+                let name = it.key.as_str();
+                let beside = if LIMIT_NAMES.contains(&name) || renamed == Some(name) {
+                    limit
+                } else {
+                    keys.temperature.filter(|_| name == "temperature").map(|_| "temperature")
+                };
+                Some((path, beside?, it.key_span))
+            })
+            .collect();
+        for (path, key, span) in found {
+            let message = format!("`body.{path}` and `{key}` say the same");
+            let help = "keep one of the two; `max_tokens_field` names the field that `max_tokens` \
+                        is sent under";
+            self.error(Code::Conflict, span, message, help);
+        }
+    }
+
+    /// Where the values at or below a place of the body stand.
+    fn places_of(&self, path: String, node: &Node, found: &mut Vec<(String, Location)>) {
         match &node.value {
-            Value::Text(text) if text.contains("{{") || text.contains("{%") => {
-                found.push((path, self.location(node.at.span)));
-            }
             Value::List(items) => {
                 for (index, item) in items.iter().enumerate() {
-                    self.templates_of(format!("{path}[{index}]"), item, found);
+                    self.places_of(format!("{path}[{index}]"), item, found);
                 }
             }
             Value::Map(entries) => {
                 for entry in entries {
-                    self.templates_of(format!("{path}.{}", entry.key), &entry.node, found);
+                    self.places_of(format!("{path}.{}", entry.key), &entry.node, found);
                 }
             }
-            _ => {}
+            _ => found.push((path, self.location(node.at.span))),
         }
     }
 
@@ -334,4 +362,25 @@ impl Lowering<'_> {
         }
         Some(Context { from: from?, tokens, max_ctx_tokens })
     }
+}
+
+/// The fields of an object but for those that are null, whose paths are noted. A null in a list is a
+/// value.
+fn without_nulls(
+    fields: &Map<String, Json>,
+    path: &str,
+    nulls: &mut Vec<String>,
+) -> Map<String, Json> {
+    let mut kept = Map::new();
+    for (name, value) in fields {
+        match value {
+            Json::Null => nulls.push(format!("{path}{name}")),
+            Json::Object(inner) => {
+                let inner = without_nulls(inner, &format!("{path}{name}/"), nulls);
+                kept.insert(name.clone(), inner.into());
+            }
+            other => drop(kept.insert(name.clone(), other.clone())),
+        }
+    }
+    kept
 }

@@ -3,7 +3,7 @@
 //! In: written lengths and prefixes. Out: resolved ones. Invariant: a key that means nothing to its
 //! distribution is an error, `min` is at most `max`, and a share lies within 0 to 1.
 
-use super::Lowering;
+use super::{Lowering, optional};
 use crate::plan::bind::Spanned;
 use crate::plan::diagnostic::Code;
 use crate::plan::file::{
@@ -34,14 +34,8 @@ impl Lowering<'_> {
         let prefix = keys.prefix.as_ref().map(|prefix| self.prefix(prefix));
         Some(SyntheticConfig {
             input_tokens: input??,
-            output_tokens: match output {
-                Some(output) => Some(output?),
-                None => None,
-            },
-            prefix: match prefix {
-                Some(prefix) => Some(prefix?),
-                None => None,
-            },
+            output_tokens: optional(output)?,
+            prefix: optional(prefix)?,
             system_tokens: keys.system_tokens.map_or(0, |count| self.tokens(count)),
         })
     }

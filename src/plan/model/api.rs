@@ -148,8 +148,8 @@ impl Default for JsonApi {
 }
 
 /// What `{{ … }}` may name in the texts of [`JsonApi::body`].
-pub const PLACEHOLDERS: [&str; 6] =
-    ["prompt", "messages", "model", "max_tokens", "temperature", "stream"];
+pub const PLACEHOLDERS: [&str; 8] =
+    ["prompt", "messages", "input_ids", "tools", "model", "max_tokens", "temperature", "stream"];
 
 /// A part of a text of [`JsonApi::body`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -27,7 +27,9 @@ pub use load::{
     Rate, RatePiece, Search, SearchAxis, Shape, Think, Traffic, Until, WhenFull,
 };
 pub use plan::{Cell, Location, Nonce, Param, Plan};
-pub use prompt::{Context, ContextSource, FileAccess, MessageTemplate, ModelChoice, Prompt};
+pub use prompt::{
+    Context, ContextSource, FileAccess, LIMIT_NAMES, MessageTemplate, ModelChoice, Prompt,
+};
 pub use replay::{Replay, ReplayTiming, Sample, SampleHash, Sessions};
 pub use simulator::{Fault, FaultKind, SimulatorConfig};
 pub use sink::{SinkConfig, SinkKind};

@@ -6,7 +6,17 @@
 use std::path::PathBuf;
 
 use super::Location;
-use super::workload::{RowSource, SyntheticConfig, Unique};
+use super::workload::{OutputLimit, RowSource, SyntheticConfig, Unique};
+
+/// What servers call the upper bound of generated tokens.
+pub const LIMIT_NAMES: [&str; 6] = [
+    "max_tokens",
+    "max_completion_tokens",
+    "max_output_tokens",
+    "max_new_tokens",
+    "num_predict",
+    "n_predict",
+];
 
 /// What a request says, before rendering.
 #[derive(Debug, Clone)]
@@ -29,7 +39,8 @@ pub struct Prompt {
     pub max_tokens_field: Option<(String, Location)>,
     /// The model to ask for, where rows name one.
     pub model: ModelChoice,
-    /// Top-level fields of the body that are not sent, whoever would set them.
+    /// Fields of the body that are not sent, whoever would set them: names, or paths such as
+    /// `stream_options/include_usage`.
     pub without: Vec<String>,
     /// Sampling temperature.
     pub temperature: Option<f64>,
@@ -38,7 +49,7 @@ pub struct Prompt {
     /// Further top-level fields of the request body, passed through as they are; string values
     /// are templates.
     pub body: serde_json::Map<String, serde_json::Value>,
-    /// Where its templates stand in the plan, by their paths, such as `.metadata.tags[1]`.
+    /// Where its values stand in the plan, by their paths, such as `.metadata.tags[1]`.
     pub body_places: Vec<(String, Location)>,
     /// What its templates may read.
     pub files: FileAccess,
@@ -56,9 +67,14 @@ impl Prompt {
         Self { messages: Vec::new(), context: None, synthetic: None, dataset, ..self }
     }
 
-    /// Where the template at this path of the body stands in the plan.
+    /// Where the value at this path of the body stands in the plan.
     pub fn place_in_body(&self, path: &str) -> Option<&Location> {
         self.body_places.iter().find(|(known, _)| known == path).map(|(_, place)| place)
+    }
+
+    /// Who says how long an answer may be.
+    pub fn output(&self) -> OutputLimit {
+        self.dataset.as_ref().map_or(OutputLimit::Plan, |source| source.output)
     }
 
     /// How far its prompts are told apart: as the plan says, else each by itself, except in stages

@@ -7,7 +7,7 @@
 use serde_json::Value;
 
 use super::DueTurn;
-use crate::plan::workload::{OutputLimit, Unique};
+use crate::plan::workload::Unique;
 use crate::plan::{HeaderTemplate, Prompt};
 use crate::request::Request;
 use crate::workload::WorkloadError;
@@ -95,7 +95,7 @@ impl TurnRequests {
             stream: self.prompt.stream,
             body,
         };
-        let limit = OutputLimit::Plan;
+        let limit = self.prompt.output();
         let mut request = request_saying(turn.messages, &turn.row, index, &ask, limit);
         if let Some(dataset) = &self.dataset {
             dataset.count_left_out(turn.row.number, &request.left_out);

@@ -4,10 +4,11 @@
 //! sent as it is; rows of lengths, blocks or token ids become text of exactly that length in which
 //! equal blocks are equal text; a row without a prompt is an error that names its place.
 
-use serde_json::Map;
+use serde_json::{Map, json};
 
 use super::indexed::IndexedDataset;
 use super::row::{Blocks, DatasetError, Row, RowPrompt};
+use crate::plan::LIMIT_NAMES;
 use crate::plan::workload::OutputLimit;
 use crate::request::{Message, Request};
 use crate::workload::synthetic::Ask;
@@ -74,7 +75,7 @@ pub fn request_saying(
     let body = ask.body.clone();
     let mut temperature = ask.temperature;
     let mut recorded = Map::new();
-    let mut left_out = row.left_out.clone();
+    let mut left_out = row.unsent();
     let mut say = |name: &str, key: &str| left_out.push(format!("{name} (`{key}` says it)"));
     for (name, value) in &row.body {
         match name.as_str() {
@@ -84,6 +85,7 @@ pub fn request_saying(
             "temperature" if value.is_number() => temperature = value.as_f64(),
             "stream" if value.as_bool() == Some(ask.stream) => {}
             "stream" => say(name, "prompt.stream"),
+            "stream_options" if *value == json!({"include_usage": true}) => {}
             // These the request has in places of their own.
             "messages"
             | "prompt"
@@ -98,6 +100,10 @@ pub fn request_saying(
             }
         }
     }
+    let instead = LIMIT_NAMES.iter().find(|name| body.contains_key(**name));
+    if let (Some(_), Some(name)) = (row.max_tokens, instead) {
+        say("max_tokens", &format!("prompt.body.{name}"));
+    }
     let max_tokens = match (limit, row.output_tokens) {
         (OutputLimit::Recorded, Some(tokens)) => {
             if !body.contains_key("ignore_eos") {
@@ -106,7 +112,8 @@ pub fn request_saying(
             Some(tokens)
         }
         (OutputLimit::Plan, _) => {
-            if row.max_tokens.is_some_and(|tokens| ask.max_tokens != Some(tokens)) {
+            let is_other = row.max_tokens.is_some_and(|tokens| ask.max_tokens != Some(tokens));
+            if is_other && instead.is_none() {
                 say("max_tokens", "prompt.dataset.output");
             }
             ask.max_tokens
@@ -155,8 +162,9 @@ pub fn messages(row: &Row, texts: &Texts) -> Result<Vec<Message>, WorkloadError>
             blocks.tokens.max(1),
             row.number,
         )),
-        RowPrompt::TokenIds(messages) => {
-            messages.iter().map(|(role, ids)| Message::text(role, texts.from_ids(ids))).collect()
+        RowPrompt::TokenIds(_) => {
+            let asked = row.asked_ids().iter();
+            asked.map(|(role, ids)| Message::text(role, texts.from_ids(ids))).collect()
         }
         RowPrompt::Messages(_) | RowPrompt::Text(_) | RowPrompt::Ids(_) | RowPrompt::Fields => {
             return Err(WorkloadError(format!(

@@ -46,7 +46,8 @@ pub enum ConvertError {
 /// Characters of a Mooncake block: text is measured at four characters per token.
 const BLOCK_CHARS: u64 = super::mooncake::BLOCK_TOKENS * 4;
 
-/// Writes every row; returns how many, and how many malformed ones were left out.
+/// Writes every row; returns how many, and how many malformed ones were left out. What of rows the
+/// target has no words for is counted among what is left out of the dataset.
 pub fn convert(
     dataset: &Dataset,
     to: ConvertTo,
@@ -60,6 +61,7 @@ pub fn convert(
     }
     for row in rows.by_ref() {
         let row = row?;
+        dataset.count_left_out(row.number, &lost(&row, to));
         let value = match to {
             ConvertTo::OpenaiMessages => own(&row),
             ConvertTo::ShareGpt => sharegpt(&row, number)?,
@@ -81,6 +83,17 @@ pub fn convert(
         out.write_all(b"\n]\n")?;
     }
     Ok((number, rows.counts().malformed))
+}
+
+/// What of a row the target has no words for, by name. A trace of lengths is one by its nature.
+fn lost(row: &Row, to: ConvertTo) -> Vec<String> {
+    let is_kept = |name: &&String| row.fields.get(name.as_str()).is_some();
+    let own = row.left_out.iter();
+    match to {
+        ConvertTo::OpenaiMessages => own.filter(|name| !is_kept(name)).cloned().collect(),
+        ConvertTo::ShareGpt => own.chain(row.body.keys()).cloned().collect(),
+        ConvertTo::Mooncake => Vec::new(),
+    }
 }
 
 fn refuse(row: &Row, reason: &'static str) -> ConvertError {
@@ -181,9 +194,9 @@ fn mooncake(row: &Row, start_ns: u64) -> Result<Value, ConvertError> {
             }
             (chain.length, Some(chain.finish()))
         }
-        RowPrompt::TokenIds(messages) => {
+        RowPrompt::TokenIds(_) => {
             let mut chain = Chain::new(super::mooncake::BLOCK_TOKENS);
-            for (role, ids) in messages {
+            for (role, ids) in row.asked_ids() {
                 chain.role(role);
                 for id in ids {
                     chain.push(&id.to_le_bytes());

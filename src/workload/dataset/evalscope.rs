@@ -34,6 +34,7 @@ pub(super) fn row(value: &Value, scale: Scale) -> Result<Row, Expected> {
     row.output_tokens = count_of(line, &["completion_tokens"])?;
     row.id = name_of(line, &["request_id"])?;
     row.session = name_of(line, &["session_id", "conversation_id"])?;
+    messages::beside(&mut row, line, &[]);
     row.fields = value.clone();
     if let Some(fields) = row.fields.as_object_mut() {
         fields.shift_remove("headers");

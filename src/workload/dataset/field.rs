@@ -21,7 +21,16 @@ pub(super) fn object<'a>(value: &'a Value, what: &str) -> Result<&'a Map<String,
 
 /// The first of `names` that is there and not `null`.
 pub(super) fn first<'a>(object: &'a Map<String, Value>, names: &[&str]) -> Option<&'a Value> {
-    names.iter().filter_map(|name| object.get(*name)).find(|value| !value.is_null())
+    first_named(object, names).map(|(_, value)| value)
+}
+
+/// The same with its name.
+pub(super) fn first_named<'a, 'n>(
+    object: &'a Map<String, Value>,
+    names: &[&'n str],
+) -> Option<(&'n str, &'a Value)> {
+    let mut found = names.iter().filter_map(|name| Some((*name, object.get(*name)?)));
+    found.find(|(_, value)| !value.is_null())
 }
 
 /// The value of `name`, which must be there.
@@ -189,8 +198,14 @@ pub(super) fn messages(value: &Value, name: &str) -> Result<Vec<Message>, Expect
 
 fn message(value: &Value, name: &str) -> Result<Message, Expected> {
     let fields = object(value, &format!("a message {{role, content}} in `{name}`"))?;
+    let kind = fields.get("type").and_then(Value::as_str);
     let role = match fields.get("role") {
         Some(Value::String(role)) if !role.is_empty() => role.clone(),
+        None if kind.is_some_and(|kind| kind != "message") => {
+            let is_result = kind.is_some_and(|kind| kind.ends_with("_output"));
+            let role = if is_result { "tool" } else { "assistant" }.to_owned();
+            return Ok(Message { role, content: Content::Item, more: fields.clone() });
+        }
         other => {
             let found = other.map_or("no role".to_owned(), describe);
             return Err(Expected::new(format!("a role in `{name}`"), found));
@@ -207,7 +222,11 @@ fn message(value: &Value, name: &str) -> Result<Message, Expected> {
             return Err(Expected::new(format!("text in `{name}/content`"), found));
         }
     };
-    let more = fields.iter().filter(|(key, _)| !matches!(key.as_str(), "role" | "content"));
+    // That it is a message goes without saying.
+    let more = fields.iter().filter(|(key, value)| {
+        !matches!(key.as_str(), "role" | "content")
+            && (key.as_str(), value.as_str()) != ("type", Some("message"))
+    });
     let more = more.map(|(key, value)| (key.clone(), value.clone())).collect();
     Ok(Message { role, content, more })
 }

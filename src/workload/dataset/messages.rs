@@ -4,71 +4,24 @@
 //! recorded request body. Out: one row. Invariant: what `dataset convert` writes is read back the
 //! same.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
-use super::field::{self, count_of, describe, first, ids, limit_of, name_of, object, time_of};
+use super::field::{
+    self, count_of, describe, first, first_named, ids, limit_of, name_of, object, time_of,
+};
 use super::row::{Blocks, Expected, Row, RowPrompt};
 use super::scale::Scale;
-use crate::request::Message;
+use crate::request::{Message, fields};
 
 /// Tokens of a block where a row has `hash_ids` and no `block_size`.
 const BLOCK_TOKENS: u64 = 512;
 
-/// Fields of a body that the row itself holds, or that the stage decides.
-const OWN_FIELDS: [&str; 9] = [
-    "messages",
-    "prompt",
-    "input",
-    "model",
-    "stream",
-    "stream_options",
-    "max_tokens",
-    "max_completion_tokens",
-    "max_output_tokens",
-];
-
-/// Fields of chat completions that rows have beside their messages; what else stands there (and
-/// `user` and `metadata`, which are as often columns of a table) is about the row.
-const BESIDE: [&str; 32] = [
-    "tools",
-    "tool_choice",
-    "parallel_tool_calls",
-    "functions",
-    "function_call",
-    "response_format",
-    "modalities",
-    "audio",
-    "prediction",
-    "reasoning_effort",
-    "verbosity",
-    "web_search_options",
-    "stop",
-    "seed",
-    "n",
-    "temperature",
-    "top_p",
-    "top_k",
-    "min_p",
-    "logit_bias",
-    "logprobs",
-    "top_logprobs",
-    "presence_penalty",
-    "frequency_penalty",
-    "repetition_penalty",
-    "min_tokens",
-    "ignore_eos",
-    "chat_template_kwargs",
-    "continue_final_message",
-    "add_generation_prompt",
-    "guided_json",
-    "cache_prompt",
-];
+/// Fields of a body that the row itself holds.
+const OWN_FIELDS: [&str; 4] = ["model", "max_tokens", "max_completion_tokens", "max_output_tokens"];
 
 /// Fields that say when, in which session, how long, or under which name a row was asked.
-const ABOUT: [&str; 28] = [
+const ABOUT: [&str; 26] = [
     "body",
-    "prompt",
-    "text",
     "output_tokens",
     "output_length",
     "completion_tokens",
@@ -133,12 +86,12 @@ pub(super) fn any(value: &Value, scale: Scale) -> Result<Row, Expected> {
         return text(prompt.clone());
     }
     let entry = object(value, "an object, or a text that is a prompt")?;
-    let mut row = match prompt(entry)? {
-        Some(row) => row,
-        None => Row::new(length(entry, scale)?),
+    let (taken, mut row) = match prompt(entry)? {
+        Some(found) => found,
+        None => ("", Row::new(length(entry, scale)?)),
     };
     parts(&mut row, entry, scale)?;
-    beside(&mut row, entry);
+    beside(&mut row, entry, &[taken]);
     if let Some(Value::Object(body)) = entry.get("body") {
         row.body.extend(body.clone());
     }
@@ -146,20 +99,43 @@ pub(super) fn any(value: &Value, scale: Scale) -> Result<Row, Expected> {
     Ok(row)
 }
 
-/// Takes what an object says beside its prompt: fields of a request, and names of what is none.
-fn beside(row: &mut Row, entry: &Map<String, Value>) {
+/// Takes what an object says beside its prompt and the fields that were `taken` of it: fields of a
+/// request, and the names of what is none.
+pub(super) fn beside(row: &mut Row, entry: &Map<String, Value>, taken: &[&str]) {
     let is_text =
         matches!(row.prompt, RowPrompt::Messages(_) | RowPrompt::Text(_) | RowPrompt::Ids(_));
     if !is_text {
         return;
     }
     for (name, value) in entry.iter().filter(|(_, value)| !value.is_null()) {
-        if BESIDE.contains(&name.as_str()) {
+        if taken.contains(&name.as_str()) || ABOUT.contains(&name.as_str()) {
+            continue;
+        }
+        if fields::is_of_request(name) {
             row.body.insert(name.clone(), value.clone());
-        } else if name != "messages" && !ABOUT.contains(&name.as_str()) {
-            row.left_out.push(name.clone());
+        } else {
+            row.leave_out(name);
         }
     }
+}
+
+/// A turn of a recorded chat as a message of `role` that says `content`: with what else of it belongs
+/// to a message; the names of the rest, but for those that were `taken`, go to `left_out`.
+pub(super) fn turn(
+    turn: &Value,
+    taken: &[&str],
+    (role, content): (&str, &Value),
+    left_out: &mut Vec<String>,
+) -> Value {
+    let mut message = json!({ "role": role, "content": content });
+    for (name, value) in turn.as_object().into_iter().flatten().filter(|(_, it)| !it.is_null()) {
+        if fields::is_of_message(name) {
+            message[name] = value.clone();
+        } else if !taken.contains(&name.as_str()) {
+            left_out.push(format!("{name} of turns"));
+        }
+    }
+    message
 }
 
 /// Sets what rows know beside their prompt, by the names that `dataset convert` writes and those
@@ -183,21 +159,20 @@ pub(super) fn parts(
     Ok(())
 }
 
-fn prompt(entry: &Map<String, Value>) -> Result<Option<Row>, Expected> {
-    if let Some(messages) = first(entry, &["messages"]) {
-        return with_messages(messages, "messages").map(Some);
-    }
-    match first(entry, &["prompt", "text"]) {
-        Some(Value::String(text)) if !text.is_empty() => {
-            Ok(Some(Row::new(RowPrompt::Text(text.clone()))))
+/// The row that an object's prompt makes, and the field that it stands in.
+fn prompt(entry: &Map<String, Value>) -> Result<Option<(&'static str, Row)>, Expected> {
+    let Some((name, value)) = first_named(entry, &["messages", "prompt", "text"]) else {
+        return Ok(None);
+    };
+    let row = match value {
+        messages if name == "messages" || is_messages(messages) => with_messages(messages, name)?,
+        Value::String(text) if !text.is_empty() => Row::new(RowPrompt::Text(text.clone())),
+        Value::Array(list) if !list.is_empty() && list.iter().all(Value::is_u64) => {
+            Row::new(RowPrompt::Ids(ids(value, name)?))
         }
-        Some(messages) if is_messages(messages) => with_messages(messages, "prompt").map(Some),
-        Some(Value::Array(list)) if !list.is_empty() && list.iter().all(Value::is_u64) => {
-            let list = ids(&Value::Array(list.clone()), "prompt")?;
-            Ok(Some(Row::new(RowPrompt::Ids(list))))
-        }
-        _ => Ok(None),
-    }
+        _ => return Ok(None),
+    };
+    Ok(Some((name, row)))
 }
 
 fn length(entry: &Map<String, Value>, scale: Scale) -> Result<RowPrompt, Expected> {
@@ -242,13 +217,17 @@ pub(super) fn with_messages(value: &Value, name: &str) -> Result<Row, Expected> 
 
 /// Reads a recorded request body: chat, completions or responses.
 pub(super) fn body(body: &Map<String, Value>, name: &str) -> Result<Row, Expected> {
-    let mut row = match first(body, &["messages", "prompt", "input"]) {
-        Some(Value::String(text)) => Row::new(RowPrompt::Text(text.clone())),
-        Some(Value::Array(items)) if items.iter().all(Value::is_u64) && !items.is_empty() => {
-            let tokens = ids(&Value::Array(items.clone()), &format!("{name}/prompt"))?;
-            Row::new(RowPrompt::Ids(tokens))
+    let mut prompts = ["messages", "prompt", "input"]
+        .into_iter()
+        .filter_map(|prompt| Some((prompt, body.get(prompt).filter(|value| !value.is_null())?)));
+    let (own, mut row) = match prompts.next() {
+        Some((own, Value::String(text))) => (own, Row::new(RowPrompt::Text(text.clone()))),
+        Some((own, list @ Value::Array(items)))
+            if items.iter().all(Value::is_u64) && !items.is_empty() =>
+        {
+            (own, Row::new(RowPrompt::Ids(ids(list, &format!("{name}/{own}"))?)))
         }
-        Some(list) => with_messages(list, &format!("{name}/messages"))?,
+        Some((own, list)) => (own, with_messages(list, &format!("{name}/{own}"))?),
         None => {
             return Err(Expected::new(
                 format!("`messages`, `prompt` or `input` in `{name}`"),
@@ -256,34 +235,35 @@ pub(super) fn body(body: &Map<String, Value>, name: &str) -> Result<Row, Expecte
             ));
         }
     };
+    prompts.for_each(|(other, _)| row.leave_out(other));
     row.limit(limit_of(body)?);
     row.model = name_of(body, &["model"])?;
-    for (key, value) in body.iter().filter(|(key, _)| !OWN_FIELDS.contains(&key.as_str())) {
-        row.body.insert(key.clone(), value.clone());
-    }
-    // The responses API keeps the system prompt apart.
-    if let Some(Value::String(system)) = body.get("instructions")
-        && body.contains_key("input")
-    {
-        row.body.shift_remove("instructions");
-        row.prompt = with_system(row.prompt, system.clone());
+    for (key, value) in body {
+        match (key.as_str(), value) {
+            ("messages" | "prompt" | "input", _) => {}
+            // The responses API keeps the system prompt apart.
+            ("instructions", Value::String(system)) if own == "input" => {
+                with_system(&mut row, system.clone(), key);
+            }
+            (key, _) if OWN_FIELDS.contains(&key) => {}
+            _ => drop(row.body.insert(key.clone(), value.clone())),
+        }
     }
     Ok(row)
 }
 
-/// A prompt with `system` as its system message; prompts without text have none.
-pub(super) fn with_system(prompt: RowPrompt, system: String) -> RowPrompt {
+/// Puts `system`, which the row has as `name`, before all that it says, unless it opens with this very
+/// message. Token ids have no place for it.
+pub(super) fn with_system(row: &mut Row, system: String, name: &str) {
     let system = Message::text("system", system);
-    match prompt {
-        RowPrompt::Messages(mut messages) => {
-            messages.retain(|message| message.role != "system");
-            messages.insert(0, system);
-            RowPrompt::Messages(messages)
+    match &mut row.prompt {
+        RowPrompt::Messages(messages) if messages.first() == Some(&system) => {}
+        RowPrompt::Messages(messages) => messages.insert(0, system),
+        RowPrompt::Text(text) => {
+            let asked = Message::text("user", std::mem::take(text));
+            row.prompt = RowPrompt::Messages(vec![system, asked]);
         }
-        RowPrompt::Text(content) => {
-            RowPrompt::Messages(vec![system, Message::text("user", content)])
-        }
-        other => other,
+        _ => row.leave_out(name),
     }
 }
 

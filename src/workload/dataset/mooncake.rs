@@ -5,8 +5,10 @@
 
 use serde_json::Value;
 
-use super::field::{count_of, describe, first, ids, name_of, object, required_count, time_of};
-use super::messages::{blocks, body, with_messages};
+use super::field::{
+    count_of, describe, first, first_named, ids, name_of, object, required_count, time_of,
+};
+use super::messages::{beside, blocks, body, with_messages};
 use super::row::{Expected, Row, RowPrompt};
 use super::scale::Scale;
 
@@ -23,26 +25,29 @@ pub(super) fn recognises(value: &Value) -> bool {
 /// Reads one line.
 pub(super) fn row(value: &Value, scale: Scale) -> Result<Row, Expected> {
     let line = object(value, "an object {timestamp, input_length, output_length, hash_ids}")?;
-    let mut row = if let Some(payload) = first(line, &["payload"]) {
-        body(object(payload, "a request body in `payload`")?, "payload")?
-    } else if let Some(messages) = first(line, &["messages"]) {
-        with_messages(messages, "messages")?
-    } else if let Some(text) = first(line, &["text_input"]) {
-        match text {
-            Value::String(text) if !text.is_empty() => Row::new(RowPrompt::Text(text.clone())),
-            other => return Err(Expected::new("text in `text_input`", describe(other))),
+    let said = first_named(line, &["payload", "messages", "text_input"]);
+    let mut row = match said {
+        Some(("payload", payload)) => {
+            body(object(payload, "a request body in `payload`")?, "payload")?
         }
-    } else {
-        let tokens = required_count(line, &["input_length"])?;
-        match first(line, &["hash_ids"]) {
-            Some(list) => {
-                let list = ids(list, "hash_ids")?;
-                let size = scale.block_tokens(count_of(line, &["block_size"])?, BLOCK_TOKENS);
-                Row::new(RowPrompt::Blocks(blocks(list, size, tokens, None)?))
+        Some(("messages", messages)) => with_messages(messages, "messages")?,
+        Some((_, Value::String(text))) if !text.is_empty() => {
+            Row::new(RowPrompt::Text(text.clone()))
+        }
+        Some((_, other)) => return Err(Expected::new("text in `text_input`", describe(other))),
+        None => {
+            let tokens = required_count(line, &["input_length"])?;
+            match first(line, &["hash_ids"]) {
+                Some(list) => {
+                    let list = ids(list, "hash_ids")?;
+                    let size = scale.block_tokens(count_of(line, &["block_size"])?, BLOCK_TOKENS);
+                    Row::new(RowPrompt::Blocks(blocks(list, size, tokens, None)?))
+                }
+                None => Row::new(RowPrompt::Length(tokens)),
             }
-            None => Row::new(RowPrompt::Length(tokens)),
         }
     };
+    beside(&mut row, line, &[said.map_or("", |(name, _)| name), "extra"]);
     row.timestamp_ns = time_of(line, &["timestamp"], scale)?;
     row.delay_ns = time_of(line, &["delay"], scale)?;
     row.output_tokens = count_of(line, &["output_length"])?;

@@ -25,6 +25,7 @@ pub(super) fn row(value: &Value) -> Result<Row, Expected> {
         }
     }
     let mut row = messages::body(object(body, "a request body in `body`")?, "body")?;
+    messages::beside(&mut row, line, &["method", "url"]);
     row.id = name_of(line, &["custom_id"])?;
     row.fields = value.clone();
     Ok(row)

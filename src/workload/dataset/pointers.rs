@@ -6,8 +6,8 @@
 
 use serde_json::Value;
 
-use super::field::{count, describe, ids, name, time};
-use super::messages::{blocks, with_messages, with_system};
+use super::field::{count, describe, ids, limit_of, name, time};
+use super::messages::{beside, blocks, with_messages, with_system};
 use super::row::{Expected, Row, RowPrompt};
 use super::scale::Scale;
 use crate::plan::workload::FieldPointers;
@@ -51,6 +51,17 @@ pub(super) fn row(value: &Value, fields: &FieldPointers, scale: Scale) -> Result
             None => Row::new(tokens.map_or(RowPrompt::Fields, RowPrompt::Length)),
         }
     };
+    let prompt = [&fields.messages, &fields.prompt].into_iter().flatten().next();
+    let holder = prompt.and_then(|pointer| value.pointer(pointer.rsplit_once('/')?.0));
+    // What stands beside the prompt is of the request, too, and beside what holds it.
+    let given = fields.given();
+    let taken: Vec<&str> = given.iter().flat_map(|pointer| pointer.split('/')).collect();
+    for around in [Some(value), holder].into_iter().flatten().filter_map(Value::as_object) {
+        beside(&mut row, around, &taken);
+        if let limit @ Some(_) = limit_of(around)? {
+            row.limit(limit);
+        }
+    }
     row.fields = value.clone();
     Ok(row)
 }
@@ -83,8 +94,7 @@ pub(super) fn apply(
     if let Some(pointer) = &fields.system
         && let Some(system) = optional(value, pointer, |found| name(found, pointer))?
     {
-        let prompt = std::mem::replace(&mut row.prompt, RowPrompt::Fields);
-        row.prompt = with_system(prompt, system);
+        with_system(row, system, pointer);
     }
     Ok(())
 }

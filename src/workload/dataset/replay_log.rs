@@ -46,16 +46,11 @@ pub(super) fn row(line: &str) -> Result<Option<Row>, Expected> {
     let logged = object(&request, "a logged request {conversationId, body}")?;
     let body = required(logged, "body", "a request body")?;
     let body = object(body, "a request body in `body`")?;
-    let mut row = match required(body, "prompt", "a prompt")? {
-        Value::String(text) if !text.is_empty() => Row::new(RowPrompt::Text(text.clone())),
-        list @ Value::Array(_) => messages::with_messages(list, "body/prompt")?,
-        other => return Err(Expected::new("text or messages in `body/prompt`", describe(other))),
-    };
+    let mut row = messages::body(body, "body")?;
+    messages::beside(&mut row, logged, &["conversationId", "requestId"]);
     row.timestamp_ns = time(&stamp, "the line's stamp", Scale::NANOSECONDS)?;
     row.session = name_of(logged, &["conversationId"])?;
     row.id = name_of(logged, &["requestId"])?;
-    row.model = name_of(body, &["model"])?;
-    row.limit(super::field::limit_of(body)?);
     row.fields = request;
     Ok(Some(row))
 }

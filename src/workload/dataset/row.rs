@@ -130,12 +130,35 @@ impl Row {
     /// The recorded answer, when the messages end with one.
     pub fn answer(&self) -> Option<&Message> {
         match &self.prompt {
-            RowPrompt::Messages(messages) if !self.goes_on() => match messages.as_slice() {
-                [_, .., last] if last.role == "assistant" => Some(last),
-                _ => None,
-            },
+            RowPrompt::Messages(messages) => messages[self.asked(messages).len()..].last(),
             _ => None,
         }
+    }
+
+    /// Messages of token ids (role, ids) to send; none where its prompt is another.
+    pub fn asked_ids(&self) -> &[(String, Vec<u64>)] {
+        match &self.prompt {
+            RowPrompt::TokenIds(messages) => without_answer(messages, |(role, _)| role),
+            _ => &[],
+        }
+    }
+
+    /// Notes that a part of it is not sent, by name.
+    pub(super) fn leave_out(&mut self, name: &str) {
+        if !self.left_out.iter().any(|known| known == name) {
+            self.left_out.push(name.to_owned());
+        }
+    }
+
+    /// What of it is sent under no plan, by name: fields that belong to no request, and the recorded
+    /// answer.
+    pub fn unsent(&self) -> Vec<String> {
+        let has_answer = match &self.prompt {
+            RowPrompt::TokenIds(messages) => self.asked_ids().len() < messages.len(),
+            _ => self.answer().is_some(),
+        };
+        let answer = has_answer.then(|| RECORDED_ANSWER.to_owned());
+        self.left_out.iter().cloned().chain(answer).collect()
     }
 
     /// Notes the bound that a body asks for.
@@ -143,12 +166,8 @@ impl Row {
         (self.max_tokens, self.max_tokens_field) = found.unzip();
     }
 
-    /// Messages without the recorded answer; when there is nothing but answers, they are the prompt.
     fn asked<'m>(&self, messages: &'m [Message]) -> &'m [Message] {
-        let last = messages.iter().rposition(|message| message.role != "assistant");
-        let whole = messages.len();
-        let cut = last.filter(|_| !self.goes_on()).map_or(whole, |last| last + 1);
-        &messages[..cut]
+        if self.goes_on() { messages } else { without_answer(messages, |message| &message.role) }
     }
 
     /// Whether the row asks that its last answer be gone on with, so that it is part of the prompt.
@@ -170,12 +189,21 @@ impl Row {
             RowPrompt::Length(tokens) => Some(*tokens),
             RowPrompt::Blocks(blocks) => Some(blocks.tokens),
             RowPrompt::Ids(ids) => Some(ids.len() as u64),
-            RowPrompt::TokenIds(messages) => {
-                Some(messages.iter().map(|(_, ids)| ids.len() as u64).sum())
+            RowPrompt::TokenIds(_) => {
+                Some(self.asked_ids().iter().map(|(_, ids)| ids.len() as u64).sum())
             }
             RowPrompt::Messages(_) | RowPrompt::Text(_) | RowPrompt::Fields => None,
         }
     }
+}
+
+/// What recorded answers at the ends of rows are called among what is not sent.
+const RECORDED_ANSWER: &str = "recorded answers";
+
+/// Messages without the recorded answer; when there is nothing but answers, they are the prompt.
+fn without_answer<M>(messages: &[M], role: impl Fn(&M) -> &str) -> &[M] {
+    let last = messages.iter().rposition(|message| role(message) != "assistant");
+    last.map_or(messages, |last| &messages[..=last])
 }
 
 /// What a row was expected to be, and what stands there.

@@ -3,12 +3,12 @@
 //!
 //! In: an entry; some dumps hold entries as JSON *text*, which is read as the entry it spells. Out:
 //! one row per conversation. Invariant: turns keep their order; a role that nobody knows is an error
-//! and never sent.
+//! and never sent, and a field that belongs to no message or request is named among what is not sent.
 
 use serde_json::{Value, json};
 
-use super::field::{describe, first, name_of, object};
-use super::messages::with_messages;
+use super::field::{describe, first, first_named, name_of, object};
+use super::messages::{self, beside, with_messages, with_system};
 use super::row::{Expected, Row};
 
 /// Whether an entry looks like one of these.
@@ -40,23 +40,33 @@ pub(super) fn row(value: &Value) -> Result<Row, Expected> {
     if turns.is_empty() {
         return Err(Expected::new("at least one turn in `conversations`", "an empty array"));
     }
-    let mut messages: Vec<Value> = Vec::with_capacity(turns.len() + 1);
+    let mut messages: Vec<Value> = Vec::with_capacity(turns.len());
+    let mut left_out = Vec::new();
     for (position, turn) in turns.iter().enumerate() {
-        let message = message(turn, position, messages.last())?;
+        let message = message(turn, position, messages.last(), &mut left_out)?;
         messages.push(message);
     }
-    if let Some(system) = first(entry, &["system", "system_prompt"])
-        && messages[0]["role"] != "system"
-    {
-        match system {
-            Value::String(text) if text.is_empty() => {}
-            Value::String(text) => messages.insert(0, json!({ "role": "system", "content": text })),
-            other => return Err(Expected::new("text in `system`", describe(other))),
-        }
+    let messages = Value::Array(messages);
+    let mut row = with_messages(&messages, "conversations")?;
+    for name in &left_out {
+        row.leave_out(name);
     }
-    let mut row = with_messages(&Value::Array(messages), "conversations")?;
-    if let Some(tools) = first(entry, &["tools"]).map(tools).transpose()?.flatten() {
-        row.body.insert("tools".into(), tools);
+    beside(&mut row, entry, &TAKEN);
+    match first_named(entry, &["system", "system_prompt"]) {
+        Some((name, Value::String(text))) if !text.is_empty() => {
+            // A conversation that has a system message of its own keeps that.
+            let own = messages.get(0).filter(|first| first["role"] == "system");
+            match own {
+                Some(own) if own["content"] != *text => row.leave_out(name),
+                _ => with_system(&mut row, text.clone(), name),
+            }
+        }
+        None | Some((_, Value::String(_))) => {}
+        Some((_, other)) => return Err(Expected::new("text in `system`", describe(other))),
+    }
+    if let Some(written) = first(entry, &["tools"]) {
+        row.body.shift_remove("tools");
+        row.body.extend(tools(written)?.map(|tools| ("tools".to_owned(), tools)));
     }
     row.id = name_of(entry, &["id", "conversation_id", "conversation_hash"])?;
     row.session.clone_from(&row.id);
@@ -65,11 +75,24 @@ pub(super) fn row(value: &Value) -> Result<Row, Expected> {
     Ok(row)
 }
 
-/// A turn as a message, after `before`.
-fn message(turn: &Value, position: usize, before: Option<&Value>) -> Result<Value, Expected> {
+/// What of an entry is read by name.
+const TAKEN: [&str; 5] =
+    ["conversations", "conversation", "system", "system_prompt", "conversation_hash"];
+
+/// A turn as a message, after `before`; what of it belongs to no message goes to `left_out`.
+fn message(
+    turn: &Value,
+    position: usize,
+    before: Option<&Value>,
+    left_out: &mut Vec<String>,
+) -> Result<Value, Expected> {
     let part = |names: [&str; 2]| names.iter().find_map(|name| turn.get(*name));
     let role = part(["from", "role"]).and_then(Value::as_str);
+    let calls_tools = ["tool_calls", "function_call"]
+        .iter()
+        .any(|name| turn[*name].is_object() || turn[*name].is_array());
     let content = part(["value", "content"]).filter(|it| it.is_string() || it.is_array());
+    let content = content.or_else(|| calls_tools.then_some(&Value::Null));
     let (Some(role), Some(content)) = (role, content) else {
         return Err(Expected::new(
             format!("{{from, value}} or {{role, content}} in `conversations/{position}`"),
@@ -85,16 +108,12 @@ fn message(turn: &Value, position: usize, before: Option<&Value>) -> Result<Valu
         "developer" => "developer",
         "function_call" => {
             let spelled = content.as_str().and_then(|text| serde_json::from_str(text).ok());
-            return Ok(call(spelled.as_ref(), position)
-                .unwrap_or_else(|| json!({ "role": "assistant", "content": content })));
-        }
-        "observation" | "tool" | "function" => {
-            let mut result = json!({ "role": "tool", "content": content });
-            if let Some(id) = before.and_then(|call| call.pointer("/tool_calls/0/id")) {
-                result["tool_call_id"] = id.clone();
+            match call(spelled.as_ref(), position) {
+                Some(call) => return Ok(call),
+                None => "assistant",
             }
-            return Ok(result);
         }
+        "observation" | "tool" | "function" => "tool",
         other => {
             return Err(Expected::new(
                 format!(
@@ -104,7 +123,15 @@ fn message(turn: &Value, position: usize, before: Option<&Value>) -> Result<Valu
             ));
         }
     };
-    Ok(json!({ "role": role, "content": content }))
+    let taken = ["from", "role", "value", "content"];
+    let mut message = messages::turn(turn, &taken, (role, content), left_out);
+    if let Some(id) = before.and_then(|call| call.pointer("/tool_calls/0/id"))
+        && role == "tool"
+        && message.get("tool_call_id").is_none()
+    {
+        message["tool_call_id"] = id.clone();
+    }
+    Ok(message)
 }
 
 /// `{name, arguments}` as an answer that calls this tool.

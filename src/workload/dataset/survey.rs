@@ -211,9 +211,8 @@ impl Tally {
         if let Some(tokens) = row.output_tokens.or(row.max_tokens) {
             self.output.add(tokens);
         }
-        let answer = row.answer().map(|_| "the recorded answer");
-        for name in row.left_out.iter().map(String::as_str).chain(answer) {
-            *self.left_out.entry(name.to_owned()).or_default() += 1;
+        for name in row.unsent() {
+            *self.left_out.entry(name).or_default() += 1;
         }
         if let Some(session) = &row.session {
             self.with_session += 1;

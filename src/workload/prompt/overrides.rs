@@ -18,9 +18,8 @@ pub(in crate::workload) fn bound(
     (row, answer): (&Row, Option<&Message>),
     tokenizer: &Tokenizer,
 ) {
-    let output = prompt.dataset.as_ref().map_or(OutputLimit::Plan, |source| source.output);
     let counted = || row.output_tokens.or_else(|| Some(tokenizer.count(&text(answer?)?)));
-    request.max_tokens = match output {
+    request.max_tokens = match prompt.output() {
         OutputLimit::Plan => request.max_tokens,
         OutputLimit::Numbers => row.token_limit().or(prompt.max_tokens).or_else(counted),
         OutputLimit::Row => row.max_tokens.or_else(counted).or(request.max_tokens),
@@ -57,11 +56,7 @@ pub(in crate::workload) fn spell(
         (None, Some(name)) => LimitName::Row(name),
         (None, None) => LimitName::Api,
     };
-    for name in &prompt.without {
-        request.body.shift_remove(name);
-        request.recorded.shift_remove(name);
-    }
-    request.without.clone_from(&prompt.without);
+    request.leave_out(&prompt.without);
     Ok(())
 }
 

@@ -65,9 +65,19 @@ fn our_own_lines_are_read_back_the_same() {
             for row in &mut all {
                 row.fields = serde_json::Value::Null;
                 row.place.line = 0;
+                // What stands in no field of the row has no place in a line of ours, and is counted.
+                row.left_out.retain(|name| !name.contains(" of ") && name != "headers");
             }
             all
         };
+        let lost = dataset.left_out().parts_in_words();
+        let loses = ["chat-history.json", "evalscope-trace.jsonl"];
+        assert_eq!(
+            lost.is_some(),
+            loses.iter().any(|name| path.ends_with(name)),
+            "{}: {lost:?}",
+            path.display()
+        );
         let own = Dataset::open(&config).unwrap();
         assert_eq!(stripped(&own), stripped(&dataset), "{}", path.display());
     }

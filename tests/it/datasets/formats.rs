@@ -84,7 +84,7 @@ fn batch_lines_give_their_bodies_and_never_a_host() {
     assert_eq!(all[0].max_tokens, Some(20));
     assert_eq!(all[0].model.as_deref(), Some("example-8b"));
     let body: Vec<_> = all[0].body.keys().collect();
-    assert_eq!(body, ["temperature"]);
+    assert_eq!(body, ["temperature", "stream"]);
     assert_eq!(text(&all[1]), "The sky is dark at night because");
     assert_eq!(all[2].max_tokens, Some(12));
     assert_eq!(
@@ -104,7 +104,7 @@ fn prompt_files_are_one_prompt_or_one_per_line() {
 }
 
 #[test]
-fn chat_histories_skip_system_turns_and_ignore_other_fields() {
+fn chat_histories_skip_system_turns_and_name_them_and_other_fields() {
     let all = read("chat-history.json", DatasetFormat::ChatHistory);
     assert_eq!(all.len(), 2);
     assert_eq!(
@@ -115,6 +115,7 @@ fn chat_histories_skip_system_turns_and_ignore_other_fields() {
             ("user", "Across the Moselle, please.")
         ]
     );
+    assert_eq!(all[1].left_out, ["system turns of the history", "turnXp"]);
 }
 
 #[test]

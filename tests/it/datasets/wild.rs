@@ -46,6 +46,7 @@ fn sharegpt_roles_are_known_in_any_spelling_and_systems_stand_in_front() {
     let roles: Vec<_> = messages(&all[1]).into_iter().map(|(role, _)| role).collect();
     assert_eq!(roles, ["system", "user", "assistant", "user", "assistant"]);
     assert_eq!(messages(&all[1])[0].1, "This.");
+    assert_eq!(all[1].left_out, ["system"]);
     assert_eq!(messages(&all[2]), [("user", "x"), ("assistant", "y")]);
 }
 

@@ -7,22 +7,23 @@
 use serde_json::{Map, Value, json};
 
 use super::super::NoForm;
-use super::super::beside::{Form, function};
+use super::super::beside::{Form, Forms, function};
 use super::super::part::{Part, calls, data_url, only, unknown};
 use super::super::prompt::nothing_more;
 use crate::request::{Content, Message};
 
 /// What it calls fields of chat completions.
-pub(super) const FORMS: [(&str, Form); 8] = [
-    ("tools", Form::By("tools", tools)),
-    ("tool_choice", Form::By("tool_choice", choice)),
-    ("parallel_tool_calls", Form::By("tool_choice", parallel)),
-    ("stop", Form::ListAs("stop_sequences")),
-    ("top_p", Form::Same),
-    ("top_k", Form::Same),
-    ("user", Form::In("metadata", "user_id")),
-    ("metadata", Form::Same),
-];
+pub(super) const FORMS: Forms = Forms {
+    within: None,
+    same: &["top_p", "top_k", "metadata"],
+    own: &[
+        ("tools", Form::By("tools", tools)),
+        ("tool_choice", Form::By("tool_choice", choice)),
+        ("parallel_tool_calls", Form::By("tool_choice", parallel)),
+        ("stop", Form::ListAs("stop_sequences")),
+        ("user", Form::In("metadata", "user_id")),
+    ],
+};
 
 /// The system prompt: one text, or blocks where its messages hold more than text.
 pub(super) fn system(messages: &[Message]) -> Result<Option<Value>, NoForm> {
@@ -90,7 +91,9 @@ fn content(message: &Message, position: usize) -> Result<Value, NoForm> {
     match &message.content {
         Content::Text(text) => Ok(text.as_str().into()),
         Content::Null | Content::Absent => Ok("".into()),
-        Content::Parts(_) | Content::Ids(_) => Ok(blocks_of(message, position)?.into()),
+        Content::Parts(_) | Content::Ids(_) | Content::Item => {
+            Ok(blocks_of(message, position)?.into())
+        }
     }
 }
 
@@ -101,7 +104,7 @@ fn blocks_of(message: &Message, position: usize) -> Result<Vec<Value>, NoForm> {
         Content::Text(text) if text.is_empty() => Ok(Vec::new()),
         Content::Text(text) => Ok(vec![json!({"type": "text", "text": text})]),
         Content::Null | Content::Absent => Ok(Vec::new()),
-        Content::Ids(_) => Err(NoForm::of(at, "it takes no token ids")),
+        Content::Ids(_) | Content::Item => Err(NoForm::of(at, "it takes no token ids")),
         Content::Parts(parts) => {
             let numbered = parts.iter().enumerate();
             numbered.map(|(number, part)| block(part, &format!("{at}/{number}"))).collect()

@@ -6,30 +6,40 @@
 use serde_json::{Map, Value, json};
 
 use super::super::NoForm;
-use super::super::beside::Form;
+use super::super::beside::{Form, Forms};
 use super::super::part::{Part, calls, data_url, only, unknown};
 use super::super::prompt::nothing_more;
 use crate::request::{Content, Message};
 
-const OPTIONS: &str = "options";
+/// What `/api/generate` calls fields of chat completions.
+pub(super) const FORMS: Forms = Forms {
+    within: Some("options"),
+    same: &["seed", "top_p", "top_k", "min_p", "presence_penalty", "frequency_penalty"],
+    own: &OWN,
+};
 
-/// What both APIs call fields of chat completions.
-pub(super) const FORMS: [(&str, Form); 13] = [
+/// What `/api/chat` calls them: it has tools, too.
+pub(super) const CHAT_FORMS: Forms = Forms { own: &CHAT_OWN, ..FORMS };
+
+const OWN: [(&str, Form); 6] = [
     ("response_format", Form::By("format", format)),
-    ("stop", Form::ListIn(OPTIONS, "stop")),
-    ("seed", Form::In(OPTIONS, "seed")),
-    ("top_p", Form::In(OPTIONS, "top_p")),
-    ("top_k", Form::In(OPTIONS, "top_k")),
-    ("min_p", Form::In(OPTIONS, "min_p")),
-    ("presence_penalty", Form::In(OPTIONS, "presence_penalty")),
-    ("frequency_penalty", Form::In(OPTIONS, "frequency_penalty")),
-    ("repetition_penalty", Form::In(OPTIONS, "repeat_penalty")),
-    ("reasoning_effort", Form::As("think")),
-    ("logprobs", Form::Same),
-    ("top_logprobs", Form::Same),
-    // Last, so that `/api/generate` can do without it.
-    ("tools", Form::Same),
+    ("stop", Form::ListAs("stop")),
+    ("repetition_penalty", Form::As("repeat_penalty")),
+    ("reasoning_effort", Form::By("think", as_it_is)),
+    ("logprobs", Form::By("logprobs", as_it_is)),
+    ("top_logprobs", Form::By("top_logprobs", as_it_is)),
 ];
+
+const CHAT_OWN: [(&str, Form); 7] = {
+    let [a, b, c, d, e, f] = OWN;
+    [a, b, c, d, e, f, ("tools", Form::By("tools", as_it_is))]
+};
+
+/// In the body itself, and not among the options.
+#[expect(clippy::unnecessary_wraps, reason = "one of several forms")]
+fn as_it_is(value: &Value) -> Result<Option<Value>, &'static str> {
+    Ok(Some(value.clone()))
+}
 
 fn format(format: &Value) -> Result<Option<Value>, &'static str> {
     match (format.get("type").and_then(Value::as_str), format.pointer("/json_schema/schema")) {
@@ -61,7 +71,7 @@ fn said(message: &Message, position: usize) -> Result<Value, NoForm> {
     match &message.content {
         Content::Text(words) => text.push_str(words),
         Content::Null | Content::Absent => {}
-        Content::Ids(_) => {
+        Content::Ids(_) | Content::Item => {
             return Err(NoForm::of(format!("{at}/content"), "it takes no token ids"));
         }
         Content::Parts(parts) => {

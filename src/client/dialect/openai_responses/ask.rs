@@ -6,28 +6,36 @@
 use serde_json::{Map, Value, json};
 
 use super::super::NoForm;
-use super::super::beside::{Form, function};
+use super::super::beside::{Form, Forms, function};
 use super::super::part::{Part, calls, only, unknown};
 use super::super::prompt::nothing_more;
 use crate::request::{Content, Message};
 
 /// What it calls fields of chat completions.
-pub(super) const FORMS: [(&str, Form); 14] = [
-    ("tools", Form::By("tools", tools)),
-    ("tool_choice", Form::By("tool_choice", choice)),
-    ("parallel_tool_calls", Form::Same),
-    ("response_format", Form::By("text", format)),
-    ("reasoning_effort", Form::In("reasoning", "effort")),
-    ("verbosity", Form::In("text", "verbosity")),
-    ("top_p", Form::Same),
-    ("top_logprobs", Form::Same),
-    ("user", Form::Same),
-    ("metadata", Form::Same),
-    ("store", Form::Same),
-    ("service_tier", Form::Same),
-    ("safety_identifier", Form::Same),
-    ("prompt_cache_key", Form::Same),
-];
+pub(super) const FORMS: Forms = Forms {
+    within: None,
+    same: &[
+        "parallel_tool_calls",
+        "top_p",
+        "top_logprobs",
+        "user",
+        "metadata",
+        "store",
+        "service_tier",
+        "safety_identifier",
+        "prompt_cache_key",
+    ],
+    own: &[
+        ("tools", Form::By("tools", tools)),
+        ("tool_choice", Form::By("tool_choice", choice)),
+        ("response_format", Form::By("text", format)),
+        ("reasoning_effort", Form::In("reasoning", "effort")),
+        ("verbosity", Form::In("text", "verbosity")),
+    ],
+};
+
+/// What an answer of the API itself has beside: its id and its state.
+const OWN: [&str; 2] = ["id", "status"];
 
 /// The messages as items.
 pub(super) fn items(messages: &[Message]) -> Result<Vec<Value>, NoForm> {
@@ -40,8 +48,14 @@ pub(super) fn items(messages: &[Message]) -> Result<Vec<Value>, NoForm> {
                 "it takes results of tools, by their ids",
             ));
         }
-        let known: &[&str] =
-            if message.role == "tool" { &["tool_call_id"] } else { &["tool_calls"] };
+        if message.content == Content::Item {
+            items.push(message.more.clone().into());
+            continue;
+        }
+        let known: &[&str] = match message.role.as_str() {
+            "tool" => &["tool_call_id"],
+            _ => &["tool_calls", OWN[0], OWN[1]],
+        };
         nothing_more(message, known)
             .map_err(|name| NoForm::of(format!("{at}/{name}"), "it has no such field"))?;
         let calls = calls(message, position)?;
@@ -55,7 +69,7 @@ pub(super) fn items(messages: &[Message]) -> Result<Vec<Value>, NoForm> {
                     .collect::<Result<Vec<_>, _>>()?
                     .into(),
             ),
-            Content::Ids(_) => {
+            Content::Ids(_) | Content::Item => {
                 return Err(NoForm::of(format!("{at}/content"), "it takes no token ids"));
             }
             Content::Null | Content::Absent => calls.is_empty().then(|| json!("")),
@@ -69,7 +83,13 @@ pub(super) fn items(messages: &[Message]) -> Result<Vec<Value>, NoForm> {
             continue;
         }
         if let Some(content) = content {
-            items.push(json!({"role": message.role, "content": content}));
+            let mut item = json!({"role": message.role, "content": content});
+            for name in OWN {
+                if let Some(value) = message.more.get(name) {
+                    item[name] = value.clone();
+                }
+            }
+            items.push(item);
         }
         items.extend(calls.iter().map(|call| {
             json!({"type": "function_call", "call_id": call.id, "name": call.name,

@@ -62,6 +62,12 @@ impl FieldPointers {
         })
     }
 
+    /// Those that are given.
+    pub fn given(&self) -> Vec<String> {
+        let mut own = self.clone();
+        Self::NAMES.iter().filter_map(|name| own.named(name)?.take()).collect()
+    }
+
     /// Whether none is given.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()

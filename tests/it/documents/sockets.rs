@@ -1,0 +1,161 @@
+//! What a server gets over a real socket is what the row says: images, calls of tools and their results.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::faulty_server::{FaultyServer, answer, json as json_answer};
+use crate::sandbox::{Sandbox, code, stderr};
+
+const ANSWER: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"ebb tide\"}}]}\n\n\
+    data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n";
+
+/// A server that answers anything with the same two words and keeps what it was asked.
+fn server() -> FaultyServer {
+    FaultyServer::answers(|request| match request {
+        _ if request.starts_with("POST /v1/chat/completions") => {
+            answer(200, "Content-Type: text/event-stream\r\n", ANSWER)
+        }
+        _ if request.contains("/models") => json_answer(200, r#"{"data":[{"id":"m"}]}"#),
+        _ => json_answer(404, "{}"),
+    })
+}
+
+fn bodies(server: &FaultyServer) -> Vec<Value> {
+    let posts = server.requests().into_iter();
+    let posts = posts.filter(|request| request.starts_with("POST /v1/chat/completions"));
+    posts.map(|it| serde_json::from_str(it.split_once("\r\n\r\n").unwrap().1).unwrap()).collect()
+}
+
+/// A chat with everything in it, and an answer at its end.
+fn chat() -> Value {
+    let image = json!({"type": "image_url", "image_url": {"url": "data:image/png;base64,QQ=="}});
+    let function = json!({"name": "tide", "arguments": "{\"port\":\"Husum\"}"});
+    let call = json!([{"id": "c7", "type": "function", "function": function}]);
+    json!([
+        {"role": "system", "content": "You read charts."},
+        {"role": "user", "name": "ada", "content": [{"type": "text", "text": "What is here?"}, image]},
+        {"role": "assistant", "content": null, "tool_calls": call},
+        {"role": "tool", "tool_call_id": "c7", "content": "low water"},
+        {"role": "assistant", "content": "A shoal.", "reasoning_content": "It is brown."},
+        {"role": "user", "content": [{"type": "text", "text": "And here?",
+            "cache_control": {"type": "ephemeral"}}]},
+        {"role": "assistant", "content": "A wreck."},
+    ])
+}
+
+fn tools() -> Value {
+    json!([{"type": "function", "function": {"name": "tide", "parameters": {"type": "object"}}}])
+}
+
+/// Runs a plan of one stage over `rows` at `endpoint`; it must go well.
+fn run(rows: &[Value], endpoint: &str, stage: &str) -> Sandbox {
+    let sandbox = Sandbox::new();
+    let lines: Vec<String> = rows.iter().map(Value::to_string).collect();
+    fs::write(sandbox.dir.path().join("charts.jsonl"), lines.join("\n")).expect("rows");
+    sandbox.plan(&format!(
+        "version: 1\nendpoint: {{ {endpoint}, tokenizer: estimate }}\n\
+         prompt: {{ dataset: charts.jsonl, max_tokens: 4 }}\nstages: [ {{ id: s, {stage} }} ]\n"
+    ));
+    let ran = sandbox.run(&["run", "plan.yaml"]);
+    assert_eq!(code(&ran), 0, "{}", stderr(&ran));
+    sandbox
+}
+
+fn url(server: &FaultyServer) -> String {
+    format!("url: \"http://{}/v1\", metrics: off", server.address())
+}
+
+const SIMULATED: &str = "simulator: { prefill_rate: 1M, overhead: 0ms }";
+
+#[test]
+fn turns_of_a_conversation_keep_all_that_the_row_has() {
+    let row = json!({"messages": chat(), "tools": tools()});
+    let all = chat();
+    let all = all.as_array().unwrap();
+    for history in ["recorded", "live"] {
+        let server = server();
+        let stage = format!("kind: conversation, concurrency: 1, history: {history}");
+        run(std::slice::from_ref(&row), &url(&server), &stage);
+        let sent = bodies(&server);
+        let mut right = [all[..2].to_vec(), all[..4].to_vec(), all[..6].to_vec()];
+        if history == "live" {
+            // The call stays, since its result names it.
+            right[2][4] = json!({"role": "assistant", "content": "ebb tide"});
+        }
+        assert_eq!(sent.len(), 3, "{history}");
+        for (turn, (body, right)) in sent.iter().zip(&right).enumerate() {
+            assert_eq!(body["messages"], json!(right), "{history}, turn {turn}");
+            assert_eq!(body["tools"], tools(), "{history}, turn {turn}");
+        }
+    }
+}
+
+#[test]
+fn a_replay_sends_what_the_log_says_but_for_the_recorded_answer() {
+    let all = chat();
+    let all = all.as_array().unwrap();
+    let rows: Vec<Value> = [(0, 3), (1, 5), (2, 7)]
+        .iter()
+        .map(|(at, end)| {
+            json!({"timestamp": f64::from(*at) / 100.0, "session": "a", "tools": tools(),
+                "messages": all[..*end]})
+        })
+        .collect();
+    for history in ["recorded", "live"] {
+        let server = server();
+        let stage = format!("kind: replay, max_lag: 60s, history: {history}");
+        let sandbox = run(&rows, &url(&server), &stage);
+        let sent = bodies(&server);
+        let mut right = [all[..2].to_vec(), all[..4].to_vec(), all[..6].to_vec()];
+        if history == "live" {
+            right[2][4] = json!({"role": "assistant", "content": "ebb tide"});
+        }
+        assert_eq!(sent.len(), 3, "{history}");
+        for (turn, (body, right)) in sent.iter().zip(&right).enumerate() {
+            assert_eq!(body["messages"], json!(right), "{history}, turn {turn}");
+            assert_eq!(body["tools"], tools(), "{history}, turn {turn}");
+        }
+        let notes = sandbox.summary()["run"]["notes"].to_string();
+        assert!(notes.contains("left out of rows: recorded answers in 3"), "{notes}");
+    }
+}
+
+#[test]
+fn the_simulator_reads_images_calls_and_ids_as_parts_of_the_prompt() {
+    let image = |data: &str| {
+        let url = format!("data:image/png;base64,{data}");
+        json!({"type": "image_url", "image_url": {"url": url}})
+    };
+    let text = json!({"type": "text", "text": "Which light is this on the chart? ".repeat(8)});
+    let row = |data: &str| json!({"messages": [{"role": "user", "content": [text, image(data)]}], "tools": tools()});
+    let rows = [row("QQ=="), row("Qg=="), row("QQ==")];
+    let sandbox = run(&rows, SIMULATED, "kind: load, concurrency: 1, requests: 3");
+    let records = crate::sandbox::records(&sandbox.run_dir());
+    let count = |of: &dyn Fn(&Value) -> Option<u64>| -> Vec<u64> {
+        records.iter().map(|it| of(it).unwrap_or_else(|| panic!("{it}"))).collect()
+    };
+    let prompt = count(&|it| it["input_tokens"]["server"].as_u64());
+    let cached = count(&|it| it["cached_tokens"].as_u64());
+    assert!(prompt.iter().all(|tokens| *tokens == prompt[0] && *tokens > 256 + 64), "{prompt:?}");
+    assert_eq!(cached[0], 0);
+    assert!(cached[1] > 0 && cached[1] + 256 <= prompt[1], "text and tools alone: {cached:?}");
+    assert!(cached[2] > prompt[2] - 32, "all of it: {cached:?} of {prompt:?}");
+
+    // Whole conversations and token ids go through it, too.
+    let row = json!({"messages": chat(), "tools": tools()});
+    for history in ["recorded", "live"] {
+        let stage = format!("kind: conversation, concurrency: 1, history: {history}");
+        let summary = run(std::slice::from_ref(&row), SIMULATED, &stage).summary();
+        assert_eq!(summary["stages"][0]["counts"]["ok"], 3, "{history}");
+    }
+    for api in ["openai-completions", "llamacpp-completion", "sglang"] {
+        let ids: Vec<u64> = (0..99).collect();
+        let rows = [json!({"custom_id": "a", "method": "POST", "url": "/v1/completions",
+            "body": {"prompt": ids}})];
+        let endpoint = format!("{SIMULATED}, api: {api}");
+        let sandbox = run(&rows, &endpoint, "kind: load, concurrency: 1, requests: 1");
+        let records = crate::sandbox::records(&sandbox.run_dir());
+        assert_eq!(records[0]["input_tokens"]["server"], 99, "{api}: {}", records[0]);
+    }
+}
