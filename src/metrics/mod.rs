@@ -22,6 +22,7 @@
 //! | [`window`] | samples → statistics of each stretch of a running stage |
 //! | [`steady`] | samples over time → the part that is in steady state |
 //! | [`rounds`] | the rounds of a load → each by itself, and how far they lie apart |
+//! | [`pace`] | requests of a load → answers per second, and whether the endpoint kept up |
 //! | [`saturation`] | rungs → capacity, sustainable level, advice |
 //! | [`definitions`] | records → figures under other tools' formulas |
 //! | [`compare`] | two runs → better, worse, the same, or not enough data |
@@ -53,6 +54,7 @@ mod generator;
 mod goodput;
 pub mod histogram;
 pub mod live;
+pub mod pace;
 pub mod prometheus;
 pub mod pulse;
 pub mod quantity;

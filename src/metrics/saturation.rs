@@ -3,10 +3,13 @@
 //! In: one [`Rung`] per level of a ladder or ramp. Out: a [`Saturation`]: its capacity, the highest
 //! sustainable level, the level of best throughput, where errors and tail latency rise. What may be said
 //! of it is for [`claims`](super::claims). Invariants: a rung on which the generator was the bottleneck,
-//! or whose level never came about, counts neither for nor against the endpoint; a ladder that was not
-//! run to its end, or was never answered, has no figures; there is no recommendation without a limit.
+//! whose level never came about, or of which it can't be told whether it was kept up with, counts neither
+//! for nor against the endpoint; latency alone never saturates a rung; a ladder that was not run to its
+//! end, or was never answered, has no figures; there is no recommendation without a limit.
 
 use serde::{Deserialize, Serialize};
+
+use super::pace::KeepingUp;
 
 mod stages;
 
@@ -27,11 +30,15 @@ pub enum Axis {
 pub struct Rung {
     /// The rate asked for, or the concurrency.
     pub level: f64,
-    /// Complete answers per second. On a rate ladder take the time in which requests came due plus the
-    /// drain, else answers that trail in count for nothing.
+    /// Complete answers per second.
     pub achieved: f64,
-    /// On a rate ladder, the share of what came due that was answered as fast as it came.
-    pub kept_up: Option<f64>,
+    /// Its 95 % interval, where there is one.
+    pub interval: Option<(f64, f64)>,
+    /// On a rate ladder, whether the requests that came were kept up with; on a ramp, `Unclear` where
+    /// there were too few of them to tell its throughput.
+    pub keeping_up: Option<KeepingUp>,
+    /// Where that can't be told, how many seconds of requests would do.
+    pub needed_s: Option<f64>,
     /// ok / (ok + errors), 0 to 1; `None` when nothing ended.
     pub success_rate: Option<f64>,
     /// Median latency in milliseconds.
@@ -55,8 +62,6 @@ pub struct Rung {
 pub struct Limits {
     /// Least success rate of a sustainable level.
     pub min_success: f64,
-    /// Least share of the asked rate that must be achieved.
-    pub min_achieved: f64,
     /// p99 has risen when it is this many times that of the lowest level.
     pub p99_factor: f64,
     /// A higher concurrency is worth it only when it achieves this many times the throughput …
@@ -68,13 +73,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            min_success: 0.99,
-            min_achieved: 0.95,
-            p99_factor: 3.0,
-            least_gain: 1.05,
-            gain_per_doubling: 0.1,
-        }
+        Self { min_success: 0.99, p99_factor: 3.0, least_gain: 1.05, gain_per_doubling: 0.1 }
     }
 }
 
@@ -86,8 +85,6 @@ pub enum Sign {
     Errors,
     /// The endpoint did not keep up with the asked rate.
     Throughput,
-    /// p99 latency rose.
-    Latency,
     /// A threshold of the plan failed.
     Threshold,
     /// Throughput stopped growing with concurrency.
@@ -106,9 +103,13 @@ pub struct Saturation {
     /// The highest level below it that holds up; absent when not even the lowest does.
     pub sustainable: Option<f64>,
     /// Complete answers per second at best: the endpoint's capacity when `saturated_at` is there,
-    /// else only what it was asked for.
+    /// else only what it was asked for. The mean over the levels that can't be told from the highest by
+    /// their intervals, where those have any.
     pub best_requests_per_second: Option<f64>,
-    /// The level that achieved them.
+    /// Their 95 % interval, where the endpoint and not the schedule decided them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub best_interval: Option<(f64, f64)>,
+    /// The lowest level that achieved them.
     pub best_at: Option<f64>,
     /// Generated tokens per second at best.
     pub best_output_tokens_per_second: Option<f64>,
@@ -128,6 +129,13 @@ pub struct Saturation {
     /// Levels of concurrency at which fewer requests were under way than they ask for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub not_reached: Vec<f64>,
+    /// Levels of which it can't be told whether they hold: their steps were too short or held too few
+    /// requests, or they lie within the interval of what the endpoint answers at best.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unclear: Vec<f64>,
+    /// The step, in seconds, that would do for all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub needed_s: Option<f64>,
     /// True when levels were not run to their end, so that there are no figures.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub incomplete: bool,
@@ -156,6 +164,7 @@ impl Saturation {
             signs: Vec::new(),
             sustainable: None,
             best_requests_per_second: None,
+            best_interval: None,
             best_at: None,
             best_output_tokens_per_second: None,
             held_above: Vec::new(),
@@ -164,6 +173,8 @@ impl Saturation {
             recommended: None,
             generator_limited: Vec::new(),
             not_reached: Vec::new(),
+            unclear: Vec::new(),
+            needed_s: None,
             incomplete: false,
             withheld: None,
         }
@@ -175,30 +186,42 @@ pub const HEADROOM: (f64, f64) = (0.7, 0.8);
 
 /// Reads `rungs` (in any order).
 pub fn saturation(axis: Axis, rungs: &[Rung], limits: &Limits) -> Saturation {
-    let levels = |of: fn(&Rung) -> bool| -> Vec<f64> {
+    let is_unclear = |rung: &Rung| {
+        let told = rung.generator_limited || rung.not_reached;
+        !told && rung.keeping_up == Some(KeepingUp::Unclear) && signs(rung, limits).is_empty()
+    };
+    let levels = |of: &dyn Fn(&Rung) -> bool| -> Vec<f64> {
         rungs.iter().filter(|rung| of(rung)).map(|rung| rung.level).collect()
     };
+    let unclear = rungs.iter().filter(|rung| is_unclear(rung));
     let unknown = Saturation {
-        generator_limited: levels(|rung| rung.generator_limited),
-        not_reached: levels(|rung| rung.not_reached),
+        generator_limited: levels(&|rung| rung.generator_limited),
+        not_reached: levels(&|rung| rung.not_reached),
+        unclear: levels(&is_unclear),
+        needed_s: unclear.filter_map(|rung| rung.needed_s).reduce(f64::max),
         ..Saturation::unknown(axis)
     };
-    let mut judged: Vec<Rung> =
-        rungs.iter().copied().filter(|rung| !rung.generator_limited && !rung.not_reached).collect();
+    let tells = |rung: &Rung| !rung.generator_limited && !rung.not_reached && !is_unclear(rung);
+    let mut judged: Vec<Rung> = rungs.iter().copied().filter(tells).collect();
     judged.sort_by(|a, b| a.level.total_cmp(&b.level));
     // Where nothing is ever answered, load is not what fails.
     if judged.iter().all(|rung| rung.achieved <= 0.0) {
         return unknown;
     }
-    // On equal throughput the lower level is the better one.
-    let best = judged
-        .iter()
-        .copied()
-        .reduce(|best, rung| if rung.achieved > best.achieved { rung } else { best });
-    let signs: Vec<Vec<Sign>> =
-        judged.iter().map(|rung| signs(axis, rung, &judged, limits)).collect();
+    let best = best(&judged);
+    let signs: Vec<Vec<Sign>> = judged.iter().map(|rung| signs(rung, limits)).collect();
     let first_bad = signs.iter().position(|signs| !signs.is_empty());
-    let held = &judged[..first_bad.unwrap_or(judged.len())];
+    let mut held = judged[..first_bad.unwrap_or(judged.len())].to_vec();
+    let mut unclear = unknown.unclear.clone();
+    // What a server answers at most is known better than whether a level close to that grows.
+    let fell_behind = judged.iter().any(|rung| has(Sign::Throughput, rung, limits));
+    let measured = best.filter(|_| axis == Axis::Rate && fell_behind);
+    if let Some((least, _)) = measured.and_then(|rung| rung.interval) {
+        let above = held.iter().filter(|rung| rung.level > least);
+        unclear.extend(above.map(|rung| rung.level));
+        unclear.sort_by(f64::total_cmp);
+        held.retain(|rung| rung.level <= least);
+    }
     // Throughput grows by less than it should well before it stops, so on a ramp the knee is the
     // lowest level beyond which none is worth what it costs; the levels after it mostly queue.
     let is_worth_it =
@@ -215,15 +238,17 @@ pub fn saturation(axis: Axis, rungs: &[Rung], limits: &Limits) -> Saturation {
         (None, Some(at)) => (Some(judged[at].level), signs[at].clone()),
         (None, None) => (None, Vec::new()),
     };
-    let rises = |sign: Sign| {
-        let risen = judged.iter().find(|rung| has(sign, rung, &judged, limits));
-        risen.map(|rung| rung.level)
+    let errors = judged.iter().find(|rung| has(Sign::Errors, rung, limits));
+    let lowest = judged.iter().find_map(|rung| rung.p99_ms);
+    let p99_rose = |rung: &&Rung| {
+        lowest.zip(rung.p99_ms).is_some_and(|(base, p99)| p99 > limits.p99_factor * base)
     };
     Saturation {
         saturated_at,
         signs: its_signs,
         sustainable,
         best_requests_per_second: best.map(|rung| rung.achieved),
+        best_interval: best.and_then(|rung| rung.interval),
         best_at: best.map(|rung| rung.level),
         best_output_tokens_per_second: judged
             .iter()
@@ -233,13 +258,33 @@ pub fn saturation(axis: Axis, rungs: &[Rung], limits: &Limits) -> Saturation {
             let above = judged.iter().zip(&signs).skip(bad + 1);
             above.filter(|(_, signs)| signs.is_empty()).map(|(rung, _)| rung.level).collect()
         }),
-        errors_rise_at: rises(Sign::Errors),
-        p99_rises_at: rises(Sign::Latency),
+        errors_rise_at: errors.map(|rung| rung.level),
+        p99_rises_at: judged.iter().find(p99_rose).map(|rung| rung.level),
         recommended: sustainable
             .filter(|_| saturated_at.is_some())
             .map(|level| (HEADROOM.0 * level, HEADROOM.1 * level)),
+        unclear,
         ..unknown
     }
+}
+
+/// The most that was answered. The highest of several figures that differ by chance alone is too high,
+/// so it is the mean over all levels that can't be told from the highest one, at the lowest of them.
+fn best(judged: &[Rung]) -> Option<Rung> {
+    let higher = |best: Rung, rung: Rung| if rung.achieved > best.achieved { rung } else { best };
+    let top = judged.iter().copied().reduce(higher)?;
+    let half = |rung: &Rung| rung.interval.map(|(_, high)| high - rung.achieved);
+    let Some(chance) = half(&top) else { return Some(top) };
+    let alike: Vec<(Rung, f64)> = judged
+        .iter()
+        .filter_map(|rung| Some((*rung, half(rung)?)))
+        .filter(|(rung, half)| top.achieved - rung.achieved <= half.hypot(chance))
+        .collect();
+    let n = alike.len() as f64;
+    let achieved = alike.iter().map(|(rung, _)| rung.achieved).sum::<f64>() / n;
+    let half = alike.iter().map(|(_, half)| half * half).sum::<f64>().sqrt() / n;
+    let (lowest, _) = alike.first()?;
+    Some(Rung { achieved, interval: Some((achieved - half, achieved + half)), ..*lowest })
 }
 
 /// Whether a higher concurrency brings more than it costs.
@@ -253,171 +298,21 @@ fn worth_it(lower: &Rung, higher: &Rung, limits: &Limits) -> bool {
     gain >= limits.least_gain && gain - 1.0 >= limits.gain_per_doubling * cost.log2()
 }
 
-/// What speaks against a level being sustainable. Latency alone does not, on a ramp: there it
-/// grows with concurrency by nature.
-fn signs(axis: Axis, rung: &Rung, all: &[Rung], limits: &Limits) -> Vec<Sign> {
-    let relevant: &[Sign] = match axis {
-        Axis::Rate => &[Sign::Errors, Sign::Throughput, Sign::Latency, Sign::Threshold],
-        Axis::Concurrency => &[Sign::Errors, Sign::Threshold],
-    };
-    relevant.iter().copied().filter(|sign| has(*sign, rung, all, limits)).collect()
+/// What speaks against a level being sustainable. Latency alone does not: it rises with the load by
+/// nature, and the plan's thresholds say what it may be.
+fn signs(rung: &Rung, limits: &Limits) -> Vec<Sign> {
+    let all = [Sign::Errors, Sign::Throughput, Sign::Threshold];
+    all.into_iter().filter(|sign| has(*sign, rung, limits)).collect()
 }
 
-fn has(sign: Sign, rung: &Rung, all: &[Rung], limits: &Limits) -> bool {
+fn has(sign: Sign, rung: &Rung, limits: &Limits) -> bool {
     match sign {
         Sign::Errors => rung.success_rate.is_none_or(|rate| rate < limits.min_success),
-        Sign::Throughput => rung.kept_up.is_some_and(|share| share < limits.min_achieved),
-        Sign::Latency => {
-            let lowest = all.iter().find_map(|rung| rung.p99_ms);
-            lowest.zip(rung.p99_ms).is_some_and(|(base, p99)| p99 > limits.p99_factor * base)
-        }
+        Sign::Throughput => rung.keeping_up == Some(KeepingUp::FellBehind),
         Sign::Threshold => rung.thresholds_held == Some(false),
         Sign::Flat => false,
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn rung(level: f64, achieved: f64, success: f64, p99: f64) -> Rung {
-        Rung {
-            level,
-            achieved,
-            kept_up: Some(achieved / level),
-            success_rate: Some(success),
-            p50_ms: Some(p99 / 2.0),
-            p99_ms: Some(p99),
-            output_tokens_per_second: Some(achieved * 100.0),
-            ..Rung::default()
-        }
-    }
-
-    /// The third seed's sample table: 1, 5, 10 and 20 requests per second.
-    fn seed_ladder() -> [Rung; 4] {
-        [
-            rung(1.0, 1.0, 1.0, 3_000.0),
-            rung(5.0, 4.98, 1.0, 3_600.0),
-            rung(10.0, 9.95, 0.985, 5_200.0),
-            rung(20.0, 17.0, 0.852, 12_000.0),
-        ]
-    }
-
-    #[test]
-    fn a_ladder_names_saturation_capacity_and_headroom() {
-        let found = saturation(Axis::Rate, &seed_ladder(), &Limits::default());
-        assert_eq!((found.saturated_at, found.sustainable), (Some(10.0), Some(5.0)));
-        assert_eq!(found.signs, [Sign::Errors]);
-        assert_eq!((found.errors_rise_at, found.p99_rises_at), (Some(10.0), Some(20.0)));
-        assert_eq!((found.best_requests_per_second, found.best_at), (Some(17.0), Some(20.0)));
-        assert_eq!(found.recommended, Some((3.5, 4.0)));
-        let lenient = Limits { min_success: 0.95, ..Limits::default() };
-        let found = saturation(Axis::Rate, &seed_ladder(), &lenient);
-        assert_eq!((found.saturated_at, found.sustainable), (Some(20.0), Some(10.0)));
-        assert_eq!(found.signs, [Sign::Errors, Sign::Throughput, Sign::Latency]);
-        assert_eq!(found.recommended, Some((7.0, 8.0)));
-    }
-
-    #[test]
-    fn a_ladder_that_never_saturates_says_at_least() {
-        let found = saturation(Axis::Rate, &seed_ladder()[..2], &Limits::default());
-        assert_eq!((found.saturated_at, found.sustainable), (None, Some(5.0)));
-        assert_eq!(found.recommended, None);
-    }
-
-    #[test]
-    fn a_generator_at_its_limit_is_no_evidence() {
-        let mut ladder = seed_ladder();
-        ladder[2].generator_limited = true;
-        ladder[3].generator_limited = true;
-        let found = saturation(Axis::Rate, &ladder, &Limits::default());
-        assert_eq!((found.saturated_at, found.sustainable), (None, Some(5.0)));
-        assert_eq!(found.generator_limited, [10.0, 20.0]);
-    }
-
-    #[test]
-    fn a_ramps_knee_is_the_lowest_level_near_the_best_throughput() {
-        // Capacity 10/s reached at 8 users; after that latency doubles with the users.
-        let ramp = [
-            rung(16.0, 10.0, 1.0, 1_600.0),
-            rung(1.0, 2.0, 1.0, 500.0),
-            rung(4.0, 7.0, 1.0, 570.0),
-            rung(8.0, 9.8, 1.0, 820.0),
-            rung(32.0, 9.9, 0.9, 3_300.0),
-        ];
-        let found = saturation(Axis::Concurrency, &ramp, &Limits::default());
-        assert_eq!((found.saturated_at, found.sustainable), (Some(8.0), Some(8.0)));
-        assert_eq!(found.signs, [Sign::Flat]);
-        assert_eq!((found.best_at, found.best_requests_per_second), (Some(16.0), Some(10.0)));
-        assert_eq!((found.errors_rise_at, found.p99_rises_at), (Some(32.0), Some(16.0)));
-    }
-
-    #[test]
-    fn a_ramp_still_growing_at_its_end_is_not_saturated() {
-        let ramp = [rung(1.0, 2.0, 1.0, 500.0), rung(2.0, 3.9, 1.0, 510.0)];
-        let found = saturation(Axis::Concurrency, &ramp, &Limits::default());
-        assert_eq!((found.saturated_at, found.sustainable), (None, Some(2.0)));
-    }
-
-    #[test]
-    fn a_little_throughput_for_much_latency_is_past_the_knee() {
-        let at = |level: f64, achieved: f64, ttft: f64| Rung {
-            ttft_p50_ms: Some(ttft),
-            ..rung(level, achieved, 1.0, 1_000.0)
-        };
-        // 93 % of the best at 16; 64 users add 3 % over 32 and wait 17 times as long.
-        let ramp = [
-            at(8.0, 60.0, 50.0),
-            at(16.0, 93.0, 55.0),
-            at(32.0, 97.0, 60.0),
-            at(64.0, 100.0, 1_020.0),
-        ];
-        let found = saturation(Axis::Concurrency, &ramp, &Limits::default());
-        assert_eq!((found.saturated_at, found.sustainable), (Some(16.0), Some(16.0)));
-        assert_eq!(found.signs, [Sign::Flat]);
-        // A third more throughput for a little more latency is worth it.
-        let ramp = [at(8.0, 60.0, 50.0), at(16.0, 80.0, 75.0)];
-        let found = saturation(Axis::Concurrency, &ramp, &Limits::default());
-        assert_eq!((found.saturated_at, found.sustainable), (None, Some(16.0)));
-    }
-
-    #[test]
-    fn a_level_that_never_came_about_is_no_evidence() {
-        let mut ramp = [rung(8.0, 39.0, 1.0, 130.0), rung(64.0, 78.0, 1.0, 130.0)];
-        ramp[1].not_reached = true;
-        let found = saturation(Axis::Concurrency, &ramp, &Limits::default());
-        assert_eq!((found.saturated_at, found.sustainable), (None, Some(8.0)));
-        assert_eq!((found.recommended, found.not_reached), (None, vec![64.0]));
-    }
-
-    #[test]
-    fn a_level_above_that_holds_up_again_is_told() {
-        let mut ladder = seed_ladder();
-        (ladder[1].achieved, ladder[1].kept_up) = (3.0, Some(0.6));
-        ladder[2] = rung(10.0, 9.95, 1.0, 5_200.0);
-        let found = saturation(Axis::Rate, &ladder, &Limits::default());
-        assert_eq!((found.saturated_at, found.sustainable), (Some(5.0), Some(1.0)));
-        assert_eq!(found.held_above, [10.0]);
-        assert!(saturation(Axis::Rate, &seed_ladder(), &Limits::default()).held_above.is_empty());
-    }
-
-    #[test]
-    fn thresholds_of_the_plan_count() {
-        let mut ladder = seed_ladder();
-        ladder[1].thresholds_held = Some(false);
-        let found = saturation(Axis::Rate, &ladder, &Limits::default());
-        assert_eq!((found.saturated_at, found.sustainable), (Some(5.0), Some(1.0)));
-        assert_eq!(found.signs, [Sign::Threshold]);
-    }
-
-    #[test]
-    fn nothing_at_all_gives_no_numbers() {
-        for axis in [Axis::Rate, Axis::Concurrency] {
-            let none = saturation(axis, &[], &Limits::default());
-            assert_eq!((none.sustainable, none.best_at, none.recommended), (None, None, None));
-            let dead = Rung { level: 1.0, ..Rung::default() };
-            let dead = saturation(axis, &[dead], &Limits::default());
-            assert_eq!((dead.saturated_at, dead.sustainable), (None, None));
-        }
-    }
-}
+mod tests;

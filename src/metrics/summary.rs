@@ -15,6 +15,7 @@ use super::answers::AnswerSummary;
 use super::certified::Certified;
 use super::claims::{self, Claim};
 use super::contamination::Contamination;
+use super::pace::{Growth, KeepingUp};
 use super::rounds::Rounds;
 use super::saturation::Saturation;
 use super::search::{ProbeSummary, SearchFound};
@@ -340,11 +341,26 @@ pub struct Goodput {
 pub struct LoadSummary {
     /// Requests per second asked for; absent where the answers decide.
     pub target_rate: Option<f64>,
-    /// Complete answers per second; absent without any.
+    /// Complete answers per second; absent without any. On a schedule: all of them over the time in
+    /// which requests came; where the endpoint fell behind, those that ended in the last ten twelfths of
+    /// that time over their length. In a closed loop: over the time from when as many answers had ended
+    /// as there are users until the last request was sent, each by the part of its time in between (over
+    /// all of the time, the last answers included, where that leaves less than a third).
     pub achieved_rate: Option<f64>,
-    /// On a schedule, the share of what came due that was answered as fast as it came, 0 to 1.
+    /// Its 95 % interval, where the endpoint and not the schedule decided it: of ten equal parts of the
+    /// time, by Student's t.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub kept_up: Option<f64>,
+    pub achieved_interval: Option<(f64, f64)>,
+    /// On a schedule, whether the endpoint kept up with the requests that came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keeping_up: Option<KeepingUp>,
+    /// On a schedule, how the backlog (requests that were due and had not ended) grew; absent with
+    /// too few requests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backlog: Option<Growth>,
+    /// Where it can't be told whether it kept up, how many seconds of requests would do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub needed_s: Option<f64>,
     /// True when requests left too late because this machine was too slow: these numbers are
     /// about it and not about the endpoint.
     pub generator_limited: bool,

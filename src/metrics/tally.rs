@@ -13,6 +13,7 @@ use super::cache_verdict::{cached_of_prompt, combine};
 use super::catalogue::{self, Source};
 use super::contamination::ContaminationTally;
 use super::goodput::Limits;
+use super::pace::PaceTally;
 use super::rounds::RoundTally;
 use super::samples::{self, Samples};
 use super::server::ServerTally;
@@ -93,9 +94,8 @@ pub struct StageTally {
     is_shared: bool,
     server: ServerTally,
     last_ns: u64,
-    due: Option<(u64, u64)>,
-    sent: Option<(u64, u64)>,
-    answered: Option<(u64, u64)>,
+    /// In stages of load.
+    pace: Option<PaceTally>,
     limits: Limits,
     client: ClientSummary,
     addresses: BTreeMap<IpAddr, AddressSummary>,
@@ -149,6 +149,7 @@ impl StageTally {
                 .and_then(|load| load.steady)
                 .map(SteadyTally::new),
             rounds: RoundTally::new(&start),
+            pace: start.load.as_ref().map(|_| PaceTally::default()),
             start,
             in_flight: HashSet::new(),
             peak: 0,
@@ -165,9 +166,6 @@ impl StageTally {
             contamination: ContaminationTally::default(),
             is_shared: false,
             server: ServerTally::default(),
-            due: None,
-            sent: None,
-            answered: None,
             client: ClientSummary::default(),
             addresses: BTreeMap::new(),
             faults: Vec::new(),
@@ -208,8 +206,9 @@ impl StageTally {
         }
         self.in_flight.remove(&record.index);
         self.last_ns = self.last_ns.max(record.end_ns.or(record.due_ns).unwrap_or(0));
-        widen(&mut self.due, record.due_ns);
-        widen(&mut self.sent, record.sent_ns);
+        if let Some(pace) = &mut self.pace {
+            pace.take(record);
+        }
         self.transported(record);
         if let (Some(windows), Some(end)) = (&mut self.windows, record.end_ns) {
             let over = windows.push(window_sample(record, end.saturating_sub(self.start.at_ns)));
@@ -330,7 +329,6 @@ impl StageTally {
 
     fn succeeded(&mut self, record: &Record) {
         self.counts.ok += 1;
-        widen(&mut self.answered, record.answered_ns().or(record.end_ns));
         self.verdict = combine(self.verdict, record.cache);
         if let Some(claim) = self.start.expects {
             self.contamination.take(record, claim);
@@ -376,14 +374,6 @@ fn window_sample(record: &Record, end_ns: u64) -> WindowSample {
         e2e_ms: take("e2e"),
         input_tokens: record.input_tokens.counted(),
         output_tokens: record.output_tokens.counted(),
-    }
-}
-
-/// Widens a span of time so that it holds `at`.
-fn widen(span: &mut Option<(u64, u64)>, at: Option<u64>) {
-    if let Some(at) = at {
-        let (first, last) = span.unwrap_or((at, at));
-        *span = Some((first.min(at), last.max(at)));
     }
 }
 

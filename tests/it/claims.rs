@@ -112,12 +112,12 @@ version: 1
 endpoint: { simulator: { prefill_rate: 40k, decode_rate: 200, max_num_seqs: 64 } }
 prompt: { text: \"Hello {{ i }}.\", max_tokens: 20 }
 stages:
-  - { id: sweep, kind: concurrency_ramp, concurrency: \"4,32\", requests: 12 }
+  - { id: sweep, kind: concurrency_ramp, concurrency: \"4,128\", requests: 60 }
 ");
     assert_eq!(code(&output), 0, "{}", text(&output.stdout));
     let [missed] = of_kind(&summary, "level_not_reached")[..] else { panic!("{summary:#}") };
-    assert_eq!((value(missed, "asked"), value(missed, "reached")), (32.0, 12.0));
-    assert_eq!(summary["stages"][1]["load"]["peak_in_flight"], 12);
+    assert_eq!((value(missed, "asked"), value(missed, "reached")), (128.0, 60.0));
+    assert_eq!(summary["stages"][1]["load"]["peak_in_flight"], 60);
     let [held] = of_kind(&summary, "not_saturated")[..] else { panic!("{summary:#}") };
     assert!((value(held, "sustainable") - 4.0).abs() < 1e-9);
     assert!(of_kind(&summary, "production").is_empty(), "{summary:#}");

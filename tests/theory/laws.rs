@@ -16,6 +16,8 @@ pub enum Law {
     Exponential,
     /// Lognormal whose logarithm deviates by so much.
     Lognormal(f64),
+    /// Between 1 less so much and 1 more, all alike likely.
+    Jitter(f64),
     /// Two exponentials, so that the squared coefficient of variation is so much (at least 1).
     Hyper(f64),
 }
@@ -48,6 +50,7 @@ impl Dice {
         match law {
             Law::Constant => 1.0,
             Law::Exponential => -self.share().ln(),
+            Law::Jitter(most) => 1.0 + most * (2.0 * self.share() - 1.0),
             Law::Lognormal(deviation) => {
                 (deviation * self.normal() - deviation * deviation / 2.0).exp()
             }

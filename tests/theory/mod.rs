@@ -7,5 +7,6 @@
 //! A few seconds of it run with the tests. All of it, with a table of figures:
 //! `RUNNER_THEORY=300 cargo test --test it theory:: -- --ignored --nocapture` (300 runs a row).
 
+mod capacity;
 mod laws;
 mod queueing;

@@ -228,7 +228,8 @@ fn a_check_that_chose_no_rung_fails_and_speaks_against_none() {
     let checks: Vec<usize> = summary.stages.iter().map(|stage| stage.thresholds.len()).collect();
     assert_eq!(checks, [0, 1]);
     let found = &summary.saturation["cold"];
-    assert_eq!((found.saturated_at, found.sustainable), (None, Some(8.0)), "{found:#?}");
+    assert_eq!((found.saturated_at, found.sustainable), (None, None), "{found:#?}");
+    assert_eq!(found.unclear, [4.0, 8.0], "one request tells nothing");
 }
 
 #[test]

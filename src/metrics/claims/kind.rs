@@ -54,6 +54,8 @@ pub enum ClaimKind {
     GeneratorLimited,
     /// A level of concurrency that was asked for and never came about.
     LevelNotReached,
+    /// Levels of which it can't be told whether they hold.
+    LevelUnclear,
     /// What a search found.
     SearchFound,
     /// A search was cut short.
@@ -126,6 +128,9 @@ impl ClaimKind {
             Self::LevelNotReached => {
                 "fewer requests were under way at once than the level asks for"
             }
+            Self::LevelUnclear => {
+                "the level was too short, or held too few requests, to tell its growth from chance"
+            }
             Self::SearchFound
             | Self::SearchLimit
             | Self::SearchConfidence
@@ -152,6 +157,12 @@ impl ClaimKind {
     /// Whether it can open a report of a run that went well.
     pub(super) fn is_headline(self) -> bool {
         !self.is_detail()
-            && !matches!(self, Self::LevelNotReached | Self::GeneratorLimited | Self::ErrorsRise)
+            && !matches!(
+                self,
+                Self::LevelNotReached
+                    | Self::LevelUnclear
+                    | Self::GeneratorLimited
+                    | Self::ErrorsRise
+            )
     }
 }

@@ -5,7 +5,7 @@
 
 use super::words::{Load, number};
 use super::{Claim, ClaimFigure, ClaimKind, is_whole};
-use crate::metrics::quantity::plural;
+use crate::metrics::quantity::{plural, significant};
 use crate::metrics::saturation::{Saturation, Sign};
 use crate::metrics::summary::{StageSummary, Summary};
 use crate::record::StageState;
@@ -52,6 +52,7 @@ impl Ladder<'_> {
             claims.extend(self.production());
             claims.extend(self.rises());
         }
+        claims.extend(self.unclear());
         claims.extend(self.generator_limited());
         claims.extend(self.not_reached());
         claims
@@ -87,14 +88,16 @@ impl Ladder<'_> {
                     say(held)
                 ),
             ),
-            (Some(at), None) => (
-                ClaimKind::LowestFails,
-                format!(
-                    "not even the lowest level tried holds, {} ({}). Try lower levels.",
-                    say(at),
-                    self.signs()
-                ),
-            ),
+            (Some(at), None) => {
+                let lowest = if found.unclear.iter().any(|level| *level < at) {
+                    "no level that could be judged holds, the lowest of them"
+                } else {
+                    "not even the lowest level tried holds,"
+                };
+                let signs = self.signs();
+                let text = format!("{lowest} {} ({signs}). Try lower levels.", say(at));
+                (ClaimKind::LowestFails, text)
+            }
             (Some(at), Some(_)) if found.signs == [Sign::Flat] => (
                 ClaimKind::Knee,
                 format!(
@@ -113,6 +116,37 @@ impl Ladder<'_> {
             .with_some("saturated_at", figure(found.saturated_at))
     }
 
+    /// Levels of which nobody can tell whether they hold, and what would tell.
+    fn unclear(&self) -> Option<Claim> {
+        let unclear = &self.found.unclear;
+        let (lowest, highest) = (*unclear.first()?, *unclear.last()?);
+        let what = match self.load {
+            Load::Rate => "whether it keeps up",
+            Load::Concurrency | Load::Users => "its throughput",
+        };
+        let of = if let [only] = unclear[..] {
+            format!("at {} can't be told", self.load.say(only))
+        } else {
+            let levels = plural(unclear.len() as u64, "level");
+            let range = format!("{} to {}", number(lowest), self.load.say(highest));
+            format!("can't be told at {levels} from {range}")
+        };
+        let advice = match self.found.needed_s {
+            Some(needed) => format!("steps of {} s would do, by what was seen", number(needed)),
+            None => "longer steps would".to_owned(),
+        };
+        let text = format!("{what} {of}: {advice}.");
+        let needed = self.found.needed_s.map(|seconds| ClaimFigure::new(seconds, "s"));
+        Some(
+            self.claim(ClaimKind::LevelUnclear, &text)
+                .at(lowest)
+                .with("lowest", self.load.figure(lowest))
+                .with("highest", self.load.figure(highest))
+                .with("levels", ClaimFigure::count(unclear.len() as u64, "levels"))
+                .with_some("needed_s", needed),
+        )
+    }
+
     fn held_above(&self) -> Option<Claim> {
         let at = *self.found.held_above.last()?;
         let text = format!(
@@ -128,13 +162,18 @@ impl Ladder<'_> {
         if self.found.saturated_at.is_none() || best <= 0.0 {
             return None;
         }
-        let text =
-            format!("best throughput: {} requests/s, at {}.", number(best), self.load.say(at));
+        let (low, high) = self.found.best_interval.unzip();
+        let between = self.found.best_interval.map_or_else(String::new, |(low, high)| {
+            format!(" (95 % CI {} to {})", significant(low, 3), significant(high, 3))
+        });
+        let (answers, at_level) = (number(best), self.load.say(at));
+        let text = format!("best throughput: {answers} requests/s{between}, at {at_level}.");
         let rung = self.rungs.iter().find(|stage| stage.rung == Some(at))?;
+        let figure = ClaimFigure::of(best, "requests/s", rung.counts.ok);
         Some(
             self.claim(ClaimKind::BestThroughput, &text)
                 .at(at)
-                .with("requests_per_second", ClaimFigure::of(best, "requests/s", rung.counts.ok))
+                .with("requests_per_second", ClaimFigure { low, high, ..figure })
                 .with("level", self.load.figure(at)),
         )
     }
@@ -202,8 +241,7 @@ impl Ladder<'_> {
     fn signs(&self) -> String {
         let word = |sign: &Sign| match sign {
             Sign::Errors => "requests fail",
-            Sign::Throughput => "it falls behind the asked rate",
-            Sign::Latency => "p99 latency rises",
+            Sign::Throughput => "its backlog grows",
             Sign::Threshold => "a threshold fails",
             Sign::Flat => "throughput stops growing",
         };

@@ -148,10 +148,10 @@ fn ladder(state: RunState, invalid: bool) -> Summary {
             rung,
             expects: None,
             load: Some(Box::new(load)),
-            ..stage_start(u64::from(2 * rate))
+            ..stage_start(u64::from(16 * rate))
         };
         aggregator.line(&Line::StageStart(start));
-        for index in 0..u64::from(2 * rate) {
+        for index in 0..u64::from(16 * rate) {
             let due = 110 * MS + index * 1_000 * MS / u64::from(rate);
             let begun = start_line(index);
             let begun = StartLine { rung, due_ns: due, sent_ns: due, ..begun };

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::{Axis, Limits, Rung, Saturation, saturation};
+use crate::metrics::pace::KeepingUp;
 use crate::metrics::summary::StageSummary;
 use crate::metrics::verdict;
 use crate::record::StageState;
@@ -33,6 +34,8 @@ pub fn of_stages(stages: &[StageSummary]) -> BTreeMap<String, Saturation> {
                     incomplete: true,
                     generator_limited: found.generator_limited,
                     not_reached: found.not_reached,
+                    unclear: found.unclear,
+                    needed_s: found.needed_s,
                     ..Saturation::unknown(axis)
                 }
             };
@@ -52,7 +55,13 @@ fn rung(stage: &StageSummary) -> Option<Rung> {
     Some(Rung {
         level: stage.rung?,
         achieved: load.achieved_rate.unwrap_or(0.0),
-        kept_up: load.kept_up,
+        interval: load.achieved_interval,
+        keeping_up: load.keeping_up.or_else(|| {
+            // Without an interval nobody waited for all of its users to have had an answer.
+            let closed = load.target_rate.is_none() && load.achieved_interval.is_none();
+            closed.then_some(KeepingUp::Unclear)
+        }),
+        needed_s: load.needed_s,
         // What was cut or dropped got no answer either.
         success_rate: Some(
             stage.counts.ok as f64 / (ended + stage.counts.dropped_late).max(1) as f64,

@@ -106,7 +106,8 @@ fn least_kept(line: &SearchLine) -> f64 {
 fn fell_behind(line: &SearchLine, stage: &StageSummary) -> Option<(f64, f64)> {
     let load = stage.load?;
     let target = load.target_rate?;
-    let achieved = load.kept_up.unwrap_or(0.0) * target;
+    let grew = load.backlog.map_or(0.0, |backlog| backlog.share.max(0.0));
+    let achieved = (1.0 - grew) * target;
     (achieved < least_kept(line) * target).then_some((target, achieved))
 }
 

@@ -252,10 +252,11 @@ fn ns(ms: f64) -> u64 {
 /// Values by the number of their request: all of them, or those of every second, fourth, … request
 /// once they would be too many.
 #[derive(Debug, Clone)]
-struct Thinned<T> {
-    kept: Vec<(u64, T)>,
+pub(in crate::metrics) struct Thinned<T> {
+    /// What is kept, with the number of its request.
+    pub(in crate::metrics) kept: Vec<(u64, T)>,
     /// The requests that each stands for.
-    each: u64,
+    pub(in crate::metrics) each: u64,
     /// How large all that is kept is, and may be.
     size: usize,
     most: usize,
@@ -263,11 +264,13 @@ struct Thinned<T> {
 }
 
 impl<T> Thinned<T> {
-    fn new(most: usize, size_of: fn(&T) -> usize) -> Self {
+    /// At most `most` of the size that `size_of` says.
+    pub(in crate::metrics) fn new(most: usize, size_of: fn(&T) -> usize) -> Self {
         Self { kept: Vec::new(), each: 1, size: 0, most, size_of }
     }
 
-    fn put(&mut self, index: u64, value: impl FnOnce() -> T) {
+    /// Takes a value, unless it is one of those that its neighbours stand for.
+    pub(in crate::metrics) fn put(&mut self, index: u64, value: impl FnOnce() -> T) {
         if !index.is_multiple_of(self.each) {
             return;
         }

@@ -10,6 +10,7 @@ use crate::metrics::cache_verdict::verdict;
 use crate::metrics::catalogue::Source;
 use crate::metrics::contamination;
 use crate::metrics::generator;
+use crate::metrics::pace::{Came, Pace};
 use crate::metrics::quantity::show;
 use crate::metrics::rounds::RoundTally;
 use crate::metrics::samples::{Order, Samples};
@@ -51,10 +52,12 @@ impl StageTally {
         let rounds = self.rounds.take().map(RoundTally::finish);
         let finished = self.counts.ok + self.counts.errors;
         let by_rounds = rounds.as_ref().filter(|rounds| !rounds.each.is_empty());
-        let (achieved, kept_up) = match by_rounds {
-            Some(rounds) => (rounds.achieved_rate(), None),
-            None => self.achieved(sent_all).map_or((None, None), |it| (Some(it.rate), it.kept_up)),
+        let pace = self.pace(sent_all);
+        let achieved = match by_rounds {
+            Some(rounds) => rounds.achieved_rate(),
+            None => pace.map(|pace| pace.achieved),
         };
+        let pace = pace.filter(|_| by_rounds.is_none());
         // One clock for all rates of a stage: that of the achieved rate where there is a load.
         let rate = achieved.filter(|rate| *rate > 0.0);
         let each =
@@ -93,7 +96,7 @@ impl StageTally {
             load: load_summary(
                 &self.start,
                 self.peak,
-                (achieved, kept_up),
+                (achieved, pace),
                 lag_p99(&samples),
                 generator::is_starved(&client),
             ),
@@ -205,38 +208,29 @@ impl StageTally {
     }
 
     /// What a load achieved; `sent_all` says that the plan itself, and nothing else, ended it.
-    ///
-    /// Without a schedule it is all the time from the first request to the last answer that counts. On
-    /// a schedule it is the time over which requests came, and as much more as answers trailed: a first
-    /// answer takes its latency to come, and so does the last one, so the span of the answers is held
-    /// against that of the due times. Arrivals that are drawn come denser or thinner than was asked;
-    /// what is said is what came.
-    fn achieved(&self, sent_all: bool) -> Option<Achieved> {
-        let load = self.start.load.as_ref()?;
-        let ((first_end, last_end), (first_sent, _)) = (self.answered?, self.sent?);
-        let seconds = |from: u64, to: u64| to.saturating_sub(from) as f64 / 1e9;
-        let ok = self.counts.ok as f64;
-        let Some(target) = load.target_rate else {
-            let took = seconds(first_sent, last_end);
-            return (took > 0.0).then(|| Achieved { rate: ok / took, kept_up: None });
-        };
-        let (first_due, last_due) = self.due?;
+    fn pace(&mut self, sent_all: bool) -> Option<Pace> {
+        let (load, pace) = (self.start.load.as_ref()?, self.pace.take()?);
+        if load.target_rate.is_none() && load.arrival.is_none() {
+            let sent = self.counts.planned - self.counts.never_started.min(self.counts.planned);
+            return pace.finish(Came::Users(self.start.concurrency.unwrap_or(1).min(sent)));
+        }
+        let (first_due, last_due) = pace.due()?;
         let came = self.counts.planned.saturating_sub(self.counts.never_started).max(1) as f64;
-        let due = seconds(first_due, last_due);
         let climbs = load.steady.is_some_and(|steady| steady.climb_ms.is_some());
-        let evenly = match load.arrival {
-            None | Some(ArrivalLine::Constant | ArrivalLine::Burst { .. }) => !climbs,
-            Some(ArrivalLine::Poisson | ArrivalLine::Gamma { .. } | ArrivalLine::Log) => false,
-        };
-        let window = match load.duration_ms.filter(|_| sent_all) {
-            _ if evenly || came < 2.0 => came / target,
-            Some(ms) => ms / 1e3,
+        let is_drawn = matches!(
+            load.arrival,
+            Some(ArrivalLine::Poisson | ArrivalLine::Gamma { .. } | ArrivalLine::Log)
+        );
+        let (from_ns, seconds) = match (load.target_rate, load.duration_ms.filter(|_| sent_all)) {
+            (Some(target), _) if came < 2.0 || !(is_drawn || climbs) => (first_due, came / target),
+            (_, Some(ms)) => (self.start.at_ns, ms / 1e3),
             // The last one's gap is as long as the others.
-            None => due * came / (came - 1.0),
+            (_, None) => {
+                let due_s = last_due.saturating_sub(first_due) as f64 / 1e9;
+                (first_due, due_s * came / (came - 1.0).max(1.0))
+            }
         };
-        let took = window + (seconds(first_end, last_end) - due).max(0.0);
-        let kept_up = Some(ok / came * window / took);
-        (took > 0.0).then(|| Achieved { rate: ok / took, kept_up })
+        pace.finish(Came::Schedule { from_ns, seconds })
     }
 
     fn throughput(&self, seconds: f64, untold: &BTreeMap<String, String>) -> Throughput {
@@ -280,14 +274,6 @@ impl StageTally {
         }
         untold
     }
-}
-
-/// What a load achieved.
-struct Achieved {
-    /// Complete answers per second.
-    rate: f64,
-    /// The share of what came due that was answered as fast as it came.
-    kept_up: Option<f64>,
 }
 
 impl Column {
@@ -340,14 +326,18 @@ fn distributions(
 fn load_summary(
     start: &StageStart,
     peak: u64,
-    (achieved_rate, kept_up): (Option<f64>, Option<f64>),
+    (achieved_rate, pace): (Option<f64>, Option<Pace>),
     lag: Option<f64>,
     is_starved: bool,
 ) -> Option<LoadSummary> {
+    let schedule = pace.and_then(|pace| pace.schedule);
     start.load.as_ref().map(|load| LoadSummary {
         target_rate: load.target_rate,
         achieved_rate,
-        kept_up,
+        achieved_interval: pace.and_then(|pace| pace.interval),
+        keeping_up: schedule.map(|schedule| schedule.keeping_up),
+        backlog: schedule.and_then(|schedule| schedule.growth),
+        needed_s: schedule.and_then(|schedule| schedule.needed_s),
         generator_limited: is_starved
             || lag.zip(load.max_lag_ms).is_some_and(|(lag, limit)| lag > limit),
         max_lag_ms: load.max_lag_ms,

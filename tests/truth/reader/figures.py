@@ -1,10 +1,7 @@
 """Recomputes every entry of `stages` in summary.json from a unit's records.
 
-Rules that no page states, learned from the code: the achieved rate of a scheduled load is answers over
-the time in which requests came (evenly spaced: their number over the rate asked; drawn: the stage's length, else the
-span of due times and one gap more) and as much more as the span of answers is longer than that of due
-times; of a closed loop it is answers from the first request sent to the last answer. All rates of a load
-(requests, tokens) have that clock, of other stages it is wall time. A server's reading belongs to the unit that its line stands in, and the
+Rules that no page states, learned from the code: all rates of a load have the clock of its achieved rate
+(pace.py), of other stages it is wall time. A server's reading belongs to the unit that its line stands in, and the
 one before to the next. The steady part's beginning is checked where the plan names it; where it was
 found by latencies, its figures are checked and not its place.
 """
@@ -12,7 +9,7 @@ found by latencies, its figures are checked and not its place.
 import base64
 import zlib
 
-from . import effective, metrics, stats
+from . import effective, metrics, pace, stats
 from .log import failed, ok, outcome
 
 WARM, COLD, PREAMBLE, BLOCK = 0.75, 0.10, 32, 16
@@ -43,6 +40,10 @@ def unit(differ, said, unit_, log, ids):
         limit = unit_.load.get("max_lag_ms")
         same("load.target_rate", said["load"].get("target_rate"), unit_.load.get("target_rate"))
         same("load.achieved_rate", said["load"].get("achieved_rate"), answered_rate, relative=1e-6)
+        if not unit_.rounds:
+            found = pace.of(unit_, requests)
+            for key in ("achieved_interval", "keeping_up", "backlog", "needed_s"):
+                same(f"load.{key}", said["load"].get(key), found.get(key), relative=1e-6)
         if limit is not None and lag:
             late = stats.percentile(lag, 99) > limit or starved(unit_)
             same("load.generator_limited", said["load"]["generator_limited"], late)
@@ -200,30 +201,9 @@ def ended_ns(r):
     return metrics.answered_ns(r) if metrics.answered_ns(r) is not None else r.get("end_ns")
 
 
-def achieved(unit_, requests=None, planned=None):
+def achieved(unit_, requests=None, planned=None, began=None):
     """Complete answers per second of a load."""
-    requests = unit_.requests if requests is None else requests
-    answered = ok(requests)
-    sent = [r["sent_ns"] for r in requests if r.get("sent_ns") is not None]
-    if not answered or not sent:
-        return None
-    last = [ended_ns(r) for r in answered]
-    target = unit_.load.get("target_rate")
-    if target is None:
-        took = (max(last) - min(sent)) / 1e9
-        return len(answered) / took if took > 0 else None
-    due = [r["due_ns"] for r in requests if r.get("due_ns") is not None]
-    counts = max(1, planned if planned is not None else unit_.planned - unit_.never_started())
-    span, came = (max(due) - min(due)) / 1e9, (max(last) - min(last)) / 1e9
-    drawn = (unit_.load.get("arrival") or {}).get("process") in ("poisson", "gamma", "log") or (unit_.load.get("steady") or {}).get("climb_ms") is not None
-    whole = unit_.end and unit_.end["state"] == "completed" and not unit_.end.get("reason")
-    if not drawn or counts < 2:
-        window = counts / target
-    elif unit_.load.get("duration_ms") is not None and whole:
-        window = unit_.load["duration_ms"] / 1e3
-    else:
-        window = span * counts / (counts - 1)
-    return len(answered) / (window + max(0, came - span))
+    return pace.of(unit_, unit_.requests if requests is None else requests, planned, began)["achieved_rate"]
 
 
 OPS = {"<": lambda a, b: a < b, "<=": lambda a, b: a <= b, ">": lambda a, b: a > b, ">=": lambda a, b: a >= b, "==": lambda a, b: a == b}
@@ -412,7 +392,7 @@ def rounds(differ, where, said, unit_):
             "never_started": unit_.never_started(first - line["planned"], line["planned"]),
         }
         differ(f"{name} counts", {k: told["counts"][k] for k in right}, right)
-        rate_ = achieved(unit_, inside, line["planned"] - right["never_started"])
+        rate_ = achieved(unit_, inside, line["planned"] - right["never_started"], line["from_ns"])
         clock = right["ok"] / rate_ if rate_ else seconds
         differ(f"{name} throughput", told["throughput"], throughput(inside, clock, line["planned"]), 1e-6)
         distributions(differ, f"{name} metrics", told["metrics"], metrics.samples(inside), times=sent_and_ended(inside))

@@ -1,6 +1,7 @@
 //! Rates of loads by every law of arrivals.
 
 use super::*;
+use crate::metrics::pace::KeepingUp;
 use crate::metrics::tally::fixture::{ms, record, stage_end, stage_start};
 use crate::record::{LoadLine, Record};
 
@@ -38,18 +39,73 @@ fn a_draw_of_arrivals_achieves_what_came_and_not_what_was_asked() {
     let six: Vec<(u64, u64)> = (1..=6).map(|at| (at * 250, at * 250 + 30)).collect();
     let timed = load(ArrivalLine::Poisson, Some(2_000.0), &six);
     is(timed.achieved_rate, 3.0);
-    is(timed.kept_up, 1.0);
+    assert_eq!(timed.keeping_up, Some(KeepingUp::Unclear), "six requests tell nothing");
     is(load(ArrivalLine::Poisson, None, &six).achieved_rate, 4.0);
 }
 
 #[test]
-fn answers_that_trail_take_the_time_that_they_trail() {
-    // Eight in a second, whose answers come over two.
-    let slow: Vec<(u64, u64)> = (0..9).map(|at| (1_000 + at * 125, 1_050 + at * 250)).collect();
+fn where_the_backlog_grows_what_ended_meanwhile_counts() {
+    // 96 in twelve seconds, of which every other is answered in that time.
+    let slow: Vec<(u64, u64)> = (0..96).map(|at| (1_000 + at * 125, 1_100 + at * 250)).collect();
     let found = load(ArrivalLine::Constant, None, &slow);
-    is(found.achieved_rate, 9.0 / 2.125);
-    is(found.kept_up, 1.125 / 2.125);
-    // All at one instant: as long as they were asked for, and as the answers took.
+    assert_eq!(found.keeping_up, Some(KeepingUp::FellBehind), "{found:?}");
+    is(found.achieved_rate, 4.0);
+    let backlog = found.backlog.expect("requests enough");
+    is(Some(backlog.came_per_second), 8.0);
+    is(Some(backlog.share), 0.5);
+}
+
+#[test]
+fn answers_that_trail_by_their_latency_take_nothing_from_the_rate() {
+    let even: Vec<(u64, u64)> = (0..96).map(|at| (1_000 + at * 125, 1_700 + at * 125)).collect();
+    let found = load(ArrivalLine::Constant, None, &even);
+    is(found.achieved_rate, 8.0);
+    assert_eq!(found.keeping_up, Some(KeepingUp::KeptUp), "{found:?}");
+    // One of them takes half a minute, and the last one nearly as long.
+    let mut straggling = even.clone();
+    (straggling[40].1, straggling[95].1) = (36_000, 40_000);
+    let found = load(ArrivalLine::Constant, None, &straggling);
+    is(found.achieved_rate, 8.0);
+    assert_eq!(found.keeping_up, Some(KeepingUp::KeptUp), "{found:?}");
+    // All at one instant: over the time that they were asked for.
     let burst: Vec<(u64, u64)> = (0..8).map(|at| (1_000, 1_100 + at * 100)).collect();
-    is(load(ArrivalLine::Burst { size: 8 }, None, &burst).achieved_rate, 8.0 / 1.7);
+    is(load(ArrivalLine::Burst { size: 8 }, None, &burst).achieved_rate, 8.0);
+}
+
+#[test]
+fn a_stage_of_few_latencies_names_the_length_that_would_do() {
+    let long: Vec<(u64, u64)> = (0..96).map(|at| (1_000 + at * 125, 4_000 + at * 125)).collect();
+    let found = load(ArrivalLine::Constant, None, &long);
+    assert_eq!((found.keeping_up, found.needed_s), (Some(KeepingUp::Unclear), Some(30.0)));
+    is(found.achieved_rate, 8.0);
+}
+
+/// The load of `users` who send as soon as they have an answer, each of which takes 500 ms.
+fn closed(users: u64, requests: u64) -> LoadSummary {
+    let start = StageStart {
+        load: Some(Box::default()),
+        concurrency: Some(users),
+        expects: None,
+        ..stage_start(requests)
+    };
+    let mut tally = StageTally::new(start);
+    for index in 0..requests {
+        let sent = ms(1_000 + index / users * 500);
+        let end_ns = Some(sent + ms(500));
+        let (due_ns, sent_ns) = (Some(sent), Some(sent));
+        let times = Record { due_ns, sent_ns, last_token_ns: end_ns, end_ns, ..record() };
+        tally.ended(&Record { index, ..times });
+    }
+    let summary = tally.close(Some(&stage_end(StageState::Completed))).0.summary;
+    summary.load.expect("a load")
+}
+
+#[test]
+fn the_drain_of_a_closed_loop_is_no_part_of_its_rate() {
+    // 61 requests of 6 users: the last one has the server to itself.
+    is(closed(6, 61).achieved_rate, 12.0);
+    is(closed(6, 61).achieved_interval.map(|(low, _)| low), 12.0);
+    // Too few to leave out the burst and the drain.
+    is(closed(6, 7).achieved_rate, 7.0);
+    assert_eq!(closed(6, 7).achieved_interval, None);
 }
