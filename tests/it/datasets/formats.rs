@@ -240,3 +240,29 @@ fn pointers_find_parts_under_other_names() {
     let error = Dataset::open(&config).unwrap().rows().next().unwrap().unwrap_err().to_string();
     assert!(error.contains("log.jsonl:1: expected a value at `/nowhere`"), "{error}");
 }
+
+#[test]
+fn every_row_of_the_samples_table_is_read_as_its_format() {
+    let table = std::fs::read_to_string(sample("README.md")).unwrap();
+    let rows_of_table = table.lines().filter(|line| line.starts_with("| `"));
+    let mut listed: Vec<(String, String)> = rows_of_table
+        .map(|line| {
+            let mut names = line.split('`').skip(1).step_by(2).map(str::to_owned);
+            names.next().zip(names.next()).expect("a file and its format")
+        })
+        .collect();
+    for (file, format) in &listed {
+        let dataset = open(sample(file));
+        assert_eq!(dataset.format().name(), format, "{file}: {}", dataset.why());
+        assert!(!rows(&dataset).is_empty(), "{file}");
+    }
+    for format in DatasetFormat::ALL {
+        assert!(listed.iter().any(|(_, word)| word == format.name()), "{}", format.name());
+    }
+    // Single files, each once.
+    listed.retain(|(file, _)| !file.contains('*'));
+    listed.sort();
+    let there = super::samples();
+    let there: Vec<&str> = there.iter().filter_map(|path| path.file_name()?.to_str()).collect();
+    assert_eq!(listed.iter().map(|(file, _)| file.as_str()).collect::<Vec<_>>(), there);
+}
