@@ -154,7 +154,7 @@ fn history(plan: String, runs: &[Summary], asked: &MetricRef, args: &HistoryArgs
         stage.reported
             && args.stage.as_ref().is_none_or(|id| stage.id == *id || stage.label() == *id)
     };
-    let value = |stage: &StageSummary| baseline::number(asked, stage);
+    let value = |stage: &StageSummary| baseline::number(asked, None, stage);
     let mut stages: Vec<String> = Vec::new();
     // The newest run says best what stages there are.
     for run in runs.iter().rev() {

@@ -249,6 +249,7 @@ fn document(plan: &Plan, estimates: &[Estimate]) -> serde_json::Value {
                     "is_relative": matches!(threshold.right, Limit::Times { .. }),
                     "where": threshold.rungs.as_ref().map(|it| &it.text),
                     "allow_no_data": threshold.allow_no_data,
+                    "from": threshold.from,
                     "min_samples": threshold.min_samples,
                     "needs_baseline": matches!(threshold.right, Limit::Baseline { .. }),
                     "location": threshold.location.to_string(),

@@ -7,6 +7,7 @@
 use super::gate;
 use super::summary::{Distribution, StageSummary, Summary};
 use crate::plan::diagnostic::{Code, Diagnostic};
+use crate::plan::metric::Origin;
 use crate::plan::{Aggregate, BaselineValue, Limit, MetricRef, Plan};
 
 /// Whether any check of the plan compares with a baseline.
@@ -24,7 +25,7 @@ pub fn resolve(plan: &mut Plan, baseline: Option<(&Summary, &str)>) -> Vec<Diagn
         for threshold in stage.thresholds.iter_mut().chain(live) {
             let Limit::Baseline { values, .. } = &mut threshold.right else { continue };
             let id = threshold.left.stage.as_deref().unwrap_or(&stage.id);
-            match numbers(&threshold.left, id, baseline) {
+            match numbers(&threshold.left, threshold.from, id, baseline) {
                 Ok(numbers) => *values = numbers,
                 Err((message, help)) => found.push(
                     Diagnostic::error(Code::Baseline, message)
@@ -40,6 +41,7 @@ pub fn resolve(plan: &mut Plan, baseline: Option<(&Summary, &str)>) -> Vec<Diagn
 /// Every number that the baseline has for a metric of a stage; what is wrong and what to do else.
 fn numbers(
     of: &MetricRef,
+    from: Option<Origin>,
     id: &str,
     baseline: Option<(&Summary, &str)>,
 ) -> Result<Vec<BaselineValue>, (String, String)> {
@@ -58,7 +60,7 @@ fn numbers(
     let values: Vec<BaselineValue> = stages
         .iter()
         .filter_map(|stage| {
-            let value = number(of, stage)?;
+            let value = number(of, from, stage)?;
             Some(BaselineValue { cell: stage.cell.clone(), rung: stage.rung, value })
         })
         .collect();
@@ -72,8 +74,9 @@ fn numbers(
     Ok(values)
 }
 
-/// A number out of a summary, as far as it keeps it.
-pub fn number(of: &MetricRef, stage: &StageSummary) -> Option<f64> {
+/// A number out of a summary, as far as it keeps it. Its latencies count from `from`; when absent,
+/// from where the stage's do.
+pub fn number(of: &MetricRef, from: Option<Origin>, stage: &StageSummary) -> Option<f64> {
     let Some(aggregate) = of.aggregate else {
         return match super::catalogue::source(&of.metric)? {
             super::catalogue::Source::Stage(take) => take(stage),
@@ -81,7 +84,7 @@ pub fn number(of: &MetricRef, stage: &StageSummary) -> Option<f64> {
         };
     };
     let Distribution { count, mean, std, min, max, p50, p90, p95, p99, .. } =
-        stage.metrics.get(&of.metric)?;
+        stage.metrics.get(from.unwrap_or(stage.times_from).of(&of.metric))?;
     match aggregate {
         Aggregate::Mean => Some(*mean),
         Aggregate::Std => *std,

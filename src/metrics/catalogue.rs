@@ -30,10 +30,16 @@ pub fn source(metric: &str) -> Option<Source> {
         "ttft_due" => {
             Request(|record| ttft(record).and(since(record.due_ns, record.first_token_ns)))
         }
-        "ttfo" => Request(|record| since(answered(record)?.sent_ns, record.first_content_ns)),
+        "ttfo" => Request(ttfo),
+        "ttfo_due" => {
+            Request(|record| ttfo(record).and(since(record.due_ns, record.first_content_ns)))
+        }
         "e2e" => Request(e2e),
         "e2e_due" => Request(|record| e2e(record).and(since(record.due_ns, record.answered_ns()))),
-        "response_end" => Request(|record| since(answered(record)?.sent_ns, record.end_ns)),
+        "response_end" => Request(response_end),
+        "response_end_due" => {
+            Request(|record| response_end(record).and(since(record.due_ns, record.end_ns)))
+        }
         "tpot" => Request(tpot),
         "itl" => Pooled(token_gaps),
         "connect" => Request(connect),
@@ -75,6 +81,14 @@ fn since(from: Option<u64>, to: Option<u64>) -> Option<f64> {
 
 fn ttft(record: &Record) -> Option<f64> {
     since(answered(record)?.sent_ns, record.first_token_ns)
+}
+
+fn ttfo(record: &Record) -> Option<f64> {
+    since(answered(record)?.sent_ns, record.first_content_ns)
+}
+
+fn response_end(record: &Record) -> Option<f64> {
+    since(answered(record)?.sent_ns, record.end_ns)
 }
 
 fn e2e(record: &Record) -> Option<f64> {
@@ -182,9 +196,11 @@ mod tests {
             ("ttft", vec![200.0]),
             ("ttft_due", vec![210.0]),
             ("ttfo", vec![240.0]),
+            ("ttfo_due", vec![250.0]),
             ("e2e", vec![300.0]),
             ("e2e_due", vec![310.0]),
             ("response_end", vec![320.0]),
+            ("response_end_due", vec![330.0]),
             ("tpot", vec![100.0 / 6.0]),
             ("itl", vec![40.0, 0.0, 60.0]),
             ("connect", vec![1.0]),

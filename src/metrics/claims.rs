@@ -11,6 +11,7 @@
 //! | `cache` | what the cache bought, and whether a flush emptied it |
 //! | `load` | what the endpoint sustains, by ladders and ramps |
 //! | `found` | the same, by searches |
+//! | `late` | what was held back, and what a closed loop did not see |
 //! | `stages` | what each stage measured; the run's totals |
 //! | `cells` | what several cells of a matrix have in common |
 
@@ -26,6 +27,7 @@ mod cells;
 mod ending;
 mod found;
 mod kind;
+mod late;
 mod load;
 mod stages;
 #[cfg(test)]
@@ -106,6 +108,7 @@ pub fn of(summary: &Summary) -> Vec<Claim> {
     if !list.iter().any(|claim| claim.kind.is_headline()) {
         list.splice(0..0, stages::measured(summary));
     }
+    list.extend(late::claims(summary));
     match Ending::of(summary) {
         Ending::Pass | Ending::Done => {
             list.splice(0..0, opening);

@@ -8,15 +8,16 @@ use std::fmt::Write;
 
 use serde_json::Value;
 
+use self::figure::{Figure, baseline, figure, resolve};
 use super::cache_verdict::agrees;
-use super::catalogue::{self, Source};
 use super::quantity::{plural, show, show_apart};
-use super::samples::Samples;
 use super::summary::{StageSummary, ThresholdResult};
 use super::tally::Measured;
 use crate::plan::metric::{self, METRICS};
-use crate::plan::{Aggregate, BaselineValue, CacheWord, Level, Limit, MetricRef, Op, Threshold};
+use crate::plan::{Aggregate, CacheWord, Level, Limit, MetricRef, Op, Threshold};
 use crate::record::{CacheState, FlushLine, FlushState};
+
+mod figure;
 
 /// Judges `threshold` on `own`, with references to `earlier` stages resolved.
 pub fn judge(threshold: &Threshold, own: &Measured, earlier: &[&Measured]) -> ThresholdResult {
@@ -24,7 +25,7 @@ pub fn judge(threshold: &Threshold, own: &Measured, earlier: &[&Measured]) -> Th
         Limit::Cache(word) => judge_cache(threshold, *word, own, earlier),
         Limit::Value(limit) => judge_number(threshold, own, earlier, |_| Ok((*limit, None))),
         Limit::Times { factor, of } => judge_number(threshold, own, earlier, |unit| {
-            let base = figure(of, own, earlier)?.value;
+            let base = figure(of, threshold.from, own, earlier)?.value;
             let product = format!("{factor} × {} ({})", name(of), show(base, unit));
             Ok((factor * base, Some(product)))
         }),
@@ -83,12 +84,6 @@ impl Judged {
     }
 }
 
-/// A number and how many samples stand behind it.
-struct Figure {
-    value: f64,
-    samples: u64,
-}
-
 /// The right side: its value and how it came about, when it was not simply written.
 type RightSide = (f64, Option<String>);
 
@@ -99,7 +94,7 @@ fn judge_number(
     right: impl FnOnce(&str) -> Result<RightSide, String>,
 ) -> Judged {
     let unit = unit_of(&threshold.left);
-    let left = match figure(&threshold.left, own, earlier) {
+    let left = match figure(&threshold.left, threshold.from, own, earlier) {
         Ok(figure) => figure,
         Err(why) => return Judged::no_data(why),
     };
@@ -119,7 +114,7 @@ fn judge_number(
             };
             let from = worst.from_ns.saturating_sub(own.began_ns()) as f64 / 1e6;
             let words = format!("in the worst {over}, {} after the stage began", show(from, "ms"));
-            (Figure { value: worst.value, samples: worst.samples }, Some(words))
+            (Figure { value: worst.value, samples: worst.samples, ..left }, Some(words))
         }
     };
     let mut judged = Judged {
@@ -151,6 +146,9 @@ fn judge_number(
     let _infallible = write!(judged.reason, "; {}", plural(left.samples, "sample"));
     if let Some(stretch) = stretch {
         let _infallible = write!(judged.reason, " {stretch}");
+    }
+    if left.is_from_due {
+        judged.reason.push_str(", from when they were due");
     }
     judged
 }
@@ -238,85 +236,6 @@ fn shares(stage: &StageSummary) -> String {
             format!(": {} of the prompt tokens came from the cache{start}", show(share, "share"))
         }
         _ => String::new(),
-    }
-}
-
-fn figure(of: &MetricRef, own: &Measured, earlier: &[&Measured]) -> Result<Figure, String> {
-    let stage = resolve(of, own, earlier)?;
-    let counts = &stage.summary.counts;
-    let empty = || match (counts.ok, counts.planned) {
-        (_, 0) => format!("stage {} sends no requests", stage.summary.label()),
-        (0, _) => format!("no request of stage {} succeeded", stage.summary.label()),
-        _ => format!(
-            "{} has no samples in stage {}{}",
-            of.metric,
-            stage.summary.label(),
-            stage.summary.which_has(unit_of(of))
-        ),
-    };
-    if let Some(why) = stage.summary.untold.get(&of.metric) {
-        return Err(why.clone());
-    }
-    match catalogue::source(&of.metric) {
-        Some(Source::Request(_) | Source::Pooled(_)) => {
-            let samples = stage.samples(&of.metric);
-            let aggregate =
-                of.aggregate.ok_or_else(|| format!("{} needs an aggregate", of.metric))?;
-            let counted = samples.map_or(0, Samples::len);
-            let value = match (samples, aggregate) {
-                (Some(samples), _) => samples.aggregate(aggregate),
-                (None, Aggregate::Count) => Some(0.0),
-                (None, _) => None,
-            };
-            Ok(Figure { value: value.ok_or_else(empty)?, samples: counted })
-        }
-        Some(Source::Stage(take)) => {
-            let value = take(&stage.summary).ok_or_else(empty)?;
-            Ok(Figure { value, samples: counts.ok + counts.errors })
-        }
-        Some(Source::Verdict) => Err(format!("{} is a word, not a number", of.metric)),
-        None => Err(format!("{} is not a metric", of.metric)),
-    }
-}
-
-/// The stage that a reference means: its own, or an earlier one of the same cell and rung if there
-/// are several.
-fn resolve<'a>(
-    of: &MetricRef,
-    own: &'a Measured,
-    earlier: &[&'a Measured],
-) -> Result<&'a Measured, String> {
-    let Some(id) = of.stage.as_deref().filter(|id| *id != own.summary.id) else { return Ok(own) };
-    let named: Vec<&Measured> =
-        earlier.iter().copied().filter(|stage| stage.summary.id == id).collect();
-    let same_cell = |stage: &&&Measured| stage.summary.cell == own.summary.cell;
-    let same_rung = |stage: &&&Measured| same_cell(stage) && stage.summary.rung == own.summary.rung;
-    let in_cell = named.iter().filter(same_cell).count();
-    match named.as_slice() {
-        [] => Err(format!("stage {id} has not been measured")),
-        [only] => Ok(only),
-        _ if in_cell == 1 => Ok(named.iter().find(same_cell).copied().unwrap_or(own)),
-        several => several.iter().find(same_rung).copied().ok_or_else(|| {
-            format!("stage {id} has {} results and none is of this cell and rung", several.len())
-        }),
-    }
-}
-
-/// What the baseline has for this stage, cell and rung.
-fn baseline(
-    of: &MetricRef,
-    values: &[BaselineValue],
-    own: &Measured,
-    earlier: &[&Measured],
-) -> Result<f64, String> {
-    let stage = &resolve(of, own, earlier)?.summary;
-    let same = |value: &&BaselineValue| {
-        value.cell == stage.cell && value.rung.map(f64::to_bits) == stage.rung.map(f64::to_bits)
-    };
-    match values.iter().find(same) {
-        Some(found) => Ok(found.value),
-        None if values.is_empty() => Err("no baseline was given".to_owned()),
-        None => Err(format!("the baseline has no {}", stage.label())),
     }
 }
 

@@ -33,7 +33,8 @@ impl Limits {
     /// Those among a stage's thresholds.
     pub(super) fn of(thresholds: &[Threshold]) -> Self {
         let limits = thresholds.iter().filter_map(|threshold| {
-            let metric = metric::find(&threshold.left.metric)?.name;
+            let left = threshold.left_of_requests();
+            let metric = metric::find(&left.metric)?.name;
             let of_each = match threshold.left.aggregate? {
                 Aggregate::Percentile(percent) => percent >= NEARLY_ALL,
                 Aggregate::Max => true,
@@ -41,7 +42,7 @@ impl Limits {
             };
             let upper = matches!(threshold.op, Op::Lt | Op::Le);
             let own = threshold.left.stage.is_none();
-            match (catalogue::source(&threshold.left.metric)?, &threshold.right) {
+            match (catalogue::source(metric)?, &threshold.right) {
                 (Source::Request(take), Limit::Value(limit)) if of_each && upper && own => {
                     Some(OneLimit { metric, take, op: threshold.op, limit: *limit })
                 }
@@ -92,6 +93,7 @@ mod tests {
             min_samples: 1,
             rungs: None,
             over_ms: None,
+            from: None,
             allow_no_data: false,
             implicit: false,
             location: Location::default(),

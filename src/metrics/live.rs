@@ -68,7 +68,7 @@ impl Known {
                     [only] => Some(only),
                     _ => same_rung,
                 };
-                let base = stage.and_then(|stage| baseline::number(of, stage));
+                let base = stage.and_then(|stage| baseline::number(of, check.when.from, stage));
                 let name = gate::name(of);
                 let base = base.ok_or_else(|| format!("{name} is not known"))?;
                 let words = format!("{factor} × {name} ({})", show(base, unit));
@@ -99,7 +99,7 @@ impl LiveTally {
     /// A check at its stage's beginning.
     pub fn new(check: &LiveCheck, limit: LiveLimit) -> Self {
         let over_ns = check.over.map(|over| u64::try_from(over.as_nanos()).unwrap_or(u64::MAX));
-        let stretch = Stretch::new(&check.when.left);
+        let stretch = Stretch::new(&check.when);
         Self { check: check.clone(), limit, over_ns, stretch, fresh: 0 }
     }
 
@@ -141,7 +141,7 @@ impl LiveTally {
         Some(format!(
             "`{}` holds: {} is {actual} (limit {limit}; {}{over})",
             when.check,
-            gate::name(&when.left),
+            gate::name(self.stretch.metric()),
             plural(self.stretch.len() as u64, "sample"),
         ))
     }
@@ -167,6 +167,7 @@ mod tests {
                 min_samples,
                 rungs: None,
                 over_ms: None,
+                from: None,
                 allow_no_data: false,
                 implicit: false,
                 location: Location::default(),

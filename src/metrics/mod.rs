@@ -47,6 +47,7 @@ pub mod compare;
 pub mod contamination;
 pub mod definitions;
 pub mod distribution;
+pub mod due;
 pub mod effective;
 pub mod estimate;
 pub mod gate;

@@ -149,6 +149,17 @@ impl Samples {
         })
     }
 
+    /// A percentile (0 to 100); `None` without samples. [`Samples::finish`] comes first.
+    pub fn percentile(&self, percent: f64) -> Option<f64> {
+        self.aggregate(Aggregate::Percentile(percent)).filter(|_| !self.is_empty())
+    }
+
+    /// Their values, and how many there are of each; beyond [`EXACT`], those of buckets.
+    pub fn times(&self) -> impl Iterator<Item = (f64, u64)> {
+        let exact = self.exact.iter().map(|sample| (*sample, 1));
+        exact.chain(self.counts.iter().flat_map(|counts| counts.times()))
+    }
+
     /// One aggregate; `None` without (enough) samples. [`Samples::finish`] comes first.
     pub fn aggregate(&self, aggregate: Aggregate) -> Option<f64> {
         let Some(counts) = &self.counts else {

@@ -33,9 +33,14 @@ pub struct Worst {
 }
 
 impl Stretch {
-    /// Nothing yet.
-    pub fn new(metric: &MetricRef) -> Self {
-        Self { metric: metric.clone(), samples: VecDeque::new() }
+    /// Nothing yet, for this check.
+    pub fn new(check: &Threshold) -> Self {
+        Self { metric: check.left_of_requests(), samples: VecDeque::new() }
+    }
+
+    /// The metric whose samples it holds.
+    pub fn metric(&self) -> &MetricRef {
+        &self.metric
     }
 
     /// How many samples are held.
@@ -162,6 +167,7 @@ mod tests {
             min_samples,
             rungs: None,
             over_ms: Some(1_000),
+            from: None,
             allow_no_data: false,
             implicit: false,
             location: Location::default(),
@@ -170,7 +176,7 @@ mod tests {
 
     /// Ten requests a second for `seconds`; those of one second fail.
     fn stretch(seconds: u64, bad: u64) -> Stretch {
-        let mut stretch = Stretch::new(&check(Op::Lt, 1).left);
+        let mut stretch = Stretch::new(&check(Op::Lt, 1));
         for number in 0..seconds * 10 {
             let at = ms(number * 100);
             let is_bad = number / 10 == bad;
@@ -202,7 +208,7 @@ mod tests {
         let whole = stretch(10, 3).worst(&check(Op::Lt, 1), ms(60_000), span).expect("one");
         assert_eq!((whole.samples, whole.from_ns), (100, 0));
         assert_eq!(stretch(10, 3).worst(&check(Op::Lt, 20), ms(1_000), span), None);
-        assert_eq!(Stretch::new(&check(Op::Lt, 1).left).worst(&check(Op::Lt, 1), 5, span), None);
+        assert_eq!(Stretch::new(&check(Op::Lt, 1)).worst(&check(Op::Lt, 1), 5, span), None);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What `summary.json` holds: one [`StageSummary`] per stage, cell and rung.
 
 mod client;
+mod counts;
 mod stage;
 
 use std::collections::BTreeMap;
@@ -9,12 +10,14 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 pub use self::client::{AddressSummary, ClientSummary};
+pub use self::counts::Counts;
 pub use super::check::{Judgement, ThresholdResult};
 
 use super::answers::AnswerSummary;
 use super::certified::Certified;
 use super::claims::{self, Claim};
 use super::contamination::Contamination;
+use super::due::Paced;
 use super::pace::{Growth, KeepingUp};
 use super::rounds::Rounds;
 use super::saturation::Saturation;
@@ -23,6 +26,7 @@ use super::server::ServerSummary;
 use super::steady::part::SteadySummary;
 use super::token_account::TokenAccount;
 use super::window::WindowStats;
+use crate::plan::metric::Origin;
 use crate::record::{CacheState, FlushLine, StageState};
 
 /// Version of `summary.json`.
@@ -172,6 +176,11 @@ pub struct StageSummary {
     pub success_rate: Option<f64>,
     /// Wall time in seconds.
     pub duration_s: f64,
+    /// Since when the latencies count that tables show and checks judge: `due` where requests were held
+    /// back (by `max_in_flight`, or by this machine) for so long that figures from `sent` say something
+    /// else; absent where they say the same.
+    #[serde(default, skip_serializing_if = "Origin::is_sent")]
+    pub times_from: Origin,
     /// Distributions by metric name; a metric without samples is absent.
     pub metrics: BTreeMap<String, Distribution>,
     /// Metrics that cannot be told, by name, and why: they have no figure above, and a threshold on
@@ -231,39 +240,6 @@ pub struct StageSummary {
     /// The server's own account; absent where it gives none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server: Option<ServerSummary>,
-}
-
-/// `planned = ok + errors + cancelled + dropped_late + lost_in_flight + never_started`.
-#[derive(
-    Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
-)]
-pub struct Counts {
-    /// Requests of the plan.
-    pub planned: u64,
-    /// Complete answers.
-    pub ok: u64,
-    /// Failed requests.
-    pub errors: u64,
-    /// Cut after they were sent.
-    pub cancelled: u64,
-    /// Due, but too late to be sent.
-    pub dropped_late: u64,
-    /// Started, with no terminal record (the process died).
-    pub lost_in_flight: u64,
-    /// Never due.
-    pub never_started: u64,
-}
-
-impl Counts {
-    /// Every request by how it ended; equal to `planned` or the run is invalid.
-    pub fn accounted(&self) -> u64 {
-        self.ok
-            + self.errors
-            + self.cancelled
-            + self.dropped_late
-            + self.lost_in_flight
-            + self.never_started
-    }
 }
 
 /// Statistics of a distribution. They are exact, but for percentiles of more than 16,384 samples,
@@ -372,6 +348,10 @@ pub struct LoadSummary {
     pub pauses: bool,
     /// The limit on the 99th percentile of `schedule_lag`, in milliseconds.
     pub max_lag_ms: Option<f64>,
+    /// What users who wait for an answer before they ask again did not see; absent where it is what
+    /// they saw.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paced: Option<Paced>,
 }
 
 /// What the server's prefix cache did.

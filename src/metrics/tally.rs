@@ -133,7 +133,7 @@ impl StageTally {
                 .thresholds
                 .iter()
                 .filter(|check| check.over_ms.is_some() && check.judges(start.rung))
-                .map(|check| (check.clone(), Stretch::new(&check.left)))
+                .map(|check| (check.clone(), Stretch::new(check)))
                 .collect(),
             limits: Limits::of(&start.thresholds),
             windows: start.load.as_ref().and_then(|load| load.window_ms).map(|ms| {
@@ -369,9 +369,9 @@ fn window_sample(record: &Record, end_ns: u64) -> WindowSample {
     WindowSample {
         end_ns,
         ok: record.outcome == OutcomeKind::Ok,
-        ttft_ms: take("ttft"),
+        ttft_ms: take("ttft_due"),
         tpot_ms: take("tpot"),
-        e2e_ms: take("e2e"),
+        e2e_ms: take("e2e_due"),
         input_tokens: record.input_tokens.counted(),
         output_tokens: record.output_tokens.counted(),
     }

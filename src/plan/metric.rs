@@ -3,6 +3,8 @@
 //! It stands on the plan's floor so that a threshold's names are checked before any load; how each
 //! number is taken from records is `metrics/catalogue.rs`.
 
+use serde::{Deserialize, Serialize};
+
 /// One row of the catalogue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Metric {
@@ -35,9 +37,11 @@ pub const METRICS: &[Metric] = &[
     time("ttft", "time to first token: first content, reasoning or tool-call delta, from sent"),
     time("ttft_due", "time to first token, from when the request was due"),
     time("ttfo", "time to first output: first non-reasoning delta, from sent"),
+    time("ttfo_due", "time to first output, from when the request was due"),
     time("e2e", "last token, from sent; the end of an answer that came whole"),
     time("e2e_due", "the same, from when the request was due"),
     time("response_end", "end of the response, from sent"),
+    time("response_end_due", "end of the response, from when the request was due"),
     time("tpot", "time per output token: (last_token - first_token) / (output_tokens - 1)"),
     time("itl", "inter-token latency: gaps between token-bearing events, pooled over requests"),
     time("connect", "a new connection ready, from sent; requests on open connections have none"),
@@ -119,4 +123,45 @@ pub const METRICS: &[Metric] = &[
 /// The metric of that name.
 pub fn find(name: &str) -> Option<&'static Metric> {
     METRICS.iter().find(|metric| metric.name == name)
+}
+
+/// Since when the latency of a request counts.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Origin {
+    /// Since it was sent.
+    #[default]
+    Sent,
+    /// Since it was due, so that what held it back counts.
+    Due,
+}
+
+/// Latencies from sent, and the same from due.
+pub const LATENCIES: [(&str, &str); 4] = [
+    ("ttft", "ttft_due"),
+    ("ttfo", "ttfo_due"),
+    ("e2e", "e2e_due"),
+    ("response_end", "response_end_due"),
+];
+
+impl Origin {
+    /// The metric that counts from there; itself for one that is no latency from sent.
+    pub fn of(self, name: &str) -> &str {
+        match self {
+            Self::Sent => name,
+            Self::Due => from_due(name).unwrap_or(name),
+        }
+    }
+
+    /// True for the usual one.
+    pub fn is_sent(&self) -> bool {
+        *self == Self::Sent
+    }
+}
+
+/// The metric that counts a latency from due; `None` for all but latencies from sent.
+pub fn from_due(name: &str) -> Option<&'static str> {
+    LATENCIES.iter().find(|(sent, _)| *sent == name).map(|(_, due)| *due)
 }

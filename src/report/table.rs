@@ -13,6 +13,7 @@ use crate::metrics::certified::{self, MARK, is_certified};
 use crate::metrics::quantity::{grouped, show};
 use crate::metrics::summary::{Counts, Distribution, StageSummary, Throughput};
 use crate::metrics::token_account::TokenBasis;
+use crate::plan::metric::Origin;
 use crate::record::{CacheState, FlushState};
 
 /// What stands where there is nothing to say.
@@ -76,6 +77,9 @@ fn columns(stages: &[&StageSummary], percentiles: Option<&Percentiles>) -> Vec<C
         text("kind", 7, |stage| printable(&stage.kind).into_owned()),
         text("requests", 0, |stage| requests(&stage.counts)),
     ];
+    if stages.iter().any(|stage| stage.times_from == Origin::Due) {
+        columns.push(text("times", 0, times_from));
+    }
     for (head, metric, usual) in [
         ("TTFT", "ttft", &[("p50", 0, P50), ("p95", 3, P95), ("p99", 5, P99)][..]),
         ("TTFO", "ttfo", &[("p50", 1, P50), ("p95", 4, P95)]),
@@ -115,7 +119,7 @@ fn reasons(stage: &StageSummary) -> bool {
 /// Figures that summaries keep.
 fn kept(stages: &[&StageSummary], metric: &str, figures: &[(&str, u8, (f64, Figure))]) -> Figures {
     let of = |(percent, figure): (f64, Figure)| -> Vec<Option<(f64, bool)>> {
-        let found = stages.iter().map(|stage| stage.metrics.get(metric));
+        let found = stages.iter().map(|stage| stage.shown(metric));
         found.map(|found| found.map(|it| (figure(it), is_certified(it, percent)))).collect()
     };
     figures.iter().map(|(name, goes, figure)| ((*name).to_owned(), *goes, of(*figure))).collect()
@@ -126,7 +130,8 @@ fn chosen(stages: &[&StageSummary], metric: &str, asked: &Percentiles) -> Figure
     let goes = |number: usize| u8::try_from(number.min(6)).unwrap_or(0);
     let of = |percent: f64| {
         stages.iter().map(move |stage| {
-            let found = stage.metrics.get(metric)?;
+            let found = stage.shown(metric)?;
+            let metric = stage.times_from.of(metric);
             Some(((asked.exact)(stage, metric, percent)?, is_certified(found, percent)))
         })
     };
@@ -203,6 +208,15 @@ fn throughput(stages: &[&StageSummary]) -> Column {
 fn output_source(stage: &StageSummary) -> &'static str {
     let source = stage.tokens.as_ref().and_then(|tokens| tokens.output.source);
     source.map_or(NOTHING, TokenBasis::word)
+}
+
+/// Since when its latencies count.
+fn times_from(stage: &StageSummary) -> String {
+    match stage.times_from {
+        _ if stage.counts.ok == 0 => NOTHING.to_owned(),
+        Origin::Sent => "from sent".to_owned(),
+        Origin::Due => "from due".to_owned(),
+    }
 }
 
 fn took(stages: &[&StageSummary]) -> Column {

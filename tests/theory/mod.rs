@@ -9,4 +9,6 @@
 
 mod capacity;
 mod laws;
+mod log;
+mod omission;
 mod queueing;

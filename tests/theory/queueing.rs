@@ -1,13 +1,12 @@
 //! Two runs of one thing are not called different, and an interval holds the truth, however long the
 //! queue; and independent samples lose no power by that.
 
-use runner::metrics::compare::evidence::{Collector, Evidence};
+use runner::metrics::compare::evidence::Evidence;
 use runner::metrics::compare::{Options, Verdict, compare};
-use runner::metrics::summary::{RunEnd, RunState};
-use runner::record::Line;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::laws::{Dice, Law, Queue};
+use super::log::{self, Asked};
 
 /// A mean service time, in nanoseconds.
 const SERVICE_NS: f64 = 1e8;
@@ -20,39 +19,11 @@ fn ns(times: f64) -> u64 {
 
 /// A run of one stage with these requests: (arrival, time taken), in mean service times.
 fn run(id: &str, requests: &[(f64, f64)]) -> Evidence {
-    let mut collector = Collector::new(&["ttft", "e2e"]);
-    let mut line = |value: Value| {
-        let line: Line = serde_json::from_value(value).expect("a line of the log");
-        collector.line(&line);
-    };
-    line(json!({
-        "type": "run", "record_version": 1, "run_id": id, "plan": "p", "plan_hash": "0",
-        "started_at": "2026-01-01T00:00:00Z", "seed": 1, "simulated": false,
-        "runner_version": "0"
-    }));
-    line(json!({
-        "type": "stage_start", "stage": "s", "kind": "load", "endpoint": "e", "model": "m",
-        "planned": requests.len(), "reported": true, "at_ns": 0
-    }));
-    let mut last = 0;
-    for (index, (arrival, took)) in requests.iter().enumerate() {
-        let sent = ns(*arrival);
-        let end = sent + ns(*took);
-        last = last.max(end);
-        line(json!({
-            "type": "end", "stage": "s", "index": index, "request_id": format!("{id}-{index}"),
-            "due_ns": sent, "sent_ns": sent, "headers_ns": end, "first_event_ns": end,
-            "first_token_ns": end, "first_content_ns": end, "last_token_ns": end, "end_ns": end,
-            "token_ns": [end], "outcome": "ok", "http_status": 200,
-            "input_tokens": { "server": 10 }, "output_tokens": { "server": 1 },
-            "cache": "unknown", "connection": { "reused": true }, "bytes_in": 1
-        }));
-    }
-    line(json!({
-        "type": "stage_end", "stage": "s", "state": "completed", "planned": requests.len(),
-        "at_ns": last + 1
-    }));
-    collector.finish(id.to_owned(), None, &RunEnd::new(RunState::Finished))
+    let asked = requests.iter().map(|(arrival, took)| {
+        let due = ns(*arrival);
+        Asked { due, sent: due, end: due + ns(*took) }
+    });
+    log::run(id, &asked.collect::<Vec<_>>(), json!({}))
 }
 
 /// What runs of one queue came to.

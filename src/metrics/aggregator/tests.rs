@@ -194,6 +194,7 @@ fn a_check_that_chose_no_rung_fails_and_speaks_against_none() {
         min_samples: 1,
         rungs: Some(RungFilter { text: "rate <= 2".into(), op: Op::Le, value: 2.0 }),
         over_ms: None,
+        from: None,
         allow_no_data: false,
         implicit: false,
         location: Location::default(),

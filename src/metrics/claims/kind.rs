@@ -56,6 +56,10 @@ pub enum ClaimKind {
     LevelNotReached,
     /// Levels of which it can't be told whether they hold.
     LevelUnclear,
+    /// Requests were held back, so that times count from when they were due.
+    TimesFromDue,
+    /// What users who wait for answers did not see.
+    UnseenByUsers,
     /// What a search found.
     SearchFound,
     /// A search was cut short.
@@ -131,6 +135,13 @@ impl ClaimKind {
             Self::LevelUnclear => {
                 "the level was too short, or held too few requests, to tell its growth from chance"
             }
+            Self::TimesFromDue => {
+                "a percentile from due is longer than the one from sent by more than a tenth and 2 ms"
+            }
+            Self::UnseenByUsers => {
+                "users wait for an answer before they ask again; at their usual pace they would have \
+                 met a p99 more than twice as long"
+            }
             Self::SearchFound
             | Self::SearchLimit
             | Self::SearchConfidence
@@ -163,6 +174,8 @@ impl ClaimKind {
                     | Self::LevelUnclear
                     | Self::GeneratorLimited
                     | Self::ErrorsRise
+                    | Self::TimesFromDue
+                    | Self::UnseenByUsers
             )
     }
 }

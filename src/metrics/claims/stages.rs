@@ -24,7 +24,7 @@ fn stage_measured(stage: &StageSummary) -> Option<Claim> {
     let (name, metric, key) = [("TTFT", "ttft", "ttft_p50"), ("E2E", "e2e", "e2e_p50")]
         .into_iter()
         .find(|(_, metric, _)| stage.metrics.contains_key(*metric))?;
-    let found = stage.metrics.get(metric)?;
+    let found = stage.shown(metric)?;
     let interval = found.p50_interval.map_or_else(String::new, |[low, high]| {
         format!(" (95 % CI {} to {})", show(low, "ms"), show(high, "ms"))
     });
@@ -150,7 +150,7 @@ fn requests(stages: &[&StageSummary]) -> Option<Claim> {
 }
 
 fn first_token(stage: &StageSummary) -> Option<Claim> {
-    let ttft = stage.metrics.get("ttft").filter(|ttft| ttft.p50 > 0.0)?;
+    let ttft = stage.shown("ttft").filter(|ttft| ttft.p50 > 0.0)?;
     let interval = ttft.p50_interval.map_or_else(String::new, |[low, high]| {
         format!(" (95 % CI {} to {})", show(low, "ms"), show(high, "ms"))
     });

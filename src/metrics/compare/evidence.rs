@@ -8,6 +8,7 @@ use crate::metrics::aggregator::Aggregator;
 use crate::metrics::catalogue::{self, Source};
 use crate::metrics::effective;
 use crate::metrics::summary::{RunEnd, StageSummary, Summary};
+use crate::plan::metric;
 use crate::record::{Line, Record, RunLine};
 
 /// Metrics that must be alike for a comparison to mean anything.
@@ -71,18 +72,20 @@ pub struct Collector {
 }
 
 impl Collector {
-    /// Will take samples of these metrics; those that requests have no samples of are left out.
+    /// Will take samples of these metrics (of latencies from sent, also those from due); those that
+    /// requests have no samples of are left out.
     pub fn new(metrics: &[&'static str]) -> Self {
         let (mut chosen, mut pooled): (Vec<Single>, Vec<Several>) = (Vec::new(), Vec::new());
         let mut known: Vec<&str> = Vec::new();
-        for name in metrics.iter().chain(&ALIKE) {
-            if known.contains(name) {
+        let from_due = metrics.iter().filter_map(|name| metric::from_due(name));
+        for name in metrics.iter().copied().chain(from_due).chain(ALIKE) {
+            if known.contains(&name) {
                 continue;
             }
             known.push(name);
             match catalogue::source(name) {
-                Some(Source::Request(take)) => chosen.push((*name, take)),
-                Some(Source::Pooled(take)) => pooled.push((*name, take)),
+                Some(Source::Request(take)) => chosen.push((name, take)),
+                Some(Source::Pooled(take)) => pooled.push((name, take)),
                 Some(Source::Stage(_) | Source::Verdict) | None => {}
             }
         }

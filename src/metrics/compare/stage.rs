@@ -18,7 +18,7 @@ use crate::metrics::generator;
 use crate::metrics::quantity::significant;
 use crate::metrics::summary::StageSummary;
 use crate::metrics::token_account::TokenBasis;
-use crate::plan::metric;
+use crate::plan::metric::{self, Origin};
 
 /// Figures of a whole stage that stand beside the judged ones.
 const SHOWN: [&str; 2] = ["requests_per_second", "output_tokens_per_second"];
@@ -144,6 +144,9 @@ fn by_pairs(pairs: &[(f64, f64)], seed: u64) -> Judged {
 
 /// The chosen percentiles of a metric; percentiles of the tail only where samples are enough.
 fn distribution(pair: &Pair, metric: &'static str, options: &Options) -> Vec<Difference> {
+    // Where either run held requests back, both count from due.
+    let is_late = [pair.left, pair.right].iter().any(|stage| stage.times_from == Origin::Due);
+    let metric = metric::from_due(metric).filter(|_| is_late).unwrap_or(metric);
     let Some(of) = metric::find(metric).filter(|metric| metric.distribution) else {
         return Vec::new();
     };

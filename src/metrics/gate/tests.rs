@@ -43,6 +43,7 @@ fn threshold(left: MetricRef, op: Op, right: Limit) -> Threshold {
         min_samples: 1,
         rungs: None,
         over_ms: None,
+        from: None,
         allow_no_data: false,
         implicit: false,
         location: Location { file: "plan.yaml".into(), line: 3, column: 9, start: 0, end: 1 },

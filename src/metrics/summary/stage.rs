@@ -1,9 +1,14 @@
 //! What a stage is called, and what it can be held against.
 
-use super::StageSummary;
+use super::{Distribution, StageSummary};
 use crate::plan::metric::METRICS;
 
 impl StageSummary {
+    /// A distribution as it is shown: a latency since when the stage's latencies count.
+    pub fn shown(&self, metric: &str) -> Option<&Distribution> {
+        self.metrics.get(self.times_from.of(metric))
+    }
+
     /// Its id with its cell, by which ladders and searches are kept: `ladder[model=a]`.
     pub fn key(&self) -> String {
         match &self.cell {

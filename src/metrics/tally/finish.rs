@@ -9,6 +9,7 @@ use super::{Column, Measured, StageTally};
 use crate::metrics::cache_verdict::verdict;
 use crate::metrics::catalogue::Source;
 use crate::metrics::contamination;
+use crate::metrics::due::{self, Paced};
 use crate::metrics::generator;
 use crate::metrics::pace::{Came, Pace};
 use crate::metrics::quantity::show;
@@ -18,11 +19,11 @@ use crate::metrics::steady::part::SteadySummary;
 use crate::metrics::summary::{
     CacheSummary, ClientSummary, Distribution, LoadSummary, StageSummary, Throughput,
 };
-use crate::plan::metric::Metric;
-use crate::record::{ArrivalLine, CacheState, StageEnd, StageStart, StageState};
+use crate::plan::metric::{Metric, Origin};
+use crate::record::{ArrivalLine, CacheState, LoadLine, StageEnd, StageStart, StageState};
 
 /// Metrics that take a stream, and why an answer without one has none.
-const STREAMED: [&str; 5] = ["ttft", "ttft_due", "ttfo", "tpot", "itl"];
+const STREAMED: [&str; 6] = ["ttft", "ttft_due", "ttfo", "ttfo_due", "tpot", "itl"];
 const CAME_WHOLE: &str =
     "the answers came whole, so that nobody saw a first token; `e2e` is the end of the answer";
 
@@ -83,6 +84,9 @@ impl StageTally {
         let finished_column = |column: Column| column.finished(&order);
         let samples: Vec<_> = self.columns.into_iter().map(finished_column).collect();
         let metrics = distributions(&samples, &untold);
+        // Elsewhere what holds a request back is the prompts before it.
+        let is_load = self.start.load.is_some();
+        let times_from = if is_load { due::times_from(&metrics) } else { Origin::default() };
         let summary = StageSummary {
             goodput: self
                 .limits
@@ -97,9 +101,10 @@ impl StageTally {
                 &self.start,
                 self.peak,
                 (achieved, pace),
-                lag_p99(&samples),
+                &samples,
                 generator::is_starved(&client),
             ),
+            times_from,
             metrics,
             untold,
             id: self.start.stage,
@@ -287,10 +292,25 @@ impl Column {
     }
 }
 
-/// The 99th percentile of the lag among finished samples.
-fn lag_p99(samples: &[(&'static Metric, Samples)]) -> Option<f64> {
-    let (metric, lags) = samples.iter().find(|(metric, _)| metric.name == "schedule_lag")?;
-    lags.distribution(metric.unit).map(|lag| lag.p99)
+/// The finished samples of a metric.
+fn of<'s>(samples: &'s [(&'static Metric, Samples)], name: &str) -> Option<&'s Samples> {
+    samples.iter().find(|(metric, _)| metric.name == name).map(|(_, samples)| samples)
+}
+
+/// What users hid who waited for answers, where they did: by first tokens, for a long answer is none that
+/// the server held back.
+fn paced(
+    load: &LoadLine,
+    users: Option<u64>,
+    achieved_rate: Option<f64>,
+    samples: &[(&'static Metric, Samples)],
+) -> Option<Paced> {
+    if load.arrival.is_some() || load.target_rate.is_some() {
+        return None;
+    }
+    // Little's law: a user comes round once in so long.
+    let every_ms = users? as f64 / achieved_rate.filter(|rate| *rate > 0.0)? * 1e3;
+    due::paced(of(samples, "ttft_due")?, every_ms)
 }
 
 /// More than this part of the gaps between tokens without a length, and the rest say nothing of how
@@ -322,16 +342,18 @@ fn distributions(
     metrics.collect()
 }
 
-/// How the load of a stage fared, if it has one. `lag` is the 99th percentile of its lag.
+/// How the load of a stage fared, if it has one.
 fn load_summary(
     start: &StageStart,
     peak: u64,
     (achieved_rate, pace): (Option<f64>, Option<Pace>),
-    lag: Option<f64>,
+    samples: &[(&'static Metric, Samples)],
     is_starved: bool,
 ) -> Option<LoadSummary> {
     let schedule = pace.and_then(|pace| pace.schedule);
+    let lag = of(samples, "schedule_lag").and_then(|lags| lags.percentile(99.0));
     start.load.as_ref().map(|load| LoadSummary {
+        paced: paced(load, start.concurrency, achieved_rate, samples),
         target_rate: load.target_rate,
         achieved_rate,
         achieved_interval: pace.and_then(|pace| pace.interval),

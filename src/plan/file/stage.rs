@@ -12,6 +12,7 @@ use super::{
     SearchKeys,
 };
 use crate::plan::bind::Spanned;
+use crate::plan::metric::Origin;
 
 /// The keys that every stage has.
 #[derive(Debug, Default)]
@@ -196,6 +197,9 @@ pub(crate) struct ThresholdKeys {
     /// Judge each stretch of this length, such as `30s`, and let the worst one count; the whole
     /// stage at once unless given.
     pub(crate) over: Option<Spanned<Span>>,
+    /// Since when its latencies count: `sent`, or `due`, so that waiting for a place in flight or for
+    /// this machine counts. Unless given, from due wherever that makes a difference.
+    pub(crate) from: Option<Spanned<Origin>>,
     /// Whether a stage without any data passes the check; false unless given.
     pub(crate) allow_no_data: Option<bool>,
 }
@@ -221,6 +225,8 @@ pub(crate) struct LiveKeys {
     pub(crate) over: Option<Spanned<Span>>,
     /// Nothing is decided by fewer samples than this; 1 unless given.
     pub(crate) min_samples: Option<Spanned<Count>>,
+    /// Since when its latencies count: `due` unless given, or `sent`.
+    pub(crate) from: Option<Spanned<Origin>>,
 }
 
 /// What failing a check means.

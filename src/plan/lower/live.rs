@@ -44,13 +44,17 @@ impl Lowering<'_> {
         written: &Spanned<LiveFile>,
         ranks: &Ranks,
     ) -> Option<LiveCheck> {
-        let (check, over, min_samples) = match &written.value {
-            LiveFile::Text(text) => (text, None, None),
-            LiveFile::Map(LiveKeys { check, over, min_samples }) => (check, *over, *min_samples),
+        let (check, over, min_samples, from) = match &written.value {
+            LiveFile::Text(text) => (text, None, None, None),
+            LiveFile::Map(LiveKeys { check, over, min_samples, from }) => {
+                (check, *over, *min_samples, *from)
+            }
         };
         let min_samples = self.positive("min_samples", min_samples);
         let over = over.map(|over| Duration::from_millis(self.over(over)));
-        let (Check { mut left, op, right, .. }, places) = self.parsed(check, ranks)?;
+        let (parsed, places) = self.parsed(check, ranks)?;
+        let from = self.origin(&parsed, from)?;
+        let Check { mut left, op, right, .. } = parsed;
         let key = key(ending);
         if left.stage.as_deref().is_some_and(|stage| stage != judged.id) {
             let message = format!("`{key}` watches its own stage, `{}`", judged.id);
@@ -76,6 +80,7 @@ impl Lowering<'_> {
                 min_samples: min_samples.unwrap_or(1),
                 rungs: None,
                 over_ms: None,
+                from,
                 allow_no_data: false,
                 implicit: false,
                 location: self.location(places.whole),

@@ -11,7 +11,7 @@ use super::stage::Draft;
 use crate::plan::bind::Spanned;
 use crate::plan::diagnostic::{Code, Diagnostic};
 use crate::plan::file::{LevelWord, ThresholdFile, TimeSpan};
-use crate::plan::metric;
+use crate::plan::metric::{self, Origin};
 use crate::plan::source::Span;
 use crate::plan::threshold::{self, Check};
 use crate::plan::{CacheWord, Level, Limit, MetricRef, Op, Stage, Threshold};
@@ -143,6 +143,7 @@ impl Lowering<'_> {
                 min_samples: 1,
                 rungs: None,
                 over_ms: None,
+                from: None,
                 allow_no_data: false,
                 implicit: true,
                 location: self.location(judged.span),
@@ -249,7 +250,9 @@ impl Lowering<'_> {
         let rungs = rungs.map(|written| self.rung_filter(written, kind));
         let over = keys.and_then(|keys| keys.over);
         let over_ms = over.map(|over| self.over(over));
+        let from = keys.and_then(|keys| keys.from);
         let (parsed, places) = self.parsed(check, ranks)?;
+        let from = self.origin(&parsed, from)?;
         if let Some(over) = over {
             self.of_a_stretch(&parsed, over.at.span, places)?;
         }
@@ -271,6 +274,7 @@ impl Lowering<'_> {
             min_samples: min_samples.unwrap_or(1),
             rungs,
             over_ms,
+            from,
             allow_no_data: keys.and_then(|keys| keys.allow_no_data).unwrap_or(false),
             implicit: false,
             location: self.location(span),
@@ -306,6 +310,24 @@ impl Lowering<'_> {
         } else {
             return Some(());
         }
+        None
+    }
+
+    /// `from:`, where the check has a latency that it is about.
+    pub(super) fn origin(
+        &mut self,
+        check: &Check,
+        from: Option<Spanned<Origin>>,
+    ) -> Option<Option<Origin>> {
+        let Some(from) = from else { return Some(None) };
+        if metric::from_due(&check.left.metric).is_some() {
+            return Some(Some(from.value));
+        }
+        let message =
+            format!("`{}` is not one of the latencies that `from` is for", check.left.metric);
+        let names: Vec<&str> = metric::LATENCIES.iter().map(|(sent, _)| *sent).collect();
+        let help = format!("remove `from`, or check one of {}", names.join(", "));
+        self.error(Code::Conflict, from.at.span, message, &help);
         None
     }
 

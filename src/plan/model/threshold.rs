@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::Location;
+use crate::plan::metric::Origin;
 
 /// One check on the numbers of a stage.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -31,6 +32,9 @@ pub struct Threshold {
     /// stage when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub over_ms: Option<u64>,
+    /// Since when its latencies count; when absent, since due where that makes a difference.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<Origin>,
     /// Whether a stage without any data passes it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub allow_no_data: bool,
@@ -41,6 +45,13 @@ pub struct Threshold {
 }
 
 impl Threshold {
+    /// Its left side for figures that are made while requests end, from due unless it says
+    /// otherwise: where nothing held them back, that is the same.
+    pub fn left_of_requests(&self) -> MetricRef {
+        let metric = self.from.unwrap_or(Origin::Due).of(&self.left.metric).to_owned();
+        MetricRef { metric, ..self.left.clone() }
+    }
+
     /// Whether it judges this rung. What has no rungs is judged by every check.
     pub fn judges(&self, rung: Option<f64>) -> bool {
         match (&self.rungs, rung) {

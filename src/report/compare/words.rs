@@ -126,6 +126,9 @@ fn in_words(difference: &Difference) -> String {
 pub(super) fn name(difference: &Difference) -> String {
     let metric = match difference.metric.as_str() {
         short @ ("ttft" | "ttfo" | "e2e" | "tpot" | "itl") => short.to_uppercase(),
+        late @ ("ttft_due" | "ttfo_due" | "e2e_due") => {
+            format!("{} from due,", late.trim_end_matches("_due").to_uppercase())
+        }
         "requests_per_second" => "requests/s".to_owned(),
         "output_tokens_per_second" => "tokens/s".to_owned(),
         other => other.replace('_', " "),

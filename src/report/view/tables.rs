@@ -16,7 +16,7 @@ use crate::metrics::quantity::{grouped, show};
 use crate::metrics::search::Verdict;
 use crate::metrics::summary::{Distribution, Judgement, StageSummary, Summary, Throughput};
 use crate::metrics::token_account::TokenBasis;
-use crate::plan::metric::METRICS;
+use crate::plan::metric::{METRICS, Origin};
 use crate::record::{CacheState, StageStart};
 use crate::report::escape::to_the_second;
 use crate::report::samples::RunSamples;
@@ -66,7 +66,7 @@ fn table(columns: &[&str], rows: Vec<Vec<Cell>>) -> Table {
 }
 
 fn figure(stage: &StageSummary, metric: &str, take: fn(&Distribution) -> f64) -> Cell {
-    let found = stage.metrics.get(metric);
+    let found = stage.shown(metric);
     Cell::number(found.map(take), found.map_or("", |found| found.unit.as_str()))
 }
 
@@ -92,6 +92,7 @@ fn key_figures(stage: &StageSummary) -> Vec<Cell> {
         rate(stage.throughput.requests_per_second),
         token_rate(stage.throughput),
         Cell::text(source(stage, "output_tokens")),
+        Cell::text(if stage.times_from == Origin::Due { "from due" } else { "" }),
     ]
 }
 
@@ -112,7 +113,7 @@ fn token_rate(throughput: Throughput) -> Cell {
     }
 }
 
-const KEY_COLUMNS: [&str; 11] = [
+const KEY_COLUMNS: [&str; 12] = [
     "ok / planned",
     "success",
     "TTFT p50",
@@ -124,7 +125,11 @@ const KEY_COLUMNS: [&str; 11] = [
     "requests/s",
     "tokens/s",
     "'tokens by",
+    TIMES,
 ];
+
+/// Since when latencies count, where that is not from sent in all rows.
+const TIMES: &str = "'times";
 
 fn rate(value: Option<f64>) -> Cell {
     value.map_or_else(
@@ -150,7 +155,17 @@ pub(super) fn overview(groups: &[Group]) -> Table {
     });
     let columns: Vec<&str> = ["'stage"].into_iter().chain(KEY_COLUMNS).chain(["'cache"]).collect();
     let rows: Vec<_> = rows.collect();
-    if rows.is_empty() { Table::default() } else { table(&columns, rows) }
+    if rows.is_empty() { Table::default() } else { without_times(table(&columns, rows)) }
+}
+
+/// The same without a column that is empty where all times are from sent.
+fn without_times(table: Table) -> Table {
+    let kept = |at: usize| {
+        format!("'{}", table.columns[at].name) != TIMES
+            || table.rows.iter().any(|row| !row[at].text.is_empty())
+    };
+    let kept: Vec<bool> = (0..table.columns.len()).map(kept).collect();
+    keep_columns(table, &kept)
 }
 
 /// The rungs of a ladder.
@@ -174,7 +189,7 @@ pub(super) fn rungs(group: &Group) -> Table {
     });
     let head = [ladder.load.label(), "'verdict"];
     let columns: Vec<&str> = head.into_iter().chain(KEY_COLUMNS).collect();
-    table(&columns, rows.collect())
+    without_times(table(&columns, rows.collect()))
 }
 
 /// The distributions of a stage.
@@ -330,8 +345,12 @@ impl<'a> Asked<'a> {
 fn without_empty(table: Table) -> Table {
     let says = |at: usize| table.rows.iter().any(|row| !row[at].text.is_empty());
     let kept: Vec<bool> = (0..table.columns.len()).map(says).collect();
-    let rows = table.rows.into_iter().map(|row| keep(row, &kept)).collect();
-    Table { columns: keep(table.columns, &kept), rows, legend: table.legend }
+    keep_columns(table, &kept)
+}
+
+fn keep_columns(table: Table, kept: &[bool]) -> Table {
+    let rows = table.rows.into_iter().map(|row| keep(row, kept)).collect();
+    Table { columns: keep(table.columns, kept), rows, legend: table.legend }
 }
 
 /// The cells of a row whose columns are kept.

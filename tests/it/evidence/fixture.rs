@@ -98,6 +98,7 @@ pub fn threshold(check: &str, left: MetricRef, op: Op, right: Limit) -> Threshol
         min_samples: 1,
         rungs: None,
         over_ms: None,
+        from: None,
         allow_no_data: false,
         implicit: false,
         location: Location { file, line: 40, column: 9, start: 0, end: 1 },

@@ -131,7 +131,10 @@ def figure_of(differ, where, name, figure, claim, book):
         if match.group(3):
             others = book.of(claim["against"], cell)
             owner = others[0] if others else None
-        values = metrics.samples(owner[1].requests).get(match.group(1), []) if owner else []
+        # What the cache buys is told from sent, what a stage measured as it is shown.
+        late = claim["kind"] in ("measured", "first_token", "times_from_due", "unseen_by_users")
+        metric = metrics.shown(owner[1], match.group(1)) if owner and late else match.group(1)
+        values = metrics.samples(owner[1].requests).get(metric, []) if owner else []
         differ(where, value, stats.percentile(values, float(match.group(2))) if values else None, 1e-6)
         differ(f"{where} n", figure.get("n"), len(values))
         times = figures.sent_and_ended(owner[1].requests) if owner else []
@@ -140,8 +143,24 @@ def figure_of(differ, where, name, figure, claim, book):
             differ(f"{where} interval", [figure.get("low"), figure.get("high")], interval or [None, None], 1e-6)
         else:
             differ(f"{where} uncertified", bool(figure.get("uncertified")), (worth or 0) < FEWEST[f"p{match.group(2)}"])
-            bound = ((owner[0]["metrics"].get(match.group(1)) or {}).get("certified") or {}).get(f"p{match.group(2)}") if owner else None
+            bound = ((owner[0]["metrics"].get(metric) or {}).get("certified") or {}).get(f"p{match.group(2)}") if owner else None
             differ(f"{where} at most", figure.get("at_most"), bound)
+    elif re.fullmatch(r"(ttft|e2e)_p99_sent|lag_p99", name) and mine:
+        values = metrics.samples(mine[0][1].requests)["schedule_lag" if name == "lag_p99" else name.removesuffix("_p99_sent")]
+        differ(where, value, stats.percentile(values, 99), 1e-6)
+        differ(f"{where} n", figure.get("n"), len(values))
+    elif name == "every" and mine:
+        users, load = mine[0][1].start["concurrency"], mine[0][0]["load"]
+        differ(where, value, users / load["achieved_rate"] * 1e3, 1e-6)
+    elif name == "ttft_p99_paced" and mine:
+        met, every = metrics.samples(mine[0][1].requests)["ttft_due"], claim["figures"]["every"]["value"]
+        # All that each request stands for, one by one: an answer of five times the pace held back four.
+        asked = sorted(v - k * every for v in met for k in range(max(1, math.ceil(v / every))))
+        right = asked[max(0, math.ceil(0.99 * len(asked)) - 1)]
+        if abs(value - right) > max(0.02 * right, every):
+            differ.wrong(f"{where}: {value} is not about {right}")
+        if not value > 2 * stats.percentile(met, 99):
+            differ.wrong(f"{where}: {value} is not twice what they met")
     elif name in ("ratio", "saved") and mine:
         fast = metrics.samples(mine[0][1].requests)["ttft"]
         slow = metrics.samples(book.of(claim["against"], cell)[0][1].requests)["ttft"]
@@ -270,6 +289,8 @@ def condition(differ, where, claim, book, claims):
         mine = max(len(ok(u.requests)) for _, u in book.of(claim["stage"], claim.get("cell")))
         if not claim.get("cell"):
             differ(f"{where}: answers of the stage with the most", mine, most)
+    if kind == "times_from_due":
+        differ(f"{where}: times count from", metrics.times_from(book.of(claim["stage"], claim.get("cell"), claim.get("rung"))[0][1]), "due")
     if kind == "level_not_reached":
         unit = book.of(claim["stage"], claim.get("cell"), claim["rung"])[0][1]
         if peak(unit.requests) >= claim["rung"]:

@@ -28,6 +28,7 @@ def unit(differ, said, unit_, log, ids):
     seconds = (log.end_ns(unit_) - unit_.from_ns) / 1e9
     same("duration_s", said["duration_s"], seconds)
     distributions(differ, f"{where}: metrics", said["metrics"], metrics.samples(requests), times=sent_and_ended(requests))
+    same("times_from", said.get("times_from", "sent"), metrics.times_from(unit_))
     same("errors", said["errors"], classes(requests))
     answered_rate = achieved(unit_) if unit_.load else None
     if unit_.rounds and said.get("rounds"):
@@ -217,7 +218,8 @@ def request_limits(unit_):
         plain = "value" in threshold["right"] and not left.get("stage")
         known = left["metric"] in metrics.PER_REQUEST or left["metric"] == "schedule_lag"
         if plain and known and share >= 90 and threshold["op"] in ("<", "<="):
-            yield left["metric"], threshold["op"], threshold["right"]["value"]
+            name = left["metric"] if threshold.get("from") == "sent" else metrics.from_due(left["metric"])
+            yield name, threshold["op"], threshold["right"]["value"]
 
 
 def keeps(r, limits):
@@ -351,7 +353,7 @@ def answers(said, requests):
     return {k: said.get(k) or {} for k in right}, right
 
 
-STEADY = ("ttft", "ttft_due", "ttfo", "e2e", "e2e_due", "tpot", "tokens_per_second", "itl", "output_tokens", "input_tokens", "response_end")
+STEADY = ("ttft", "ttft_due", "ttfo", "ttfo_due", "e2e", "e2e_due", "tpot", "tokens_per_second", "itl", "output_tokens", "input_tokens", "response_end")
 
 
 def steady(differ, where, said, from_ns, requests, untold):
@@ -443,7 +445,7 @@ def windowed(differ, where, said, unit_):
         same(f"{side}_tokens", sum(known) if every else None)
         same(f"mean_{side}_tokens", stats.mean(known) if known else None)
         same(f"{side}_tokens_per_minute", sum(known) / seconds * 60 if every else None)
-    for name, metric in (("ttft_ms", "ttft"), ("tpot_ms", "tpot"), ("e2e_ms", "e2e"), ("tokens_per_second", "tokens_per_second")):
+    for name, metric in (("ttft_ms", "ttft_due"), ("tpot_ms", "tpot"), ("e2e_ms", "e2e_due"), ("tokens_per_second", "tokens_per_second")):
         values = [v for v in map(metrics.PER_REQUEST[metric], answered) if v is not None]
         right = {"min": min(values), "max": max(values)} if values else None
         if values:

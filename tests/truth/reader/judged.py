@@ -32,9 +32,16 @@ def resolve(name, unit, units):
     return next((u for u in in_cell if u.key[2] == unit.key[2]), None)
 
 
-def figure(of, unit, log):
-    """The number that a reference means, and the samples behind it."""
+def figure(of, unit, log, since=None):
+    """The number that a reference means, and the samples behind it; latencies count from due where the stage's
+    do, or the figure itself says something else from there, unless the check says since when."""
     name, aggregate = of["metric"], of.get("aggregate")
+    if metrics.from_due(name) != name:
+        found = metrics.samples(unit.requests)
+        sent, due = (value_of(aggregate, found.get(n, [])) for n in (name, metrics.from_due(name)))
+        stage = metrics.times_from(unit) == "due" or (sent is not None and due is not None and metrics.differs(sent, due))
+        if since == "due" or (since is None and stage):
+            name = metrics.from_due(name)
     if name in metrics.PER_REQUEST or name in ("itl", "schedule_lag"):
         values = metrics.samples(unit.requests).get(name, [])
         return value_of(aggregate, values), len(values)
@@ -65,6 +72,7 @@ def figure(of, unit, log):
 def worst_stretch(threshold, unit, log):
     """The worst figure of any stretch of `over_ms`."""
     name, aggregate = threshold["left"]["metric"], threshold["left"].get("aggregate")
+    name = name if threshold.get("from") == "sent" else metrics.from_due(name)
     samples = []
     for r in unit.requests:
         at = r["end_ns"] if r.get("end_ns") is not None else r.get("due_ns")
@@ -107,7 +115,7 @@ def check(differ, where, told, threshold, unit, log, entry):
     if owner is None:
         differ(f"{where} pass", told["pass"], bool(threshold.get("allow_no_data")))
         return
-    actual, samples = figure(threshold["left"], owner, log)
+    actual, samples = figure(threshold["left"], owner, log, threshold.get("from"))
     if threshold.get("over_ms") is not None:
         actual = worst_stretch(threshold, owner, log)
     if told.get("actual") is None and actual is not None and "no data" in told["reason"]:
@@ -120,7 +128,7 @@ def check(differ, where, told, threshold, unit, log, entry):
         limit = right["value"]
     elif "times" in right:
         base = resolve(right["times"]["of"].get("stage"), unit, log.units)
-        base = figure(right["times"]["of"], base, log)[0] if base else None
+        base = figure(right["times"]["of"], base, log, threshold.get("from"))[0] if base else None
         limit = right["times"]["factor"] * base if base is not None else None
     elif "baseline" in right:
         same = [v["value"] for v in right["baseline"]["values"] if v.get("cell") == owner.key[1] and v.get("rung") == owner.key[2]]

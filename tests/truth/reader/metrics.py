@@ -7,6 +7,8 @@ however it ended; all else is of complete answers; a time of nothing (or less) i
 sum of the parts where a server gives the parts only.
 """
 
+from . import stats
+
 SOURCES = ("server", "tokenizer")
 
 
@@ -137,6 +139,36 @@ def timing(name):
     return lambda r: (r.get("timings") or {}).get(name)
 
 
+def ttfo(r):
+    return since(r.get("sent_ns"), r.get("first_content_ns"))
+
+
+def response_end(r):
+    return since(r.get("sent_ns"), r.get("end_ns"))
+
+
+def from_due(name):
+    """The metric that counts from due, of a latency from sent; else itself."""
+    return f"{name}_due" if name in LATENCIES else name
+
+
+def differs(sent, due):
+    """Whether a figure from due says something else: more than 2 ms and a tenth longer."""
+    return due - sent > 2 and due > 1.1 * sent
+
+
+def times_from(unit):
+    """Since when the latencies of a stage of load count."""
+    found = samples(unit.requests) if unit.load else {}
+    pairs = [(found[name], found[from_due(name)]) for name in LATENCIES if name in found and from_due(name) in found]
+    late = any(differs(stats.percentile(sent, p), stats.percentile(due, p)) for sent, due in pairs for p in (50, 90, 95, 99))
+    return "due" if late else "sent"
+
+
+def shown(unit, name):
+    return from_due(name) if times_from(unit) == "due" else name
+
+
 def both(first, then):
     """`then`, of requests that have a `first` too."""
     return lambda r: then(r) if first(r) is not None else None
@@ -145,10 +177,12 @@ def both(first, then):
 PER_REQUEST = {
     "ttft": ttft,
     "ttft_due": both(ttft, lambda r: since(r.get("due_ns"), r.get("first_token_ns"))),
-    "ttfo": lambda r: since(r.get("sent_ns"), r.get("first_content_ns")),
+    "ttfo": ttfo,
+    "ttfo_due": both(ttfo, lambda r: since(r.get("due_ns"), r.get("first_content_ns"))),
     "e2e": e2e,
     "e2e_due": both(e2e, lambda r: since(r.get("due_ns"), answered_ns(r))),
-    "response_end": lambda r: since(r.get("sent_ns"), r.get("end_ns")),
+    "response_end": response_end,
+    "response_end_due": both(response_end, lambda r: since(r.get("due_ns"), r.get("end_ns"))),
     "tpot": tpot,
     "connect": connect,
     "tokens_per_second": tokens_per_second,
@@ -164,7 +198,8 @@ PER_REQUEST = {
 UNITS = {"tokens_per_second": "tokens/s", "input_tokens": "tokens", "output_tokens": "tokens", "cached_tokens": "tokens"}
 
 
-STREAMED = ("ttft", "ttft_due", "ttfo", "tpot", "itl")
+STREAMED = ("ttft", "ttft_due", "ttfo", "ttfo_due", "tpot", "itl")
+LATENCIES = ("ttft", "ttfo", "e2e", "response_end")
 OF_INPUT = ("input_tokens", "input_tokens_per_second")
 OF_OUTPUT = ("tpot", "tokens_per_second", "output_tokens", "output_tokens_per_second")
 

@@ -39,7 +39,9 @@ def cell(entry, head):
     """The figure of a column; KeyError where the column is not known."""
     words = head.split()
     if len(words) == 2 and words[0] in ("TTFT", "TTFO", "E2E", "TPOT", "ITL") and percent_name(words[1]):
-        return metric(entry, words[0].lower(), words[1])
+        name = words[0].lower()
+        late = entry.get("times_from") == "due" and name in ("ttft", "ttfo", "e2e")
+        return metric(entry, f"{name}_due" if late else name, words[1])
     per_second = entry["throughput"]["requests_per_second"]
     return {
         "success": lambda: entry["success_rate"],
@@ -117,6 +119,9 @@ def console(differ, text, entries):
             for (head, unit), shown in zip(columns, cells):
                 where = f"console {cells[0]}"
                 if head in ("stage", "kind"):
+                    continue
+                if head == "times":
+                    differ(f"{where} times", shown, f"from {entry.get('times_from', 'sent')}" if entry["counts"]["ok"] else "–")
                     continue
                 if head == "tokens":
                     source_shown(differ, where, shown, entry)
@@ -292,6 +297,8 @@ def row_of(differ, where, cells, entry):
         if name == "ok / planned":
             ok, planned = (int(w.replace(",", "")) for w in text.split(" / "))
             differ(f"{where} {name}", (ok, planned), (entry["counts"]["ok"], entry["counts"]["planned"]))
+        elif name == "times":
+            differ(f"{where} {name}", text, "from due" if entry.get("times_from") == "due" else "")
         elif name == "tokens by":
             source_shown(differ, where, text, entry)
         elif name == "cache":

@@ -13,7 +13,7 @@ pub(super) fn tail(
     percent: f64,
     take: fn(&Distribution) -> f64,
 ) -> Cell {
-    let Some(found) = stage.metrics.get(metric) else { return Cell::text("–") };
+    let Some(found) = stage.shown(metric) else { return Cell::text("–") };
     let value = take(found);
     let mark = if is_certified(found, percent) { "" } else { MARK };
     let text = format!("{}{mark}", show(value, &found.unit));

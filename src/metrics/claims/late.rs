@@ -1,0 +1,80 @@
+//! What was held back, and what a closed loop did not see (coordinated omission).
+
+use super::{Claim, ClaimFigure, ClaimKind};
+use crate::metrics::quantity::show;
+use crate::metrics::summary::{Distribution, StageSummary, Summary};
+use crate::plan::metric::Origin;
+
+/// What is to be said of every stage of load; of a ladder, of the level where it weighs most.
+pub(super) fn claims(summary: &Summary) -> Vec<Claim> {
+    let reported: Vec<&StageSummary> = summary.stages.iter().filter(|it| it.reported).collect();
+    let mut keys: Vec<String> = reported.iter().map(|stage| stage.key()).collect();
+    keys.dedup();
+    let worst = |key: &String, claim: fn(&StageSummary) -> Option<(f64, Claim)>| {
+        let found = reported.iter().filter(|stage| stage.key() == *key);
+        let found = found.filter_map(|stage| claim(stage));
+        found.max_by(|one, other| one.0.total_cmp(&other.0)).map(|(_, claim)| claim)
+    };
+    keys.iter().flat_map(|key| [worst(key, from_due), worst(key, unseen)]).flatten().collect()
+}
+
+/// The times that a stage is known by: to the first token, of whole answers to their end.
+fn times(stage: &StageSummary) -> Option<(&'static str, &'static str)> {
+    let names = [("TTFT", "ttft"), ("E2E", "e2e")];
+    names.into_iter().find(|(_, metric)| stage.metrics.contains_key(*metric))
+}
+
+fn p99(of: &Distribution) -> ClaimFigure {
+    ClaimFigure::tail(of, 99.0, of.p99)
+}
+
+fn about(kind: ClaimKind, stage: &StageSummary, text: &str) -> Claim {
+    let claim = Claim::new(kind, format!("{}: {text}", stage.label())).about(stage);
+    match stage.rung {
+        Some(rung) => claim.at(rung),
+        None => claim,
+    }
+}
+
+/// Times count from due, and how far off they would be from sent; how late requests left comes first.
+fn from_due(stage: &StageSummary) -> Option<(f64, Claim)> {
+    if stage.times_from != Origin::Due {
+        return None;
+    }
+    let (name, metric) = times(stage)?;
+    let (lag, due, sent) =
+        (stage.metrics.get("schedule_lag")?, stage.shown(metric)?, stage.metrics.get(metric)?);
+    let waits = stage.load.is_some_and(|load| load.max_lag_ms.is_none());
+    let why = if waits { ", waiting for a place in flight (`max_in_flight`)" } else { "" };
+    let text = format!(
+        "requests left up to {} after they were due (p99){why}, so times count from due: {name} p99 is \
+         {}, where from sent it would read {}.",
+        show(lag.p99, "ms"),
+        show(due.p99, "ms"),
+        show(sent.p99, "ms"),
+    );
+    let claim = about(ClaimKind::TimesFromDue, stage, &text)
+        .with("lag_p99", ClaimFigure::of(lag.p99, "ms", lag.count))
+        .with(&format!("{metric}_p99"), p99(due))
+        .with(&format!("{metric}_p99_sent"), p99(sent));
+    Some((lag.p99, claim))
+}
+
+/// What users would have met had they gone on asking; how long that is comes first.
+fn unseen(stage: &StageSummary) -> Option<(f64, Claim)> {
+    let paced = stage.load?.paced?;
+    let met = stage.shown("ttft")?;
+    let text = format!(
+        "its users wait for an answer before they ask again, so a stall holds back the requests that \
+         would show it: TTFT p99 is {}; had each user gone on asking every {}, it would be {}. Ask at a \
+         `rate` to measure that.",
+        show(met.p99, "ms"),
+        show(paced.every_ms, "ms"),
+        show(paced.p99_ms, "ms"),
+    );
+    let claim = about(ClaimKind::UnseenByUsers, stage, &text)
+        .with("ttft_p99", p99(met))
+        .with("every", ClaimFigure::new(paced.every_ms, "ms"))
+        .with("ttft_p99_paced", ClaimFigure::of(paced.p99_ms, "ms", met.count));
+    Some((paced.p99_ms, claim))
+}
