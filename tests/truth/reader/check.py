@@ -6,7 +6,7 @@ import pathlib
 import subprocess
 import sys
 
-from . import claims, exports, figures, judged, pages, server
+from . import capacity, claims, exports, figures, judged, pages, server
 from .differ import Differences
 from .log import Log
 
@@ -28,6 +28,7 @@ def check(folder, runner):
         figures.unit(differ, entry, unit, log, ids)
         judged.unit(differ, entry, unit, log)
         server.unit(differ, entry.get("server"), unit, log)
+    capacity.check(differ, said, log)
     code = judged.exit_code(said, log)
     if code is not None:
         differ("exit code", said["verdict"]["exit_code"], code)

@@ -102,6 +102,7 @@ def numbers_of_text(differ, where, claim):
     for fixed in ("E2E", "95 % CI", "p50", "p90", "p95", "p99"):
         text = text.replace(fixed, "…")
     text = re.sub(r"@[\d.]+(#\d+)?", "", text)
+    text = re.sub(r"([\d.,]+) to ([\d.,]+ (%|ms|s)(?!\w))", r"\1 \3 to \2", text)  # a range names its unit once
     values = [(claim["rung"], "")] if claim.get("rung") is not None else []
     for figure in (claim.get("figures") or {}).values():
         for key in ("value", "low", "high", "at_most", "n"):
@@ -192,9 +193,9 @@ def figure_of(differ, where, name, figure, claim, book):
     elif name in ("cached_tokens", "prompt_tokens", "hit_requests", "judged_requests") and mine:
         differ(where, value, mine[0][0]["cache"].get(name))
     elif name == "requests_per_second" and claim["kind"] == "best_throughput":
-        best, interval = most_answered(book.of(stage, cell), book.said["saturation"][f"{stage}[{cell}]" if cell else stage])
-        differ(where, value, best, 1e-6)
-        differ(f"{where} interval", [figure.get("low"), figure.get("high")], interval, 1e-6)
+        found = book.said["saturation"][f"{stage}[{cell}]" if cell else stage]  # which capacity.py recomputes
+        differ(where, value, found["best_requests_per_second"], 1e-6)
+        differ(f"{where} interval", [figure.get("low"), figure.get("high")], found.get("best_interval") or [None, None], 1e-6)
     elif name == "requests_per_second" and mine:
         differ(where, value, (mine[-1][0].get("load") or {}).get("achieved_rate"), 1e-6)
         differ(f"{where} n", figure.get("n"), len(ok(mine[-1][1].requests)))
@@ -209,24 +210,12 @@ def figure_of(differ, where, name, figure, claim, book):
             "checks_not_made": len(judged) - len(made),
         }
         differ(where, value, float(right[name]))
+    elif name in ("from_share", "to_share"):
+        differ(where, value, {"from_share": 0.7, "to_share": 0.8}[name])
     elif name == "exit_code":
         differ(where, value, float(book.said["verdict"]["exit_code"]))
     elif name in ("sustainable", "saturated_at", "fails_at", "level", "asked", "from", "to", "reached", "lowest", "highest"):
         level_of(differ, where, name, value, claim, book, mine)
-
-
-def most_answered(pairs, found):
-    """The mean over the levels that can't be told from the highest one by their intervals, and its interval."""
-    apart = set(found["generator_limited"]) | set(found.get("not_reached") or []) | set(found.get("unclear") or [])
-    rates = [(e["load"]["achieved_rate"], e["load"].get("achieved_interval")) for e, _ in pairs if e["rung"] not in apart and e["load"].get("achieved_rate")]
-    top, interval = max(rates, key=lambda it: it[0])
-    if not interval:
-        return top, [None, None]
-    chance = interval[1] - top
-    alike = [(rate, i[1] - rate) for rate, i in rates if i and top - rate <= math.hypot(i[1] - rate, chance)]
-    best = math.fsum(rate for rate, _ in alike) / len(alike)
-    half = math.sqrt(math.fsum(h * h for _, h in alike)) / len(alike)
-    return best, [best - half, best + half]
 
 
 def level_of(differ, where, name, value, claim, book, mine):

@@ -323,9 +323,11 @@ def bench_pack(differ, into, units, log):
         # Failed requests are among its latencies.
         latency = [(r["end_ns"] - r["sent_ns"]) / 1e9 for r in gone if r["outcome"] == "ok" or r in failed(unit.requests)]
         first = [v / 1e3 for v in Rows(unit.requests)["event"]]
-        spent = math.fsum(latency) - math.fsum(first)
+        # Without a first event all of the answer was generation.
+        begun = lambda r: next((at for at in (r.get("first_event_ns"), r.get("first_token_ns")) if at is not None), r["sent_ns"])
+        spent = math.fsum((r["end_ns"] - (begun(r) if r["outcome"] == "ok" else r["sent_ns"])) / 1e9 for r in gone if r["outcome"] == "ok" or r in failed(unit.requests))
         tokens = sum(Rows(unit.requests)["n"])
-        for name, right in (("success", len(answers)), ("qps", rate(len(answers), unit)), ("latency_avg", stats.mean(latency) if latency else None), ("latency_p99", stats.percentile(latency, 99) if latency else None), ("ttft_avg", stats.mean(first) if first else None), ("ttft_p99", stats.percentile(first, 99) if first else None), ("total_completion_tokens", tokens), ("tps_tokens_per_sec", tokens / spent if spent > 0 and len(first) == len(answers) else None)):
+        for name, right in (("success", len(answers)), ("qps", rate(len(answers), unit)), ("latency_avg", stats.mean(latency) if latency else None), ("latency_p99", stats.percentile(latency, 99) if latency else None), ("ttft_avg", stats.mean(first) if first else None), ("ttft_p99", stats.percentile(first, 99) if first else None), ("total_completion_tokens", tokens), ("tps_tokens_per_sec", tokens / spent if spent > 0 else None)):
             # Of no answers there is none, or 0.
             if right is not None or row[name] not in ("", "0.0"):
                 differ(f"{unit.name()} {name}", float(row[name] or 0), right, 1e-6, 1e-9)

@@ -30,9 +30,9 @@ def unit(differ, said, unit_, log, ids):
     distributions(differ, f"{where}: metrics", said["metrics"], metrics.samples(requests), times=sent_and_ended(requests))
     same("times_from", said.get("times_from", "sent"), metrics.times_from(unit_))
     same("errors", said["errors"], classes(requests))
-    answered_rate = achieved(unit_) if unit_.load else None
+    answered_rate = over_rounds(unit_) if unit_.load else None
     if unit_.rounds and said.get("rounds"):
-        answered_rate = rounds(differ, where, said["rounds"], unit_)
+        rounds(differ, where, said["rounds"], unit_)
     clock = counts["ok"] / answered_rate if answered_rate else seconds
     right = throughput(requests, clock, counts["planned"])
     same("throughput", said["throughput"], right, relative=1e-6)
@@ -207,6 +207,26 @@ def achieved(unit_, requests=None, planned=None, began=None):
     return pace.of(unit_, unit_.requests if requests is None else requests, planned, began)["achieved_rate"]
 
 
+def each_round(unit_):
+    """(its line, its requests, how many never started, its rate) of each round."""
+    first = 0
+    for line in unit_.rounds:
+        inside = [r for r in unit_.requests if first <= r["index"] < first + line["planned"]]
+        never = unit_.never_started(first, line["planned"])
+        first += line["planned"]
+        yield line, inside, never, achieved(unit_, inside, line["planned"] - never, line["from_ns"])
+
+
+def over_rounds(unit_):
+    """Complete answers per second of a load: all over all the time that they took, without the pauses between rounds."""
+    if not unit_.rounds:
+        return achieved(unit_)
+    kept = [(len(ok(inside)), rate_, (line["at_ns"] - line["from_ns"]) / 1e9) for line, inside, _, rate_ in each_round(unit_)]
+    answers = sum(n for n, _, _ in kept)
+    times = sum(n / r if n and r else seconds for n, r, seconds in kept)
+    return answers / times if answers and times else None
+
+
 OPS = {"<": lambda a, b: a < b, "<=": lambda a, b: a <= b, ">": lambda a, b: a > b, ">=": lambda a, b: a >= b, "==": lambda a, b: a == b}
 
 
@@ -376,11 +396,9 @@ def steady(differ, where, said, from_ns, requests, untold):
 
 
 def rounds(differ, where, said, unit_):
-    """Each round by itself, and how far they lie apart. Gives the rate over all rounds."""
-    begun, first, spreads, kept_rates = 0, 0, {}, []
-    for line, told in zip(unit_.rounds, said["each"]):
-        inside = [r for r in unit_.requests if first <= r["index"] < first + line["planned"]]
-        first += line["planned"]
+    """Each round by itself, and how far they lie apart."""
+    spreads = {}
+    for (line, inside, never, rate_), told in zip(each_round(unit_), said["each"]):
         seconds = (line["at_ns"] - line["from_ns"]) / 1e9
         name = f"{where}: round {line['round']}"
         differ(f"{name} start_s", told["start_s"], (line["from_ns"] - unit_.from_ns) / 1e9)
@@ -391,15 +409,13 @@ def rounds(differ, where, said, unit_):
             "errors": len(failed(inside)),
             "cancelled": len(outcome(inside, "cancelled")),
             "dropped_late": len(outcome(inside, "dropped_late")),
-            "never_started": unit_.never_started(first - line["planned"], line["planned"]),
+            "never_started": never,
         }
         differ(f"{name} counts", {k: told["counts"][k] for k in right}, right)
-        rate_ = achieved(unit_, inside, line["planned"] - right["never_started"], line["from_ns"])
         clock = right["ok"] / rate_ if rate_ else seconds
         differ(f"{name} throughput", told["throughput"], throughput(inside, clock, line["planned"]), 1e-6)
         distributions(differ, f"{name} metrics", told["metrics"], metrics.samples(inside), times=sent_and_ended(inside))
         differ(f"{name} achieved_rate", told.get("achieved_rate"), rate_, 1e-6)
-        kept_rates.append((rate_, right["ok"], seconds))
         for metric, entry in told["metrics"].items():
             for key in ("p50", "p90", "p95", "p99", "mean"):
                 spreads.setdefault(f"{metric}.{key}", []).append(entry[key])
@@ -421,10 +437,6 @@ def rounds(differ, where, said, unit_):
             continue
         right = {"rounds": len(values), "mean": stats.mean(values), "std": stats.std(values), "min": min(values), "max": max(values), "interval": stats.interval_of_mean(values)}
         differ(f"{where}: rounds.over.{figure}", {k: told.get(k) for k in right}, right, 1e-5, 1e-6)
-    # All answers over all the time that they took; the pauses between rounds are no part of it.
-    answers = sum(n for _, n, _ in kept_rates)
-    times = sum(n / r if n and r else seconds for r, n, seconds in kept_rates)
-    return answers / times if answers and times else None
 
 
 def windowed(differ, where, said, unit_):

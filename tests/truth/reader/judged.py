@@ -48,7 +48,7 @@ def figure(of, unit, log, since=None):
     counts = figures.counted(unit)
     finished = counts["ok"] + counts["errors"]
     seconds = (log.end_ns(unit) - unit.from_ns) / 1e9
-    rate = figures.achieved(unit) if unit.load else None
+    rate = figures.over_rounds(unit) if unit.load else None
     seconds = counts["ok"] / rate if rate else seconds
     through = figures.throughput(unit.requests, seconds, counts["planned"])
     if name in ("goodput", "goodput_share"):
