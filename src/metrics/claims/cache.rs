@@ -26,7 +26,11 @@ pub(super) fn claims(summary: &Summary) -> Vec<Claim> {
         match stage.cache.expected {
             Some(CacheState::Warm) => {
                 let cold = alike(stage, &before, CacheState::Cold);
-                claims.extend(cold.and_then(|cold| warm_against_cold(stage, cold)));
+                let doubt = cold.and_then(|cold| {
+                    let invalid = "the run is INVALID: its notes say why";
+                    (!summary.run.valid).then(|| invalid.to_owned()).or_else(|| doubt(stage, cold))
+                });
+                claims.extend(cold.and_then(|cold| warm_against_cold(stage, cold, doubt)));
             }
             Some(CacheState::Cold) => {
                 let is_warm = |it: &&StageSummary| it.cache.expected == Some(CacheState::Warm);
@@ -60,7 +64,12 @@ fn alike<'a>(
     named.or_else(|| last_first.find(|it| it.like.as_ref() == Some(like))).copied()
 }
 
-fn warm_against_cold(warm: &StageSummary, cold: &StageSummary) -> Option<Claim> {
+/// `doubt` says why the cache is not shown to be the cause, if so.
+fn warm_against_cold(
+    warm: &StageSummary,
+    cold: &StageSummary,
+    doubt: Option<String>,
+) -> Option<Claim> {
     let (fast, slow) = (ttft(warm)?, ttft(cold)?);
     let ratio = slow.p50 / fast.p50;
     let estimate = Estimate::ratio_of_medians(slow, fast);
@@ -74,7 +83,7 @@ fn warm_against_cold(warm: &StageSummary, cold: &StageSummary) -> Option<Claim> 
     );
     let interval = words::interval(estimate);
     let times = significant(ratio, 3);
-    let (kind, text) = match (doubt(warm, cold), estimate) {
+    let (kind, text) = match (doubt, estimate) {
         (None, Some(estimate)) if estimate.low > 1.0 => {
             let saved = show(slow.p50 - fast.p50, "ms");
             let text = format!(

@@ -91,7 +91,7 @@ impl ClaimKind {
             Self::Ended => "always",
             Self::AllFailed => "requests were sent, and none was answered",
             Self::CacheSpeedUp => {
-                "same endpoint, cell and prompts (`like:`); by the server's account the cold stage was \
+                "the run is valid; same endpoint, cell and prompts (`like:`); by the server's account the cold stage was \
                  cold and the warm one was served from the cache; the 95 % interval of the ratio of \
                  medians lies above 1"
             }

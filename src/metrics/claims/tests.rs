@@ -102,6 +102,11 @@ fn a_cause_takes_a_sign_of_the_server() {
     ] {
         assert_eq!(met(cold, warm), [ClaimKind::WarmAgainstCold], "{cold} {warm}");
     }
+    let mut invalid = cache_run(&[("cold", COLD, COLD, 200), ("warm", WARM, WARM, 10)], None);
+    invalid.run.valid = false;
+    let said = &invalid.with_claims().claims;
+    assert!(said.iter().any(|claim| claim.kind == ClaimKind::WarmAgainstCold), "{said:?}");
+    assert!(said.iter().all(|claim| claim.kind != ClaimKind::CacheSpeedUp), "{said:?}");
     // A cache that was hit and bought nothing is said to have bought nothing.
     let slow = cache_run(&[("cold", COLD, COLD, 10), ("warm", WARM, WARM, 10)], None);
     assert_eq!(kinds(&slow), [ClaimKind::CacheNoEffect]);
@@ -313,6 +318,7 @@ fn every_number_in_a_sentence_is_a_figure_of_its_claim() {
         of(|found| found.signs = vec![Sign::Flat]),
         of(|found| (found.errors_rise_at, found.p99_rises_at) = (Some(8.0), Some(8.0))),
         of(|found| found.generator_limited = vec![4.0, 8.5]),
+        of(|found| (found.unclear, found.needed_s) = (vec![4.0, 8.0], Some(12.5))),
         found(|summary| {
             summary.stages[1].load.iter_mut().for_each(|load| {
                 (load.peak_in_flight, load.target_rate) = (Some(3), None);
