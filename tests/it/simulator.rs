@@ -168,6 +168,9 @@ fn the_cache_is_cold_warm_half_warm_and_reset() {
     assert_eq!(cached("first"), 0);
     assert_eq!(metric(&mut client, "prefix_cache_hits_total"), 800 + 480);
     assert_eq!(metric(&mut client, "prefix_cache_queries_total"), 4 * 811 + 1_131);
+    assert_eq!(metric(&mut client, "cache_config_info"), 1);
+    let page = String::from_utf8(client.get("/metrics").body).unwrap();
+    assert!(page.contains(",block_size=\"16\"} 1.0"), "{page}");
     assert_eq!(metric(&mut client, "prompt_tokens_total"), 4 * 811 + 1_131);
     assert_eq!(metric(&mut client, "generation_tokens_total"), 5);
     assert_eq!(metric(&mut client, "request_success_total"), 5);

@@ -15,6 +15,8 @@ struct Left {
     html: String,
     csv: String,
     code: i32,
+    /// What an export printed, and what it wrote beside its files.
+    export: (String, Option<String>),
 }
 
 /// Runs a plan of one stage `ask` against `server`; `keys` are further keys of the endpoint, `stage`
@@ -31,7 +33,11 @@ fn run(server: &FaultyServer, path: &str, keys: &str, prompt: &str, stage: &str)
     let directory = sandbox.run_dir();
     let html = std::fs::read_to_string(directory.join("report.html")).expect("a report");
     let csv = std::fs::read_to_string(directory.join("summary.csv")).expect("a table");
+    let export =
+        sandbox.run(&["report", directory.to_str().expect("utf-8"), "--export", "vllm-bench"]);
+    let notes = std::fs::read_to_string(directory.join("export/vllm-bench/NOTES.txt")).ok();
     Left {
+        export: (stderr(&export), notes),
         summary: read_json(&directory.join("summary.json")),
         printed: text(&output.stdout) + &stderr(&output),
         html,
@@ -137,6 +143,12 @@ fn events_are_not_told_as_tokens() {
         left.printed
     );
     assert!(left.html.contains("events/s"), "the page labels them, too");
+    let told = "nobody counted the tokens of its answers";
+    assert!(left.export.0.contains(told), "{}", left.export.0);
+    assert!(
+        left.export.1.as_ref().is_some_and(|notes| notes.contains(told)),
+        "beside the files, too"
+    );
     // 6 × 31 characters make 47 tokens each; 18 events are 87 % fewer than 141.
     let said = "there were 18 events where four characters to a token make about 141 (87 % fewer)";
     assert!(left.printed.contains(said), "{}", left.printed);
@@ -157,6 +169,8 @@ fn counted_tokens_name_who_counted_them() {
     let head = left.printed.lines().find(|line| line.contains("TTFT p50")).expect("a head");
     assert!(head.contains("tokens"), "{head}");
     assert!(left.html.contains("tokens by"), "the page says it, too");
+    assert!(left.html.contains("counted by server"), "and so does its tile");
+    assert!(!left.export.0.contains("nobody counted the tokens of its answers"));
 }
 
 /// A server whose whole answers take 15 ms; from the second one of a prompt on it says that it had
