@@ -3,6 +3,7 @@
 //! In: the stages of a run. Out: sentences. Invariant: each is about what records say, so a summary
 //! rebuilt from the log says the same.
 
+use super::generator;
 use super::quantity::plural;
 use super::summary::StageSummary;
 
@@ -31,11 +32,16 @@ fn resent(stage: &StageSummary) -> Option<String> {
 
 fn in_one_piece(stage: &StageSummary) -> Option<String> {
     let count = stage.client.in_one_piece;
+    let merged = if generator::may_have_merged(&stage.client) {
+        "this machine was too busy to see it come, or "
+    } else {
+        ""
+    };
     (count > 0).then(|| {
         format!(
-            "{count} of {} came in one piece though a stream was asked for: something between here \
-             and the model buffers the stream, or the server makes its answer at once; TTFT is the \
-             time of the whole answer there, and TPOT leaves them out",
+            "{count} of {} came in one piece though a stream was asked for: {merged}something between \
+             here and the model buffers the stream, or the server makes its answer at once; TTFT is \
+             the time of the whole answer there, and TPOT leaves them out",
             plural(stage.counts.ok, "answer"),
         )
     })
@@ -93,7 +99,7 @@ mod tests {
         let resent = Record { flags: vec![STALE_REUSE_RESENT.into()], ..record() };
         let kept = Record {
             connected_ns: None,
-            connection: Connection { reused: true, address: None },
+            connection: Connection { reused: true, ..Connection::default() },
             ..record()
         };
         let told = notes_on(&[resent, kept]);

@@ -102,7 +102,12 @@ impl StageTally {
                 self.peak,
                 (achieved, pace),
                 &samples,
-                generator::is_starved(&client),
+                generator::too_late(
+                    &client,
+                    self.start.load.as_ref().and_then(|load| load.max_lag_ms),
+                    metrics.get("ttft").or_else(|| metrics.get("e2e")).map(|times| times.p50),
+                )
+                .is_some(),
             ),
             times_from,
             metrics,
@@ -324,7 +329,8 @@ fn shared_gaps(client: &ClientSummary, hides_reads: bool) -> Option<String> {
         let least = if hides_reads { "at least " } else { "" };
         format!(
             "{least}{} of the gaps between tokens cannot be told: one read of the socket brought both \
-             events (the server or something before it sends several at once)",
+             events (the server or something before it sends several at once, or this machine was too busy \
+             to see them apart)",
             show(shared, "share")
         )
     })

@@ -53,7 +53,9 @@ macro_rules! load_keys {
             /// Lateness that `late: drop` forgives; 1s unless given.
             late_after: Option<Spanned<$crate::plan::file::TimeSpan>>,
             /// The stage (or rung, or probe) is invalid when more than 1 % of its requests leave
-            /// later than this after they were due: the machine was too slow. 100ms unless given.
+            /// later than this after they were due: the machine was too slow. It is so, too, when what
+            /// arrived was seen too late (p95 above 15 % of this and half the median TTFT). 100ms unless
+            /// given.
             max_lag: Option<Spanned<$crate::plan::file::TimeSpan>>,
             /// How long the thread that keeps due times spins before each of them instead of sleeping,
             /// at the cost of a part of a core: `0s` turns it off. 100us unless given, and off where

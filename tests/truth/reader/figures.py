@@ -74,10 +74,15 @@ def unit(differ, said, unit_, log, ids):
 
 
 def starved(unit_):
-    """The client saw what had arrived more than 50 ms late (p95 of 50 moments or more): the machine was too busy."""
+    """The client saw what had arrived too late (p95), for the limit on lag and for the times that it distorts."""
     seen = (unit_.end or {}).get("wake_lag") or {}
     asked = any(r.get("sent_ns") is not None for r in unit_.requests)
-    return asked and seen.get("count", 0) >= 50 and seen["p95_ns"] > 50e6
+    limit = (unit_.load or {}).get("max_lag_ms") or 100
+    samples = metrics.samples(unit_.requests)
+    times = samples.get("ttft") or samples.get("e2e")
+    median = stats.percentile(times, 50) if times else 0
+    bounds = ((0.15 * limit, 0.5 * median, 200), (0.5 * limit, 0.2 * median, 50))
+    return asked and any(seen.get("count", 0) >= moments and seen["p95_ns"] > 1e6 * max(one, other) for one, other, moments in bounds)
 
 
 def rate(part, whole):
