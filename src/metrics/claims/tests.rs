@@ -2,11 +2,13 @@
 
 use super::*;
 use crate::metrics::aggregator::Aggregator;
+use crate::metrics::due::Paced;
 use crate::metrics::quantity::{grouped, show, significant};
 use crate::metrics::saturation::{Axis, Saturation, Sign};
 use crate::metrics::search::{Reason, SearchFound};
 use crate::metrics::summary::{RunEnd, RunState};
 use crate::metrics::tally::fixture::{record, stage_end, stage_start, start_line};
+use crate::plan::metric::Origin;
 use crate::record::{
     CacheState, FlushLine, FlushState, Line, LoadLine, OutcomeKind, RECORD_VERSION, Record,
     RunLine, StageEnd, StageStart, StageState, StartLine,
@@ -324,6 +326,13 @@ fn every_number_in_a_sentence_is_a_figure_of_its_claim() {
                 (load.peak_in_flight, load.target_rate) = (Some(3), None);
             });
             summary.stages[1].kind = "concurrency_ramp".into();
+        }),
+        found(|summary| {
+            summary.stages.iter_mut().for_each(|stage| {
+                stage.times_from = Origin::Due;
+                let paced = Some(Paced { every_ms: 125.0, p99_ms: 1_234.0 });
+                stage.load.iter_mut().for_each(|load| load.paced = paced);
+            });
         }),
         search(Some(Reason::Converged)),
         search(None),
