@@ -55,6 +55,7 @@ mod generator;
 mod goodput;
 pub mod histogram;
 pub mod live;
+pub mod models;
 pub mod pace;
 pub mod prometheus;
 pub mod pulse;

@@ -18,6 +18,7 @@ use super::certified::Certified;
 use super::claims::{self, Claim};
 use super::contamination::Contamination;
 use super::due::Paced;
+use super::models::ModelSummary;
 use super::pace::{Growth, KeepingUp};
 use super::rounds::Rounds;
 use super::saturation::Saturation;
@@ -216,6 +217,10 @@ pub struct StageSummary {
     /// What went to each address, where the host's name stands for several.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub addresses: BTreeMap<IpAddr, AddressSummary>,
+    /// What requests came to by the model that was asked for because their row names one; absent where
+    /// rows name none, or the endpoint's is asked for whatever they name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub models: BTreeMap<String, ModelSummary>,
     /// What the server's prefix cache did.
     pub cache: CacheSummary,
     /// Tokens of complete answers and their prompts, by everyone who counted; absent without any.

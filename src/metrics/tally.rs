@@ -13,6 +13,7 @@ use super::cache_verdict::{cached_of_prompt, combine};
 use super::catalogue::{self, Source};
 use super::contamination::ContaminationTally;
 use super::goodput::Limits;
+use super::models::ModelTally;
 use super::pace::PaceTally;
 use super::rounds::RoundTally;
 use super::samples::{self, Samples};
@@ -99,6 +100,7 @@ pub struct StageTally {
     limits: Limits,
     client: ClientSummary,
     addresses: BTreeMap<IpAddr, AddressSummary>,
+    models: ModelTally,
     windows: Option<Windows>,
     window_stats: Vec<WindowStats>,
     /// In stages of load that have one round.
@@ -168,6 +170,7 @@ impl StageTally {
             server: ServerTally::default(),
             client: ClientSummary::default(),
             addresses: BTreeMap::new(),
+            models: ModelTally::default(),
             faults: Vec::new(),
             scratch: Vec::new(),
         }
@@ -215,6 +218,7 @@ impl StageTally {
             self.window_stats.extend(over);
         }
         self.answers.take(record);
+        self.models.take(record);
         match record.outcome {
             OutcomeKind::Ok => {
                 self.succeeded(record);

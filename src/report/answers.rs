@@ -1,10 +1,13 @@
-//! Why answers ended, one line per stage.
+//! Why answers ended, and whose they are, one line per stage.
 //!
 //! In: stages. Out: lines of text. Invariant: shares are over the answers that give a reason, and the
 //! rungs of a stage count together.
 
+use std::collections::BTreeMap;
+
 use super::escape::printable;
 use crate::metrics::answers::AnswerSummary;
+use crate::metrics::quantity::show;
 use crate::metrics::summary::StageSummary;
 
 /// A line for each stage whose answers give reasons.
@@ -23,9 +26,38 @@ pub(super) fn lines(stages: &[&StageSummary]) -> Vec<String> {
     told.iter().map(|(name, words)| format!("  {name:width$}  {words}")).collect()
 }
 
-/// `finish reasons: stop 75 %, length 25 %`, of all these stages together.
+/// `finish reasons: stop 75 %, length 25 %; by model: lora-a 9 ok, TTFT p50 12 ms`, of all these stages
+/// together.
 pub(super) fn in_words(stages: &[&StageSummary]) -> Option<String> {
     let answers = stages.iter().filter_map(|stage| stage.answers.as_ref());
-    let words = AnswerSummary::together(answers).reasons_in_words()?;
-    Some(format!("finish reasons: {}", printable(&words)))
+    let reasons = AnswerSummary::together(answers).reasons_in_words();
+    let reasons = reasons.map(|words| format!("finish reasons: {words}"));
+    let said: Vec<String> = reasons.into_iter().chain(models(stages)).collect();
+    (!said.is_empty()).then(|| printable(&said.join("; ")).into_owned())
+}
+
+/// What requests came to by the model asked for because their row names one. Times of several rungs are no one figure.
+fn models(stages: &[&StageSummary]) -> Option<String> {
+    let mut counts: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
+    for (name, model) in stages.iter().flat_map(|stage| &stage.models) {
+        let (ok, errors) = counts.entry(name).or_default();
+        (*ok, *errors) = (*ok + model.ok, *errors + model.errors);
+    }
+    let of = |(name, (ok, errors)): (&&str, &(u64, u64))| {
+        let mut words = format!("{name} {ok} ok");
+        if *errors > 0 {
+            words.push_str(&format!(", {errors} failed"));
+        }
+        if let [stage] = stages {
+            let times =
+                [("ttft", "TTFT"), ("e2e", "E2E")].into_iter().filter_map(|(metric, word)| {
+                    let figures = stage.models.get(*name)?.metrics.get(metric)?;
+                    Some(format!(", {word} p50 {}", show(figures.p50, &figures.unit)))
+                });
+            words.extend(times);
+        }
+        words
+    };
+    let words: Vec<String> = counts.iter().map(of).collect();
+    (!words.is_empty()).then(|| format!("by model: {}", words.join(" · ")))
 }

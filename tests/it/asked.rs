@@ -344,6 +344,18 @@ fn rows_that_name_a_model_are_asked_of_it_where_the_plan_says_so() {
         let own: Vec<_> = log.iter().filter_map(|record| record["asked_model"].as_str()).collect();
         let named: Vec<&str> = if is_silent { asked[..2].to_vec() } else { Vec::new() };
         assert_eq!(own, named, "{model}");
+        // What was asked of each stands by itself, in the summary and in what people read.
+        let split = case.sandbox.summary()["stages"][0]["models"].clone();
+        let run_dir = case.sandbox.run_dir();
+        let shown = case.sandbox.run(&["report", run_dir.to_str().expect("utf-8")]);
+        let shown = crate::sandbox::text(&shown.stdout);
+        assert_eq!(split.as_object().map_or(0, serde_json::Map::len), named.len(), "{split}");
+        for name in named {
+            let of = log.iter().filter(|it| it["asked_model"] == name).count();
+            assert_eq!(split[name]["ok"], of, "{split}");
+            assert_eq!(split[name]["metrics"]["ttft"]["count"], of, "{split}");
+            assert!(shown.contains(&format!("{name} {of} ok, TTFT p50 ")), "{shown}");
+        }
     }
 }
 

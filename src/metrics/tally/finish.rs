@@ -111,6 +111,7 @@ impl StageTally {
             ),
             times_from,
             metrics,
+            models: self.models.finish(&untold),
             untold,
             id: self.start.stage,
             kind: self.start.kind,
