@@ -13,6 +13,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
+use crate::plan::OPTIONS;
 pub use message::{Content, Message, text_of};
 
 /// Where a row stands.
@@ -157,6 +158,18 @@ pub fn take_out(fields: &mut Map<String, Value>, path: &str) {
             }
         }
     }
+}
+
+/// The path of a field that `is` one, in a body or in its objects of options.
+pub fn field_in(body: &Map<String, Value>, is: impl Fn(&str, &Value) -> bool) -> Option<String> {
+    let own = body.iter().find(|(name, value)| is(name, value)).map(|(name, _)| name.clone());
+    own.or_else(|| {
+        OPTIONS.iter().find_map(|object| {
+            let mut inner = body.get(*object)?.as_object()?.iter();
+            let (name, _) = inner.find(|(name, value)| is(name, value))?;
+            Some(format!("{object}.{name}"))
+        })
+    })
 }
 
 /// Bytes as lower-case hex digits.

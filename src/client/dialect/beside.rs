@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::NoForm;
 use super::body::Body;
 use super::prompt::says;
-use crate::request::{Request, fields};
+use crate::request::{Request, field_in, fields};
 
 /// What an API calls fields of chat completions. Those it names nowhere it does not have.
 pub(super) struct Forms {
@@ -63,7 +63,10 @@ pub(super) fn lay<'a>(
     forms: &Forms,
 ) -> Result<Body<'a>, NoForm> {
     let tells_choices = forms.same.contains(&"n");
-    if let Some(several) = several(&request.body).filter(|_| !tells_choices) {
+    let asks_several = |name: &str, value: &Value| {
+        matches!(name, "n" | "n_cmpl") && value.as_u64().is_some_and(|count| count > 1)
+    };
+    if let Some(several) = field_in(&request.body, asks_several).filter(|_| !tells_choices) {
         return Err(NoForm::of(format!("prompt.body.{several}"), ONE_ANSWER));
     }
     for (name, value) in &request.recorded {
@@ -93,20 +96,6 @@ pub(super) fn lay<'a>(
 
 /// Why an API is asked for one answer at a time.
 const ONE_ANSWER: &str = "its answers don't say which of several they are of";
-
-/// The field of a plan's body, by its path, that asks for several answers in one.
-fn several(body: &Map<String, Value>) -> Option<String> {
-    let asks = |(name, value): &(&String, &Value)| {
-        matches!(name.as_str(), "n" | "n_cmpl") && value.as_u64().is_some_and(|count| count > 1)
-    };
-    let own = body.iter().find(asks).map(|(name, _)| name.clone());
-    own.or_else(|| {
-        body.iter().find_map(|(object, value)| {
-            let (name, _) = value.as_object()?.iter().find(asks)?;
-            Some(format!("{object}.{name}"))
-        })
-    })
-}
 
 /// A list of texts, also where one stands by itself.
 fn as_list(value: &Value) -> Value {

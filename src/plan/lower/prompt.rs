@@ -11,7 +11,8 @@ use crate::plan::file::{
 use crate::plan::source::{Entry, Node, Span, Value};
 use crate::plan::workload::Unique;
 use crate::plan::{
-    Context, ContextSource, FileAccess, LIMIT_NAMES, Location, MessageTemplate, ModelChoice, Prompt,
+    Context, ContextSource, FileAccess, LIMIT_NAMES, Location, MessageTemplate, ModelChoice,
+    OPTIONS, Prompt,
 };
 
 /// Where the values of a body stand, by their paths.
@@ -208,7 +209,8 @@ impl Lowering<'_> {
         let limit = limit.or(drawn.map(|_| "synthetic.output_tokens")).or(recorded);
         let renamed = keys.max_tokens_field.as_ref().map(|name| name.value.trim());
         let fields = written.into_iter().flat_map(Node::entries);
-        let nested = fields.clone().flat_map(|object| {
+        let objects = fields.clone().filter(|it| OPTIONS.contains(&it.key.as_str()));
+        let nested = objects.flat_map(|object| {
             object.node.entries().iter().map(|it| (format!("{}.{}", object.key, it.key), it))
         });
         let found: Vec<_> = fields

@@ -28,7 +28,7 @@ pub use load::{
 };
 pub use plan::{Cell, Location, Nonce, Param, Plan};
 pub use prompt::{
-    Context, ContextSource, FileAccess, LIMIT_NAMES, MessageTemplate, ModelChoice, Prompt,
+    Context, ContextSource, FileAccess, LIMIT_NAMES, MessageTemplate, ModelChoice, OPTIONS, Prompt,
 };
 pub use replay::{Replay, ReplayTiming, Sample, SampleHash, Sessions};
 pub use simulator::{Fault, FaultKind, SimulatorConfig};

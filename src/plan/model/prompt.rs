@@ -18,6 +18,9 @@ pub const LIMIT_NAMES: [&str; 6] = [
     "n_predict",
 ];
 
+/// Objects of a body in which servers have lengths and settings of sampling.
+pub const OPTIONS: [&str; 3] = ["options", "parameters", "sampling_params"];
+
 /// What a request says, before rendering.
 #[derive(Debug, Clone)]
 pub struct Prompt {

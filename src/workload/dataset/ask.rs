@@ -10,7 +10,7 @@ use super::indexed::IndexedDataset;
 use super::row::{Blocks, DatasetError, Row, RowPrompt};
 use crate::plan::LIMIT_NAMES;
 use crate::plan::workload::OutputLimit;
-use crate::request::{Message, Request};
+use crate::request::{Message, Request, field_in};
 use crate::workload::synthetic::Ask;
 use crate::workload::synthetic::text::{MOST_TOKENS, Texts, key_of};
 use crate::workload::{Workload, WorkloadError};
@@ -100,8 +100,8 @@ pub fn request_saying(
             }
         }
     }
-    let instead = LIMIT_NAMES.iter().find(|name| body.contains_key(**name));
-    if let (Some(_), Some(name)) = (row.max_tokens, instead) {
+    let instead = field_in(&body, |name, _| LIMIT_NAMES.contains(&name));
+    if let (Some(_), Some(name)) = (row.max_tokens, &instead) {
         say("max_tokens", &format!("prompt.body.{name}"));
     }
     let max_tokens = match (limit, row.output_tokens) {
