@@ -376,6 +376,7 @@ fn window_sample(record: &Record, end_ns: u64) -> WindowSample {
         ttft_ms: take("ttft_due"),
         tpot_ms: take("tpot"),
         e2e_ms: take("e2e_due"),
+        tokens_per_second: take("tokens_per_second"),
         input_tokens: record.input_tokens.counted(),
         output_tokens: record.output_tokens.counted(),
     }

@@ -21,6 +21,8 @@ pub struct WindowSample {
     pub tpot_ms: Option<f64>,
     /// The whole request, in milliseconds.
     pub e2e_ms: Option<f64>,
+    /// Generated tokens over the time from when it was sent.
+    pub tokens_per_second: Option<f64>,
     /// Prompt tokens.
     pub input_tokens: Option<u64>,
     /// Generated tokens.
@@ -54,7 +56,7 @@ pub struct WindowStats {
     pub tpot_ms: Option<Quantiles>,
     /// The whole request, in milliseconds.
     pub e2e_ms: Option<Quantiles>,
-    /// Output tokens per second of each request (output tokens / its whole time).
+    /// Output tokens per second of each request (output tokens / its time from when it was sent).
     pub tokens_per_second: Option<Quantiles>,
     /// Prompt tokens, summed; absent where those of an answer were not counted.
     #[serde(default)]
@@ -190,10 +192,7 @@ fn stats(window: u64, start_ns: u64, length_ns: u64, samples: &[WindowSample]) -
         ttft_ms: quantiles(|sample| sample.ttft_ms),
         tpot_ms: quantiles(|sample| sample.tpot_ms),
         e2e_ms: quantiles(|sample| sample.e2e_ms),
-        tokens_per_second: quantiles(|sample| {
-            let e2e = sample.e2e_ms.filter(|ms| *ms > 0.0)?;
-            Some(sample.output_tokens? as f64 / e2e * 1e3)
-        }),
+        tokens_per_second: quantiles(|sample| sample.tokens_per_second),
         input_tokens,
         output_tokens,
         mean_input_tokens,
@@ -218,6 +217,7 @@ mod tests {
             ttft_ms: Some(100.0),
             tpot_ms: Some(10.0),
             e2e_ms: Some(200.0),
+            tokens_per_second: Some(55.0),
             input_tokens: Some(1_000),
             output_tokens: Some(11),
         }

@@ -66,8 +66,8 @@ pub(super) fn of_header(server: &str) -> Option<ServerKind> {
 
 /// Which software lists its models as owned by the one that says so first.
 pub(super) fn of_owner(models: &[Value]) -> ServerKind {
-    let owned = |model: &Value| Some((text(model, "owned_by")?, id(model)));
-    let Some((owner, id)) = models.iter().find_map(owned) else { return ServerKind::Other };
+    let says_so = |model: &Value| Some((text(model, "owned_by")?, id(model)));
+    let Some((owner, id)) = models.iter().find_map(says_so) else { return ServerKind::Other };
     match owner.as_str() {
         "llamacpp" => ServerKind::LlamaCpp,
         "vllm" => ServerKind::Vllm,

@@ -65,6 +65,7 @@ impl Prompt {
     }
 
     /// The rows of a log, as they are, asked in this prompt's manner.
+    #[must_use]
     pub fn of_rows(self, rows: RowSource) -> Self {
         let dataset = Some(Box::new(rows));
         Self { messages: Vec::new(), context: None, synthetic: None, dataset, ..self }

@@ -54,6 +54,12 @@ class Book:
             found = [(e, u) for e, u in found if e.get("rung") == rung]
         return found
 
+    def of_claim(self, claim):
+        """Those that it is about; a level that a search tried several times is numbered in the sentence."""
+        found = self.of(claim["stage"], claim.get("cell"), claim.get("rung"))
+        probe = re.match(rf"{re.escape(claim['stage'])}@[\d.]+#(\d+)", claim["text"])
+        return [(e, u) for e, u in found if not probe or u.key[3] == int(probe.group(1)) - 1]
+
     def whole(self):
         run = self.said["run"]
         return run["state"] == "finished" and run["valid"]
@@ -121,7 +127,7 @@ def numbers_of_text(differ, where, claim):
 def figure_of(differ, where, name, figure, claim, book):
     """One figure, from the records."""
     stage, cell, rung = claim.get("stage"), claim.get("cell"), claim.get("rung")
-    mine = book.of(stage, cell, rung) if stage else []
+    mine = book.of_claim(claim) if stage else []
     value, where = figure["value"], f"{where}: {name}"
     match = re.fullmatch(r"(ttft|e2e|tpot)_p(\d+)(_against)?", name)
     if name == "p99" and claim["kind"] == "measured":
@@ -279,7 +285,7 @@ def condition(differ, where, claim, book, claims):
         if not claim.get("cell"):
             differ(f"{where}: answers of the stage with the most", mine, most)
     if kind == "times_from_due":
-        differ(f"{where}: times count from", metrics.times_from(book.of(claim["stage"], claim.get("cell"), claim.get("rung"))[0][1]), "due")
+        differ(f"{where}: times count from", metrics.times_from(book.of_claim(claim)[0][1]), "due")
     if kind == "level_not_reached":
         unit = book.of(claim["stage"], claim.get("cell"), claim["rung"])[0][1]
         if peak(unit.requests) >= claim["rung"]:
