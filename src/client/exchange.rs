@@ -84,7 +84,7 @@ struct Reading<'a> {
     last_chunk: Option<Instant>,
 }
 
-impl<'a> Reading<'a> {
+impl Reading<'_> {
     async fn drive(&mut self, cancel: &CancellationToken) -> Result<(), Ending> {
         let mut guard = Guard::new(&self.limits, cancel);
         let mut dial = Arc::new(Dial::default());

@@ -110,7 +110,7 @@ fn tokens(stages: &[&StageSummary]) -> Option<ClaimFigure> {
     }
     let source = sources.into_iter().collect::<Vec<_>>().join(", ");
     let figure = ClaimFigure::new(all.round(), "tokens");
-    (!source.is_empty()).then(|| ClaimFigure { source: Some(source), ..figure })
+    (!source.is_empty()).then_some(ClaimFigure { source: Some(source), ..figure })
 }
 
 /// How the requests of a stage ended, or of all rungs of a ladder that never began.

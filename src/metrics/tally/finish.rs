@@ -70,16 +70,7 @@ impl StageTally {
         let contamination = self.start.expects.map_or_else(Vec::new, |claim| {
             self.contamination.found(claim, &self.server, knows_all)
         });
-        let cpu_s = end.and_then(|end| end.cpu_ns).map(|ns| ns as f64 / 1e9);
-        let cpu_share = cpu_s.filter(|_| duration_s > 0.0).map(|cpu| cpu / duration_s);
-        let wake_lag = end.and_then(|end| end.wake_lag);
-        let client = ClientSummary {
-            cpu_s,
-            cpu_share,
-            wake_lag_p95_ms: wake_lag.map(|lag| lag.p95_ns as f64 / 1e6),
-            wake_moments: wake_lag.map_or(0, |lag| lag.count),
-            ..self.client
-        };
+        let client = client(self.client, end, duration_s);
         let order = Order::of(&self.times);
         let finished_column = |column: Column| column.finished(&order);
         let samples: Vec<_> = self.columns.into_iter().map(finished_column).collect();
@@ -102,12 +93,7 @@ impl StageTally {
                 self.peak,
                 (achieved, pace),
                 &samples,
-                generator::too_late(
-                    &client,
-                    self.start.load.as_ref().and_then(|load| load.max_lag_ms),
-                    metrics.get("ttft").or_else(|| metrics.get("e2e")).map(|times| times.p50),
-                )
-                .is_some(),
+                (&client, &metrics),
             ),
             times_from,
             metrics,
@@ -337,6 +323,19 @@ fn shared_gaps(client: &ClientSummary, hides_reads: bool) -> Option<String> {
     })
 }
 
+/// What the client did, with what the stage's last line says that it took.
+fn client(did: ClientSummary, end: Option<&StageEnd>, duration_s: f64) -> ClientSummary {
+    let cpu_s = end.and_then(|end| end.cpu_ns).map(|ns| ns as f64 / 1e9);
+    let wake_lag = end.and_then(|end| end.wake_lag);
+    ClientSummary {
+        cpu_s,
+        cpu_share: cpu_s.filter(|_| duration_s > 0.0).map(|cpu| cpu / duration_s),
+        wake_lag_p95_ms: wake_lag.map(|lag| lag.p95_ns as f64 / 1e6),
+        wake_moments: wake_lag.map_or(0, |lag| lag.count),
+        ..did
+    }
+}
+
 /// The distributions of everything that was sampled and can be told.
 fn distributions(
     samples: &[(&'static Metric, Samples)],
@@ -355,8 +354,9 @@ fn load_summary(
     peak: u64,
     (achieved_rate, pace): (Option<f64>, Option<Pace>),
     samples: &[(&'static Metric, Samples)],
-    is_starved: bool,
+    (client, metrics): (&ClientSummary, &BTreeMap<String, Distribution>),
 ) -> Option<LoadSummary> {
+    let median = metrics.get("ttft").or_else(|| metrics.get("e2e")).map(|times| times.p50);
     let schedule = pace.and_then(|pace| pace.schedule);
     let lag = of(samples, "schedule_lag").and_then(|lags| lags.percentile(99.0));
     start.load.as_ref().map(|load| LoadSummary {
@@ -367,7 +367,7 @@ fn load_summary(
         keeping_up: schedule.map(|schedule| schedule.keeping_up),
         backlog: schedule.and_then(|schedule| schedule.growth),
         needed_s: schedule.and_then(|schedule| schedule.needed_s),
-        generator_limited: is_starved
+        generator_limited: generator::too_late(client, load.max_lag_ms, median).is_some()
             || lag.zip(load.max_lag_ms).is_some_and(|(lag, limit)| lag > limit),
         max_lag_ms: load.max_lag_ms,
         peak_in_flight: (peak > 0).then_some(peak),
