@@ -44,19 +44,17 @@ fn models(stages: &[&StageSummary]) -> Option<String> {
         (*ok, *errors) = (*ok + model.ok, *errors + model.errors);
     }
     let of = |(name, (ok, errors)): (&&str, &(u64, u64))| {
-        let mut words = format!("{name} {ok} ok");
-        if *errors > 0 {
-            words.push_str(&format!(", {errors} failed"));
-        }
+        let mut words = vec![format!("{name} {ok} ok")];
+        words.extend((*errors > 0).then(|| format!("{errors} failed")));
         if let [stage] = stages {
             let times =
                 [("ttft", "TTFT"), ("e2e", "E2E")].into_iter().filter_map(|(metric, word)| {
                     let figures = stage.models.get(*name)?.metrics.get(metric)?;
-                    Some(format!(", {word} p50 {}", show(figures.p50, &figures.unit)))
+                    Some(format!("{word} p50 {}", show(figures.p50, &figures.unit)))
                 });
             words.extend(times);
         }
-        words
+        words.join(", ")
     };
     let words: Vec<String> = counts.iter().map(of).collect();
     (!words.is_empty()).then(|| format!("by model: {}", words.join(" · ")))
