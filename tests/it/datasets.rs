@@ -1,6 +1,7 @@
 //! Datasets from outside: rows, packed and malformed files, requests made of rows, inspect and
 //! convert, datasets of plans. The samples in datasets/samples/ stand for their formats.
 
+mod beside;
 mod containers;
 mod convert;
 mod files;

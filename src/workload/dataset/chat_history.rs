@@ -6,8 +6,9 @@
 
 use serde_json::{Value, json};
 
-use super::field::{describe, first, name_of, object, required};
-use super::messages::{beside, turn, with_messages};
+use super::beside::beside;
+use super::field::{describe, first, object, required};
+use super::messages::{turn, with_messages};
 use super::row::{Expected, Row};
 
 /// Whether a sample looks like one of these.
@@ -49,8 +50,7 @@ pub(super) fn row(value: &Value) -> Result<Row, Expected> {
     for name in &left_out {
         row.leave_out(name);
     }
-    beside(&mut row, sample, &["prompt_content", "cut_chat_history"]);
-    row.id = name_of(sample, &["id"])?;
+    beside(&mut row, sample, &["prompt_content", "cut_chat_history"], None)?;
     row.fields = value.clone();
     Ok(row)
 }

@@ -5,7 +5,8 @@
 
 use serde_json::Value;
 
-use super::field::{count_of, name_of, object, required, time};
+use super::beside::beside;
+use super::field::{object, required, time};
 use super::messages;
 use super::row::{Expected, Row};
 use super::scale::Scale;
@@ -31,10 +32,7 @@ pub(super) fn row(value: &Value, scale: Scale) -> Result<Row, Expected> {
     let body = object(spelled.as_ref().unwrap_or(recorded), "a request body in `body`")?;
     let mut row = messages::body(body, "body")?;
     row.timestamp_ns = time(required(line, "timestamp", "a time")?, "timestamp", scale)?;
-    row.output_tokens = count_of(line, &["completion_tokens"])?;
-    row.id = name_of(line, &["request_id"])?;
-    row.session = name_of(line, &["session_id", "conversation_id"])?;
-    messages::beside(&mut row, line, &[]);
+    beside(&mut row, line, &["body"], Some(scale))?;
     row.fields = value.clone();
     if let Some(fields) = row.fields.as_object_mut() {
         fields.shift_remove("headers");

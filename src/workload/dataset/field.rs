@@ -111,7 +111,8 @@ pub(super) fn count_of(
 }
 
 /// What requests call the upper bound of generated tokens.
-const LIMIT_NAMES: [&str; 3] = ["max_completion_tokens", "max_tokens", "max_output_tokens"];
+pub(super) const LIMIT_NAMES: [&str; 3] =
+    ["max_completion_tokens", "max_tokens", "max_output_tokens"];
 
 /// The upper bound of generated tokens that a body asks for, and the name that it has there.
 pub(super) fn limit_of(

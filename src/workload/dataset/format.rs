@@ -292,7 +292,7 @@ pub(super) fn read(
         match format {
             DatasetFormat::ShareGpt => out.push(sharegpt::row(value)?),
             DatasetFormat::ChatHistory => out.push(chat_history::row(value)?),
-            DatasetFormat::OpenaiBatch => out.push(openai_batch::row(value)?),
+            DatasetFormat::OpenaiBatch => out.push(openai_batch::row(value, scale)?),
             DatasetFormat::EvalscopeTrace => out.push(evalscope::row(value, scale)?),
             DatasetFormat::TokenLog => out.push(replay_log::token_row(value, scale)?),
             DatasetFormat::Mooncake => out.push(mooncake::row(value, scale)?),

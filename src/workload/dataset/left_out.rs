@@ -20,6 +20,8 @@ pub struct LeftOut {
     pub recorded_failures: u64,
     /// Parts of rows that are not sent, by name, and of how many rows.
     pub parts: BTreeMap<String, u64>,
+    /// Whether lengths of recorded answers that were asked for are estimates.
+    pub estimates_lengths: bool,
     /// A bit for each row whose parts were counted: rows are asked in any order, and more than once.
     counted: Vec<u64>,
     furthest_malformed: Option<(usize, u64)>,
@@ -92,6 +94,11 @@ impl LeftOut {
             ));
         }
         parts.extend(self.parts_in_words());
+        if self.estimates_lengths {
+            let words = "lengths of recorded answers were estimated from their characters and sent as \
+                         limits: give the endpoint `tokenizer: server` or its model's tokenizer.json";
+            parts.push(words.to_owned());
+        }
         (!parts.is_empty()).then(|| parts.join("; "))
     }
 }

@@ -6,8 +6,9 @@
 
 use serde_json::{Map, Value, json};
 
+use super::beside::beside;
 use super::field::{
-    self, count_of, describe, first, first_named, ids, limit_of, name_of, object, time_of,
+    self, LIMIT_NAMES, count_of, describe, first, first_named, ids, limit_of, name_of, object,
 };
 use super::row::{Blocks, Expected, Row, RowPrompt};
 use super::scale::Scale;
@@ -15,39 +16,6 @@ use crate::request::{Message, fields};
 
 /// Tokens of a block where a row has `hash_ids` and no `block_size`.
 const BLOCK_TOKENS: u64 = 512;
-
-/// Fields of a body that the row itself holds.
-const OWN_FIELDS: [&str; 4] = ["model", "max_tokens", "max_completion_tokens", "max_output_tokens"];
-
-/// Fields that say when, in which session, how long, or under which name a row was asked.
-const ABOUT: [&str; 26] = [
-    "body",
-    "output_tokens",
-    "output_length",
-    "completion_tokens",
-    "input_length",
-    "input_tokens",
-    "prompt_tokens",
-    "timestamp_ns",
-    "timestamp",
-    "delay_ns",
-    "delay",
-    "session",
-    "session_id",
-    "conversation_id",
-    "conversationId",
-    "id",
-    "custom_id",
-    "request_id",
-    "model",
-    "failed",
-    "max_tokens",
-    "max_completion_tokens",
-    "max_output_tokens",
-    "hash_ids",
-    "block_size",
-    "hash_scope",
-];
 
 /// Whether a value looks like messages, or an object of them.
 pub(super) fn recognises(value: &Value) -> bool {
@@ -90,33 +58,15 @@ pub(super) fn any(value: &Value, scale: Scale) -> Result<Row, Expected> {
         Some(found) => found,
         None => ("", Row::new(length(entry, scale)?)),
     };
-    parts(&mut row, entry, scale)?;
-    beside(&mut row, entry, &[taken]);
-    if let Some(Value::Object(body)) = entry.get("body") {
-        row.body.extend(body.clone());
+    let inner = entry.get("body").and_then(Value::as_object);
+    let body = if inner.is_some() { "body" } else { "" };
+    // What the body says is what was sent, and goes over what stands about it.
+    if let Some(inner) = inner {
+        recorded(&mut row, inner, |_, _| false)?;
     }
+    beside(&mut row, entry, &[taken, body], Some(scale))?;
     row.fields = value.clone();
     Ok(row)
-}
-
-/// Takes what an object says beside its prompt and the fields that were `taken` of it: fields of a
-/// request, and the names of what is none.
-pub(super) fn beside(row: &mut Row, entry: &Map<String, Value>, taken: &[&str]) {
-    let is_text =
-        matches!(row.prompt, RowPrompt::Messages(_) | RowPrompt::Text(_) | RowPrompt::Ids(_));
-    if !is_text {
-        return;
-    }
-    for (name, value) in entry.iter().filter(|(_, value)| !value.is_null()) {
-        if taken.contains(&name.as_str()) || ABOUT.contains(&name.as_str()) {
-            continue;
-        }
-        if fields::is_of_request(name) {
-            row.body.insert(name.clone(), value.clone());
-        } else {
-            row.leave_out(name);
-        }
-    }
 }
 
 /// A turn of a recorded chat as a message of `role` that says `content`: with what else of it belongs
@@ -136,27 +86,6 @@ pub(super) fn turn(
         }
     }
     message
-}
-
-/// Sets what rows know beside their prompt, by the names that `dataset convert` writes and those
-/// that are common elsewhere.
-pub(super) fn parts(
-    row: &mut Row,
-    entry: &Map<String, Value>,
-    scale: Scale,
-) -> Result<(), Expected> {
-    row.limit(limit_of(entry)?);
-    row.output_tokens = count_of(entry, &["output_tokens", "output_length", "completion_tokens"])?;
-    row.timestamp_ns = match time_of(entry, &["timestamp_ns"], Scale::NANOSECONDS)? {
-        Some(ns) => Some(ns),
-        None => time_of(entry, &["timestamp"], scale)?,
-    };
-    row.delay_ns = time_of(entry, &["delay_ns"], Scale::NANOSECONDS)?;
-    row.session = name_of(entry, &["session", "session_id", "conversation_id", "conversationId"])?;
-    row.id = name_of(entry, &["id", "custom_id", "request_id"])?;
-    row.model = name_of(entry, &["model"])?;
-    row.failed = entry.get("failed").and_then(Value::as_bool).unwrap_or(false);
-    Ok(())
 }
 
 /// The row that an object's prompt makes, and the field that it stands in.
@@ -236,20 +165,38 @@ pub(super) fn body(body: &Map<String, Value>, name: &str) -> Result<Row, Expecte
         }
     };
     prompts.for_each(|(other, _)| row.leave_out(other));
-    row.limit(limit_of(body)?);
-    row.model = name_of(body, &["model"])?;
-    for (key, value) in body {
-        match (key.as_str(), value) {
-            ("messages" | "prompt" | "input", _) => {}
-            // The responses API keeps the system prompt apart.
-            ("instructions", Value::String(system)) if own == "input" => {
-                with_system(&mut row, system.clone(), key);
-            }
-            (key, _) if OWN_FIELDS.contains(&key) => {}
-            _ => drop(row.body.insert(key.clone(), value.clone())),
-        }
+    // The responses API keeps the system prompt apart.
+    let system = body.get("instructions").filter(|system| own == "input" && system.is_string());
+    recorded(&mut row, body, |key, value| {
+        matches!(key, "messages" | "prompt" | "input")
+            || system == Some(value) && key == "instructions"
+    })?;
+    if let Some(Value::String(system)) = system {
+        with_system(&mut row, system.clone(), "instructions");
     }
     Ok(row)
+}
+
+/// Takes the fields of a recorded body but for those that were `taken`.
+fn recorded(
+    row: &mut Row,
+    body: &Map<String, Value>,
+    taken: impl Fn(&str, &Value) -> bool,
+) -> Result<(), Expected> {
+    row.limit(limit_of(body)?);
+    row.model = name_of(body, &["model"])?;
+    for (key, value) in body.iter().filter(|(key, value)| !taken(key, value)) {
+        match key.as_str() {
+            "model" => {}
+            name if LIMIT_NAMES.contains(&name) => {
+                if row.max_tokens_field != Some(name) && !value.is_null() {
+                    row.leave_out(name);
+                }
+            }
+            _ => row.request_field(key, value),
+        }
+    }
+    Ok(())
 }
 
 /// Puts `system`, which the row has as `name`, before all that it says, unless it opens with this very

@@ -9,6 +9,7 @@
 mod ask;
 mod azure;
 mod bailian;
+mod beside;
 mod burstgpt;
 mod chat_history;
 mod content;
@@ -123,6 +124,11 @@ impl Dataset {
         if !names.is_empty() {
             self.leave_out().parts(number, names);
         }
+    }
+
+    /// Notes that lengths of recorded answers were asked for which nobody could count.
+    pub fn lengths_are_estimates(&self) {
+        self.leave_out().estimates_lengths = true;
     }
 
     /// To be told of what is left out. A reader that failed in between leaves the counts as they are.

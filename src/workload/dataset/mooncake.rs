@@ -5,10 +5,9 @@
 
 use serde_json::Value;
 
-use super::field::{
-    count_of, describe, first, first_named, ids, name_of, object, required_count, time_of,
-};
-use super::messages::{beside, blocks, body, with_messages};
+use super::beside::beside;
+use super::field::{count_of, describe, first, first_named, ids, object, required_count, time_of};
+use super::messages::{blocks, body, with_messages};
 use super::row::{Expected, Row, RowPrompt};
 use super::scale::Scale;
 
@@ -47,15 +46,13 @@ pub(super) fn row(value: &Value, scale: Scale) -> Result<Row, Expected> {
             }
         }
     };
-    beside(&mut row, line, &[said.map_or("", |(name, _)| name), "extra"]);
-    row.timestamp_ns = time_of(line, &["timestamp"], scale)?;
-    row.delay_ns = time_of(line, &["delay"], scale)?;
-    row.output_tokens = count_of(line, &["output_length"])?;
-    row.session = name_of(line, &["session_id"])?;
-    row.id = name_of(line, &["id", "request_id"])?;
+    let mut taken = vec![said.map_or("", |(name, _)| name), "delay"];
     if let Some(Value::Object(extra)) = first(line, &["extra"]) {
-        row.body.extend(extra.clone());
+        extra.iter().for_each(|(name, value)| row.request_field(name, value));
+        taken.push("extra");
     }
+    row.delay_ns = time_of(line, &["delay"], scale)?;
+    beside(&mut row, line, &taken, Some(scale))?;
     row.fields = value.clone();
     Ok(row)
 }

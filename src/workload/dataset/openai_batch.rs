@@ -5,9 +5,11 @@
 
 use serde_json::Value;
 
+use super::beside::beside;
 use super::field::{describe, name_of, object, required};
 use super::messages;
 use super::row::{Expected, Row};
+use super::scale::Scale;
 
 /// Whether a line looks like one of these.
 pub(super) fn recognises(value: &Value) -> bool {
@@ -15,7 +17,7 @@ pub(super) fn recognises(value: &Value) -> bool {
 }
 
 /// Reads one line.
-pub(super) fn row(value: &Value) -> Result<Row, Expected> {
+pub(super) fn row(value: &Value, scale: Scale) -> Result<Row, Expected> {
     let line = object(value, "a line {custom_id, method, url, body}")?;
     let body = required(line, "body", "a request body")?;
     if let Some(url) = line.get("url") {
@@ -25,8 +27,8 @@ pub(super) fn row(value: &Value) -> Result<Row, Expected> {
         }
     }
     let mut row = messages::body(object(body, "a request body in `body`")?, "body")?;
-    messages::beside(&mut row, line, &["method", "url"]);
     row.id = name_of(line, &["custom_id"])?;
+    beside(&mut row, line, &["custom_id", "method", "url", "body"], Some(scale))?;
     row.fields = value.clone();
     Ok(row)
 }

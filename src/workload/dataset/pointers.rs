@@ -6,8 +6,9 @@
 
 use serde_json::Value;
 
-use super::field::{count, describe, ids, limit_of, name, time};
-use super::messages::{beside, blocks, with_messages, with_system};
+use super::beside::beside;
+use super::field::{count, describe, ids, name, time};
+use super::messages::{blocks, with_messages, with_system};
 use super::row::{Expected, Row, RowPrompt};
 use super::scale::Scale;
 use crate::plan::workload::FieldPointers;
@@ -56,11 +57,8 @@ pub(super) fn row(value: &Value, fields: &FieldPointers, scale: Scale) -> Result
     // What stands beside the prompt is of the request, too, and beside what holds it.
     let given = fields.given();
     let taken: Vec<&str> = given.iter().flat_map(|pointer| pointer.split('/')).collect();
-    for around in [Some(value), holder].into_iter().flatten().filter_map(Value::as_object) {
-        beside(&mut row, around, &taken);
-        if let limit @ Some(_) = limit_of(around)? {
-            row.limit(limit);
-        }
+    for around in [holder, Some(value)].into_iter().flatten().filter_map(Value::as_object) {
+        beside(&mut row, around, &taken, Some(scale))?;
     }
     row.fields = value.clone();
     Ok(row)
@@ -73,11 +71,19 @@ pub(super) fn apply(
     fields: &FieldPointers,
     scale: Scale,
 ) -> Result<(), Expected> {
+    for pointer in fields.given() {
+        let name = pointer.trim_start_matches('/');
+        row.left_out.retain(|left| left != name);
+        row.body.shift_remove(name);
+    }
     if let Some(pointer) = &fields.timestamp {
         row.timestamp_ns = optional(value, pointer, |found| time(found, pointer, scale))?;
     }
     if let Some(pointer) = &fields.max_tokens {
         row.max_tokens = optional(value, pointer, |found| count(found, pointer))?;
+        if let Some(name) = row.max_tokens_field.take_if(|name| pointer[1..] != **name) {
+            row.leave_out(name);
+        }
     }
     if let Some(pointer) = &fields.output_tokens {
         row.output_tokens = optional(value, pointer, |found| count(found, pointer))?;

@@ -7,6 +7,7 @@
 
 use serde_json::Value;
 
+use super::beside::beside;
 use super::field::{describe, ids, name_of, object, required, time};
 use super::messages;
 use super::row::{Expected, Row, RowPrompt};
@@ -47,10 +48,11 @@ pub(super) fn row(line: &str) -> Result<Option<Row>, Expected> {
     let body = required(logged, "body", "a request body")?;
     let body = object(body, "a request body in `body`")?;
     let mut row = messages::body(body, "body")?;
-    messages::beside(&mut row, logged, &["conversationId", "requestId"]);
     row.timestamp_ns = time(&stamp, "the line's stamp", Scale::NANOSECONDS)?;
     row.session = name_of(logged, &["conversationId"])?;
     row.id = name_of(logged, &["requestId"])?;
+    let taken = ["conversationId", "requestId", "body"];
+    beside(&mut row, logged, &taken, None)?;
     row.fields = request;
     Ok(Some(row))
 }
@@ -105,7 +107,7 @@ pub(super) fn token_row(value: &Value, scale: Scale) -> Result<Row, Expected> {
         messages.push((role, ids(content, &format!("{name}/content"))?));
     }
     let mut row = Row::new(RowPrompt::TokenIds(messages));
-    messages::parts(&mut row, entry, scale)?;
+    beside(&mut row, entry, &["messages"], Some(scale))?;
     row.fields = value.clone();
     Ok(row)
 }

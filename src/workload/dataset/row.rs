@@ -161,6 +161,15 @@ impl Row {
         self.left_out.iter().cloned().chain(answer).collect()
     }
 
+    /// Takes a field of its request. Of two that differ the first is sent, and the other is not.
+    pub(super) fn request_field(&mut self, name: &str, value: &Value) {
+        match self.body.get(name) {
+            None => drop(self.body.insert(name.to_owned(), value.clone())),
+            Some(known) if known == value => {}
+            Some(_) => self.leave_out(name),
+        }
+    }
+
     /// Notes the bound that a body asks for.
     pub(super) fn limit(&mut self, found: Option<(u64, &'static str)>) {
         (self.max_tokens, self.max_tokens_field) = found.unzip();

@@ -7,8 +7,9 @@
 
 use serde_json::{Value, json};
 
+use super::beside::beside;
 use super::field::{describe, first, first_named, name_of, object};
-use super::messages::{self, beside, with_messages, with_system};
+use super::messages::{self, with_messages, with_system};
 use super::row::{Expected, Row};
 
 /// Whether an entry looks like one of these.
@@ -33,7 +34,8 @@ pub(super) fn row(value: &Value) -> Result<Row, Expected> {
         return row(&entry);
     }
     let entry = object(value, "an entry {conversations: […]}")?;
-    let Some(Value::Array(turns)) = first(entry, &["conversations", "conversation"]) else {
+    let found = first_named(entry, &["conversations", "conversation"]);
+    let Some((holder, Value::Array(turns))) = found else {
         let found = entry.get("conversations").map_or("none".to_owned(), describe);
         return Err(Expected::new("an array of turns in `conversations`", found));
     };
@@ -51,8 +53,16 @@ pub(super) fn row(value: &Value) -> Result<Row, Expected> {
     for name in &left_out {
         row.leave_out(name);
     }
-    beside(&mut row, entry, &TAKEN);
-    match first_named(entry, &["system", "system_prompt"]) {
+    let system = first_named(entry, &["system", "system_prompt"]);
+    let mut taken = vec![holder, system.map_or("", |(name, _)| name), "tools"];
+    let mut hash = None;
+    if first(entry, &["id", "conversation_id"]).is_none() {
+        hash = name_of(entry, &["conversation_hash"])?;
+        taken.push("conversation_hash");
+    }
+    // Its time is that of a conversation, and none at which a request was sent.
+    beside(&mut row, entry, &taken, None)?;
+    match system {
         Some((name, Value::String(text))) if !text.is_empty() => {
             // A conversation that has a system message of its own keeps that.
             let own = messages.get(0).filter(|first| first["role"] == "system");
@@ -65,19 +75,13 @@ pub(super) fn row(value: &Value) -> Result<Row, Expected> {
         Some((_, other)) => return Err(Expected::new("text in `system`", describe(other))),
     }
     if let Some(written) = first(entry, &["tools"]) {
-        row.body.shift_remove("tools");
         row.body.extend(tools(written)?.map(|tools| ("tools".to_owned(), tools)));
     }
-    row.id = name_of(entry, &["id", "conversation_id", "conversation_hash"])?;
-    row.session.clone_from(&row.id);
-    row.model = name_of(entry, &["model"])?;
+    row.id = row.id.or_else(|| row.session.clone()).or(hash);
+    row.session = row.session.or_else(|| row.id.clone());
     row.fields = value.clone();
     Ok(row)
 }
-
-/// What of an entry is read by name.
-const TAKEN: [&str; 5] =
-    ["conversations", "conversation", "system", "system_prompt", "conversation_hash"];
 
 /// A turn as a message, after `before`; what of it belongs to no message goes to `left_out`.
 fn message(
