@@ -280,7 +280,12 @@ impl PromptWorkload {
         };
         let mut request = Request { headers, ..request };
         if let Some(row) = row {
-            bound(&mut request, &self.prompt, (row, row.answer()), &self.tokenizer);
+            let answer = row.answer();
+            if bound(&mut request, &self.prompt, (row, answer), &self.tokenizer)
+                && let Some(rows) = &self.rows
+            {
+                rows.dataset().lengths_are_estimates();
+            }
         }
         spell(&mut request, &self.prompt, row)?;
         Ok(request)

@@ -158,6 +158,35 @@ fn the_bound_of_tokens_goes_out_under_the_name_of_the_row() {
 }
 
 #[test]
+fn a_limit_that_nobody_states_is_not_sent_unless_recorded_lengths_are_asked_for() {
+    let row = "{\"messages\":[{\"role\":\"user\",\"content\":\"hi\"},\
+               {\"role\":\"assistant\",\"content\":\"Eight chars make two.\"}]}\n";
+    let stated = row.replace("}]}", "}],\"output_tokens\":7}");
+    let rows = [row, stated.as_str()].concat();
+    for (output, limits) in [
+        ("", [None, Some(7)]),
+        (", output: recorded", [Some(6), Some(7)]),
+        (", output: row", [Some(6), Some(7)]),
+        (", output: plan", [None, None]),
+    ] {
+        let case = Case::new(server()).rows("rows.jsonl", &rows);
+        case.run(
+            "",
+            &format!(
+                "prompt: {{ dataset: {{ path: rows.jsonl{output} }} }}\n\
+                 stages: [{{ kind: load, concurrency: 1, requests: 2 }}]"
+            ),
+        );
+        let sent = bodies(&case.server);
+        let found: Vec<_> = sent.iter().map(|body| body["max_tokens"].as_u64()).collect();
+        assert_eq!(found, limits, "{output}");
+        let notes = case.sandbox.summary()["run"]["notes"].to_string();
+        let is_estimated = notes.contains("estimated from their characters");
+        assert_eq!(is_estimated, limits[0].is_some(), "{notes}");
+    }
+}
+
+#[test]
 fn a_null_of_the_body_is_a_field_that_is_not_sent() {
     let rows = "{\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}],\
                 \"body\":{\"temperature\":0.5,\"user\":\"u\",\"stop\":null,\

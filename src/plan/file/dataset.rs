@@ -47,7 +47,7 @@ pub(crate) struct DatasetKeys {
     /// text is counted, else `max_tokens`), `recorded` (exactly as long as the recorded answer) or
     /// `plan` (`max_tokens`, whatever the row says; the default where templates use the rows). Rows
     /// that are asked as they are take the limit or the length that they state in numbers, else
-    /// `max_tokens`, else the length of their recorded answer.
+    /// `max_tokens`; where neither is stated, no limit is sent.
     pub(crate) output: Option<Spanned<OutputWord>>,
     /// JSON pointers to a row's parts where their names are not the format's own, such as
     /// `timestamp: /ts`; in CSV `/Column name`.

@@ -103,7 +103,11 @@ impl TurnRequests {
         request.session = Some(turn.session);
         request.headers = headers;
         let answer = turn.answer.as_ref();
-        bound(&mut request, &self.prompt, (&turn.row, answer), &self.tokenizer);
+        if bound(&mut request, &self.prompt, (&turn.row, answer), &self.tokenizer)
+            && let Some(dataset) = &self.dataset
+        {
+            dataset.lengths_are_estimates();
+        }
         spell(&mut request, &self.prompt, Some(&turn.row))?;
         let opening = match self.unique {
             Unique::Request => Some(nonce(&self.run_nonce, &self.key, turn.id.session)),

@@ -11,17 +11,23 @@ use crate::workload::dataset::Row;
 use crate::workload::tokenizer::Tokenizer;
 
 /// Sets the length of the answer by what is known of the recorded one, as the dataset's `output` says.
-/// `answer` is its text where the row has one.
+/// `answer` is its text where the row has one. Says whether the length is an estimate of a text.
 pub(in crate::workload) fn bound(
     request: &mut Request,
     prompt: &Prompt,
     (row, answer): (&Row, Option<&Message>),
     tokenizer: &Tokenizer,
-) {
-    let counted = || row.output_tokens.or_else(|| Some(tokenizer.count(&text(answer?)?)));
+) -> bool {
+    let mut is_estimate = false;
+    let mut measure = |text: String| {
+        let counted = tokenizer.counted(&text);
+        is_estimate = counted.is_none();
+        counted.unwrap_or_else(|| tokenizer.count_chars(text.chars().count()))
+    };
+    let mut counted = || row.output_tokens.or_else(|| Some(measure(text(answer?)?)));
     request.max_tokens = match prompt.output() {
         OutputLimit::Plan => request.max_tokens,
-        OutputLimit::Numbers => row.token_limit().or(prompt.max_tokens).or_else(counted),
+        OutputLimit::Numbers => row.token_limit().or(prompt.max_tokens),
         OutputLimit::Row => row.max_tokens.or_else(counted).or(request.max_tokens),
         OutputLimit::Recorded => {
             let recorded = counted();
@@ -33,6 +39,7 @@ pub(in crate::workload) fn bound(
     };
     // No server generates nothing.
     request.max_tokens = request.max_tokens.map(|tokens| tokens.max(1));
+    is_estimate
 }
 
 /// What a recorded answer says, where that is all there is of it: nobody knows how long a call of a

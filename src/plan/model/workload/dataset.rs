@@ -139,8 +139,8 @@ pub enum RecordedFailures {
 /// How long answers to a dataset's rows may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OutputLimit {
-    /// As the row says in numbers, else as the plan says, else as long as its recorded answer: what
-    /// holds where the plan does not choose. A text is no reason to send another limit than the plan's.
+    /// As the row says in numbers, else as the plan says, else without a limit: what holds where the
+    /// plan does not choose. A text is no reason to send a limit that nobody stated.
     Numbers,
     /// As the row asked, else as long as it was answered, else as the plan says.
     Row,
