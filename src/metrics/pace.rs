@@ -68,7 +68,8 @@ pub struct Pace {
 pub struct Schedule {
     /// The verdict.
     pub keeping_up: KeepingUp,
-    /// How the backlog grew; `None` with too few requests.
+    /// How the backlog grew; `None` with too few requests, and where a stage that did not fall behind is
+    /// shorter than ten latencies.
     pub growth: Option<Growth>,
     /// Where it can't be told, how many seconds of requests would do.
     pub needed_s: Option<f64>,
@@ -264,10 +265,13 @@ impl Slices {
             let keeping_up = KeepingUp::KeptUp;
             return Schedule { keeping_up, growth: Some(growth), needed_s: None };
         }
+        if seconds < latencies {
+            // A server that has yet to fill tells nothing by its backlog.
+            return unclear(None, latencies);
+        }
         // The error of a share falls with the root of the time.
         let noise = (beyond.max(wait.chance) / HARMLESS).powi(2).clamp(2.0, 30.0);
-        let needed = if seconds < latencies { latencies } else { seconds * noise };
-        unclear(Some(growth), needed)
+        unclear(Some(growth), seconds * noise)
     }
 
     fn growth(self, requests: &[Request], each: f64) -> Option<Growth> {
@@ -354,7 +358,7 @@ fn mean_rate(rates: &[f64; SLICES]) -> (f64, Option<(f64, f64)>) {
 }
 
 /// Two digits, not below `value`.
-fn round_up(value: f64) -> f64 {
+pub fn round_up(value: f64) -> f64 {
     let unit = 10_f64.powf(value.log10().floor() - 1.0);
     if unit < 1.0 {
         (value / unit).ceil() / (1.0 / unit).round()

@@ -8,20 +8,25 @@
 //! | file | what it turns into what |
 //! |---|---|
 //! | [`judge`] | the numbers of a probe → its verdict |
+//! | [`limit`] | how the backlog grew in all probes → the rate that is just kept up with, and how sure |
 //! | [`found`](SearchFound) | the probes of a run → what each search found |
 //!
-//! First the level is doubled until it fails (bracketing). Then the bracket is narrowed: around the
-//! rate that the overloaded server still answered, if that lies inside, else by halving it
-//! (bisection). When it is as narrow as asked, both of its ends are probed again until enough probes
-//! agree. An end that does not hold up moves, and narrowing goes on. So one lucky or unlucky probe
-//! never decides, and only the two levels that matter are repeated.
+//! First the level is doubled until it fails (bracketing). Where a threshold failed, the bracket is
+//! narrowed by halving it (bisection), and when it is as narrow as asked, both of its ends are probed
+//! again until enough probes agree. Where the endpoint fell behind, all probes together say where its
+//! limit lies: just below it levels are probed until enough of them hold, and above it (where the server
+//! is busy all the time and shows what it can answer) until the limit is known as closely as asked, or
+//! for so many probes that more would tell little. So no single lucky or unlucky probe decides.
 
 use serde::{Deserialize, Serialize};
 
+use self::limit::Limit;
+use super::pace::{Growth, KeepingUp};
 use crate::record::SearchLine;
 
 mod found;
 mod judge;
+mod limit;
 
 pub use found::{SearchFound, gate, of_stages};
 pub use judge::{ProbeSummary, judge, probe};
@@ -43,13 +48,16 @@ pub enum Verdict {
 pub struct Probe {
     /// The level probed.
     pub level: f64,
-    /// What it showed.
+    /// What its thresholds, and the requests that failed, showed.
     pub verdict: Verdict,
     /// The requests it took.
     pub requests: u64,
-    /// Where the level is a rate that was not kept up with: the rate that, by what was answered, is
-    /// just kept up with. So a failed probe says where to look next.
-    pub limit: Option<f64>,
+    /// On a schedule, whether it was kept up with.
+    pub keeping_up: Option<KeepingUp>,
+    /// How the backlog grew, where that says something of the level.
+    pub backlog: Option<Growth>,
+    /// True when the endpoint fell behind, which explains whatever else failed.
+    pub fell_behind: bool,
 }
 
 /// What to do next.
@@ -70,9 +78,9 @@ pub struct Outcome {
     pub failed_at: Option<f64>,
     /// Why it ended.
     pub reason: Reason,
-    /// How sure it is, 0 to 1: that probes at `best` pass more often than not, and those at
-    /// `failed_at` fail more often than not, given what was seen (uniform prior).
-    pub confidence: f64,
+    /// Where the highest level that passes lies: of a rate that is kept up with, with 95 % confidence;
+    /// else between the probes that agree.
+    pub interval: Option<(f64, f64)>,
     /// Probes made.
     pub probes: u64,
     /// Requests they took.
@@ -94,6 +102,10 @@ pub enum Reason {
     Inconclusive,
     /// Its probes or requests were spent; the bracket stands as far as it got.
     Spent,
+    /// Its probes are too short to tell the limit as closely as asked; `interval` says how closely.
+    Wide,
+    /// Its probes are too short to tell whether `best` is kept up with.
+    Unclear,
 }
 
 /// Settings of a search.
@@ -183,12 +195,18 @@ impl Search {
                 None => (None, Reason::AllFail),
             },
             (Some(pass), None) if pass.level >= high => {
-                (self.unconfirmed_votes(&pass), Reason::AllPass)
+                let told = self.history.iter().any(|probe| {
+                    same(probe.level, pass.level)
+                        && matches!(probe.keeping_up, None | Some(KeepingUp::KeptUp))
+                });
+                let reason = if told { Reason::AllPass } else { Reason::Unclear };
+                (self.unconfirmed_votes(&pass), reason)
             }
             (Some(pass), None) => (Some(self.round(pass.level * 2.0).min(high)), Reason::Spent),
+            (Some(pass), Some(Stop { limit: Some(limit), .. })) => self.around(&pass, &limit),
             (Some(pass), Some(stop)) => {
                 let (below, above) = (pass.level, stop.votes.level);
-                let middle = self.between(below, above, stop.votes.limit);
+                let middle = self.round((below * above).sqrt());
                 let narrow = above <= below * (1.0 + self.settings.tolerance)
                     || (self.settings.whole && above - below <= 1.0)
                     || middle <= below
@@ -196,7 +214,15 @@ impl Search {
                 if !narrow {
                     return (Some(middle), Reason::Spent);
                 }
-                let reason = if stop.given_up() { Reason::Inconclusive } else { Reason::Converged };
+                let is_told = |probe: &Probe| {
+                    probe.level >= below
+                        && matches!(probe.keeping_up, None | Some(KeepingUp::KeptUp))
+                };
+                let reason = match stop.given_up() {
+                    true => Reason::Inconclusive,
+                    false if self.history.iter().any(is_told) => Reason::Converged,
+                    false => Reason::Unclear,
+                };
                 // The end with fewer votes first: it is the likelier one to move.
                 let pass_first = pass.lead() <= stop.votes.lead();
                 let (one, other) = (self.unconfirmed_votes(&pass), self.unconfirmed(&stop));
@@ -215,38 +241,28 @@ impl Search {
                 levels.len() - 1
             });
             match probe.verdict {
+                _ if probe.fell_behind => levels[at].behind += 1,
                 Verdict::Pass => levels[at].passes += 1,
-                Verdict::Fail => {
-                    levels[at].fails += 1;
-                    levels[at].limit = probe.limit;
-                }
+                Verdict::Fail => levels[at].fails += 1,
                 Verdict::Inconclusive => levels[at].unclear += 1,
             }
         }
         levels.sort_by(|a, b| a.level.total_cmp(&b.level));
+        let limit = Limit::of(&self.history);
         let mut bracket = Bracket { pass: None, stop: None };
         for votes in levels {
-            if votes.passes > votes.fails {
+            let above = limit.filter(|limit| votes.level > limit.middle);
+            if above.is_some() && votes.behind + votes.fails > 0 {
+                bracket.stop = Some(Stop { votes, limit: above });
+                break;
+            } else if above.is_none() && votes.passes > votes.fails {
                 bracket.pass = Some(votes);
             } else if votes.fails > 0 || votes.unclear > 0 {
-                bracket.stop = Some(Stop { votes });
+                bracket.stop = Some(Stop { votes, limit: None });
                 break;
             }
         }
         bracket
-    }
-
-    /// The level that narrows the bracket from `below` to `above`. If the server fell clearly short of
-    /// the rate `above`, then its capacity is the limit, and two levels around the `limit` that it
-    /// showed make a bracket just narrow enough; so does one just above `below`, if the limit seems to
-    /// lie no higher than that. When latency is what fails, halving goes on.
-    fn between(&self, below: f64, above: f64, limit: Option<f64>) -> f64 {
-        let part = 1.0 + 0.45 * self.settings.tolerance;
-        let inside = |level: &f64| *level > below * part.sqrt() && *level < above / part.sqrt();
-        let around = limit.filter(|rate| rate * part.sqrt() < above).and_then(|rate| {
-            [rate / part, rate * part, below * part * part].into_iter().find(inside)
-        });
-        self.round(around.unwrap_or_else(|| (below * above).sqrt()))
     }
 
     /// The level of this end while it needs more votes.
@@ -268,13 +284,11 @@ impl Search {
     }
 
     fn outcome(&self, bracket: &Bracket, reason: Reason) -> Outcome {
-        let pass = bracket.pass.map_or(1.0, |votes| majority(votes.passes, votes.fails));
-        let fail = bracket.stop.map_or(1.0, |stop| majority(stop.votes.fails, stop.votes.passes));
         Outcome {
             best: bracket.pass.map(|votes| votes.level),
             failed_at: bracket.stop.map(|stop| stop.votes.level),
             reason,
-            confidence: if self.history.is_empty() { 0.0 } else { pass * fail },
+            interval: self.interval(bracket),
             probes: self.history.len() as u64,
             requests: self.requests(),
         }
@@ -302,13 +316,13 @@ struct Votes {
     passes: u64,
     fails: u64,
     unclear: u64,
-    /// Of the latest failed probe.
-    limit: Option<f64>,
+    /// Probes in which the endpoint fell behind.
+    behind: u64,
 }
 
 impl Votes {
     fn lead(&self) -> u64 {
-        self.passes.abs_diff(self.fails)
+        self.passes.abs_diff(self.fails + self.behind)
     }
 }
 
@@ -316,12 +330,14 @@ impl Votes {
 #[derive(Debug, Clone, Copy)]
 struct Stop {
     votes: Votes,
+    /// Of what is kept up with, where that is why.
+    limit: Option<Limit>,
 }
 
 impl Stop {
     /// It was inconclusive too often to be tried again.
     fn given_up(&self) -> bool {
-        self.votes.unclear > PATIENCE && self.votes.fails <= self.votes.passes
+        self.votes.unclear > PATIENCE && self.votes.fails + self.votes.behind <= self.votes.passes
     }
 }
 
@@ -333,21 +349,6 @@ struct Bracket {
 
 fn same(a: f64, b: f64) -> bool {
     (a - b).abs() <= 1e-9 * a.abs()
-}
-
-/// The probability that something happens more often than not when it did `yes` times and did not
-/// `no` times: P(p > ½) under Beta(yes + 1, no + 1).
-fn majority(yes: u64, no: u64) -> f64 {
-    // That is the chance of at most `yes` heads among yes + no + 1 tosses of a fair coin.
-    let tosses = yes + no + 1;
-    let mut ways = 1.0;
-    let mut sum = 0.0;
-    for heads in 0..=yes {
-        sum += ways;
-        ways *= (tosses - heads) as f64 / (heads + 1) as f64;
-    }
-    let share = sum / 2_f64.powf(tosses as f64);
-    if share.is_finite() { share.clamp(0.0, 1.0) } else { 1.0 }
 }
 
 #[cfg(test)]

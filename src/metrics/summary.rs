@@ -336,7 +336,7 @@ pub struct LoadSummary {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keeping_up: Option<KeepingUp>,
     /// On a schedule, how the backlog (requests that were due and had not ended) grew; absent with
-    /// too few requests.
+    /// too few requests, or where a stage that did not fall behind is shorter than ten latencies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backlog: Option<Growth>,
     /// Where it can't be told whether it kept up, how many seconds of requests would do.

@@ -2,6 +2,7 @@
 
 use super::words::{Load, number};
 use super::{Claim, ClaimFigure, ClaimKind, is_whole};
+use crate::metrics::pace::KeepingUp;
 use crate::metrics::quantity::{plural, show};
 use crate::metrics::search::{Reason, SearchFound};
 use crate::metrics::summary::{StageSummary, Summary};
@@ -41,7 +42,7 @@ impl Search<'_> {
         };
         let mut claims = vec![self.verdict(reason)];
         claims.extend(self.limit());
-        claims.extend(self.confidence());
+        claims.extend(self.interval());
         claims.extend(self.throughput());
         claims.extend(self.production());
         claims
@@ -63,6 +64,15 @@ impl Search<'_> {
                 format!(
                     "even the highest level allowed holds: {best}. Raise `to` to find its limit."
                 )
+            }
+            (Some(best), Some(stop), Reason::Wide) => {
+                format!("the highest level seen to hold is {best}; {stop} does not.")
+            }
+            (Some(best), _, Reason::Unclear) => {
+                let needed = self.found.needed_s.map(number);
+                let needed = needed.map(|needed| format!(": steps of {needed} s would do"));
+                let needed = needed.unwrap_or_default();
+                format!("whether {best} is kept up with can't be told{needed}.")
             }
             (Some(best), Some(stop), Reason::Inconclusive) => {
                 format!("at least {best} holds; {stop} could not be judged.")
@@ -86,13 +96,7 @@ impl Search<'_> {
         self.claim(ClaimKind::SearchFound, &text)
             .with_some("sustainable", figure(self.found.best))
             .with_some("fails_at", figure(self.found.failed_at))
-            .with_some("confidence", self.sure())
-    }
-
-    /// How sure it is of the level it found.
-    fn sure(&self) -> Option<ClaimFigure> {
-        self.found.best?;
-        Some(ClaimFigure::of(self.found.confidence, "share", self.found.probes))
+            .with_some("needed_s", self.found.needed_s.map(|it| ClaimFigure::new(it, "s")))
     }
 
     fn limit(&self) -> Option<Claim> {
@@ -117,19 +121,37 @@ impl Search<'_> {
         )
     }
 
-    fn confidence(&self) -> Option<Claim> {
-        let text = format!(
-            "confidence {}, from {} of {} in all.",
-            show(self.found.confidence, "share"),
-            plural(self.found.probes, "probe"),
-            plural(self.found.requests, "request"),
+    /// Where the limit lies, and of what probes that is known.
+    fn interval(&self) -> Option<Claim> {
+        let (low, high) = self.found.interval?;
+        let range = format!("{} and {}", number(low), number(high));
+        let probes = plural(self.found.probes, "probe");
+        let requests = plural(self.found.requests, "request");
+        let known = if self.is_rate_kept_up_with() { " (95 % CI)" } else { "" };
+        let mut text = format!(
+            "the limit lies between {range} {}{known}, by {probes} of {requests} in all",
+            self.load.unit()
         );
+        let needed = self.found.needed_s.filter(|_| self.found.reason == Some(Reason::Wide));
+        if let Some(needed) = needed {
+            text =
+                format!("{text}; steps of {} s would tell it as closely as asked", number(needed));
+        }
         Some(
-            self.claim(ClaimKind::SearchConfidence, &text)
-                .with("confidence", self.sure()?)
+            self.claim(ClaimKind::SearchInterval, &format!("{text}."))
+                .with("low", self.load.figure(low))
+                .with("high", self.load.figure(high))
                 .with("probes", ClaimFigure::count(self.found.probes, "probes"))
-                .with("requests", ClaimFigure::count(self.found.requests, "requests")),
+                .with("requests", ClaimFigure::count(self.found.requests, "requests"))
+                .with_some("needed_s", needed.map(|seconds| ClaimFigure::new(seconds, "s"))),
         )
+    }
+
+    /// Whether it is falling behind that limits it, and no threshold.
+    fn is_rate_kept_up_with(&self) -> bool {
+        let at_limit = self.probes.iter().filter(|stage| stage.rung == self.found.failed_at);
+        let mut loads = at_limit.filter_map(|stage| stage.load);
+        loads.any(|load| load.keeping_up == Some(KeepingUp::FellBehind))
     }
 
     fn throughput(&self) -> Option<Claim> {

@@ -66,8 +66,8 @@ pub enum ClaimKind {
     SearchCutShort,
     /// Why the level above the one found does not hold.
     SearchLimit,
-    /// How sure a search is.
-    SearchConfidence,
+    /// Where the limit of a search lies.
+    SearchInterval,
     /// What was answered at the level that a search found.
     SearchThroughput,
     /// What the run's largest stage measured.
@@ -144,7 +144,7 @@ impl ClaimKind {
             }
             Self::SearchFound
             | Self::SearchLimit
-            | Self::SearchConfidence
+            | Self::SearchInterval
             | Self::SearchThroughput => {
                 "the run is complete and valid, and the search came to its end"
             }

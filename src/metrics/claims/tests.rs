@@ -281,7 +281,8 @@ fn every_number_in_a_sentence_is_a_figure_of_its_claim() {
                 best: Some(4.25),
                 failed_at: Some(8.5),
                 reason,
-                confidence: 0.9375,
+                interval: Some((4.1, 4.4)),
+                needed_s: Some(120.0),
                 probes: 7,
                 requests: 1_432,
                 requests_per_second: Some(4.1),
@@ -320,7 +321,8 @@ fn every_number_in_a_sentence_is_a_figure_of_its_claim() {
         of(|found| found.signs = vec![Sign::Flat]),
         of(|found| (found.errors_rise_at, found.p99_rises_at) = (Some(8.0), Some(8.0))),
         of(|found| found.generator_limited = vec![4.0, 8.5]),
-        of(|found| (found.unclear, found.needed_s) = (vec![4.0, 8.0], Some(12.5))),
+        of(|found| (found.unclear, found.needed_s) = (vec![4.0, 8.5], Some(35.0))),
+        of(|found| (found.unclear, found.needed_s) = (vec![8.5], None)),
         found(|summary| {
             summary.stages[1].load.iter_mut().for_each(|load| {
                 (load.peak_in_flight, load.target_rate) = (Some(3), None);
@@ -335,6 +337,8 @@ fn every_number_in_a_sentence_is_a_figure_of_its_claim() {
             });
         }),
         search(Some(Reason::Converged)),
+        search(Some(Reason::Wide)),
+        search(Some(Reason::Unclear)),
         search(None),
         nothing,
     ];

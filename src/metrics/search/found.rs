@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{Reason, Search, Settings, Step, probe};
+use crate::metrics::pace::round_up;
 use crate::metrics::quantity::show;
 use crate::metrics::saturation::{Axis, HEADROOM};
 use crate::metrics::summary::{StageSummary, ThresholdResult};
@@ -25,9 +26,14 @@ pub struct SearchFound {
     pub failed_at: Option<f64>,
     /// Why it ended; absent when it was cut short.
     pub reason: Option<Reason>,
-    /// How sure it is that `best` passes and `failed_at` fails more often than not, 0 to 1, given the
-    /// probes of both (uniform prior).
-    pub confidence: f64,
+    /// Where the highest level that holds lies: of a rate that is kept up with, the 95 % interval by all
+    /// probes together; where a threshold fails, from the highest level below all failures to the lowest
+    /// above all passes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interval: Option<(f64, f64)>,
+    /// Where its probes are too short, how many seconds of each would do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub needed_s: Option<f64>,
     /// Probes made.
     pub probes: u64,
     /// Requests they took.
@@ -59,7 +65,8 @@ impl SearchFound {
             best: None,
             failed_at: None,
             reason: None,
-            confidence: 0.0,
+            interval: None,
+            needed_s: None,
             probes: self.probes,
             requests: self.requests,
             requests_per_second: None,
@@ -99,17 +106,18 @@ fn found(probes: &[(&StageSummary, u64)]) -> Option<SearchFound> {
         Step::Probe(_) => (search.so_far(), None),
     };
     let at_best = probes.iter().rev().map(|(stage, _)| *stage).find(|stage| {
-        let passed = stage.probe.as_ref().is_some_and(|it| it.verdict == super::Verdict::Pass);
+        let passed = stage.probe.as_ref().is_some_and(|it| it.by_checks == super::Verdict::Pass);
         passed && outcome.best.is_some() && stage.rung == outcome.best
     });
     let goodput = at_best.and_then(|stage| stage.goodput);
-    let has_limit = matches!(reason, Some(Reason::Converged | Reason::Spent));
+    let has_limit = matches!(reason, Some(Reason::Converged | Reason::Spent | Reason::Wide));
     let mut found = SearchFound {
         axis: if line.whole { Axis::Concurrency } else { Axis::Rate },
         best: outcome.best,
         failed_at: outcome.failed_at,
         reason,
-        confidence: outcome.confidence,
+        interval: outcome.interval,
+        needed_s: needed(line, probes, &outcome),
         probes: outcome.probes,
         requests: outcome.requests,
         requests_per_second: at_best
@@ -133,6 +141,25 @@ fn found(probes: &[(&StageSummary, u64)]) -> Option<SearchFound> {
         .find_map(|probe| probe.reasons.first());
     found.failed_because = why.cloned();
     Some(found)
+}
+
+/// How long probes that are too short should be, in seconds. Intervals narrow with the root of the time.
+fn needed(
+    line: &SearchLine,
+    probes: &[(&StageSummary, u64)],
+    outcome: &super::Outcome,
+) -> Option<f64> {
+    let longest = || probes.iter().filter_map(|(stage, _)| stage.load?.needed_s).reduce(f64::max);
+    match outcome.reason {
+        Reason::Unclear => longest(),
+        Reason::Wide => {
+            let (low, high) = outcome.interval?;
+            let last = probes.last().map(|(stage, _)| *stage)?;
+            let step = last.counts.planned as f64 / last.load?.target_rate?;
+            Some(round_up(step * ((high / low - 1.0) / line.tolerance).powi(2)))
+        }
+        _ => None,
+    }
 }
 
 fn line_of(stage: &StageSummary) -> Option<&SearchLine> {

@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Probe, Verdict};
+use crate::metrics::pace::KeepingUp;
 use crate::metrics::quantity::show;
 use crate::metrics::summary::{StageSummary, ThresholdResult};
 use crate::record::{SearchLine, StageEnd, StageState};
@@ -22,6 +23,9 @@ pub struct ProbeSummary {
     pub search: SearchLine,
     /// Pass, fail, or neither.
     pub verdict: Verdict,
+    /// The same by its thresholds and failed requests alone: what the search goes by, which weighs the
+    /// backlogs of all probes together.
+    pub by_checks: Verdict,
     /// Why it did not pass, one sentence each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reasons: Vec<String>,
@@ -63,20 +67,33 @@ pub fn judge(
             let list = if no_data || too_few { &mut unclear } else { &mut against };
             list.push(format!("{}: {}", check.check, check.reason));
         }
-        against.extend(implied(line, stage, &checks));
+        against.extend(implied(stage, &checks));
     }
-    let verdict = match (unclear.is_empty(), against.is_empty()) {
-        (true, true) => Verdict::Pass,
-        (true, false) => Verdict::Fail,
-        (false, _) => Verdict::Inconclusive,
-    };
+    let by_checks = Verdict::of(&unclear, &against);
+    if by_checks != Verdict::Inconclusive {
+        against.extend(behind(stage));
+    }
+    if against.is_empty() {
+        unclear.extend(untold(stage));
+    }
+    let verdict = Verdict::of(&unclear, &against);
     unclear.extend(against);
-    ProbeSummary { search: line.clone(), verdict, reasons: unclear, checks }
+    ProbeSummary { search: line.clone(), verdict, by_checks, reasons: unclear, checks }
 }
 
-/// What a level must hold even where no threshold says so: answers come, and as fast as they are
-/// asked for. A queue that grows all along fails no latency threshold as long as the probe is short.
-fn implied(line: &SearchLine, stage: &StageSummary, checks: &[ThresholdResult]) -> Vec<String> {
+impl Verdict {
+    /// By what leaves a level open, and by what speaks against it.
+    fn of(unclear: &[String], against: &[String]) -> Self {
+        match (unclear.is_empty(), against.is_empty()) {
+            (true, true) => Self::Pass,
+            (true, false) => Self::Fail,
+            (false, _) => Self::Inconclusive,
+        }
+    }
+}
+
+/// What a level must hold even where no threshold says so: answers come.
+fn implied(stage: &StageSummary, checks: &[ThresholdResult]) -> Vec<String> {
     let mut against = Vec::new();
     let counts = &stage.counts;
     let ended = counts.ok + counts.errors + counts.cancelled + counts.dropped_late;
@@ -88,39 +105,37 @@ fn implied(line: &SearchLine, stage: &StageSummary, checks: &[ThresholdResult]) 
         let (answered, least) = (show(answered, "share"), show(MIN_SUCCESS, "share"));
         against.push(format!("only {answered} of the requests were answered (at least {least})"));
     }
-    if let Some((target, achieved)) = fell_behind(line, stage) {
-        let (asked, achieved) = (show(target, "requests/s"), show(achieved, "requests/s"));
-        let least = show(least_kept(line), "share");
-        against.push(format!("it answered {achieved} of {asked} (at least {least})"));
-    }
     against
 }
 
-/// Least share of the asked rate that must be answered. A third of the tolerance is left to chance:
-/// then the two levels that the search tries around the limit stand well apart from it.
-fn least_kept(line: &SearchLine) -> f64 {
-    1.0 - 0.35 * line.tolerance
+/// Why a level was not kept up with: a queue that grows all along fails no latency threshold as long as
+/// the probe is short.
+fn behind(stage: &StageSummary) -> Option<String> {
+    let load = stage.load.filter(|load| load.keeping_up == Some(KeepingUp::FellBehind))?;
+    let grew = show(load.backlog?.share, "share");
+    Some(format!("its backlog grew by {grew} of the requests that came"))
 }
 
-/// The rates asked for and answered, if the second falls short of the first.
-fn fell_behind(line: &SearchLine, stage: &StageSummary) -> Option<(f64, f64)> {
-    let load = stage.load?;
-    let target = load.target_rate?;
-    let grew = load.backlog.map_or(0.0, |backlog| backlog.share.max(0.0));
-    let achieved = (1.0 - grew) * target;
-    (achieved < least_kept(line) * target).then_some((target, achieved))
+/// Why it can't be told whether a level is kept up with.
+fn untold(stage: &StageSummary) -> Option<String> {
+    let load = stage.load.filter(|load| load.keeping_up == Some(KeepingUp::Unclear))?;
+    let needed = load.needed_s.map(|seconds| format!(": a step of {seconds} s would do"));
+    let needed = needed.unwrap_or_default();
+    Some(format!("too short to tell whether it keeps up{needed}"))
 }
 
 /// What the search takes down of a probe; `None` when a signal or the end of the log cut it short.
 pub fn probe(stage: &StageSummary, settling: u64) -> Option<Probe> {
     let summary = stage.probe.as_ref()?;
     let cut_short = stage.state != StageState::Completed;
+    let is_told = summary.by_checks != Verdict::Inconclusive;
     Some(Probe {
         level: stage.rung.filter(|_| !cut_short)?,
-        verdict: summary.verdict,
+        verdict: summary.by_checks,
         requests: settling + stage.counts.planned
             - stage.counts.never_started.min(stage.counts.planned),
-        limit: fell_behind(&summary.search, stage)
-            .map(|(_, achieved)| achieved / least_kept(&summary.search)),
+        keeping_up: stage.load.and_then(|load| load.keeping_up),
+        backlog: stage.load.filter(|_| is_told).and_then(|load| load.backlog),
+        fell_behind: is_told && behind(stage).is_some(),
     })
 }

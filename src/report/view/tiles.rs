@@ -89,9 +89,9 @@ fn load_tile(claim: &Claim) -> Option<Fact> {
     );
     let level = |name| claim.value(name).map(|level| plain(level, 4));
     let detail = match claim.kind {
-        ClaimKind::SearchFound => claim
-            .value("confidence")
-            .map_or_else(String::new, |sure| format!("confidence {}", show(sure, "share"))),
+        ClaimKind::SearchFound => {
+            level("fails_at").map_or_else(String::new, |at| format!("{at} does not"))
+        }
         ClaimKind::NotSaturated => "not saturated".to_owned(),
         ClaimKind::LowestFails => format!("{} fails already", level("saturated_at")?),
         _ => format!("saturated at {}", level("saturated_at")?),

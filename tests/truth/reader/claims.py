@@ -12,7 +12,7 @@ from . import effective, figures, metrics, stats
 from .differ import NUMBER, reads, short
 from .log import failed, ok
 
-CAPACITY = {"sustained", "sustained_over_cells", "knee", "not_saturated", "lowest_fails", "held_above", "best_throughput", "production", "errors_rise", "latency_rises", "search_found", "search_limit", "search_confidence", "search_throughput"}
+CAPACITY = {"sustained", "sustained_over_cells", "knee", "not_saturated", "lowest_fails", "held_above", "best_throughput", "production", "errors_rise", "latency_rises", "search_found", "search_limit", "search_interval", "search_throughput"}
 DETAILS = {"totals", "requests", "first_token", "cache_state"}
 FEWEST = {"p90": 64, "p95": 130, "p99": 662}
 

@@ -96,8 +96,10 @@ def _judged(kept, each, start, seconds):
     bounded = share <= beyond and share + beyond / math.sqrt(SLICES) < HARMLESS and slope + chance < HARMLESS
     if bounded and seconds >= latencies:
         return {"keeping_up": "kept_up", "backlog": growth, "needed_s": None}
+    if seconds < latencies:
+        return unclear(None, latencies)
     noise = min(30, max(2, (max(beyond, chance) / HARMLESS) ** 2))
-    return unclear(growth, latencies if seconds < latencies else seconds * noise)
+    return unclear(growth, seconds * noise)
 
 
 def _trend(points):
