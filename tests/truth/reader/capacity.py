@@ -122,10 +122,10 @@ def search(differ, where, said, pairs):
         return
     verdicts = {}
     for entry, _ in pairs:
-        verdicts.setdefault(entry["rung"], []).append((entry["probe"]["verdict"], entry))
+        verdicts.setdefault(entry["rung"], []).append((entry["probe"].get("by_checks", entry["probe"]["verdict"]) if entry["probe"]["verdict"] != "fail" else "fail", entry))
     best, failed = said.get("best"), said.get("failed_at")
     if best is not None:
-        passing = [entry for verdict, entry in verdicts.get(best, []) if verdict == "pass"]
+        passing = [entry for _, entry in verdicts.get(best, []) if entry["probe"].get("by_checks", entry["probe"]["verdict"]) == "pass"]
         differ(f"{where}: a probe passed at best", bool(passing), True)
         differ(f"{where}: best lies below failed_at", failed is None or best < failed, True)
         if passing:
