@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::WorkloadError;
-use super::dataset::{Dataset, Row};
+use super::dataset::{Dataset, Row, Timeline};
 use super::prompt::PromptSettings;
 use super::store::Store;
 use super::synthetic::text::Texts;
@@ -141,13 +141,17 @@ impl Conversations {
             Some(rows) => rows.dataset().clone(),
             None => Dataset::open(&config)?,
         };
+        let order = match store.sessions(&config) {
+            Some(order) => order,
+            None => Timeline::read(&dataset, |_| true)?.by_session(),
+        };
         let runs = match conversation.prompt.unique_in(true) {
             Unique::Never => Uniqueness::Never,
             Unique::Request | Unique::Run => Uniqueness::PerRun,
         };
         let PromptSettings { seed, run_nonce, .. } = *settings;
         let texts = Texts::new(seed, run_nonce, runs, tokenizer.without_asking());
-        let mut scripts = Scripts::new(dataset, texts, &conversation.config);
+        let mut scripts = Scripts::new(dataset, order, texts, &conversation.config);
         let mut left = conversation.sessions.unwrap_or(u64::MAX);
         Ok(Self::new(conversation.config.clone(), seed, move || {
             let Some(less) = left.checked_sub(1) else { return Ok(None) };

@@ -22,6 +22,7 @@ pub struct Store {
     documents: HashMap<PathBuf, Arc<str>>,
     datasets: Vec<(DatasetConfig, Arc<IndexedDataset>)>,
     timelines: Vec<(DatasetConfig, Sample, Arc<Timeline>)>,
+    sessions: Vec<(DatasetConfig, Arc<[u64]>)>,
 }
 
 /// A file of the plan can't be used.
@@ -46,6 +47,7 @@ impl Store {
             store.add_tokenizer(stage)?;
             store.add_texts(stage)?;
             store.add_log(stage, plan.seed)?;
+            store.add_sessions(stage)?;
         }
         Ok(store)
     }
@@ -56,6 +58,7 @@ impl Store {
         for stage in &plan.stages {
             store.add_texts(stage)?;
             store.add_log(stage, plan.seed)?;
+            store.add_sessions(stage)?;
         }
         Ok(store)
     }
@@ -90,6 +93,12 @@ impl Store {
         let is_it = |known: &DatasetConfig, of: &Sample| known == config && of == sample;
         let found = self.timelines.iter().find(|(known, of, _)| is_it(known, of));
         found.map(|(.., timeline)| Arc::clone(timeline))
+    }
+
+    /// Numbers of the rows of a dataset that a stage makes conversations of, session after session.
+    pub fn sessions(&self, config: &DatasetConfig) -> Option<Arc<[u64]>> {
+        let known = self.sessions.iter().find(|(known, _)| known == config);
+        known.map(|(_, order)| Arc::clone(order))
     }
 
     fn add_tokenizer(&mut self, stage: &Stage) -> Result<(), StoreError> {
@@ -149,6 +158,30 @@ impl Store {
             let rows = open(source).map_err(|it| wrong("prompt.dataset", it.to_string(), MEND))?;
             self.datasets.push((source.config.clone(), Arc::new(rows)));
         }
+        Ok(())
+    }
+
+    /// Finds the rows of each session of a conversation's dataset.
+    fn add_sessions(&mut self, stage: &Stage) -> Result<(), StoreError> {
+        let Action::Conversation(conversation) = &stage.action else { return Ok(()) };
+        let Some(source) = &conversation.prompt.dataset else { return Ok(()) };
+        let Some(rows) = self.dataset(&source.config) else { return Ok(()) };
+        if self.sessions(&source.config).is_some() {
+            return Ok(());
+        }
+        let wrong = |problem, help| StoreError {
+            owner: format!("stage `{}` at {}", stage.id, stage.location),
+            key: "prompt.dataset",
+            problem,
+            help,
+        };
+        let timeline = Timeline::read(rows.dataset(), |_| true);
+        let order = timeline.map_err(|it| wrong(it.to_string(), MEND))?.by_session();
+        if !order.is_sorted() && rows.dataset().can_be_shuffled().is_err() {
+            let problem = "rows of one session stand between those of others in a packed file";
+            return Err(wrong(problem.to_owned(), "unpack it, or sort its rows by session"));
+        }
+        self.sessions.push((source.config.clone(), order));
         Ok(())
     }
 

@@ -45,7 +45,8 @@ impl LiveHistory {
     }
 }
 
-fn answers_in(messages: &[Message]) -> usize {
+/// Answers among messages.
+pub(super) fn answers_in(messages: &[Message]) -> usize {
     messages.iter().filter(|message| message.role == "assistant").count()
 }
 

@@ -1,15 +1,16 @@
 //! Rows → what a session says, turn by turn.
 //!
 //! In: rows of conversations, or rows that name their session. Out: one [`Script`] after the other.
-//! Invariant: turns keep the order of their rows; memory holds one session. Rows of one session are
-//! found together where they stand together, as all multi-turn formats write them.
+//! Invariant: turns keep the order of their rows, wherever in the dataset those stand; memory holds one
+//! session, and the numbers of the rows.
 
 use std::sync::Arc;
 
+use super::live::answers_in;
 use crate::plan::workload::ConversationConfig;
 use crate::request::Message;
 use crate::workload::WorkloadError;
-use crate::workload::dataset::{self, Dataset, Row, RowPrompt, Rows};
+use crate::workload::dataset::{self, Dataset, IndexedDataset, Row, RowPrompt};
 use crate::workload::synthetic::text::Texts;
 
 /// What a session says.
@@ -47,63 +48,53 @@ pub enum Says {
 
 /// Scripts from a dataset, one after the other; over and over with `cycle`.
 pub struct Scripts {
-    dataset: Dataset,
+    rows: IndexedDataset,
+    /// Numbers of its rows, those of one session together.
+    order: Arc<[u64]>,
+    /// The place of the next session's first row in `order`.
+    next: usize,
     texts: Texts,
-    rows: Rows,
-    /// The first row of the next session, read to see that the last one was over.
-    next: Option<Arc<Row>>,
     cycle: bool,
     max_turns: usize,
     round: u64,
-    found: u64,
 }
 
 impl Scripts {
-    /// Scripts of `dataset`; `texts` makes the text of rows that have none.
-    pub fn new(dataset: Dataset, texts: Texts, config: &ConversationConfig) -> Self {
+    /// Scripts of `dataset`, whose rows are asked in `order`: session after session (see
+    /// [`dataset::Timeline::by_session`]); `texts` makes the text of rows that have none.
+    pub fn new(
+        dataset: Dataset,
+        order: Arc<[u64]>,
+        texts: Texts,
+        config: &ConversationConfig,
+    ) -> Self {
         let max_turns = config.max_turns.unwrap_or(u64::MAX).max(1);
         Self {
-            rows: dataset.rows(),
-            dataset,
+            rows: dataset.indexed(),
+            order,
+            next: 0,
             texts,
-            next: None,
             cycle: config.cycle,
             max_turns: usize::try_from(max_turns).unwrap_or(usize::MAX),
             round: 0,
-            found: 0,
         }
     }
 
     /// The next script; `None` at the end.
     pub fn next_script(&mut self) -> Result<Option<Script>, WorkloadError> {
-        let first = match self.next.take() {
-            Some(row) => row,
-            None => match self.rows.next().transpose()? {
-                Some(row) => Arc::new(row),
-                // A dataset without a single session would be gone round for ever.
-                None if self.cycle && self.found > 0 => {
-                    self.round += 1;
-                    self.found = 0;
-                    self.rows = self.dataset.rows();
-                    return self.next_script();
-                }
-                None => return Ok(None),
-            },
-        };
-        self.found += 1;
-        let name = match &first.session {
-            Some(session) => session.clone(),
-            None => first.number.to_string(),
-        };
+        if self.next == self.order.len() && self.cycle {
+            self.round += 1;
+            self.next = 0;
+        }
+        let Some(first) = self.row()? else { return Ok(None) };
+        self.next += 1;
+        let name = first.session.clone().unwrap_or_else(|| first.number.to_string());
         let mut turns = self.turns_of(&first, &[])?;
         let mut before = first;
         while before.session.is_some() {
-            let Some(row) = self.rows.next().transpose()?.map(Arc::new) else { break };
-            if row.session != before.session {
-                self.next = Some(row);
-                break;
-            }
-            // Past the limit rows are still read over, since they belong to this session.
+            let Some(row) = self.row()?.filter(|row| row.session == before.session) else { break };
+            self.next += 1;
+            // Past the limit rows are still passed over, since they belong to this session.
             if turns.len() < self.max_turns {
                 let said = before.ask().unwrap_or_default();
                 turns.extend(self.turns_of(&row, &said)?);
@@ -113,6 +104,12 @@ impl Scripts {
         turns.truncate(self.max_turns);
         let name = if self.round == 0 { name } else { format!("{name}#{}", self.round + 1) };
         Ok(Some(Script { name, turns }))
+    }
+
+    /// The row that comes next.
+    fn row(&self) -> Result<Option<Arc<Row>>, WorkloadError> {
+        let Some(number) = self.order.get(self.next) else { return Ok(None) };
+        Ok(self.rows.row(*number)?)
     }
 
     /// The turns of a row; `said` is what the session's row before said in all.
@@ -128,12 +125,14 @@ impl Scripts {
             RowPrompt::Messages(messages) => {
                 let is_alone = said.is_empty();
                 let is_longer = messages.len() > said.len() && messages.starts_with(said);
-                if is_alone && row.timestamp_ns.is_none() {
+                // One that is to go on with its last answer is one request, as it is anywhere else.
+                if is_alone && row.timestamp_ns.is_none() && !row.goes_on() {
                     return Ok(split(messages, &turn));
                 }
                 let asked = row.ask().unwrap_or_default();
-                let says =
-                    if is_alone || is_longer { Says::Whole(asked) } else { Says::More(asked) };
+                // A row with answers of its own tells the history itself, however it was changed.
+                let is_whole = is_alone || is_longer || answers_in(&asked) > 0;
+                let says = if is_whole { Says::Whole(asked) } else { Says::More(asked) };
                 Ok(vec![turn(says, row.answer())])
             }
             RowPrompt::Text(_) | RowPrompt::Ids(_) => {
@@ -172,15 +171,90 @@ fn split(messages: &[Message], turn: &impl Fn(Says, Option<&Message>) -> Turn) -
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
     use crate::plan::workload::{DatasetConfig, Uniqueness};
+    use crate::workload::dataset::Timeline;
     use crate::workload::tokenizer::Tokenizer;
 
     fn scripts(name: &str, config: &ConversationConfig) -> Scripts {
-        let path = format!("{}/datasets/samples/{name}", env!("CARGO_MANIFEST_DIR"));
+        scripts_of(format!("{}/datasets/samples/{name}", env!("CARGO_MANIFEST_DIR")), config)
+    }
+
+    fn scripts_of(path: String, config: &ConversationConfig) -> Scripts {
         let dataset = Dataset::open(&DatasetConfig::of(path)).unwrap();
         let texts = Texts::new(1, "run", Uniqueness::PerRun, Tokenizer::Estimate);
-        Scripts::new(dataset, texts, config)
+        let order = Timeline::read(&dataset, |_| true).unwrap().by_session();
+        Scripts::new(dataset, order, texts, config)
+    }
+
+    /// What the sessions of these rows say: names and, turn by turn, whether it is whole, and texts.
+    fn said(rows: &[Value]) -> Vec<(String, Vec<(bool, Vec<String>)>)> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("rows.jsonl");
+        let lines: Vec<String> = rows.iter().map(Value::to_string).collect();
+        std::fs::write(&path, lines.join("\n")).unwrap();
+        let path = path.to_str().unwrap().to_owned();
+        let mut scripts = scripts_of(path, &ConversationConfig::default());
+        let turn = |turn: &Turn| {
+            let (is_whole, messages) = match &turn.says {
+                Says::More(messages) => (false, messages),
+                Says::Whole(messages) => (true, messages),
+            };
+            (is_whole, messages.iter().map(Message::said).collect())
+        };
+        std::iter::from_fn(|| scripts.next_script().unwrap())
+            .map(|script| (script.name, script.turns.iter().map(turn).collect()))
+            .collect()
+    }
+
+    #[test]
+    fn rows_of_one_session_are_its_turns_wherever_they_stand() {
+        let row = |session: &str, text: &str| json!({"session": session, "prompt": text});
+        let rows = [row("a", "a1"), row("b", "b1"), json!({"prompt": "c1"}), row("a", "a2")];
+        let turn = |text: &str| (false, vec![text.to_owned()]);
+        assert_eq!(
+            said(&rows),
+            [
+                ("a".to_owned(), vec![turn("a1"), turn("a2")]),
+                ("b".to_owned(), vec![turn("b1")]),
+                ("2".to_owned(), vec![turn("c1")]),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_row_with_answers_of_its_own_is_asked_whole_however_its_history_was_changed() {
+        let message = |role: &str, text: &str| json!({"role": role, "content": text});
+        let row = |messages: Value| json!({"session": "a", "messages": messages});
+        let rows = [
+            row(json!([message("system", "S"), message("user", "u1")])),
+            row(json!([
+                message("system", "T"),
+                message("user", "u1"),
+                message("assistant", "x"),
+                message("user", "u2")
+            ])),
+            row(json!([message("user", "u3")])),
+        ];
+        let all = said(&rows);
+        let turn = |is_whole, texts: &[&str]| {
+            (is_whole, texts.iter().map(ToString::to_string).collect::<Vec<_>>())
+        };
+        assert_eq!(all[0].1[1..], [turn(true, &["T", "u1", "x", "u2"]), turn(false, &["u3"])]);
+    }
+
+    #[test]
+    fn an_answer_that_is_to_be_gone_on_with_is_asked() {
+        let mut last = json!({"role": "assistant", "content": "It is"});
+        let first = json!({"role": "user", "content": "Which tide?"});
+        let told = json!({"messages": [first, last], "continue_final_message": true});
+        last["prefix"] = json!(true);
+        for row in [told, json!({"messages": [first, last]})] {
+            let texts = vec!["Which tide?".to_owned(), "It is".to_owned()];
+            assert_eq!(said(&[row]), [("0".to_owned(), vec![(true, texts)])]);
+        }
     }
 
     fn all(name: &str) -> Vec<Script> {

@@ -180,7 +180,7 @@ impl Row {
     }
 
     /// Whether the row asks that its last answer be gone on with, so that it is part of the prompt.
-    fn goes_on(&self) -> bool {
+    pub fn goes_on(&self) -> bool {
         let says = |fields: &Map<String, Value>, name| fields.get(name) == Some(&Value::Bool(true));
         says(&self.body, "continue_final_message")
             || matches!(&self.prompt, RowPrompt::Messages(messages)

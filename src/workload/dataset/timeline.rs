@@ -5,6 +5,7 @@
 //! name a session; what rows say is read again, by number, when they are sent.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::Dataset;
 use super::row::{DatasetError, Row};
@@ -114,6 +115,13 @@ impl Timeline {
         let count = seconds.entry(stamp_ns / SECOND_NS).or_default();
         *count = count.saturating_add(1);
         *count - 1
+    }
+
+    /// Numbers of its rows, those of one session together: sessions in the order of their first rows.
+    pub fn by_session(&self) -> Arc<[u64]> {
+        let mut rows: Vec<_> = self.arrivals.iter().map(|it| (it.session, it.row)).collect();
+        rows.sort_unstable();
+        rows.into_iter().map(|(_, row)| row).collect()
     }
 
     /// Why it can't be replayed as `replay` asks, if it can't.
