@@ -121,7 +121,10 @@ impl Request {
     pub fn leave_out(&mut self, paths: &[String]) {
         for path in paths {
             take_out(&mut self.body, path);
-            take_out(&mut self.recorded, path);
+            let is_own = path == "temperature" && self.temperature.is_some();
+            if take_out(&mut self.recorded, path) || is_own {
+                self.left_out.push(said_by_plan(path, &format!("prompt.body.{path}")));
+            }
         }
         self.without = paths.to_vec();
     }
@@ -149,15 +152,19 @@ impl Request {
 }
 
 /// Takes a field out of a body: by its name, or by the path to it.
-pub fn take_out(fields: &mut Map<String, Value>, path: &str) {
+pub fn take_out(fields: &mut Map<String, Value>, path: &str) -> bool {
     match path.split_once('/') {
-        None => drop(fields.shift_remove(path)),
-        Some((object, rest)) => {
-            if let Some(Value::Object(inner)) = fields.get_mut(object) {
-                take_out(inner, rest);
-            }
-        }
+        None => fields.shift_remove(path).is_some(),
+        Some((object, rest)) => match fields.get_mut(object) {
+            Some(Value::Object(inner)) => take_out(inner, rest),
+            _ => false,
+        },
     }
+}
+
+/// What a part of a row is called that a key of the plan goes over.
+pub fn said_by_plan(name: &str, key: &str) -> String {
+    format!("{name} (`{key}` says it)")
 }
 
 /// The path of a field that `is` one, in a body or in its objects of options.

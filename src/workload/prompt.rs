@@ -10,6 +10,7 @@ mod instead;
 mod overrides;
 
 use std::cell::LazyCell;
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
@@ -19,7 +20,6 @@ use sha2::{Digest, Sha256};
 use super::dataset::{self, OrderedRows, Row};
 use super::filler::filler;
 use super::store::Store;
-use super::synthetic::Ask;
 use super::synthetic::text::Texts;
 use super::template::{Functions, Scope, TemplateProblem, Templates};
 use super::tokenizer::Tokenizer;
@@ -28,7 +28,8 @@ use crate::plan::workload::Unique;
 use crate::plan::{Context, ContextSource, HeaderTemplate, Prompt, Repeat};
 use crate::request::{Message, Request, hex};
 use instead::Instead;
-pub(super) use overrides::{bound, model_for, spell};
+pub(super) use overrides::{ask, bound, model_for, spell};
+use overrides::{read_of_rows, unsaid};
 
 /// Context length that is assumed when neither plan nor server names one (the default of the TTFT
 /// cache benchmark's `--max_ctx_tokens`).
@@ -78,6 +79,8 @@ pub struct PromptWorkload {
     seed: u64,
     params: Value,
     headers: Vec<HeaderTemplate>,
+    /// Fields of rows that the templates read.
+    read: BTreeSet<String>,
 }
 
 /// A message's template, as far as it is the same for every request.
@@ -123,6 +126,7 @@ impl PromptWorkload {
             Part { name, fixed, places_context }
         });
         let parts = parts.collect();
+        let read = read_of_rows(&prompt, settings.headers, &templates);
         let source = prompt.dataset.as_deref();
         let rows =
             source.map(|source| OrderedRows::open(source, store, settings.seed)).transpose()?;
@@ -149,6 +153,7 @@ impl PromptWorkload {
             seed: settings.seed,
             params: settings.params.clone(),
             headers: settings.headers.to_vec(),
+            read,
         })
     }
 
@@ -186,16 +191,8 @@ impl PromptWorkload {
         (index, distinct): (u64, u64),
         body: Map<String, Value>,
     ) -> Result<Request, WorkloadError> {
-        let ask = Ask {
-            max_tokens: self.prompt.max_tokens,
-            temperature: self.prompt.temperature,
-            stream: self.prompt.stream,
-            body,
-        };
+        let ask = ask(&self.prompt, body);
         let mut request = dataset::request(row, index, texts, &ask, self.prompt.output())?;
-        if let Some(rows) = &self.rows {
-            rows.dataset().count_left_out(row.number, &request.left_out);
-        }
         if let Some(nonce) = self.nonce(distinct) {
             open_with(&mut request, &nonce)?;
         }
@@ -268,6 +265,8 @@ impl PromptWorkload {
                     temperature: self.prompt.temperature,
                     stream: self.prompt.stream,
                     session: row.and_then(|row| row.session.clone()),
+                    left_out: row
+                        .map_or_else(Vec::new, |row| unsaid(row, &self.prompt, &body, &self.read)),
                     body,
                     row: row.map(|row| row.place.clone()),
                     ..Request::default()
@@ -288,6 +287,9 @@ impl PromptWorkload {
             }
         }
         spell(&mut request, &self.prompt, row)?;
+        if let (Some(rows), Some(row)) = (&self.rows, row) {
+            rows.dataset().count_left_out(row.number, &request.left_out);
+        }
         Ok(request)
     }
 

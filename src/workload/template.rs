@@ -118,6 +118,19 @@ impl Templates {
         if fills_in { None } else { limited(&template, &context! {}).ok() }
     }
 
+    /// The fields of its row that a text reads; `row` alone where it may read any.
+    pub(super) fn reads_of_row(&self, text: &str) -> Vec<String> {
+        let template = self.environment.template_from_str(text);
+        let names = template.map(|it| it.undeclared_variables(true)).unwrap_or_default();
+        let of_row =
+            names.into_iter().filter_map(|name| match name.split('.').collect::<Vec<_>>()[..] {
+                ["row"] => Some("row".to_owned()),
+                ["row", field, ..] => Some(field.to_owned()),
+                _ => None,
+            });
+        of_row.collect()
+    }
+
     /// Whether a template places the document itself.
     pub(super) fn places_context(&self, name: &str) -> bool {
         self.environment

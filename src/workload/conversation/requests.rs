@@ -13,10 +13,9 @@ use crate::request::Request;
 use crate::workload::WorkloadError;
 use crate::workload::dataset::{Dataset, request_saying};
 use crate::workload::prompt::{
-    PromptSettings, RUN_KEY, body, bound, headers, nonce, open_with, spell,
+    PromptSettings, RUN_KEY, ask, body, bound, headers, nonce, open_with, spell,
 };
 use crate::workload::store::Store;
-use crate::workload::synthetic::Ask;
 use crate::workload::template::{Functions, Scope, Templates};
 use crate::workload::tokenizer::Tokenizer;
 
@@ -89,17 +88,9 @@ impl TurnRequests {
             .map_err(|problem| problem.at(&self.prompt, number))?;
         let as_text = |text: &str| self.templates.render_text(text, &variables, &[fields]);
         let headers = headers::rendered(&self.headers, &as_text, number)?;
-        let ask = Ask {
-            max_tokens: self.prompt.max_tokens,
-            temperature: self.prompt.temperature,
-            stream: self.prompt.stream,
-            body,
-        };
+        let ask = ask(&self.prompt, body);
         let limit = self.prompt.output();
         let mut request = request_saying(turn.messages, &turn.row, index, &ask, limit);
-        if let Some(dataset) = &self.dataset {
-            dataset.count_left_out(turn.row.number, &request.left_out);
-        }
         request.session = Some(turn.session);
         request.headers = headers;
         let answer = turn.answer.as_ref();
@@ -109,6 +100,9 @@ impl TurnRequests {
             dataset.lengths_are_estimates();
         }
         spell(&mut request, &self.prompt, Some(&turn.row))?;
+        if let Some(dataset) = &self.dataset {
+            dataset.count_left_out(turn.row.number, &request.left_out);
+        }
         let opening = match self.unique {
             Unique::Request => Some(nonce(&self.run_nonce, &self.key, turn.id.session)),
             Unique::Run => Some(nonce(&self.run_nonce, RUN_KEY, 0)),

@@ -189,8 +189,11 @@ mod tests {
         Scripts::new(dataset, order, texts, config)
     }
 
-    /// What the sessions of these rows say: names and, turn by turn, whether it is whole, and texts.
-    fn said(rows: &[Value]) -> Vec<(String, Vec<(bool, Vec<String>)>)> {
+    /// Whether a turn is whole, and its texts.
+    type Said = (bool, Vec<String>);
+
+    /// What the sessions of these rows say, turn by turn.
+    fn said(rows: &[Value]) -> Vec<(String, Vec<Said>)> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("rows.jsonl");
         let lines: Vec<String> = rows.iter().map(Value::to_string).collect();

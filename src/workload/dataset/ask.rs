@@ -10,7 +10,7 @@ use super::indexed::IndexedDataset;
 use super::row::{Blocks, DatasetError, Row, RowPrompt};
 use crate::plan::LIMIT_NAMES;
 use crate::plan::workload::OutputLimit;
-use crate::request::{Message, Request, field_in};
+use crate::request::{Message, Request, field_in, said_by_plan};
 use crate::workload::synthetic::Ask;
 use crate::workload::synthetic::text::{MOST_TOKENS, Texts, key_of};
 use crate::workload::{Workload, WorkloadError};
@@ -76,7 +76,7 @@ pub fn request_saying(
     let mut temperature = ask.temperature;
     let mut recorded = Map::new();
     let mut left_out = row.unsent();
-    let mut say = |name: &str, key: &str| left_out.push(format!("{name} (`{key}` says it)"));
+    let mut say = |name: &str, key: &str| left_out.push(said_by_plan(name, key));
     for (name, value) in &row.body {
         match name.as_str() {
             // What the plan says goes over what was recorded.
@@ -136,6 +136,22 @@ pub fn request_saying(
         left_out,
         ..Request::default()
     }
+}
+
+/// Fields of its request that are not sent where the plan's own texts are: all but those that the
+/// templates read, as `is_read` says of a name.
+pub fn unsaid(
+    row: &Row,
+    ask: &Ask,
+    limit: OutputLimit,
+    is_read: impl Fn(&str) -> bool,
+) -> Vec<String> {
+    let said = request_saying(Vec::new(), row, 0, ask, limit);
+    let over = said.left_out.into_iter().skip(row.unsent().len());
+    let more = said.recorded.keys().filter(|name| row.body.contains_key(*name));
+    let temperature = (said.temperature != ask.temperature).then(|| "temperature".to_owned());
+    let all = over.chain(more.cloned()).chain(temperature);
+    all.filter(|name| !is_read(name.split(' ').next().unwrap_or_default())).collect()
 }
 
 /// The messages of a row; text is made where it has none.

@@ -41,18 +41,17 @@ pub(super) fn beside(
     rest.set(&mut row.id, &["id", "custom_id", "request_id"], name)?;
     rest.set(&mut row.model, &["model"], name)?;
     let mut failed = row.failed.then_some(true);
-    rest.set(&mut failed, &["failed"], truth)?;
+    rest.set(&mut failed, &["failed"], |value, _| Ok(truth(value)))?;
     row.failed = failed.unwrap_or(false);
     rest.of_request(row);
     Ok(())
 }
 
 /// Yes or no, also as tables write it; anything else says neither.
-#[expect(clippy::unnecessary_wraps, reason = "as the readers of the other parts")]
-fn truth(value: &Value, _name: &str) -> Result<Option<bool>, Expected> {
+fn truth(value: &Value) -> Option<bool> {
     let word = value.as_str().map(str::to_lowercase);
     let spelled = word.and_then(|word| word.trim().parse().ok());
-    Ok(value.as_bool().or(spelled))
+    value.as_bool().or(spelled)
 }
 
 /// An object of which something was read.

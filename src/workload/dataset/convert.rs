@@ -85,15 +85,44 @@ pub fn convert(
     Ok((number, rows.counts().malformed))
 }
 
-/// What of a row the target has no words for, by name. A trace of lengths is one by its nature.
+/// What of a row the target has no words for, by name. A trace is one of lengths by its nature.
 fn lost(row: &Row, to: ConvertTo) -> Vec<String> {
-    let is_kept = |name: &&String| row.fields.get(name.as_str()).is_some();
     let own = row.left_out.iter();
-    match to {
-        ConvertTo::OpenaiMessages => own.filter(|name| !is_kept(name)).cloned().collect(),
-        ConvertTo::ShareGpt => own.chain(row.body.keys()).cloned().collect(),
-        ConvertTo::Mooncake => Vec::new(),
-    }
+    let all = own.clone().chain(row.body.keys()).cloned();
+    let limit = row.max_tokens_field.unwrap_or("max_tokens");
+    // The length of a trace is the limit, where there is one.
+    let is_other = row.output_tokens.is_some() && row.output_tokens != row.token_limit();
+    let (has_limit, has_length) = (row.max_tokens.is_some(), row.output_tokens.is_some());
+    let has_both = row.id.is_some() && row.session.is_some() && row.id != row.session;
+    let parts = match to {
+        ConvertTo::OpenaiMessages => {
+            return own.filter(|name| !is_kept(row, name)).cloned().collect();
+        }
+        ConvertTo::ShareGpt => vec![
+            (limit, has_limit),
+            ("output_tokens", has_length),
+            ("timestamp", row.timestamp_ns.is_some()),
+            ("delay", row.delay_ns.is_some()),
+            ("session", has_both),
+        ],
+        ConvertTo::Mooncake => vec![("output_tokens", is_other), ("id", row.id.is_some())],
+    };
+    let about = [("model", row.model.is_some()), ("failed", row.failed)];
+    let parts = parts.into_iter().chain(about).filter(|(_, is_there)| *is_there);
+    all.chain(parts.map(|(name, _)| name.to_owned())).collect()
+}
+
+/// Whether our own lines have room for what was left out under a name: it must not be read as more than
+/// it was.
+fn is_kept(row: &Row, name: &str) -> bool {
+    let means_more = match name {
+        "messages" => true,
+        "body" => !row.body.is_empty(),
+        "timestamp" | "timestamp_ns" => row.timestamp_ns.is_none(),
+        "delay_ns" => row.delay_ns.is_none(),
+        _ => false,
+    };
+    !means_more && row.fields.get(name).is_some()
 }
 
 fn refuse(row: &Row, reason: &'static str) -> ConvertError {
@@ -140,7 +169,7 @@ fn own(row: &Row) -> Value {
     put(&mut object, "output_tokens", row.output_tokens);
     put(&mut object, "failed", row.failed.then_some(true));
     // What is about the row and belongs to no request stays with it.
-    for name in &row.left_out {
+    for name in row.left_out.iter().filter(|name| is_kept(row, name)) {
         put(&mut object, name, row.fields.get(name).cloned());
     }
     put(&mut object, "body", (!row.body.is_empty()).then(|| row.body.clone()));

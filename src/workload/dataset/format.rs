@@ -15,8 +15,8 @@ use super::scale::{Scale, usual_unit};
 use super::source::SourceFile;
 use super::unit::{Container, Mark, Piece, Units};
 use super::{
-    azure, bailian, burstgpt, chat_history, evalscope, field, messages, mooncake, openai_batch,
-    pointers, replay_log, sharegpt, weka,
+    azure, bailian, burstgpt, cells, chat_history, evalscope, field, messages, mooncake,
+    openai_batch, pointers, replay_log, sharegpt, weka,
 };
 use crate::plan::workload::{DatasetConfig, DatasetFormat, TimestampUnit};
 
@@ -75,11 +75,11 @@ impl Look {
             Ok(unit.and_then(|unit| unit.piece.ok()))
         };
         let value = |piece: Option<Piece>| match piece {
-            Some(Piece::Value(value)) => Some(value),
+            Some(Piece::Value(value) | Piece::Cells(value)) => Some(value),
             _ => None,
         };
         let line = match first(Container::Lines)? {
-            Some(Piece::Text(line)) => Some(line),
+            Some(Piece::Text(line)) => Some(line.trim().to_owned()),
             _ => None,
         };
         let is_table = file.content == Content::Parquet;
@@ -274,7 +274,7 @@ pub(super) fn read(
     let value = match piece {
         Piece::Text(text) => {
             let row = match format {
-                DatasetFormat::ReplayLog => replay_log::row(text)?,
+                DatasetFormat::ReplayLog => replay_log::row(text.trim())?,
                 _ => Some(messages::text(text.clone())?),
             };
             out.extend(row);
@@ -284,7 +284,7 @@ pub(super) fn read(
             }
             return Ok(out.len() > before);
         }
-        Piece::Value(value) => value,
+        Piece::Value(value) | Piece::Cells(value) => value,
     };
     if pointers::name_prompt(&config.fields) {
         out.push(pointers::row(value, &config.fields, scale)?);
@@ -312,6 +312,9 @@ pub(super) fn read(
     }
     for row in &mut out[before..] {
         pointers::apply(row, value, &config.fields, scale)?;
+        if matches!(piece, Piece::Cells(_)) {
+            cells::read(row, config.asked && row.prompt != RowPrompt::Fields)?;
+        }
         if config.asked && row.prompt == RowPrompt::Fields {
             let fields = value.as_object().map_or_else(|| field::describe(value), field::names_of);
             return Err(Expected::new(A_PROMPT, format!("the fields {fields}")));

@@ -11,6 +11,7 @@ mod azure;
 mod bailian;
 mod beside;
 mod burstgpt;
+mod cells;
 mod chat_history;
 mod content;
 pub mod convert;
@@ -46,7 +47,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::plan::workload::{DatasetConfig, DatasetFormat};
 
-pub use ask::{DatasetWorkload, messages, request, request_saying};
+pub use ask::{DatasetWorkload, messages, request, request_saying, unsaid};
 pub use content::Content;
 pub use indexed::IndexedDataset;
 pub use left_out::LeftOut;

@@ -106,7 +106,7 @@ impl TableUnits {
                 });
                 let mark = Mark { offset: self.row, line: self.row + 1, inside: false };
                 self.row += 1;
-                let piece = Ok(Piece::Value(Value::Object(object.collect())));
+                let piece = Ok(Piece::Cells(Value::Object(object.collect())));
                 return Ok(Some(Unit { mark, piece, is_last: false }));
             }
             if self.group == self.reader.num_row_groups() {

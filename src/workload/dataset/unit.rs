@@ -76,8 +76,10 @@ pub(super) struct Unit {
 /// What a piece says.
 #[derive(Debug)]
 pub(super) enum Piece {
-    /// A JSON value; a CSV record is an object of strings.
+    /// A JSON value.
     Value(Value),
+    /// A row of a table: an object, of strings in CSV.
+    Cells(Value),
     /// Text.
     Text(String),
 }
@@ -137,8 +139,8 @@ impl Units {
                 let Some((bytes, cut)) = read_line(reader, buffer)? else { return Ok(None) };
                 at.offset += bytes;
                 at.line += 1;
-                let text = buffer.trim_ascii();
-                if text.is_empty() && cut == Cut::Whole {
+                let text = without_line_end(buffer);
+                if text.trim_ascii().is_empty() && cut == Cut::Whole {
                     continue;
                 }
                 let piece = match (cut, *json) {
@@ -162,6 +164,12 @@ impl Units {
             }
         }
     }
+}
+
+/// A line as it is written: blanks are of its text.
+fn without_line_end(line: &[u8]) -> &[u8] {
+    let line = line.strip_suffix(b"\n").unwrap_or(line);
+    line.strip_suffix(b"\r").unwrap_or(line)
 }
 
 fn too_long(what: &str) -> Expected {
@@ -313,7 +321,7 @@ impl CsvUnits {
             })?;
             object.insert(name.clone(), Value::String(cell.to_owned()));
         }
-        Ok(Piece::Value(Value::Object(object)))
+        Ok(Piece::Cells(Value::Object(object)))
     }
 }
 

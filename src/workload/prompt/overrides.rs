@@ -3,12 +3,52 @@
 //! In: a request with its texts, the plan's prompt, and the row. Out: the request as it is sent.
 //! Invariant: a row that can't be asked as the plan says is an error that names its place.
 
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value};
+
+use super::body;
 use crate::plan::workload::OutputLimit;
-use crate::plan::{ModelChoice, Prompt};
+use crate::plan::{HeaderTemplate, ModelChoice, Prompt};
 use crate::request::{LimitName, Message, Request};
 use crate::workload::WorkloadError;
-use crate::workload::dataset::Row;
+use crate::workload::dataset::{self, Row};
+use crate::workload::synthetic::Ask;
+use crate::workload::template::Templates;
 use crate::workload::tokenizer::Tokenizer;
+
+/// What the plan says beside a row.
+pub(in crate::workload) fn ask(prompt: &Prompt, body: Map<String, Value>) -> Ask {
+    Ask {
+        max_tokens: prompt.max_tokens,
+        temperature: prompt.temperature,
+        stream: prompt.stream,
+        body,
+    }
+}
+
+/// The fields of rows that a plan's templates read; `row` where they may read any.
+pub(super) fn read_of_rows(
+    prompt: &Prompt,
+    headers: &[HeaderTemplate],
+    templates: &Templates,
+) -> BTreeSet<String> {
+    let messages = prompt.messages.iter().map(|message| message.content.as_str());
+    let body = body::templates(&prompt.body).into_iter().map(|(_, text)| text);
+    let headers = headers.iter().map(|header| header.value.as_str());
+    messages.chain(body).chain(headers).flat_map(|text| templates.reads_of_row(text)).collect()
+}
+
+/// What of a row's request is not sent where the plan has texts of its own, which `read` some fields.
+pub(super) fn unsaid(
+    row: &Row,
+    prompt: &Prompt,
+    body: &Map<String, Value>,
+    read: &BTreeSet<String>,
+) -> Vec<String> {
+    let is_read = |name: &str| read.contains(name) || read.contains("row");
+    dataset::unsaid(row, &ask(prompt, body.clone()), prompt.output(), is_read)
+}
 
 /// Sets the length of the answer by what is known of the recorded one, as the dataset's `output` says.
 /// `answer` is its text where the row has one. Says whether the length is an estimate of a text.

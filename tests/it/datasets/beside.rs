@@ -1,9 +1,13 @@
 //! What stands beside a prompt: of every format each field is the row's, the request's, or named.
 
-use runner::workload::dataset::Row;
+use std::fs;
+
+use runner::plan::workload::DatasetConfig;
+use runner::workload::dataset::{Dataset, Row};
 use serde_json::{Map, Value, json};
 
 use super::{open, rows, write};
+use crate::sandbox::{Sandbox, code, stderr, text};
 
 /// The only row of a file that holds `value`.
 fn row_of(name: &str, value: &Value) -> Row {
@@ -72,4 +76,135 @@ fn rows_without_text_keep_the_fields_of_their_request() {
     let row = row_of("rows.jsonl", &json!({"input_tokens": 40, "stop": ["x"], "kind": "long"}));
     assert_eq!(row.body["stop"], json!(["x"]));
     assert_eq!(row.left_out, Vec::<String>::new(), "columns of a trace are what they are");
+}
+
+/// The fields of the requests in a CSV file, or why a row is malformed.
+fn cells(text: &str) -> Result<Vec<Value>, String> {
+    let folder = tempfile::tempdir().unwrap();
+    let config = DatasetConfig::of(write(folder.path(), "rows.csv", text));
+    let dataset = Dataset::open(&DatasetConfig { asked: true, ..config }).unwrap();
+    let body = |row: Row| Value::Object(row.body);
+    dataset.rows().map(|row| row.map(body).map_err(|it| it.to_string())).collect()
+}
+
+#[test]
+fn cells_of_a_request_have_the_type_of_their_field() {
+    let header = "prompt,temperature,seed,stop,ignore_eos,tools,reasoning_effort,topic\n";
+    let rows = "hi,0.7,3.0,END,True,\"[{\"\"type\"\": \"\"function\"\"}]\",low,\n\
+                hi,,,\"[\"\"A\"\", \"\"B\"\"]\",,,,sea\n";
+    let tools = json!([{"type": "function"}]);
+    let first = json!({"temperature": 0.7, "seed": 3, "stop": "END", "ignore_eos": true,
+        "tools": tools, "reasoning_effort": "low"});
+    let read = cells(&format!("{header}{rows}"));
+    assert_eq!(read, Ok(vec![first, json!({"stop": ["A", "B"]})]), "empty cells say nothing");
+    for (name, cell, expected) in [
+        ("temperature", "warm", "a number in `temperature`"),
+        ("seed", "1.5", "a whole number in `seed`"),
+        ("ignore_eos", "perhaps", "true or false in `ignore_eos`"),
+        ("tools", "hammer", "a list or an object in JSON in `tools`"),
+    ] {
+        let wrong = cells(&format!("prompt,{name}\nhi,{cell}\n")).unwrap_err();
+        assert!(wrong.contains(expected), "{wrong}");
+    }
+}
+
+#[test]
+fn lines_keep_the_blanks_around_their_text() {
+    let folder = tempfile::tempdir().unwrap();
+    let lines = "  indented\r\n \n\ttab and blank \nlast";
+    let all = rows(&open(write(folder.path(), "lines.txt", lines)));
+    let all: Vec<&str> = all.iter().map(super::text).collect();
+    assert_eq!(all, ["  indented", "\ttab and blank ", "last"]);
+}
+
+#[test]
+fn what_a_plan_with_texts_of_its_own_does_not_ask_of_its_rows_is_named() {
+    let row = json!({"question": "Which tide?", "temperature": 0.5, "stop": ["x"], "seed": 4,
+        "max_tokens": 9, "topic": "sea"});
+    let words = |prompt: &str| {
+        let sandbox = Sandbox::new();
+        fs::write(sandbox.dir.path().join("rows.jsonl"), row.to_string()).unwrap();
+        sandbox.plan(&format!(
+            "version: 1\nendpoint: {{ simulator: {{}} }}\n\
+             prompt: {{ dataset: rows.jsonl, {prompt} }}\n\
+             stages: [ {{ id: s, kind: load, concurrency: 1, requests: 2 }} ]\n"
+        ));
+        let ran = sandbox.run(&["run", "plan.yaml"]);
+        assert_eq!(code(&ran), 0, "{}", stderr(&ran));
+        let notes = sandbox.summary()["run"]["notes"].to_string();
+        let (_, words) = notes.split_once("left out of rows: ").unwrap_or_default();
+        words.split('"').next().unwrap_or_default().to_owned()
+    };
+    assert_eq!(
+        words("text: \"{{ row.question }} {{ row.seed }}\", temperature: 0.1, max_tokens: 3"),
+        "max_tokens (`prompt.dataset.output` says it) in 1, stop in 1, temperature \
+         (`prompt.temperature` says it) in 1"
+    );
+    let whole = "text: \"{% for name in row %}{{ name }} {% endfor %}\"";
+    assert_eq!(words(whole), "", "any field may be read");
+}
+
+#[test]
+fn a_null_of_the_plan_is_named_where_it_takes_out_what_a_row_says() {
+    let sandbox = Sandbox::new();
+    let row = json!({"prompt": "Which tide?", "temperature": 0.5, "top_p": 0.9});
+    fs::write(sandbox.dir.path().join("rows.jsonl"), row.to_string()).unwrap();
+    sandbox.plan(
+        "version: 1\nendpoint: { simulator: {} }\n\
+         prompt: { dataset: rows.jsonl, body: { temperature: null, top_p: null, user: null } }\n\
+         stages: [ { id: s, kind: load, concurrency: 1, requests: 1 } ]\n",
+    );
+    let ran = sandbox.run(&["run", "plan.yaml"]);
+    assert_eq!(code(&ran), 0, "{}", stderr(&ran));
+    let words = "left out of rows: temperature (`prompt.body.temperature` says it) in 1, \
+                 top_p (`prompt.body.top_p` says it) in 1";
+    let notes = sandbox.summary()["run"]["notes"].to_string();
+    assert!(notes.contains(words), "{notes}");
+    let validated = text(&sandbox.run(&["validate", "plan.yaml"]).stdout);
+    assert!(validated.contains(words), "{validated}");
+}
+
+#[test]
+fn what_the_target_of_a_conversion_cannot_hold_is_named() {
+    let sandbox = Sandbox::new();
+    let row = json!({"prompt": "Which tide?", "model": "oak", "max_tokens": 5,
+        "max_completion_tokens": 9, "output_tokens": 3, "timestamp": 7, "session": "s", "id": "a",
+        "request_id": "b", "body": 5, "stop": "x", "colour": "blue"});
+    fs::write(sandbox.dir.path().join("rows.jsonl"), row.to_string()).unwrap();
+    for (to, words) in [
+        ("openai-messages", Some("body in 1")),
+        (
+            "sharegpt",
+            Some(
+                "body in 1, colour in 1, max_completion_tokens in 1, max_tokens in 1, model in 1, \
+                  output_tokens in 1, request_id in 1, session in 1, stop in 1, timestamp in 1",
+            ),
+        ),
+        (
+            "mooncake",
+            Some(
+                "body in 1, colour in 1, id in 1, max_tokens in 1, model in 1, output_tokens in 1, \
+                  request_id in 1, stop in 1",
+            ),
+        ),
+    ] {
+        let out = format!("{to}.out");
+        let done = sandbox.run(&["dataset", "convert", "rows.jsonl", "--to", to, "-o", &out]);
+        assert_eq!(code(&done), 0, "{}", stderr(&done));
+        let said = stderr(&done) + &text(&done.stdout);
+        let line =
+            said.split_once("left out of rows: ").map(|(_, line)| line.lines().next().unwrap());
+        assert_eq!(line, words, "{to}: {said}");
+    }
+    let row = |name: &str| {
+        let path = sandbox.dir.path().join(name).to_str().unwrap().to_owned();
+        let row = rows(&open(path)).remove(0);
+        (row.max_tokens, row.id, row.session, row.model, row.body, row.timestamp_ns, {
+            let mut names = row.left_out;
+            names.retain(|name| name != "body");
+            names.sort();
+            names
+        })
+    };
+    assert_eq!(row("openai-messages.out"), row("rows.jsonl"), "our own lines hold all else of it");
 }
