@@ -20,8 +20,8 @@ pub struct Ladder<'a> {
     pub best: Option<f64>,
     /// The lowest level that is saturated.
     pub saturated: Option<f64>,
-    /// Levels at which the generator was the bottleneck.
-    pub limited: Vec<f64>,
+    /// What it found, when it is a ladder or a ramp.
+    pub saturation: Option<&'a Saturation>,
     /// What it found, when it is a search.
     pub search: Option<&'a SearchFound>,
 }
@@ -109,14 +109,14 @@ impl<'a> Ladder<'a> {
         let is_rate = rungs.first()?.stage.kind == "qps_ladder";
         let load = if is_rate { Load::Rate } else { Load::Concurrency };
         let none =
-            Self { rungs, load, best: None, saturated: None, limited: Vec::new(), search: None };
+            Self { rungs, load, best: None, saturated: None, saturation: None, search: None };
         Some(match found {
             None => none,
             Some(Found::Saturation(found)) => Self {
                 load: Load::of(found.axis),
                 best: found.sustainable,
                 saturated: found.saturated_at,
-                limited: found.generator_limited.clone(),
+                saturation: Some(found),
                 ..none
             },
             Some(Found::Search(found)) => Self {
@@ -140,10 +140,11 @@ impl<'a> Ladder<'a> {
         }
         match self.load {
             Load::Rate => {
-                "A rate is sustainable when at least 99 % of its requests succeed, answers come at \
-                 95 % of the asked rate or more (their span against that of the due times), the p99 \
-                 of E2E from due is less than three times that of the lowest rate, its thresholds \
-                 hold, and so is every lower rate."
+                "A rate is sustainable when at least 99 % of its requests are answered, the endpoint \
+                 keeps up with it (the backlog of requests that were due and had not ended does not \
+                 grow together with the wait, by more than chance), its thresholds hold, and so is \
+                 every lower rate. A rate above what the endpoint answers at best, as closely as that \
+                 is known, can't be told. Latency alone saturates no rate."
             }
             Load::Concurrency => {
                 "The best concurrency is the lowest beyond which no level adds 5 % of throughput, and a \

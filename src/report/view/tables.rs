@@ -5,15 +5,16 @@
 
 mod course;
 mod failed;
+mod rungs;
 mod tail;
 
 pub(super) use self::course::{parts, windows};
 pub(super) use self::failed::{errors, failures};
+pub(super) use self::rungs::rungs;
 
 use self::tail::{at_most, legend, tail};
 use super::{Cell, Check, Column, Fact, Group, Mood, Table, text};
 use crate::metrics::quantity::{grouped, show};
-use crate::metrics::search::Verdict;
 use crate::metrics::summary::{Distribution, Judgement, StageSummary, Summary, Throughput};
 use crate::metrics::token_account::TokenBasis;
 use crate::plan::metric::{METRICS, Origin};
@@ -166,30 +167,6 @@ fn without_times(table: Table) -> Table {
     };
     let kept: Vec<bool> = (0..table.columns.len()).map(kept).collect();
     keep_columns(table, &kept)
-}
-
-/// The rungs of a ladder.
-pub(super) fn rungs(group: &Group) -> Table {
-    let Some(ladder) = &group.ladder else { return Table::default() };
-    let rows = ladder.rungs.iter().map(|rung| {
-        let probe = rung.stage.probe.as_ref().map(|probe| probe.verdict);
-        let (word, mood) = match ladder.saturated {
-            _ if probe == Some(Verdict::Pass) => ("holds", Mood::Good),
-            _ if probe == Some(Verdict::Fail) => ("does not hold", Mood::Bad),
-            _ if probe == Some(Verdict::Inconclusive) => ("can't be told", Mood::Doubtful),
-            _ if ladder.limited.contains(&rung.level) => ("generator limited", Mood::Doubtful),
-            _ if ladder.best == Some(rung.level) => ("best", Mood::Good),
-            Some(level) if rung.level >= level => ("saturated", Mood::Bad),
-            _ => ("ok", Mood::Plain),
-        };
-        let text = plain(rung.level, 4) + &rung.number();
-        let level = Cell { text, value: Some(rung.level), mood: Mood::Plain };
-        let head = [level, Cell::text(word).with(mood)];
-        head.into_iter().chain(key_figures(rung.stage)).collect()
-    });
-    let head = [ladder.load.label(), "'verdict"];
-    let columns: Vec<&str> = head.into_iter().chain(KEY_COLUMNS).collect();
-    without_times(table(&columns, rows.collect()))
 }
 
 /// The distributions of a stage.
