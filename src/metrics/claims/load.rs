@@ -95,7 +95,15 @@ impl Ladder<'_> {
                     "not even the lowest level tried holds,"
                 };
                 let signs = self.signs();
-                let text = format!("{lowest} {} ({signs}). Try lower levels.", say(at));
+                // There are none below one at a time, and what fails everywhere is not the load.
+                let advice = match self.load {
+                    _ if self.fails_everywhere() => {
+                        " Requests fail at every level: that the load is the cause is not shown."
+                    }
+                    Load::Concurrency | Load::Users if at <= 1.0 => "",
+                    _ => " Try lower levels.",
+                };
+                let text = format!("{lowest} {} ({signs}).{advice}", say(at));
                 (ClaimKind::LowestFails, text)
             }
             (Some(at), Some(_)) if found.signs == [Sign::Flat] => (
@@ -236,6 +244,12 @@ impl Ladder<'_> {
             )
         });
         missed.collect()
+    }
+
+    /// Whether more than a hundredth of the requests failed at each of several levels.
+    fn fails_everywhere(&self) -> bool {
+        let fails = |rung: &&StageSummary| rung.success_rate.is_some_and(|rate| rate < 0.99);
+        self.rungs.len() > 1 && self.rungs.iter().all(fails)
     }
 
     fn signs(&self) -> String {
