@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use serde_json::Value;
 
 use super::ending::Ending;
-use crate::record::{Exchange, ServerTimings};
+use crate::record::{Exchange, IMPOSSIBLE_USAGE, ServerTimings};
 use crate::request::Request;
 
 /// More tokens than this in one answer or prompt are no count: a thousand times the longest context.
@@ -19,8 +19,6 @@ const MOST_TOKENS: u64 = 1_000_000_000;
 const REASONING_ONLY: &str = "reasoning_only";
 /// The server counts more tokens than it was allowed.
 const OVER_MAX_TOKENS: &str = "over_max_tokens";
-/// Counts that can't be, such as more cached tokens than the prompt has; they are left out.
-const IMPOSSIBLE_USAGE: &str = "impossible_usage";
 
 /// Names under which bodies hold the longest answer, where a plan or row writes it there itself.
 const LIMITS: [&str; 5] =

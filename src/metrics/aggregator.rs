@@ -5,6 +5,7 @@
 //! [`RunEnd`], so a summary rebuilt from the log equals the one made while the run went on.
 
 use super::answers::{self, AnswerIds};
+use super::contamination::Unanswered;
 use super::gate;
 use super::generator;
 use super::quantity;
@@ -30,6 +31,7 @@ pub struct Aggregator {
     strays: u64,
     unjudged: Vec<Unjudged>,
     ids: AnswerIds,
+    unanswered: Unanswered,
     /// Why the server's own account has gaps.
     unread: Vec<String>,
 }
@@ -80,15 +82,18 @@ impl Aggregator {
                 }
             }
             Line::End(record) => {
-                let is_repeated = self.ids.is_repeated(record);
-                match self.open(&record.stage, record.cell.as_deref(), record.rung) {
-                    Some(stage) => {
+                let place = self.position(&record.stage, record.cell.as_deref(), record.rung);
+                match place.and_then(|place| self.slots.get_mut(place)) {
+                    Some(Slot::Open(stage)) => {
                         stage.ended(record);
-                        if is_repeated {
+                        if let Some(cold) = self.unanswered.take(record, stage.start()) {
+                            stage.failed_before(record, cold);
+                        }
+                        if self.ids.is_repeated(record, &stage.start().endpoint) {
                             stage.repeated_id();
                         }
                     }
-                    None => self.strays += 1,
+                    _ => self.strays += 1,
                 }
             }
             Line::NeverStarted(line) => {
@@ -155,6 +160,7 @@ impl Aggregator {
         notes.extend(end.incomplete.iter().map(|what| format!("incomplete: {what}")));
         notes.extend(stages.iter().filter_map(generator::note));
         notes.extend(stages.iter().filter_map(loss_note));
+        notes.extend(stages.iter().filter_map(|stage| settled_note(stage, &stages)));
         notes.extend(stages.iter().flat_map(|stage| {
             stage.contamination.iter().map(|found| found.sentence(&stage.label()))
         }));
@@ -353,6 +359,23 @@ fn loss_note(stage: &StageSummary) -> Option<String> {
             "stage {}: {lost} requests were in flight when the record log ended (lines of the last \
              moment may be missing, so some of these may have ended, or some more have started)",
             stage.label()
+        )
+    })
+}
+
+/// Where all that was sent fell into the part that settles, so that nothing was measured.
+fn settled_note(stage: &StageSummary, stages: &[StageSummary]) -> Option<String> {
+    let is_its_own = |other: &&StageSummary| {
+        let same = (&other.cell, other.rung) == (&stage.cell, stage.rung);
+        same && other.kind == "settle" && other.id.strip_prefix(&stage.id) == Some(".settle")
+    };
+    let settled = stages.iter().filter(is_its_own).map(|other| other.counts.accounted()).sum();
+    (stage.counts.planned == 0 && settled > 0).then(|| {
+        format!(
+            "stage {}: all of its {} came within `settle` and none of them counts, so it measured \
+             nothing: ask for more requests or a longer stage, or settle for less",
+            stage.label(),
+            quantity::plural(settled, "request")
         )
     })
 }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::quantity::plural;
 use super::summary::StageSummary;
-use crate::record::{NOT_STREAMED, OutcomeKind, READS_HIDDEN, Record};
+use crate::record::{IMPOSSIBLE_USAGE, NOT_STREAMED, OutcomeKind, READS_HIDDEN, Record};
 
 /// Different reasons, remarks and models that are told apart.
 const MOST_NAMES: usize = 16;
@@ -123,14 +123,15 @@ pub(super) struct AnswerIds {
 }
 
 impl AnswerIds {
-    /// Whether a complete answer has the id of an earlier one.
-    pub(super) fn is_repeated(&mut self, record: &Record) -> bool {
+    /// Whether a complete answer has the id of an earlier one of `endpoint`: servers that count their
+    /// answers give the same ids.
+    pub(super) fn is_repeated(&mut self, record: &Record, endpoint: &str) -> bool {
         let Some(id) = record.response_id.as_ref().filter(|_| record.outcome == OutcomeKind::Ok)
         else {
             return false;
         };
         let mut hasher = DefaultHasher::new();
-        id.hash(&mut hasher);
+        (endpoint, id).hash(&mut hasher);
         let hash = hasher.finish();
         self.seen.contains(&hash) || (self.seen.len() < MOST_IDS && !self.seen.insert(hash))
     }
@@ -210,7 +211,7 @@ const REMARKS: [(&str, &str); 3] = [
          limit, or counts something else",
     ),
     (
-        "impossible_usage",
+        IMPOSSIBLE_USAGE,
         "came with counts of tokens that can't be (more cached than the prompt has, negative, or \
          past all measure): they are left out",
     ),
@@ -252,8 +253,9 @@ mod tests {
         let failed = Record { outcome: OutcomeKind::Stream, ..with("a") };
         let all = [failed, with("a"), with("b"), with("a"), with("a"), record()];
         assert_eq!(
-            all.map(|record| ids.is_repeated(&record)),
+            all.map(|record| ids.is_repeated(&record, "one")),
             [false, false, false, true, true, false]
         );
+        assert_eq!([0; 2].map(|_| ids.is_repeated(&with("a"), "other")), [false, true]);
     }
 }

@@ -79,7 +79,7 @@ fn numbers(
 pub fn number(of: &MetricRef, from: Option<Origin>, stage: &StageSummary) -> Option<f64> {
     let Some(aggregate) = of.aggregate else {
         return match super::catalogue::source(&of.metric)? {
-            super::catalogue::Source::Stage(take) => take(stage),
+            super::catalogue::Source::Stage(take) => take(stage).map(|(value, _)| value),
             _ => None,
         };
     };

@@ -16,8 +16,8 @@ pub enum Source {
     Request(fn(&Record) -> Option<f64>),
     /// Any number of samples of each request, appended to the list.
     Pooled(fn(&Record, &mut Vec<f64>)),
-    /// One figure of a whole stage.
-    Stage(fn(&StageSummary) -> Option<f64>),
+    /// One figure of a whole stage, and how many requests it rests on.
+    Stage(fn(&StageSummary) -> Option<(f64, u64)>),
     /// The stage's cache verdict, which is a word.
     Verdict,
 }
@@ -52,13 +52,21 @@ pub fn source(metric: &str) -> Option<Source> {
         "server_prefill" => Request(|record| answered(record)?.timings?.prompt_ms),
         "server_decode" => Request(|record| answered(record)?.timings?.predicted_ms),
         "server_total" => Request(server_total),
-        "success_rate" => Stage(|stage| stage.success_rate),
+        "success_rate" => Stage(|stage| Some((stage.success_rate?, ended(stage)))),
         "error_rate" => Stage(error_rate),
-        "requests_per_second" => Stage(|stage| stage.throughput.requests_per_second),
-        "output_tokens_per_second" => Stage(|stage| stage.throughput.output_tokens_per_second),
-        "input_tokens_per_second" => Stage(|stage| stage.throughput.input_tokens_per_second),
-        "goodput" => Stage(|stage| stage.goodput?.per_second),
-        "goodput_share" => Stage(|stage| stage.goodput?.share),
+        "requests_per_second" => {
+            Stage(|stage| Some((stage.throughput.requests_per_second?, ended(stage))))
+        }
+        "output_tokens_per_second" => Stage(|stage| {
+            let counted = stage.tokens.as_ref().map_or(0, |tokens| tokens.output.counted());
+            Some((stage.throughput.output_tokens_per_second?, counted))
+        }),
+        "input_tokens_per_second" => Stage(|stage| {
+            let counted = stage.tokens.as_ref().map_or(0, |tokens| tokens.input.counted());
+            Some((stage.throughput.input_tokens_per_second?, counted))
+        }),
+        "goodput" => Stage(|stage| Some((stage.goodput?.per_second?, ended(stage)))),
+        "goodput_share" => Stage(|stage| Some((stage.goodput?.share?, stage.counts.planned))),
         "cached_share" => Stage(cached_share),
         "cache_hit_rate" => Stage(cache_hit_rate),
         "cache" => Verdict,
@@ -142,19 +150,26 @@ fn server_total(record: &Record) -> Option<f64> {
     timings.total_ms.or_else(|| known.then(|| parts.into_iter().flatten().sum()))
 }
 
-fn error_rate(stage: &StageSummary) -> Option<f64> {
-    let finished = stage.counts.ok + stage.counts.errors;
-    (finished > 0).then(|| stage.counts.errors as f64 / finished as f64)
+/// Requests that were answered or failed.
+fn ended(stage: &StageSummary) -> u64 {
+    stage.counts.ok + stage.counts.errors
 }
 
-fn cached_share(stage: &StageSummary) -> Option<f64> {
+fn error_rate(stage: &StageSummary) -> Option<(f64, u64)> {
+    let ended = ended(stage);
+    (ended > 0).then(|| (stage.counts.errors as f64 / ended as f64, ended))
+}
+
+/// By the server's counters it is of everything that was answered meanwhile.
+fn cached_share(stage: &StageSummary) -> Option<(f64, u64)> {
     let (cached, prompt) = (stage.cache.cached_tokens?, stage.cache.prompt_tokens?);
-    (prompt > 0).then(|| cached as f64 / prompt as f64)
+    let counted = stage.cache.counted_requests.unwrap_or(stage.counts.ok);
+    (prompt > 0).then(|| (cached as f64 / prompt as f64, counted))
 }
 
-fn cache_hit_rate(stage: &StageSummary) -> Option<f64> {
+fn cache_hit_rate(stage: &StageSummary) -> Option<(f64, u64)> {
     let (hits, judged) = (stage.cache.hit_requests?, stage.cache.judged_requests?);
-    (judged > 0).then(|| hits as f64 / judged as f64)
+    (judged > 0).then(|| (hits as f64 / judged as f64, judged))
 }
 
 #[cfg(test)]

@@ -4,12 +4,15 @@
 //! tokens expected from the cache against tokens seen. Invariant: only what a server said is held
 //! against a stage; silence contaminates nothing.
 
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use serde::{Deserialize, Serialize};
 
 use super::cache_verdict::{COLD_SHARE, WARM_SHARE, cached_of_prompt, cached_tokens};
 use super::quantity::{grouped, plural};
 use super::server::ServerTally;
-use crate::record::{CacheState, Record};
+use crate::record::{CacheState, OutcomeKind, Record, StageStart};
 
 /// Prompt tokens beyond ours that say nothing yet: templates, health checks.
 const FOREIGN_TOKENS: f64 = 64.0;
@@ -29,7 +32,7 @@ pub enum ContaminationKind {
 }
 
 /// Tokens expected against tokens seen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Contamination {
     /// What is wrong.
     pub kind: ContaminationKind,
@@ -38,11 +41,22 @@ pub struct Contamination {
     /// The first of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first: Option<u64>,
+    /// Misses: requests whose prompt failed in the cold stage and was not answered since.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub failed_before: u64,
+    /// The cold stage in which the last of them failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed_in: Option<String>,
     /// Hits: cached tokens at most; misses: cached tokens at least; foreign traffic: the prompt
     /// tokens of this stage.
     pub expected_tokens: u64,
     /// Cached tokens, or prompt tokens by the server's counter.
     pub seen_tokens: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 impl Contamination {
@@ -65,8 +79,8 @@ impl Contamination {
             ),
             ContaminationKind::UnexpectedMisses => format!(
                 "stage {stage}: CONTAMINATED: warm was claimed, but only {seen} prompt tokens came \
-                 from the cache (at least {expected} expected) {requests}; are prompts shorter \
-                 than a block of the cache, is it too small, or did others use it meanwhile?"
+                 from the cache (at least {expected} expected) {requests}; {}",
+                self.cause_of_misses()
             ),
             ContaminationKind::ForeignTraffic => format!(
                 "stage {stage}: CONTAMINATED: the server read {seen} prompt tokens while this stage \
@@ -76,11 +90,55 @@ impl Contamination {
     }
 }
 
+impl Contamination {
+    /// What the records show of the cause, and what else it may be.
+    fn cause_of_misses(&self) -> String {
+        const OTHERS: &str = "are prompts shorter than a block of the cache, is it too small, or did \
+                              others use it meanwhile?";
+        let Some(stage) = &self.failed_in else { return OTHERS.to_owned() };
+        let (count, rest) = match self.requests.saturating_sub(self.failed_before) {
+            0 => ("all".to_owned(), String::new()),
+            _ => (grouped(self.failed_before), format!("; of the others: {OTHERS}")),
+        };
+        format!(
+            "{count} of them repeat prompts that failed in {stage} and were not answered since, so \
+             nobody can count on their being cached{rest}"
+        )
+    }
+}
+
+/// The prompts of a run's cold stages that failed and were not answered since.
+#[derive(Debug, Default)]
+pub struct Unanswered {
+    /// The stage in which each failed, by endpoint and hash of the prompt.
+    stages: HashMap<u64, String>,
+}
+
+impl Unanswered {
+    /// Takes a request that ended. Returns the cold stage in which its prompt failed, where this is
+    /// its first answer since.
+    pub fn take(&mut self, record: &Record, stage: &StageStart) -> Option<String> {
+        let prompt = record.prompt_hash.as_ref()?;
+        let mut hasher = DefaultHasher::new();
+        (&stage.endpoint, prompt).hash(&mut hasher);
+        let key = hasher.finish();
+        if record.outcome == OutcomeKind::Ok {
+            return self.stages.remove(&key);
+        }
+        if record.outcome.is_error() && stage.expects == Some(CacheState::Cold) {
+            self.stages.insert(key, stage.stage.clone());
+        }
+        None
+    }
+}
+
 /// What is seen of contamination while a stage runs.
 #[derive(Debug, Clone, Default)]
 pub struct ContaminationTally {
     requests: u64,
     first: Option<u64>,
+    failed_before: u64,
+    failed_in: Option<String>,
     expected: f64,
     seen: u64,
     /// Prompt tokens of all answers, as the server counts them; `None` once one has no count.
@@ -97,14 +155,22 @@ impl ContaminationTally {
         self.own = own.zip(prompt).map(|(sum, prompt)| sum + prompt as f64);
         let Some(cached) = cached_tokens(record) else { return };
         let whole = cached_of_prompt(record).map(|(_, prompt)| prompt).or(prompt);
-        let is_foul = record.cache != claim && record.cache != CacheState::Unknown;
-        if !is_foul {
+        if !is_foul(record, claim) {
             return;
         }
         self.requests += 1;
         self.first = Some(self.first.map_or(record.index, |first| first.min(record.index)));
         self.seen += cached;
         self.expected += whole.unwrap_or(0) as f64 * share(claim);
+    }
+
+    /// The prompt of an answer that was taken had failed in that cold stage, and this was the first
+    /// answer to it.
+    pub fn failed_before(&mut self, record: &Record, claim: CacheState, stage: String) {
+        if claim == CacheState::Warm && cached_tokens(record).is_some() && is_foul(record, claim) {
+            self.failed_before += 1;
+            self.failed_in = Some(stage);
+        }
     }
 
     /// Everything that is wrong with a stage that claims `claim`. `knows_all` says whether the
@@ -125,6 +191,8 @@ impl ContaminationTally {
                 kind,
                 requests: self.requests,
                 first: self.first,
+                failed_before: self.failed_before,
+                failed_in: self.failed_in.clone(),
                 expected_tokens: tokens(self.expected),
                 seen_tokens: self.seen,
             });
@@ -138,6 +206,8 @@ impl ContaminationTally {
                 kind: ContaminationKind::ForeignTraffic,
                 requests: 0,
                 first: None,
+                failed_before: 0,
+                failed_in: None,
                 expected_tokens: tokens(own),
                 seen_tokens: tokens(counted),
             });
@@ -151,6 +221,10 @@ impl ContaminationTally {
 pub fn by_counters(server: &ServerTally) -> Option<(u64, u64)> {
     let (hits, queries) = server.prefix_cache()?.ok()?;
     Some((tokens(hits), tokens(queries)))
+}
+
+fn is_foul(record: &Record, claim: CacheState) -> bool {
+    record.cache != claim && record.cache != CacheState::Unknown
 }
 
 fn share(claim: CacheState) -> f64 {
@@ -199,7 +273,7 @@ mod tests {
         cold.take(&answer(2, 0, CacheState::Unknown), CacheState::Cold);
         let found = cold.found(CacheState::Cold, &ServerTally::default(), true);
         assert_eq!(found.len(), 1);
-        let one = found[0];
+        let one = &found[0];
         assert_eq!(one.kind, ContaminationKind::UnexpectedHits);
         assert_eq!((one.requests, one.first), (1, Some(1)));
         assert_eq!((one.expected_tokens, one.seen_tokens), (210, 2000));

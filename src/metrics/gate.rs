@@ -13,6 +13,7 @@ use super::cache_verdict::agrees;
 use super::quantity::{plural, show, show_apart};
 use super::summary::{StageSummary, ThresholdResult};
 use super::tally::Measured;
+use super::token_account::IMPOSSIBLE_COUNTS;
 use crate::plan::metric::{self, METRICS};
 use crate::plan::{Aggregate, CacheWord, Level, Limit, MetricRef, Op, Threshold};
 use crate::record::{CacheState, FlushLine, FlushState};
@@ -217,7 +218,9 @@ pub fn judge_flush(flush: &FlushLine) -> ThresholdResult {
 
 /// Why a verdict is unknown.
 fn silence(stage: &StageSummary) -> &'static str {
-    if stage.cache.cached_tokens.is_some() {
+    if stage.has_impossible_prompts() {
+        IMPOSSIBLE_COUNTS
+    } else if stage.cache.cached_tokens.is_some() {
         "the prompts are too short to tell a cached prompt from a chat template's own prefix"
     } else {
         "the server does not report cached tokens"
@@ -233,7 +236,11 @@ fn shares(stage: &StageSummary) -> String {
             let is_start =
                 stage.cache.verdict == CacheState::Cold && !agrees(CacheState::Cold, share);
             let start = if is_start { ", no more than their start" } else { "" };
-            format!(": {} of the prompt tokens came from the cache{start}", show(share, "share"))
+            let whose = if stage.cache.by_counters { " by the server's counters" } else { "" };
+            format!(
+                ": {} of the prompt tokens came from the cache{start}{whose}",
+                show(share, "share")
+            )
         }
         _ => String::new(),
     }

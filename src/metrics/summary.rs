@@ -371,6 +371,9 @@ pub struct CacheSummary {
     pub cached_tokens: Option<u64>,
     /// Prompt tokens of the same requests, summed.
     pub prompt_tokens: Option<u64>,
+    /// How many requests those are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counted_requests: Option<u64>,
     /// Requests that were served from the cache, wholly or in good part (verdict warm or mixed);
     /// absent when no answer says.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -81,7 +81,8 @@ pub struct StageTally {
     /// One for each check with `over:`.
     stretches: Vec<(Threshold, Stretch)>,
     verdict: CacheState,
-    cached: Option<(u64, u64)>,
+    /// Cached tokens, tokens of the prompts, and of how many requests.
+    cached: Option<(u64, u64, u64)>,
     /// Requests served from the cache, and those that say whether they were.
     hits: Option<(u64, u64)>,
     tokens: TokenAccount,
@@ -305,6 +306,13 @@ impl StageTally {
         self.answers.repeated();
     }
 
+    /// The prompt that was just answered had failed in that cold stage, and was not answered since.
+    pub fn failed_before(&mut self, record: &Record, stage: String) {
+        if let Some(claim) = self.start.expects {
+            self.contamination.failed_before(record, claim, stage);
+        }
+    }
+
     /// A round of it is over.
     pub fn round_over(&mut self, line: &RoundLine) {
         self.last_ns = self.last_ns.max(line.at_ns);
@@ -346,8 +354,8 @@ impl StageTally {
         add(&mut self.ok_tokens.0, record.input_tokens.counted());
         add(&mut self.ok_tokens.1, record.output_tokens.counted());
         if let Some((cached, prompt)) = cached_of_prompt(record) {
-            let (all_cached, all_prompt) = self.cached.unwrap_or_default();
-            self.cached = Some((all_cached + cached, all_prompt + prompt));
+            let (all_cached, all_prompt, requests) = self.cached.unwrap_or_default();
+            self.cached = Some((all_cached + cached, all_prompt + prompt, requests + 1));
         }
     }
 

@@ -11,10 +11,11 @@ mod advice;
 mod basis;
 
 pub use self::advice::warnings;
+pub(super) use self::basis::IMPOSSIBLE_COUNTS;
 pub use self::basis::TokenBasis;
 use super::quantity::{grouped, plural, significant};
 use super::summary::StageSummary;
-use crate::record::{Record, TokenCounts};
+use crate::record::{IMPOSSIBLE_USAGE, Record, TokenCounts};
 
 /// From this share on a divergence is warned about.
 pub const LARGE_SHARE: f64 = 0.10;
@@ -69,6 +70,11 @@ const PAIRS: [(TokenSource, TokenSource); 3] = [
     (TokenSource::Events, TokenSource::Tokenizer),
 ];
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
 /// Tokens of the complete answers of a stage and of their prompts.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct TokenAccount {
@@ -93,6 +99,9 @@ pub struct TokenSide {
     /// Those whose tokens the tokenizer counted and the server did not.
     #[serde(default)]
     pub by_tokenizer: u64,
+    /// Those without a count by the server because what it said can't be, and is left out.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub impossible: u64,
     /// Sums over the requests that each source counted.
     pub sums: TokenCounts,
     /// How far the sources lie apart.
@@ -123,8 +132,9 @@ pub struct Divergence {
 impl TokenAccount {
     /// Takes a complete answer.
     pub fn take(&mut self, record: &Record) {
-        self.input.take(&record.input_tokens, Side::Input);
-        self.output.take(&record.output_tokens, Side::Output);
+        let impossible = record.flags.iter().any(|flag| flag == IMPOSSIBLE_USAGE);
+        self.input.take(&record.input_tokens, Side::Input, impossible);
+        self.output.take(&record.output_tokens, Side::Output, impossible);
     }
 
     /// Both together.
@@ -147,9 +157,10 @@ enum Side {
 }
 
 impl TokenSide {
-    fn take(&mut self, counts: &TokenCounts, side: Side) {
+    fn take(&mut self, counts: &TokenCounts, side: Side, impossible: bool) {
         add_counts(&mut self.sums, counts);
         self.requests += 1;
+        self.impossible += u64::from(impossible && counts.server.is_none());
         self.by_server += u64::from(counts.server.is_some());
         self.by_tokenizer += u64::from(counts.server.is_none() && counts.tokenizer.is_some());
         self.source = self.basis();
@@ -165,6 +176,7 @@ impl TokenSide {
         self.requests += other.requests;
         self.by_server += other.by_server;
         self.by_tokenizer += other.by_tokenizer;
+        self.impossible += other.impossible;
         self.source = self.basis();
         for it in &other.divergence {
             let Divergence { source, against, requests, tokens, against_tokens, .. } = *it;
@@ -172,9 +184,14 @@ impl TokenSide {
         }
     }
 
+    /// Answers, or prompts, whose tokens the server or the tokenizer counted.
+    pub fn counted(&self) -> u64 {
+        self.by_server + self.by_tokenizer
+    }
+
     /// Answers, or prompts, whose tokens nobody counted.
     pub fn uncounted(&self) -> u64 {
-        self.requests.saturating_sub(self.by_server + self.by_tokenizer)
+        self.requests.saturating_sub(self.counted())
     }
 
     /// Adds what both of a pair counted.

@@ -16,6 +16,9 @@ pub const STALE_REUSE_RESENT: &str = "stale_reuse_resent";
 
 /// The flag of an answer that came whole and not as a stream.
 pub const NOT_STREAMED: &str = "not_streamed";
+/// The flag of an answer with counts that can't be, such as more cached tokens than the prompt has; they
+/// are left out.
+pub const IMPOSSIBLE_USAGE: &str = "impossible_usage";
 /// The flag of a stream over TLS or a proxy, where chunks of one read are told by how close they came.
 pub const READS_HIDDEN: &str = "reads_hidden";
 

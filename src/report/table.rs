@@ -275,7 +275,8 @@ fn cache(stage: &StageSummary) -> String {
     };
     let missed = stage.cache.expected.filter(|expected| *expected != verdict);
     let wanted = missed.map(|expected| format!(" (wanted {expected})")).unwrap_or_default();
-    format!("{verdict}{share}{wanted}")
+    let whose = if stage.cache.by_counters { " by counters" } else { "" };
+    format!("{verdict}{share}{whose}{wanted}")
 }
 
 /// Requests served from the cache as a share of those that say whether they were.

@@ -5,7 +5,8 @@ use crate::metrics::summary::RunState;
 use crate::metrics::tally::fixture::{record, stage_end, stage_start, start_line};
 use crate::plan::{Level, Limit, Location, MetricRef, Op, RungFilter};
 use crate::record::{
-    CacheState, ErrorInfo, LoadLine, OutcomeKind, Record, StageStart, StageState, TokenCounts,
+    CacheState, ErrorInfo, LoadLine, OutcomeKind, Record, StageEnd, StageStart, StageState,
+    TokenCounts,
 };
 
 fn run_line() -> Line {
@@ -274,4 +275,69 @@ fn records_of_older_versions_are_read_and_those_of_newer_ones_are_not() {
     use crate::record::{RECORD_VERSION, unread_version};
     assert!((1..=RECORD_VERSION).all(|version| unread_version(version).is_none()));
     assert!(unread_version(RECORD_VERSION + 1).is_some() && unread_version(0).is_some());
+}
+
+/// A stage of that id with requests of these prompts, answered or not, each cold.
+fn asked(id: &str, expects: CacheState, requests: &[(&str, OutcomeKind)]) -> Vec<Line> {
+    let start = StageStart {
+        stage: id.into(),
+        expects: Some(expects),
+        ..stage_start(requests.len() as u64)
+    };
+    let end = |(index, (prompt, outcome)): (usize, &(&str, OutcomeKind))| {
+        Line::End(Box::new(Record {
+            stage: id.into(),
+            index: index as u64,
+            prompt_hash: Some((*prompt).into()),
+            outcome: *outcome,
+            ..record()
+        }))
+    };
+    let over = StageEnd { stage: id.into(), ..stage_end(StageState::Completed) };
+    let records = requests.iter().enumerate().map(end);
+    let lines = [Line::StageStart(start)].into_iter().chain(records);
+    lines.chain([Line::StageEnd(over)]).collect()
+}
+
+#[test]
+fn misses_of_prompts_that_failed_when_cold_have_that_cause() {
+    use OutcomeKind::{Http, Ok};
+    let cold = asked("first", CacheState::Cold, &[("a", Http), ("b", Ok), ("c", Http)]);
+    let once = asked("once", CacheState::Warm, &[("a", Ok), ("b", Ok), ("a", Ok)]);
+    let twice = asked("twice", CacheState::Warm, &[("c", Ok)]);
+    let after = asked("after", CacheState::Warm, &[("a", Ok)]);
+    let lines = [vec![run_line()], cold, once, twice, after].concat();
+    let summary = summarise(&lines, RunState::Finished);
+    let note = |id: &str| {
+        let begin = format!("stage {id}: CONTAMINATED");
+        summary.run.notes.iter().find(|note| note.starts_with(&begin)).expect("a note").clone()
+    };
+    assert!(note("once").contains("in 3 requests, first in request 0; 1 of them repeat"));
+    assert!(note("once").contains("failed in first") && note("once").contains("too small"));
+    assert!(note("twice").contains("all of them repeat") && !note("twice").contains("too small"));
+    assert!(!note("after").contains("repeat") && note("after").contains("too small"));
+}
+
+#[test]
+fn a_stage_of_which_all_is_settling_says_that_it_measured_nothing() {
+    let mut settling = stage_start(2);
+    (settling.stage, settling.kind, settling.reported) =
+        ("l.settle".into(), "settle".into(), false);
+    let mut load = stage_start(0);
+    load.stage = "l".into();
+    let of = |id: &str, index| Record { stage: id.into(), index, ..record() };
+    let over = |id: &str| StageEnd { stage: id.into(), ..stage_end(StageState::Completed) };
+    let note = |counted: bool| {
+        let mut load = load.clone();
+        load.planned = u64::from(counted);
+        let mut lines =
+            vec![run_line(), Line::StageStart(settling.clone()), Line::StageStart(load)];
+        lines.extend((0..2).map(|index| Line::End(Box::new(of("l.settle", index)))));
+        lines.extend(counted.then(|| Line::End(Box::new(of("l", 2)))));
+        lines.extend([Line::StageEnd(over("l.settle")), Line::StageEnd(over("l"))]);
+        let notes = summarise(&lines, RunState::Finished).run.notes;
+        notes.into_iter().find(|note| note.contains("settle"))
+    };
+    assert!(note(false).is_some_and(|note| note.starts_with("stage l: all of its 2 requests")));
+    assert_eq!(note(true), None);
 }

@@ -7,6 +7,7 @@ use super::{Claim, ClaimFigure, ClaimKind, words};
 use crate::metrics::estimate::{Estimate, MIN_SAMPLES};
 use crate::metrics::quantity::{grouped, plural, show, significant};
 use crate::metrics::summary::{Distribution, StageSummary, Summary};
+use crate::metrics::token_account::IMPOSSIBLE_COUNTS;
 use crate::record::{CacheState, FlushState};
 
 /// A ratio of TTFTs closer to 1 than this is not worth a word where samples are too few for an
@@ -154,6 +155,9 @@ fn doubt(warm: &StageSummary, cold: &StageSummary) -> Option<String> {
             (CacheState::Unknown, _) if stage.cache.cached_tokens.is_some() => {
                 return Some("the prompts are too short to tell what was cached".to_owned());
             }
+            (CacheState::Unknown, _) if stage.has_impossible_prompts() => {
+                return Some(IMPOSSIBLE_COUNTS.to_owned());
+            }
             (CacheState::Unknown, _) => {
                 return Some("the server does not say what it cached".to_owned());
             }
@@ -204,9 +208,14 @@ fn after_flush(
         }
         (CacheState::Unknown, _) => {
             let slower = if slow_again? { "took longer again" } else { "was no slower" };
+            let silence = if cold.has_impossible_prompts() {
+                IMPOSSIBLE_COUNTS
+            } else {
+                "the server does not say what it cached"
+            };
             let text = format!(
-                "After the flush {name} {slower}{figures}; the server does not say what it cached, so \
-                 that proves nothing of the cache."
+                "After the flush {name} {slower}{figures}; {silence}, so that proves nothing of the \
+                 cache."
             );
             (ClaimKind::AfterFlush, text)
         }

@@ -6,6 +6,7 @@ use super::words::{sentence, tail};
 use super::{Claim, ClaimFigure, ClaimKind, cells};
 use crate::metrics::quantity::{grouped, plural, show};
 use crate::metrics::summary::{Counts, StageSummary, Summary};
+use crate::metrics::token_account::IMPOSSIBLE_COUNTS;
 
 /// The headline where there is nothing to conclude: what the stage with the most answers measured, in
 /// each of its cells and over them.
@@ -84,12 +85,11 @@ fn totals<'a>(stages: impl Iterator<Item = &'a StageSummary>) -> Option<Claim> {
     let (ok, planned) = (sum(|counts| counts.ok), sum(|counts| counts.planned));
     let errors = sum(|counts| counts.errors);
     let seconds: f64 = stages.iter().map(|stage| stage.duration_s).sum();
-    let text = format!(
-        "{} of {} answered in {}.",
-        grouped(ok),
-        plural(planned, "request"),
-        show(seconds * 1e3, "ms")
-    );
+    // Stages may run at the same time, so their sum is not how long it took.
+    let stages_of = if stages.len() > 1 { "stages of " } else { "" };
+    let together = if stages.len() > 1 { " together" } else { "" };
+    let took = format!("in {stages_of}{}{together}", show(seconds * 1e3, "ms"));
+    let text = format!("{} of {} answered {took}.", grouped(ok), plural(planned, "request"));
     (planned > 0).then(|| {
         Claim::new(ClaimKind::Totals, text)
             .with("requests_ok", ClaimFigure::count(ok, "requests"))
@@ -186,21 +186,30 @@ fn cache(stage: &StageSummary) -> Option<Claim> {
             show(cached as f64 / prompt as f64, "share")
         )
     });
+    let by_counters = stage.cache.by_counters;
+    let whose = if by_counters { " by the server's counters" } else { "" };
     let text = match (share, of_requests, stage.cache.expected) {
         (None, Some(of_requests), _) => format!("{of_requests} came from the cache."),
+        (None, None, expected) if stage.has_impossible_prompts() => {
+            format!("{IMPOSSIBLE_COUNTS}, so that the stage was {} is not proven.", expected?)
+        }
         (None, None, expected) => format!(
             "The server does not say what it cached, so that the stage was {} is not proven.",
             expected?
         ),
+        // They are everybody's, so they show the stage as it was asked for and prove nothing.
+        (Some(share), _, Some(wanted)) if by_counters && wanted == stage.cache.verdict => {
+            format!("Meant to be {wanted} and {wanted} by the server's counters: {share}.")
+        }
         (Some(share), _, Some(wanted)) if wanted == stage.cache.verdict => {
             format!("Proven {wanted}: {share}.")
         }
         (Some(share), _, Some(wanted)) => {
-            format!("Meant to be {wanted}, but {}: {share}.", stage.cache.verdict)
+            format!("Meant to be {wanted}, but {}{whose}: {share}.", stage.cache.verdict)
         }
         (Some(share), of_requests, None) => {
             let hits = of_requests.map_or_else(String::new, |of| format!("; {of} hit it"));
-            format!("Cache {}: {share}{hits}.", stage.cache.verdict)
+            format!("Cache {}{whose}: {share}{hits}.", stage.cache.verdict)
         }
     };
     let count = |value: u64, unit| ClaimFigure::count(value, unit);

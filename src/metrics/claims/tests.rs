@@ -365,3 +365,16 @@ fn a_run_that_cannot_be_trusted_keeps_no_figures_of_capacity() {
     }
     assert_eq!(ladder(RunState::Finished, false).saturation["cold"].withheld, None);
 }
+
+#[test]
+fn times_of_stages_are_not_called_the_time_of_the_run() {
+    let said = |stages: &[(&str, CacheState, CacheState, u64)]| {
+        let summary = cache_run(stages, None);
+        let totals = summary.claims.into_iter().find(|it| it.kind == ClaimKind::Totals);
+        totals.expect("totals").text
+    };
+    let cold = ("cold", CacheState::Cold, CacheState::Cold, 100);
+    let warm = ("warm", CacheState::Warm, CacheState::Warm, 50);
+    assert_eq!(said(&[cold]), "8 of 8 requests answered in 2 s.");
+    assert_eq!(said(&[cold, warm]), "16 of 16 requests answered in stages of 4 s together.");
+}

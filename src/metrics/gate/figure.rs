@@ -63,8 +63,7 @@ pub(super) fn figure(
             Ok(Figure { value, samples: counted, is_from_due })
         }
         Some(Source::Stage(take)) => {
-            let value = take(&stage.summary).ok_or_else(empty)?;
-            let samples = counts.ok + counts.errors;
+            let (value, samples) = take(&stage.summary).ok_or_else(empty)?;
             Ok(Figure { value, samples, is_from_due: false })
         }
         Some(Source::Verdict) => Err(format!("{} is a word, not a number", of.metric)),

@@ -196,3 +196,47 @@ fn gaps_that_share_reads_are_no_data() {
     assert_eq!((told.summary.client.shared_reads, told.summary.client.token_gaps), (1, 20));
     assert!(judge(&itl(), &told, &[]).pass);
 }
+
+#[test]
+fn a_pooled_figure_has_as_many_samples_as_it_rests_on() {
+    let mut tally = StageTally::new(stage_start(6));
+    for index in 0..6 {
+        // Four answers say what they cached, and one of the others failed.
+        let cached_tokens = (index < 4).then_some(24);
+        let cache = if index < 3 { CacheState::Cold } else { CacheState::Unknown };
+        let outcome = if index == 5 { OutcomeKind::Http } else { OutcomeKind::Ok };
+        tally.ended(&Record { index, outcome, cached_tokens, cache, ..record() });
+    }
+    let own = tally.close(Some(&stage_end(StageState::Completed))).0;
+    for (name, samples) in [
+        ("cached_share", 4),
+        ("cache_hit_rate", 3),
+        ("success_rate", 6),
+        ("error_rate", 6),
+        ("output_tokens_per_second", 5),
+        ("input_tokens_per_second", 5),
+    ] {
+        let mut check = threshold(metric(None, name, None), Op::Ge, Limit::Value(0.0));
+        let judged = judge(&check, &own, &[]);
+        assert_eq!((judged.samples, judged.pass), (samples, true), "{name}: {}", judged.reason);
+        check.min_samples = samples + 1;
+        assert!(judge(&check, &own, &[]).reason.starts_with("too little data"), "{name}");
+    }
+}
+
+#[test]
+fn a_verdict_by_the_servers_counters_says_so_and_impossible_counts_are_no_silence() {
+    let mut own = measured("cold", &[100, 100], CacheState::Cold);
+    let cache = |own: &Measured| {
+        let check = threshold(metric(None, "cache", None), Op::Eq, Limit::Cache(CacheWord::Cold));
+        judge(&check, own, &[]).reason
+    };
+    assert!(!cache(&own).contains("counters"));
+    own.summary.cache.by_counters = true;
+    assert!(cache(&own).contains("by the server's counters"), "{}", cache(&own));
+    own.summary.cache.verdict = CacheState::Unknown;
+    own.summary.cache.cached_tokens = None;
+    assert!(cache(&own).contains("does not report"), "{}", cache(&own));
+    own.summary.tokens.as_mut().expect("tokens").input.impossible = 2;
+    assert!(cache(&own).contains("can't be") && !cache(&own).contains("does not report"));
+}

@@ -26,6 +26,11 @@ impl StageSummary {
         (load.target_rate.is_none() && (reached as f64) < level).then_some(reached)
     }
 
+    /// Whether counts of prompts, and of what of them was cached, came that can't be.
+    pub fn has_impossible_prompts(&self) -> bool {
+        self.tokens.as_ref().is_some_and(|tokens| tokens.input.impossible > 0)
+    }
+
     /// Its id with cell and rung, for people: `ladder[model=a]@8`; with the number of a probe.
     pub fn label(&self) -> String {
         let cell = self.cell.as_ref().map(|cell| format!("[{cell}]")).unwrap_or_default();

@@ -159,8 +159,9 @@ impl StageTally {
         let by_answers = CacheSummary {
             verdict: self.verdict,
             expected: self.start.expects,
-            cached_tokens: self.cached.map(|(cached, _)| cached),
-            prompt_tokens: self.cached.map(|(_, prompt)| prompt),
+            cached_tokens: self.cached.map(|(cached, ..)| cached),
+            prompt_tokens: self.cached.map(|(_, prompt, _)| prompt),
+            counted_requests: self.cached.map(|(.., requests)| requests),
             hit_requests: self.hits.map(|(hits, _)| hits),
             judged_requests: self.hits.map(|(_, judged)| judged),
             by_counters: false,

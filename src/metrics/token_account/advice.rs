@@ -80,7 +80,7 @@ pub fn warnings(stages: &[StageSummary]) -> Vec<String> {
 
 /// What is said where nobody counted the tokens of some requests, with how far what there is lies
 /// apart.
-fn missing(side: &TokenSide, what: &str) -> Option<String> {
+pub(super) fn missing(side: &TokenSide, what: &str) -> Option<String> {
     let uncounted = side.uncounted();
     if uncounted == 0 {
         return None;
@@ -89,8 +89,9 @@ fn missing(side: &TokenSide, what: &str) -> Option<String> {
     let of = format!("{} of {} {what}", grouped(uncounted), grouped(side.requests));
     if source.is_count() {
         return Some(format!(
-            "tokens of {of} were not counted (no usage came with them, and there is no exact \
-             tokenizer): sums and rates of tokens leave them out"
+            "tokens of {of} were not counted ({}, and there is no exact tokenizer): sums and rates \
+             of tokens leave them out",
+            side.silence()
         ));
     }
     let apart = match (side.sums.events, side.sums.estimate) {
@@ -110,9 +111,11 @@ fn missing(side: &TokenSide, what: &str) -> Option<String> {
         _ => String::new(),
     };
     let instead = if side.sums.events.is_some() { ", and rates are of events" } else { "" };
+    let silence = side.silence();
+    let or_send = if side.impossible == 0 { ", or have the server send usage" } else { "" };
     Some(format!(
-        "tokens of {of} were not counted: the server sends no usage for them and there is no exact \
-         tokenizer, so figures of their tokens have no data{instead}{apart}; give the endpoint \
-         `tokenizer: server` or its model's tokenizer.json, or have the server send usage"
+        "tokens of {of} were not counted: {silence} and there is no exact tokenizer, so figures of \
+         their tokens have no data{instead}{apart}; give the endpoint `tokenizer: server` or its \
+         model's tokenizer.json{or_send}"
     ))
 }

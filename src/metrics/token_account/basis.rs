@@ -10,6 +10,9 @@ use crate::metrics::quantity::grouped;
 
 /// From this share of answers on whose tokens were counted, figures of tokens are told.
 const TOLD_SHARE: f64 = 0.99;
+/// Why counts that came are left out.
+pub(in crate::metrics) const IMPOSSIBLE_COUNTS: &str =
+    "the server's counts of tokens can't be (more cached than the prompt has, or past all measure)";
 /// Metrics of prompt tokens.
 const INPUT_METRICS: [&str; 2] = ["input_tokens", "input_tokens_per_second"];
 /// Metrics of generated tokens.
@@ -80,7 +83,7 @@ impl TokenAccount {
 
 impl TokenSide {
     pub(super) fn basis(&self) -> Option<TokenBasis> {
-        let counted = (self.by_server + self.by_tokenizer) as f64;
+        let counted = self.counted() as f64;
         let basis = match (self.by_server, self.by_tokenizer, self.sums.events) {
             _ if self.requests == 0 => return None,
             (_, 0, _) if counted >= TOLD_SHARE * self.requests as f64 => TokenBasis::Server,
@@ -96,11 +99,21 @@ impl TokenSide {
     fn untold(&self, what: &str) -> Option<String> {
         self.source.filter(|source| !source.is_count()).map(|_| {
             format!(
-                "tokens of {} of {} {what} were not counted: the server sends no usage for them and \
-                 there is no exact tokenizer (neither events nor characters are tokens)",
+                "tokens of {} of {} {what} were not counted: {} and there is no exact tokenizer \
+                 (neither events nor characters are tokens)",
                 grouped(self.uncounted()),
-                grouped(self.requests)
+                grouped(self.requests),
+                self.silence()
             )
         })
+    }
+
+    /// Why there is no count by the server.
+    pub(super) fn silence(&self) -> &'static str {
+        match self.impossible {
+            0 => "the server sends no usage for them",
+            all if all >= self.requests - self.by_server => IMPOSSIBLE_COUNTS,
+            _ => "the server sends no usage for them, or counts that can't be",
+        }
     }
 }

@@ -10,7 +10,7 @@ fn counts(server: u64, tokenizer: Option<u64>, events: Option<u64>) -> TokenCoun
 fn side(side: Side, all: &[TokenCounts]) -> TokenSide {
     let mut sum = TokenSide::default();
     for counts in all {
-        sum.take(counts, side);
+        sum.take(counts, side, false);
     }
     sum
 }
@@ -79,7 +79,11 @@ fn the_basis_is_who_counted_nearly_all() {
         assert_eq!(by(counted.0, counted.1, counted.2), expected, "{counted:?}");
     }
     let mut silent = TokenAccount::default();
-    silent.output.take(&TokenCounts { estimate: Some(4), ..TokenCounts::default() }, Side::Output);
+    silent.output.take(
+        &TokenCounts { estimate: Some(4), ..TokenCounts::default() },
+        Side::Output,
+        false,
+    );
     assert_eq!(silent.output.source, Some(TokenBasis::Estimate));
     let untold: Vec<&str> = silent.untold().map(|(metric, _)| metric).collect();
     assert_eq!(untold, OUTPUT_METRICS);
@@ -95,4 +99,22 @@ fn rungs_add_up() {
     assert_eq!(both.input.sums.server, Some(200));
     assert_eq!(both.output.divergence.len(), 3);
     assert_eq!(both.output.divergence[0].requests, 2);
+}
+
+#[test]
+fn counts_that_cannot_be_are_not_called_missing() {
+    use crate::metrics::tally::fixture::record;
+    let none = TokenCounts { estimate: Some(30), ..TokenCounts::default() };
+    let flagged = Record { input_tokens: none, flags: vec![IMPOSSIBLE_USAGE.into()], ..record() };
+    let mut account = TokenAccount::default();
+    account.take(&flagged);
+    let why = |account: &TokenAccount| account.untold().next().expect("untold").1;
+    assert!(why(&account).contains("can't be") && !why(&account).contains("sends no usage"));
+    // The answers' count came and stands.
+    assert_eq!((account.input.impossible, account.output.impossible), (1, 0));
+    let advice = |account: &TokenAccount| advice::missing(&account.input, "prompts").expect("one");
+    assert!(advice(&account).contains("can't be") && !advice(&account).contains("send usage"));
+    let mut silent = TokenAccount::default();
+    silent.take(&Record { input_tokens: none, ..record() });
+    assert!(why(&silent).contains("sends no usage") && advice(&silent).contains("send usage"));
 }

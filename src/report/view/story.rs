@@ -57,7 +57,11 @@ pub(super) fn chips(group: &Group) -> Vec<Chip> {
         }
     }
     if stage.counts.ok > 0 && group.ladder.is_none() {
+        let by_counters = stage.cache.by_counters;
         match (stage.cache.expected, stage.cache.verdict) {
+            (Some(wanted), found) if wanted == found && by_counters => {
+                chip(&format!("{found} by the server's counters"), Mood::Good);
+            }
             (Some(wanted), found) if wanted == found => {
                 chip(&format!("proven {found}"), Mood::Good);
             }

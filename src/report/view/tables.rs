@@ -151,7 +151,8 @@ pub(super) fn overview(groups: &[Group]) -> Table {
             (Some(_), _) => Mood::Bad,
         };
         let cells = [Cell::text(text(&stage.label()))].into_iter().chain(key_figures(stage));
-        let cache = Cell::text(stage.cache.verdict.to_string()).with(cache);
+        let whose = if stage.cache.by_counters { " by counters" } else { "" };
+        let cache = Cell::text(format!("{}{whose}", stage.cache.verdict)).with(cache);
         cells.chain([cache]).collect()
     });
     let columns: Vec<&str> = ["'stage"].into_iter().chain(KEY_COLUMNS).chain(["'cache"]).collect();

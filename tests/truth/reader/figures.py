@@ -297,6 +297,7 @@ def cache(said, unit_):
         return {"answers said": bool(pairs)}, {"answers said": False}
     right["cached_tokens"] = sum(c for c, _ in pairs) if pairs else None
     right["prompt_tokens"] = sum(p for _, p in pairs) if pairs else None
+    right["counted_requests"] = len(pairs) or None
     judged = [r for r in answered if r["cache"] != "unknown"]
     right["judged_requests"] = len(judged) or None
     right["hit_requests"] = len([r for r in judged if r["cache"] in ("warm", "mixed")]) if judged else None
@@ -329,13 +330,14 @@ def tokens(said, requests):
         else:
             source = "server" if not own else "server + tokenizer" if server else "tokenizer"
         right[side] = {"sums": sums, "divergence": apart, "source": source, "requests": len(counts)}
+        right[side]["impossible"] = len([r for r in answered if "impossible_usage" in r.get("flags", []) and r[f"{side}_tokens"].get("server") is None])
     if said is None:
         return said, right
     entry = {}
     for side in ("input", "output"):
         sums = {k: v for k, v in said[side]["sums"].items() if v is not None}
         apart = [{k: v for k, v in d.items() if k != "is_large"} for d in said[side].get("divergence") or []]
-        entry[side] = {"sums": sums, "divergence": apart, "source": said[side].get("source"), "requests": said[side].get("requests")}
+        entry[side] = {"sums": sums, "divergence": apart, "source": said[side].get("source"), "requests": said[side].get("requests"), "impossible": said[side].get("impossible", 0)}
     return entry, right
 
 

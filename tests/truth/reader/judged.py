@@ -53,19 +53,23 @@ def figure(of, unit, log, since=None):
     through = figures.throughput(unit.requests, seconds, counts["planned"])
     if name in ("goodput", "goodput_share"):
         found = figures.goodput(unit, counts, through) or {}
-        return found.get("per_second" if name == "goodput" else "share"), finished
+        per_second = name == "goodput"
+        return found.get("per_second" if per_second else "share"), finished if per_second else counts["planned"]
     if name == "success_rate":
         return figures.rate(counts["ok"], finished), finished
     if name == "error_rate":
         return figures.rate(counts["errors"], finished), finished
+    takes = {"output_tokens_per_second": metrics.output_tokens, "input_tokens_per_second": metrics.input_tokens}
+    if name in takes:
+        return through[name], len([r for r in ok(unit.requests) if takes[name](r) is not None])
     if name in through:
         return through[name], finished
     if name == "cached_share":
         pairs = metrics.cached_pairs(unit.requests)
-        return figures.rate(sum(c for c, _ in pairs), sum(p for _, p in pairs)), finished
+        return figures.rate(sum(c for c, _ in pairs), sum(p for _, p in pairs)), len(pairs)
     if name == "cache_hit_rate":
         told = [r["cache"] for r in ok(unit.requests) if r["cache"] != "unknown"]
-        return figures.rate(len([c for c in told if c != "cold"]), len(told)), finished
+        return figures.rate(len([c for c in told if c != "cold"]), len(told)), len(told)
     raise KeyError(name)
 
 
