@@ -23,7 +23,8 @@ pub struct ThresholdResult {
     pub samples: u64,
     /// Whether it held, or could not be made and need not be.
     pub pass: bool,
-    /// False when there was nothing to judge, and the check lets that pass.
+    /// False when there was nothing to judge and the check lets that pass, or the stage was cut short
+    /// before it failed.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub judged: bool,
     /// One sentence: why it failed, or what it compared.

@@ -16,7 +16,7 @@ use super::tally::Measured;
 use super::token_account::IMPOSSIBLE_COUNTS;
 use crate::plan::metric::{self, METRICS};
 use crate::plan::{Aggregate, CacheWord, Level, Limit, MetricRef, Op, Threshold};
-use crate::record::{CacheState, FlushLine, FlushState};
+use crate::record::{CacheState, FlushLine, FlushState, StageState};
 
 mod figure;
 
@@ -39,7 +39,7 @@ pub fn judge(threshold: &Threshold, own: &Measured, earlier: &[&Measured]) -> Th
         Judged { no_data: true, reason, .. } if threshold.allow_no_data => {
             Judged { pass: true, reason: format!("{reason}; the plan allows that"), ..judged }
         }
-        judged => judged,
+        judged => judged.of_what_ran(&own.summary),
     };
     ThresholdResult {
         check: threshold.check.clone(),
@@ -79,6 +79,24 @@ struct Judged {
 }
 
 impl Judged {
+    /// What a stage that was cut short, or never begun, is judged by: what failed has failed, and the
+    /// rest is not known.
+    fn of_what_ran(self, stage: &StageSummary) -> Self {
+        let counts = &stage.counts;
+        match stage.state {
+            StageState::Completed => self,
+            _ if counts.ok + counts.errors == 0 => {
+                let reason = format!("not made: no request of stage {} ended", stage.label());
+                Self { pass: true, no_data: true, reason, ..self }
+            }
+            _ if self.pass => {
+                let reason = format!("not made: the stage was cut short, at {}", self.reason);
+                Self { no_data: true, reason, ..self }
+            }
+            _ => self,
+        }
+    }
+
     fn no_data(reason: impl std::fmt::Display) -> Self {
         let reason = format!("no data: {reason}");
         Self { actual: None, limit: None, samples: 0, pass: false, no_data: true, reason }

@@ -348,6 +348,10 @@ pub struct LoadSummary {
     /// Requests under way at once at most; absent where none was sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peak_in_flight: Option<u64>,
+    /// The plan's `max_in_flight`, where so many requests of a schedule were under way that it held
+    /// back or dropped others: what was seen then is about that limit as well as about the endpoint.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capped_at: Option<u64>,
     /// True when users pause before they ask again, so that fewer requests than users are under way.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub pauses: bool,

@@ -22,8 +22,9 @@ fn resent(stage: &StageSummary) -> Option<String> {
     let client = &stage.client;
     (client.resent > 0).then(|| {
         format!(
-            "{} had to be sent twice, because the server closed kept connections just as they were \
-             used again: {} left in all; their times count from the first",
+            "{} had to be sent twice: a kept connection died under each within 50 ms, before a byte \
+             of an answer, as where a server closes it just then. {} left in all, so the server may \
+             have worked on some twice; times count from the first",
             plural(client.resent, "request"),
             plural(client.posts, "POST"),
         )

@@ -55,6 +55,7 @@ fn together(stages: &[&StageSummary], simulated: bool) -> Option<String> {
         token_events: all.token_events + stage.client.token_events,
         posts: all.posts + stage.client.posts,
         resent: all.resent + stage.client.resent,
+        peak_in_flight: all.peak_in_flight.max(stage.client.peak_in_flight),
         token_gaps: all.token_gaps + stage.client.token_gaps,
         shared_reads: all.shared_reads + stage.client.shared_reads,
         in_one_piece: all.in_one_piece + stage.client.in_one_piece,

@@ -32,7 +32,9 @@ pub(super) fn lines(summary: &Summary, look: Look) -> Vec<String> {
 fn paint(summary: &Summary, claim: &Claim, look: Look) -> String {
     let text = printable(&claim.text);
     match (claim.kind, Ending::of(summary)) {
-        (ClaimKind::Ended, Ending::Pass | Ending::Done) => look.good(&text),
+        (ClaimKind::Ended, Ending::Pass) => look.good(&text),
+        // Complete, and nothing was judged.
+        (ClaimKind::Ended, Ending::Done) => text.into_owned(),
         (ClaimKind::Ended, Ending::Running | Ending::Interrupted) => look.doubtful(&text),
         _ => look.bad(&text),
     }

@@ -10,9 +10,13 @@ use crate::metrics::summary::{Distribution, StageSummary, Summary};
 use crate::metrics::token_account::IMPOSSIBLE_COUNTS;
 use crate::record::{CacheState, FlushState};
 
-/// A ratio of TTFTs closer to 1 than this is not worth a word where samples are too few for an
-/// interval.
+/// A ratio of TTFTs closer to 1 than this is not worth a word: below it the cache buys nothing that
+/// matters.
 const TELLING_RATIO: f64 = 1.1;
+
+/// Stages of which one had more than this many times as many requests under way at once queue
+/// differently, which a ratio of their times would give to the cache.
+const LIKE_LOAD: f64 = 1.5;
 
 /// What is to be said of every warm stage, and of every cold one behind a flush.
 pub(super) fn claims(summary: &Summary) -> Vec<Claim> {
@@ -34,7 +38,11 @@ pub(super) fn claims(summary: &Summary) -> Vec<Claim> {
                 claims.extend(cold.and_then(|cold| warm_against_cold(stage, cold, doubt)));
             }
             Some(CacheState::Cold) => {
-                let is_warm = |it: &&StageSummary| it.cache.expected == Some(CacheState::Warm);
+                // One that was to be warm and was cold leaves nothing to flush.
+                let is_warm = |it: &&StageSummary| {
+                    it.cache.expected == Some(CacheState::Warm)
+                        && it.cache.verdict != CacheState::Cold
+                };
                 let since_warm = before.iter().rev().take_while(|it| !is_warm(it));
                 let flush = since_warm.copied().find(|it| it.flush.is_some());
                 let flush = flush.filter(|_| before.iter().any(is_warm));
@@ -93,28 +101,44 @@ fn warm_against_cold(
             );
             (ClaimKind::CacheSpeedUp, text)
         }
-        (None, Some(_)) => {
+        (None, Some(estimate)) if estimate.high < TELLING_RATIO => {
             let text = format!(
                 "The cache buys no measurable time to first token: {times} ×{interval}; {figures}."
             );
             (ClaimKind::CacheNoEffect, text)
         }
+        (None, Some(_)) => {
+            let text = format!(
+                "Whether the cache makes the first token come sooner can't be told: {times} \
+                 ×{interval}; {figures}."
+            );
+            (ClaimKind::WarmAgainstCold, text)
+        }
         (doubt, _) => {
-            let is_clear = estimate.is_none_or(|estimate| estimate.low > 1.0);
-            let what = if is_clear && ratio >= TELLING_RATIO {
+            let (low, high) =
+                estimate.map_or((ratio / TELLING_RATIO, ratio), |it| (it.low, it.high));
+            let what = if low >= 1.0 {
                 format!("The first token came {times} × sooner in {warm_name} than in {cold_name}")
-            } else if ratio >= TELLING_RATIO {
+            } else if high < TELLING_RATIO {
+                format!(
+                    "The first token came no sooner in {warm_name} than in {cold_name}: {times} ×"
+                )
+            } else {
                 format!(
                     "The first token came not clearly sooner in {warm_name} than in {cold_name}: \
                      {times} ×"
                 )
-            } else {
-                format!(
-                    "The first token came no sooner in {warm_name} than in {cold_name}: {times} ×"
-                )
             };
-            let why = doubt.unwrap_or_else(|| {
-                format!("too few answers for an interval, at least {MIN_SAMPLES} each are needed")
+            let fewest = fast.count.min(slow.count);
+            let why = doubt.unwrap_or_else(|| match fewest < MIN_SAMPLES as u64 {
+                true => {
+                    format!(
+                        "too few answers for an interval, at least {MIN_SAMPLES} each are needed"
+                    )
+                }
+                false => "too few answers for an interval, since answers of requests that queue \
+                          resemble each other and count for less"
+                    .to_owned(),
             });
             let text = format!(
                 "{what}{interval}: {figures}. That the cache is the cause is not shown: {why}."
@@ -138,6 +162,26 @@ fn warm_against_cold(
 fn doubt(warm: &StageSummary, cold: &StageSummary) -> Option<String> {
     if warm.like.is_none() {
         return Some("the record does not say that both asked the same prompts".to_owned());
+    }
+    let [many, few] = [cold, warm].map(|it| it.client.peak_in_flight as f64);
+    if few > 0.0 && !(LIKE_LOAD.recip()..=LIKE_LOAD).contains(&(many / few)) {
+        return Some(format!(
+            "they ran under different load, with up to {many} requests under way at once in {} and \
+             {few} in {}",
+            cold.label(),
+            warm.label(),
+        ));
+    }
+    for stage in [warm, cold] {
+        // As for gaps between tokens, a tenth of the answers is too many.
+        if stage.client.in_one_piece * 10 > stage.counts.ok {
+            return Some(format!(
+                "{} of {} in {} came in one piece, so their first token is the whole answer",
+                stage.client.in_one_piece,
+                plural(stage.counts.ok, "answer"),
+                stage.label(),
+            ));
+        }
     }
     for (stage, wanted) in [(warm, CacheState::Warm), (cold, CacheState::Cold)] {
         let name = stage.label();

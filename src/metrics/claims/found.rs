@@ -179,7 +179,15 @@ impl Search<'_> {
     }
 
     fn production(&self) -> Option<Claim> {
-        let range = self.found.recommended?;
+        let failed =
+            |stage: &&&StageSummary| stage.rung.is_some() && stage.rung == self.found.failed_at;
+        // Where the plan's own limit held requests back, the endpoint may take more.
+        let is_capped = self
+            .probes
+            .iter()
+            .filter(failed)
+            .any(|stage| stage.load.is_some_and(|load| load.capped_at.is_some()));
+        let range = self.found.recommended.filter(|_| !is_capped)?;
         let text = format!(
             "run production at {}, 70 to 80 % of {}, to leave headroom.",
             self.load.range(range),

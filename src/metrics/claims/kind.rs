@@ -91,17 +91,18 @@ impl ClaimKind {
             Self::Ended => "always",
             Self::AllFailed => "requests were sent, and none was answered",
             Self::CacheSpeedUp => {
-                "the run is valid; same endpoint, cell and prompts (`like:`); by the server's account the cold stage was \
-                 cold and the warm one was served from the cache; the 95 % interval of the ratio of \
-                 medians lies above 1"
+                "the run is valid; same endpoint, cell, prompts (`like:`) and load; first tokens came \
+                 by themselves; by the server's account the cold stage was cold and the warm one was \
+                 served from the cache, wholly or in part; the 95 % interval of the ratio of medians \
+                 lies above 1"
             }
             Self::CacheSpeedUpOverCells => "the speed-up may be claimed in at least two cells",
             Self::CacheNoEffect => {
-                "as for a speed-up, but the 95 % interval of the ratio does not lie above 1"
+                "as for a speed-up, but the 95 % interval of the ratio lies below 1.1"
             }
             Self::WarmAgainstCold => {
-                "same endpoint, cell and prompts; the server gives no sign of the cache, or the \
-                 samples give no interval, so no cause is claimed"
+                "same endpoint, cell and prompts; something else a speed-up needs is missing, or the \
+                 samples give no interval or one too wide, so no cause is claimed"
             }
             Self::FlushEmptied => "the flush is proven, and the stage behind it was cold",
             Self::FlushDidNothing => "the stage behind the flush was served from the cache",

@@ -113,15 +113,33 @@ impl Ladder<'_> {
                     say(at)
                 ),
             ),
-            (Some(at), Some(held)) => (
-                ClaimKind::Sustained,
-                format!("sustains {}; saturated at {} ({}).", say(held), say(at), self.signs()),
-            ),
+            (Some(at), Some(held)) => {
+                let (held, at, signs) = (say(held), say(at), self.signs());
+                let text = match self.cap() {
+                    None => format!("sustains {held}; saturated at {at} ({signs})."),
+                    Some(most) => format!(
+                        "with at most {most} requests under way (`max_in_flight`) it sustains {held}, \
+                         and not {at} ({signs}). The endpoint itself may take more: raise that limit \
+                         to see."
+                    ),
+                };
+                (ClaimKind::Sustained, text)
+            }
         };
         let figure = |level: Option<f64>| level.map(|level| self.load.figure(level));
         self.claim(kind, &text)
             .with_some("sustainable", figure(found.sustainable))
             .with_some("saturated_at", figure(found.saturated_at))
+            .with_some("max_in_flight", self.cap().map(|most| ClaimFigure::count(most, "requests")))
+    }
+
+    /// The plan's `max_in_flight`, where it held requests back at the level that did not hold.
+    fn cap(&self) -> Option<u64> {
+        self.at(self.found.saturated_at?)?.load?.capped_at
+    }
+
+    fn at(&self, level: f64) -> Option<&StageSummary> {
+        self.rungs.iter().copied().find(|stage| stage.rung == Some(level))
     }
 
     /// Levels of which nobody can tell whether they hold, and what would tell.
@@ -187,7 +205,7 @@ impl Ladder<'_> {
     }
 
     fn production(&self) -> Option<Claim> {
-        let range = self.found.recommended?;
+        let range = self.found.recommended.filter(|_| self.cap().is_none())?;
         let run = match self.load {
             Load::Rate => "run production at",
             Load::Concurrency | Load::Users => "limit production to",
@@ -207,7 +225,10 @@ impl Ladder<'_> {
             let claim = self.claim(kind, &format!("{what} {}.", self.load.say(at)));
             Some(claim.at(at).with("level", self.load.figure(at)))
         };
-        let errors = "requests fail, or are cut off unanswered, at";
+        let errors = match self.found.errors_rise_at.is_some_and(|at| self.only_drops(at)) {
+            true => "requests are dropped at `max_in_flight`, unsent, at",
+            false => "requests fail, or are cut off unanswered, at",
+        };
         let latency = "p99 latency rises steeply at";
         let errors = claim(ClaimKind::ErrorsRise, self.found.errors_rise_at, errors);
         let latency = claim(ClaimKind::LatencyRises, self.found.p99_rises_at, latency);
@@ -252,8 +273,18 @@ impl Ladder<'_> {
         self.rungs.len() > 1 && self.rungs.iter().all(fails)
     }
 
+    /// Whether all that went unanswered at a level was never sent, for the plan's own limit.
+    fn only_drops(&self, level: f64) -> bool {
+        self.at(level).is_some_and(|stage| {
+            let counts = &stage.counts;
+            counts.dropped_late > 0 && counts.errors == 0 && counts.cancelled == 0
+        })
+    }
+
     fn signs(&self) -> String {
+        let drops = self.found.saturated_at.is_some_and(|at| self.only_drops(at));
         let word = |sign: &Sign| match sign {
+            Sign::Errors if drops => "requests are dropped at that limit",
             Sign::Errors => "requests fail",
             Sign::Throughput => "its backlog grows",
             Sign::Threshold => "a threshold fails",

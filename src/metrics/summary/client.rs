@@ -40,6 +40,9 @@ pub struct ClientSummary {
     /// Requests that were sent again because a kept connection died under them at once.
     #[serde(default)]
     pub resent: u64,
+    /// Most requests that were under way at once.
+    #[serde(default)]
+    pub peak_in_flight: u64,
     /// Gaps between token-bearing events of complete answers.
     #[serde(default)]
     pub token_gaps: u64,

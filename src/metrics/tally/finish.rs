@@ -70,7 +70,8 @@ impl StageTally {
         let contamination = self.start.expects.map_or_else(Vec::new, |claim| {
             self.contamination.found(claim, &self.server, knows_all)
         });
-        let client = client(self.client, end, duration_s);
+        let client = ClientSummary { peak_in_flight: self.peak, ..self.client };
+        let client = self::client(client, end, duration_s);
         let order = Order::of(&self.times);
         let finished_column = |column: Column| column.finished(&order);
         let samples: Vec<_> = self.columns.into_iter().map(finished_column).collect();
@@ -372,6 +373,7 @@ fn load_summary(
             || lag.zip(load.max_lag_ms).is_some_and(|(lag, limit)| lag > limit),
         max_lag_ms: load.max_lag_ms,
         peak_in_flight: (peak > 0).then_some(peak),
+        capped_at: start.concurrency.filter(|most| load.target_rate.is_some() && peak >= *most),
         pauses: load.pauses,
     })
 }

@@ -16,7 +16,8 @@ use crate::report::samples::{DOTS, SAMPLES, SLOWEST};
 pub(super) fn verdict(summary: &Summary) -> Verdict {
     let ending = Ending::of(summary);
     let mood = match ending {
-        Ending::Pass | Ending::Done => Mood::Good,
+        Ending::Pass => Mood::Good,
+        Ending::Done => Mood::Plain,
         Ending::Running | Ending::Interrupted => Mood::Doubtful,
         Ending::Fail | Ending::Incomplete | Ending::Invalid => Mood::Bad,
     };
