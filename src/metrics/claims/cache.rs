@@ -173,8 +173,8 @@ fn doubt(warm: &StageSummary, cold: &StageSummary) -> Option<String> {
         ));
     }
     for stage in [warm, cold] {
-        // As for gaps between tokens, a tenth of the answers is too many.
-        if stage.client.in_one_piece * 10 > stage.counts.ok {
+        // Then the median is of whole answers.
+        if stage.client.in_one_piece * 2 > stage.counts.ok {
             return Some(format!(
                 "{} of {} in {} came in one piece, so their first token is the whole answer",
                 stage.client.in_one_piece,
