@@ -101,6 +101,8 @@ pub struct Client {
     answering: Arc<Answering>,
     /// Where the last request went; most go to one path.
     last_target: Arc<Mutex<Option<LastTarget>>>,
+    /// The stages that began while the server still had other work.
+    began_busy: Arc<Mutex<Vec<String>>>,
 }
 
 /// A path that requests were prepared for.
@@ -140,6 +142,7 @@ impl Client {
             clock,
             answering: Arc::default(),
             last_target: Arc::default(),
+            began_busy: Arc::default(),
             session_header: endpoint
                 .session_header
                 .as_ref()
@@ -254,6 +257,19 @@ impl Client {
     /// The addresses that the host's name stands for, where they are several.
     pub fn addresses(&self) -> Vec<IpAddr> {
         self.transport.resolver().account().into_keys().collect()
+    }
+
+    /// A stage begins though the server still has other work.
+    pub fn begins_busy(&self, stage: &str) {
+        let mut began = self.began_busy.lock().unwrap_or_else(PoisonError::into_inner);
+        if !began.iter().any(|known| known == stage) {
+            began.push(stage.to_owned());
+        }
+    }
+
+    /// The stages that began while the server still had other work.
+    pub fn began_busy(&self) -> Vec<String> {
+        self.began_busy.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Those of several addresses that took no connection or not always, one line each.

@@ -122,7 +122,19 @@ impl Connections {
             let name = connection.endpoint.name.clone();
             lines.into_iter().map(move |line| format!("endpoint `{name}`: {line}"))
         };
+        let busy = |connection: &Connection| {
+            let stages = connection.client.began_busy();
+            (!stages.is_empty()).then(|| {
+                format!(
+                    "endpoint `{}`: it still had other work, by its own account, when {} began, after \
+                     a wait of half a minute: their times are of both",
+                    connection.endpoint.name,
+                    stages.join(", ")
+                )
+            })
+        };
         let silent = self.reached.iter().filter_map(note);
+        let silent = silent.chain(self.reached.iter().filter_map(busy));
         silent.chain(self.reached.iter().flat_map(unreachable)).collect()
     }
 

@@ -29,16 +29,19 @@ use super::estimate::median_ranks;
 
 /// Batches are so many memories long.
 const MEMORIES: f64 = 4.0;
-/// Memories that a series must hold for its median to be told…
+/// Memories that a series must hold for its median to be told (of long memories, which are seen less
+/// surely, twice as many)…
 const MEDIAN_MEMORIES: f64 = 100.0;
 /// …and beyond any other percentile.
 const MEMORIES_BEYOND: f64 = 30.0;
 /// Memories of the number in flight that a series must hold even where latencies don't follow it.
-const STATE_MEMORIES: f64 = 20.0;
+const STATE_MEMORIES: f64 = 30.0;
 /// Fewest batches whose spread means anything.
 const MIN_BATCHES: usize = 10;
-/// What the spread of batch means misses, since batches are not quite independent.
-const INFLATION: f64 = 1.2;
+/// What the spread of batch means misses, since batches are not quite independent…
+const INFLATION: f64 = 1.1;
+/// …and since a memory that was seen few times tends to be longer than it looks: so much at the fewest.
+const FEW_SEEN: f64 = 25.0;
 /// Fewest samples whose memory can be estimated; of fewer only neighbours are looked at.
 const MIN_SERIES: usize = 30;
 /// Longest series whose autocorrelations are summed; of a longer one those of its parts' means.
@@ -155,7 +158,8 @@ impl Dependence {
     fn needs(&self, percent: f64) -> f64 {
         if self.is_dependent {
             let beyond = percent.min(100.0 - percent) / 100.0;
-            self.memory * MEDIAN_MEMORIES.max(MEMORIES_BEYOND / beyond.max(1e-6))
+            self.memory.max(2.0 * self.memory - 2.0)
+                * MEDIAN_MEMORIES.max(MEMORIES_BEYOND / beyond.max(1e-6))
         } else {
             self.state * STATE_MEMORIES
         }
@@ -182,7 +186,8 @@ impl Batch {
         if single <= 0.0 {
             return Weight { design_effect: 1.0, freedom };
         }
-        let design_effect = (INFLATION * size as f64 * batched / single).max(1.0);
+        let inflation = INFLATION + FEW_SEEN / means.len() as f64;
+        let design_effect = (inflation * size as f64 * batched / single).max(1.0);
         Weight { design_effect, freedom }
     }
 
@@ -301,7 +306,7 @@ fn parts(values: &[f64]) -> Vec<f64> {
 }
 
 /// How many samples in a row count for one, 1 or more.
-fn memory(values: &[f64]) -> f64 {
+pub fn memory(values: &[f64]) -> f64 {
     let parts = parts(values);
     let away = deviations(&parts);
     let (n, all) = (parts.len(), at_lag(&away, 0));

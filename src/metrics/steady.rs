@@ -11,6 +11,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::effective::memory;
+
 pub mod part;
 
 /// A stretch of a stage, in nanoseconds from its start; `end_ns` is not in it.
@@ -52,10 +54,19 @@ pub struct Point {
 }
 
 /// Why a series has no plateau.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Unsteady {
-    /// Too few points to tell.
+    /// Too few points to tell, or too much chance in them.
     TooFew,
+    /// It was at one level, and then at another.
+    Stepped {
+        /// The first level.
+        from: f64,
+        /// The second one.
+        to: f64,
+        /// Where the second one begins.
+        at_ns: u64,
+    },
     /// It rose to its end.
     Rising,
     /// It fell to its end.
@@ -72,19 +83,38 @@ const MAX_BATCHES: usize = 400;
 pub const MIN_POINTS: usize = MIN_BATCH * MIN_BATCHES;
 /// A plateau changes over half of the series by at most this share of its mean…
 const DRIFT: f64 = 0.1;
+/// …or by this, in milliseconds…
+const LEAST: f64 = 2.0;
 /// …or by what chance explains: a slope of this many standard errors.
 const DRIFT_ERRORS: f64 = 3.0;
+/// The place of a step is chosen among many, so a step takes more.
+const STEP_ERRORS: f64 = 4.5;
+/// Fewest batches at either side of a step.
+const MIN_LEVEL: usize = 5;
+/// A plateau is one where a change by this share of its level can be ruled out (two standard errors).
+const UNSURE: f64 = 0.5;
 
-/// The settled part of `span`, by the `points` in it (in order of time): its head and its tail are
-/// cut off where that makes the mean of the rest most certain (the MSER rule over batch medians, from
-/// either end, of at most half of the batches), if they differ from the rest by more than chance and
-/// by more than a tenth. What still drifts then has no steady state to speak of.
+/// The settled part of `span`, by the `points` in it (in order of time). A step is named. Else its head
+/// and its tail are cut off where that makes the mean of the rest most certain (the MSER rule over batch
+/// medians, from either end, of at most half of the batches), if they differ from the rest by more than
+/// chance and by more than a tenth. What still drifts then has no steady state to speak of, and no more
+/// has a part that may go on with the trend of the whole: half of a slow rise looks almost flat.
 pub fn plateau(points: &[Point], span: Span) -> Result<Span, Unsteady> {
     let size = points.len().div_ceil(MAX_BATCHES).max(MIN_BATCH);
     let batches: Vec<&[Point]> = points.chunks_exact(size).collect();
     let levels: Vec<f64> = batches.iter().map(|batch| typical(batch)).collect();
     if levels.len() < MIN_BATCHES || levels.iter().any(|mean| !mean.is_finite()) {
         return Err(Unsteady::TooFew);
+    }
+    if let Some(place) = step(&levels) {
+        let (before, after) = levels.split_at(place);
+        let mean = |values: &[f64]| mean(values.iter().copied());
+        let at_ns = batches.get(place).and_then(|batch| batch.first()).map_or(0, |it| it.at_ns);
+        // A beginning that is slower than all that follows is a warm-up, which is cut off.
+        let is_warm_up = place * 4 <= levels.len() && mean(after) < mean(before);
+        if !is_warm_up {
+            return Err(Unsteady::Stepped { from: mean(before), to: mean(after), at_ns });
+        }
     }
     let cut = |values: &[f64]| {
         let (head, rest) = values.split_at(truncation(values));
@@ -93,8 +123,20 @@ pub fn plateau(points: &[Point], span: Span) -> Result<Span, Unsteady> {
     let head = cut(&levels);
     let backwards: Vec<f64> = levels[head..].iter().rev().copied().collect();
     let last = levels.len() - cut(&backwards);
-    if let Some(trend) = drift(&levels[head..last], levels.len()) {
-        return Err(trend);
+    let (whole, rest) = (Line::through(&levels), Line::through(&levels[head..last]));
+    if rest.drifts(levels.len()) {
+        return Err(rest.direction());
+    }
+    // A part that is flat contradicts the trend of the whole: it has not even half of its slope.
+    let up = whole.slope.signum();
+    let goes_on = up * rest.slope + DRIFT_ERRORS * rest.error > up * whole.slope / 2.0
+        || last - head <= MIN_BATCHES;
+    if rest.values < whole.values && goes_on && whole.drifts(levels.len()) {
+        return Err(whole.direction());
+    }
+    let at_most = (rest.slope.abs() + 2.0 * rest.error) * rest.values;
+    if at_most > (UNSURE * rest.level.abs()).max(LEAST) {
+        return Err(Unsteady::TooFew);
     }
     // An end that was not cut is the span's own: the first point comes a moment later.
     let start = batches.get(head).and_then(|batch| batch.first()).filter(|_| head > 0);
@@ -130,32 +172,77 @@ fn differ(one: &[f64], other: &[f64]) -> bool {
         return false;
     }
     let (before, after) = (mean(one.iter().copied()), mean(other.iter().copied()));
-    let error = (variance_of_mean(one) + variance_of_mean(other)).sqrt();
+    // A handful of values says little of how far it spreads itself.
+    let like_other = variance_of_mean(other) * other.len() as f64 / one.len() as f64;
+    let error = (variance_of_mean(one).max(like_other) + variance_of_mean(other)).sqrt();
     let difference = (after - before).abs();
     difference > DRIFT * after.abs() && difference > DRIFT_ERRORS * error
 }
 
-/// Which way a series still goes, if it does. `of` is the length of the series that it was cut from:
-/// the middle of a slow rise must not pass for a plateau because it is short.
-fn drift(values: &[f64], of: usize) -> Option<Unsteady> {
-    let n = values.len() as f64;
-    let (middle, level) = ((n - 1.0) / 2.0, mean(values.iter().copied()));
-    let at = |number: usize| number as f64 - middle;
-    let moments = values.iter().enumerate();
-    let (products, squares) = moments.fold((0.0, 0.0), |(products, squares), (number, value)| {
-        (products + at(number) * (value - level), squares + at(number) * at(number))
-    });
-    let slope = products / squares;
-    let residuals: Vec<f64> =
-        (0..values.len()).map(|number| values[number] - level - slope * at(number)).collect();
-    let noise = residuals.iter().map(|it| it * it).sum::<f64>();
-    // What waits in a queue hangs together: neighbours are alike, and chance explains more.
-    let alike = residuals.windows(2).map(|pair| pair[0] * pair[1]).sum::<f64>() / noise;
-    let alike = if alike.is_finite() { alike.clamp(0.0, 0.99) } else { 0.0 };
-    let error = (noise / (n - 2.0).max(1.0) / squares * (1.0 + alike) / (1.0 - alike)).sqrt();
-    let change = slope * of as f64 / 2.0;
-    let is_drift = change.abs() > DRIFT * level.abs() && slope.abs() > DRIFT_ERRORS * error;
-    is_drift.then_some(if slope > 0.0 { Unsteady::Rising } else { Unsteady::Falling })
+/// The straight line through a series, by least squares.
+struct Line {
+    values: f64,
+    level: f64,
+    slope: f64,
+    /// Standard error of the slope: what waits in a queue hangs together, so that chance explains more.
+    error: f64,
+    /// What the line leaves unexplained.
+    squares: f64,
+}
+
+impl Line {
+    fn through(values: &[f64]) -> Self {
+        let n = values.len() as f64;
+        let (middle, level) = ((n - 1.0) / 2.0, mean(values.iter().copied()));
+        let at = |number: usize| number as f64 - middle;
+        let moments = values.iter().enumerate();
+        let (products, spread) = moments.fold((0.0, 0.0), |(products, spread), (number, value)| {
+            (products + at(number) * (value - level), spread + at(number) * at(number))
+        });
+        let slope = if spread > 0.0 { products / spread } else { 0.0 };
+        let rest: Vec<f64> =
+            (0..values.len()).map(|number| values[number] - level - slope * at(number)).collect();
+        let squares = rest.iter().map(|it| it * it).sum::<f64>();
+        let error = (squares * memory(&rest) / (n - 2.0).max(1.0) / spread.max(1.0)).sqrt();
+        Self { values: n, level, slope, error, squares }
+    }
+
+    /// Whether it goes up or down by more than chance, and by more than a little over half of the series
+    /// `of` so many values that it was cut from.
+    fn drifts(&self, of: usize) -> bool {
+        let change = (self.slope * of as f64 / 2.0).abs();
+        change > (DRIFT * self.level.abs()).max(LEAST)
+            && self.slope.abs() > DRIFT_ERRORS * self.error
+    }
+
+    fn direction(&self) -> Unsteady {
+        if self.slope > 0.0 { Unsteady::Rising } else { Unsteady::Falling }
+    }
+}
+
+/// Where a series steps from one level to another: two levels that explain it better than a line does,
+/// neither of which drifts, and which differ by more than chance and by more than a little.
+fn step(values: &[f64]) -> Option<usize> {
+    let least = MIN_LEVEL.max(values.len() / 20);
+    let squares = |part: &[f64]| {
+        let level = mean(part.iter().copied());
+        part.iter().map(|value| (value - level).powi(2)).sum::<f64>()
+    };
+    let places = least..(values.len() + 1).saturating_sub(least);
+    let left = |place: usize| squares(&values[..place]) + squares(&values[place..]);
+    let place = places.min_by(|one, other| left(*one).total_cmp(&left(*other)))?;
+    let (before, after) = values.split_at(place);
+    let (from, to) = (mean(before.iter().copied()), mean(after.iter().copied()));
+    let rest: Vec<f64> =
+        before.iter().map(|it| it - from).chain(after.iter().map(|it| it - to)).collect();
+    let variance = left(place) / (values.len() - 2).max(1) as f64 * memory(&rest);
+    let error = (variance * (1.0 / before.len() as f64 + 1.0 / after.len() as f64)).sqrt();
+    let size = (to - from).abs();
+    let is_step = size > (DRIFT * from.min(to).abs()).max(LEAST)
+        && size > STEP_ERRORS * error
+        && left(place) < Line::through(values).squares
+        && ![before, after].iter().any(|part| Line::through(part).drifts(2 * part.len()));
+    is_step.then_some(place)
 }
 
 /// The median: one slow answer neither cuts nor tilts.
@@ -258,7 +345,7 @@ mod tests {
     fn a_queue_that_comes_and_goes_is_no_drift() {
         // Waves of latency, as of a server at nine tenths of its capacity.
         let waves = (0..4_000).map(|n| 10.0 + 6.0 * (f64::from(n) / 130.0).sin());
-        assert!(found(&points(waves)).is_ok());
+        assert!(matches!(found(&points(waves)), Ok(_) | Err(Unsteady::TooFew)));
     }
 
     #[test]
@@ -271,6 +358,19 @@ mod tests {
         assert_eq!(found(&points(std::iter::repeat_n(7.0, 49))), Err(Unsteady::TooFew));
         assert_eq!(found(&[]), Err(Unsteady::TooFew));
         assert_eq!(found(&points(std::iter::repeat_n(f64::NAN, 100))), Err(Unsteady::TooFew));
+    }
+
+    #[test]
+    fn a_step_is_named() {
+        let series = points((0..600).map(|n| if n < 400 { 80.0 } else { 120.0 }));
+        let Err(Unsteady::Stepped { from, to, at_ns }) = found(&series) else {
+            panic!("{:?}", found(&series))
+        };
+        assert!((from - 80.0).abs() < 0.1 && (to - 120.0).abs() < 0.1, "{from} {to}");
+        assert_eq!(at_ns, 400_000);
+        // A slow beginning is a warm-up.
+        let warm = points((0..600).map(|n| if n < 60 { 200.0 } else { 120.0 }));
+        assert_eq!(found(&warm).map(|span| span.start_ns), Ok(60_000));
     }
 
     #[test]

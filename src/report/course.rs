@@ -9,6 +9,7 @@ use crate::metrics::rounds::RoundSummary;
 use crate::metrics::steady::part::SteadySummary;
 use crate::metrics::summary::{Distribution, StageSummary};
 use crate::metrics::window::WindowStats;
+use crate::plan::metric::Origin;
 
 /// The figures that are shown of the spread over rounds, for people.
 const SPREAD: [(&str, &str); 4] = [
@@ -30,7 +31,7 @@ pub(super) fn steady(stages: &[&StageSummary]) -> Vec<String> {
 pub(super) fn in_steady_state(stage: &StageSummary) -> Option<String> {
     match (&stage.steady, &stage.unsteady) {
         (Some(part), _) if part.whole => Some("all along".to_owned()),
-        (Some(part), _) => Some(steady_part(part)),
+        (Some(part), _) => Some(steady_part(part, stage.times_from)),
         // A handful of requests is no load that could settle, and nobody asks.
         (None, Some(why)) if why.starts_with("too few") => None,
         (None, Some(why)) => Some(format!("no steady part: {}", printable(why))),
@@ -38,7 +39,7 @@ pub(super) fn in_steady_state(stage: &StageSummary) -> Option<String> {
     }
 }
 
-fn steady_part(part: &SteadySummary) -> String {
+fn steady_part(part: &SteadySummary, from: Origin) -> String {
     let mut line = format!(
         "{}: {} of {} answered, {}",
         span(part.from_s, part.to_s),
@@ -47,7 +48,9 @@ fn steady_part(part: &SteadySummary) -> String {
         show(part.requests_per_second, "requests/s"),
     );
     for (name, metric) in [("TTFT", "ttft"), ("ITL", "itl"), ("E2E", "e2e")] {
-        line.push_str(&part.metrics.get(metric).map(|it| times(name, it)).unwrap_or_default());
+        line.push_str(
+            &part.metrics.get(from.of(metric)).map(|it| times(name, it)).unwrap_or_default(),
+        );
     }
     line
 }

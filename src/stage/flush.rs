@@ -34,11 +34,29 @@ const IDLE_LIMIT: Duration = Duration::from_secs(30);
 const LAGS: u32 = 4;
 const LAG: Duration = Duration::from_millis(50);
 
-/// Waits until the server is idle, where it can tell.
+/// A wait for a busy server is said once it is longer than that.
+const SILENT_WAIT: Duration = Duration::from_secs(2);
+
+/// Waits until the server is idle, where it can tell. That it takes long is said, and that it still was
+/// busy then goes into the run's notes.
 pub(super) async fn wait_until_idle(context: &StageContext<'_>) {
+    let stage = context.stage.key();
+    let say = async {
+        tokio::time::sleep(SILENT_WAIT).await;
+        tracing::warn!(
+            "stage {stage}: its endpoint says that it still has other work; waiting for it, {} s at most",
+            IDLE_LIMIT.as_secs()
+        );
+        std::future::pending::<()>().await;
+    };
     tokio::select! {
         () = context.stop.drain.cancelled() => {}
-        _ = control::wait_until_idle(context.client, context.server, IDLE_LIMIT) => {}
+        () = say => {}
+        idle = control::wait_until_idle(context.client, context.server, IDLE_LIMIT) => {
+            if idle == control::Idle::Busy {
+                context.client.begins_busy(&stage);
+            }
+        }
     }
 }
 

@@ -12,3 +12,30 @@ mod laws;
 mod log;
 mod omission;
 mod queueing;
+mod steadiness;
+
+/// Each test that `docs/statistics.md` names is there.
+#[test]
+fn what_the_document_names_holds_it() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(root.join("docs/statistics.md")).expect("the document");
+    let mut code = String::new();
+    let mut folders = vec![root.join("src"), root.join("tests/theory")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|it| it == "rs") {
+                code.push_str(&std::fs::read_to_string(path).expect("a file"));
+            }
+        }
+    }
+    let rows = text.lines().skip_while(|line| *line != "| claim | theory | held by |").skip(2);
+    let rows: Vec<&str> = rows.take_while(|line| line.starts_with('|')).collect();
+    assert!(rows.len() > 40, "{}", rows.len());
+    for row in rows {
+        let name = row.split('`').nth_back(1).expect("a test");
+        assert!(code.contains(&format!("fn {name}(")), "no test is called {name}");
+    }
+}

@@ -3,6 +3,7 @@
 
 use runner::metrics::compare::evidence::Evidence;
 use runner::metrics::compare::{Options, Verdict, compare};
+use runner::metrics::effective::{Dependence, in_flight, median_interval};
 use serde_json::json;
 
 use super::laws::{Dice, Law, Queue};
@@ -131,18 +132,75 @@ fn independent_samples_keep_their_power() {
     assert!(seen >= 36 && judged >= 37, "{seen} seen, {judged} judged of 40");
 }
 
+/// How many runs a row of a long experiment has.
+fn long() -> u32 {
+    std::env::var("RUNNER_THEORY").ok().and_then(|text| text.parse().ok()).unwrap_or(100)
+}
+
+fn share(part: u32, of: u32) -> f64 {
+    f64::from(part) / f64::from(of.max(1)) * 100.0
+}
+
 #[test]
-#[ignore = "minutes: figures for docs/statistics.md"]
+#[ignore = "minutes: how many intervals hold, for docs/statistics.md"]
+fn coverage() {
+    println!("| queue | of capacity | requests | runs with an interval | of which hold |");
+    println!("|---|---|---|---|---|");
+    let (mut shown_in_all, mut held_in_all) = (0, 0);
+    for queue in queues(&[0.5, 0.8, 0.9, 0.95]) {
+        let truth = queue.truth(50.0);
+        for count in [200_u32, 1_000, 4_000] {
+            let (mut shown, mut held) = (0, 0);
+            for seed in 0..long() {
+                let mut dice = Dice::new(u64::from(seed) * 7_919 + u64::from(count) + 1_000_000);
+                let requests = queue.draw(count as usize, &mut dice);
+                let times: Vec<(u64, u64)> =
+                    requests.iter().map(|(at, took)| (ns(*at), ns(*at) + ns(*took))).collect();
+                let took: Vec<f64> = requests.iter().map(|(_, took)| *took).collect();
+                let dependence = Dependence::of(&took, Some(&in_flight(&times)));
+                if let Some([low, high]) = median_interval(&took, &dependence) {
+                    shown += 1;
+                    held += u32::from(low <= truth && truth <= high);
+                }
+            }
+            let holds = format!("{:.1} %", share(held, shown));
+            let holds = if shown * 100 < long() { "–" } else { &holds };
+            let shown_in = share(shown, long());
+            println!("| {} | {} | {count} | {shown_in:.0} % | {holds} |", queue.name, queue.load);
+            (shown_in_all, held_in_all) = (shown_in_all + shown, held_in_all + held);
+        }
+    }
+    let held = share(held_in_all, shown_in_all);
+    println!("{held:.1} % of {shown_in_all} intervals hold");
+    assert!((92.0..=98.0).contains(&held), "{held}");
+}
+
+#[test]
+#[ignore = "a minute: power, for docs/statistics.md"]
+fn power() {
+    println!("| slower by | requests | called worse | least |");
+    println!("|---|---|---|---|");
+    for (slower, least) in [(1.05, 16.0), (1.1, 73.0), (1.2, 99.0)] {
+        let seen = (0..u64::from(long())).filter(|seed| {
+            let mut dice = Dice::new(*seed);
+            let base = run("base", &independent(200, 1.0, &mut dice));
+            let new = run("new", &independent(200, slower, &mut dice));
+            compare(&base, &new, &Options::default()).verdict == Verdict::Worse
+        });
+        let seen = share(u32::try_from(seen.count()).expect("small"), long());
+        println!("| {:.0} % | 200 | {seen:.0} % | {least} % |", (slower - 1.0) * 100.0);
+    }
+}
+
+#[test]
+#[ignore = "hours: false verdicts, for docs/statistics.md"]
 fn figures() {
-    let pairs = std::env::var("RUNNER_THEORY").ok().and_then(|text| text.parse().ok());
-    let pairs = pairs.unwrap_or(100);
     println!("| queue | of capacity | requests | judged | called different | intervals | hold |");
     println!("|---|---|---|---|---|---|---|");
-    let share = |part: u32, of: u32| f64::from(part) / f64::from(of.max(1)) * 100.0;
     let mut worst: f64 = 0.0;
     for (number, queue) in queues(&[0.5, 0.8, 0.9, 0.95]).iter().enumerate() {
         for count in [200, 1_000, 4_000] {
-            let found = null_pairs(queue, count, pairs, 100_000 * number as u64 + count as u64);
+            let found = null_pairs(queue, count, long(), 100_000 * number as u64 + count as u64);
             println!(
                 "| {} | {} | {count} | {:.0} % | {:.1} % | {:.0} % | {:.1} % |",
                 queue.name,
@@ -154,17 +212,6 @@ fn figures() {
             );
             worst = worst.max(share(found.wrong, found.runs));
         }
-    }
-    println!("| slower by | requests | seen |");
-    for slower in [1.05, 1.1, 1.2] {
-        let seen = (0..u64::from(pairs)).filter(|seed| {
-            let mut dice = Dice::new(*seed);
-            let base = run("base", &independent(200, 1.0, &mut dice));
-            let new = run("new", &independent(200, slower, &mut dice));
-            compare(&base, &new, &Options::default()).verdict == Verdict::Worse
-        });
-        let seen = u32::try_from(seen.count()).expect("small");
-        println!("| {:.0} % | 200 | {:.0} % |", (slower - 1.0) * 100.0, share(seen, pairs));
     }
     assert!(worst <= 8.0, "{worst} % of the pairs of some row are called different");
 }

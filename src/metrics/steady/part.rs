@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::{MIN_POINTS, Point, Span, Unsteady, burst_end, plateau};
 use crate::metrics::catalogue::{self, Source};
 use crate::metrics::distribution;
-use crate::metrics::quantity::plural;
+use crate::metrics::quantity::{plural, show};
 use crate::metrics::samples::Samples;
 use crate::metrics::summary::Distribution;
 use crate::plan::metric;
@@ -34,6 +34,8 @@ const OPENING: u64 = 4;
 /// The metric with many values of each answer.
 const ITL: &str = "itl";
 
+/// Its place among [`METRICS`].
+const TTFT_DUE: usize = 1;
 /// Its place among [`METRICS`].
 const E2E_DUE: usize = 5;
 /// Its place among [`METRICS`].
@@ -183,13 +185,28 @@ impl SteadyTally {
 
     fn plateau(&mut self, began_ns: u64, span: Span) -> Result<Span, String> {
         self.answers.kept.sort_unstable_by_key(|(_, answer)| answer.due_ns);
-        let points = self.answers.kept.iter().map(|(_, answer)| Point {
-            at_ns: answer.due_ns.saturating_sub(began_ns),
-            value: answer.values[E2E_DUE],
-        });
-        let points: Vec<Point> =
-            points.filter(|point| span.holds(point.at_ns) && !point.value.is_nan()).collect();
+        let points = |metric: usize| -> Vec<Point> {
+            let points = self.answers.kept.iter().map(|(_, answer)| Point {
+                at_ns: answer.due_ns.saturating_sub(began_ns),
+                value: answer.values[metric],
+            });
+            points.filter(|point| span.holds(point.at_ns) && !point.value.is_nan()).collect()
+        };
+        let stepped = |name: &str, from: f64, to: f64, at_ns: u64| {
+            let at = show(at_ns as f64 / 1e6, "ms");
+            format!("its {name} stepped from {} to {} at {at}", show(from, "ms"), show(to, "ms"))
+        };
+        // First tokens show a step that answers of many lengths hide.
+        if let Err(Unsteady::Stepped { from, to, at_ns }) = plateau(&points(TTFT_DUE), span) {
+            return Err(stepped("TTFT", from, to, at_ns));
+        }
+        let points = points(E2E_DUE);
         plateau(&points, span).map_err(|why| match why {
+            Unsteady::Stepped { from, to, at_ns } => stepped("E2E", from, to, at_ns),
+            Unsteady::TooFew if points.len() >= MIN_POINTS => {
+                let have = plural(points.len() as u64, "answer");
+                format!("too few answers to tell a trend from chance ({have})")
+            }
             Unsteady::TooFew => {
                 let have = plural(points.len() as u64, "answer");
                 format!("too few answers to tell ({have}, at least {MIN_POINTS} are needed)")

@@ -9,7 +9,7 @@ from bisect import bisect_left, bisect_right
 
 from . import stats
 
-SERIES, MEMORIES, MEDIAN, STATE, BATCHES, INFLATION, LONGEST = 30, 4, 100, 20, 10, 1.2, 4096
+SERIES, MEMORIES, MEDIAN, STATE, BATCHES, INFLATION, FEW_SEEN, LONGEST = 30, 4, 100, 30, 10, 1.1, 25, 4096
 PLAIN, TWO_SIDED = 2.576, 1.96
 
 
@@ -35,7 +35,7 @@ def certainty(values, times, latencies):
         state = _memory(flying) if flying else 1.0
         if flying and abs(_together(ranks, _ranks(flying))) * math.sqrt(n) > TWO_SIDED:
             memory = max(memory, state)
-        if n < (MEDIAN * memory if memory > 1 else STATE * state):
+        if n < (MEDIAN * max(memory, 2 * memory - 2) if memory > 1 else STATE * state):
             return None, None
         if memory > 1:
             batch = math.ceil(MEMORIES * memory)
@@ -53,7 +53,7 @@ def _interval(values, batch):
     above = [1.0 if v > middle else 0.0 for v in values]
     means = [stats.mean(above[at : at + batch]) for at in range(0, n - batch + 1, batch)]
     single = stats.std(above) ** 2
-    effect = max(1.0, INFLATION * batch * stats.std(means) ** 2 / single) if single else 1.0
+    effect = max(1.0, (INFLATION + FEW_SEEN / len(means)) * batch * stats.std(means) ** 2 / single) if single else 1.0
     half = stats.student(len(means) - 1) * math.sqrt(0.25 * effect / n)
     ordered = sorted(values)
     place = lambda share: ordered[int(min(max(share * n, 0), n - 1))]
