@@ -53,7 +53,7 @@ impl Lowering<'_> {
         let min_samples = self.positive("min_samples", min_samples);
         let over = over.map(|over| Duration::from_millis(self.over(over)));
         let (parsed, places) = self.parsed(check, ranks)?;
-        let from = self.origin(&parsed, from)?;
+        let from = self.origin(&parsed, from);
         let Check { mut left, op, right, .. } = parsed;
         let key = key(ending);
         if left.stage.as_deref().is_some_and(|stage| stage != judged.id) {

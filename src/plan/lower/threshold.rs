@@ -252,7 +252,7 @@ impl Lowering<'_> {
         let over_ms = over.map(|over| self.over(over));
         let from = keys.and_then(|keys| keys.from);
         let (parsed, places) = self.parsed(check, ranks)?;
-        let from = self.origin(&parsed, from)?;
+        let from = self.origin(&parsed, from);
         if let Some(over) = over {
             self.of_a_stretch(&parsed, over.at.span, places)?;
         }
@@ -313,15 +313,15 @@ impl Lowering<'_> {
         None
     }
 
-    /// `from:`, where the check has a latency that it is about.
+    /// `from:`; an error where the check is about no latency that has both.
     pub(super) fn origin(
         &mut self,
         check: &Check,
         from: Option<Spanned<Origin>>,
-    ) -> Option<Option<Origin>> {
-        let Some(from) = from else { return Some(None) };
+    ) -> Option<Origin> {
+        let from = from?;
         if metric::from_due(&check.left.metric).is_some() {
-            return Some(Some(from.value));
+            return Some(from.value);
         }
         let message =
             format!("`{}` is not one of the latencies that `from` is for", check.left.metric);
