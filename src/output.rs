@@ -278,16 +278,13 @@ fn write_all(to: &mut impl Write, bytes: &[u8], mut moved: impl FnMut()) -> io::
     let mut rest = bytes;
     let mut is_flushed = false;
     while !rest.is_empty() || !is_flushed {
-        let step = match rest.is_empty() {
-            true => to.flush().map(|()| is_flushed = true),
-            false => match to.write(&rest[..rest.len().min(PIECE)]) {
-                Ok(0) => Err(ErrorKind::WriteZero.into()),
-                Ok(written) => {
-                    rest = &rest[written..];
-                    Ok(())
-                }
-                Err(error) => Err(error),
-            },
+        let step = if rest.is_empty() {
+            to.flush().map(|()| is_flushed = true)
+        } else {
+            to.write(&rest[..rest.len().min(PIECE)]).and_then(|written| {
+                rest = &rest[written..];
+                if written == 0 { Err(ErrorKind::WriteZero.into()) } else { Ok(()) }
+            })
         };
         match step {
             Ok(()) => moved(),

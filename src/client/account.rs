@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior};
 use url::Url;
 
+use super::credentials::strip_login;
 use super::probe::ServerKind;
 use super::{Client, ClientError};
 use crate::metrics::server::{self, GPU, SERVER, Series};
@@ -95,15 +96,17 @@ impl Account {
                 runtime.block_on(reader.work(queue, interval));
             }
         })?;
-        let account = Self { commands, page: page.to_string(), block_tokens: None };
+        // Its user and password stay here.
+        let shown = strip_login(&page)?.to_string();
+        let account = Self { commands, page: shown.clone(), block_tokens: None };
         let first = account.look().await;
         match first {
             Some(ServerLine { error: Some(error), .. }) => Err(NoAccount::Unreadable(error)),
             Some(line) if line.counters.is_empty() && line.gauges.is_empty() => {
-                Err(NoAccount::Unreadable(format!("{page} has none of the metrics runner knows")))
+                Err(NoAccount::Unreadable(format!("{shown} has none of the metrics runner knows")))
             }
             Some(line) => Ok(Self { block_tokens: block_tokens(&line), ..account }),
-            None => Err(NoAccount::Unreadable(format!("{page} can't be read"))),
+            None => Err(NoAccount::Unreadable(format!("{shown} can't be read"))),
         }
     }
 
@@ -154,6 +157,8 @@ fn block_tokens(line: &ServerLine) -> Option<u64> {
 /// A page and the way to it.
 struct Page {
     url: Url,
+    /// The same without user and password.
+    shown: Url,
     client: Client,
 }
 
@@ -180,15 +185,15 @@ impl Page {
             let bare = Endpoint { api_key, headers: Vec::new(), addresses, ..endpoint };
             Client::new(&bare, url, clock)?
         };
-        Ok(Self { url: url.clone(), client })
+        Ok(Self { url: url.clone(), shown: strip_login(url)?, client })
     }
 
     async fn read(&self, table: &[Series], watched: &[String]) -> Result<Values, String> {
         let answer = self.client.get(self.url.clone(), LIMIT).await;
-        let answer = answer.map_err(|error| format!("{}: {error}", self.url))?;
+        let answer = answer.map_err(|error| format!("{}: {error}", self.shown))?;
         if !answer.ok() {
             // What a page of errors says is of no use: it is the door that is missing.
-            return Err(format!("{}: HTTP {}", self.url, answer.status));
+            return Err(format!("{}: HTTP {}", self.shown, answer.status));
         }
         Ok(server::read(&String::from_utf8_lossy(&answer.body), table, watched))
     }

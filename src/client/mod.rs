@@ -150,6 +150,11 @@ impl Client {
         })
     }
 
+    /// From now on what is kept of its answers has none of these secrets either.
+    pub fn hide(&mut self, secrets: &Redactor) {
+        Arc::make_mut(&mut self.redactor).join(secrets);
+    }
+
     /// Encodes `request`, to be sent as often as wanted, asking for its own model, else for `model`; or
     /// says what of it the API can't say. `request_id` goes out as `X-Request-Id`, the conversation's id
     /// in the endpoint's header for it (not where HTTP can't carry it).

@@ -270,7 +270,11 @@ impl Tally {
     pub fn finish(self, ending: Option<Ending>, redactor: &Redactor) -> Exchange {
         let Self { mut exchange, raw, choices, mut deltas, .. } = self;
         choices.put_in_order(&mut exchange);
-        exchange.response_id = deltas.id.take().filter(|id| id.len() <= MAX_ID_BYTES);
+        let said = |text: String| redactor.said(&text);
+        exchange.response_id = deltas.id.take().filter(|id| id.len() <= MAX_ID_BYTES).map(said);
+        exchange.finish_reason = exchange.finish_reason.take().map(said);
+        exchange.model = exchange.model.take().map(said);
+        exchange.other_model = exchange.other_model.take().map(said);
         remarks::leave_out_impossible(&mut exchange);
         let Some(Ending { outcome, message }) = ending else { return exchange };
         let raw = raw.concat();

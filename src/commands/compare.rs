@@ -19,6 +19,7 @@ use crate::plan::{metric, units};
 use crate::report::compare::Arm;
 use crate::report::look::Look;
 use crate::report::{compare as view, html, svg};
+use crate::sink::atomic_file;
 
 /// Compares runs; the exit code is 0 unless `--fail-on` is given.
 pub fn run(args: &CompareArgs) -> anyhow::Result<u8> {
@@ -59,7 +60,7 @@ pub fn run(args: &CompareArgs) -> anyhow::Result<u8> {
     match &args.output {
         None => output::print(&document),
         Some(path) => {
-            if let Err(error) = std::fs::write(path, document) {
+            if let Err(error) = atomic_file::write(path, document.as_bytes()) {
                 return Ok(usage(&format!("can't write {}: {error}", path.display())));
             }
         }

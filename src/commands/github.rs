@@ -18,7 +18,7 @@ pub(super) fn annotate(annotations: &str, json: bool) {
         return;
     }
     if json {
-        output::note_text(&annotations);
+        output::note_text(annotations);
     } else {
         output::print(annotations);
     }

@@ -87,7 +87,7 @@ pub fn run(args: &ReportArgs) -> anyhow::Result<u8> {
             _ => None,
         };
         if let Some(document) = document {
-            return Ok(print(args, document.into_bytes(), &summary));
+            return Ok(print(args, document.as_bytes(), &summary));
         }
     }
     let document = match args.format {
@@ -110,7 +110,7 @@ pub fn run(args: &ReportArgs) -> anyhow::Result<u8> {
             }
         }
     };
-    Ok(print(args, document, &summary))
+    Ok(print(args, &document, &summary))
 }
 
 fn usage(message: &str) -> u8 {
@@ -172,14 +172,14 @@ fn document(format: ReportFormat, view: &ReportView) -> Result<Vec<u8>, String> 
 }
 
 /// Writes the document where it was asked for; the exit code is the run's, unless that fails.
-fn print(args: &ReportArgs, document: Vec<u8>, summary: &Summary) -> u8 {
+fn print(args: &ReportArgs, document: &[u8], summary: &Summary) -> u8 {
     match &args.output {
-        None => match std::str::from_utf8(&document) {
+        None => match std::str::from_utf8(document) {
             Ok(text) => output::print(text),
-            Err(_) => output::print_bytes(&document),
+            Err(_) => output::print_bytes(document),
         },
         Some(path) => {
-            if let Err(error) = std::fs::write(path, document) {
+            if let Err(error) = atomic_file::write(path, document) {
                 return usage(&format!("can't write {}: {error}", path.display()));
             }
         }

@@ -88,6 +88,7 @@ pub(super) fn run_from(
         },
         fail_fast: args.fail_fast,
         warnings: super::calibrate::warnings(&loaded.plan),
+        secrets: loaded.redactor.clone(),
         resumed,
     };
     output::be_impatient();

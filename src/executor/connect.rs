@@ -7,6 +7,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
+use serde_json::Value;
 use tokio::runtime::Handle;
 use url::Url;
 
@@ -17,7 +18,7 @@ use crate::client::account::{Account, NoAccount};
 use crate::client::answering::Answering;
 use crate::client::probe::{self, PreflightError, Server, ServerKind};
 use crate::client::tokenize::{self, tokenize};
-use crate::plan::{Endpoint, Plan, Target, TokenizerConfig};
+use crate::plan::{Endpoint, Plan, Redactor, Target, TokenizerConfig};
 use crate::record::RunClock;
 use crate::simulator::Simulator;
 use crate::stage::Stop;
@@ -27,6 +28,10 @@ use crate::workload::tokenizer::{Silence, Tokenizer};
 
 /// Tokens of the text that the server counts once, to learn how long its tokens are.
 const SAMPLE_TOKENS: u64 = 512;
+
+/// What a reader of the numbers must know of an endpoint whose certificate nobody checks.
+const INSECURE: &str = "any certificate was accepted (`insecure: true`): whoever stood in between may have \
+                        answered, and has the key";
 
 /// How much longer than its limits a question to the server may take on a machine that is busy.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -57,7 +62,7 @@ impl Connections {
         plan: &Plan,
         store: &Store,
         clock: RunClock,
-        stop: &Stop,
+        (stop, secrets): (&Stop, &Redactor),
     ) -> Result<Self, RunError> {
         let mut connections = Self { reached: Vec::new(), of_stage: Vec::new() };
         for stage in &plan.stages {
@@ -66,7 +71,8 @@ impl Connections {
             let position = if let Some(position) = known {
                 position
             } else {
-                let connection = Connection::open(&stage.endpoint, store, clock, stop).await?;
+                let connection =
+                    Connection::open(&stage.endpoint, store, clock, (stop, secrets)).await?;
                 connections.reached.push(connection);
                 connections.reached.len() - 1
             };
@@ -162,7 +168,7 @@ impl Connection {
         endpoint: &Endpoint,
         store: &Store,
         clock: RunClock,
-        stop: &Stop,
+        (stop, secrets): (&Stop, &Redactor),
     ) -> Result<Self, RunError> {
         let (url, simulator) = match &endpoint.target {
             Target::Url(url) => (url.clone(), None),
@@ -176,11 +182,25 @@ impl Connection {
             }
         };
         let preflight = |error| RunError::Preflight { endpoint: endpoint.name.clone(), error };
-        let client = Client::new(endpoint, &url, clock).map_err(|error| preflight(error.into()))?;
-        let server =
+        let mut client =
+            Client::new(endpoint, &url, clock).map_err(|error| preflight(error.into()))?;
+        client.hide(secrets);
+        let mut server =
             probe::probe(&client, (endpoint.model.as_deref(), endpoint.check_model), &stop.drain)
                 .await
                 .map_err(preflight)?;
+        let said = |text: &str| client.redactor().said(text);
+        server.version = server.version.as_deref().map(said);
+        server.warnings =
+            server.warnings.iter().map(|it| client.redactor().redact(it).into_owned()).collect();
+        for detail in server.model_details.values_mut() {
+            if let Value::String(text) = detail {
+                *text = said(text);
+            }
+        }
+        if endpoint.insecure {
+            server.warnings.push(INSECURE.to_owned());
+        }
         let tokenizer = tokenizer(&endpoint.tokenizer, store, (&client, &server), stop)
             .await
             .map_err(preflight)?;
@@ -200,8 +220,9 @@ impl Connection {
                 Some(_) => None,
                 None => Some(self.client.request_url(&self.server.model).to_string()),
             },
-            model: Some(self.server.model.clone()),
+            model: Some(self.client.redactor().said(&self.server.model)),
             server: Some(self.server.kind.name().to_owned()),
+            insecure: self.endpoint.insecure,
             server_version: self.server.version.clone(),
             model_details: self.server.model_details.clone(),
             context_tokens: self.server.context_tokens,

@@ -98,6 +98,9 @@ pub struct ManifestEndpoint {
     pub model: Option<String>,
     /// What the server is, such as `vllm` or `llama.cpp`, where it could be told.
     pub server: Option<String>,
+    /// True when its certificate was not checked.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub insecure: bool,
     /// Its version, where it says so.
     pub server_version: Option<String>,
     /// What it says of the model: its file, parent, size, quantisation, digest.

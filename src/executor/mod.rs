@@ -25,7 +25,7 @@ use crate::client::probe::PreflightError;
 use crate::graph::Graph;
 use crate::metrics::summary::{RunEnd, RunState, Summary};
 use crate::output::note;
-use crate::plan::{Action, Nonce, Plan, Target};
+use crate::plan::{Action, Nonce, Plan, Redactor, Target};
 use crate::record::{RECORD_VERSION, RunClock, RunLine};
 use crate::report::view::Background;
 use crate::sink::{self, OpenSink, SinkError};
@@ -55,6 +55,8 @@ pub struct RunOptions {
     pub fail_fast: bool,
     /// What the reader of the numbers should know beforehand; goes into the notes.
     pub warnings: Vec<String>,
+    /// What nothing that is kept may show, beside each endpoint's own.
+    pub secrets: Redactor,
     /// The run to go on with.
     pub resumed: Option<Resumed>,
 }
@@ -129,7 +131,7 @@ pub async fn run(plan: &Plan, graph: &Graph, options: RunOptions) -> Result<Fini
 
     let directory = RunDir::create(&plan.results, &plan.name)?;
     signals.would_discard(Some(directory.path().to_owned()));
-    let opened = open(plan, clock, &stop).await.and_then(|opened| {
+    let opened = open(plan, clock, (&stop, &options.secrets)).await.and_then(|opened| {
         resumed.iter().try_for_each(|it| it.meets(&opened.connections.described()))?;
         Ok(opened)
     });
@@ -226,7 +228,7 @@ struct Opened {
 }
 
 /// Opens what a run needs, in the order in which it costs the world something.
-async fn open(plan: &Plan, clock: RunClock, stop: &Stop) -> Result<Opened, RunError> {
+async fn open(plan: &Plan, clock: RunClock, ways: (&Stop, &Redactor)) -> Result<Opened, RunError> {
     let store = Store::open(plan)?;
     for stage in &plan.stages {
         if let Action::Replay(replay) = &stage.action {
@@ -235,7 +237,7 @@ async fn open(plan: &Plan, clock: RunClock, stop: &Stop) -> Result<Opened, RunEr
         }
     }
     let sinks = sink::open_all(&plan.sinks, Path::new("."), &Background::of(plan))?;
-    let connections = Connections::open(plan, &store, clock, stop).await?;
+    let connections = Connections::open(plan, &store, clock, ways).await?;
     Ok(Opened { store, sinks, connections })
 }
 

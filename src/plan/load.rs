@@ -5,6 +5,7 @@
 //! no secret leaves in a diagnostic.
 
 mod cells;
+mod misplaced;
 mod resolve;
 
 use std::collections::{BTreeMap, HashSet};
@@ -131,7 +132,14 @@ pub fn load(path: &Path, options: &LoadOptions) -> Result<Loaded, LoadError> {
 pub fn load_text(name: &str, text: &str, options: &LoadOptions) -> Result<Loaded, LoadError> {
     let mut loading = Loading::new(options);
     let plan = loading.run(name, text);
-    let Loading { sources, redactor, mut found, .. } = loading;
+    let Loading { sources, mut redactor, mut found, .. } = loading;
+    if found.iter().any(|it| it.severity == Severity::Error) {
+        for (_, text) in sources.all() {
+            for secret in misplaced::secrets(text) {
+                redactor.register(secret);
+            }
+        }
+    }
     once(&mut found);
     for diagnostic in &mut found {
         diagnostic.redact(&redactor);

@@ -12,6 +12,12 @@ const SHOWN: &str = "***";
 /// What follows a text that was cut off.
 const CUT: &str = "…";
 
+/// Longest text from outside that is kept where a name or an id is expected.
+const SAID_BYTES: usize = 256;
+
+/// Bytes of a secret that are taken for a part of it.
+const PART: usize = 8;
+
 /// The values to hide.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Redactor {
@@ -29,10 +35,36 @@ impl Redactor {
     /// Registers a value. One or two characters are no secret and would blot out everything.
     pub fn register(&mut self, value: &str) {
         let value = value.trim();
-        if value.len() > 2 && !self.values.iter().any(|known| known == value) {
-            self.values.push(value.to_owned());
-            self.values.sort_by_key(|value| std::cmp::Reverse(value.len()));
+        // As it stands in JSON, too: a server's answer is kept as it came.
+        let quoted = serde_json::Value::from(value).to_string();
+        for form in [value, &quoted[1..quoted.len() - 1]] {
+            if form.len() > 2 && !self.values.iter().any(|known| known == form) {
+                self.values.push(form.to_owned());
+            }
         }
+        self.values.sort_by_key(|value| std::cmp::Reverse(value.len()));
+    }
+
+    /// Registers what another one hides.
+    pub fn join(&mut self, other: &Self) {
+        other.values.iter().for_each(|value| self.register(value));
+    }
+
+    /// A short text from outside, such as a name or an id, as it may be kept: without secrets and
+    /// longer parts of them, and at most [`SAID_BYTES`] of it.
+    pub fn said(&self, text: &str) -> String {
+        let text = self.redact(text);
+        let mut said = text.into_owned();
+        if said.len() > SAID_BYTES {
+            let room = SAID_BYTES - CUT.len();
+            let end = (0..=room).rev().find(|at| said.is_char_boundary(*at)).unwrap_or(0);
+            said.truncate(end);
+            said.push_str(CUT);
+        }
+        for value in &self.values {
+            hide_parts(&mut said, value);
+        }
+        said
     }
 
     /// The text with `***` for every registered value, and for the beginning of one that was cut
@@ -75,6 +107,21 @@ impl Redactor {
     }
 }
 
+/// Hides parts of a secret; shorter ones than [`PART`] are chance.
+fn hide_parts(text: &mut String, value: &str) {
+    for start in 0..value.len().saturating_sub(PART) {
+        let Some(part) = value.get(start..start + PART).filter(|_| text.len() >= PART) else {
+            continue;
+        };
+        if let Some(at) = text.find(part) {
+            let rest = value[start + PART..].bytes().zip(text[at + PART..].bytes());
+            let more = rest.take_while(|(ours, theirs)| ours == theirs).count();
+            let end = (at + PART..=at + PART + more).rev().find(|end| text.is_char_boundary(*end));
+            text.replace_range(at..end.unwrap_or(at + PART), SHOWN);
+        }
+    }
+}
+
 /// How many bytes at the end of a text are the beginning of a value; one or two are chance.
 fn begun(text: &str, value: &str) -> Option<usize> {
     let lens = (3..value.len()).rev().filter(|&len| value.is_char_boundary(len));
@@ -100,6 +147,21 @@ mod tests {
         redactor.register("first line\nsecond line");
         let said = redactor.redact("`Bearer eyJhbGci…` and `first line…`, `ey…`");
         assert_eq!(said, "`Bearer ***…` and `***…`, `ey…`");
+    }
+
+    #[test]
+    fn what_a_server_says_is_short_and_without_secrets() {
+        let mut redactor = Redactor::default();
+        redactor.register("a \"quoted\" key");
+        assert_eq!(redactor.said("stop a \"quoted\" key"), "stop ***");
+        assert_eq!(redactor.redact(r#"{"x":"a \"quoted\" key"}"#), r#"{"x":"***"}"#);
+        redactor.register("sk-live-0123456789abcdef");
+        assert_eq!(
+            redactor.said("m-0123456789abcdef and 23456789 and 01234 5"),
+            "m*** and *** and 01234 5"
+        );
+        let long = redactor.said(&format!("{}ü", "x".repeat(252)).repeat(9));
+        assert_eq!((long.len(), long.ends_with("x…")), (255, true));
     }
 
     #[test]

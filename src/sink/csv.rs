@@ -18,6 +18,8 @@ pub(super) struct Csv {
     rows: ::csv::Writer<Output>,
     columns: Vec<Column>,
     run: Option<RunLine>,
+    /// The header is written.
+    is_begun: bool,
     /// Rows since the last flush.
     pending: u64,
 }
@@ -25,13 +27,21 @@ pub(super) struct Csv {
 impl Csv {
     pub(super) fn open(name: String, target: &str, base: &Path) -> Result<Self, SinkError> {
         let rows = ::csv::Writer::from_writer(target::open(&name, target, base)?);
-        let mut sink = Self { name, rows, columns: row::columns(), run: None, pending: 0 };
-        let header = sink.columns.iter().map(|column| column.name.as_ref());
-        sink.rows.write_record(header).map_err(|error| SinkError::new(&sink.name, error))?;
-        Ok(sink)
+        let columns = row::columns();
+        Ok(Self { name, rows, columns, run: None, is_begun: false, pending: 0 })
+    }
+
+    /// Writes the header, when there is a run: what stands in the file stays until then.
+    fn begin(&mut self) -> Result<(), SinkError> {
+        if std::mem::replace(&mut self.is_begun, true) {
+            return Ok(());
+        }
+        let header = self.columns.iter().map(|column| column.name.as_ref());
+        self.rows.write_record(header).map_err(|error| SinkError::new(&self.name, error))
     }
 
     fn record(&mut self, record: &Record) -> Result<(), SinkError> {
+        self.begin()?;
         self.pending += 1;
         let run = self.run.as_ref();
         let row = self.columns.iter().map(|column| cell(&column.value(run, record)));
@@ -39,6 +49,7 @@ impl Csv {
     }
 
     fn flush(&mut self) -> Result<(), SinkError> {
+        self.begin()?;
         self.rows.flush().map_err(|error| SinkError::new(&self.name, error))?;
         self.pending = 0;
         Ok(())

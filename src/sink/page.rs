@@ -3,7 +3,6 @@
 //! In: every line of the run, then its summary. Out: one file, replaced as a whole. Invariant: at any
 //! moment the file is a complete document; while the run goes on a live one says RUNNING.
 
-use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -78,7 +77,7 @@ impl Page {
         let written = match &self.path {
             None => Stdout.write_all(&bytes),
             Some(path) if (self.format.appends_to)(path) => {
-                let file = OpenOptions::new().append(true).create(true).open(path);
+                let file = atomic_file::private().append(true).create(true).open(path);
                 file.and_then(|mut file| file.write_all(&bytes))
             }
             Some(path) => atomic_file::write(path, &bytes),

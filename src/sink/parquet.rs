@@ -14,7 +14,6 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use self::table::{Cells, MAGIC, RowGroup};
-use super::atomic_file::private;
 use super::row::{self, Column};
 use super::{Sink, SinkError, target};
 use crate::metrics::summary::Summary;
@@ -38,15 +37,16 @@ pub(super) struct Parquet {
     rows: usize,
     written: Instant,
     stale: bool,
+    /// The file is this run's.
+    is_begun: bool,
 }
 
 impl Parquet {
     pub(super) fn open(name: String, target: &str, base: &Path) -> Result<Self, SinkError> {
         let path = target::check(&name, target, base)?;
-        let file = private().write(true).create(true).truncate(true).open(path);
-        let file = file.map_err(|error| SinkError::new(&name, error))?;
+        let file = target::claim(&name, &path)?;
         let columns = row::columns();
-        let mut sink = Self {
+        Ok(Self {
             cells: empty(&columns),
             name,
             file,
@@ -57,10 +57,17 @@ impl Parquet {
             rows: 0,
             written: Instant::now(),
             stale: false,
-        };
-        sink.file.write_all(MAGIC).map_err(|error| sink.failed(error))?;
-        sink.write()?;
-        Ok(sink)
+            is_begun: false,
+        })
+    }
+
+    /// Takes the place of what stood in the file, when there is a run.
+    fn begin(&mut self) -> Result<(), SinkError> {
+        if std::mem::replace(&mut self.is_begun, true) {
+            return Ok(());
+        }
+        let begun = target::empty(&self.file).and_then(|()| self.file.write_all(MAGIC));
+        begun.map_err(|error| self.failed(error))
     }
 
     fn record(&mut self, record: &Record) -> Result<(), SinkError> {
@@ -75,6 +82,7 @@ impl Parquet {
 
     /// Writes the last row group and the footer over what stood behind the full ones.
     fn write(&mut self) -> Result<(), SinkError> {
+        self.begin()?;
         let mut bytes = Vec::new();
         let mut groups = self.groups.clone();
         if self.rows > 0 {
@@ -133,7 +141,10 @@ fn empty(columns: &[Column]) -> Vec<Cells> {
 impl Sink for Parquet {
     fn line(&mut self, _seq: u64, line: &Line) -> Result<(), SinkError> {
         match line {
-            Line::Run(run) => self.run = Some(run.clone()),
+            Line::Run(run) => {
+                self.run = Some(run.clone());
+                self.write()?;
+            }
             Line::End(record) => self.record(record)?,
             _ => {}
         }

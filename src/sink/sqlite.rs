@@ -9,6 +9,7 @@ use std::path::Path;
 use rusqlite::types::Value as Stored;
 use rusqlite::{Connection, ToSql, params_from_iter};
 
+use super::atomic_file::private;
 use super::row::{self, Column, Kind, Value, word};
 use super::so_far::so_far;
 use super::{Sink, SinkError, stage_rows, target};
@@ -90,6 +91,12 @@ impl Sqlite {
             make(database, "figures", &FIGURES)?;
             make(database, "thresholds", &THRESHOLDS)
         };
+        // The library would make it readable by everybody.
+        private()
+            .append(true)
+            .create(true)
+            .open(&path)
+            .map_err(|error| SinkError::new(&name, error))?;
         let database = Connection::open(path)
             .and_then(|database| {
                 database.execute_batch("PRAGMA synchronous = NORMAL; BEGIN IMMEDIATE")?;
@@ -114,7 +121,8 @@ impl Sqlite {
         let run = self.run.as_ref();
         let commit = || {
             let transaction = self.database.unchecked_transaction()?;
-            insert(&transaction, "requests", self.columns.len(), &self.waiting)?;
+            let columns: Vec<&str> = self.columns.iter().map(|it| it.name.as_ref()).collect();
+            insert(&transaction, "requests", &columns, &self.waiting)?;
             if let (Some(run), Some(summary)) = (run, summary) {
                 replace(&transaction, run, summary)?;
             }
@@ -170,7 +178,7 @@ impl Sink for Sqlite {
     }
 }
 
-/// Makes a table, or checks that the one of an earlier run has the same columns.
+/// Makes a table, or gives the one of an earlier version the columns that it lacks.
 fn make(database: &Connection, table: &str, columns: &[(&str, Kind)]) -> Result<(), String> {
     let kind = |kind| match kind {
         Kind::Text => "TEXT",
@@ -187,10 +195,14 @@ fn make(database: &Connection, table: &str, columns: &[(&str, Kind)]) -> Result<
         names.query_map([table], |row| row.get(0))?.collect::<Result<Vec<String>, _>>()
     };
     let found = found().map_err(|error| error.to_string())?;
-    if found.iter().eq(columns.iter().map(|(name, _)| name)) {
-        return Ok(());
+    if !columns.first().is_some_and(|(first, _)| found.iter().any(|name| name == first)) {
+        return Err(format!("its table `{table}` is none of ours; name a new file"));
     }
-    Err(format!("its table `{table}` has other columns than this version writes; name a new file"))
+    for (name, of) in columns.iter().filter(|(name, _)| !found.iter().any(|it| it == name)) {
+        let add = format!("ALTER TABLE {table} ADD COLUMN \"{name}\" {}", kind(*of));
+        database.execute_batch(&add).map_err(|error| error.to_string())?;
+    }
+    Ok(())
 }
 
 /// Writes what a summary says of its run in place of what was there.
@@ -214,13 +226,14 @@ fn replace(database: &Connection, run: &RunLine, summary: &Summary) -> rusqlite:
         Stored::Integer(summary.verdict.exit_code.into()),
         Stored::Text(summary.run.notes.join("\n")),
     ];
-    insert(database, "manifest", MANIFEST.len(), &[manifest])?;
+    insert(database, "manifest", &names(&MANIFEST), &[manifest])?;
     let rows: Vec<Vec<Stored>> = stages()
         .map(|stage| {
             stage_rows::COLUMNS.iter().map(|(_, _, take)| stored(&take(summary, stage))).collect()
         })
         .collect();
-    insert(database, "stages", stage_rows::COLUMNS.len(), &rows)?;
+    let columns: Vec<&str> = stage_rows::COLUMNS.iter().map(|(name, ..)| *name).collect();
+    insert(database, "stages", &columns, &rows)?;
     let key = |stage: &StageSummary| {
         vec![
             text(&run.run_id),
@@ -238,7 +251,7 @@ fn replace(database: &Connection, run: &RunLine, summary: &Summary) -> rusqlite:
             row
         })
     });
-    insert(database, "figures", FIGURES.len(), &figures.collect::<Vec<_>>())?;
+    insert(database, "figures", &names(&FIGURES), &figures.collect::<Vec<_>>())?;
     let json = |value: &Option<serde_json::Value>| match value {
         None => Stored::Null,
         Some(serde_json::Value::String(word)) => text(word),
@@ -255,17 +268,25 @@ fn replace(database: &Connection, run: &RunLine, summary: &Summary) -> rusqlite:
             row
         })
     });
-    insert(database, "thresholds", THRESHOLDS.len(), &thresholds.collect::<Vec<_>>())
+    insert(database, "thresholds", &names(&THRESHOLDS), &thresholds.collect::<Vec<_>>())
 }
 
+fn names<'c>(columns: &[(&'c str, Kind)]) -> Vec<&'c str> {
+    columns.iter().map(|(name, _)| *name).collect()
+}
+
+/// Writes rows under the names of their columns: another version may have put them in another order.
 fn insert(
     database: &Connection,
     table: &str,
-    columns: usize,
+    columns: &[&str],
     rows: &[Vec<Stored>],
 ) -> rusqlite::Result<()> {
-    let places = vec!["?"; columns].join(", ");
-    let mut insert = database.prepare(&format!("INSERT INTO {table} VALUES ({places})"))?;
+    let places = vec!["?"; columns.len()].join(", ");
+    let columns: Vec<String> = columns.iter().map(|name| format!("\"{name}\"")).collect();
+    let columns = columns.join(", ");
+    let mut insert =
+        database.prepare(&format!("INSERT INTO {table} ({columns}) VALUES ({places})"))?;
     for row in rows {
         insert.execute(params_from_iter(row.iter().map(|value| value as &dyn ToSql)))?;
     }

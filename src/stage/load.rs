@@ -286,7 +286,7 @@ impl<'a> Phase<'a> {
             rung: self.rung(),
             endpoint: stage.endpoint.name.clone(),
             api: Some(stage.endpoint.api.name().to_owned()),
-            model: Some(context.server.model.clone()),
+            model: Some(context.client.redactor().said(&context.server.model)),
             planned,
             expects: None,
             like: None,

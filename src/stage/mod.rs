@@ -346,7 +346,7 @@ fn start_line(context: &StageContext<'_>, planned: u64) -> StageStart {
         rung: None,
         endpoint: stage.endpoint.name.clone(),
         api: Some(stage.endpoint.api.name().to_owned()),
-        model: Some(context.server.model.clone()),
+        model: Some(context.client.redactor().said(&context.server.model)),
         planned,
         // What only warms up, outside of every report, claims nothing.
         expects: match &stage.action {

@@ -20,7 +20,7 @@ use crate::graph::Graph;
 use crate::metrics::distribution::percentile;
 use crate::metrics::record_log;
 use crate::metrics::summary::{StageSummary, Summary};
-use crate::plan::{LoadOptions, SimulatorConfig};
+use crate::plan::{LoadOptions, Redactor, SimulatorConfig};
 use crate::record::{Line, OutcomeKind, Record};
 use crate::simulator::{Simulator, Truth};
 
@@ -51,6 +51,7 @@ pub async fn calibrate(
         fail_fast: false,
         warnings: Vec::new(),
         resumed: None,
+        secrets: Redactor::default(),
     };
     let finished = executor::run(&plan, &graph, options).await?;
 

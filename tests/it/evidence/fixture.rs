@@ -58,6 +58,7 @@ pub fn manifest(run: &RunDir, end: Option<RunEnd>, exit_code: Option<i32>) -> Ma
         cells: Vec::new(),
         tags: [].into(),
         endpoints: vec![ManifestEndpoint {
+            insecure: false,
             name: "simulated".into(),
             url: "simulator".into(),
             request_url: None,
