@@ -129,8 +129,8 @@ struct Ears(Vec<(tokio::signal::unix::Signal, i32)>);
 
 #[cfg(unix)]
 impl Ears {
-    /// From now on these signals end no process by themselves. One that is ignored from outside (by
-    /// `nohup`) stays ignored.
+    /// From now on these signals end no process by themselves. A hangup that is ignored from outside (by
+    /// `nohup`) stays ignored; an interrupt does not, since shells ignore it for what scripts start with `&`.
     fn open() -> std::io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
         let all = [
@@ -138,7 +138,9 @@ impl Ears {
             (SignalKind::terminate(), TERMINATED),
             (SignalKind::hangup(), HUNG_UP),
         ];
-        let ours = all.into_iter().filter(|(kind, _)| !is_ignored(kind.as_raw_value()));
+        let is_ours =
+            |(kind, code): &(SignalKind, i32)| *code != HUNG_UP || !is_ignored(kind.as_raw_value());
+        let ours = all.into_iter().filter(is_ours);
         ours.map(|(kind, code)| Ok((signal(kind)?, code))).collect::<Result<_, _>>().map(Self)
     }
 

@@ -160,6 +160,21 @@ fn a_hangup_that_nohup_ignores_ends_no_run() {
 }
 
 #[test]
+fn an_interrupt_ends_what_a_script_started_in_the_background() {
+    let sandbox = Sandbox::new();
+    let stages = "  - { id: slow, kind: load, requests: 50, concurrency: 5 }\n";
+    sandbox.plan(&plan("grace: 1s\n", SLOW, stages));
+    // As shells do for `&` in scripts.
+    let script = format!("trap '' INT; exec {} run plan.yaml", env!("CARGO_BIN_EXE_runner"));
+    let mut shell = Command::new("/bin/sh");
+    shell.current_dir(sandbox.dir.path()).env_clear().args(["-c", &script]);
+    let child = shell.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("a shell");
+    await_lines(&sandbox, "start", 5);
+    assert_eq!(code(&ended(child, "-INT")), 130);
+    assert_eq!(counts(&sandbox, "slow")["cancelled"], 5);
+}
+
+#[test]
 fn a_schedule_without_an_end_in_sight_is_refused() {
     let sandbox = Sandbox::new();
     sandbox.plan(&plan("", QUICK, "  - { kind: load, rate: 1000000, duration: 720h }\n"));
