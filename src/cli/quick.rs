@@ -9,7 +9,7 @@ use super::runs::Outputs;
 /// Arguments of `quick`.
 #[derive(Debug, Args)]
 pub struct QuickArgs {
-    /// The endpoint: a URL such as http://127.0.0.1:8000/v1, HOST:PORT or a port of this machine.
+    /// The endpoint: a URL such as `http://127.0.0.1:8000/v1`, HOST:PORT or a port of this machine.
     pub url: String,
     /// The model to ask for; the first that the server lists unless given.
     #[arg(short, long)]

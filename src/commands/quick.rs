@@ -23,19 +23,16 @@ pub fn run(args: &QuickArgs) -> anyhow::Result<u8> {
     if url != args.url {
         note!("endpoint: {url}");
     }
-    let place = match &args.save {
-        Some(file) => {
-            let text = plan(args, &url, args.data.as_deref())?;
-            if let Err(code) = init::write(&init::with_schema(file.clone(), &text)) {
-                return Ok(code);
-            }
-            Place::of_file(file)
+    let place = if let Some(file) = &args.save {
+        let text = plan(args, &url, args.data.as_deref())?;
+        if let Err(code) = init::write(&init::with_schema(file.clone(), &text)) {
+            return Ok(code);
         }
-        None => {
-            // The plan lies elsewhere than its reader, whose paths begin here.
-            let data = args.data.as_ref().map(std::path::absolute).transpose()?;
-            Place::of_text("quick", &plan(args, &url, data.as_deref())?)?
-        }
+        Place::of_file(file)
+    } else {
+        // The plan lies elsewhere than its reader, whose paths begin here.
+        let data = args.data.as_ref().map(std::path::absolute).transpose()?;
+        Place::of_text("quick", &plan(args, &url, data.as_deref())?)?
     };
     let inputs = PlanInputs { allow_outside_root: args.save.is_none(), ..PlanInputs::default() };
     let mut options = super::load_options(&inputs);

@@ -130,16 +130,13 @@ fn warm_against_cold(
                 )
             };
             let fewest = fast.count.min(slow.count);
-            let why = doubt.unwrap_or_else(|| match fewest < MIN_SAMPLES as u64 {
-                true => {
-                    format!(
-                        "too few answers for an interval, at least {MIN_SAMPLES} each are needed"
-                    )
-                }
-                false => "too few answers for an interval, since answers of requests that queue \
-                          resemble each other and count for less"
-                    .to_owned(),
-            });
+            let needed = if fewest < MIN_SAMPLES as u64 {
+                format!("at least {MIN_SAMPLES} each are needed")
+            } else {
+                "since those of requests that queue resemble each other and count for less"
+                    .to_owned()
+            };
+            let why = doubt.unwrap_or_else(|| format!("too few answers for an interval, {needed}"));
             let text = format!(
                 "{what}{interval}: {figures}. That the cache is the cause is not shown: {why}."
             );

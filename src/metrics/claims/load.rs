@@ -225,9 +225,10 @@ impl Ladder<'_> {
             let claim = self.claim(kind, &format!("{what} {}.", self.load.say(at)));
             Some(claim.at(at).with("level", self.load.figure(at)))
         };
-        let errors = match self.found.errors_rise_at.is_some_and(|at| self.only_drops(at)) {
-            true => "requests are dropped at `max_in_flight`, unsent, at",
-            false => "requests fail, or are cut off unanswered, at",
+        let errors = if self.found.errors_rise_at.is_some_and(|at| self.only_drops(at)) {
+            "requests are dropped at `max_in_flight`, unsent, at"
+        } else {
+            "requests fail, or are cut off unanswered, at"
         };
         let latency = "p99 latency rises steeply at";
         let errors = claim(ClaimKind::ErrorsRise, self.found.errors_rise_at, errors);
