@@ -70,7 +70,9 @@ pub fn measured(folder: &Path, mut run: impl FnMut() -> Output) -> Output {
         if code(&output) != 5 || !is_busy {
             return output;
         }
-        new.iter().for_each(|run| fs::remove_dir_all(run).expect("it can be removed"));
+        for run in new {
+            fs::remove_dir_all(run).expect("it can be removed");
+        }
     }
     run()
 }
