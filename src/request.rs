@@ -5,6 +5,7 @@
 
 pub mod fields;
 mod message;
+mod words;
 
 use std::fmt;
 use std::path::Path;
@@ -15,6 +16,7 @@ use sha2::{Digest, Sha256};
 
 use crate::plan::OPTIONS;
 pub use message::{Content, Message, text_of};
+pub use words::Words;
 
 /// Where a row stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,8 +76,9 @@ pub struct Request {
     pub stream: bool,
     /// The conversation that it is a turn of, where its dataset names one.
     pub session: Option<String>,
-    /// What its row says beside the messages (`tools`, `stop`, …), in the words of chat completions.
-    /// A dialect translates it or refuses.
+    /// The words in which messages and the fields beside them are written.
+    pub words: Words,
+    /// What its row says beside the messages (`tools`, `stop`, …), in those words. A dialect translates it or refuses.
     pub recorded: Map<String, Value>,
     /// The plan's own fields of the body, in the words of the endpoint's API: sent as they are, and
     /// over everything else.

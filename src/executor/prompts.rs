@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 
 use crate::metrics::quantity::plural;
 use crate::plan::workload::{RowSource, Unique};
-use crate::plan::{Action, ContextSource, ModelChoice, Plan, Prompt, Stage};
+use crate::plan::{
+    ANTHROPIC_MAX_TOKENS, Action, Api, ContextSource, ModelChoice, Plan, Prompt, Stage,
+};
 use crate::workload::dataset::Dataset;
 
 /// Rows of a dataset that are looked at.
@@ -26,6 +28,7 @@ pub(super) fn notes<'m>(plan: &Plan, model_of: impl Fn(usize) -> &'m str) -> Vec
         let models = seen.as_ref().filter(|_| prompt.model == ModelChoice::Endpoint);
         let found = [
             round(stage, prompt, seen.as_ref()),
+            unbounded(stage, prompt),
             models.and_then(|seen| seen.others(stage, model_of(position))),
         ];
         for note in found.into_iter().flatten() {
@@ -35,6 +38,18 @@ pub(super) fn notes<'m>(plan: &Plan, model_of: impl Fn(usize) -> &'m str) -> Vec
         }
     }
     notes
+}
+
+/// That an API which wants a bound of every answer is told one that nobody chose.
+fn unbounded(stage: &Stage, prompt: &Prompt) -> Option<String> {
+    let is_said = prompt.max_tokens.is_some() || prompt.body.contains_key("max_tokens");
+    (stage.endpoint.api == Api::AnthropicMessages && !is_said).then(|| {
+        format!(
+            "stage `{}` has no `prompt.max_tokens`, and its API takes no request without a limit: \
+             where a row has none either, max_tokens {ANTHROPIC_MAX_TOKENS} is sent",
+            stage.id
+        )
+    })
 }
 
 /// Which prompts are opened by a nonce, and which are sent as they are written.

@@ -8,10 +8,10 @@
 
 use crate::client::dialect::{self, Refused};
 use crate::plan::diagnostic::{Code, Diagnostic};
-use crate::plan::workload::{OnMalformed, RowOrder, RowSource};
-use crate::plan::{Action, Plan, Prompt, Shape, Stage};
+use crate::plan::workload::{OnMalformed, OutputLimit, RowOrder, RowSource};
+use crate::plan::{Action, Api, Plan, Prompt, Shape, Stage};
 use crate::request::{Message, Request};
-use crate::workload::dataset::{Dataset, RowPrompt, request_saying};
+use crate::workload::dataset::{Dataset, RowPrompt, note_unsaid, request_saying};
 use crate::workload::synthetic::Ask;
 
 /// Refused rows that are named for each dataset.
@@ -91,13 +91,43 @@ pub fn refusals(plan: &mut Plan) -> Vec<Diagnostic> {
 /// Why the endpoint's API can't say the plan's own fields of the body.
 fn by_plan(stage: &Stage, prompt: &Prompt) -> Option<Diagnostic> {
     let api = &stage.endpoint.api;
+    if let Some(refused) = no_ignore_eos(stage, prompt) {
+        return Some(refused);
+    }
     let messages = vec![Message::text("user", "-")];
     let request = Request { messages, body: prompt.body.clone(), ..Request::default() };
     let no_form = dialect::of(api).encode(&request, "MODEL").err()?;
-    let place = prompt.place_in_body(no_form.part.strip_prefix("prompt.body")?);
+    let place = match no_form.part.strip_prefix("prompt.body") {
+        Some(path) => prompt.place_in_body(path),
+        // A body without a place for any prompt; that ids alone have one is seen by the rows.
+        None if no_form.part == "prompt" && !takes_ids(api) => None,
+        None => return None,
+    };
     let place = place.cloned().unwrap_or_else(|| stage.location.clone());
     let refused = Refused::new(&request, api.name(), no_form).to_string();
     Some(Diagnostic::error(Code::Conflict, refused).at(place))
+}
+
+fn takes_ids(api: &Api) -> bool {
+    matches!(api, Api::Json(api) if api.takes("input_ids"))
+}
+
+/// That answers are to be as long as the recorded ones, of an API in which nothing asks for that.
+fn no_ignore_eos(stage: &Stage, prompt: &Prompt) -> Option<Diagnostic> {
+    const KEY: &str = "ignore_eos";
+    let api = &stage.endpoint.api;
+    let is_said = prompt.body.contains_key(KEY) || prompt.without.iter().any(|path| path == KEY);
+    if prompt.output() != OutputLimit::Recorded || api.has_ignore_eos() || is_said {
+        return None;
+    }
+    let location = prompt.dataset.as_ref().map(|source| source.location.clone());
+    let message =
+        format!("`output: recorded` asks for `{KEY}`, which the API {} does not have", api.name());
+    Some(
+        Diagnostic::error(Code::Conflict, message)
+            .at(location.unwrap_or_else(|| stage.location.clone()))
+            .help("say `body: { ignore_eos: null }` to bound answers by the recorded lengths alone, or `output: row`"),
+    )
 }
 
 /// Which of the first `most` rows can't be said, and what of them is not sent, in words. Rows that can't
@@ -132,6 +162,7 @@ fn encode(
         let mut request = request_saying(messages, &row, 0, &ask, source.output);
         chars += request.chars();
         request.leave_out(&prompt.without);
+        note_unsaid(&mut request, &row, &stage.endpoint.api);
         dataset.count_left_out(row.number, &request.left_out);
         if let Err(no_form) = dialect.encode(&request, "MODEL") {
             refused.push(Refused::new(&request, stage.endpoint.api.name(), no_form));

@@ -45,6 +45,7 @@ pub(super) async fn run(context: &StageContext<'_>, repeat: &Repeat) -> StageOut
         context_tokens: context.server.context_tokens,
         headers: &context.stage.endpoint.header_templates,
         is_load: false,
+        api: &context.stage.endpoint.api,
     };
     // Shared texts may have to be counted, by the server at that.
     let made = tokio::task::block_in_place(|| {

@@ -67,6 +67,7 @@ pub(super) async fn run(
         context_tokens: context.server.context_tokens,
         headers: &context.stage.endpoint.header_templates,
         is_load: true,
+        api: &context.stage.endpoint.api,
     };
     // Turns are made while others are measured, so nobody is asked to count them.
     let tokenizer = context.tokenizer.without_asking();

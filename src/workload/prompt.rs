@@ -25,7 +25,7 @@ use super::template::{Functions, Scope, TemplateProblem, Templates};
 use super::tokenizer::Tokenizer;
 use super::{Workload, WorkloadError};
 use crate::plan::workload::Unique;
-use crate::plan::{Context, ContextSource, HeaderTemplate, Prompt, Repeat};
+use crate::plan::{Api, Context, ContextSource, HeaderTemplate, Prompt, Repeat};
 use crate::request::{Message, Request, hex};
 use instead::Instead;
 pub(super) use overrides::{ask, bound, model_for, spell};
@@ -58,6 +58,8 @@ pub struct PromptSettings<'a> {
     pub headers: &'a [HeaderTemplate],
     /// Whether it is a stage of load, which claims nothing of the cache.
     pub is_load: bool,
+    /// The API of the endpoint.
+    pub api: &'a Api,
 }
 
 /// The requests of a stage.
@@ -81,6 +83,7 @@ pub struct PromptWorkload {
     headers: Vec<HeaderTemplate>,
     /// Fields of rows that the templates read.
     read: BTreeSet<String>,
+    api: Api,
 }
 
 /// A message's template, as far as it is the same for every request.
@@ -154,6 +157,7 @@ impl PromptWorkload {
             params: settings.params.clone(),
             headers: settings.headers.to_vec(),
             read,
+            api: settings.api.clone(),
         })
     }
 
@@ -288,6 +292,9 @@ impl PromptWorkload {
         }
         spell(&mut request, &self.prompt, row)?;
         if let (Some(rows), Some(row)) = (&self.rows, row) {
+            if matches!(self.instead, Instead::Rows(_)) {
+                dataset::note_unsaid(&mut request, row, &self.api);
+            }
             rows.dataset().count_left_out(row.number, &request.left_out);
         }
         Ok(request)

@@ -2,6 +2,7 @@
 
 mod items;
 mod left_out;
+mod nothing_lost;
 mod sockets;
 
 use std::fs;

@@ -11,30 +11,27 @@ use serde_json::Value;
 
 use super::beside;
 use super::body::Body;
-use super::items::as_chat;
 use super::lenient::{Count, Lenient, List, Nested, Text, fault, object};
 use super::part::leading_system;
 use super::{DecodeError, Deltas, Dialect, HttpRequest, NoForm, Usage};
+use crate::plan::ANTHROPIC_MAX_TOKENS;
 use crate::request::Request;
-
-/// The API refuses requests without a limit; this one is sent when the plan has none.
-const MAX_TOKENS: u64 = 4096;
 
 /// The dialect of `POST messages`.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct AnthropicMessages;
 
 impl Dialect for AnthropicMessages {
-    fn encode(&self, request: &Request, model: &str) -> Result<HttpRequest, NoForm> {
-        let messages = as_chat(&request.messages)?;
-        let leading = leading_system(&messages)?;
+    fn encode_chat(&self, request: &Request, model: &str) -> Result<HttpRequest, NoForm> {
+        let messages = &request.messages;
+        let leading = leading_system(messages)?;
         let system = ask::system(&messages[..leading])?;
-        let turns = ask::turns(&messages, leading)?;
+        let turns = ask::turns(messages, leading)?;
         let body = Body::of(request)
             .set("model", model)
             .set_some("system", system)
             .set("messages", turns)
-            .limit(&["max_tokens"], Some(request.max_tokens.unwrap_or(MAX_TOKENS)))
+            .limit(&["max_tokens"], Some(request.max_tokens.unwrap_or(ANTHROPIC_MAX_TOKENS)))
             .set_some("temperature", request.temperature)
             .set("stream", request.stream);
         // A choice that the row leaves open is automatic.

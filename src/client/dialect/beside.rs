@@ -76,14 +76,14 @@ pub(super) fn lay<'a>(
         };
         let form = forms.own.iter().find(|(known, _)| known == name).map(|(_, form)| *form);
         body = match form {
-            Some(Form::As(own)) => laid(body, own, value.clone()),
-            Some(Form::In(object, own)) => body.lay(object, json!({ own: value })),
-            None if forms.same.contains(&name.as_str()) => laid(body, name, value.clone()),
-            None if !fields::is_of_chat(name) => body.lay(name, value.clone()),
+            Some(Form::As(own)) => laid(body, own, value.clone())?,
+            Some(Form::In(object, own)) => body.lay(object, json!({ own: value }))?,
+            None if forms.same.contains(&name.as_str()) => laid(body, name, value.clone())?,
+            None if !fields::is_of_chat(name) => body.lay(name, value.clone())?,
             Some(Form::By(..) | Form::ListAs(_)) | None if !says(value) => body,
-            Some(Form::ListAs(own)) => laid(body, own, as_list(value)),
+            Some(Form::ListAs(own)) => laid(body, own, as_list(value))?,
             Some(Form::By(own, say)) => match say(value).map_err(|why| NoForm::of(name, why))? {
-                Some(said) => body.lay(own, said),
+                Some(said) => body.lay(own, said)?,
                 None => body,
             },
             None if name == "n" && *value == 1 => body,

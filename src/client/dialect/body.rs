@@ -1,11 +1,13 @@
 //! Request bodies: the dialect's own fields with the plan's extra fields over them.
 //!
 //! In: a [`Request`] and the dialect's names. Out: JSON. Invariant: an extra field of the plan is
-//! sent as it is and wins over ours; in objects that hold a dialect's options, field by field.
+//! sent as it is and wins over ours; in objects that hold a dialect's options, field by field. A field
+//! of the row wins over nothing: one that says otherwise than what is there is refused.
 
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
+use super::NoForm;
 use crate::request::{Request, take_out};
 
 /// A body being put together.
@@ -42,13 +44,20 @@ impl<'a> Body<'a> {
         self.set_some(request.limit_name.among(names), most)
     }
 
-    /// Adds a field; an object is laid over the one that is there.
-    pub fn lay(mut self, key: &str, value: Value) -> Self {
-        match (self.fields.get_mut(key), value) {
-            (Some(Value::Object(ours)), Value::Object(theirs)) => ours.extend(theirs),
-            (_, value) => drop(self.fields.insert(key.into(), value)),
+    /// Adds a field of the row, an object beside what its object already has. What the body says
+    /// otherwise, of its own or by the plan, is refused: one of the two would be gone.
+    pub fn lay(mut self, key: &str, value: Value) -> Result<Self, NoForm> {
+        if let Some(other) = self.request.body.get(key) {
+            agree(key, other, &value, "`prompt.body` says otherwise")?;
         }
-        self
+        match self.fields.get_mut(key) {
+            None => drop(self.fields.insert(key.into(), value)),
+            Some(ours) => {
+                agree(key, ours, &value, "the body says otherwise already")?;
+                merge(ours, value);
+            }
+        }
+        Ok(self)
     }
 
     /// Adds a field that is known.
@@ -69,13 +78,41 @@ impl<'a> Body<'a> {
     /// The JSON, without what the plan says is not sent.
     pub fn finish(mut self) -> Bytes {
         for (key, value) in &self.request.body {
-            self = self.lay(key, value.clone());
+            match self.fields.get_mut(key) {
+                Some(ours) => merge(ours, value.clone()),
+                None => drop(self.fields.insert(key.clone(), value.clone())),
+            }
         }
         for path in &self.request.without {
             take_out(&mut self.fields, path);
         }
         // Writing JSON values into memory has no way to fail.
         serde_json::to_vec(&self.fields).unwrap_or_default().into()
+    }
+}
+
+/// Lays `theirs` over `ours`: objects field by field.
+fn merge(ours: &mut Value, theirs: Value) {
+    match (ours, theirs) {
+        (Value::Object(ours), Value::Object(theirs)) => ours.extend(theirs),
+        (ours, theirs) => *ours = theirs,
+    }
+}
+
+/// Refuses a `value` of which something stands otherwise in `other`, by its path.
+fn agree(key: &str, other: &Value, value: &Value, why: &str) -> Result<(), NoForm> {
+    match (other, value) {
+        _ if other == value => Ok(()),
+        (Value::Object(other), Value::Object(fields)) => {
+            let same = |(name, value): (&String, &Value)| {
+                other.get(name).is_none_or(|other| other == value)
+            };
+            match fields.iter().find(|field| !same(*field)) {
+                None => Ok(()),
+                Some((name, _)) => Err(NoForm::of(format!("{key}/{name}"), why)),
+            }
+        }
+        _ => Err(NoForm::of(key, why)),
     }
 }
 
@@ -112,6 +149,31 @@ mod tests {
                 "ignore_eos": true,
             })
         );
+    }
+
+    #[test]
+    fn what_a_row_says_replaces_nothing_that_says_otherwise() {
+        let plan = json!({"seed": 4, "options": {"top_k": 3}});
+        let request = Request { body: plan.as_object().unwrap().clone(), ..Request::default() };
+        let body = || {
+            Body::of(&request).set("stop", json!(["a"])).options("options", [("n", Some(1.into()))])
+        };
+        for (key, value, refused) in [
+            ("stop", json!(["b"]), Some("stop")),
+            ("stop", json!(["a"]), None),
+            ("options", json!({"n": 2}), Some("options/n")),
+            ("options", json!({"top_k": 9}), Some("options/top_k")),
+            ("options", json!({"n": 1, "m": 2}), None),
+            ("options", json!("none"), Some("options")),
+            ("seed", json!(5), Some("seed")),
+            ("other", json!(5), None),
+        ] {
+            let part = body().lay(key, value).err().map(|no_form| no_form.part);
+            assert_eq!(part.as_deref(), refused, "{key}");
+        }
+        let sent = body().lay("options", json!({"m": 2})).unwrap().finish();
+        let sent: Value = serde_json::from_slice(&sent).unwrap();
+        assert_eq!(sent["options"], json!({"n": 1, "m": 2, "top_k": 3}));
     }
 
     #[test]

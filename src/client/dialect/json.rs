@@ -9,12 +9,11 @@ use serde_json::{Map, Value};
 use super::beside::{self, COMPLETIONS, Form, Forms};
 use super::body::Body;
 use super::cumulative::Lean;
-use super::items::as_chat;
 use super::lenient::count;
 use super::prompt::{no_ids, prompt};
 use super::{Catalogue, DecodeError, Deltas, Dialect, HttpRequest, NoForm, Usage, error_text};
 use crate::client::framing::Framing;
-use crate::plan::{JsonAnswer, JsonApi, TextPart, text_parts};
+use crate::plan::{JsonAnswer, JsonApi, TextPart, names, text_parts};
 use crate::request::{Content, Message, Request};
 
 /// The dialect that a plan describes.
@@ -59,7 +58,7 @@ impl Json {
 }
 
 impl Dialect for Json {
-    fn encode(&self, request: &Request, model: &str) -> Result<HttpRequest, NoForm> {
+    fn encode_chat(&self, request: &Request, model: &str) -> Result<HttpRequest, NoForm> {
         let body = Body::of(request);
         let body = if let Some(template) = &self.api.body {
             let filling = Filling::of(template, request, model)?;
@@ -140,16 +139,6 @@ impl Dialect for Json {
 const WITH_TOOLS: Forms =
     Forms { own: &[("tools", Form::By("tools", |_| Ok(None)))], ..COMPLETIONS };
 
-/// Whether some text of the body names a placeholder.
-fn names(template: &Value, placeholder: &str) -> bool {
-    match template {
-        Value::String(text) => text_parts(text).contains(&TextPart::Placeholder(placeholder)),
-        Value::Array(items) => items.iter().any(|item| names(item, placeholder)),
-        Value::Object(fields) => fields.values().any(|item| names(item, placeholder)),
-        _ => false,
-    }
-}
-
 /// What fills the plan's body.
 struct Filling<'f> {
     template: &'f Map<String, Value>,
@@ -169,11 +158,15 @@ impl<'f> Filling<'f> {
         let mut filling = Self { template, request, model, takes_chat: false };
         filling.takes_chat = filling.takes("messages");
         let has_text = filling.takes_chat || filling.takes("prompt");
-        if !has_text && filling.takes("input_ids") && filling.ids().is_none() {
-            return Err(NoForm::of(
-                "prompt",
-                "its body has a place for token ids and none for text",
-            ));
+        let takes_ids = filling.takes("input_ids");
+        let has_place = has_text || takes_ids && filling.ids().is_some();
+        if !has_place {
+            let why = if takes_ids {
+                "its body has a place for token ids and none for text"
+            } else {
+                "its `json.body` has no `{{ prompt }}` or `{{ messages }}`"
+            };
+            return Err(NoForm::of("prompt", why));
         }
         Ok(filling)
     }
@@ -252,7 +245,7 @@ impl<'f> Filling<'f> {
 /// Messages as they are written.
 fn chat(messages: &[Message]) -> Result<Value, NoForm> {
     no_ids(messages)?;
-    Ok(serde_json::json!(as_chat(messages)?))
+    Ok(serde_json::json!(messages))
 }
 
 fn at<'v>(value: &'v Value, pointer: Option<&String>) -> Option<&'v Value> {

@@ -35,7 +35,7 @@ const FORMS: Forms = Forms {
 };
 
 impl Dialect for LlamacppCompletion {
-    fn encode(&self, request: &Request, model: &str) -> Result<HttpRequest, NoForm> {
+    fn encode_chat(&self, request: &Request, model: &str) -> Result<HttpRequest, NoForm> {
         let body = Body::of(request)
             .set("model", model)
             .set("prompt", prompt(request.messages.iter().enumerate())?.text_or_ids())

@@ -251,7 +251,11 @@ pub struct DecodeError(pub String);
 /// One API's spelling of requests and answers.
 pub trait Dialect: Send + Sync {
     /// The HTTP request for `request`, asking for `model`: all of it, or what of it can't be said.
-    fn encode(&self, request: &Request, model: &str) -> Result<HttpRequest, NoForm>;
+    fn encode(&self, request: &Request, model: &str) -> Result<HttpRequest, NoForm> {
+        self.encode_chat(&*items::in_chat_words(request)?, model)
+    }
+    /// The same for a request that is in the words of chat completions.
+    fn encode_chat(&self, request: &Request, model: &str) -> Result<HttpRequest, NoForm>;
     /// Where its paths start.
     fn place(&self) -> Place {
         Place::Base

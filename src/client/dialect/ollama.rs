@@ -11,7 +11,6 @@ use serde_json::Value;
 
 use super::beside;
 use super::body::Body;
-use super::items::as_chat;
 use super::lenient::{Count, Lenient, List, Nested, Text, fault, object};
 use super::part::leading_system;
 use super::prompt::prompt;
@@ -28,12 +27,12 @@ pub(super) enum Ollama {
 }
 
 impl Dialect for Ollama {
-    fn encode(&self, request: &Request, model: &str) -> Result<HttpRequest, NoForm> {
+    fn encode_chat(&self, request: &Request, model: &str) -> Result<HttpRequest, NoForm> {
         let body = Body::of(request).set("model", model);
         let (path, forms, body) = match self {
             Self::Chat => {
-                let messages = as_chat(&request.messages)?;
-                ("api/chat", &ask::CHAT_FORMS, body.set("messages", ask::messages(&messages)?))
+                let messages = ask::messages(&request.messages)?;
+                ("api/chat", &ask::CHAT_FORMS, body.set("messages", messages))
             }
             Self::Generate => {
                 let leading = leading_system(&request.messages)?;

@@ -10,7 +10,6 @@ use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 
-use super::items::as_chat;
 use super::lenient::{Lenient, List, Nested, Rare, Text, object};
 use super::openai_usage::{WireUsage, failure};
 use super::prompt::no_ids;
@@ -26,9 +25,9 @@ const LIMIT_NAMES: [&str; 2] = ["max_tokens", "max_completion_tokens"];
 pub struct OpenaiChat;
 
 impl Dialect for OpenaiChat {
-    fn encode(&self, request: &Request, model: &str) -> Result<HttpRequest, NoForm> {
+    fn encode_chat(&self, request: &Request, model: &str) -> Result<HttpRequest, NoForm> {
         no_ids(&request.messages)?;
-        let messages = &*as_chat(&request.messages)?;
+        let messages = &request.messages;
         // Writing strings, numbers and JSON values into memory has no way to fail.
         let body = serde_json::to_vec(&Body { request, messages, model }).unwrap_or_default();
         Ok(HttpRequest { path: "chat/completions".into(), body: body.into() })

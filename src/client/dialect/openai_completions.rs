@@ -39,7 +39,7 @@ fn how_many(logprobs: &Value) -> Result<Option<Value>, &'static str> {
 pub(super) struct OpenaiCompletions;
 
 impl Dialect for OpenaiCompletions {
-    fn encode(&self, request: &Request, model: &str) -> Result<HttpRequest, NoForm> {
+    fn encode_chat(&self, request: &Request, model: &str) -> Result<HttpRequest, NoForm> {
         let usage = self.streams(request).then_some(Value::Bool(true));
         let body = Body::of(request)
             .set("model", model)

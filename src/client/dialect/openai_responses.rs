@@ -14,7 +14,7 @@ use super::body::Body;
 use super::lenient::{Count, Lenient, List, Nested, Text, fault, object};
 use super::{DecodeError, Deltas, Dialect, HttpRequest, NoForm, Usage};
 use crate::record::ServerTimings;
-use crate::request::Request;
+use crate::request::{Request, Words};
 
 /// The dialect of `POST responses`.
 #[derive(Debug, Clone, Copy)]
@@ -22,14 +22,24 @@ pub(super) struct OpenaiResponses;
 
 impl Dialect for OpenaiResponses {
     fn encode(&self, request: &Request, model: &str) -> Result<HttpRequest, NoForm> {
+        let instructs = request.words == Words::Responses { instructs: true };
+        let (instructions, input) = match request.messages.split_first() {
+            Some((first, input)) if instructs && first.plain().is_some() => (first.plain(), input),
+            _ => (None, request.messages.as_slice()),
+        };
         let body = Body::of(request)
             .set("model", model)
-            .set("input", ask::items(&request.messages)?)
+            .set_some("instructions", instructions)
+            .set("input", ask::items(input)?)
             .limit(&["max_output_tokens"], request.max_tokens)
             .set_some("temperature", request.temperature)
             .set("stream", request.stream);
         let body = beside::lay(body, request, &ask::FORMS)?.finish();
         Ok(HttpRequest { path: "responses".into(), body })
+    }
+
+    fn encode_chat(&self, request: &Request, model: &str) -> Result<HttpRequest, NoForm> {
+        self.encode(request, model)
     }
 
     fn read_event(&self, json: &[u8], out: &mut Deltas) -> Result<(), DecodeError> {

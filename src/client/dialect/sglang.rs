@@ -41,7 +41,7 @@ const FORMS: Forms = Forms {
 };
 
 impl Dialect for Sglang {
-    fn encode(&self, request: &Request, _model: &str) -> Result<HttpRequest, NoForm> {
+    fn encode_chat(&self, request: &Request, _model: &str) -> Result<HttpRequest, NoForm> {
         let asked = match prompt(request.messages.iter().enumerate())? {
             Prompt::Text(text) => ("text", Value::from(text)),
             Prompt::Ids(ids) => ("input_ids", ids.into()),

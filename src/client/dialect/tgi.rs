@@ -27,7 +27,7 @@ const FORMS: Forms = Forms {
 };
 
 impl Dialect for Tgi {
-    fn encode(&self, request: &Request, _model: &str) -> Result<HttpRequest, NoForm> {
+    fn encode_chat(&self, request: &Request, _model: &str) -> Result<HttpRequest, NoForm> {
         // The API refuses a temperature of 0; greedy decoding is spelled `do_sample: false`.
         let greedy = request.temperature.filter(|temperature| *temperature <= 0.0);
         let warm = request.temperature.filter(|temperature| *temperature > 0.0);

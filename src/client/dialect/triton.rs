@@ -27,7 +27,7 @@ const FORMS: Forms = Forms {
 };
 
 impl Dialect for Triton {
-    fn encode(&self, request: &Request, model: &str) -> Result<HttpRequest, NoForm> {
+    fn encode_chat(&self, request: &Request, model: &str) -> Result<HttpRequest, NoForm> {
         let body = Body::of(request)
             .set("text_input", prompt(request.messages.iter().enumerate())?.text()?)
             .limit(&["max_tokens"], request.max_tokens)

@@ -82,6 +82,7 @@ impl Estimate {
             context_tokens,
             headers: &stage.endpoint.header_templates,
             is_load: !matches!(stage.action, Action::Cold(_) | Action::Warm(_)),
+            api: &stage.endpoint.api,
         };
         if let Action::Conversation(conversation) = &stage.action {
             return Self::of_conversation(conversation, &settings, store);

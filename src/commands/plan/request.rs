@@ -50,6 +50,7 @@ pub(super) fn show(plan: &Plan, id: &str, index: u64) -> anyhow::Result<String> 
         context_tokens: None,
         headers: &stage.endpoint.header_templates,
         is_load: !matches!(stage.action, Action::Cold(_) | Action::Warm(_)),
+        api: &stage.endpoint.api,
     };
     let by_rate = tokenizer.is_none() && stage.endpoint.tokenizer != TokenizerConfig::Estimate;
     let tokenizer = tokenizer.unwrap_or(Tokenizer::Estimate);

@@ -32,7 +32,40 @@ pub enum Api {
     Json(Box<JsonApi>),
 }
 
+/// The upper bound of generated tokens that Anthropic's API is asked for where nothing says one: it
+/// refuses requests without.
+pub const ANTHROPIC_MAX_TOKENS: u64 = 4096;
+
 impl Api {
+    /// Whether servers of it are known that go on to the bound when told to `ignore_eos`.
+    pub fn has_ignore_eos(&self) -> bool {
+        matches!(
+            self,
+            Self::OpenaiChat
+                | Self::OpenaiCompletions
+                | Self::Sglang
+                | Self::LlamacppCompletion
+                | Self::Json(_)
+        )
+    }
+
+    /// Whether it takes one text, in which nothing says who said what.
+    pub fn is_without_roles(&self) -> bool {
+        match self {
+            Self::OpenaiCompletions
+            | Self::OllamaGenerate
+            | Self::Tgi
+            | Self::Triton
+            | Self::Sglang
+            | Self::LlamacppCompletion => true,
+            Self::Json(api) => !api.takes("messages"),
+            Self::OpenaiChat
+            | Self::OpenaiResponses
+            | Self::AnthropicMessages
+            | Self::OllamaChat => false,
+        }
+    }
+
     /// Whether the endpoint's URL is itself what is called, and not where the API begins.
     pub fn calls_base(&self) -> bool {
         matches!(self, Self::Json(api) if api.path.trim_matches('/').is_empty())
@@ -124,6 +157,23 @@ pub struct JsonApi {
     pub cached: Option<String>,
     /// Reasoning tokens among the generated ones.
     pub reasoning_tokens: Option<String>,
+}
+
+impl JsonApi {
+    /// Whether its own body has a place for it: one of [`PLACEHOLDERS`].
+    pub fn takes(&self, placeholder: &str) -> bool {
+        self.body.iter().flat_map(Map::values).any(|value| names(value, placeholder))
+    }
+}
+
+/// Whether some text in `template` names a placeholder.
+pub fn names(template: &Value, placeholder: &str) -> bool {
+    match template {
+        Value::String(text) => text_parts(text).contains(&TextPart::Placeholder(placeholder)),
+        Value::Array(items) => items.iter().any(|item| names(item, placeholder)),
+        Value::Object(fields) => fields.values().any(|item| names(item, placeholder)),
+        _ => false,
+    }
 }
 
 impl Default for JsonApi {

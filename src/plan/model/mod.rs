@@ -17,7 +17,9 @@ mod threshold;
 pub mod workload;
 
 pub use action::{Action, Conversation, Flush, FlushMethod, Manner, Repeat};
-pub use api::{Api, JsonAnswer, JsonApi, PLACEHOLDERS, TextPart, text_parts};
+pub use api::{
+    ANTHROPIC_MAX_TOKENS, Api, JsonAnswer, JsonApi, PLACEHOLDERS, TextPart, names, text_parts,
+};
 pub use endpoint::{
     Addresses, ApiKey, CallMethod, Endpoint, FlushCall, HeaderTemplate, MetricsConfig, MetricsPage,
     Secret, Target, Timeouts, TokenizerConfig,

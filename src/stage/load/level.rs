@@ -282,6 +282,7 @@ impl Repeating {
             context_tokens: context.server.context_tokens,
             headers: &context.stage.endpoint.header_templates,
             is_load: true,
+            api: &context.stage.endpoint.api,
         };
         let repeat = Repeat {
             requests: u64::MAX,

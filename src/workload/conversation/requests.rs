@@ -8,10 +8,10 @@ use serde_json::Value;
 
 use super::DueTurn;
 use crate::plan::workload::Unique;
-use crate::plan::{HeaderTemplate, Prompt};
+use crate::plan::{Api, HeaderTemplate, Prompt};
 use crate::request::Request;
 use crate::workload::WorkloadError;
-use crate::workload::dataset::{Dataset, request_saying};
+use crate::workload::dataset::{Dataset, note_unsaid, request_saying};
 use crate::workload::prompt::{
     PromptSettings, RUN_KEY, ask, body, bound, headers, nonce, open_with, spell,
 };
@@ -32,6 +32,7 @@ pub struct TurnRequests {
     run_nonce: String,
     params: Value,
     headers: Vec<HeaderTemplate>,
+    api: Api,
     /// Where what is left out of rows is counted.
     dataset: Option<Dataset>,
 }
@@ -63,6 +64,7 @@ impl TurnRequests {
             run_nonce: settings.run_nonce.to_owned(),
             params: settings.params.clone(),
             headers: settings.headers.to_vec(),
+            api: settings.api.clone(),
             prompt: prompt.clone(),
             dataset: None,
         }
@@ -101,6 +103,7 @@ impl TurnRequests {
         }
         spell(&mut request, &self.prompt, Some(&turn.row))?;
         if let Some(dataset) = &self.dataset {
+            note_unsaid(&mut request, &turn.row, &self.api);
             dataset.count_left_out(turn.row.number, &request.left_out);
         }
         let opening = match self.unique {

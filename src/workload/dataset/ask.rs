@@ -130,6 +130,7 @@ pub fn request_saying(
         temperature,
         stream: ask.stream,
         session: row.session.clone(),
+        words: row.words,
         recorded,
         body,
         row: Some(row.place.clone()),

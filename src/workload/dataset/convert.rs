@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::Dataset;
 use super::row::{Blocks, DatasetError, Row, RowPrompt};
-use crate::request::Message;
+use crate::request::{Message, Words};
 
 /// What a dataset is converted to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,7 +96,10 @@ fn lost(row: &Row, to: ConvertTo) -> Vec<String> {
     let has_both = row.id.is_some() && row.session.is_some() && row.id != row.session;
     let parts = match to {
         ConvertTo::OpenaiMessages => {
-            return own.filter(|name| !is_kept(row, name)).cloned().collect();
+            // Our own lines say everything as chats do.
+            let words = (row.words != Words::Chat)
+                .then(|| "that it is in the words of the responses API".to_owned());
+            return own.filter(|name| !is_kept(row, name)).cloned().chain(words).collect();
         }
         ConvertTo::ShareGpt => vec![
             (limit, has_limit),

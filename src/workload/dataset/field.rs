@@ -203,8 +203,7 @@ fn message(value: &Value, name: &str) -> Result<Message, Expected> {
     let role = match fields.get("role") {
         Some(Value::String(role)) if !role.is_empty() => role.clone(),
         None if kind.is_some_and(|kind| kind != "message") => {
-            let is_result = kind.is_some_and(|kind| kind.ends_with("_output"));
-            let role = if is_result { "tool" } else { "assistant" }.to_owned();
+            let role = role_of_item(kind.unwrap_or_default()).to_owned();
             return Ok(Message { role, content: Content::Item, more: fields.clone() });
         }
         other => {
@@ -230,6 +229,17 @@ fn message(value: &Value, name: &str) -> Result<Message, Expected> {
     });
     let more = more.map(|(key, value)| (key.clone(), value.clone())).collect();
     Ok(Message { role, content, more })
+}
+
+/// Who says an item that names no role, by its type: a model reasons and calls; what points to what was
+/// said before, or answers a call, is asked.
+fn role_of_item(kind: &str) -> &'static str {
+    match kind {
+        _ if kind.ends_with("_output") => "tool",
+        "reasoning" | "mcp_list_tools" | "mcp_approval_request" => "assistant",
+        _ if kind.ends_with("_call") => "assistant",
+        _ => "user",
+    }
 }
 
 /// Parts are objects, or text by itself.

@@ -12,7 +12,7 @@ use super::field::{
 };
 use super::row::{Blocks, Expected, Row, RowPrompt};
 use super::scale::Scale;
-use crate::request::{Message, fields};
+use crate::request::{Message, Words, fields};
 
 /// Tokens of a block where a row has `hash_ids` and no `block_size`.
 const BLOCK_TOKENS: u64 = 512;
@@ -156,6 +156,15 @@ pub(super) fn body(body: &Map<String, Value>, name: &str) -> Result<Row, Expecte
         {
             (own, Row::new(RowPrompt::Ids(ids(list, &format!("{name}/{own}"))?)))
         }
+        Some((own, Value::Array(items)))
+            if !items.is_empty() && items.iter().all(Value::is_string) =>
+        {
+            let [Value::String(text)] = items.as_slice() else {
+                let found = format!("several prompts in one row: an array of {}", items.len());
+                return Err(Expected::new(format!("one prompt in `{name}/{own}`"), found));
+            };
+            (own, Row::new(RowPrompt::Text(text.clone())))
+        }
         Some((own, list)) => (own, with_messages(list, &format!("{name}/{own}"))?),
         None => {
             return Err(Expected::new(
@@ -171,8 +180,12 @@ pub(super) fn body(body: &Map<String, Value>, name: &str) -> Result<Row, Expecte
         matches!(key, "messages" | "prompt" | "input")
             || system == Some(value) && key == "instructions"
     })?;
+    let mut instructs = false;
     if let Some(Value::String(system)) = system {
-        with_system(&mut row, system.clone(), "instructions");
+        instructs = with_system(&mut row, system.clone(), "instructions");
+    }
+    if own == "input" {
+        row.words = Words::Responses { instructs };
     }
     Ok(row)
 }
@@ -200,18 +213,22 @@ fn recorded(
 }
 
 /// Puts `system`, which the row has as `name`, before all that it says, unless it opens with this very
-/// message. Token ids have no place for it.
-pub(super) fn with_system(row: &mut Row, system: String, name: &str) {
+/// message. Token ids have no place for it. Says whether it put it there.
+pub(super) fn with_system(row: &mut Row, system: String, name: &str) -> bool {
     let system = Message::text("system", system);
     match &mut row.prompt {
-        RowPrompt::Messages(messages) if messages.first() == Some(&system) => {}
+        RowPrompt::Messages(messages) if messages.first() == Some(&system) => return false,
         RowPrompt::Messages(messages) => messages.insert(0, system),
         RowPrompt::Text(text) => {
             let asked = Message::text("user", std::mem::take(text));
             row.prompt = RowPrompt::Messages(vec![system, asked]);
         }
-        _ => row.leave_out(name),
+        _ => {
+            row.leave_out(name);
+            return false;
+        }
     }
+    true
 }
 
 /// Text as a row: a file or a line.

@@ -39,6 +39,7 @@ mod source;
 pub mod survey;
 mod timeline;
 mod unit;
+mod unsaid;
 mod utf16;
 mod weka;
 
@@ -60,6 +61,7 @@ pub use sample::{keeps, keeps_row, md5_place};
 pub use source::SourceFile;
 pub use timeline::{Arrival, Timeline, Unfit};
 pub use unit::MAX_UNIT_BYTES;
+pub use unsaid::note_unsaid;
 
 /// A dataset whose files were found and whose format is known. Cheap to clone.
 #[derive(Debug, Clone)]

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use crate::plan::printable::printable;
-use crate::request::Message;
 pub use crate::request::Place;
+use crate::request::{Message, Words};
 
 /// What a row asks.
 #[derive(Debug, Clone, PartialEq)]
@@ -76,6 +76,8 @@ pub struct Row {
     /// Fields of the recorded request body beside messages, model, stream and token limits: `tools`,
     /// `stop`, …
     pub body: Map<String, Value>,
+    /// The words in which messages and these fields are written.
+    pub words: Words,
     /// Fields of the row that belong to no request, by name.
     pub left_out: Vec<String>,
     /// The row as it stands in the file, for `row` in templates. Recorded URLs and headers stay
@@ -100,6 +102,7 @@ impl Row {
             model: None,
             failed: false,
             body: Map::new(),
+            words: Words::default(),
             left_out: Vec::new(),
             fields: Value::Null,
         }

@@ -68,7 +68,9 @@ pub(super) fn row(value: &Value) -> Result<Row, Expected> {
             let own = messages.get(0).filter(|first| first["role"] == "system");
             match own {
                 Some(own) if own["content"] != *text => row.leave_out(name),
-                _ => with_system(&mut row, text.clone(), name),
+                _ => {
+                    with_system(&mut row, text.clone(), name);
+                }
             }
         }
         None | Some((_, Value::String(_))) => {}

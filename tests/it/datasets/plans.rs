@@ -42,6 +42,7 @@ fn requests(loaded: &Loaded, stage: &str, is_load: bool, count: u64) -> Vec<Requ
         context_tokens: None,
         headers: &[],
         is_load,
+        api: &runner::plan::Api::OpenaiChat,
     };
     let repeat = repeat(&loaded.plan, stage);
     let store = Store::open(&loaded.plan).unwrap();

@@ -25,6 +25,20 @@ pub(super) const FORMS: Forms = Forms {
     ],
 };
 
+/// Types of its own blocks, beside text and results of its server's tools.
+const BLOCKS: [&str; 10] = [
+    "image",
+    "document",
+    "search_result",
+    "thinking",
+    "redacted_thinking",
+    "tool_use",
+    "tool_result",
+    "server_tool_use",
+    "mcp_tool_use",
+    "container_upload",
+];
+
 /// The system prompt: one text, or blocks where its messages hold more than text.
 pub(super) fn system(messages: &[Message]) -> Result<Option<Value>, NoForm> {
     let plain: Option<Vec<&str>> = messages.iter().map(Message::plain).collect();
@@ -130,11 +144,10 @@ fn block(part: &Value, at: &str) -> Result<Value, NoForm> {
             json!({"type": "image", "source": source})
         }
         Part::File(_) => return Err(unknown("file", at)),
-        // Chat completions have parts of these types under other names.
-        Part::Other(kind) if matches!(kind, "" | "image_url" | "input_audio" | "refusal") => {
-            return Err(unknown(kind, at));
+        Part::Other(kind) if BLOCKS.contains(&kind) || kind.ends_with("_tool_result") => {
+            return Ok(part.clone());
         }
-        Part::Other(_) => return Ok(part.clone()),
+        Part::Other(kind) => return Err(unknown(kind, at)),
     };
     for name in ["cache_control", "citations"] {
         if let Some(value) = part.get(name) {

@@ -108,7 +108,14 @@ fn said(message: &Message, position: usize) -> Result<Value, NoForm> {
             "reasoning_content" => "thinking",
             same => same,
         };
-        own.insert(name.to_owned(), value.clone());
+        match (own.get_mut(name), value) {
+            // Images of the content, and those beside it.
+            (Some(Value::Array(images)), Value::Array(more)) => images.extend(more.clone()),
+            (Some(other), value) if other != value => {
+                return Err(NoForm::of(format!("{at}/{name}"), "the message says it twice"));
+            }
+            _ => drop(own.insert(name.to_owned(), value.clone())),
+        }
     }
     let calls = calls(message, position)?;
     if !calls.is_empty() {
