@@ -149,9 +149,9 @@ fn what_an_api_does_not_say_of_a_row_is_counted() {
     for name in Api::NAMES {
         let (code, said) = validated(&format!("api: {name}"), "dataset: rows.jsonl", &rows);
         let roles = match name {
-            "openai-chat" | "openai-responses" | "anthropic-messages" | "ollama-chat" => "",
-            // Its instructions have a place of their own.
-            "ollama-generate" => "",
+            // Ollama's generate has a place for instructions, the others for each role.
+            "openai-chat" | "openai-responses" | "anthropic-messages" | "ollama-chat"
+            | "ollama-generate" => "",
             _ => ", roles in 1",
         };
         if name == "openai-responses" {
