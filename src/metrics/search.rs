@@ -8,7 +8,7 @@
 //! | file | what it turns into what |
 //! |---|---|
 //! | [`judge`] | the numbers of a probe → its verdict |
-//! | [`limit`] | how the backlog grew in all probes → the rate that is just kept up with, and how sure |
+//! | `limit` | how the backlog grew in all probes → the rate that is just kept up with, and how sure |
 //! | [`found`](SearchFound) | the probes of a run → what each search found |
 //!
 //! First the level is doubled until it fails (bracketing). Where a threshold failed, the bracket is

@@ -51,7 +51,7 @@ impl Redactor {
     }
 
     /// A short text from outside, such as a name or an id, as it may be kept: without secrets and
-    /// longer parts of them, and at most [`SAID_BYTES`] of it.
+    /// longer parts of them, and at most 256 bytes of it.
     pub fn said(&self, text: &str) -> String {
         let text = self.redact(text);
         let mut said = text.into_owned();
