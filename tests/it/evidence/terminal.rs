@@ -23,6 +23,8 @@ import os, pty, select, signal, struct, sys, fcntl, termios, time
 sign, command = int(sys.argv[1]), sys.argv[2:]
 pid, terminal = pty.fork()
 if pid == 0:
+    # Whoever runs the tests may ignore it, as nohup does.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     os.execv(command[0], command)
 fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
 seen, sent, deadline = b"", False, time.monotonic() + 120
