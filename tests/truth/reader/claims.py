@@ -11,23 +11,11 @@ import re
 from . import effective, figures, metrics, stats
 from .differ import NUMBER, reads, short
 from .log import failed, ok
+from .metrics import peak
 
 CAPACITY = {"sustained", "sustained_over_cells", "knee", "not_saturated", "lowest_fails", "held_above", "best_throughput", "production", "errors_rise", "latency_rises", "search_found", "search_limit", "search_interval", "search_throughput"}
 DETAILS = {"totals", "requests", "first_token", "cache_state"}
 FEWEST = {"p90": 64, "p95": 130, "p99": 662}
-
-
-def peak(requests):
-    """The most requests that were under way at once."""
-    moments = []
-    for r in requests:
-        if r.get("sent_ns") is not None and r.get("end_ns") is not None:
-            moments += [(r["sent_ns"], 1), (r["end_ns"], -1)]
-    now = most = 0
-    for _, step in sorted(moments, key=lambda m: (m[0], m[1])):
-        now += step
-        most = max(most, now)
-    return most
 
 
 def ratio_interval(top, bottom):

@@ -354,7 +354,7 @@ def client(said, unit_, seconds):
         resent = len([r for r in sent if "stale_reuse_resent" in (r.get("flags") or [])])
         right |= {"resent": resent, "posts": len(sent) + resent, "token_gaps": len(gaps), "shared_reads": len([g for g in gaps if g == 0])}
         if "peak_in_flight" in said:
-            right["peak_in_flight"] = peak(sent)
+            right["peak_in_flight"] = metrics.peak(sent)
         right["in_one_piece"] = len([r for r in ok(unit_.requests) if metrics.in_one_piece(r)])
     cpu = (unit_.end or {}).get("cpu_ns")
     if cpu is not None:

@@ -106,6 +106,13 @@ def worst_stretch(threshold, unit, log):
 def check(differ, where, told, threshold, unit, log, entry):
     """One result of summary.json against its threshold."""
     where = f"{where}: check `{threshold['check']}`"
+    if not unit.end or unit.end["state"] != "completed":
+        # Of a stage that was cut short only what failed is judged; of one whose requests never ended, nothing.
+        ended = len(ok(unit.requests)) + len(failed(unit.requests))
+        if told["pass"] or not ended:
+            differ(f"{where} judged", told.get("judged", True), False)
+        if not ended:
+            return
     right = threshold["right"]
     if "cache" in right:
         owner = resolve(threshold["left"].get("stage"), unit, log.units)

@@ -83,6 +83,19 @@ def by_choice(r):
     return [[at for at, own in zip(stamps, choices) if own == choice] for choice in sorted(set(choices))]
 
 
+def peak(requests):
+    """The most requests that were under way at once."""
+    moments = []
+    for r in requests:
+        if r.get("sent_ns") is not None and r.get("end_ns") is not None:
+            moments += [(r["sent_ns"], 1), (r["end_ns"], -1)]
+    now = most = 0
+    for _, step in sorted(moments, key=lambda m: (m[0], m[1])):
+        now += step
+        most = max(most, now)
+    return most
+
+
 def in_one_piece(r):
     """A streamed answer that came all at once: its tokens say nothing of how they were made.
 
