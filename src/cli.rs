@@ -32,9 +32,10 @@ Exit codes:
   3    plan or params invalid
   4    preflight failed, nothing was sent
   5    run incomplete or invalid
+  6    all is well, but standard output could not be written
   10   thresholds failed on a complete run
   11   selection matched nothing
-  130  interrupted, 143 terminated; results are saved";
+  129  hung up, 130 interrupted, 143 terminated; results are saved";
 
 /// A declarative scenario runner for LLM inference endpoints.
 #[derive(Debug, Parser)]
