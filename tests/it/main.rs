@@ -15,6 +15,7 @@ mod contexts;
 mod conversations;
 mod datasets;
 mod dialects;
+mod docs;
 mod documents;
 mod estimates;
 mod evidence;

@@ -150,7 +150,7 @@ fn the_tests_beside_the_scenarios_pass() {
 
 #[test]
 fn every_scenario_that_the_small_tools_are_mapped_to_is_there() {
-    let table = fs::read_to_string("docs/from-the-seeds.md").expect("it reads");
+    let table = fs::read_to_string("docs/coming-from.md").expect("it reads");
     assert_eq!(table.matches("\n## ").count(), 5);
     let links: Vec<&str> =
         table.split("](../").skip(1).filter_map(|rest| rest.split(')').next()).collect();

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::load::{environment, said};
 use crate::sandbox::{Sandbox, code, stderr};
 
-const TABLE: &str = "docs/from-the-seeds.md";
+const TABLE: &str = "docs/coming-from.md";
 
 /// A scenario with the arguments that it is tried with, and its rows.
 struct Section {
