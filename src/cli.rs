@@ -6,6 +6,8 @@ mod plans;
 mod quick;
 mod runs;
 
+use std::path::PathBuf;
+
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
@@ -104,6 +106,8 @@ pub enum Command {
     Schema(SchemaArgs),
     /// Print a shell completion script.
     Completions(CompletionsArgs),
+    /// Write man pages, one for each command.
+    Man(ManArgs),
 }
 
 /// Arguments of `completions`.
@@ -112,6 +116,14 @@ pub struct CompletionsArgs {
     /// The shell.
     #[arg(value_enum)]
     pub shell: clap_complete::Shell,
+}
+
+/// Arguments of `man`.
+#[derive(Debug, Args)]
+pub struct ManArgs {
+    /// The folder to write them to, such as ~/.local/share/man/man1.
+    #[arg(value_name = "DIR")]
+    pub folder: PathBuf,
 }
 
 /// When to colour.

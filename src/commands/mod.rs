@@ -15,6 +15,7 @@ mod github;
 pub mod history;
 pub mod init;
 pub mod list;
+pub mod man;
 pub mod params;
 pub mod plan;
 pub mod quick;

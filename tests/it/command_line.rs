@@ -11,7 +11,7 @@ use runner::plan::{self, LoadOptions, Plan};
 use serde_json::Value;
 
 use crate::load::{load_with, repeat};
-use crate::sandbox::{Sandbox, children, code, stderr};
+use crate::sandbox::{Sandbox, children, code, stderr, text};
 
 const TEXT: &str = "version: 1
 params: { docs: { type: int, default: 2 } }
@@ -395,4 +395,30 @@ stages: [{ kind: cold, requests: 1 }]
         let once: BTreeSet<String> = stages.iter().map(Value::to_string).collect();
         assert_eq!(once.len(), stages.len(), "{}", scenario["name"]);
     }
+}
+
+#[test]
+fn every_command_has_a_man_page_and_completions() {
+    let sandbox = Sandbox::new();
+    assert_eq!(code(&sandbox.run(&["man", "man1"])), 0);
+    let help = text(&sandbox.run(&["--help"]).stdout);
+    let commands = help.split("Commands:\n").nth(1).and_then(|it| it.split("\n\n").next());
+    let commands: Vec<&str> = commands
+        .expect("a list of commands")
+        .lines()
+        .filter(|line| line.starts_with("  ") && !line.starts_with("   "))
+        .filter_map(|line| line.split_whitespace().next())
+        .collect();
+    assert!(commands.contains(&"run") && commands.contains(&"quick"), "{commands:?}");
+    let completions = text(&sandbox.run(&["completions", "bash"]).stdout);
+    for command in commands.into_iter().filter(|it| *it != "help") {
+        let page = sandbox.dir.path().join(format!("man1/runner-{command}.1"));
+        let page = std::fs::read_to_string(&page).expect(command);
+        assert!(page.contains(".SH SYNOPSIS"), "{page}");
+        assert!(completions.contains(&format!("runner__subcmd__{command}")), "{command}");
+    }
+    std::fs::write(sandbox.dir.path().join("file"), "").expect("a file");
+    let output = sandbox.run(&["man", "file"]);
+    assert_eq!(code(&output), 2, "{}", stderr(&output));
+    assert!(stderr(&output).starts_with("error: man pages can't be written to file: "));
 }
