@@ -24,7 +24,7 @@ pub use line::{
     SearchLine, ServerLine, StageEnd, StageStart, StageState, StartLine, SteadyLine, WakeLag,
 };
 pub use never_started::NeverStartedLine;
-pub use outcome::{ErrorInfo, Outcome, OutcomeKind, Phase};
+pub use outcome::{ErrorInfo, LOCAL_CLASSES, Outcome, OutcomeKind, Phase};
 pub use place::Place;
 
 /// Version of the record log's format, in its first line. 2 has `never_started` lines.

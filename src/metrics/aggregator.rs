@@ -213,6 +213,7 @@ impl Aggregator {
             .chain(headless)
             .chain(stages.iter().filter_map(generator::saturated))
             .chain(stages.iter().filter_map(generator::starved))
+            .chain(stages.iter().filter_map(generator::exhausted))
             .chain(end.invalid.clone())
             .collect()
     }

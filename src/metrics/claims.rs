@@ -11,7 +11,7 @@
 //! | `cache` | what the cache bought, and whether a flush emptied it |
 //! | `load` | what the endpoint sustains, by ladders and ramps |
 //! | `found` | the same, by searches |
-//! | `late` | what was held back, and what a closed loop did not see |
+//! | `late` | what was held back, what a closed loop did not see, and when nobody was there |
 //! | `stages` | what each stage measured; the run's totals |
 //! | `cells` | what several cells of a matrix have in common |
 

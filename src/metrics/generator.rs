@@ -1,11 +1,14 @@
 //! Whether a stage's numbers are about this machine and not about the endpoint.
 //!
-//! In: a stage's summary. Out: a sentence where they are, or where that is near. Invariant: both ways in
+//! In: a stage's summary. Out: a sentence where they are, or where that is near. Invariant: all ways in
 //! which a generator falls short count, whatever decides when the next request is sent: requests that
-//! leave late, and answers that are seen late.
+//! leave late, answers that are seen late, and requests for which it has no connection.
 
-use super::quantity::show;
+use std::collections::BTreeMap;
+
+use super::quantity::{plural, show};
 use super::summary::{ClientSummary, StageSummary};
+use crate::record::LOCAL_CLASSES;
 
 /// Requests sent later than this after they were due (99th percentile, in milliseconds) mean that
 /// the generator, not the server, set the pace. A human-scale bound: a tenth of a second is far
@@ -101,9 +104,30 @@ pub(super) fn saturated(stage: &StageSummary) -> Option<String> {
     ))
 }
 
+/// Whether this machine had no connection left for some request.
+pub(super) fn is_exhausted(errors: &BTreeMap<String, u64>) -> bool {
+    LOCAL_CLASSES.iter().any(|class| errors.contains_key(*class))
+}
+
+/// Why failed requests of a stage are about this machine, if some are.
+pub(super) fn exhausted(stage: &StageSummary) -> Option<String> {
+    if !stage.reported || stage.probe.is_some() {
+        return None;
+    }
+    let found = LOCAL_CLASSES.iter().find_map(|class| stage.errors.get_key_value(*class));
+    let (class, requests) = found?;
+    let why = stage.error_samples.get(class).map_or(class.as_str(), String::as_str);
+    Some(format!(
+        "stage {}: generator exhausted: {} could not be sent for want of something of this machine's, which \
+         says nothing of the endpoint: {why}",
+        stage.label(),
+        plural(*requests, "request"),
+    ))
+}
+
 /// Why a stage's numbers are about this machine, whichever way that showed.
 pub(super) fn spoiled(stage: &StageSummary) -> Option<String> {
-    starved(stage).or_else(|| saturated(stage))
+    starved(stage).or_else(|| saturated(stage)).or_else(|| exhausted(stage))
 }
 
 /// What a reader must know of the generator though the numbers stand.

@@ -72,6 +72,7 @@ pub mod stretch;
 pub mod summary;
 pub mod tally;
 pub mod token_account;
+pub mod unreachable;
 pub mod verdict;
 mod way;
 pub mod window;

@@ -26,6 +26,7 @@ use super::search::{ProbeSummary, SearchFound};
 use super::server::ServerSummary;
 use super::steady::part::SteadySummary;
 use super::token_account::TokenAccount;
+use super::unreachable::Unreachable;
 use super::window::WindowStats;
 use crate::plan::metric::Origin;
 use crate::record::{CacheState, FlushLine, StageState};
@@ -214,6 +215,9 @@ pub struct StageSummary {
     /// What the client itself did and took.
     #[serde(default)]
     pub client: ClientSummary,
+    /// How often and how long the endpoint took no connections; absent where it always did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unreachable: Option<Unreachable>,
     /// What went to each address, where the host's name stands for several.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub addresses: BTreeMap<IpAddr, AddressSummary>,

@@ -22,6 +22,7 @@ use super::steady::part::SteadyTally;
 use super::stretch::{Stretch, Worst};
 use super::summary::{AddressSummary, ClientSummary, Counts, StageSummary};
 use super::token_account::TokenAccount;
+use super::unreachable::UnreachableTally;
 use super::window::{WindowSample, WindowStats, Windows};
 use crate::plan::Threshold;
 use crate::plan::metric::{METRICS, Metric};
@@ -100,6 +101,7 @@ pub struct StageTally {
     pace: Option<PaceTally>,
     limits: Limits,
     client: ClientSummary,
+    unreachable: UnreachableTally,
     addresses: BTreeMap<IpAddr, AddressSummary>,
     models: ModelTally,
     windows: Option<Windows>,
@@ -170,6 +172,7 @@ impl StageTally {
             is_shared: false,
             server: ServerTally::default(),
             client: ClientSummary::default(),
+            unreachable: UnreachableTally::default(),
             addresses: BTreeMap::new(),
             models: ModelTally::default(),
             faults: Vec::new(),
@@ -214,6 +217,7 @@ impl StageTally {
             pace.take(record);
         }
         self.transported(record);
+        self.unreachable.take(record);
         if let (Some(windows), Some(end)) = (&mut self.windows, record.end_ns) {
             let over = windows.push(window_sample(record, end.saturating_sub(self.start.at_ns)));
             self.window_stats.extend(over);
@@ -363,11 +367,9 @@ impl StageTally {
         self.counts.errors += 1;
         let class = record.error.as_ref().map_or("unknown", |error| error.class.as_str());
         *self.errors.entry(class.to_owned()).or_default() += 1;
-        if let Some(error) = &record.error
-            && !self.error_samples.contains_key(class)
-        {
-            let sample = error.message.chars().take(SAMPLE_CHARS).collect();
-            self.error_samples.insert(class.to_owned(), sample);
+        if let Some(error) = &record.error {
+            let sample = || error.message.chars().take(SAMPLE_CHARS).collect();
+            self.error_samples.entry(class.to_owned()).or_insert_with(sample);
         }
     }
 }

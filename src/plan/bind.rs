@@ -125,6 +125,7 @@ fn described(name: &str) -> &str {
         "EndpointKeys" => "`endpoint`",
         "ProfileKeys" => "an endpoint profile",
         "TimeoutKeys" => "`timeouts`",
+        "UnreachableKeys" => "`unreachable`",
         "JsonKeys" => "`json`",
         "MetricsKeys" => "`metrics`",
         "FlushCallKeys" => "`flush` of an endpoint",

@@ -20,6 +20,9 @@ pub enum Phase {
     Total,
 }
 
+/// Classes of errors that are this machine's: it had no file descriptor or no local port left.
+pub const LOCAL_CLASSES: [&str; 2] = ["connect.fd_limit", "connect.no_local_port"];
+
 /// How one planned request ended. A failed request is data, never an `Err` up the stack.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
@@ -59,6 +62,11 @@ impl Outcome {
             Self::DroppedLate => OutcomeKind::DroppedLate,
             Self::NeverStarted => OutcomeKind::NeverStarted,
         }
+    }
+
+    /// Whether this machine, and not the endpoint, is why there was no connection.
+    pub fn is_local(&self) -> bool {
+        self.class().is_some_and(|class| LOCAL_CLASSES.contains(&class.as_str()))
     }
 
     /// The stable error class, such as `http.503` or `timeout.first_token`; `None` unless the

@@ -3,6 +3,7 @@
 //!
 //! Noisy cores run these tests: what must be exact is counted, and what depends on time may try again.
 
+mod away;
 mod course;
 mod honesty;
 mod resume;

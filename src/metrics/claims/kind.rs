@@ -60,6 +60,8 @@ pub enum ClaimKind {
     TimesFromDue,
     /// What users who wait for answers did not see.
     UnseenByUsers,
+    /// The endpoint took no connections for a while.
+    Unreachable,
     /// What a search found.
     SearchFound,
     /// A search was cut short.
@@ -143,6 +145,10 @@ impl ClaimKind {
                 "users wait for an answer before they ask again; at their usual pace they would have \
                  met a p99 more than twice as long"
             }
+            Self::Unreachable => {
+                "requests failed because the endpoint took no connection, and not for want of this \
+                 machine's ports or file descriptors"
+            }
             Self::SearchFound
             | Self::SearchLimit
             | Self::SearchInterval
@@ -177,6 +183,7 @@ impl ClaimKind {
                     | Self::ErrorsRise
                     | Self::TimesFromDue
                     | Self::UnseenByUsers
+                    | Self::Unreachable
             )
     }
 }

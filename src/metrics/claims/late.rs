@@ -1,7 +1,7 @@
-//! What was held back, and what a closed loop did not see (coordinated omission).
+//! What was held back, what a closed loop did not see (coordinated omission), and when nobody was there.
 
 use super::{Claim, ClaimFigure, ClaimKind};
-use crate::metrics::quantity::show;
+use crate::metrics::quantity::{plural, show};
 use crate::metrics::summary::{Distribution, StageSummary, Summary};
 use crate::plan::metric::Origin;
 
@@ -15,7 +15,8 @@ pub(super) fn claims(summary: &Summary) -> Vec<Claim> {
         let found = found.filter_map(|stage| claim(stage));
         found.max_by(|one, other| one.0.total_cmp(&other.0)).map(|(_, claim)| claim)
     };
-    keys.iter().flat_map(|key| [worst(key, from_due), worst(key, unseen)]).flatten().collect()
+    let of = |key| [worst(key, from_due), worst(key, unseen), worst(key, unreachable)];
+    keys.iter().flat_map(of).flatten().collect()
 }
 
 /// The times that a stage is known by: to the first token, of whole answers to their end.
@@ -77,4 +78,28 @@ fn unseen(stage: &StageSummary) -> Option<(f64, Claim)> {
         .with("every", ClaimFigure::new(paced.every_ms, "ms"))
         .with("ttft_p99_paced", ClaimFigure::of(paced.p99_ms, "ms", met.count));
     Some((paced.p99_ms, claim))
+}
+
+/// The endpoint was away; by how many requests met that.
+fn unreachable(stage: &StageSummary) -> Option<(f64, Claim)> {
+    let away = stage.unreachable?;
+    let requests = plural(away.requests, "request");
+    let times = if away.times == 1 { String::new() } else { plural(away.times, "time") + ", " };
+    let recovery = away.recovery_s.map(|seconds| seconds * 1e3);
+    let longest = if away.times == 1 { "" } else { " at most" };
+    let end = match (recovery, away.to_the_end) {
+        (Some(ms), false) => format!("it answered again after{longest} {}", show(ms, "ms")),
+        (Some(ms), true) => format!(
+            "it answered again after{longest} {}, but was away when the stage ended",
+            show(ms, "ms")
+        ),
+        (None, true) => "it was still away when the stage ended".to_owned(),
+        (None, false) => "requests that were sent later were answered".to_owned(),
+    };
+    let text = format!("the endpoint took no connections ({times}{requests} failed by it); {end}.");
+    let claim = about(ClaimKind::Unreachable, stage, &text)
+        .with("requests", ClaimFigure::count(away.requests, "requests"))
+        .with("times", ClaimFigure::count(away.times, "times"))
+        .with_some("recovery", recovery.map(|ms| ClaimFigure::new(ms, "ms")));
+    Some((away.requests as f64, claim))
 }

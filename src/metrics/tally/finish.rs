@@ -95,6 +95,7 @@ impl StageTally {
                 (achieved, pace),
                 &samples,
                 (&client, &metrics),
+                generator::is_exhausted(&self.errors),
             ),
             times_from,
             metrics,
@@ -115,6 +116,7 @@ impl StageTally {
             duration_s,
             throughput,
             client,
+            unreachable: self.unreachable.finish(),
             addresses: self.addresses,
             cache,
             tokens: (self.counts.ok > 0).then_some(self.tokens),
@@ -357,6 +359,7 @@ fn load_summary(
     (achieved_rate, pace): (Option<f64>, Option<Pace>),
     samples: &[(&'static Metric, Samples)],
     (client, metrics): (&ClientSummary, &BTreeMap<String, Distribution>),
+    is_exhausted: bool,
 ) -> Option<LoadSummary> {
     let median = metrics.get("ttft").or_else(|| metrics.get("e2e")).map(|times| times.p50);
     let schedule = pace.and_then(|pace| pace.schedule);
@@ -369,7 +372,8 @@ fn load_summary(
         keeping_up: schedule.map(|schedule| schedule.keeping_up),
         backlog: schedule.and_then(|schedule| schedule.growth),
         needed_s: schedule.and_then(|schedule| schedule.needed_s),
-        generator_limited: generator::too_late(client, load.max_lag_ms, median).is_some()
+        generator_limited: is_exhausted
+            || generator::too_late(client, load.max_lag_ms, median).is_some()
             || lag.zip(load.max_lag_ms).is_some_and(|(lag, limit)| lag > limit),
         max_lag_ms: load.max_lag_ms,
         peak_in_flight: (peak > 0).then_some(peak),

@@ -132,11 +132,17 @@ macro_rules! load_keys {
             /// Longest wait for answers after the last request (of each rung or probe); what is out
             /// then is cancelled. 60s unless given.
             drain: Option<Spanned<$crate::plan::file::TimeSpan>>,
+            /// What happens while the endpoint takes no connection.
+            unreachable: Option<$crate::plan::file::UnreachableKeys>,
         } }
         impl $name {
             /// Which part counts.
             pub(crate) fn counting(&self) -> $crate::plan::file::CountingKeys {
-                $crate::plan::file::CountingKeys { settle: self.settle, drain: self.drain }
+                $crate::plan::file::CountingKeys {
+                    settle: self.settle,
+                    drain: self.drain,
+                    wait: self.unreachable.and_then(|keys| keys.wait),
+                }
             }
         }
     };
@@ -176,6 +182,16 @@ pub(crate) struct AskingKeys<'k> {
 pub(crate) struct CountingKeys {
     pub(crate) settle: Option<Spanned<Span>>,
     pub(crate) drain: Option<Spanned<Span>>,
+    pub(crate) wait: Option<Spanned<Span>>,
+}
+
+/// What happens while the endpoint takes no connection (refused, reset, no such name): requests that are
+/// due fail, users wait, and how long it took is told. `abort` and `stop_when` may end it sooner.
+#[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct UnreachableKeys {
+    /// It may be away for so long; then the stage fails. 30s unless given, `0s` ends it at once.
+    pub(crate) wait: Option<Spanned<Span>>,
 }
 
 /// Which part is steady.

@@ -36,6 +36,7 @@ pub(crate) use json_api::{AnswerWord, JsonKeys};
 pub(crate) use load::{LadderKeys, LoadKeys, OverWord, RampKeys, SearchKeys, ThinkWord};
 pub(crate) use load_parts::{
     ArrivalKeys, ArrivalWord, AskingKeys, CountingKeys, FullWord, LateWord, PacingKeys, SteadyKeys,
+    UnreachableKeys,
 };
 pub(crate) use param::{ParamFile, ParamType, TextOrList};
 pub(crate) use replay::{HashWord, ReplayKeys, SampleFile};

@@ -224,6 +224,8 @@ pub struct Measure {
     pub cooldown: Option<Duration>,
     /// Longest wait for answers after the last request was sent; what is out then is cancelled.
     pub drain: Duration,
+    /// How long the endpoint may take no connection before the stage fails (`unreachable: { wait }`).
+    pub unreachable_wait: Duration,
     /// Print and keep statistics of each such stretch while the stage runs (`window:`).
     pub window: Option<Duration>,
     /// `schedule_lag` p99 above which the stage is invalid ("generator saturated").

@@ -37,6 +37,9 @@ struct Crowd {
 /// given up as idle.
 const OPENED_AHEAD: Duration = Duration::from_secs(1);
 
+/// A user for whom this machine had no port or file descriptor left asks again after so long.
+const SHORT_OF: Duration = Duration::from_secs(1);
+
 /// Opens the connections of the users who begin at once: made all together, they would hold up
 /// each other's first answers.
 pub(super) async fn open_connections(
@@ -93,6 +96,11 @@ impl Crowd {
     async fn user(&self, user: u64) {
         self.pause(self.lane.start + self.users.start_of(user)).await;
         while !self.over.is_cancelled() {
+            tokio::select! {
+                biased;
+                () = self.lane.reachable() => {}
+                () = self.over.cancelled() => return,
+            }
             let due_ns = self.clock.now_ns();
             let next = {
                 let mut ahead = self.ahead.lock().await;
@@ -122,8 +130,9 @@ impl Crowd {
                 }
             };
             let index = ready.index;
-            self.lane.send(ready, due_ns).await;
-            let think = self.users.think_after(index);
+            let outcome = self.lane.send(ready, due_ns).await;
+            let short = if outcome.is_local() { SHORT_OF } else { Duration::ZERO };
+            let think = self.users.think_after(index).max(short);
             if think > Duration::ZERO {
                 self.pause(Instant::now() + think).await;
             }

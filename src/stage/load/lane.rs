@@ -1,13 +1,14 @@
 //! What the requests in flight of one level share.
 //!
 //! In: prepared requests and when each was due. Out: their lines. Invariants: a request that was
-//! due while the level settles is recorded there; an endpoint that is gone is noticed once, after
-//! which nothing new is sent.
+//! due while the level settles is recorded there; an endpoint that takes no connection is watched by
+//! one task until it is back, or for as long as the plan waits, after which nothing new is sent.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -19,6 +20,9 @@ use crate::stage::exchange::{Post, Ready, Unsent};
 use crate::stage::{SETTLE_SUFFIX, StageContext};
 use crate::workload::WorkloadError;
 use crate::workload::tokenizer::Tokenizer;
+
+/// An endpoint that is away is asked so often whether it is back.
+const ASK_AGAIN: Duration = Duration::from_millis(100);
 
 /// How the driving of a level ended.
 pub(super) enum Ended {
@@ -70,7 +74,12 @@ pub(super) struct Lane {
     cut: CancellationToken,
     /// Longest wait for answers after the last request was due.
     pub drain_limit: Duration,
-    is_probing: AtomicBool,
+    /// Longest that the endpoint may take no connection.
+    unreachable_wait: Duration,
+    /// Whether it takes none.
+    is_away: watch::Sender<bool>,
+    /// Nobody needs to know any more whether it is back.
+    is_over: CancellationToken,
     any_sent: AtomicBool,
     any_ok: AtomicBool,
     /// Why nothing more is sent.
@@ -101,7 +110,9 @@ impl Lane {
             drain: context.stop.drain.child_token(),
             cut,
             drain_limit: level.measure.drain,
-            is_probing: AtomicBool::new(false),
+            unreachable_wait: level.measure.unreachable_wait,
+            is_away: watch::Sender::new(false),
+            is_over: CancellationToken::new(),
             any_sent: AtomicBool::new(false),
             any_ok: AtomicBool::new(false),
             gone: OnceLock::new(),
@@ -143,36 +154,64 @@ impl Lane {
     }
 
     /// Sends a request and records how it ended.
-    pub(super) async fn send(&self, ready: Ready, due_ns: u64) {
-        self.send_for_answer(ready, due_ns).await;
+    pub(super) async fn send(self: &Arc<Self>, ready: Ready, due_ns: u64) -> Outcome {
+        self.send_for_answer(ready, due_ns).await.0
     }
 
     /// The same; gives how it ended and what was answered, without its reasoning.
-    pub(super) async fn send_for_answer(&self, ready: Ready, due_ns: u64) -> (Outcome, String) {
+    pub(super) async fn send_for_answer(
+        self: &Arc<Self>,
+        ready: Ready,
+        due_ns: u64,
+    ) -> (Outcome, String) {
         let post = self.post_of(due_ns);
         let (outcome, answer) = post.send_for_answer(ready, due_ns, &self.tokenizer).await;
         self.any_sent.store(true, Ordering::Relaxed);
         if outcome == Outcome::Ok {
             self.any_ok.store(true, Ordering::Relaxed);
         }
-        // As in cold stages: a living server must not lose its other requests to one refusal.
-        if matches!(outcome, Outcome::Connect(_)) && !self.is_probing.swap(true, Ordering::Relaxed)
+        // What this machine lacks says nothing of the endpoint.
+        if matches!(outcome, Outcome::Connect(_))
+            && !outcome.is_local()
+            && !self.is_away.send_replace(true)
         {
-            let alive = tokio::select! {
-                biased;
-                () = self.cut.cancelled() => return (outcome, answer),
-                alive = probe::is_alive(&self.client) => alive,
-            };
-            match alive {
-                Ok(()) => self.is_probing.store(false, Ordering::Relaxed),
-                Err(error) => {
-                    let _said_before =
-                        self.gone.set(format!("the endpoint stopped answering: {error}"));
-                    self.drain.cancel();
+            let lane = Arc::clone(self);
+            tokio::spawn(async move {
+                tokio::select! {
+                    () = lane.is_over.cancelled() => {}
+                    () = lane.drain.cancelled() => {}
+                    () = lane.until_it_is_back() => {}
                 }
-            }
+                lane.is_away.send_replace(false);
+            });
         }
         (outcome, answer)
+    }
+
+    /// Asks the endpoint until it answers, or gives the level up.
+    async fn until_it_is_back(&self) {
+        let since = Instant::now();
+        while let Err(error) = probe::is_alive(&self.client).await {
+            if since.elapsed() >= self.unreachable_wait {
+                let waited = match self.unreachable_wait.as_secs_f64() {
+                    0.0 => String::new(),
+                    seconds => format!(" for {seconds} s (`unreachable: {{ wait: … }}`)"),
+                };
+                let why = format!("the endpoint stopped answering{waited}: {error}");
+                let _said_before = self.gone.set(why);
+                self.drain.cancel();
+                return;
+            }
+            tokio::time::sleep(ASK_AGAIN.min(self.unreachable_wait)).await;
+        }
+    }
+
+    /// Waits while the endpoint takes no connections.
+    pub(super) async fn reachable(&self) {
+        if *self.is_away.borrow() {
+            let mut is_away = self.is_away.subscribe();
+            let _it_is_back = is_away.wait_for(|is_away| !is_away).await;
+        }
     }
 
     /// Records a request that can't be sent as it would have to be, and ends the level for it.
@@ -205,5 +244,6 @@ impl Lane {
             self.cut.cancel();
             while in_flight.join_next().await.is_some() {}
         }
+        self.is_over.cancel();
     }
 }

@@ -44,7 +44,9 @@ pub(super) async fn drive(
     let mut drain_by = lane.start;
     let send = |due: Due, in_flight: &mut JoinSet<()>| {
         let (lane, due_ns) = (Arc::clone(lane), context.clock.ns(due.at));
-        in_flight.spawn(async move { lane.send(due.ready, due_ns).await });
+        in_flight.spawn(async move {
+            lane.send(due.ready, due_ns).await;
+        });
     };
     while !(is_over && admission.waiting() == 0) && failed.is_none() {
         tokio::select! {

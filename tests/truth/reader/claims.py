@@ -182,6 +182,9 @@ def figure_of(differ, where, name, figure, claim, book):
         differ(where, value, float(right))
         sources = {((e.get("tokens") or {}).get("output") or {}).get("source") for e, u in shown if ok(u.requests)}
         differ(f"{where} source", figure.get("source"), ", ".join(sorted(s for s in sources if s)))
+    elif claim["kind"] == "unreachable" and mine:
+        away = figures.unreachable(mine[0][1])
+        differ(where, value, away[name], 1e-9)
     elif name == "cached_share" and mine:
         differ(where, value, mine[0][0]["cache"]["cached_tokens"] / mine[0][0]["cache"]["prompt_tokens"], 1e-9)
     elif name in ("cached_tokens", "prompt_tokens", "hit_requests", "judged_requests") and mine:

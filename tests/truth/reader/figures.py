@@ -46,7 +46,7 @@ def unit(differ, said, unit_, log, ids):
             for key in ("achieved_interval", "keeping_up", "backlog", "needed_s"):
                 same(f"load.{key}", said["load"].get(key), found.get(key), relative=1e-6)
         if limit is not None and lag:
-            late = stats.percentile(lag, 99) > limit or starved(unit_)
+            late = stats.percentile(lag, 99) > limit or starved(unit_) or any(local(r) for r in requests)
             same("load.generator_limited", said["load"]["generator_limited"], late)
     same("goodput", said.get("goodput"), goodput(unit_, counts, right), relative=1e-6)
     same("cache", *cache(said["cache"], unit_))
@@ -472,3 +472,26 @@ def windowed(differ, where, said, unit_):
         if values:
             right |= {f"p{p}": stats.percentile(values, p) for p in (50, 90, 95, 99)}
         same(name, right)
+
+
+def local(request):
+    """Whether this machine had no connection left for it."""
+    return (request.get("error") or {}).get("class") in ("connect.fd_limit", "connect.no_local_port")
+
+
+def unreachable(unit_):
+    """How often the endpoint took no connection, and the longest time until a later request was answered (ms)."""
+    missed, times, since, answered, longest = 0, 0, None, -1, None
+    for r in unit_.requests:
+        sent = r.get("sent_ns")
+        if r["outcome"] == "connect" and not local(r):
+            missed += 1
+            if since is None and sent > answered:
+                times, since = times + 1, sent
+            elif since is not None:
+                since = min(since, sent)
+        elif sent is not None and r.get("headers_ns") is not None:
+            answered = max(answered, sent)
+            if since is not None and since < sent:
+                longest, since = max(longest or 0, r["headers_ns"] - since), None
+    return {"requests": missed, "times": max(times, 1), "recovery": longest and longest / 1e6}

@@ -15,6 +15,10 @@ use crate::plan::{Measure, Think, Traffic, Until};
 /// Longest wait for answers unless the plan says otherwise.
 const DRAIN: Duration = Duration::from_secs(60);
 
+/// How long an endpoint may be away unless the plan says otherwise: a server that is restarted by its
+/// supervisor with its weights in the page cache is back by then.
+const UNREACHABLE_WAIT: Duration = Duration::from_secs(30);
+
 /// Lag of the generator above which its numbers are not to be trusted.
 const MAX_LAG: Duration = Duration::from_millis(100);
 
@@ -114,6 +118,7 @@ impl Lowering<'_> {
             warmup: None,
             cooldown: None,
             drain: keys.drain.map_or(DRAIN, |drain| drain.value.0),
+            unreachable_wait: keys.wait.map_or(UNREACHABLE_WAIT, |wait| wait.value.0),
             window: None,
             max_lag: max_lag.map_or(MAX_LAG, |lag| lag.value.0),
         }
