@@ -43,10 +43,10 @@ Exit codes:
 #[derive(Debug, Parser)]
 #[command(version, about, after_help = EXIT_CODES, propagate_version = true)]
 pub struct Cli {
-    /// When to colour: on a terminal, always or never.
+    /// When to use colours.
     #[arg(long, global = true, value_enum, default_value_t = When::Auto)]
     pub color: When,
-    /// Log more on standard error; twice for debug.
+    /// Log more on standard error. Twice: debug messages.
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
     /// What to do.

@@ -32,28 +32,28 @@ pub struct ReadArgs {
     /// called; gzip, Zstandard, bzip2 and xz are unpacked on the way.
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<String>,
-    /// Their format, such as sharegpt; detected from the first file's beginning unless given.
+    /// Their format, such as sharegpt. Default: detected from the first file's beginning.
     #[arg(long)]
     pub format: Option<String>,
-    /// What happens at a row that is not what its format promises.
+    /// What to do with a row that does not match the format.
     #[arg(long, value_enum, default_value_t = OnMalformedArg::Error)]
     pub on_malformed: OnMalformedArg,
-    /// Keep rows that the trace marks as failed; they are left out and counted otherwise.
+    /// Keep rows that the trace marks as failed. By default they are left out and counted.
     #[arg(long)]
     pub keep_recorded_failures: bool,
-    /// Read no more rows than this.
+    /// Maximum number of rows to read.
     #[arg(long)]
     pub limit: Option<u64>,
-    /// Where a part of the rows stands, such as timestamp=/ts or prompt=/question; may be given
-    /// several times.
+    /// JSON pointer to a part of the rows, such as timestamp=/ts or prompt=/question. Can be
+    /// repeated.
     #[arg(long = "field", value_name = "PART=POINTER", value_parser = super::inputs::key_value)]
     pub fields: Vec<(String, String)>,
-    /// What numbers in timestamps count; the format's own unit unless given, and what their size
-    /// says where that can't be.
+    /// Unit of numeric timestamps. Default: the format's own unit, or what their size suggests if
+    /// that is impossible.
     #[arg(long, value_enum)]
     pub timestamp_unit: Option<UnitArg>,
-    /// Tokens in a block that one of a row's hash ids stands for; what the row says, else the
-    /// format's own unless given.
+    /// Tokens per block, for which one of a row's hash ids stands. Default: what the row states,
+    /// else that of the format.
     #[arg(long, value_name = "TOKENS", value_parser = clap::value_parser!(u64).range(1..))]
     pub block_size: Option<u64>,
 }
@@ -64,7 +64,7 @@ pub struct InspectArgs {
     /// What is read.
     #[command(flatten)]
     pub read: ReadArgs,
-    /// Count tokens with this tokenizer.json; four characters per token unless given.
+    /// Count tokens with this tokenizer.json. Default: four characters per token.
     #[arg(long, value_name = "FILE")]
     pub tokenizer: Option<PathBuf>,
     /// What to print on standard output.
@@ -81,7 +81,7 @@ pub struct ConvertArgs {
     /// What is written.
     #[arg(long, value_enum, default_value_t = ConvertToArg::OpenaiMessages)]
     pub to: ConvertToArg,
-    /// The file to write; it appears when it is whole.
+    /// The file to write. It appears when it is complete.
     #[arg(short, long, value_name = "FILE")]
     pub output: PathBuf,
     /// Replace the file if it is there.
@@ -89,16 +89,16 @@ pub struct ConvertArgs {
     pub overwrite: bool,
 }
 
-/// What happens at a malformed row.
+/// What to do with a malformed row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum OnMalformedArg {
-    /// It is an error (when inspecting: after all have been counted).
+    /// Fail (when inspecting: after all rows have been counted).
     Error,
     /// It is left out and counted.
     Skip,
 }
 
-/// What numbers in timestamps count.
+/// Unit of numeric timestamps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum UnitArg {
     /// Seconds.

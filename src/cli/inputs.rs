@@ -10,32 +10,34 @@ use clap::Args;
 /// What changes a plan from outside.
 #[derive(Debug, Clone, Default, Args)]
 pub struct PlanInputs {
-    /// Set a param; may be given several times.
+    /// Set a param. Can be repeated.
     #[arg(short, long = "param", value_name = "NAME=VALUE", value_parser = key_value)]
     pub params: Vec<(String, String)>,
-    /// Take params from a YAML, TOML, JSON or dotenv file; the last file that has one counts.
+    /// Take params from a YAML, TOML, JSON or dotenv file. If several files set a param, the last
+    /// one counts.
     #[arg(long = "params-file", value_name = "FILE")]
     pub params_files: Vec<PathBuf>,
-    /// Change any value of the plan, such as stages.cold.requests=8; null removes it.
+    /// Change any value of the plan, such as stages.cold.requests=8; null removes it. Can be
+    /// repeated.
     #[arg(long = "set", value_name = "PATH=VALUE")]
     pub set: Vec<String>,
-    /// Run only these stages: ID, +ID (and what it waits for), ID+ (and what waits for it), tag:X
-    /// or kind:cold; may be given several times.
+    /// Run only these stages: ID, +ID (with the stages it waits for), ID+ (with the stages that
+    /// wait for it), tag:X or kind:cold. Can be repeated.
     #[arg(long = "select", value_name = "SELECTOR")]
     pub select: Vec<String>,
     /// Leave these stages out.
     #[arg(long = "exclude", value_name = "SELECTOR")]
     pub exclude: Vec<String>,
-    /// Try the plan out: one request per stage, nothing is judged.
+    /// Try the plan: send one request per stage, and judge nothing.
     #[arg(long)]
     pub smoke: bool,
-    /// Run only the cells of the matrix that have this value; may be given several times.
+    /// Run only the cells of the matrix that have this value. Can be repeated.
     #[arg(long = "matrix", value_name = "AXIS=VALUE", value_parser = key_value)]
     pub matrix: Vec<(String, String)>,
     /// Run every N-th cell of the matrix, from the K-th on.
     #[arg(long, value_name = "K/N", value_parser = shard)]
     pub shard: Option<(usize, usize)>,
-    /// Use this endpoint instead of the plan's: a profile's name or a URL.
+    /// Use this endpoint instead of the plan's: the name of a profile, or a URL.
     #[arg(long, value_name = "NAME|URL")]
     pub endpoint: Option<String>,
     /// Use this seed instead of the plan's.

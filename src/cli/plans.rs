@@ -105,7 +105,7 @@ A test file lies beside its plan: plan.test.yaml beside plan.yaml.
 #[derive(Debug, Args)]
 #[command(after_help = TEST_FILE)]
 pub struct TestArgs {
-    /// Test files (*.test.yaml), or folders that hold some; the current directory unless given.
+    /// Test files (*.test.yaml), or folders that hold some. Default: the current directory.
     pub paths: Vec<PathBuf>,
     /// Also write the results to this file as `JUnit` XML.
     #[arg(long, value_name = "FILE")]
@@ -123,7 +123,7 @@ pub struct ListArgs {
 /// Arguments of `init`.
 #[derive(Debug, Args)]
 pub struct InitArgs {
-    /// Name of the plan, or of its file (such as mine.toml); the scenario's unless given.
+    /// Name of the plan, or of its file (such as mine.toml). Default: the scenario's name.
     pub name: Option<String>,
     /// The built-in scenario to begin from.
     #[arg(long, value_name = "SCENARIO", default_value = "cache-eviction")]
@@ -131,7 +131,7 @@ pub struct InitArgs {
     /// The format of the file; YAML unless its name says otherwise.
     #[arg(long, value_enum)]
     pub format: Option<InitFormat>,
-    /// Where editors shall find the schema; it is written to schemas/plan.v1.json unless given.
+    /// Where editors find the schema. By default it is written to schemas/plan.v1.json.
     #[arg(long, value_name = "URL|PATH")]
     pub schema: Option<String>,
 }
@@ -148,7 +148,7 @@ pub enum InitFormat {
 /// Arguments of `explain`.
 #[derive(Debug, Args)]
 pub struct ExplainArgs {
-    /// The code; all codes in a line each unless given.
+    /// The code. By default all codes are listed.
     pub code: Option<String>,
 }
 

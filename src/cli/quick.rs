@@ -11,46 +11,47 @@ use super::runs::Outputs;
 pub struct QuickArgs {
     /// The endpoint: a URL such as `http://127.0.0.1:8000/v1`, HOST:PORT or a port of this machine.
     pub url: String,
-    /// The model to ask for; the first that the server lists unless given.
+    /// The model to ask for. Default: the first one that the server lists.
     #[arg(short, long)]
     pub model: Option<String>,
-    /// The key of the endpoint; from the variable, it is in no shell history.
+    /// The key of the endpoint. Prefer the variable: it leaves no trace in the shell history.
     #[arg(long, value_name = "KEY", env = "RUNNER_API_KEY", hide_env_values = true)]
     pub api_key: Option<String>,
-    /// The API it speaks, such as openai-chat, openai-completions or ollama-chat.
+    /// The API of the endpoint, such as openai-chat, openai-completions or ollama-chat.
     #[arg(long, default_value = "openai-chat")]
     pub api: String,
-    /// How many requests; 100 unless given, 16 with --cold-warm, no limit with --duration.
+    /// Number of requests. Default: 100; 16 with --cold-warm; no limit with --duration.
     #[arg(short = 'n', long, value_name = "N", value_parser = count())]
     pub requests: Option<u64>,
-    /// How many requests are out at a time; 8 unless given. With --rate the most that may be.
+    /// Number of requests in flight at a time (with --rate: the maximum). Default: 8.
     #[arg(short, long, value_name = "N", value_parser = count())]
     pub concurrency: Option<u64>,
-    /// Requests per second, at random times (Poisson), however fast the answers come.
+    /// Requests per second (open loop, Poisson arrivals).
     #[arg(short, long, value_name = "RATE")]
     pub rate: Option<String>,
-    /// How long, such as 30s; with --requests, whichever comes first.
+    /// Duration, such as 30s. With --requests, whichever comes first.
     #[arg(short, long, value_name = "TIME")]
     pub duration: Option<String>,
-    /// Tokens of each prompt, which is filler, about.
+    /// Approximate length of each prompt in tokens. Prompts are filler text.
     #[arg(long, value_name = "TOKENS", default_value_t = 256, value_parser = count())]
     pub input: u64,
-    /// Most tokens of each answer; 64 unless given. Rows of --data say it themselves unless given.
+    /// Maximum number of tokens of each answer. Default: 64, or what the rows of --data say.
     #[arg(long, value_name = "TOKENS", value_parser = count())]
     pub output: Option<u64>,
-    /// Ask this instead of filler; `{{ i }}` in it is the number of the request.
+    /// Send this text instead of filler. `{{ i }}` in it is the number of the request.
     #[arg(long, value_name = "TEXT", conflicts_with_all = ["input", "data"])]
     pub prompt: Option<String>,
-    /// Ask the rows of this dataset, as they are, instead of filler.
+    /// Send the rows of this dataset, as they are, instead of filler.
     #[arg(long, value_name = "FILE", conflicts_with = "input")]
     pub data: Option<PathBuf>,
-    /// Send prompts that no cache can know, then the same again: what does the prefix cache save?
+    /// Send prompts that no cache can know, then the same prompts again, to see what the prefix
+    /// cache saves.
     #[arg(long, conflicts_with_all = ["rate", "duration", "concurrency"])]
     pub cold_warm: bool,
-    /// Ask for whole answers; there is no time to first token then.
+    /// Ask for whole answers instead of streams. There is no time to first token then.
     #[arg(long)]
     pub no_stream: bool,
-    /// Write the plan that this is to a file, and run that.
+    /// Also write the plan that these flags make to a file.
     #[arg(long, value_name = "FILE")]
     pub save: Option<PathBuf>,
     /// What is told, and where.

@@ -18,16 +18,16 @@ pub struct RunArgs {
     /// What is told, and where.
     #[command(flatten)]
     pub outputs: Outputs,
-    /// The directory of an earlier run, or its summary.json, for checks against `baseline`.
+    /// An earlier run, by its directory or its summary.json, for checks against `baseline`.
     #[arg(long, value_name = "RUN")]
     pub baseline: Option<PathBuf>,
-    /// Go on with a run of the same plan that was killed or interrupted: what it measured of `load`,
-    /// `qps_ladder`, `concurrency_ramp`, `replay` and `search` stages is taken over, level by level,
-    /// as far as it was finished; the rest, and all other stages, are run.
+    /// Continue a run of the same plan that was killed or interrupted. Finished levels of `load`,
+    /// `qps_ladder`, `concurrency_ramp`, `replay` and `search` stages are taken over; the rest, and
+    /// all other stages, are run.
     #[arg(long, value_name = "RUN")]
     pub resume: Option<PathBuf>,
-    /// Skip what is left when a stage does not complete or fails a check; otherwise further cells
-    /// of the matrix and independent stages go on.
+    /// Skip the rest of the run if a stage does not complete or fails a check. By default, further
+    /// cells of the matrix and independent stages still run.
     #[arg(long)]
     pub fail_fast: bool,
 }
@@ -38,10 +38,10 @@ pub struct Outputs {
     /// Write results under this folder instead of the plan's.
     #[arg(long, value_name = "DIR")]
     pub results: Option<PathBuf>,
-    /// A further output, such as csv:requests.csv; may be given several times.
+    /// A further output, such as csv:requests.csv. Can be repeated.
     #[arg(long = "sink", value_name = "KIND:TARGET")]
     pub sinks: Vec<String>,
-    /// Leave no report.html in the run directory.
+    /// Do not write report.html.
     #[arg(long)]
     pub no_report: bool,
     /// What to print on standard output.
@@ -90,26 +90,26 @@ pub struct ReportArgs {
     /// What to print.
     #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
     pub format: ReportFormat,
-    /// Write it to this file instead of standard output.
+    /// Write to this file instead of standard output.
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
     /// Percentiles of the text's table, such as 50,90,99.9.
     #[arg(long, value_name = "P", value_delimiter = ',', value_parser = percentile)]
     pub percentiles: Vec<f64>,
-    /// Derive the figures anew under the formulas of another tool: vllm, sglang, aiperf, guidellm,
+    /// Recompute the figures with the formulas of another tool: vllm, sglang, aiperf, guidellm,
     /// inference-perf, llmperf, evalscope, ttft-cache, qps-benchmark, chat-replay or bench-pack.
     #[arg(long, value_name = "TOOL")]
     pub definitions: Option<String>,
-    /// Put the records through a sink as well, such as junit:checks.xml or csv:requests.csv; may be
-    /// given several times.
+    /// Also write the records to a sink, such as junit:checks.xml or csv:requests.csv. Can be
+    /// repeated.
     #[arg(long = "sink", value_name = "KIND:TARGET")]
     pub sinks: Vec<String>,
-    /// Replace the run's summary.json, summary.csv and report.html by what its records say.
+    /// Rewrite the run's summary.json, summary.csv and report.html from its records.
     #[arg(long)]
     pub write: bool,
-    /// Also write the run in the files of another tool: vllm-bench, aiperf, genai-perf, guidellm,
-    /// inference-perf, llm-d, ttft-cache, qps-benchmark, replay-rounds or bench-pack; into
-    /// RUN/export/FORMAT unless a folder is named. May be given several times.
+    /// Also write the run in the format of another tool: vllm-bench, aiperf, genai-perf, guidellm,
+    /// inference-perf, llm-d, ttft-cache, qps-benchmark, replay-rounds or bench-pack. Default
+    /// folder: RUN/export/FORMAT. Can be repeated.
     #[arg(long = "export", value_name = "FORMAT[=FOLDER]")]
     pub exports: Vec<String>,
 }
@@ -141,26 +141,26 @@ pub struct CompareArgs {
     /// The runs to judge.
     #[arg(required_unless_present = "ab", conflicts_with = "ab")]
     pub new: Vec<PathBuf>,
-    /// Compare the cells of one run with its first, request by request: of a matrix with
-    /// `interleave: true`, whose cells take turns.
+    /// Compare the cells of one run with its first cell, request by request. The run needs a matrix
+    /// with `interleave: true`.
     #[arg(long)]
     pub ab: bool,
     /// How to print it.
     #[arg(long, value_enum, default_value_t = CompareFormat::Text)]
     pub format: CompareFormat,
-    /// Write it to this file instead of standard output.
+    /// Write to this file instead of standard output.
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
-    /// Metrics to compare, such as ttft,e2e; TTFT, E2E and TPOT unless given.
+    /// Metrics to compare, such as ttft,e2e. Default: TTFT, E2E and TPOT.
     #[arg(long = "metric", value_name = "NAME", value_delimiter = ',')]
     pub metrics: Vec<String>,
-    /// Percentiles to compare beside the median; 95 and 99 unless given.
+    /// Percentiles to compare beside the median. Default: 95 and 99.
     #[arg(long, value_name = "P", value_delimiter = ',', value_parser = percentile)]
     pub percentiles: Vec<f64>,
-    /// The least difference that matters; 5% unless given.
+    /// The least difference that matters. Default: 5%.
     #[arg(long, value_name = "SHARE")]
     pub min_effect: Option<String>,
-    /// What makes the exit code 10; with `worse`, what can't be told is 5.
+    /// When to exit with 10. With `worse`, the exit code is 5 if that can't be told.
     #[arg(long, value_enum, default_value_t = FailOn::Never)]
     pub fail_on: FailOn,
 }
@@ -218,7 +218,7 @@ pub struct SimulateArgs {
     /// Take the simulator's settings from this plan's first simulated endpoint.
     #[arg(long, value_name = "PLAN")]
     pub plan: Option<PathBuf>,
-    /// Write what was sent and when to this file.
+    /// Write what was sent, and when, to this file.
     #[arg(long, value_name = "FILE")]
     pub truth: Option<PathBuf>,
 }
@@ -232,8 +232,8 @@ pub struct CalibrateArgs {
     /// How to print the figures.
     #[arg(long, value_enum, default_value_t = DiagnosticFormat::Text)]
     pub format: DiagnosticFormat,
-    /// Keep them in this file; without it in `$RUNNER_CALIBRATION`, else in
-    /// `runner/calibration.json` of the user's state folder, where `run` looks.
+    /// Keep the figures in this file. Default: `$RUNNER_CALIBRATION`, else
+    /// `runner/calibration.json` in the user's state folder, where `run` looks for it.
     #[arg(long, value_name = "FILE")]
     pub save: Option<PathBuf>,
 }

@@ -11,45 +11,46 @@ use super::{EndpointFile, PromptFile, ThresholdFile};
 use crate::plan::bind::Spanned;
 
 stage_keys! {
-    /// Sessions of several turns, each turn after the answer to the one before. Sessions are those of
-    /// the prompt's `dataset`: rows of one session, or the turns of a recorded chat.
+    /// Sessions of several turns; each turn is sent after the answer to the one before. The
+    /// sessions come from the prompt's `dataset`: the rows of one session, or the turns of a
+    /// recorded chat.
     ConversationKeys {
-        /// Sessions at a time; 1 unless given. When one is over, the next joins.
+        /// Sessions at a time. When one ends, the next one starts. Default: 1.
         concurrency: Option<Spanned<Count>>,
-        /// Time between two sessions joining; those for which there is room join at once unless
-        /// given.
+        /// Time between the starts of two sessions. By default, as many as there is room for start
+        /// at once.
         join_every: Option<Spanned<Span>>,
-        /// How many sessions in all, going round the dataset if it has fewer; each of the dataset
-        /// once unless given.
+        /// Total number of sessions; the dataset is repeated if it has fewer. Default: each session
+        /// of the dataset once.
         sessions: Option<Spanned<Count>>,
-        /// No session joins after this long; those under way go on to their ends.
+        /// No session starts after this time; those that have started are completed.
         duration: Option<Spanned<Span>>,
-        /// A session leaves after so many turns; at its end unless given.
+        /// A session ends after this many turns. Default: all of its turns.
         turns: Option<Spanned<Count>>,
-        /// What later turns say about earlier answers: `live` (what the endpoint answered, the
-        /// default, so that its cache sees its own tokens again) or `recorded` (what the dataset
-        /// holds, so that every run sends the same).
+        /// Which answers later turns contain as history: `live` (this run's answers, so that the
+        /// endpoint's cache sees its own tokens again; the default) or `recorded` (those of the
+        /// dataset, so that every run sends the same).
         history: Option<Spanned<HistoryWord>>,
-        /// The pause between an answer and the next turn: a duration, or `recorded` (as in the
-        /// dataset); none unless given.
+        /// Pause between an answer and the next turn: a duration, or `recorded` (as in the
+        /// dataset). Default: none.
         think: Option<Spanned<String>>,
-        /// Recorded pauses are divided by this: 2 is twice as fast; 1 unless given.
+        /// Divides recorded pauses: 2 is twice as fast. Default: 1.
         speed: Option<Spanned<Ratio>>,
-        /// Longest recorded pause; 60s unless given.
+        /// Longer recorded pauses are cut to this. Default: 60s.
         think_max: Option<Spanned<Span>>,
-        /// System message of sessions that have none, the same for all.
+        /// System message for sessions that have none; the same for all.
         system: Option<Spanned<String>>,
-        /// What is asked: a prompt with a `dataset`; the plan's prompt unless given.
+        /// The prompt of this stage, which needs a `dataset`. Default: the plan's prompt.
         prompt: Option<Spanned<PromptFile>>,
     }
 }
 
-/// What stands in a later turn for an earlier answer.
+/// Which answers later turns contain as history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum HistoryWord {
-    /// What the endpoint answered.
+    /// This run's answers.
     Live,
-    /// What the dataset recorded.
+    /// The answers in the dataset.
     Recorded,
 }

@@ -15,7 +15,7 @@ use crate::plan::workload::DatasetFormat;
 #[serde(rename = "by shape", rename_all = "lowercase")]
 #[schemars(rename = "Dataset", untagged)]
 pub(crate) enum DatasetFile {
-    /// A path or pattern; everything else by default.
+    /// A path or pattern; defaults for everything else.
     Text(Spanned<String>),
     /// A dataset in detail.
     Map(Box<DatasetKeys>),
@@ -30,34 +30,34 @@ pub(crate) struct DatasetKeys {
     /// are unpacked on the way.
     #[schemars(required)]
     pub(crate) path: Option<TextOrList>,
-    /// The format of the files; detected from the first file's beginning unless given.
+    /// The format of the files. By default it is detected from the beginning of the first file.
     pub(crate) format: Option<Spanned<FormatWord>>,
-    /// What happens at a row that is not what its format promises, or that has no prompt where rows
-    /// are asked as they are: `error` (the default) or `skip` (it is left out and counted).
+    /// What to do with a row that does not match the format, or that has no prompt although rows
+    /// are sent as they are: `error` (the default) or `skip` (leave it out and count it).
     pub(crate) on_malformed: Option<Spanned<MalformedWord>>,
-    /// What happens to rows that the trace marks as failed: `skip` (they are left out and counted;
+    /// What to do with rows that the trace marks as failed: `skip` (leave them out and count them;
     /// the default) or `keep`.
     pub(crate) recorded_failures: Option<Spanned<RecordedWord>>,
-    /// Reads no more rows than this.
+    /// Maximum number of rows to read.
     pub(crate) limit: Option<Spanned<Count>>,
-    /// In which order rows are asked: `file` (the default) or `shuffle` (random, by the plan's
-    /// seed). After the last row comes the first again.
+    /// Order of the rows: `file` (the default) or `shuffle` (random, from the plan's seed). After
+    /// the last row, the first one follows again.
     pub(crate) order: Option<Spanned<OrderWord>>,
-    /// How long answers may be: `row` (as the row asked, else as long as its recorded answer, whose
-    /// text is counted, else `max_tokens`), `recorded` (exactly as long as the recorded answer) or
-    /// `plan` (`max_tokens`, whatever the row says; the default where templates use the rows). Rows
-    /// that are asked as they are take the limit or the length that they state in numbers, else
-    /// `max_tokens`; where neither is stated, no limit is sent.
+    /// Length of answers: `row` (the limit that the row states, else the length of its recorded
+    /// answer, whose text is counted, else `max_tokens`), `recorded` (exactly the length of the
+    /// recorded answer) or `plan` (`max_tokens`, whatever the row states; the default where
+    /// templates use the rows). By default, rows that are sent as they are use the limit or length
+    /// that they state in numbers, else `max_tokens`; if neither is stated, no limit is sent.
     pub(crate) output: Option<Spanned<OutputWord>>,
-    /// JSON pointers to a row's parts where their names are not the format's own, such as
-    /// `timestamp: /ts`; in CSV `/Column name`.
+    /// JSON pointers to the parts of a row that have other names than the format gives them, such
+    /// as `timestamp: /ts`; in CSV `/Column name`.
     pub(crate) fields: Option<FieldKeys>,
-    /// What numbers in timestamps count: `s`, `ms`, `us` or `ns`. Unless given, the format's own
-    /// unit; a number too large for seconds (1e11 on) is taken for milliseconds, then microseconds
-    /// and nanoseconds since 1970.
+    /// Unit of numeric timestamps: `s`, `ms`, `us` or `ns`. Default: the format's own unit; a
+    /// number too large for seconds (1e11 and more) is read as milliseconds, microseconds or
+    /// nanoseconds since 1970.
     pub(crate) timestamp_unit: Option<Spanned<UnitWord>>,
-    /// Tokens in a block that one of a row's `hash_ids` stands for. Unless given, what the row says
-    /// in `block_size`, else the format's own: 512 (Mooncake), 16 (Bailian), 64 (Weka).
+    /// Tokens per block, for which one of a row's `hash_ids` stands. Default: the row's
+    /// `block_size`, else that of the format: 512 (Mooncake), 16 (Bailian), 64 (Weka).
     pub(crate) block_size: Option<Spanned<Count>>,
 }
 
@@ -73,7 +73,7 @@ pub(crate) struct FieldKeys {
     pub(crate) system: Option<Spanned<String>>,
     /// When the request arrived: a number or a calendar stamp.
     pub(crate) timestamp: Option<Spanned<String>>,
-    /// The session whose turns never overlap.
+    /// The session of the row. Turns of one session never overlap.
     pub(crate) session: Option<Spanned<String>>,
     /// The row's own id.
     pub(crate) id: Option<Spanned<String>>,
@@ -157,17 +157,17 @@ impl FormatWord {
     }
 }
 
-/// What happens at a malformed row.
+/// What to do with a malformed row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum MalformedWord {
-    /// Nothing is sent, or the stage ends there.
+    /// The run is refused, or the stage ends there.
     Error,
     /// It is left out and counted.
     Skip,
 }
 
-/// What happens to rows that the trace itself marks as failed.
+/// What to do with rows that the trace marks as failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum RecordedWord {
@@ -177,21 +177,21 @@ pub(crate) enum RecordedWord {
     Keep,
 }
 
-/// In which order rows are asked.
+/// Order of the rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum OrderWord {
-    /// As they stand in the files.
+    /// The order of the files.
     File,
-    /// At random, by the plan's seed.
+    /// Random, from the plan's seed.
     Shuffle,
 }
 
-/// How long answers to rows may be.
+/// Length of answers to rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum OutputWord {
-    /// As the row asked.
+    /// The limit that the row states.
     Row,
     /// Exactly as long as the recorded answer.
     Recorded,
@@ -199,7 +199,7 @@ pub(crate) enum OutputWord {
     Plan,
 }
 
-/// What a number in a timestamp counts.
+/// Unit of numeric timestamps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum UnitWord {
@@ -213,14 +213,14 @@ pub(crate) enum UnitWord {
     Ns,
 }
 
-/// How far prompts are told apart.
+/// Which prompts get a nonce of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum UniqueWord {
-    /// Each from every other.
+    /// Each request.
     Request,
-    /// Those of one run from those of another.
+    /// Each run.
     Run,
-    /// Not at all.
+    /// None.
     Never,
 }

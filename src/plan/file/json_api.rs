@@ -7,12 +7,12 @@ use serde::Deserialize;
 
 use crate::plan::bind::Spanned;
 
-/// How a JSON endpoint is asked and read. Pointers are JSON pointers such as `/choices/0/text`,
-/// into each event of a stream or into the whole answer; an empty one turns its value off.
+/// Requests and answers of a JSON endpoint. Pointers are JSON pointers such as `/choices/0/text`,
+/// into each event of a stream or into the whole answer; an empty pointer turns its value off.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct JsonKeys {
-    /// Path below the endpoint's URL; the URL itself unless given.
+    /// Path below the endpoint's URL. Default: the URL itself.
     pub(crate) path: Option<Spanned<String>>,
     /// The whole body. In its texts `{{ prompt }}`, `{{ messages }}`, `{{ input_ids }}` (token ids,
     /// which then stand in no other place), `{{ tools }}`, `{{ model }}`, `{{ max_tokens }}`,
@@ -21,34 +21,36 @@ pub(crate) struct JsonKeys {
     /// is `null` is not sent. Unless given: `prompt`, `max_tokens`, `temperature` and, for streams,
     /// `stream`. The fields of `prompt.body` are laid over it.
     pub(crate) body: Option<Spanned<serde_json::Map<String, serde_json::Value>>>,
-    /// How an answer comes; `whole` unless given.
+    /// Form of the answer. Default: `whole`.
     pub(crate) answer: Option<AnswerWord>,
-    /// The generated text; `/text` unless given, empty when it is the answer itself.
+    /// Pointer to the generated text; empty if the answer itself is the text. Default: `/text`.
     pub(crate) text: Option<Spanned<String>>,
     /// Reasoning text.
     pub(crate) reasoning: Option<Spanned<String>>,
-    /// Whether each event of a stream repeats the text from its start; false unless given.
+    /// Whether each event of a stream repeats the text from its start. Default: false.
     pub(crate) cumulative: Option<bool>,
-    /// Why the server stopped, such as `length`.
+    /// Pointer to the finish reason, such as `length`.
     pub(crate) finish_reason: Option<Spanned<String>>,
-    /// A value that is true (not null, false, zero or empty) in the last event of a stream. With
-    /// neither this nor `finish_reason` the end of the body is the end of the answer.
+    /// Pointer to a value that is true (not null, false, zero or empty) in the last event of a
+    /// stream. With neither this nor `finish_reason`, the end of the body is the end of the answer.
     pub(crate) done: Option<Spanned<String>>,
-    /// An error, when it is true in the same sense; `/error` unless given.
+    /// Pointer to a value that is true, in the same sense, if there was an error. Default:
+    /// `/error`.
     pub(crate) error: Option<Spanned<String>>,
-    /// The model that answered.
+    /// Pointer to the name of the model that answered.
     pub(crate) model: Option<Spanned<String>>,
-    /// Prompt tokens, cached ones included.
+    /// Pointer to the number of prompt tokens, including cached ones.
     pub(crate) input_tokens: Option<Spanned<String>>,
-    /// Generated tokens.
+    /// Pointer to the number of generated tokens.
     pub(crate) output_tokens: Option<Spanned<String>>,
-    /// Prompt tokens from the cache, or true or false for the whole answer; `/cached` unless given.
+    /// Pointer to the number of prompt tokens from the cache, or to true or false for the whole
+    /// answer. Default: `/cached`.
     pub(crate) cached: Option<Spanned<String>>,
-    /// Reasoning tokens among the generated ones.
+    /// Pointer to the number of reasoning tokens among the generated ones.
     pub(crate) reasoning_tokens: Option<Spanned<String>>,
 }
 
-/// How the answer of a JSON endpoint comes.
+/// Form of the answers of a JSON endpoint.
 #[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum AnswerWord {

@@ -12,42 +12,43 @@ use super::{EndpointFile, ThresholdFile};
 use crate::plan::bind::Spanned;
 
 load_keys! {
-    /// One load for a while: `rate` (requests at times of their own, whatever the server does) or
-    /// `concurrency` (users who wait for an answer before they ask again).
+    /// One load: a `rate` (open loop: requests are sent at their times, however fast the server
+    /// answers) or a `concurrency` (closed loop: each user waits for an answer before asking
+    /// again).
     LoadKeys: arrivals pacing users asking counting steady {
         /// Requests per second: `8`, `8/s`, `30/min`.
         rate: Option<Spanned<PerSecond>>,
-        /// The rate at the beginning, from which it climbs or falls to `rate` in a straight line over
-        /// `ramp`; 0 unless given.
+        /// Rate at the beginning. It changes linearly to `rate` over `ramp`. Default: 0.
         start_rate: Option<Spanned<PerSecond>>,
-        /// How long it takes to get from `start_rate` to `rate`, or from `start_users` to
-        /// `concurrency`; the load holds after that. No ramp unless given.
+        /// Time to get from `start_rate` to `rate`, or from `start_users` to `concurrency`; after
+        /// that the load stays constant. Default: no ramp.
         ramp: Option<Spanned<Span>>,
-        /// `rate` is reached in so many equal steps over `ramp` instead of in a straight line, and by
-        /// one more at the very beginning where there is no `start_rate`.
+        /// Number of equal steps over `ramp` in which `rate` is reached, instead of linearly.
+        /// Without `start_rate` there is one more step, at the very beginning.
         ramp_steps: Option<Spanned<Count>>,
-        /// Users who each have one request out at a time.
+        /// Number of users, each with one request in flight at a time.
         concurrency: Option<Spanned<Count>>,
-        /// Users at the beginning; the others join one by one over `ramp`. 1 unless given.
+        /// Number of users at the beginning; the others start one by one over `ramp`. Default: 1.
         start_users: Option<Spanned<Count>>,
-        /// How pauses are spread: `constant` (the default), or `exponential` with the mean `think`.
+        /// Distribution of think times: `constant` (the default), or `exponential` with the mean
+        /// `think`.
         think_times: Option<Spanned<ThinkWord>>,
-        /// Ends after this many requests.
+        /// The stage ends after this many requests.
         requests: Option<Spanned<Count>>,
-        /// Ends after this long; with `requests`, whichever comes first.
+        /// The stage ends after this time; with `requests`, whichever comes first.
         duration: Option<Spanned<Span>>,
-        /// Repeats the whole so often, each time with new prompts and when the last answer of the
-        /// round before has come; each round has figures of its own, and how far they lie apart is
-        /// told. 1 unless given.
+        /// Number of repetitions of the whole load, each with new prompts, after the last answer of
+        /// the round before. Each round has its own figures, and the report says how much they
+        /// differ. Default: 1.
         rounds: Option<Spanned<Count>>,
-        /// Keeps statistics of each such stretch of the stage, too: requests, latencies, tokens per
-        /// minute in and out. None unless given.
+        /// Also report figures for each time window of this length: requests, latencies, tokens per
+        /// minute in and out. Default: none.
         window: Option<Spanned<Span>>,
     }
 }
 
 load_keys! {
-    /// One rate after another, to find the rate at which the endpoint saturates.
+    /// Several rates, one after another, to find the rate at which the endpoint saturates.
     LadderKeys: arrivals pacing asking counting {
         /// Requests per second of each rung: `1,2,4-32*2`, or a list.
         rates: Option<Spanned<Series>>,
@@ -57,7 +58,8 @@ load_keys! {
 }
 
 load_keys! {
-    /// One concurrency after another, to find the one beyond which throughput stops growing.
+    /// Several concurrencies, one after another, to find the one beyond which throughput stops
+    /// growing.
     RampKeys: users asking counting {
         /// Users of each rung: `1,2,4-32*2`, or a list.
         concurrency: Option<Spanned<Series>>,
@@ -69,27 +71,28 @@ load_keys! {
 }
 
 load_keys! {
-    /// The highest rate or concurrency at which the stage's `thresholds` hold: levels are doubled
-    /// until one fails, then the bracket is narrowed, and both of its ends are tried again. A level
-    /// must also be kept up with, and (unless a threshold names errors) at most 1 % may fail. The
-    /// thresholds decide about levels; the run fails when the level found is below `at_least`.
+    /// Finds the highest rate or concurrency at which the stage's `thresholds` hold: levels are
+    /// doubled until one fails, then the interval is narrowed, and both of its ends are tried
+    /// again. The endpoint must also keep up with a level, and at most 1 % of its requests may fail
+    /// (unless a threshold is about errors). Thresholds decide about levels; the run fails if the
+    /// level found is below `at_least`.
     SearchKeys: arrivals pacing users asking counting {
-        /// What is raised: `rate` (requests per second) or `concurrency` (users).
+        /// What to increase: `rate` (requests per second) or `concurrency` (users).
         over: Option<Spanned<OverWord>>,
-        /// The first level: `4`, `4/s`; 1 unless given.
+        /// The first level: `4`, `4/s`. Default: 1.
         from: Option<Spanned<PerSecond>>,
-        /// The highest level that may be tried; doubling goes on until a failure unless given.
+        /// The highest level to try. By default, doubling goes on until a level fails.
         to: Option<Spanned<PerSecond>>,
-        /// The level that must be found for the run to pass; `from` unless given.
+        /// The run passes only if the level found is at least this. Default: `from`.
         at_least: Option<Spanned<PerSecond>>,
-        /// Relative distance between the highest level that holds and the lowest that does not at
-        /// which the search is done: `5%` unless given.
+        /// The search ends when the highest level that holds and the lowest that does not differ by
+        /// at most this share. Default: `5%`.
         tolerance: Option<Spanned<Share>>,
-        /// Probes that must agree at either end; 2 unless given.
+        /// Number of probes that must agree at each end. Default: 2.
         confirmations: Option<Spanned<Count>>,
-        /// Most probes in all; 40 unless given.
+        /// Maximum number of probes. Default: 40.
         max_probes: Option<Spanned<Count>>,
-        /// No probe is begun once so many requests were sent; unlimited unless given.
+        /// No further probe starts after this many requests. Default: unlimited.
         max_requests: Option<Spanned<Count>>,
         /// How long each probe lasts.
         step: Option<Spanned<Span>>,
@@ -98,7 +101,7 @@ load_keys! {
     }
 }
 
-/// How pauses are spread.
+/// Distribution of think times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum ThinkWord {
@@ -108,12 +111,12 @@ pub(crate) enum ThinkWord {
     Exponential,
 }
 
-/// What a search raises.
+/// What a search increases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum OverWord {
     /// Requests per second.
     Rate,
-    /// Users who each have one request out at a time.
+    /// Number of users, each with one request in flight at a time.
     Concurrency,
 }

@@ -22,12 +22,12 @@ macro_rules! load_keys {
     };
     (@add [arrivals $($rest:ident)*] $(#[$doc:meta])* $name:ident { $($keys:tt)* }) => {
         load_keys! { @add [$($rest)*] $(#[$doc])* $name { $($keys)*
-            /// How requests are spaced around the rate: `constant` (the default), `poisson`, `gamma`
-            /// or `burst`.
+            /// Distribution of arrivals: `constant` (the default), `poisson`, `gamma` or `burst`.
             arrival: Option<Spanned<$crate::plan::file::ArrivalWord>>,
-            /// Shape of `gamma` arrivals: 1 is Poisson, less is burstier, more is more regular.
+            /// Shape of `gamma` arrivals: 1 is Poisson, smaller is burstier, larger is more
+            /// regular.
             burstiness: Option<Spanned<$crate::plan::file::Ratio>>,
-            /// Requests at once with `burst` arrivals.
+            /// Number of requests sent at once with `burst` arrivals.
             burst_size: Option<Spanned<$crate::plan::file::Count>>,
         } }
         impl $name {
@@ -43,23 +43,24 @@ macro_rules! load_keys {
     };
     (@add [pacing $($rest:ident)*] $(#[$doc:meta])* $name:ident { $($keys:tt)* }) => {
         load_keys! { @add [$($rest)*] $(#[$doc])* $name { $($keys)*
-            /// Most requests in flight; unlimited unless given.
+            /// Maximum number of requests in flight. Default: unlimited.
             max_in_flight: Option<Spanned<$crate::plan::file::Count>>,
-            /// What becomes of due requests beyond `max_in_flight`: `queue` (the default) or `drop`.
+            /// What to do with requests that are due while `max_in_flight` are in flight: `queue`
+            /// (the default) or `drop`.
             when_full: Option<Spanned<$crate::plan::file::FullWord>>,
-            /// What becomes of requests that could not be sent when they were due: `send` (the
-            /// default) or `drop`.
+            /// What to do with requests that could not be sent in time: `send` (the default) or
+            /// `drop`.
             late: Option<Spanned<$crate::plan::file::LateWord>>,
-            /// Lateness that `late: drop` forgives; 1s unless given.
+            /// How late a request may be before `late: drop` drops it. Default: 1s.
             late_after: Option<Spanned<$crate::plan::file::TimeSpan>>,
-            /// The stage (or rung, or probe) is invalid when more than 1 % of its requests leave
-            /// later than this after they were due: the machine was too slow. It is so, too, when what
-            /// arrived was seen too late (p95 above 15 % of this and half the median TTFT). 100ms unless
-            /// given.
+            /// The stage (or rung, or probe) is INVALID if more than 1 % of its requests are sent
+            /// later than this after they were due, because the machine was too slow. It is also
+            /// INVALID if arriving data was read too late (p95 above 15 % of this and half the
+            /// median TTFT). Default: 100ms.
             max_lag: Option<Spanned<$crate::plan::file::TimeSpan>>,
-            /// How long the thread that keeps due times spins before each of them instead of sleeping,
-            /// at the cost of a part of a core: `0s` turns it off. 100us unless given, and off where
-            /// this machine has one core.
+            /// How long the thread that keeps due times spins before each of them instead of
+            /// sleeping, which costs a part of a core. `0s` turns it off. Default: 100us; off if
+            /// the machine has only one core.
             spin: Option<Spanned<$crate::plan::file::TimeSpan>>,
         } }
         impl $name {
@@ -78,23 +79,22 @@ macro_rules! load_keys {
     };
     (@add [users $($rest:ident)*] $(#[$doc:meta])* $name:ident { $($keys:tt)* }) => {
         load_keys! { @add [$($rest)*] $(#[$doc])* $name { $($keys)*
-            /// The pause a user makes between an answer and the next request; none unless given.
+            /// Pause of a user between an answer and the next request. Default: none.
             think: Option<Spanned<$crate::plan::file::TimeSpan>>,
-            /// The users begin evenly spread over this time. Unless given, that is half of `settle`,
-            /// else half of `warmup`, so that they are out of step with each other when it counts;
-            /// without either, or with `ramp`, they begin at once, on connections opened before.
+            /// Users start evenly spread over this time. Default: half of `settle`, else half of
+            /// `warmup`, so that users are out of step when measuring begins; without either, or
+            /// with `ramp`, all start at once, on connections that were opened before.
             spread: Option<Spanned<$crate::plan::file::TimeSpan>>,
         } }
     };
     (@add [asking $($rest:ident)*] $(#[$doc:meta])* $name:ident { $($keys:tt)* }) => {
         load_keys! { @add [$($rest)*] $(#[$doc])* $name { $($keys)*
-            /// Requests sent before anything else, one after another, and left out of every number;
-            /// none unless given.
+            /// Number of requests to send before anything else, one after another. They are not
+            /// measured. Default: none.
             warmup_requests: Option<Spanned<$crate::plan::file::Count>>,
-            /// Share of requests, 0 to 1, that repeat an earlier prompt word for word; 0 unless
-            /// given.
+            /// Share of requests, 0 to 1, that repeat an earlier prompt word for word. Default: 0.
             repeat_ratio: Option<Spanned<$crate::plan::file::Ratio>>,
-            /// What is asked; the plan's prompt unless given.
+            /// The prompt of this stage. Default: the plan's prompt.
             prompt: Option<Spanned<$crate::plan::file::PromptFile>>,
         } }
         impl $name {
@@ -110,11 +110,12 @@ macro_rules! load_keys {
     };
     (@add [steady $($rest:ident)*] $(#[$doc:meta])* $name:ident { $($keys:tt)* }) => {
         load_keys! { @add [$($rest)*] $(#[$doc])* $name { $($keys)*
-            /// The head that is no part of the stage's steady part, whose figures stand beside those
-            /// of the whole. Where neither this nor `cooldown` is given, the steady part is looked
-            /// for: the stretch in which latencies neither rise nor fall.
+            /// Time at the start of the stage that does not belong to its steady state.
+            /// Steady-state figures are reported in addition to those of the whole stage. With
+            /// neither this nor `cooldown`, the steady state is detected: the part in which
+            /// latencies neither rise nor fall.
             warmup: Option<Spanned<$crate::plan::file::TimeSpan>>,
-            /// The tail that is no part of the stage's steady part, before its last request is due.
+            /// Time before the last request is due that does not belong to the steady state.
             cooldown: Option<Spanned<$crate::plan::file::TimeSpan>>,
         } }
         impl $name {
@@ -126,11 +127,11 @@ macro_rules! load_keys {
     };
     (@add [counting $($rest:ident)*] $(#[$doc:meta])* $name:ident { $($keys:tt)* }) => {
         load_keys! { @add [$($rest)*] $(#[$doc])* $name { $($keys)*
-            /// The first stretch (of each rung or probe, where there are some), left out of the
-            /// numbers; none unless given.
+            /// Time at the start of the stage (of each rung or probe) whose requests are not
+            /// measured. Default: none.
             settle: Option<Spanned<$crate::plan::file::TimeSpan>>,
-            /// Longest wait for answers after the last request (of each rung or probe); what is out
-            /// then is cancelled. 60s unless given.
+            /// Maximum time to wait for answers after the last request (of each rung or probe).
+            /// Requests still in flight then are cancelled. Default: 60s.
             drain: Option<Spanned<$crate::plan::file::TimeSpan>>,
             /// What happens while the endpoint takes no connection.
             unreachable: Option<$crate::plan::file::UnreachableKeys>,
@@ -207,30 +208,30 @@ pub(crate) struct SteadyKeys {
 pub(crate) enum ArrivalWord {
     /// Evenly spaced.
     Constant,
-    /// Independent of each other: exponential gaps.
+    /// Independent arrivals: exponential gaps.
     Poisson,
     /// Gamma-distributed gaps; `burstiness` is the shape.
     Gamma,
-    /// `burst_size` at once, then nothing until the rate has caught up.
+    /// `burst_size` requests at once, then none until the mean rate is right again.
     Burst,
 }
 
-/// What becomes of due requests beyond `max_in_flight`.
+/// What to do with requests that are due while `max_in_flight` are in flight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum FullWord {
     /// They wait for a place.
     Queue,
-    /// They are recorded as dropped.
+    /// They are not sent, and recorded as dropped.
     Drop,
 }
 
-/// What becomes of late requests.
+/// What to do with late requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum LateWord {
-    /// They are sent all the same.
+    /// They are sent late.
     Send,
-    /// They are recorded as dropped.
+    /// They are not sent, and recorded as dropped.
     Drop,
 }

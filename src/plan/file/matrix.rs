@@ -12,12 +12,12 @@ use serde_json::Value;
 #[schemars(rename = "Matrix")]
 #[expect(dead_code, reason = "only its schema is used")]
 pub(crate) struct MatrixKeys {
-    /// Combinations to leave out: those that have all the values of an item.
+    /// Combinations to leave out: those that match all the values of an item.
     exclude: Option<Vec<BTreeMap<String, Value>>>,
     /// Combinations to add; each item gives a value for every axis.
     include: Option<Vec<BTreeMap<String, Value>>>,
-    /// Run the cells stage by stage instead of one after the other, and let those of a `cold` or
-    /// `warm` stage take turns, request by request (A B B A A B …), so that drift of server and
-    /// network meets all of them alike; `runner compare RUN --ab` compares them pair by pair.
+    /// Run the cells stage by stage instead of one after another. In `cold` and `warm` stages the
+    /// cells take turns, request by request (A B B A A B …), so that drift of server and network
+    /// affects all of them alike. `runner compare RUN --ab` compares them pair by pair.
     interleave: Option<bool>,
 }

@@ -46,7 +46,7 @@ pub(crate) use stage::{
 };
 pub(crate) use synthetic::{DistributionWord, LengthFile, LengthKeys, PrefixKeys, SyntheticKeys};
 
-/// A scenario: what to ask of an endpoint, in which order, and what must come out.
+/// A plan: what to send to which endpoint, in which order, and what must hold.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "Plan")]
@@ -54,26 +54,26 @@ pub(crate) struct PlanFile {
     /// Version of the plan language: 1.
     #[schemars(required, with = "Option<u8>", range(min = 1, max = 1))]
     pub(crate) version: Option<Spanned<String>>,
-    /// Name of the plan and of its folder under `results`; the file's name unless given.
+    /// Name of the plan and of its folder under `results`. Default: the file's name.
     pub(crate) name: Option<Spanned<String>>,
     /// What the plan is for, in a sentence.
     pub(crate) description: Option<String>,
-    /// Values that may be set from outside: by `--param name=value`, by `RUNNER_PARAM_NAME`, or by
-    /// the environment variables a param lists. Used as `${name}`.
+    /// Values that can be set from outside: by `--param name=value`, by `RUNNER_PARAM_NAME`, or by
+    /// the environment variables that a param lists. Written as `${name}` in the plan.
     #[expect(dead_code, reason = "params are bound by themselves, before anything refers to them")]
     #[schemars(with = "Option<Named<ParamFile>>")]
     pub(crate) params: Option<IgnoredAny>,
-    /// Another plan that this one is laid over, relative to this file: maps merge key by key,
-    /// stages merge by id, lists replace, `null` removes.
+    /// Another plan that this one extends, relative to this file: maps merge key by key, stages
+    /// merge by id, lists replace, `null` removes.
     #[expect(dead_code, reason = "followed before anything is bound")]
     #[schemars(with = "Option<String>")]
     pub(crate) extends: Option<IgnoredAny>,
-    /// What to take out of the plan under `extends`, such as `stages.warm` or `prompt.context`.
+    /// What to remove from the plan under `extends`, such as `stages.warm` or `prompt.context`.
     #[expect(dead_code, reason = "applied before anything is bound")]
     #[schemars(with = "Option<TextOrList>")]
     pub(crate) without: Option<IgnoredAny>,
-    /// Libraries whose `endpoints`, `params`, `prompts` and `defaults` are added, relative to this
-    /// file; every name must be new.
+    /// Files whose `endpoints`, `params`, `prompts` and `defaults` are added, relative to this
+    /// file. Every name must be new.
     #[expect(dead_code, reason = "followed before anything is bound")]
     #[schemars(with = "Option<TextOrList>")]
     pub(crate) include: Option<IgnoredAny>,
@@ -81,7 +81,7 @@ pub(crate) struct PlanFile {
     #[expect(dead_code, reason = "laid out before anything is bound")]
     #[schemars(with = "Option<matrix::MatrixKeys>")]
     pub(crate) matrix: Option<IgnoredAny>,
-    /// Keys for every stage that takes them and does not set them itself.
+    /// Keys for all stages that accept them and do not set them.
     #[expect(dead_code, reason = "put into the stages before anything is bound")]
     #[schemars(with = "serde_json::Value")]
     pub(crate) defaults: Option<IgnoredAny>,
@@ -90,16 +90,16 @@ pub(crate) struct PlanFile {
     pub(crate) prompts: Option<Named<Spanned<PromptFile>>>,
     /// Endpoint profiles by name, for `endpoint:` and `--endpoint`.
     pub(crate) endpoints: Option<Named<Spanned<EndpointKeys>>>,
-    /// Where requests go: a profile's name, a URL, or a map.
+    /// Where to send requests: the name of a profile, a URL, or a map.
     pub(crate) endpoint: Option<Spanned<EndpointFile>>,
-    /// Seed of every random choice; 0 unless given.
+    /// Seed of every random choice. Default: 0.
     pub(crate) seed: Option<Spanned<Count>>,
-    /// What opens every cold prompt, so that no cache can know it: `run` (new in each run, the
-    /// default) or a fixed text.
+    /// The nonce at the start of cold prompts, which makes sure that no cache knows them: `run`
+    /// (new in each run; the default) or a fixed text.
     pub(crate) nonce: Option<Spanned<String>>,
-    /// What is asked, unless a stage has its own prompt: a text, or a map.
+    /// The prompt of all stages that have none of their own: a text, or a map.
     pub(crate) prompt: Option<Spanned<PromptFile>>,
-    /// What happens, in this order.
+    /// The stages, in order.
     #[schemars(required)]
     pub(crate) stages: Option<Spanned<Vec<Spanned<StageFile>>>>,
     /// Checks that name their stage: `warm.ttft.p50 <= 0.5 * cold.ttft.p50`.
@@ -109,10 +109,10 @@ pub(crate) struct PlanFile {
     /// `prometheus:127.0.0.1:9464`; `-` is standard output, an empty target turns one off.
     #[serde(default)]
     pub(crate) sinks: Vec<Spanned<SinkFile>>,
-    /// Folder for run directories, relative to the current directory; `results` unless given.
+    /// Folder for run directories, relative to the current directory. Default: `results`.
     pub(crate) results: Option<Spanned<String>>,
-    /// How long after an interrupt (Ctrl-C, SIGTERM, SIGHUP) the results are there; 5s unless given.
-    /// Requests in flight are cut when four fifths of it are over, all at once at a second signal.
+    /// Time after an interrupt (Ctrl-C, SIGTERM, SIGHUP) within which results are saved. Requests
+    /// in flight are cancelled after four fifths of it, or at once on a second signal. Default: 5s.
     pub(crate) grace: Option<Spanned<TimeSpan>>,
     /// Free labels, copied into the run's manifest.
     #[serde(default)]
@@ -134,7 +134,7 @@ pub(crate) enum PromptFile {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PromptKeys {
-    /// Name of the prompt under `prompts` that these keys are laid over.
+    /// Name of the prompt under `prompts` that these keys change.
     #[serde(rename = "use")]
     #[schemars(with = "Option<String>")]
     #[expect(dead_code, reason = "put into place before anything is bound")]
@@ -145,50 +145,51 @@ pub(crate) struct PromptKeys {
     /// `rng.choice(list)`: each the same for the same seed and request. Rows that name their
     /// conversation have `{{ session }}`, turns of conversations and replays `{{ turn }}` (from 0).
     pub(crate) text: Option<Spanned<String>>,
-    /// The messages of the chat; their contents are templates.
+    /// The messages of the chat. Their contents are templates.
     pub(crate) messages: Option<Spanned<Vec<Spanned<MessageKeys>>>>,
     /// A long document in front of the first user message.
     pub(crate) context: Option<Spanned<ContextKeys>>,
     /// Rows from files, relative to the plan's file: a path or a pattern such as `logs/*.jsonl.gz`,
-    /// or a map. With `text` or `messages` they are `row` in templates; without, each row is asked
+    /// or a map. With `text` or `messages`, a row is `row` in templates; without, each row is sent
     /// as it was recorded.
     pub(crate) dataset: Option<Spanned<DatasetFile>>,
-    /// Prompts without meaning, of given lengths, with given shares of text in common.
+    /// Generated prompts of given lengths, with given shares of text in common.
     pub(crate) synthetic: Option<Spanned<Box<SyntheticKeys>>>,
-    /// How far prompts are told apart by a nonce that opens them: `request` (each has its own, so
-    /// that no cache can know it; always so in `cold` stages, and in `warm` ones unless given), `run`
-    /// (one for all of a run, so that they share what their texts share) or `never`. Unless given,
-    /// stages of load, replays and conversations send texts, messages and rows as they are written
-    /// (`never`), and synthetic texts that are new in each run.
+    /// Which prompts begin with a nonce: `request` (each with its own, so that no cache can know
+    /// it; always so in `cold` stages, and the default in `warm` ones), `run` (the same for all
+    /// prompts of a run, which then share what their texts share) or `never`. By default, stages of
+    /// load, replays and conversations send texts, messages and rows as they are written (`never`),
+    /// and synthetic texts that are new in each run.
     pub(crate) unique: Option<Spanned<UniqueWord>>,
-    /// Most tokens to generate; the server's default unless given.
+    /// Maximum number of tokens to generate. Default: the server's default.
     pub(crate) max_tokens: Option<Spanned<Count>>,
-    /// The name under which that number is sent, such as `max_completion_tokens`; that of the row
-    /// where the API knows it, else the API's own unless given.
+    /// Name of the field that carries `max_tokens`, such as `max_completion_tokens`. Default: the
+    /// name that the row uses, if the API knows it, else the API's own.
     pub(crate) max_tokens_field: Option<Spanned<String>>,
-    /// The model to ask for, where rows of the dataset name one: `endpoint` (that of the endpoint
-    /// whatever rows say, which the run counts; the default), `row` (the one that the row names), or a
-    /// map from the names in the rows to those of the endpoint, such as `{ gpt-4o: base }`, in which
-    /// every name has to be.
+    /// The model to ask for if rows of the dataset name one: `endpoint` (always the endpoint's; the
+    /// run counts the rows that name another; the default), `row` (the one that the row names), or
+    /// a map from names in the rows to names of the endpoint, such as `{ gpt-4o: base }`, which
+    /// must contain every name.
     pub(crate) model: Option<Spanned<ModelFile>>,
-    /// Sampling temperature; the server's default unless given.
+    /// Sampling temperature. Default: the server's default.
     pub(crate) temperature: Option<Spanned<Ratio>>,
-    /// Ask for a stream, without which there is no time to first token; true unless given.
+    /// Whether to ask for a stream. Without one there is no time to first token. Default: true.
     pub(crate) stream: Option<bool>,
-    /// Further fields of the request's body, passed through as they are; texts are templates. One that
-    /// is `{{ … }}` and nothing else keeps its type. A field that is `null`, at any depth, is not sent,
-    /// whoever would set it (`stream_options: null`); `"{{ none }}"` sends a null.
+    /// Further fields of the request's body, passed through as they are. Texts are templates; a
+    /// text that is one `{{ … }}` and nothing else keeps the type of its value. A field that is
+    /// `null`, at any depth, is not sent, whoever would set it (`stream_options: null`); `"{{ none
+    /// }}"` sends a null.
     pub(crate) body: Option<Spanned<serde_json::Map<String, serde_json::Value>>>,
 }
 
-/// The model to ask for where rows name one: `endpoint`, `row`, or a map.
+/// The model to ask for if rows name one: `endpoint`, `row`, or a map.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename = "by shape", rename_all = "lowercase")]
 #[schemars(rename = "Model", untagged)]
 pub(crate) enum ModelFile {
     /// `endpoint` or `row`.
     Text(Spanned<String>),
-    /// Names in the rows, and what is asked for instead.
+    /// Names in the rows, and the models to ask for instead.
     Map(Named<Spanned<String>>),
 }
 
@@ -211,11 +212,10 @@ pub(crate) struct ContextKeys {
     /// `filler` (words, different for each request; the default), `bundled` (a document that
     /// ships with runner), or the path of a text file.
     pub(crate) from: Option<Spanned<String>>,
-    /// Its length in tokens, as the endpoint's `tokenizer` counts them; the whole document unless
-    /// given.
+    /// Length in tokens, as the endpoint's `tokenizer` counts them. Default: the whole document.
     pub(crate) tokens: Option<Spanned<Count>>,
-    /// The context length to fill at most; the document is cut so that it fits into it and into the
-    /// server's own, where the server tells it, with 2,048 tokens to spare.
+    /// Maximum context length to fill. The document is cut so that it fits into this, and into the
+    /// server's own limit if the server states it, with 2,048 tokens to spare.
     pub(crate) max_ctx_tokens: Option<Spanned<Count>>,
 }
 
@@ -243,7 +243,7 @@ pub(crate) struct SinkKeys {
     /// `HOST:PORT` to serve at or the URL of a gateway; for `otlp` the URL of a collector; empty for
     /// off.
     pub(crate) target: Spanned<String>,
-    /// Whether its failure changes the exit code; false unless given.
+    /// Whether its failure changes the exit code. Default: false.
     #[serde(default)]
     pub(crate) required: bool,
 }

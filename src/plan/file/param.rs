@@ -13,10 +13,10 @@ use crate::plan::bind::{NodeRef, Spanned};
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "Param")]
 pub(crate) struct ParamFile {
-    /// What values it takes.
+    /// The type of its values.
     #[serde(rename = "type")]
     pub(crate) kind: Spanned<ParamType>,
-    /// Its value when none is given from outside; without a default, one must be given.
+    /// The value if none is given from outside. Without a default, one must be given.
     pub(crate) default: Option<Spanned<NodeRef>>,
     /// Smallest value allowed (int, float, duration, size).
     pub(crate) min: Option<Spanned<NodeRef>>,
@@ -30,7 +30,7 @@ pub(crate) struct ParamFile {
     pub(crate) env: Option<TextOrList>,
     /// What it is for; shown by `runner params`.
     pub(crate) description: Option<String>,
-    /// Hide its value everywhere.
+    /// Whether to hide the value everywhere.
     #[serde(default)]
     pub(crate) secret: bool,
 }
@@ -74,8 +74,8 @@ pub(crate) enum ParamType {
     Size,
     /// An http or https URL.
     Url,
-    /// A file: given from outside, relative to the current directory; written in the plan, relative
-    /// to the plan's file.
+    /// A file. A path given from outside is relative to the current directory; a path in the plan
+    /// is relative to the plan's file.
     Path,
     /// Texts: a list, or `a,b,c`.
     List,

@@ -12,43 +12,45 @@ use super::{DatasetFile, EndpointFile, HistoryWord, PromptFile, ThresholdFile};
 use crate::plan::bind::Spanned;
 
 load_keys! {
-    /// What a log says was asked, again: with the spacing of its own stamps, or at a `rate`. Turns of
-    /// one conversation wait for each other, and those after one that failed are never sent.
+    /// Sends the requests of a log again, at the times of the log or at a `rate`. Turns of one
+    /// conversation wait for each other; after a turn that failed, the rest of its conversation is
+    /// not sent.
     ReplayKeys: arrivals pacing counting steady {
-        /// The log: a path or pattern, or a map as under `prompt.dataset`; the prompt's dataset unless
-        /// given.
+        /// The log: a path or pattern, or a map as under `prompt.dataset`. Default: the prompt's
+        /// dataset.
         log: Option<Spanned<DatasetFile>>,
-        /// Requests per second, in the log's order: `8`, `8/s`, `30/min`; as the log's stamps have it
-        /// unless given.
+        /// Requests per second, in the order of the log: `8`, `8/s`, `30/min`. Default: the times
+        /// of the log.
         rate: Option<Spanned<PerSecond>>,
-        /// How fast the log's time passes: 2 sends twice as much in the same time; 1 unless given.
+        /// How fast the time of the log passes: 2 sends twice as much in the same time. Default: 1.
         speed: Option<Spanned<Ratio>>,
-        /// False sends all requests of a second at its start, where the log's stamps name no more than
-        /// a second; they are spread over it at random unless given.
+        /// Whether requests whose timestamps have whole seconds only are spread at random over
+        /// their second. If false, all of them are sent at its start. Default: true.
         spread_seconds: Option<Spanned<bool>>,
-        /// Which conversations are replayed: a share such as `10%`, by the MD5 of their ids, or a map.
-        /// A request without a conversation is one of its own. All of them unless given.
+        /// Which conversations to replay: a share such as `10%`, chosen by the MD5 of their ids, or
+        /// a map. A request without a conversation counts as one of its own. Default: all.
         sample: Option<Spanned<SampleFile>>,
-        /// True sends a turn when it is due, whatever became of the one before; false unless given.
+        /// Whether to send a turn when it is due even if the turn before has not been answered.
+        /// Default: false.
         overlap: Option<Spanned<bool>>,
-        /// What later turns say about earlier answers: `recorded` (as the log has it, the default, so
-        /// that every run sends the same) or `live` (what the endpoint answered).
+        /// Which answers later turns contain as history: `recorded` (those of the log, so that
+        /// every run sends the same; the default) or `live` (this run's answers).
         history: Option<Spanned<HistoryWord>>,
-        /// Ends after this many requests; with the log unless given.
+        /// The stage ends after this many requests. Default: the end of the log.
         requests: Option<Spanned<Count>>,
-        /// Ends after this long, whatever the `speed`; with the log unless given.
+        /// The stage ends after this time, whatever the `speed`. Default: the end of the log.
         duration: Option<Spanned<Span>>,
-        /// True begins the log anew after its last request, until `requests` or `duration` ends the
-        /// stage; false unless given.
+        /// Whether to restart from the beginning of the log when it is exhausted, until `requests`
+        /// or `duration` ends the stage. Default: false.
         cycle: Option<Spanned<bool>>,
-        /// Requests sent before anything else, one after another, and left out of every number;
-        /// none unless given.
+        /// Number of requests to send before anything else, one after another. They are not
+        /// measured. Default: none.
         warmup_requests: Option<Spanned<Count>>,
-        /// Keeps statistics of each such stretch of the stage, too: requests, latencies, tokens per
-        /// minute in and out. None unless given.
+        /// Also report figures for each time window of this length: requests, latencies, tokens per
+        /// minute in and out. Default: none.
         window: Option<Spanned<Span>>,
-        /// How the log's rows are asked: `max_tokens`, `temperature`, `body` and the like; without
-        /// `log` a prompt whose `dataset` is the log. The plan's prompt unless given.
+        /// How to send the rows of the log: `max_tokens`, `temperature`, `body` and so on. Without
+        /// `log`, the `dataset` of this prompt is the log. Default: the plan's prompt.
         prompt: Option<Spanned<PromptFile>>,
     }
 }
@@ -68,16 +70,16 @@ pub(crate) enum SampleFile {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SampleKeys {
-    /// Where it begins: `20%` or `0.2`; 0 unless given.
+    /// Start of the range: `20%` or `0.2`. Default: 0.
     pub(crate) from: Option<Spanned<Share>>,
-    /// Where it ends, not within it; 100 % unless given.
+    /// End of the range, which is not part of it. Default: 100%.
     pub(crate) to: Option<Spanned<Share>>,
-    /// The hash: `md5` of the conversation's id (the default: the same conversations in every run,
-    /// whatever the seed) or `seed` (others with another seed).
+    /// The hash: `md5` of the conversation's id (the same conversations in every run, whatever the
+    /// seed; the default) or `seed` (other conversations with another seed).
     pub(crate) by: Option<Spanned<HashWord>>,
 }
 
-/// What picks the conversations of a sample.
+/// The hash that chooses the conversations of a sample.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum HashWord {

@@ -37,34 +37,35 @@ macro_rules! stage_keys {
         #[derive(Debug, Deserialize, JsonSchema)]
         #[serde(deny_unknown_fields)]
         pub(crate) struct $name {
-            /// Unique name of the stage; its kind unless given.
+            /// Unique name of the stage. Default: its kind.
             pub(crate) id: Option<Spanned<String>>,
             $($(#[$key_doc])* pub(crate) $key: $type,)*
-            /// Stages that must be done before; the one before it unless given, none with `[]`.
+            /// Stages that must be done before this one. Default: the one before it; none with `[]`.
             pub(crate) needs: Option<Vec<Spanned<String>>>,
-            /// Run even when a stage it needs has failed.
+            /// Whether to run the stage even if a stage it needs has failed.
             #[serde(default)]
             pub(crate) always: bool,
-            /// May overlap with stages on other endpoints.
+            /// Whether the stage may run at the same time as stages on other endpoints.
             #[serde(default)]
             pub(crate) parallel: bool,
-            /// False leaves its requests out of the summary.
+            /// Whether the stage's requests are part of the summary. Default: true.
             pub(crate) record: Option<bool>,
-            /// Labels to select stages by.
+            /// Labels by which `--select` and `--exclude` find the stage.
             #[serde(default)]
             pub(crate) tags: Vec<String>,
-            /// Another endpoint for this stage.
+            /// Endpoint of this stage. Default: the plan's endpoint.
             pub(crate) endpoint: Option<Spanned<EndpointFile>>,
-            /// What its numbers must be: `ttft.p99 < 800ms`, `error_rate <= 1%`,
-            /// `ttft.p50 <= 0.5 * cold.ttft.p50`, `ttft.p95 <= baseline + 10%`, `cache == warm`.
+            /// Checks that must hold when the stage is over: `ttft.p99 < 800ms`, `error_rate <=
+            /// 1%`, `ttft.p50 <= 0.5 * cold.ttft.p50`, `ttft.p95 <= baseline + 10%`, `cache ==
+            /// warm`.
             #[serde(default)]
             pub(crate) thresholds: Vec<Spanned<ThresholdFile>>,
-            /// Checks on the running stage; when one holds, what is in flight is cut and the stage
-            /// has failed: `error_rate > 20%`.
+            /// Checks while the stage runs. As soon as one holds, requests in flight are cancelled
+            /// and the stage fails: `error_rate > 20%`.
             #[serde(default)]
             pub(crate) abort: Vec<Spanned<LiveFile>>,
-            /// Checks on the running stage; when one holds, nothing more is sent and what was
-            /// measured stands: `ttft.p99 > 5s`.
+            /// Checks while the stage runs. As soon as one holds, nothing more is sent; what was
+            /// measured counts: `ttft.p99 > 5s`.
             #[serde(default)]
             pub(crate) stop_when: Vec<Spanned<LiveFile>>,
         }
@@ -94,13 +95,13 @@ pub(super) use stage_keys;
 stage_keys! {
     /// Sends prompts that no cache can hold.
     ColdKeys {
-        /// Repeat this earlier stage: its prompts, requests, concurrency and nonces.
+        /// Id of an earlier stage to repeat, with its prompts, requests, concurrency and nonces.
         like: Option<Spanned<String>>,
-        /// How many requests; the dataset's rows, else 10, unless given.
+        /// Number of requests. Default: the number of rows of the dataset, else 10.
         requests: Option<Spanned<Count>>,
-        /// How many at a time; 1 unless given.
+        /// Number of requests in flight at a time. Default: 1.
         concurrency: Option<Spanned<Count>>,
-        /// What is asked; the plan's prompt unless given.
+        /// The prompt of this stage. Default: the plan's prompt.
         prompt: Option<Spanned<PromptFile>>,
     }
 }
@@ -108,14 +109,14 @@ stage_keys! {
 stage_keys! {
     /// Sends prompts that a cache should hold.
     WarmKeys {
-        /// Repeat this earlier stage: its prompts, requests, concurrency and nonces; the nearest
-        /// cold stage before it unless given.
+        /// Id of an earlier stage to repeat, with its prompts, requests, concurrency and nonces.
+        /// Default: the nearest cold stage before this one.
         like: Option<Spanned<String>>,
-        /// How many requests; as the stage it repeats unless given.
+        /// Number of requests. Default: that of the stage it repeats.
         requests: Option<Spanned<Count>>,
-        /// How many at a time; as the stage it repeats unless given.
+        /// Number of requests in flight at a time. Default: that of the stage it repeats.
         concurrency: Option<Spanned<Count>>,
-        /// What is asked; as the stage it repeats unless given.
+        /// The prompt of this stage. Default: that of the stage it repeats.
         prompt: Option<Spanned<PromptFile>>,
     }
 }
@@ -123,13 +124,13 @@ stage_keys! {
 stage_keys! {
     /// Empties the server's prefix cache and proves it.
     FlushKeys {
-        /// By which means: `auto` (the server's own endpoint if it has one, else traffic; the
-        /// default), `http` or `traffic`.
+        /// How to flush: `auto` (the server's own reset if it has one, else foreign traffic; the
+        /// default), `http` (the server's own reset) or `traffic`.
         with: Option<FlushWord>,
-        /// Foreign tokens to send when flushing by traffic; ten requests of 100,000 characters
-        /// unless given.
+        /// Foreign tokens to send when flushing by traffic. Default: ten requests of 100,000
+        /// characters.
         tokens: Option<Spanned<Count>>,
-        /// Attempts before giving up; 3 unless given.
+        /// Maximum number of attempts. Default: 3.
         retries: Option<Spanned<Count>>,
     }
 }
@@ -137,7 +138,7 @@ stage_keys! {
 stage_keys! {
     /// Waits.
     PauseKeys {
-        /// How long.
+        /// Duration of the pause.
         duration: Spanned<Span>,
     }
 }
@@ -158,15 +159,15 @@ pub(crate) enum StageFile {
     Replay(Box<ReplayKeys>),
 }
 
-/// The means of a flush.
+/// How to flush.
 #[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum FlushWord {
-    /// The server's own endpoint if it has one, else traffic.
+    /// The server's own reset if it has one, else foreign traffic.
     Auto,
-    /// The server's own endpoint.
+    /// The server's own reset.
     Http,
-    /// Foreign prompts that push the old ones out.
+    /// Foreign prompts that evict the old ones.
     Traffic,
 }
 
@@ -187,20 +188,21 @@ pub(crate) enum ThresholdFile {
 pub(crate) struct ThresholdKeys {
     /// The check, such as `ttft.p99 < 800ms`.
     pub(crate) check: Spanned<String>,
-    /// Whether failing it fails the run (`fail`, the default) or is only reported (`warn`).
+    /// What happens if the check does not hold: the run fails (`fail`, the default), or it is only
+    /// reported (`warn`).
     pub(crate) level: Option<LevelWord>,
-    /// Fewer samples than this fail the check for want of data; 1 unless given.
+    /// With fewer samples than this the check fails, because there is too little data. Default: 1.
     pub(crate) min_samples: Option<Spanned<Count>>,
-    /// The rungs of a ladder or ramp that it judges, such as `rate <= 8`; all unless given.
+    /// Which rungs of a ladder or ramp to judge, such as `rate <= 8`. Default: all.
     #[serde(rename = "where")]
     pub(crate) rungs: Option<Spanned<String>>,
-    /// Judge each stretch of this length, such as `30s`, and let the worst one count; the whole
-    /// stage at once unless given.
+    /// Judge every time window of this length, such as `30s`; the worst one counts. Default: the
+    /// whole stage at once.
     pub(crate) over: Option<Spanned<Span>>,
-    /// Since when its latencies count: `sent`, or `due`, so that waiting for a place in flight or for
-    /// this machine counts. Unless given, from due wherever that makes a difference.
+    /// From when latencies count: `sent`, or `due`, which includes the wait for a place in flight
+    /// or for this machine. By default from due, wherever that makes a difference.
     pub(crate) from: Option<Spanned<Origin>>,
-    /// Whether a stage without any data passes the check; false unless given.
+    /// Whether a stage without any data passes the check. Default: false.
     pub(crate) allow_no_data: Option<bool>,
 }
 
@@ -221,21 +223,21 @@ pub(crate) enum LiveFile {
 pub(crate) struct LiveKeys {
     /// The check, such as `error_rate > 20%`.
     pub(crate) check: Spanned<String>,
-    /// How far back it looks, such as `30s`; to the stage's beginning unless given.
+    /// Length of the time window to look at, such as `30s`. Default: since the start of the stage.
     pub(crate) over: Option<Spanned<Span>>,
-    /// Nothing is decided by fewer samples than this; 1 unless given.
+    /// Minimum number of samples for a decision. Default: 1.
     pub(crate) min_samples: Option<Spanned<Count>>,
-    /// Since when its latencies count: `due` unless given, or `sent`.
+    /// From when latencies count: `due` (the default) or `sent`.
     pub(crate) from: Option<Spanned<Origin>>,
 }
 
-/// What failing a check means.
+/// What happens if a check does not hold.
 #[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum LevelWord {
     /// The run fails.
     Fail,
-    /// Reported only.
+    /// It is only reported.
     Warn,
 }
 

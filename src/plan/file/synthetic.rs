@@ -9,36 +9,37 @@ use serde::Deserialize;
 use super::scalar::{Count, Ratio};
 use crate::plan::bind::Spanned;
 
-/// Prompts that mean nothing and have a given shape, exact in tokens by the endpoint's `tokenizer`.
+/// Generated prompts of a given shape, exact in tokens as the endpoint's `tokenizer` counts them.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SyntheticKeys {
-    /// Tokens of a prompt, prefix and system message included (beside a whole `prefix` file: those
-    /// that follow it): `512`, or a distribution.
+    /// Tokens of a prompt, including prefix and system message (with a whole file as `prefix`: the
+    /// tokens after it): `512`, or a distribution.
     #[schemars(required)]
     pub(crate) input_tokens: Option<Spanned<LengthFile>>,
-    /// Most tokens to generate: `128`, or a distribution; `max_tokens` unless given. Servers may stop
-    /// earlier unless the body says `ignore_eos: true`.
+    /// Maximum number of tokens to generate: `128`, or a distribution. Servers may stop earlier
+    /// unless the body says `ignore_eos: true`. Default: `max_tokens`.
     pub(crate) output_tokens: Option<Spanned<LengthFile>>,
-    /// Text that several prompts begin with, so that a prefix cache can serve it.
+    /// Text at the beginning of several prompts, which a prefix cache can serve.
     pub(crate) prefix: Option<Spanned<PrefixKeys>>,
-    /// A system message of so many tokens, the same for all; part of `input_tokens`.
+    /// Length of a system message in tokens. It is the same for all prompts, and part of
+    /// `input_tokens`.
     pub(crate) system_tokens: Option<Spanned<Count>>,
 }
 
-/// Text that several prompts begin with.
+/// Text at the beginning of several prompts.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PrefixKeys {
-    /// Where it comes from: `generated` (the default), or the path of a text file.
+    /// Source of the text: `generated` (the default), or the path of a text file.
     pub(crate) from: Option<Spanned<String>>,
-    /// Its length in tokens.
+    /// Length in tokens.
     pub(crate) tokens: Option<Spanned<Count>>,
-    /// Its length as a share of each prompt's tokens, 0 to 1: what a warm cache should serve.
+    /// Length as a share of each prompt's tokens, 0 to 1. A warm cache should serve this share.
     pub(crate) share: Option<Spanned<Ratio>>,
-    /// How many different prefixes there are; 1 unless given. Only generated text has several.
+    /// Number of different prefixes, for generated text. Default: 1.
     pub(crate) groups: Option<Spanned<Count>>,
-    /// How often each group is drawn: all alike at 0 (the default), else group k with weight k^-skew.
+    /// How unequally groups are drawn: group k has the weight k^-skew. Default: 0 (all alike).
     pub(crate) skew: Option<Spanned<Ratio>>,
 }
 
@@ -53,7 +54,7 @@ pub(crate) enum LengthFile {
     Map(Box<LengthKeys>),
 }
 
-/// A distribution of lengths; what falls outside `min` and `max` is drawn to them.
+/// A distribution of lengths; values outside of `min` and `max` are set to them.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct LengthKeys {
@@ -65,15 +66,15 @@ pub(crate) struct LengthKeys {
     pub(crate) mean: Option<Spanned<Ratio>>,
     /// Standard deviation of the lengths.
     pub(crate) std: Option<Spanned<Ratio>>,
-    /// Shortest; 1 unless given.
+    /// Minimum length. Default: 1.
     pub(crate) min: Option<Spanned<Count>>,
-    /// Longest; ten standard deviations above the mean unless given.
+    /// Maximum length. Default: ten standard deviations above the mean.
     pub(crate) max: Option<Spanned<Count>>,
-    /// Power of the Zipf distribution; larger means shorter.
+    /// Exponent of the Zipf distribution; larger values give shorter lengths.
     pub(crate) exponent: Option<Spanned<Ratio>>,
-    /// Lengths as observed.
+    /// Observed lengths.
     pub(crate) values: Option<Spanned<Vec<Spanned<Count>>>>,
-    /// How often each of `values` was observed; all alike unless given.
+    /// How often each of `values` was observed. Default: all alike.
     pub(crate) weights: Option<Spanned<Vec<Spanned<Ratio>>>>,
 }
 
@@ -81,13 +82,13 @@ pub(crate) struct LengthKeys {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum DistributionWord {
-    /// Every length from `min` to `max` alike.
+    /// Every length from `min` to `max` is equally likely.
     Uniform,
     /// Bell-shaped.
     Normal,
     /// Skewed to the right, as real prompts are.
     Lognormal,
-    /// `min` most often, longer ones rarer by a power law.
+    /// `min` is the most frequent; longer ones are rarer, by a power law.
     Zipf,
     /// As observed.
     Empirical,
