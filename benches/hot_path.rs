@@ -125,6 +125,7 @@ fn end(index: u64) -> Line {
         connection: Connection { reused: true, address: None },
         bytes_in: 4_500,
         flags: Vec::new(),
+        impossible: std::collections::BTreeMap::new(),
     }))
 }
 

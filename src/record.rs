@@ -16,8 +16,8 @@ mod place;
 pub use channel::{Parcel, RecordReceiver, RecordSender};
 pub use clock::RunClock;
 pub use exchange::{
-    CacheState, Connection, Exchange, IMPOSSIBLE_USAGE, NOT_STREAMED, READS_HIDDEN, Record,
-    STALE_REUSE_RESENT, ServerTimings, TokenCounts,
+    CacheState, Connection, Exchange, IMPOSSIBLE_USAGE, ImpossibleCounts, NOT_STREAMED,
+    READS_HIDDEN, Record, STALE_REUSE_RESENT, ServerTimings, TokenCounts,
 };
 pub use line::{
     ArrivalLine, FlushAttempt, FlushLine, FlushState, Line, LoadLine, RoundLine, RunLine,

@@ -20,6 +20,12 @@ const REASONING_ONLY: &str = "reasoning_only";
 /// The server counts more tokens than it was allowed.
 const OVER_MAX_TOKENS: &str = "over_max_tokens";
 
+/// Names of counts, as records have them.
+const INPUT: &str = "input_tokens";
+const OUTPUT: &str = "output_tokens";
+const CACHED: &str = "cached_tokens";
+const REASONING: &str = "reasoning_tokens";
+
 /// Names under which bodies hold the longest answer, where a plan or row writes it there itself.
 const LIMITS: [&str; 5] =
     ["max_tokens", "max_completion_tokens", "max_output_tokens", "n_predict", "max_new_tokens"];
@@ -77,36 +83,41 @@ pub(super) fn judge(
     ))
 }
 
-/// Leaves out counts that can't be, and marks that: prompts and answers of more than
+/// Leaves out counts that can't be, and takes them down: prompts and answers of more than
 /// [`MOST_TOKENS`], and parts that are larger than their whole (then neither is known).
 pub(super) fn leave_out_impossible(exchange: &mut Exchange) {
-    let mut is_impossible = false;
     let timings = exchange.timings.get_or_insert_default();
     let ServerTimings { cache_n, prompt_n, predicted_n, .. } = timings;
-    let counts = [
-        &mut exchange.input_tokens,
-        &mut exchange.output_tokens,
-        &mut exchange.cached_tokens,
-        &mut exchange.reasoning_tokens,
-        cache_n,
-        prompt_n,
-        predicted_n,
-    ];
-    for count in counts {
-        is_impossible |= count.take_if(|count| *count > MOST_TOKENS).is_some();
+    let left_out = &mut exchange.impossible;
+    let mut leave_out = |name: &'static str, count: &mut Option<u64>| {
+        left_out.extend(count.take().map(|count| (Cow::Borrowed(name), count)));
+    };
+    for (name, count) in [
+        (INPUT, &mut exchange.input_tokens),
+        (OUTPUT, &mut exchange.output_tokens),
+        (CACHED, &mut exchange.cached_tokens),
+        (REASONING, &mut exchange.reasoning_tokens),
+        ("timings.cache_n", cache_n),
+        ("timings.prompt_n", prompt_n),
+        ("timings.predicted_n", predicted_n),
+    ] {
+        if count.is_some_and(|count| count > MOST_TOKENS) {
+            leave_out(name, count);
+        }
+    }
+    for ((part, of_part), (whole, of_whole)) in [
+        ((CACHED, &mut exchange.cached_tokens), (INPUT, &mut exchange.input_tokens)),
+        ((REASONING, &mut exchange.reasoning_tokens), (OUTPUT, &mut exchange.output_tokens)),
+    ] {
+        if of_part.zip(*of_whole).is_some_and(|(part, whole)| part > whole) {
+            leave_out(part, of_part);
+            leave_out(whole, of_whole);
+        }
     }
     if exchange.timings == Some(ServerTimings::default()) {
         exchange.timings = None;
     }
-    for (part, whole) in [
-        (&mut exchange.cached_tokens, &mut exchange.input_tokens),
-        (&mut exchange.reasoning_tokens, &mut exchange.output_tokens),
-    ] {
-        if part.zip(*whole).is_some_and(|(part, whole)| part > whole) {
-            (*part, *whole, is_impossible) = (None, None, true);
-        }
-    }
-    if is_impossible {
+    if !exchange.impossible.is_empty() {
         exchange.flags.push(Cow::Borrowed(IMPOSSIBLE_USAGE));
     }
 }

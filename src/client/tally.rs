@@ -13,7 +13,7 @@ use super::dialect::{self, Deltas, Dialect};
 use super::ending::{Ending, is_given_up};
 use super::remarks::{self, Asked};
 use crate::plan::Redactor;
-use crate::record::{Exchange, Outcome};
+use crate::record::{Exchange, ImpossibleCounts, Outcome};
 
 /// How much of a broken answer is kept, in bytes.
 pub(super) const RAW_BYTES: usize = 4096;
@@ -80,6 +80,7 @@ impl Tally {
             address: None,
             bytes_in: 0,
             flags: Vec::new(),
+            impossible: ImpossibleCounts::new(),
             text: String::with_capacity(tokens * 4),
             content_from: None,
         };

@@ -9,7 +9,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use serde::{Deserialize, Serialize};
 
-use super::quantity::plural;
+use super::quantity::{grouped, plural};
 use super::summary::StageSummary;
 use crate::record::{IMPOSSIBLE_USAGE, NOT_STREAMED, OutcomeKind, READS_HIDDEN, Record};
 
@@ -35,6 +35,9 @@ pub struct AnswerSummary {
     /// Complete answers with the id of an earlier answer of the run, within its first 262,144 ids.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub repeated_ids: u64,
+    /// The counts of the first complete answer that came with some that can't be, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub impossible: BTreeMap<String, u64>,
 }
 
 /// The answers that ended for one reason.
@@ -58,6 +61,7 @@ pub(super) struct AnswerTally {
     remarks: BTreeMap<String, u64>,
     models: BTreeMap<String, u64>,
     repeated: u64,
+    impossible: BTreeMap<String, u64>,
 }
 
 impl AnswerTally {
@@ -68,6 +72,11 @@ impl AnswerTally {
         }
         if record.outcome == OutcomeKind::Ok {
             record.flags.iter().for_each(|flag| count(&mut self.remarks, flag));
+            if self.impossible.is_empty() {
+                let counts =
+                    record.impossible.iter().map(|(name, count)| (name.to_string(), *count));
+                self.impossible = counts.collect();
+            }
             if let Some(model) = &record.other_model {
                 count(&mut self.models, model);
             }
@@ -96,6 +105,7 @@ impl AnswerTally {
             remarks: self.remarks,
             other_models: self.models,
             repeated_ids: self.repeated,
+            impossible: self.impossible,
         };
         (summary != AnswerSummary::default()).then_some(summary)
     }
@@ -154,6 +164,9 @@ impl AnswerSummary {
                 }
             }
             sum.repeated_ids += it.repeated_ids;
+            if sum.impossible.is_empty() {
+                sum.impossible.clone_from(&it.impossible);
+            }
         }
         Self { finish_reasons: shares(reasons), ..sum }
     }
@@ -174,10 +187,17 @@ impl AnswerSummary {
         (!words.is_empty()).then_some(words)
     }
 
+    fn first_impossible(&self) -> Option<String> {
+        let counts =
+            impossible_counts(self.impossible.iter().map(|(name, count)| (&**name, *count)));
+        counts.map(|counts| format!(" (the first: {counts})"))
+    }
+
     fn sentences(&self, asked: Option<&str>) -> Vec<String> {
         let known = REMARKS.iter().filter_map(|(flag, sentence)| {
             let answers = plural(*self.remarks.get(*flag)?, "answer");
-            Some(format!("{answers} {sentence}"))
+            let first = if *flag == IMPOSSIBLE_USAGE { self.first_impossible() } else { None };
+            Some(format!("{answers} {sentence}{}", first.unwrap_or_default()))
         });
         let others = self.other_models.iter().map(|(model, answers)| {
             let asked = asked.map(|asked| format!("not `{asked}`, ")).unwrap_or_default();
@@ -196,6 +216,16 @@ impl AnswerSummary {
         });
         known.chain(others).chain(repeated).collect()
     }
+}
+
+/// `cached_tokens 9,000, input_tokens 100`, of counts that can't be; `None` without any.
+pub fn impossible_counts<'a>(counts: impl Iterator<Item = (&'a str, u64)>) -> Option<String> {
+    let word = |(name, count)| match count {
+        u64::MAX => format!("{name} no count"),
+        count => format!("{name} {}", grouped(count)),
+    };
+    let words: Vec<String> = counts.map(word).collect();
+    (!words.is_empty()).then(|| words.join(", "))
 }
 
 /// Remarks that a reader of the numbers must know.

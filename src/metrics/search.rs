@@ -74,8 +74,10 @@ pub enum Step {
 pub struct Outcome {
     /// The highest level known to pass, if any.
     pub best: Option<f64>,
-    /// The lowest level above it known to fail (or not to be tellable), if any.
+    /// The lowest level above it known to fail, if any.
     pub failed_at: Option<f64>,
+    /// The lowest level above it that was probed and of which it can't be told whether it passes, if any.
+    pub unclear_at: Option<f64>,
     /// Why it ended.
     pub reason: Reason,
     /// Where the highest level that passes lies: of a rate that is kept up with, with 95 % confidence;
@@ -104,7 +106,7 @@ pub enum Reason {
     Spent,
     /// Its probes are too short to tell the limit as closely as asked; `interval` says how closely.
     Wide,
-    /// Its probes are too short to tell whether `best` is kept up with.
+    /// Its probes are too short to tell whether the levels that its thresholds allow are kept up with.
     Unclear,
 }
 
@@ -195,11 +197,8 @@ impl Search {
                 None => (None, Reason::AllFail),
             },
             (Some(pass), None) if pass.level >= high => {
-                let told = self.history.iter().any(|probe| {
-                    same(probe.level, pass.level)
-                        && matches!(probe.keeping_up, None | Some(KeepingUp::KeptUp))
-                });
-                let reason = if told { Reason::AllPass } else { Reason::Unclear };
+                let is_told = self.kept_up_to() >= pass.level;
+                let reason = if is_told { Reason::AllPass } else { Reason::Unclear };
                 (self.unconfirmed_votes(&pass), reason)
             }
             (Some(pass), None) => (Some(self.round(pass.level * 2.0).min(high)), Reason::Spent),
@@ -214,13 +213,9 @@ impl Search {
                 if !narrow {
                     return (Some(middle), Reason::Spent);
                 }
-                let is_told = |probe: &Probe| {
-                    probe.level >= below
-                        && matches!(probe.keeping_up, None | Some(KeepingUp::KeptUp))
-                };
                 let reason = match stop.given_up() {
                     true => Reason::Inconclusive,
-                    false if self.history.iter().any(is_told) => Reason::Converged,
+                    false if self.kept_up_to() >= below => Reason::Converged,
                     false => Reason::Unclear,
                 };
                 // The end with fewer votes first: it is the likelier one to move.
@@ -283,10 +278,31 @@ impl Search {
         self.history.iter().map(|probe| probe.requests).sum()
     }
 
+    /// The highest level of which a probe shows by itself that it is kept up with, and so are lower ones.
+    fn kept_up_to(&self) -> f64 {
+        let tells = |probe: &&Probe| {
+            let is_unclear = probe.keeping_up == Some(KeepingUp::Unclear);
+            probe.verdict != Verdict::Inconclusive && !probe.fell_behind && !is_unclear
+        };
+        self.history.iter().filter(tells).map(|probe| probe.level).fold(0.0, f64::max)
+    }
+
     fn outcome(&self, bracket: &Bracket, reason: Reason) -> Outcome {
+        // Where the endpoint fell behind, all probes together say what is kept up with.
+        let is_joint = bracket.stop.is_some_and(|stop| stop.limit.is_some());
+        let kept_up_to = if is_joint { f64::INFINITY } else { self.kept_up_to() };
+        let highest = bracket.pass.map_or(0.0, |votes| votes.level);
+        let passes = |probe: &&Probe| probe.verdict == Verdict::Pass && !probe.fell_behind;
+        let passed: Vec<f64> = self.history.iter().filter(passes).map(|it| it.level).collect();
+        let passed = || passed.iter().copied().filter(|level| *level <= highest);
+        let stop = bracket.stop.map(|stop| (stop.votes.level, stop.is_failed()));
         Outcome {
-            best: bracket.pass.map(|votes| votes.level),
-            failed_at: bracket.stop.map(|stop| stop.votes.level),
+            best: passed().filter(|level| *level <= kept_up_to).reduce(f64::max),
+            failed_at: stop.filter(|(_, failed)| *failed).map(|(level, _)| level),
+            unclear_at: passed()
+                .filter(|level| *level > kept_up_to)
+                .chain(stop.filter(|(_, failed)| !failed).map(|(level, _)| level))
+                .reduce(f64::min),
             reason,
             interval: self.interval(bracket),
             probes: self.history.len() as u64,
@@ -335,6 +351,11 @@ struct Stop {
 }
 
 impl Stop {
+    /// More probes failed there than passed, or all probes together say that it is too much.
+    fn is_failed(&self) -> bool {
+        self.limit.is_some() || self.votes.fails + self.votes.behind > self.votes.passes
+    }
+
     /// It was inconclusive too often to be tried again.
     fn given_up(&self) -> bool {
         self.votes.unclear > PATIENCE && self.votes.fails + self.votes.behind <= self.votes.passes

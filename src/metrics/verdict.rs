@@ -1,8 +1,8 @@
 //! Whether a run passed, and the exit code that says so.
 //!
-//! In: the run, its stages, how it ended. Out: [`Verdict`]. Invariant: 5 (incomplete or invalid)
+//! In: the run, its stages, how it ended. Out: [`Verdict`]. Invariants: 5 (incomplete or invalid)
 //! stands above 10 (thresholds failed), because numbers that can't be trusted are not judged; a
-//! signal's code stands above both.
+//! signal's code stands above both; a run of which a stage measured nothing is incomplete.
 
 use super::summary::{RunEnd, RunState, RunSummary, StageSummary, ThresholdResult, Verdict};
 use crate::plan::Level;
@@ -29,7 +29,8 @@ pub fn fails(result: &ThresholdResult) -> bool {
 fn exit_code(run: &RunSummary, stages: &[StageSummary], end: &RunEnd) -> i32 {
     let complete = run.state == RunState::Finished
         && end.incomplete.is_empty()
-        && stages.iter().all(|stage| stage.state == StageState::Completed);
+        && stages.iter().all(|stage| stage.state == StageState::Completed)
+        && !stages.iter().any(StageSummary::measured_nothing);
     let judged = stages.iter().flat_map(|stage| &stage.thresholds);
     if let Some(code) = end.signal_exit_code {
         code

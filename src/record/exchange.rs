@@ -5,6 +5,7 @@
 //! was made of them.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
@@ -191,11 +192,17 @@ pub struct Exchange {
     pub bytes_in: u64,
     /// Remarks that do not make it an error, such as `no_done` or `lossy_utf8`.
     pub flags: Vec<Cow<'static, str>>,
+    /// What the server counted that can't be, and is left out above.
+    pub impossible: ImpossibleCounts,
     /// The generated text (content and reasoning), kept for counting; it is not written to the log.
     pub text: String,
     /// Byte of `text` at which its content begins; reasoning stands before it.
     pub content_from: Option<usize>,
 }
+
+/// Counts that can't be, by name, as the server said them; [`u64::MAX`] stands for what is no count at
+/// all (negative, broken, past all counting).
+pub type ImpossibleCounts = BTreeMap<Cow<'static, str>, u64>;
 
 impl Exchange {
     /// Whether its kept connection died under it at once, so that it was sent again.
@@ -296,6 +303,9 @@ pub struct Record {
     /// Remarks that do not make it an error.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub flags: Vec<Cow<'static, str>>,
+    /// Counts of the server that can't be and are left out above, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub impossible: ImpossibleCounts,
 }
 
 impl Record {

@@ -17,6 +17,7 @@ pub(super) fn rungs(summary: &Summary) -> Vec<String> {
             if let (Some(rung), Some(load)) = (stage.rung, stage.load) {
                 let answered = match stage.throughput.requests_per_second {
                     Some(rate) if stage.counts.ok > 0 => show(rate, "requests/s"),
+                    _ if stage.counts.planned == 0 => "measured nothing".to_owned(),
                     _ if stage.counts.never_started == stage.counts.planned => {
                         "not sent".to_owned()
                     }

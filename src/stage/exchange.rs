@@ -12,8 +12,8 @@ use crate::client::account::Account;
 use crate::client::{Client, Prepared};
 use crate::metrics::cache_verdict;
 use crate::record::{
-    CacheState, Connection, ErrorInfo, Exchange, Line, NeverStartedLine, Outcome, OutcomeKind,
-    Record, RecordSender, RunClock, StartLine, TokenCounts,
+    CacheState, Connection, ErrorInfo, Exchange, ImpossibleCounts, Line, NeverStartedLine, Outcome,
+    OutcomeKind, Record, RecordSender, RunClock, StartLine, TokenCounts,
 };
 use crate::request::Request;
 use crate::workload::tokenizer::Tokenizer;
@@ -239,6 +239,7 @@ impl Post {
             connection: Connection::default(),
             bytes_in: 0,
             flags: Vec::new(),
+            impossible: ImpossibleCounts::new(),
         };
         self.records.send(Line::End(Box::new(record))).await;
     }
@@ -303,6 +304,7 @@ impl Post {
             connection: Connection { reused: exchange.reused, address: exchange.address },
             bytes_in: exchange.bytes_in,
             flags: exchange.flags,
+            impossible: exchange.impossible,
         };
         (record, answer)
     }

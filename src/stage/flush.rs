@@ -9,11 +9,13 @@
 
 use std::time::Duration;
 
+use self::sight::{Sight, conclusion, judge};
 use super::flush_cost::{self, CANARY_TOKENS, room};
 use super::{StageContext, StageOutcome, unless_cut};
 use crate::client::account::Account;
 use crate::client::dialect::Refused;
 use crate::client::flush as control;
+use crate::metrics::answers::impossible_counts;
 use crate::metrics::server::ServerTally;
 use crate::metrics::{cache_verdict, contamination};
 use crate::plan::{Flush, FlushMethod};
@@ -23,6 +25,8 @@ use crate::record::{
 use crate::request::{LimitName, Message, Request};
 use crate::workload::filler::filler;
 use crate::workload::prompt::nonce;
+
+mod sight;
 
 /// The most prompts sent to push a canary out of a server's slots.
 const MAX_SLOTS: u64 = 64;
@@ -57,27 +61,6 @@ pub(super) async fn wait_until_idle(context: &StageContext<'_>) {
                 context.client.begins_busy(&stage);
             }
         }
-    }
-}
-
-/// What the canary showed when it was sent.
-struct Sight {
-    state: CacheState,
-    prompt_tokens: Option<u64>,
-    cached_tokens: Option<u64>,
-    ttft_ms: Option<f64>,
-}
-
-impl Sight {
-    /// The one of two that speaks more against a flush.
-    fn or_warmer(self, other: Self) -> Self {
-        let rank = |sight: &Self| match sight.state {
-            CacheState::Cold => 0,
-            CacheState::Unknown => 1,
-            CacheState::Mixed => 2,
-            CacheState::Warm => 3,
-        };
-        if rank(&other) > rank(&self) { other } else { self }
     }
 }
 
@@ -116,6 +99,7 @@ impl Prover<'_> {
         }
 
         let mut attempts: Vec<FlushAttempt> = Vec::new();
+        let mut seen: Option<Sight> = None;
         let mut state = FlushState::Failed;
         'means: for &means in self.means() {
             for round in 0..=u64::from(self.flush.retries) {
@@ -136,6 +120,7 @@ impl Prover<'_> {
                     last.after = after.state;
                     last.cached_tokens = after.cached_tokens;
                     last.ttft_ms = after.ttft_ms;
+                    seen = Some(after);
                 }
                 let is_partly_gone = last.after == CacheState::Mixed;
                 attempts.append(&mut tried);
@@ -148,7 +133,7 @@ impl Prover<'_> {
                 }
             }
         }
-        let summary = conclusion(state, &cold, &warm, &attempts);
+        let summary = conclusion(state, [&cold, &warm], seen.as_ref(), &attempts);
         Ok(FlushLine {
             stage: self.context.stage.id.clone(),
             cell: self.context.stage.cell_id().map(str::to_owned),
@@ -197,12 +182,14 @@ impl Prover<'_> {
             state = cache_verdict::verdict(Some(hits), Some(queries), None);
             counted = (Some(hits), Some(queries));
         }
+        let impossible = exchange.impossible.iter().map(|(name, count)| (&**name, *count));
         let ttft_ns = exchange.first_token_ns.map(|at| at.saturating_sub(exchange.sent_ns));
         Ok(Sight {
             state,
             prompt_tokens: counted.1,
             cached_tokens: counted.0,
             ttft_ms: ttft_ns.map(|ns| ns as f64 / 1e6),
+            impossible: impossible_counts(impossible),
         })
     }
 
@@ -302,16 +289,6 @@ impl Prover<'_> {
     }
 }
 
-/// What the canary's state before and after says of the flush: only what was warm can be seen to
-/// have gone cold.
-fn judge(before: CacheState, after: CacheState) -> FlushState {
-    match (before, after) {
-        (_, CacheState::Warm | CacheState::Mixed) => FlushState::Failed,
-        (CacheState::Warm, CacheState::Cold) => FlushState::Proven,
-        _ => FlushState::Unproven,
-    }
-}
-
 /// An attempt whose effect has not been looked at.
 fn attempt(method: String, accepted: bool, detail: String) -> FlushAttempt {
     FlushAttempt {
@@ -329,52 +306,4 @@ fn attempt(method: String, accepted: bool, detail: String) -> FlushAttempt {
 enum Means {
     Http,
     Traffic,
-}
-
-fn conclusion(state: FlushState, cold: &Sight, warm: &Sight, attempts: &[FlushAttempt]) -> String {
-    let Some(last) = attempts.last() else {
-        return "flush failed: it was interrupted before anything was tried".into();
-    };
-    let share = |cached: Option<u64>| match (cached, warm.prompt_tokens) {
-        (Some(cached), Some(prompt)) => format!("{cached} of {prompt} tokens cached"),
-        _ => "cached tokens not reported".into(),
-    };
-    match state {
-        FlushState::Proven => format!(
-            "flush proven by {}: a warm prompt ({}) is cold again ({})",
-            last.method,
-            share(warm.cached_tokens),
-            share(last.cached_tokens)
-        ),
-        FlushState::Unproven if warm.state == CacheState::Cold => format!(
-            "flush unproven: nothing to flush, for a repeated prompt was not cached either ({})",
-            share(warm.cached_tokens)
-        ),
-        FlushState::Unproven => {
-            let ms = |value: Option<f64>| value.map_or("?".into(), |ms| format!("{ms:.1} ms"));
-            format!(
-                "flush unproven: the server does not report cached tokens; TTFT of the same prompt: new {}, repeated {}, after {} {}",
-                ms(cold.ttft_ms),
-                ms(warm.ttft_ms),
-                last.method,
-                ms(last.ttft_ms)
-            )
-        }
-        FlushState::Failed => {
-            let taken: Vec<&FlushAttempt> =
-                attempts.iter().filter(|tried| tried.accepted).collect();
-            let Some(last) = taken.last() else {
-                return format!("flush failed: {} was not accepted: {}", last.method, last.detail);
-            };
-            let outcome =
-                if last.after == CacheState::Mixed { "still partly warm" } else { "still warm" };
-            let mut methods: Vec<&str> = taken.iter().map(|tried| tried.method.as_str()).collect();
-            methods.dedup();
-            format!(
-                "flush failed: {outcome} ({}) after {}",
-                share(last.cached_tokens),
-                methods.join(", then ")
-            )
-        }
-    }
 }

@@ -257,19 +257,31 @@ fn reasoning_alone_too_many_tokens_and_repeated_ids_are_counted_and_noted() {
 #[test]
 fn counts_that_cannot_be_are_left_out_and_noted() {
     let cached = |cached: Value| json!({"prompt_tokens": 40, "completion_tokens": 3, "prompt_tokens_details": {"cached_tokens": cached}});
-    for (usage, left, kept) in [
-        (cached(json!(400)), "input_tokens", Some("output_tokens")),
-        (cached(json!(-1)), "cached_tokens", Some("input_tokens")),
+    for (usage, left, kept, said) in [
         (
-            json!({"prompt_tokens": 18_446_744_073_709_551_615_u64, "completion_tokens": 3}),
+            cached(json!(9000)),
             "input_tokens",
             Some("output_tokens"),
+            "cached_tokens 9,000, input_tokens 40",
         ),
-        (json!({"prompt_tokens": 1e30, "completion_tokens": -3}), "output_tokens", None),
+        (cached(json!(-1)), "cached_tokens", Some("input_tokens"), "cached_tokens no count"),
+        (
+            json!({"prompt_tokens": 5_000_000_000_u64, "completion_tokens": 3}),
+            "input_tokens",
+            Some("output_tokens"),
+            "input_tokens 5,000,000,000",
+        ),
+        (
+            json!({"prompt_tokens": 1e30, "completion_tokens": -3}),
+            "output_tokens",
+            None,
+            "input_tokens no count, output_tokens no count",
+        ),
         (
             json!({"prompt_tokens": 40, "completion_tokens": 3, "completion_tokens_details": {"reasoning_tokens": 7}}),
             "output_tokens",
             Some("input_tokens"),
+            "output_tokens 3, reasoning_tokens 7",
         ),
     ] {
         let (summary, records, _, _) =
@@ -285,5 +297,11 @@ fn counts_that_cannot_be_are_left_out_and_noted() {
         let ask = stage(&summary, "ask");
         assert_eq!(ask["answers"]["remarks"]["impossible_usage"], 4, "{usage}");
         assert!(notes(&summary).contains("counts of tokens that can't be"), "{}", notes(&summary));
+        assert!(notes(&summary).contains(&format!("(the first: {said})")), "{}", notes(&summary));
+        let names: Vec<&str> = said.split(", ").filter_map(|it| it.split(' ').next()).collect();
+        for record in &records {
+            let counts = record["impossible"].as_object().expect("what was left out");
+            assert_eq!(counts.keys().collect::<Vec<_>>(), names, "{usage}: {record}");
+        }
     }
 }

@@ -6,6 +6,7 @@ use runner::plan::SimulatorConfig;
 use runner::simulator::Simulator;
 use serde_json::Value;
 
+use crate::faulty_server::{FaultyServer, answer, stream};
 use crate::sandbox::{Sandbox, code, stage, stderr};
 
 /// Cold, flush as asked, cold again. Prefill is quick, so that foreign traffic is, too.
@@ -126,4 +127,29 @@ fn where_nothing_is_cached_there_is_nothing_to_flush() {
     let (code, _, flush) = run(&plan("cache_tokens: 0", "with: auto"));
     assert_eq!((code, text(&flush, "state")), (0, "unproven"), "{flush:#}");
     assert!(text(&flush, "summary").contains("nothing to flush"), "{flush:#}");
+}
+
+#[test]
+fn counts_that_can_not_be_are_said_and_prove_nothing() {
+    let server = FaultyServer::answers(|request| {
+        if !request.starts_with("POST /v1/chat/completions ") {
+            let is_list = request.starts_with("GET /v1/models ");
+            return answer(if is_list { 200 } else { 404 }, "", r#"{"data":[{"id":"m"}]}"#);
+        }
+        let details = serde_json::json!({"cached_tokens": 9000});
+        let said = serde_json::json!({
+            "choices": [{"delta": {"content": "so"}, "finish_reason": "stop"}],
+            "usage": {"prompt_tokens": 100, "completion_tokens": 1, "prompt_tokens_details": details},
+        });
+        stream(&format!("data: {said}\n\ndata: [DONE]\n\n"))
+    });
+    let text = plan("", "with: traffic, tokens: 1k");
+    let from = text.find("endpoint:").expect("an endpoint");
+    let to = text.find("prompt:").expect("a prompt");
+    let url = format!("endpoint: {{ url: \"http://{}/v1\", metrics: off }}\n", server.address());
+    let (code, _, flush) = run(&[&text[..from], &url, &text[to..]].concat());
+    assert_eq!((code, self::text(&flush, "state")), (0, "unproven"), "{flush:#}");
+    let said = self::text(&flush, "summary");
+    assert!(said.contains("can't be (cached_tokens 9,000, input_tokens 100)"), "{said}");
+    assert!(!said.contains("does not report"), "{said}");
 }

@@ -393,6 +393,42 @@ fn a_search_over_users_stops_where_a_latency_limit_breaks() {
 }
 
 #[test]
+fn a_search_that_can_not_tell_does_not_pass() {
+    // Of five requests nobody can tell whether they were kept up with.
+    let server = simulator(plain(4, 500.0));
+    let plan = |search: &str| {
+        sandbox(&format!(
+            "version: 1\nendpoint: {{ url: \"{}\" }}\nprompt: {{ text: Hello., max_tokens: 2 }}\n\
+             stages:\n  - {{ id: find, kind: search, over: rate, from: 20, to: 40, max_lag: 5s, \
+             thresholds: [\"error_rate <= 1%\"], {search} }}\n",
+            server.base_url()
+        ))
+    };
+    for (search, reason) in [("requests: 5", "unclear"), ("requests: 5, max_probes: 1", "spent")] {
+        let sandbox = plan(search);
+        let output = run(&sandbox);
+        assert_eq!(output.status.code(), Some(10), "{}", said(&output));
+        assert!(!said(&output).contains("PASS"), "{}", said(&output));
+        assert!(
+            said(&output).contains("whether 20 requests/s holds can't be told"),
+            "{}",
+            said(&output)
+        );
+        let summary = sandbox.summary();
+        let found = &summary["searches"]["find"];
+        assert_eq!((&found["reason"], &found["best"]), (&reason.into(), &Value::Null), "{found:#}");
+        assert_eq!(found["unclear_at"], 20.0, "{found:#}");
+    }
+    // Probes of which everything settles show nothing, neither for nor against.
+    let sandbox = plan("requests: 5, settle: 2s");
+    let output = run(&sandbox);
+    assert_eq!(output.status.code(), Some(10), "{}", said(&output));
+    let summary = sandbox.summary();
+    let found = &summary["searches"]["find"];
+    assert_eq!((&found["reason"], &found["failed_at"]), (&"inconclusive".into(), &Value::Null));
+}
+
+#[test]
 fn a_search_without_any_answer_fails_at_its_first_level() {
     let server = simulator(SimulatorConfig { api_key: Some("key".into()), ..plain(4, 500.0) });
     let sandbox = sandbox(&format!(
@@ -401,6 +437,41 @@ fn a_search_without_any_answer_fails_at_its_first_level() {
         server.base_url()
     ));
     let output = run(&sandbox);
-    assert_ne!(output.status.code(), Some(0), "{}", said(&output));
+    assert_eq!(output.status.code(), Some(4), "{}", said(&output));
     assert!(said(&output).contains("401"), "{}", said(&output));
+}
+
+#[test]
+fn a_search_whose_only_probe_failed_counts_it() {
+    let sandbox = sandbox(
+        "version: 1\nendpoint: { simulator: { faults: [ { from: 0, count: 10000, status: 503 } ] } }\n\
+         prompt: { text: Hello., max_tokens: 2 }\n\
+         stages:\n  - { id: find, kind: search, over: rate, from: 50, requests: 5 }\n",
+    );
+    let output = run(&sandbox);
+    assert_eq!(output.status.code(), Some(5), "{}", said(&output));
+    let found = &sandbox.summary()["searches"]["find"];
+    assert_eq!((&found["probes"], &found["requests"]), (&1.into(), &5.into()), "{found:#}");
+}
+
+#[test]
+fn a_run_that_measured_nothing_is_not_done() {
+    let server = simulator(plain(4, 500.0));
+    for (stage, why) in [
+        ("kind: load, rate: 50, requests: 5, settle: 3s", "came within `settle`"),
+        ("kind: load, concurrency: 2, requests: 4, settle: 3s", "came within `settle`"),
+        ("kind: load, rate: 0.001, duration: 200ms, arrival: poisson", "no request came"),
+    ] {
+        let sandbox = sandbox(&format!(
+            "version: 1\nendpoint: {{ url: \"{}\" }}\nprompt: {{ text: Hello., max_tokens: 2 }}\n\
+             stages:\n  - {{ id: nothing, {stage} }}\n",
+            server.base_url()
+        ));
+        let output = run(&sandbox);
+        assert_eq!(output.status.code(), Some(5), "{stage}: {}", said(&output));
+        for says in [why, "measured nothing", "INCOMPLETE"] {
+            assert!(said(&output).contains(says), "{stage}: {says}: {}", said(&output));
+        }
+        assert_eq!(sandbox.summary()["verdict"]["pass"], false);
+    }
 }

@@ -274,6 +274,7 @@ impl Run<'_> {
             connection: Connection { reused: true, address: None },
             bytes_in: 4_100,
             flags: Vec::new(),
+            impossible: std::collections::BTreeMap::new(),
         }
     }
 

@@ -1,8 +1,10 @@
 //! Facts about counting lines.
 
 use super::*;
+use crate::metrics::claims::ClaimKind;
 use crate::metrics::summary::RunState;
 use crate::metrics::tally::fixture::{record, stage_end, stage_start, start_line};
+use crate::metrics::verdict::INCOMPLETE;
 use crate::plan::{Level, Limit, Location, MetricRef, Op, RungFilter};
 use crate::record::{
     CacheState, ErrorInfo, LoadLine, OutcomeKind, Record, StageEnd, StageStart, StageState,
@@ -157,7 +159,7 @@ fn a_stage_without_time_or_requests_has_no_rates() {
     let summary = summarise(&lines, RunState::Finished);
     assert_eq!(summary.stages[0].throughput.requests_per_second, None);
     assert_eq!(summary.stages[0].success_rate, None);
-    assert_eq!(summary.verdict.exit_code, 0);
+    assert_eq!(summary.verdict.exit_code, INCOMPLETE);
 }
 
 #[test]
@@ -327,7 +329,7 @@ fn a_stage_of_which_all_is_settling_says_that_it_measured_nothing() {
     load.stage = "l".into();
     let of = |id: &str, index| Record { stage: id.into(), index, ..record() };
     let over = |id: &str| StageEnd { stage: id.into(), ..stage_end(StageState::Completed) };
-    let note = |counted: bool| {
+    let run = |counted: bool| {
         let mut load = load.clone();
         load.planned = u64::from(counted);
         let mut lines =
@@ -335,9 +337,18 @@ fn a_stage_of_which_all_is_settling_says_that_it_measured_nothing() {
         lines.extend((0..2).map(|index| Line::End(Box::new(of("l.settle", index)))));
         lines.extend(counted.then(|| Line::End(Box::new(of("l", 2)))));
         lines.extend([Line::StageEnd(over("l.settle")), Line::StageEnd(over("l"))]);
-        let notes = summarise(&lines, RunState::Finished).run.notes;
-        notes.into_iter().find(|note| note.contains("settle"))
+        summarise(&lines, RunState::Finished)
     };
-    assert!(note(false).is_some_and(|note| note.starts_with("stage l: all of its 2 requests")));
-    assert_eq!(note(true), None);
+    let nothing = run(false);
+    let note = "incomplete: stage l: all of its 2 requests came within `settle`";
+    assert!(nothing.run.notes.iter().any(|it| it.starts_with(note)), "{:#?}", nothing.run.notes);
+    assert_eq!((nothing.verdict.pass, nothing.verdict.exit_code), (false, INCOMPLETE));
+    let ended = |summary: &Summary| {
+        let ended = summary.claims.iter().find(|claim| claim.kind == ClaimKind::Ended);
+        ended.expect("how it ended").text.clone()
+    };
+    assert!(ended(&nothing).ends_with(": l measured nothing."), "{}", ended(&nothing));
+    let measured = run(true);
+    assert!(!measured.run.notes.iter().any(|note| note.contains("nothing")));
+    assert_eq!(measured.verdict.exit_code, 0);
 }

@@ -132,10 +132,14 @@ pub(super) fn ended(summary: &Summary) -> Claim {
         .with("exit_code", ClaimFigure::new(f64::from(summary.verdict.exit_code), ""))
 }
 
-/// `: warm failed: no request succeeded`, by the first stage that did not complete.
+/// `: warm failed (no request succeeded)`, by the first stage that did not complete, or measured nothing.
 fn unfinished(summary: &Summary) -> String {
-    let first = summary.stages.iter().find(|stage| stage.state != StageState::Completed);
-    first.map_or_else(String::new, |stage| {
+    let is_unfinished =
+        |stage: &&StageSummary| stage.state != StageState::Completed || stage.measured_nothing();
+    summary.stages.iter().find(is_unfinished).map_or_else(String::new, |stage| {
+        if stage.measured_nothing() {
+            return format!(": {} measured nothing", stage.label());
+        }
         let why = stage.reason.as_deref().map(|why| format!(" ({why})")).unwrap_or_default();
         format!(": {} {}{why}", stage.label(), stage.state.word())
     })

@@ -4,6 +4,7 @@ use super::words::{Load, number};
 use super::{Claim, ClaimFigure, ClaimKind, is_whole};
 use crate::metrics::pace::KeepingUp;
 use crate::metrics::quantity::{plural, show};
+use crate::metrics::saturation::HEADROOM;
 use crate::metrics::search::{Reason, SearchFound};
 use crate::metrics::summary::{StageSummary, Summary};
 
@@ -34,7 +35,7 @@ impl Search<'_> {
         }
         let Some(reason) = self.found.reason.filter(|_| is_whole) else {
             let text = format!(
-                "cut short after {}, so the highest level that holds is not known.",
+                "cut short with {} begun, so the highest level that holds is not known.",
                 plural(self.found.probes, "probe")
             );
             let claim = self.claim(ClaimKind::SearchCutShort, &text);
@@ -56,51 +57,64 @@ impl Search<'_> {
     fn verdict(&self, reason: Reason) -> Claim {
         let best = self.found.best.map(|best| self.load.say(best));
         let stop = self.found.failed_at.map(|level| self.load.say(level));
-        let text = match (best, stop, reason) {
-            (Some(best), Some(stop), Reason::Converged) => {
+        let unclear = self.found.unclear_at.map(|level| self.load.say(level));
+        let text = match (reason, best, stop, unclear) {
+            (Reason::Converged, Some(best), Some(stop), _) => {
                 format!("the highest level that holds is {best}; {stop} does not.")
             }
-            (Some(best), _, Reason::AllPass) => {
+            (Reason::AllPass, Some(best), ..) => {
                 format!(
                     "even the highest level allowed holds: {best}. Raise `to` to find its limit."
                 )
             }
-            (Some(best), Some(stop), Reason::Wide) => {
+            (Reason::Wide, Some(best), Some(stop), _) => {
                 format!("the highest level seen to hold is {best}; {stop} does not.")
             }
-            (Some(best), _, Reason::Unclear) => {
+            (Reason::Unclear, best, _, Some(unclear)) => {
                 let needed = self.found.needed_s.map(number);
                 let needed = needed.map(|needed| format!(": steps of {needed} s would do"));
                 let needed = needed.unwrap_or_default();
-                format!("whether {best} is kept up with can't be told{needed}.")
+                let holds = best.map(|best| format!("{best} holds; ")).unwrap_or_default();
+                format!("{holds}whether {unclear} is kept up with can't be told{needed}.")
             }
-            (Some(best), Some(stop), Reason::Inconclusive) => {
-                format!("at least {best} holds; {stop} could not be judged.")
+            (Reason::Inconclusive, Some(best), _, Some(unclear)) => {
+                format!("at least {best} holds; {unclear} could not be judged.")
             }
-            (Some(best), Some(stop), _) => format!(
+            (Reason::Inconclusive, None, _, Some(unclear)) => {
+                format!("nothing could be judged, not even {unclear}.")
+            }
+            (Reason::AllFail, _, Some(stop), _) => {
+                format!("not even the lowest level holds, {stop}. Lower `from`.")
+            }
+            (_, Some(best), Some(stop), None) => format!(
                 "its probes or requests were spent: {best} held, {stop} did not, and the limit lies \
                  between."
             ),
-            (Some(best), None, _) => {
+            (_, Some(best), None, None) => {
                 format!("its probes or requests were spent while {best} still held.")
             }
-            (None, Some(stop), Reason::AllFail) => {
-                format!("not even the lowest level holds, {stop}. Lower `from`.")
+            (_, Some(best), _, Some(unclear)) => format!(
+                "its probes or requests were spent: {best} held, and whether {unclear} does can't be \
+                 told."
+            ),
+            (_, None, ..) => {
+                "its probes or requests were spent before any level was known to hold.".to_owned()
             }
-            (None, Some(stop), Reason::Inconclusive) => {
-                format!("nothing could be judged, not even {stop}.")
-            }
-            (None, ..) => "its probes or requests were spent before any level held.".to_owned(),
         };
         let figure = |level: Option<f64>| level.map(|level| self.load.figure(level));
         self.claim(ClaimKind::SearchFound, &text)
             .with_some("sustainable", figure(self.found.best))
             .with_some("fails_at", figure(self.found.failed_at))
+            .with_some("unclear_at", figure(self.found.unclear_at))
             .with_some("needed_s", self.found.needed_s.map(|it| ClaimFigure::new(it, "s")))
     }
 
     fn limit(&self) -> Option<Claim> {
-        let (level, why) = self.found.failed_at.zip(self.found.failed_because.as_ref())?;
+        // That probes are too short is said already.
+        let is_said = self.found.reason == Some(Reason::Unclear);
+        let unclear = self.found.unclear_at.filter(|_| !is_said);
+        let level = self.found.failed_at.or(unclear)?;
+        let why = self.found.failed_because.as_ref()?;
         let text = format!("at {}, {why}.", self.load.say(level));
         let claim = self.claim(ClaimKind::SearchLimit, &text).at(level).quoting(why);
         let claim = claim.with("level", self.load.figure(level));
@@ -188,13 +202,13 @@ impl Search<'_> {
             .filter(failed)
             .any(|stage| stage.load.is_some_and(|load| load.capped_at.is_some()));
         let range = self.found.recommended.filter(|_| !is_capped)?;
+        let of = range.1 / HEADROOM.1;
         let text = format!(
             "run production at {}, 70 to 80 % of {}, to leave headroom.",
             self.load.range(range),
-            number(self.found.best?)
+            number(of)
         );
-        let claim = self.claim(ClaimKind::Production, &text);
-        let claim = claim.with("of", self.load.figure(self.found.best?));
+        let claim = self.claim(ClaimKind::Production, &text).with("of", self.load.figure(of));
         Some(self.load.advised(claim, range))
     }
 }

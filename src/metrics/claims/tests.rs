@@ -280,6 +280,7 @@ fn every_number_in_a_sentence_is_a_figure_of_its_claim() {
                 axis: Axis::Rate,
                 best: Some(4.25),
                 failed_at: Some(8.5),
+                unclear_at: (reason != Some(Reason::Converged)).then_some(6.5),
                 reason,
                 interval: Some((4.1, 4.4)),
                 needed_s: Some(120.0),

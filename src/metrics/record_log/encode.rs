@@ -105,6 +105,7 @@ impl<'o> Fields<'o> {
             connection: Connection { reused, address },
             bytes_in,
             flags,
+            impossible,
         } = record;
         self.put(",\"stage\":", stage)?;
         self.put(",\"cell\":", cell)?;
@@ -143,6 +144,7 @@ impl<'o> Fields<'o> {
         self.put_some(",\"address\":", address.as_ref())?;
         self.put("},\"bytes_in\":", bytes_in)?;
         self.put_some(",\"flags\":", (!flags.is_empty()).then_some(flags))?;
+        self.put_some(",\"impossible\":", (!impossible.is_empty()).then_some(impossible))?;
         self.out.push(b'}');
         Ok(())
     }
@@ -206,6 +208,7 @@ mod tests {
             response_id: Some("chatcmpl-1".into()),
             timings: Some(ServerTimings { prompt_ms: Some(1.0), ..ServerTimings::default() }),
             flags: vec!["no_done".into(), "x".into()],
+            impossible: [("input_tokens".into(), 100), ("cached_tokens".into(), u64::MAX)].into(),
             ..record()
         };
         let empty = Record {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Reason, Search, Settings, Step, probe};
 use crate::metrics::pace::round_up;
-use crate::metrics::quantity::show;
+use crate::metrics::quantity::{show, show_apart};
 use crate::metrics::saturation::{Axis, HEADROOM};
 use crate::metrics::summary::{StageSummary, ThresholdResult};
 use crate::plan::Level;
@@ -20,10 +20,14 @@ use crate::record::SearchLine;
 pub struct SearchFound {
     /// What was raised.
     pub axis: Axis,
-    /// The highest level known to pass; absent when none is.
+    /// The highest level known to pass (where a rate's limit is known by all probes together, as
+    /// closely as `interval` says); absent when none is.
     pub best: Option<f64>,
-    /// The lowest level above it known to fail, or that could not be judged.
+    /// The lowest level above it known to fail.
     pub failed_at: Option<f64>,
+    /// The lowest level above it that was probed and of which it can't be told whether it passes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unclear_at: Option<f64>,
     /// Why it ended; absent when it was cut short.
     pub reason: Option<Reason>,
     /// Where the highest level that holds lies: of a rate that is kept up with, the 95 % interval by all
@@ -34,9 +38,9 @@ pub struct SearchFound {
     /// Where its probes are too short, how many seconds of each would do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub needed_s: Option<f64>,
-    /// Probes made.
+    /// Probes made, one that was cut short among them.
     pub probes: u64,
-    /// Requests they took.
+    /// Requests they sent, and what settled before them.
     pub requests: u64,
     /// Complete answers per second at `best` (of its last probe that passed).
     pub requests_per_second: Option<f64>,
@@ -46,10 +50,11 @@ pub struct SearchFound {
     pub goodput: Option<f64>,
     /// Their share of those planned.
     pub goodput_share: Option<f64>,
-    /// 70 to 80 % of `best`, where production may run with headroom; absent unless the search ended and
-    /// a level above `best` fails.
+    /// 70 to 80 % of `best` (of the lower end of `interval`, where the probes are too short to tell the
+    /// limit as closely as asked), where production may run with headroom; absent unless the search ended
+    /// and a level above `best` fails.
     pub recommended: Option<(f64, f64)>,
-    /// Why `failed_at` does not hold, in words.
+    /// Why `failed_at` does not hold, or `unclear_at` can't be told, in words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed_because: Option<String>,
     /// Why there are no figures though probes were made: the run as a whole cannot be trusted.
@@ -64,6 +69,7 @@ impl SearchFound {
             axis: self.axis,
             best: None,
             failed_at: None,
+            unclear_at: None,
             reason: None,
             interval: None,
             needed_s: None,
@@ -86,7 +92,7 @@ pub fn of_stages(stages: &[StageSummary]) -> BTreeMap<String, SearchFound> {
     let mut settling = 0;
     for stage in stages {
         if stage.kind == "settle" {
-            settling = stage.counts.planned - stage.counts.never_started.min(stage.counts.planned);
+            settling = sent(stage);
             continue;
         }
         if stage.probe.is_some() {
@@ -95,6 +101,10 @@ pub fn of_stages(stages: &[StageSummary]) -> BTreeMap<String, SearchFound> {
         settling = 0;
     }
     probed.into_iter().filter_map(|(id, probes)| Some((id, found(&probes)?))).collect()
+}
+
+fn sent(stage: &StageSummary) -> u64 {
+    stage.counts.planned.saturating_sub(stage.counts.never_started)
 }
 
 fn found(probes: &[(&StageSummary, u64)]) -> Option<SearchFound> {
@@ -111,15 +121,19 @@ fn found(probes: &[(&StageSummary, u64)]) -> Option<SearchFound> {
     });
     let goodput = at_best.and_then(|stage| stage.goodput);
     let has_limit = matches!(reason, Some(Reason::Converged | Reason::Spent | Reason::Wide));
+    let sent = |(stage, settling): &(&StageSummary, u64)| settling + sent(stage);
+    let is_wide = reason == Some(Reason::Wide);
+    let low = outcome.interval.filter(|_| is_wide).map_or(f64::INFINITY, |(low, _)| low);
     let mut found = SearchFound {
         axis: if line.whole { Axis::Concurrency } else { Axis::Rate },
         best: outcome.best,
         failed_at: outcome.failed_at,
+        unclear_at: outcome.unclear_at,
         reason,
         interval: outcome.interval,
         needed_s: needed(line, probes, &outcome),
-        probes: outcome.probes,
-        requests: outcome.requests,
+        probes: probes.iter().filter(|probe| sent(probe) > 0).count() as u64,
+        requests: probes.iter().map(sent).sum(),
         requests_per_second: at_best
             .and_then(|stage| stage.load.as_ref())
             .and_then(|load| load.achieved_rate),
@@ -130,13 +144,14 @@ fn found(probes: &[(&StageSummary, u64)]) -> Option<SearchFound> {
         recommended: outcome
             .best
             .filter(|_| has_limit && outcome.failed_at.is_some())
-            .map(|best| (HEADROOM.0 * best, HEADROOM.1 * best)),
+            .map(|best| best.min(low))
+            .map(|of| (HEADROOM.0 * of, HEADROOM.1 * of)),
         failed_because: None,
         withheld: None,
     };
     let why = probes.iter().rev().map(|(stage, _)| *stage);
     let why = why
-        .filter(|stage| stage.rung == found.failed_at)
+        .filter(|stage| stage.rung == found.failed_at.or(found.unclear_at))
         .filter_map(|stage| stage.probe.as_ref())
         .find_map(|probe| probe.reasons.first());
     found.failed_because = why.cloned();
@@ -180,15 +195,27 @@ pub fn gate(stages: &mut [StageSummary], found: &BTreeMap<String, SearchFound>) 
     }
 }
 
+/// Whether the level that is asked for holds: nothing holds or fails that can't be told.
 fn judged(found: &SearchFound, line: &SearchLine) -> Option<ThresholdResult> {
     let least = line.at_least?;
-    let unit = if line.whole { "at a time" } else { "requests/s" };
+    let unit = found.unit();
     let limit = show(least, unit);
-    let pass = found.best.is_some_and(|best| best >= least);
-    let relation = if pass { ">=" } else { "<" };
-    let reason = match found.best {
-        Some(best) => format!("{} {relation} {limit}", show(best, unit)),
-        None => format!("no level passed; at least {limit} is asked for"),
+    let is_exact = found.reason == Some(Reason::Converged);
+    let (low, high) = found.interval.filter(|_| !is_exact).unzip();
+    let holds = found.best.is_some_and(|best| best >= least) && low.is_none_or(|low| low >= least);
+    let fails = is_exact || found.reason == Some(Reason::AllFail);
+    let fails = fails || found.failed_at.into_iter().chain(high).any(|level| level <= least);
+    let (pass, judged, reason) = match found.best.map(|best| show(best, unit)) {
+        _ if found.reason.is_none() => {
+            (true, false, "not made: the search was cut short".to_owned())
+        }
+        Some(best) if holds => (true, true, format!("{best} >= {limit}")),
+        Some(best) if fails => (false, true, format!("{best} < {limit}")),
+        None if fails => (false, true, format!("no level passed; at least {limit} is asked for")),
+        _ => {
+            let why = found.open(low.zip(high));
+            (false, true, format!("no data: whether {limit} holds can't be told: {why}"))
+        }
     };
     let number = |value| serde_json::Number::from_f64(value).map(serde_json::Value::Number);
     Some(ThresholdResult {
@@ -199,8 +226,135 @@ fn judged(found: &SearchFound, line: &SearchLine) -> Option<ThresholdResult> {
         unit: unit.to_owned(),
         samples: found.probes,
         pass,
-        judged: true,
+        judged,
         reason,
         location: line.location.clone(),
     })
+}
+
+impl SearchFound {
+    /// Why a level may or may not hold.
+    fn open(&self, interval: Option<(f64, f64)>) -> String {
+        let unit = self.unit();
+        match (self.reason, self.unclear_at, interval) {
+            (Some(Reason::Spent), ..) => "its probes or requests were spent before".to_owned(),
+            (Some(Reason::Unclear), ..) => match self.needed_s {
+                Some(needed) => format!("its probes are too short, steps of {needed} s would do"),
+                None => "its probes are too short".to_owned(),
+            },
+            (_, Some(level), _) => format!("{} could not be judged", show(level, unit)),
+            (.., Some((low, high))) => {
+                let (low, high) = show_apart(low, high, unit);
+                format!("the limit lies between {low} and {high}")
+            }
+            _ => "no level as high was tried".to_owned(),
+        }
+    }
+
+    fn unit(&self) -> &'static str {
+        match self.axis {
+            Axis::Rate => "requests/s",
+            Axis::Concurrency => "at a time",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::summary::Judgement;
+
+    fn of(least: f64, found: serde_json::Value) -> ThresholdResult {
+        let mut whole = serde_json::json!({
+            "axis": "rate", "best": null, "failed_at": null, "reason": null, "probes": 7,
+            "requests": 700, "requests_per_second": null, "output_tokens_per_second": null,
+            "goodput": null, "goodput_share": null, "recommended": null,
+        });
+        for (name, value) in found.as_object().expect("an object") {
+            whole[name] = value.clone();
+        }
+        let line = serde_json::json!({
+            "probe": 0, "whole": false, "from": 1.0, "tolerance": 0.05, "confirmations": 2,
+            "max_probes": 40, "at_least": least, "location": "plan.yaml:1:1",
+        });
+        let found: SearchFound = serde_json::from_value(whole).expect("what a search found");
+        let line: SearchLine = serde_json::from_value(line).expect("a search");
+        judged(&found, &line).expect("a check")
+    }
+
+    #[test]
+    fn a_level_that_can_not_be_told_is_never_said_to_hold() {
+        use Judgement::{Failed, Held, NotMade};
+        let json = |text: &str| serde_json::from_str(text).expect("JSON");
+        for (found, least, judgement, says) in [
+            (
+                r#"{"reason": "converged", "best": 40, "failed_at": 42, "interval": [39, 41]}"#,
+                40.0,
+                Held,
+                "40 requests/s >= 40",
+            ),
+            (
+                r#"{"reason": "converged", "best": 40, "failed_at": 42, "interval": [39, 41]}"#,
+                41.0,
+                Failed,
+                "40 requests/s < 41",
+            ),
+            (r#"{"reason": "all_pass", "best": 400}"#, 20.0, Held, ">="),
+            (r#"{"reason": "all_fail", "failed_at": 1}"#, 1.0, Failed, "no level passed"),
+            (
+                r#"{"reason": "unclear", "unclear_at": 4, "needed_s": 120}"#,
+                4.0,
+                Failed,
+                "can't be told: its probes are too short, steps of 120 s",
+            ),
+            (r#"{"reason": "unclear", "best": 8, "unclear_at": 16}"#, 8.0, Held, ">="),
+            (
+                r#"{"reason": "unclear", "best": 8, "unclear_at": 16}"#,
+                10.0,
+                Failed,
+                "can't be told",
+            ),
+            (
+                r#"{"reason": "unclear", "best": 8, "unclear_at": 16, "failed_at": 20}"#,
+                20.0,
+                Failed,
+                "8 requests/s < 20",
+            ),
+            (
+                r#"{"reason": "inconclusive", "best": 8, "unclear_at": 16}"#,
+                16.0,
+                Failed,
+                "can't be told: 16 requests/s could not be judged",
+            ),
+            (
+                r#"{"reason": "spent", "best": 8}"#,
+                9.0,
+                Failed,
+                "can't be told: its probes or requests were spent",
+            ),
+            (
+                r#"{"reason": "wide", "best": 40, "failed_at": 60, "interval": [30, 50]}"#,
+                30.0,
+                Held,
+                ">=",
+            ),
+            (
+                r#"{"reason": "wide", "best": 40, "failed_at": 60, "interval": [30, 50]}"#,
+                35.0,
+                Failed,
+                "the limit lies between 30 requests/s and 50",
+            ),
+            (
+                r#"{"reason": "wide", "best": 40, "failed_at": 60, "interval": [30, 50]}"#,
+                55.0,
+                Failed,
+                "40 requests/s < 55",
+            ),
+            (r#"{"best": 40}"#, 4.0, NotMade, "cut short"),
+        ] {
+            let check = of(least, json(found));
+            assert_eq!(check.judgement(), judgement, "{found} {least}: {}", check.reason);
+            assert!(check.reason.contains(says), "{found} {least}: {}", check.reason);
+        }
+    }
 }

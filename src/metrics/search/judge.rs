@@ -56,7 +56,9 @@ pub fn judge(
             "at most {reached} were under way at once, so the level was not reached"
         ));
     }
-    if counts.ok == 0 {
+    if counts.accounted() == counts.never_started {
+        unclear.push("it sent no request that counts".to_owned());
+    } else if counts.ok == 0 {
         against.push("no request succeeded".to_owned());
     } else {
         let failed = checks.iter().filter(|it| !it.pass);

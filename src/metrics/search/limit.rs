@@ -109,6 +109,7 @@ impl Search {
         if let Some(limit) = stop.limit {
             return Some(limit.interval);
         }
+        let kept_up_to = self.kept_up_to();
         // Probes that contradict each other leave open what lies between them.
         let of = |verdict: Verdict| {
             let some =
@@ -118,7 +119,7 @@ impl Search {
         let lowest_fail = of(Verdict::Fail).reduce(f64::min)?;
         let passed = || {
             let held = self.history.iter().filter(|it| it.verdict == Verdict::Pass);
-            held.filter(|it| !it.fell_behind).map(|it| it.level)
+            held.filter(|it| !it.fell_behind && it.level <= kept_up_to).map(|it| it.level)
         };
         let low = passed().filter(|level| *level < lowest_fail).reduce(f64::max)?;
         let highest_pass = passed().reduce(f64::max)?;

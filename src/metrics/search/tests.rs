@@ -222,6 +222,72 @@ fn a_level_that_may_not_have_been_kept_up_with_is_no_answer() {
         ..passes(level, level <= 47.3)
     });
     assert_eq!(found.reason, Reason::Unclear, "{found:?}");
+    assert_eq!((found.best, found.unclear_at, found.interval), (None, Some(1.0), None));
+    assert!(found.failed_at.is_some_and(|level| level > 47.3), "{found:?}");
+}
+
+#[test]
+fn what_is_found_is_what_a_probe_showed() {
+    let mut luck = ChaCha8Rng::seed_from_u64(11);
+    let verdicts = [Verdict::Pass, Verdict::Pass, Verdict::Fail, Verdict::Inconclusive];
+    let keeping = [KeepingUp::KeptUp, KeepingUp::Unclear, KeepingUp::Unclear];
+    let mut reasons = std::collections::BTreeSet::new();
+    for _ in 0..2_000 {
+        let (limit, told) = (luck.random_range(1.0..2_000.0), luck.random_range(0.0..300.0));
+        let noise = luck.random_range(0.0..0.5);
+        let settings = Settings { max_probes: luck.random_range(0..30), ..SETTINGS };
+        let mut search = Search::new(settings, Vec::new());
+        let found = loop {
+            match search.next() {
+                Step::Done(found) => break found,
+                Step::Probe(level) => {
+                    let mut verdict = if level <= limit { Verdict::Pass } else { Verdict::Fail };
+                    let mut keeping_up = KeepingUp::KeptUp;
+                    if level > told || luck.random_bool(noise) {
+                        verdict = verdicts[luck.random_range(0..verdicts.len())];
+                        keeping_up = keeping[luck.random_range(0..keeping.len())];
+                    }
+                    search.observe(Probe {
+                        verdict,
+                        keeping_up: Some(keeping_up),
+                        ..passes(level, true)
+                    });
+                }
+            }
+        };
+        let probes = search.history();
+        let shows = |level: f64, it: Verdict| {
+            probes.iter().any(|p| same(p.level, level) && p.verdict == it)
+        };
+        let kept_up = |level: f64| {
+            let kept = |p: &&Probe| p.keeping_up == Some(KeepingUp::KeptUp) && p.level >= level;
+            probes.iter().filter(kept).any(|probe| probe.verdict != Verdict::Inconclusive)
+        };
+        let is_above = |level: f64| found.best.is_none_or(|best| best < level);
+        assert!(found.best.is_none_or(|it| shows(it, Verdict::Pass) && kept_up(it)), "{found:?}");
+        assert!(
+            found.failed_at.is_none_or(|it| shows(it, Verdict::Fail) && is_above(it)),
+            "{found:?}"
+        );
+        assert!(
+            found
+                .unclear_at
+                .is_none_or(|it| !kept_up(it) || !shows(it, Verdict::Pass) || is_above(it)),
+            "{found:?}"
+        );
+        // Every end says why it is one.
+        let (best, failed, unclear) = (found.best, found.failed_at, found.unclear_at);
+        let is_said = match found.reason {
+            Reason::Converged | Reason::Wide => best.is_some() && failed.is_some(),
+            Reason::AllPass => best.is_some(),
+            Reason::AllFail => best.is_none() && failed.is_some(),
+            Reason::Inconclusive | Reason::Unclear => unclear.is_some(),
+            Reason::Spent => true,
+        };
+        assert!(is_said, "{found:?}");
+        reasons.insert(format!("{:?}", found.reason));
+    }
+    assert!(reasons.len() >= 6, "the whole kind was tried: {reasons:?}");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use super::{Distribution, StageSummary};
 use crate::plan::metric::METRICS;
+use crate::record::StageState;
 
 impl StageSummary {
     /// A distribution as it is shown: a latency since when the stage's latencies count.
@@ -24,6 +25,18 @@ impl StageSummary {
         let sent = self.counts.planned - self.counts.never_started.min(self.counts.planned);
         let reached = if load.pauses { sent } else { load.peak_in_flight? };
         (load.target_rate.is_none() && (reached as f64) < level).then_some(reached)
+    }
+
+    /// Whether it was to measure, ran to its end, and has no answer: whether its requests failed, fell
+    /// into what settles or never came. A probe bounds its search; what the plan's own `stop_when` left
+    /// unsent, or ended over failed requests, is as the plan says.
+    pub fn measured_nothing(&self) -> bool {
+        let counts = &self.counts;
+        let is_forgone = counts.planned > 0 && counts.never_started == counts.planned;
+        let is_stopped = self.reason.is_some() && counts.errors > 0;
+        let measures = self.reported && !matches!(self.kind.as_str(), "flush" | "pause");
+        let is_over = self.state == StageState::Completed && self.probe.is_none();
+        measures && is_over && counts.ok == 0 && !is_forgone && !is_stopped
     }
 
     /// Whether counts of prompts, and of what of them was cached, came that can't be.

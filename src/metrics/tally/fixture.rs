@@ -50,6 +50,7 @@ pub fn record() -> Record {
         connection: Connection { reused: false, address: None },
         bytes_in: 1000,
         flags: Vec::new(),
+        impossible: std::collections::BTreeMap::new(),
     }
 }
 

@@ -12,8 +12,10 @@ use crate::report::ticks::plain;
 /// A stage that ran at several levels of load.
 #[derive(Debug, Clone)]
 pub struct Ladder<'a> {
-    /// Its rungs, lowest first.
+    /// Its rungs of which something was sent, lowest first.
     pub rungs: Vec<Rung<'a>>,
+    /// The others: skipped, or interrupted before them.
+    pub unsent: Vec<Rung<'a>>,
     /// What its levels count.
     pub load: Load,
     /// The highest sustainable level.
@@ -98,18 +100,24 @@ impl<'a> Ladder<'a> {
     /// The ladder that these rungs of one stage make; none without a rung that was run. Of a search
     /// they are the probes.
     pub fn new(stages: &[&'a StageSummary], found: Option<Found<'a>>) -> Option<Self> {
-        let rung = |stage: &&'a StageSummary| {
-            // A rung of which nothing was sent (skipped, interrupted before it) says nothing.
-            let counts = &stage.counts;
-            let ran = counts.accounted() != counts.never_started;
-            Some(Rung { level: stage.rung.filter(|_| ran)?, stage })
-        };
+        let rung = |stage: &&'a StageSummary| Some(Rung { level: stage.rung?, stage });
         let mut rungs: Vec<Rung> = stages.iter().filter_map(rung).collect();
         rungs.sort_by(|left, right| left.level.total_cmp(&right.level));
+        let (rungs, unsent): (Vec<_>, Vec<_>) = rungs.into_iter().partition(|rung| {
+            let counts = &rung.stage.counts;
+            counts.accounted() != counts.never_started
+        });
         let is_rate = rungs.first()?.stage.kind == "qps_ladder";
         let load = if is_rate { Load::Rate } else { Load::Concurrency };
-        let none =
-            Self { rungs, load, best: None, saturated: None, saturation: None, search: None };
+        let none = Self {
+            rungs,
+            unsent,
+            load,
+            best: None,
+            saturated: None,
+            saturation: None,
+            search: None,
+        };
         Some(match found {
             None => none,
             Some(Found::Saturation(found)) => Self {
@@ -135,8 +143,8 @@ impl<'a> Ladder<'a> {
             return "A search doubles its level until one fails, then narrows the bracket and tries \
                     both of its ends again. A level holds when its thresholds do, at least 99 % of \
                     its requests are answered (unless a threshold names errors), and a rate is kept \
-                    up with to within half the tolerance. Confidence: the chance that the best level \
-                    passes, and the one above it fails, more often than not, given their probes.";
+                    up with: by itself, or, where the endpoint falls behind at higher rates, by the \
+                    limit that all probes together give.";
         }
         match self.load {
             Load::Rate => {

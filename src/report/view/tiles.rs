@@ -90,7 +90,9 @@ fn load_tile(claim: &Claim) -> Option<Fact> {
     let level = |name| claim.value(name).map(|level| plain(level, 4));
     let detail = match claim.kind {
         ClaimKind::SearchFound => {
-            level("fails_at").map_or_else(String::new, |at| format!("{at} does not"))
+            let fails = level("fails_at").map(|at| format!("{at} does not"));
+            let unclear = level("unclear_at").map(|at| format!("{at} can't be told"));
+            unclear.or(fails).unwrap_or_default()
         }
         ClaimKind::NotSaturated => "not saturated".to_owned(),
         ClaimKind::LowestFails => format!("{} fails already", level("saturated_at")?),

@@ -202,6 +202,7 @@ pub fn answer(stage: &str, index: u64, ttft_us: u64, cached: u64) -> Record {
         connection: Connection { reused: index > 0, address: None },
         bytes_in: 4096,
         flags: vec![],
+        impossible: std::collections::BTreeMap::new(),
     }
 }
 

@@ -115,28 +115,52 @@ def worth_it(low, high):
 
 
 def search(differ, where, said, pairs):
-    # One of which nothing was answered ends the search and is not counted.
-    pairs = [(entry, unit) for entry, unit in pairs if entry["state"] == "completed"]
-    differ(f"{where}: probes", said["probes"], len(pairs))
+    sent = lambda entry: entry["counts"]["planned"] > entry["counts"]["never_started"]
+    differ(f"{where}: probes", said["probes"], len([entry for entry, _ in pairs if sent(entry)]))
     if said.get("withheld"):
         return
-    verdicts = {}
-    for entry, _ in pairs:
-        verdicts.setdefault(entry["rung"], []).append((entry["probe"].get("by_checks", entry["probe"]["verdict"]) if entry["probe"]["verdict"] != "fail" else "fail", entry))
-    best, failed = said.get("best"), said.get("failed_at")
+    probes = [entry for entry, _ in pairs if entry["state"] == "completed"]
+    by_checks = lambda entry: entry["probe"]["by_checks"]
+    keeping = lambda entry: (entry.get("load") or {}).get("keeping_up")
+    behind = lambda entry: keeping(entry) == "fell_behind" and by_checks(entry) != "inconclusive"
+    best, failed, unclear = said.get("best"), said.get("failed_at"), said.get("unclear_at")
+    at = lambda level: [entry for entry in probes if entry["rung"] == level]
+    # A rate is known to be kept up with where a probe at it, or at a higher one, says so; where the endpoint fell behind,
+    # by all probes together, as `interval` says.
+    joint = any(map(behind, probes)) and said["reason"] in ("converged", "wide", "spent", None)
+    kept = [entry["rung"] for entry in probes if by_checks(entry) != "inconclusive" and keeping(entry) in (None, "kept_up")]
     if best is not None:
-        passing = [entry for _, entry in verdicts.get(best, []) if entry["probe"].get("by_checks", entry["probe"]["verdict"]) == "pass"]
+        passing = [entry for entry in at(best) if by_checks(entry) == "pass" and not behind(entry)]
         differ(f"{where}: a probe passed at best", bool(passing), True)
         differ(f"{where}: best lies below failed_at", failed is None or best < failed, True)
+        differ(f"{where}: best was kept up with", joint or max(kept, default=0) >= best, True)
         if passing:
-            last = passing[-1]
+            last = [entry for entry in at(best) if by_checks(entry) == "pass"][-1]
             differ(f"{where}: requests_per_second", said["requests_per_second"], (last.get("load") or {}).get("achieved_rate"), 1e-6)
             differ(f"{where}: output_tokens_per_second", said["output_tokens_per_second"], last["throughput"].get("output_tokens_per_second"), 1e-6)
     else:
         differ(f"{where}: requests_per_second", said.get("requests_per_second"), None)
     if failed is not None:
-        told = [verdict for verdict, _ in verdicts.get(failed, [])]
-        differ(f"{where}: a probe did not pass at failed_at", any(verdict != "pass" for verdict in told), True)
+        differ(f"{where}: a probe failed at failed_at", any(by_checks(entry) == "fail" or behind(entry) for entry in at(failed)), True)
+    if unclear is not None:
+        differ(f"{where}: a probe was made at unclear_at", bool(at(unclear)), True)
+        differ(f"{where}: unclear_at was kept up with", by_checks(at(unclear)[-1]) == "pass" and max(kept, default=0) >= unclear, False)
     if said.get("recommended"):
-        differ(f"{where}: recommended", said["recommended"], [0.7 * best, 0.8 * best], 1e-6)
+        of = min(best, said["interval"][0]) if said["reason"] == "wide" else best
+        differ(f"{where}: recommended", said["recommended"], [0.7 * of, 0.8 * of], 1e-6)
         differ(f"{where}: advice has a limit above it", failed is not None, True)
+    gate(differ, where, said, [entry for entry, _ in pairs])
+
+
+def gate(differ, where, said, entries):
+    """The search's own check: what cannot be told does not hold."""
+    least = entries[-1]["probe"]["search"].get("at_least")
+    checks = [check for entry in entries for check in entry["thresholds"] if check["check"].startswith("best >= ")]
+    differ(f"{where}: its check", len(checks), 0 if least is None else 1)
+    if least is None or not checks:
+        return
+    best, interval = said.get("best"), said.get("interval")
+    known = best is not None and best >= least
+    if said["reason"] != "converged" and interval:
+        known = known and interval[0] >= least
+    differ(f"{where}: its check holds", checks[0]["pass"] and checks[0].get("judged", True), known and said["reason"] is not None)

@@ -169,12 +169,20 @@ def unit(differ, entry, unit_, log):
         check(differ, unit_.name(), same[0], threshold, unit_, log, entry)
 
 
+def nothing(entry):
+    """Whether a stage that was to measure, and was neither ended nor left out by `stop_when`, has no answer."""
+    counts = entry["counts"]
+    if entry["counts"]["ok"] or not entry["reported"] or entry.get("probe") or entry["kind"] in ("flush", "pause"):
+        return False
+    return not (counts["planned"] and counts["never_started"] == counts["planned"]) and not (entry.get("reason") and counts["errors"])
+
+
 def exit_code(said, log):
     """The exit code from the states and results; None where the log cannot tell."""
     run = said["run"]
     if run["state"] == "interrupted":
         return None
-    complete = run["state"] == "finished" and all(s["state"] == "completed" for s in said["stages"])
+    complete = run["state"] == "finished" and all(s["state"] == "completed" and not nothing(s) for s in said["stages"])
     if not run["valid"] or not complete:
         return 5
     fails = [t for s in said["stages"] for t in s["thresholds"] if not t["pass"] and t["level"] == "fail"]

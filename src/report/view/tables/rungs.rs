@@ -12,7 +12,9 @@ use crate::report::view::{Group, Mood, Table};
 /// The rungs of a ladder.
 pub(in crate::report::view) fn rungs(group: &Group) -> Table {
     let Some(ladder) = &group.ladder else { return Table::default() };
-    let rows = ladder.rungs.iter().map(|rung| {
+    let mut all: Vec<&Rung> = ladder.rungs.iter().chain(&ladder.unsent).collect();
+    all.sort_by(|left, right| left.level.total_cmp(&right.level));
+    let rows = all.into_iter().map(|rung| {
         let (word, mood) = verdict(ladder, rung);
         let text = plain(rung.level, 4) + &rung.number();
         let level = Cell { text, value: Some(rung.level), mood: Mood::Plain };
@@ -27,6 +29,9 @@ pub(in crate::report::view) fn rungs(group: &Group) -> Table {
 /// What was found of a level: first what its own requests say, then where it lies on the ladder.
 fn verdict(ladder: &Ladder, rung: &Rung) -> (&'static str, Mood) {
     let stage = rung.stage;
+    if stage.counts.planned > 0 && stage.counts.planned == stage.counts.never_started {
+        return ("not sent", Mood::Doubtful);
+    }
     match stage.probe.as_ref().map(|probe| probe.verdict) {
         Some(Verdict::Pass) => return ("holds", Mood::Good),
         Some(Verdict::Fail) => return ("does not hold", Mood::Bad),
@@ -42,7 +47,10 @@ fn verdict(ladder: &Ladder, rung: &Rung) -> (&'static str, Mood) {
     let is = |levels: &[f64]| levels.contains(&rung.level);
     if stage.counts.ok == 0 {
         let sent = stage.counts.errors + stage.counts.cancelled + stage.counts.lost_in_flight;
-        return if sent == 0 { ("not sent", Mood::Doubtful) } else { ("failed", Mood::Bad) };
+        return match sent {
+            0 => ("measured nothing", Mood::Doubtful),
+            _ => ("failed", Mood::Bad),
+        };
     }
     if stage.level_missed().is_some() {
         return ("not reached", Mood::Doubtful);
@@ -105,6 +113,24 @@ mod tests {
         let found = found.values().next().map(Found::Saturation);
         let ladder = Ladder::new(&stages.iter().collect::<Vec<_>>(), found).expect("a ladder");
         ladder.rungs.iter().map(|rung| verdict(&ladder, rung).0).collect()
+    }
+
+    #[test]
+    fn a_level_that_was_never_sent_stands_in_the_table() {
+        let mut stages = [level(1, 10, 1), level(2, 0, 0), level(4, 0, 0), level(8, 10, 8)];
+        for (stage, state) in [(1, StageState::Skipped), (2, StageState::Interrupted)] {
+            let counts = &mut stages[stage].counts;
+            (counts.errors, counts.never_started) = (0, 10);
+            stages[stage].state = state;
+        }
+        let stages: Vec<&StageSummary> = stages.iter().collect();
+        let tone = crate::report::chart::Tone::Ink;
+        let ladder = Ladder::new(&stages, None);
+        let group = Group { tone, stages, samples: Vec::new(), ladder };
+        let table = rungs(&group);
+        let words: Vec<&str> = table.rows.iter().map(|row| row[1].text.as_str()).collect();
+        assert_eq!(words, ["not judged", "not sent", "not sent", "not judged"]);
+        assert_eq!(group.ladder.map(|ladder| ladder.rungs.len()), Some(2));
     }
 
     #[test]
