@@ -124,10 +124,7 @@ impl Request {
     pub fn leave_out(&mut self, paths: &[String]) {
         for path in paths {
             take_out(&mut self.body, path);
-            let is_own = path == "temperature" && self.temperature.is_some();
-            if take_out(&mut self.recorded, path) || is_own {
-                self.left_out.push(said_by_plan(path, &format!("prompt.body.{path}")));
-            }
+            take_out(&mut self.recorded, path);
         }
         self.without = paths.to_vec();
     }

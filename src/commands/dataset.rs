@@ -3,6 +3,7 @@
 //! In: files and how to read them. Out: what they hold, as text or JSON; or another file. A
 //! malformed row is shown with its place and changes the exit code unless skipping was asked for.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -299,10 +300,17 @@ fn as_text(found: &Survey) -> Result<String, std::fmt::Error> {
     if !found.models.is_empty() {
         writeln!(out, "models    {}", found.models.join(", "))?;
     }
+    let in_rows = |parts: &BTreeMap<String, u64>| {
+        let parts: Vec<_> = parts.iter().map(|(name, rows)| format!("{name} in {rows}")).collect();
+        parts.join(", ")
+    };
+    if !found.roles.is_empty() {
+        let is_apart = found.roles.keys().any(|role| role != "user");
+        let note = if is_apart { " (an API of one text sends no roles)" } else { "" };
+        writeln!(out, "roles     {}{note}", in_rows(&found.roles))?;
+    }
     if !found.left_out.is_empty() {
-        let of = |(name, rows): (&String, &u64)| format!("{name} in {rows}");
-        let parts: Vec<String> = found.left_out.iter().map(of).collect();
-        writeln!(out, "left out of rows: {}", parts.join(", "))?;
+        writeln!(out, "left out of rows: {}", in_rows(&found.left_out))?;
     }
     lengths(&mut out, "input tokens", found.input_tokens.as_ref())?;
     if found.input_tokens.is_none() && found.rows > 0 {
@@ -310,6 +318,9 @@ fn as_text(found: &Survey) -> Result<String, std::fmt::Error> {
         writeln!(out, "  ({how}, and templates reach every field as row.NAME)")?;
     }
     lengths(&mut out, "output tokens", found.output_tokens.as_ref())?;
+    if found.max_tokens.is_some() {
+        lengths(&mut out, "most output tokens", found.max_tokens.as_ref())?;
+    }
     Ok(out)
 }
 

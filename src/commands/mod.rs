@@ -170,7 +170,10 @@ pub(crate) fn checked(
 /// What is wrong with a plan's datasets and templates, without its secrets.
 fn looked_into(loaded: &mut Loaded) -> Vec<Diagnostic> {
     let mut problems = crate::workload::check::check(&mut loaded.plan, &loaded.sources);
-    problems.extend(refusals(&mut loaded.plan));
+    // Rows are asked by templates that are sound.
+    if problems.iter().all(|it| it.severity != Severity::Error) {
+        problems.extend(refusals(&mut loaded.plan));
+    }
     for problem in &mut problems {
         problem.redact(&loaded.redactor);
     }

@@ -10,7 +10,9 @@ use serde_json::json;
 use estimate::Estimate;
 
 use crate::cli::{PlanArgs, PlanFormat};
+use crate::executor::prompts::unbounded;
 use crate::graph::{Graph, describe};
+use crate::metrics::quantity::grouped;
 use crate::output::{self, note};
 use crate::plan::workload::{
     PrefixLength, PrefixText, RowOrder, RowSource, SyntheticConfig, Unique,
@@ -162,6 +164,9 @@ fn text(plan: &Plan, graph: &Graph, estimates: &[Estimate]) -> String {
         if let Some(opening) = opening(stage) {
             let _ = writeln!(out, "  {:<width$}    {opening}", "");
         }
+        if let Some(unbounded) = stage.action.prompt().and_then(|it| unbounded(stage, it)) {
+            let _ = writeln!(out, "  {:<width$}    {unbounded}", "");
+        }
         if estimate.is_something() {
             let _ = writeln!(out, "  {:<width$}    {}", "", estimate.in_words());
         }
@@ -185,13 +190,12 @@ fn text(plan: &Plan, graph: &Graph, estimates: &[Estimate]) -> String {
         let _ = writeln!(out, "\n… and {} more cells", plan.cells.len() - MOST_CELLS);
     }
     let _ = writeln!(out, "\nestimate\n  {}", total.sum_in_words());
-    let measured = plan.planned();
-    if let Some(beside @ 1..) = total.requests.checked_sub(measured) {
+    if total.beside > 0 {
         let _ = writeln!(
             out,
             "  {} of the requests are measured; the other {} warm up, or flush and prove it",
-            grouped(measured),
-            grouped(beside)
+            grouped(total.requests.saturating_sub(total.beside)),
+            grouped(total.beside)
         );
     }
     if total.each.is_some() {
@@ -330,17 +334,4 @@ fn dataset(source: &RowSource) -> String {
 
 fn indented(text: &str) -> String {
     text.lines().flat_map(|line| ["  ", line, "\n"]).collect()
-}
-
-/// `12,345`
-pub(super) fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut out = String::new();
-    for (position, digit) in digits.chars().enumerate() {
-        if position > 0 && (digits.len() - position).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::cli::{ProblemFormat, ValidateArgs};
+use crate::metrics::quantity::plural;
 use crate::output;
 use crate::plan::diagnostic::{self, Code, Diagnostic, Severity};
 use crate::plan::workload::RowSource;
@@ -65,10 +66,6 @@ pub fn run(args: &ValidateArgs) -> anyhow::Result<u8> {
 
 /// What a valid plan holds, in a line.
 fn contents(plan: &Plan) -> String {
-    let plural = |count: u64, word: &str| match count {
-        1 => format!("1 {word}"),
-        _ => format!("{} {word}s", super::plan::grouped(count)),
-    };
     let mut parts = vec![plural(plan.stages.len() as u64, "stage")];
     if !plan.cells.is_empty() {
         parts.insert(0, plural(plan.cells.len() as u64, "cell"));

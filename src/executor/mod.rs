@@ -10,7 +10,7 @@ mod connect;
 mod guard;
 pub mod manifest;
 pub mod progress;
-mod prompts;
+pub mod prompts;
 pub mod rebuild;
 pub mod recorder;
 pub mod refusals;

@@ -9,8 +9,9 @@ use std::collections::BTreeMap;
 use crate::metrics::quantity::plural;
 use crate::plan::workload::{RowSource, Unique};
 use crate::plan::{
-    ANTHROPIC_MAX_TOKENS, Action, Api, ContextSource, ModelChoice, Plan, Prompt, Stage,
+    ANTHROPIC_MAX_TOKENS, Action, Api, ContextSource, LIMIT_NAMES, ModelChoice, Plan, Prompt, Stage,
 };
+use crate::request::field_in;
 use crate::workload::dataset::Dataset;
 
 /// Rows of a dataset that are looked at.
@@ -41,8 +42,11 @@ pub(super) fn notes<'m>(plan: &Plan, model_of: impl Fn(usize) -> &'m str) -> Vec
 }
 
 /// That an API which wants a bound of every answer is told one that nobody chose.
-fn unbounded(stage: &Stage, prompt: &Prompt) -> Option<String> {
-    let is_said = prompt.max_tokens.is_some() || prompt.body.contains_key("max_tokens");
+pub fn unbounded(stage: &Stage, prompt: &Prompt) -> Option<String> {
+    let drawn = prompt.synthetic.as_ref().and_then(|config| config.output_tokens.as_ref());
+    let is_said = prompt.max_tokens.is_some()
+        || drawn.is_some()
+        || field_in(&prompt.body, |name, _| LIMIT_NAMES.contains(&name)).is_some();
     (stage.endpoint.api == Api::AnthropicMessages && !is_said).then(|| {
         format!(
             "stage `{}` has no `prompt.max_tokens`, and its API takes no request without a limit: \

@@ -1,24 +1,19 @@
-//! Rows that their endpoint's API can't say, and schedules without an end in sight, found before
-//! anything is sent.
+//! Rows that their stage can't ask, and schedules without an end in sight, found before anything is sent.
 //!
 //! In: a plan whose datasets were looked into. Out: diagnostics that name file, line, part and API; and
-//! in the plan, what of its rows is not sent. Invariant: small datasets are read whole, of large ones the
-//! rows that will be asked first; the rest of their rows are made ahead of their requests, where the
-//! first that can't be said ends its stage.
+//! in the plan, what of its rows is not sent. Invariant: every row that a stage will ask is made into its
+//! request here, by what makes it in the run, however large the dataset: only lengths become text of a
+//! word, and documents are cut to one.
+
+mod rows;
+
+use std::collections::HashMap;
 
 use crate::client::dialect::{self, Refused};
 use crate::plan::diagnostic::{Code, Diagnostic};
-use crate::plan::workload::{OnMalformed, OutputLimit, RowOrder, RowSource};
-use crate::plan::{Action, Api, Plan, Prompt, Shape, Stage};
+use crate::plan::workload::{OutputLimit, RowOrder};
+use crate::plan::{Action, Api, JsonAnswer, ModelChoice, Plan, Prompt, Shape, Stage};
 use crate::request::{Message, Request};
-use crate::workload::dataset::{Dataset, RowPrompt, note_unsaid, request_saying};
-use crate::workload::synthetic::Ask;
-
-/// Refused rows that are named for each dataset.
-const NAMED: usize = 3;
-
-/// Characters of a large dataset's rows that are encoded before the run.
-const MOST_CHARS: usize = 16 << 20;
 
 /// Due times are drawn before the first is sent, some 20 ns each.
 const MOST_DRAWN: u64 = 1_000_000_000;
@@ -44,54 +39,82 @@ fn too_long(stage: &Stage) -> Option<Diagnostic> {
     })
 }
 
-/// Encodes every row of the small datasets that are asked as they are written.
+/// Makes the request of every row that a stage will ask.
 pub fn refusals(plan: &mut Plan) -> Vec<Diagnostic> {
-    let mut found = Vec::new();
-    for stage in &mut plan.stages {
+    let mut found: Vec<Diagnostic> = Vec::new();
+    let mut known: HashMap<String, Option<String>> = HashMap::new();
+    for position in 0..plan.stages.len() {
+        let stage = &plan.stages[position];
         found.extend(too_long(stage));
-        let is_conversation = matches!(stage.action, Action::Conversation(_));
         let Some(prompt) = stage.action.prompt() else { continue };
-        let refused = by_plan(stage, prompt);
-        if let Some(refused) = refused.filter(|it| !found.contains(it)) {
-            found.push(refused);
+        if let Some(refused) = by_plan(stage, prompt) {
+            if !found.contains(&refused) {
+                found.push(refused);
+            }
             continue;
         }
-        let Some(source) = prompt.dataset.as_deref() else { continue };
-        let Some(seen) = source.seen.as_ref().filter(|_| prompt.messages.is_empty()) else {
+        let Some(source) = prompt.dataset.as_deref().filter(|source| source.seen.is_some()) else {
             continue;
         };
-        let is_small = seen.is_small;
-        let most = match source.order {
-            _ if is_small => u64::MAX,
-            RowOrder::File => stage.action.planned(),
-            RowOrder::Shuffled => 0,
-        };
-        let (refused, left_out) = encode(stage, prompt, source, (most, is_conversation));
-        let location = source.location.clone();
-        let more = refused.len().saturating_sub(NAMED);
-        for (position, refused) in refused.into_iter().take(NAMED).enumerate() {
-            let message = match more {
-                1.. if position + 1 == NAMED => format!("{refused} (and {more} more rows)"),
-                _ => refused.to_string(),
-            };
-            let diagnostic = Diagnostic::error(Code::Dataset, message).at(location.clone());
-            if !found.contains(&diagnostic) {
-                found.push(diagnostic);
+        let key = identity(plan, stage, prompt);
+        if !known.contains_key(&key) {
+            let most = rows_asked(stage, prompt).unwrap_or(u64::MAX);
+            let (refused, left_out) = rows::refused(plan, stage, (prompt, source), most);
+            known.insert(key.clone(), left_out);
+            for refused in refused {
+                if !found.contains(&refused) {
+                    found.push(refused);
+                }
             }
         }
-        let prompt = stage.action.prompt_mut();
-        let seen = prompt.and_then(|prompt| prompt.dataset.as_mut()?.seen.as_mut());
-        if let Some(seen) = seen.filter(|_| is_small) {
+        let left_out = known.get(&key).cloned().flatten();
+        let prompt = plan.stages[position].action.prompt_mut();
+        if let Some(seen) = prompt.and_then(|prompt| prompt.dataset.as_mut()?.seen.as_mut()) {
             seen.left_out = left_out;
         }
     }
     found
 }
 
+/// What the requests of a stage's rows depend on: thousands of cells share a few.
+fn identity(plan: &Plan, stage: &Stage, prompt: &Prompt) -> String {
+    let unique = prompt.unique_in(!matches!(stage.action, Action::Cold(_) | Action::Warm(_)));
+    let headers = &stage.endpoint.header_templates;
+    let (sample, talk) = match &stage.action {
+        Action::Replay(replay) => (Some(replay.sample), None),
+        Action::Conversation(talk) => (None, Some((talk.sessions, &talk.config.system))),
+        _ => (None, None),
+    };
+    let asked = (rows_asked(stage, prompt), unique, sample, talk);
+    let written = format!("{prompt:?} {:?} {headers:?} {asked:?}", stage.endpoint.api);
+    let params = if written.contains("params") {
+        plan.template_params(stage).to_string()
+    } else {
+        String::new()
+    };
+    let id = if written.contains("stage") { stage.id.as_str() } else { "" };
+    format!("{written} {params} {id}")
+}
+
+/// How many of its rows a stage asks, from the first on, where that is known.
+fn rows_asked(stage: &Stage, prompt: &Prompt) -> Option<u64> {
+    if prompt.dataset.as_deref()?.order == RowOrder::Shuffled {
+        return None;
+    }
+    match &stage.action {
+        Action::Cold(repeat) | Action::Warm(repeat) => Some(repeat.requests.min(repeat.distinct)),
+        Action::Load(load) => {
+            let requests = load.until.requests().filter(|_| load.measure.settle.is_zero())?;
+            Some(requests.saturating_mul(load.rounds).max(load.traffic.warmup_requests))
+        }
+        _ => None,
+    }
+}
+
 /// Why the endpoint's API can't say the plan's own fields of the body.
 fn by_plan(stage: &Stage, prompt: &Prompt) -> Option<Diagnostic> {
     let api = &stage.endpoint.api;
-    if let Some(refused) = no_ignore_eos(stage, prompt) {
+    if let Some(refused) = no_ignore_eos(stage, prompt).or_else(|| no_place(stage, prompt)) {
         return Some(refused);
     }
     let messages = vec![Message::text("user", "-")];
@@ -106,6 +129,40 @@ fn by_plan(stage: &Stage, prompt: &Prompt) -> Option<Diagnostic> {
     let place = place.cloned().unwrap_or_else(|| stage.location.clone());
     let refused = Refused::new(&request, api.name(), no_form).to_string();
     Some(Diagnostic::error(Code::Conflict, refused).at(place))
+}
+
+/// What the plan says in a key of its own and the endpoint's requests have no place for.
+fn no_place(stage: &Stage, prompt: &Prompt) -> Option<Diagnostic> {
+    let api = &stage.endpoint.api;
+    let refuse = |key: &str, what: &str, help: String| {
+        let message = format!("`prompt.{key}` would be sent to nobody: {what}");
+        Some(Diagnostic::error(Code::Conflict, message).at(stage.location.clone()).help(help))
+    };
+    if prompt.model != ModelChoice::Endpoint && !dialect::of(api).needs_model() {
+        let what = format!("requests of `{}` to the API {} name no model", stage.id, api.name());
+        return refuse("model", &what, "remove it, or ask an API that names models".to_owned());
+    }
+    let Api::Json(api) = api else { return None };
+    let body = api.body.as_ref()?;
+    let drawn = prompt.synthetic.as_ref().and_then(|config| config.output_tokens.as_ref());
+    let output = matches!(prompt.output(), OutputLimit::Row | OutputLimit::Recorded);
+    let stream = prompt.stream.filter(|said| body.get("stream") != Some(&(*said).into()));
+    let keys = [
+        ("max_tokens", "max_tokens", prompt.max_tokens.is_some()),
+        ("synthetic.output_tokens", "max_tokens", drawn.is_some()),
+        ("dataset.output", "max_tokens", output),
+        ("temperature", "temperature", prompt.temperature.is_some()),
+        ("stream", "stream", stream.is_some() && api.answer != JsonAnswer::Whole),
+    ];
+    let mut unsaid = keys.iter().filter(|(_, name, is_said)| *is_said && !api.takes(name));
+    let (key, name, _) = unsaid.next()?;
+    let what =
+        format!("the `json.body` of endpoint `{}` has no `{{{{ {name} }}}}`", stage.endpoint.name);
+    refuse(
+        key,
+        &what,
+        format!("put `{{{{ {name} }}}}` where it stands in the body, or remove the key"),
+    )
 }
 
 fn takes_ids(api: &Api) -> bool {
@@ -128,45 +185,4 @@ fn no_ignore_eos(stage: &Stage, prompt: &Prompt) -> Option<Diagnostic> {
             .at(location.unwrap_or_else(|| stage.location.clone()))
             .help("say `body: { ignore_eos: null }` to bound answers by the recorded lengths alone, or `output: row`"),
     )
-}
-
-/// Which of the first `most` rows can't be said, and what of them is not sent, in words. Rows that can't
-/// be read were reported before.
-fn encode(
-    stage: &Stage,
-    prompt: &Prompt,
-    source: &RowSource,
-    (most, is_conversation): (u64, bool),
-) -> (Vec<Refused>, Option<String>) {
-    let dialect = dialect::of(&stage.endpoint.api);
-    let mut config = source.config.clone();
-    config.malformed = OnMalformed::Skip;
-    let Ok(dataset) = Dataset::open(&config) else { return (Vec::new(), None) };
-    let ask = Ask {
-        max_tokens: prompt.max_tokens,
-        temperature: prompt.temperature,
-        stream: prompt.stream,
-        body: prompt.body.clone(),
-    };
-    let (mut refused, mut chars) = (Vec::new(), 0);
-    let is_small = most == u64::MAX;
-    for row in dataset.rows().map_while(Result::ok) {
-        if row.number >= most || (chars > MOST_CHARS && !is_small) {
-            break;
-        }
-        let messages = match &row.prompt {
-            // In a conversation all of its messages are sent, sooner or later.
-            RowPrompt::Messages(messages) if is_conversation => messages.clone(),
-            _ => row.ask().unwrap_or_default(),
-        };
-        let mut request = request_saying(messages, &row, 0, &ask, source.output);
-        chars += request.chars();
-        request.leave_out(&prompt.without);
-        note_unsaid(&mut request, &row, &stage.endpoint.api);
-        dataset.count_left_out(row.number, &request.left_out);
-        if let Err(no_form) = dialect.encode(&request, "MODEL") {
-            refused.push(Refused::new(&request, stage.endpoint.api.name(), no_form));
-        }
-    }
-    (refused, dataset.left_out().parts_in_words())
 }

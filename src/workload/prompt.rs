@@ -25,7 +25,9 @@ use super::template::{Functions, Scope, TemplateProblem, Templates};
 use super::tokenizer::Tokenizer;
 use super::{Workload, WorkloadError};
 use crate::plan::workload::Unique;
-use crate::plan::{Api, Context, ContextSource, HeaderTemplate, Prompt, Repeat};
+use crate::plan::{
+    Action, Api, Context, ContextSource, HeaderTemplate, Plan, Prompt, Repeat, Stage,
+};
 use crate::request::{Message, Request, hex};
 use instead::Instead;
 pub(super) use overrides::{ask, bound, model_for, spell};
@@ -60,6 +62,22 @@ pub struct PromptSettings<'a> {
     pub is_load: bool,
     /// The API of the endpoint.
     pub api: &'a Api,
+}
+
+impl<'a> PromptSettings<'a> {
+    /// Those of a stage of `plan`, of whose server nothing is known.
+    pub fn of(plan: &Plan, stage: &'a Stage, run_nonce: &'a str, params: &'a Value) -> Self {
+        Self {
+            stage: &stage.id,
+            seed: plan.seed,
+            run_nonce,
+            params,
+            context_tokens: None,
+            headers: &stage.endpoint.header_templates,
+            is_load: !matches!(stage.action, Action::Cold(_) | Action::Warm(_)),
+            api: &stage.endpoint.api,
+        }
+    }
 }
 
 /// The requests of a stage.
@@ -188,6 +206,11 @@ impl PromptWorkload {
         self.request_with(row.as_deref(), (index, session), Some(turn))
     }
 
+    /// The request of a row that is given, as the stage's first.
+    pub fn request_of(&self, row: &Row, turn: Option<u64>) -> Result<Request, WorkloadError> {
+        self.request_with(Some(row), (0, 0), turn)
+    }
+
     /// A row as it was recorded, opened by the nonce where there is one.
     fn recorded(
         &self,
@@ -267,10 +290,9 @@ impl PromptWorkload {
                     messages: self.messages(&document, number, &render)?,
                     max_tokens: self.prompt.max_tokens,
                     temperature: self.prompt.temperature,
-                    stream: self.prompt.stream,
+                    stream: self.prompt.streams(),
                     session: row.and_then(|row| row.session.clone()),
-                    left_out: row
-                        .map_or_else(Vec::new, |row| unsaid(row, &self.prompt, &body, &self.read)),
+                    left_out: row.map_or_else(Vec::new, |row| unsaid(row, &self.prompt, &body)),
                     body,
                     row: row.map(|row| row.place.clone()),
                     ..Request::default()
@@ -292,12 +314,21 @@ impl PromptWorkload {
         }
         spell(&mut request, &self.prompt, row)?;
         if let (Some(rows), Some(row)) = (&self.rows, row) {
-            if matches!(self.instead, Instead::Rows(_)) {
-                dataset::note_unsaid(&mut request, row, &self.api);
+            match &self.instead {
+                Instead::Rows(_) => {
+                    dataset::note_unsaid(&mut request, row, &self.prompt, &self.api);
+                }
+                _ => request.left_out.retain(|left| !self.reads(left)),
             }
             rows.dataset().count_left_out(row.number, &request.left_out);
         }
         Ok(request)
+    }
+
+    /// Whether a template says the part of a row that is called so among those left out.
+    fn reads(&self, left: &str) -> bool {
+        let name = left.split(' ').next().unwrap_or_default();
+        self.read.contains(name) || self.read.contains("row")
     }
 
     /// The plan's messages, each template rendered by its name.
@@ -334,7 +365,8 @@ pub(super) fn open_with(request: &mut Request, nonce: &str) -> Result<(), Worklo
     }
     let place = request.row.as_ref().map_or_else(String::new, |row| format!("{row}: "));
     Err(WorkloadError(format!(
-        "{place}the prompt has no text that a nonce could open; ask it as it is: `unique: never`"
+        "{place}the prompt has no text that a nonce could open; only a stage of load, which asks it as \
+         it is (`unique: never`), can send it"
     )))
 }
 

@@ -11,8 +11,7 @@ use runner::client::dialect::{self, Refused};
 use runner::plan::Api;
 use runner::plan::workload::{DatasetConfig, OutputLimit, Uniqueness};
 use runner::request::{Message, Request};
-use runner::workload::Workload;
-use runner::workload::dataset::{Dataset, DatasetWorkload};
+use runner::workload::dataset::{self, Dataset, Row};
 use runner::workload::synthetic::Ask;
 use runner::workload::synthetic::text::Texts;
 use runner::workload::tokenizer::Tokenizer;
@@ -125,8 +124,11 @@ fn asked(rows: &[Value]) -> Vec<Request> {
     let dataset = Dataset::open(&DatasetConfig::of(file.display().to_string())).unwrap();
     let texts = Texts::new(1, "run", Uniqueness::Never, Tokenizer::Estimate);
     let ask = Ask { stream: true, ..Ask::default() };
-    let workload = DatasetWorkload::new(dataset.indexed(), texts, ask, OutputLimit::Row);
-    (0..rows.len() as u64).map(|index| workload.request(index).unwrap()).collect()
+    let rows = (0..).zip(dataset.rows());
+    let request = |(index, row): (u64, Result<Row, _>)| {
+        dataset::request(&row.unwrap(), index, &texts, &ask, OutputLimit::Row).unwrap()
+    };
+    rows.map(request).collect()
 }
 
 /// What was said, free of spelling: who, and a text, an image, a call or a result.

@@ -51,7 +51,7 @@ fn the_smallest_plan_has_every_default() {
     };
     assert_eq!((first.requests, first.concurrency), (10, 1));
     assert_eq!((second.requests, second.nonce_key.as_str()), (10, "cold"));
-    assert!(first.prompt.stream);
+    assert!(first.prompt.streams());
     assert_eq!(first.prompt.messages[0].content, "Say hello.");
     assert_eq!(first.prompt.messages[0].location.to_string(), "plan.yaml:3:9");
     assert_eq!(warm.location.to_string(), "plan.yaml:6:5");

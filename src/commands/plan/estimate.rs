@@ -7,6 +7,7 @@
 
 use std::time::Duration;
 
+use crate::metrics::quantity::grouped;
 use crate::plan::{Action, Conversation, Flush, FlushMethod, Plan, Repeat, Stage, Target};
 use crate::request::{Message, Request};
 use crate::stage::flush_cost::{self, CANARIES, CANARY_TOKENS};
@@ -37,6 +38,8 @@ const LONGEST_ANSWER: u64 = 4_096;
 pub(super) struct Estimate {
     /// Requests that will be sent, about.
     pub requests: u64,
+    /// Those of them that are not measured: they warm up, or flush and prove it.
+    pub beside: u64,
     /// Their prompt tokens, about.
     pub input_tokens: u64,
     /// Their generated tokens, at most; `None` when the server decides.
@@ -75,14 +78,8 @@ impl Estimate {
         let Some(prompt) = stage.action.prompt() else { return Ok(Self::none()) };
         let params = plan.template_params(stage);
         let settings = PromptSettings {
-            stage: &stage.id,
-            seed: plan.seed,
-            run_nonce: "estimate",
-            params: &params,
             context_tokens,
-            headers: &stage.endpoint.header_templates,
-            is_load: !matches!(stage.action, Action::Cold(_) | Action::Warm(_)),
-            api: &stage.endpoint.api,
+            ..PromptSettings::of(plan, stage, "estimate", &params)
         };
         if let Action::Conversation(conversation) = &stage.action {
             return Self::of_conversation(conversation, &settings, store);
@@ -97,18 +94,20 @@ impl Estimate {
         let planned = log.as_ref().map_or(stage.action.planned(), |log| log.schedule.planned());
         let lasts = log.as_ref().and_then(|log| log.schedule.iter().last());
         let lasts = lasts.map(|last| Duration::from_nanos(last.offset_ns));
-        let requests = planned.saturating_add(warmup(&stage.action));
+        let beside = stage.action.traffic().map_or(0, |traffic| traffic.warmup_requests);
+        let requests = planned.saturating_add(beside);
         let each = |tokens: u64| (planned == 0).then_some(tokens);
         if let Some(config) = &prompt.synthetic {
             // Lengths that are drawn have a mean; a few of them would only come near it.
             let (tokens, _) = super::synthetic_tokens(config);
             return Ok(Self {
                 requests,
+                beside,
                 input_tokens: requests.saturating_mul(tokens),
                 output_tokens: super::generated(prompt).map(|most| requests.saturating_mul(most)),
                 each: each(tokens),
-                traffic: (0, 0),
                 lasts,
+                ..Self::default()
             });
         }
         let own;
@@ -152,11 +151,12 @@ impl Estimate {
         };
         Ok(Self {
             requests,
+            beside,
             input_tokens: scaled(input),
             output_tokens: output.map(scaled),
             each: each(input / samples),
-            traffic: (0, 0),
             lasts,
+            ..Self::default()
         })
     }
 
@@ -209,9 +209,7 @@ impl Estimate {
             requests: scaled(turns),
             input_tokens: scaled(input),
             output_tokens: output.map(scaled),
-            each: None,
-            traffic: (0, 0),
-            lasts: None,
+            ..Self::default()
         })
     }
 
@@ -223,6 +221,7 @@ impl Estimate {
         let room = flush_cost::room(context_tokens).unwrap_or(CANARY_TOKENS);
         let canaries = Self {
             requests: CANARIES,
+            beside: CANARIES,
             input_tokens: CANARIES * (CANARY_TOKENS.min(room) + opening),
             output_tokens: Some(CANARIES),
             ..Self::default()
@@ -232,6 +231,7 @@ impl Estimate {
             FlushMethod::Auto => Self { traffic, ..canaries },
             FlushMethod::Traffic => canaries.plus(Self {
                 requests: traffic.0,
+                beside: traffic.0,
                 input_tokens: traffic.1,
                 output_tokens: Some(traffic.0),
                 ..Self::default()
@@ -244,6 +244,7 @@ impl Estimate {
         let sum = u64::saturating_add;
         Self {
             requests: sum(self.requests, other.requests),
+            beside: sum(self.beside, other.beside),
             input_tokens: sum(self.input_tokens, other.input_tokens),
             output_tokens: self.output_tokens.zip(other.output_tokens).map(|(a, b)| sum(a, b)),
             each: self.each.or(other.each),
@@ -259,7 +260,6 @@ impl Estimate {
 
     /// For one stage.
     pub(super) fn in_words(&self) -> String {
-        let grouped = super::grouped;
         match self.each {
             Some(each) => {
                 let before = match self.requests {
@@ -284,7 +284,6 @@ impl Estimate {
 
     /// For a whole plan.
     pub(super) fn sum_in_words(&self) -> String {
-        let grouped = super::grouped;
         let output = match self.output_tokens {
             Some(tokens) => format!("at most {} generated", grouped(tokens)),
             None => "generated tokens up to the server".into(),
@@ -311,20 +310,4 @@ impl Estimate {
 /// Tokens of a prompt at four characters each.
 fn tokens(request: &Request) -> u64 {
     Tokenizer::Estimate.count_chars(request.chars())
-}
-
-/// Requests that a stage sends before those that count.
-fn warmup(action: &Action) -> u64 {
-    match action {
-        Action::Load(load) => load.traffic.warmup_requests,
-        Action::QpsLadder(ladder) => ladder.traffic.warmup_requests,
-        Action::ConcurrencyRamp(ramp) => ramp.traffic.warmup_requests,
-        Action::Search(search) => search.traffic.warmup_requests,
-        Action::Cold(_)
-        | Action::Warm(_)
-        | Action::Flush(_)
-        | Action::Pause(_)
-        | Action::Conversation(_) => 0,
-        Action::Replay(replay) => replay.traffic.warmup_requests,
-    }
 }

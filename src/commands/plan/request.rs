@@ -13,13 +13,14 @@ use crate::executor;
 use crate::metrics::quantity::plural;
 use crate::output::note;
 use crate::plan::suggest;
-use crate::plan::{Action, Conversation, Plan, Repeat, Stage, Target, TokenizerConfig};
+use crate::plan::{Action, Conversation, Plan, Repeat, Sessions, Stage, Target, TokenizerConfig};
 use crate::record::RunClock;
 use crate::request::Request;
+use crate::schedule::repeats::Repeats;
 use crate::stage;
 use crate::stage::log::Log;
 use crate::workload::Workload as _;
-use crate::workload::conversation::{Rehearsal, TurnRequests};
+use crate::workload::conversation::{LiveHistory, Rehearsal, TurnRequests};
 use crate::workload::prompt::{PromptSettings, PromptWorkload};
 use crate::workload::store::Store;
 use crate::workload::tokenizer::Tokenizer;
@@ -42,16 +43,7 @@ pub(super) fn show(plan: &Plan, id: &str, index: u64) -> anyhow::Result<String> 
     };
     let params = plan.template_params(stage);
     let run_nonce = executor::run_nonce(plan, RUN_ID);
-    let settings = PromptSettings {
-        stage: &stage.id,
-        seed: plan.seed,
-        run_nonce: &run_nonce,
-        params: &params,
-        context_tokens: None,
-        headers: &stage.endpoint.header_templates,
-        is_load: !matches!(stage.action, Action::Cold(_) | Action::Warm(_)),
-        api: &stage.endpoint.api,
-    };
+    let settings = PromptSettings::of(plan, stage, &run_nonce, &params);
     let by_rate = tokenizer.is_none() && stage.endpoint.tokenizer != TokenizerConfig::Estimate;
     let tokenizer = tokenizer.unwrap_or(Tokenizer::Estimate);
     let (nonce_key, id_key) = stage::first_keys(stage);
@@ -67,14 +59,32 @@ pub(super) fn show(plan: &Plan, id: &str, index: u64) -> anyhow::Result<String> 
             if index >= requests {
                 return Err(no_such(stage, requests));
             }
-            let turn = log.turn(index);
             let workload = PromptWorkload::new(&repeat, &settings, &store, tokenizer)?;
-            let session = (turn.conversation.1, turn.number.into());
-            workload.request_of_row(turn.row, session, index)?
+            let request = |index: u64| {
+                let turn = log.turn(index);
+                let session = (turn.conversation.1, turn.number.into());
+                workload.request_of_row(turn.row, session, index)
+            };
+            let mut asked = request(index)?;
+            if replay.sessions == Sessions::Live {
+                let conversation = log.turn(index).conversation;
+                let is_before = |earlier: &u64| log.turn(*earlier).conversation == conversation;
+                let mut history = LiveHistory::default();
+                for earlier in (0..index).filter(is_before) {
+                    history.next(request(earlier)?.messages);
+                    history.answered(ANSWER);
+                }
+                asked.messages = history.next(asked.messages);
+            }
+            asked
         }
         _ => {
             let repeat = repeat(stage, nonce_key, index)?;
-            PromptWorkload::new(&repeat, &settings, &store, tokenizer)?.request(index)?
+            let ratio = stage.action.traffic().map_or(0.0, |traffic| traffic.repeat_ratio);
+            let source = Repeats::new(ratio, plan.seed, &repeat.nonce_key).source(index);
+            let request =
+                PromptWorkload::new(&repeat, &settings, &store, tokenizer)?.request(source)?;
+            Request { index, ..request }
         }
     };
     let (url, model) = match &stage.endpoint.target {

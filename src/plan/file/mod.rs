@@ -161,7 +161,8 @@ pub(crate) struct PromptKeys {
     /// load, replays and conversations send texts, messages and rows as they are written (`never`),
     /// and synthetic texts that are new in each run.
     pub(crate) unique: Option<Spanned<UniqueWord>>,
-    /// Maximum number of tokens to generate. Default: the server's default.
+    /// Maximum number of tokens to generate. Default: the limit that a row states, else the server's
+    /// default; `anthropic-messages` takes no request without a limit and is sent 4096 then.
     pub(crate) max_tokens: Option<Spanned<Count>>,
     /// Name of the field that carries `max_tokens`, such as `max_completion_tokens`. Default: the
     /// name that the row uses, if the API knows it, else the API's own.

@@ -7,7 +7,9 @@
 use std::time::Duration;
 
 use super::workload::{ConversationConfig, RowSource, Unique};
-use super::{ConcurrencyRamp, Load, Prompt, QpsLadder, Rate, Replay, Search, Shape, Until};
+use super::{
+    ConcurrencyRamp, Load, Prompt, QpsLadder, Rate, Replay, Search, Shape, Traffic, Until,
+};
 
 /// What a stage does.
 #[derive(Debug, Clone)]
@@ -134,17 +136,28 @@ impl Action {
         }
     }
 
+    /// What is sent, by stages of load.
+    pub fn traffic(&self) -> Option<&Traffic> {
+        match self {
+            Self::Load(load) => Some(&load.traffic),
+            Self::QpsLadder(ladder) => Some(&ladder.traffic),
+            Self::ConcurrencyRamp(ramp) => Some(&ramp.traffic),
+            Self::Search(search) => Some(&search.traffic),
+            Self::Replay(replay) => Some(&replay.traffic),
+            Self::Cold(_)
+            | Self::Warm(_)
+            | Self::Conversation(_)
+            | Self::Flush(_)
+            | Self::Pause(_) => None,
+        }
+    }
+
     /// What is asked, by stages that ask.
     pub fn prompt(&self) -> Option<&Prompt> {
         match self {
             Self::Cold(repeat) | Self::Warm(repeat) => Some(&repeat.prompt),
-            Self::Load(load) => Some(&load.traffic.prompt),
-            Self::QpsLadder(ladder) => Some(&ladder.traffic.prompt),
-            Self::ConcurrencyRamp(ramp) => Some(&ramp.traffic.prompt),
-            Self::Search(search) => Some(&search.traffic.prompt),
             Self::Conversation(conversation) => Some(&conversation.prompt),
-            Self::Replay(replay) => Some(&replay.traffic.prompt),
-            Self::Flush(_) | Self::Pause(_) => None,
+            _ => self.traffic().map(|traffic| &traffic.prompt),
         }
     }
 

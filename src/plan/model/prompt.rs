@@ -47,8 +47,8 @@ pub struct Prompt {
     pub without: Vec<String>,
     /// Sampling temperature.
     pub temperature: Option<f64>,
-    /// Ask for a stream (needed for TTFT).
-    pub stream: bool,
+    /// Whether to ask for a stream (needed for TTFT); see [`Prompt::streams`] when `None`.
+    pub stream: Option<bool>,
     /// Further top-level fields of the request body, passed through as they are; string values
     /// are templates.
     pub body: serde_json::Map<String, serde_json::Value>,
@@ -62,6 +62,11 @@ impl Prompt {
     /// Whether it says what is asked, and not only how.
     pub fn says_what_is_asked(&self) -> bool {
         !self.messages.is_empty() || self.dataset.is_some() || self.synthetic.is_some()
+    }
+
+    /// Whether a stream is asked for: unless the plan says otherwise.
+    pub fn streams(&self) -> bool {
+        self.stream.unwrap_or(true)
     }
 
     /// The rows of a log, as they are, asked in this prompt's manner.

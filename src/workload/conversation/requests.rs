@@ -102,8 +102,8 @@ impl TurnRequests {
             dataset.lengths_are_estimates();
         }
         spell(&mut request, &self.prompt, Some(&turn.row))?;
+        note_unsaid(&mut request, &turn.row, &self.prompt, &self.api);
         if let Some(dataset) = &self.dataset {
-            note_unsaid(&mut request, &turn.row, &self.api);
             dataset.count_left_out(turn.row.number, &request.left_out);
         }
         let opening = match self.unique {

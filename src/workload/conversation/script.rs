@@ -127,7 +127,7 @@ impl Scripts {
                 let is_longer = messages.len() > said.len() && messages.starts_with(said);
                 // One that is to go on with its last answer is one request, as it is anywhere else.
                 if is_alone && row.timestamp_ns.is_none() && !row.goes_on() {
-                    return Ok(split(messages, &turn));
+                    return Ok(split(messages, row, &turn));
                 }
                 let asked = row.ask().unwrap_or_default();
                 // A row with answers of its own tells the history itself, however it was changed.
@@ -146,7 +146,11 @@ impl Scripts {
 
 /// A recorded conversation, cut where an answer follows. A greeting by the assistant belongs to the
 /// first turn.
-fn split(messages: &[Message], turn: &impl Fn(Says, Option<&Message>) -> Turn) -> Vec<Turn> {
+fn split(
+    messages: &[Message],
+    row: &Arc<Row>,
+    turn: &impl Fn(Says, Option<&Message>) -> Turn,
+) -> Vec<Turn> {
     let mut turns = Vec::new();
     let mut says: Vec<Message> = Vec::new();
     for message in messages {
@@ -160,6 +164,11 @@ fn split(messages: &[Message], turn: &impl Fn(Says, Option<&Message>) -> Turn) -
     }
     if !says.is_empty() && (turns.is_empty() || says.iter().any(|said| said.role != "assistant")) {
         turns.push(turn(Says::More(says), None));
+    }
+    // What the row says was generated is its last answer, and no earlier one.
+    if let Some((_, earlier)) = turns.split_last_mut().filter(|_| row.output_tokens.is_some()) {
+        let of_unknown_length = Arc::new(Row { output_tokens: None, ..row.as_ref().clone() });
+        earlier.iter_mut().for_each(|turn| turn.row = Arc::clone(&of_unknown_length));
     }
     // Delay and time are those of the conversation's beginning.
     for turn in turns.iter_mut().skip(1) {

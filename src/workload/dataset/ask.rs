@@ -6,52 +6,30 @@
 
 use serde_json::{Map, json};
 
-use super::indexed::IndexedDataset;
 use super::row::{Blocks, DatasetError, Row, RowPrompt};
 use crate::plan::LIMIT_NAMES;
 use crate::plan::workload::OutputLimit;
 use crate::request::{Message, Request, field_in, said_by_plan};
+use crate::workload::WorkloadError;
 use crate::workload::synthetic::Ask;
 use crate::workload::synthetic::text::{MOST_TOKENS, Texts, key_of};
-use crate::workload::{Workload, WorkloadError};
-
-/// The rows of a dataset, one request each, over and over.
-pub struct DatasetWorkload {
-    rows: IndexedDataset,
-    texts: Texts,
-    ask: Ask,
-    limit: OutputLimit,
-}
-
-impl DatasetWorkload {
-    /// Requests from `rows`; `texts` makes the text of rows that have none.
-    pub fn new(rows: IndexedDataset, texts: Texts, ask: Ask, limit: OutputLimit) -> Self {
-        Self { rows, texts, ask, limit }
-    }
-
-    /// Its rows.
-    pub fn rows(&self) -> &IndexedDataset {
-        &self.rows
-    }
-
-    /// The request of one row.
-    pub fn request_of(&self, row: &Row, index: u64) -> Result<Request, WorkloadError> {
-        request(row, index, &self.texts, &self.ask, self.limit)
-    }
-}
-
-impl Workload for DatasetWorkload {
-    fn request(&self, index: u64) -> Result<Request, WorkloadError> {
-        let row = self.rows.cycled(index)?;
-        self.request_of(&row, index)
-    }
-}
 
 impl From<DatasetError> for WorkloadError {
     fn from(error: DatasetError) -> Self {
         Self(error.to_string())
     }
 }
+
+/// Fields of a request that a row has as parts of its own.
+const ELSEWHERE: [&str; 7] = [
+    "messages",
+    "prompt",
+    "input",
+    "model",
+    "max_tokens",
+    "max_completion_tokens",
+    "max_output_tokens",
+];
 
 /// The request of a row, as number `index` of its stage.
 pub fn request(
@@ -76,25 +54,25 @@ pub fn request_saying(
     let mut temperature = ask.temperature;
     let mut recorded = Map::new();
     let mut left_out = row.unsent();
-    let mut say = |name: &str, key: &str| left_out.push(said_by_plan(name, key));
+    let mut unsaid = |what: String| left_out.push(what);
     for (name, value) in &row.body {
         match name.as_str() {
             // What the plan says goes over what was recorded.
-            _ if body.contains_key(name) => say(name, &format!("prompt.body.{name}")),
-            "temperature" if temperature.is_some() => say(name, "prompt.temperature"),
+            _ if body.get(name) == Some(value) => {}
+            _ if body.contains_key(name) => {
+                unsaid(said_by_plan(name, &format!("prompt.body.{name}")));
+            }
+            "temperature" if temperature.is_some() && temperature == value.as_f64() => {}
+            "temperature" if temperature.is_some() => {
+                unsaid(said_by_plan(name, "prompt.temperature"));
+            }
             "temperature" if value.is_number() => temperature = value.as_f64(),
-            "stream" if value.as_bool() == Some(ask.stream) => {}
-            "stream" => say(name, "prompt.stream"),
+            // Whether it is sent depends on the API.
+            "stream" => {}
             "stream_options" if *value == json!({"include_usage": true}) => {}
-            // These the request has in places of their own.
-            "messages"
-            | "prompt"
-            | "input"
-            | "model"
-            | "stream_options"
-            | "max_tokens"
-            | "max_completion_tokens"
-            | "max_output_tokens" => say(name, "prompt"),
+            "stream_options" => unsaid(format!("{name} (usage is asked for by default)")),
+            // The request has them from another place of the row.
+            _ if ELSEWHERE.contains(&name.as_str()) => unsaid(name.clone()),
             _ => {
                 recorded.insert(name.clone(), value.clone());
             }
@@ -102,7 +80,7 @@ pub fn request_saying(
     }
     let instead = field_in(&body, |name, _| LIMIT_NAMES.contains(&name));
     if let (Some(_), Some(name)) = (row.max_tokens, &instead) {
-        say("max_tokens", &format!("prompt.body.{name}"));
+        unsaid(said_by_plan(row.limit_name(), &format!("prompt.body.{name}")));
     }
     let max_tokens = match (limit, row.output_tokens) {
         (OutputLimit::Recorded, Some(tokens)) => {
@@ -111,13 +89,7 @@ pub fn request_saying(
             }
             Some(tokens)
         }
-        (OutputLimit::Plan, _) => {
-            let is_other = row.max_tokens.is_some_and(|tokens| ask.max_tokens != Some(tokens));
-            if is_other && instead.is_none() {
-                say("max_tokens", "prompt.dataset.output");
-            }
-            ask.max_tokens
-        }
+        (OutputLimit::Plan, _) => ask.max_tokens,
         (OutputLimit::Numbers | OutputLimit::Row | OutputLimit::Recorded, _) => {
             row.token_limit().or(ask.max_tokens)
         }
@@ -139,20 +111,13 @@ pub fn request_saying(
     }
 }
 
-/// Fields of its request that are not sent where the plan's own texts are: all but those that the
-/// templates read, as `is_read` says of a name.
-pub fn unsaid(
-    row: &Row,
-    ask: &Ask,
-    limit: OutputLimit,
-    is_read: impl Fn(&str) -> bool,
-) -> Vec<String> {
+/// Fields of its request that are not sent where the plan's own texts are, whatever those say.
+pub fn unsaid(row: &Row, ask: &Ask, limit: OutputLimit) -> Vec<String> {
     let said = request_saying(Vec::new(), row, 0, ask, limit);
     let over = said.left_out.into_iter().skip(row.unsent().len());
     let more = said.recorded.keys().filter(|name| row.body.contains_key(*name));
     let temperature = (said.temperature != ask.temperature).then(|| "temperature".to_owned());
-    let all = over.chain(more.cloned()).chain(temperature);
-    all.filter(|name| !is_read(name.split(' ').next().unwrap_or_default())).collect()
+    over.chain(more.cloned()).chain(temperature).collect()
 }
 
 /// The messages of a row; text is made where it has none.
@@ -160,10 +125,7 @@ pub fn messages(row: &Row, texts: &Texts) -> Result<Vec<Message>, WorkloadError>
     if let Some(messages) = row.ask() {
         return Ok(messages);
     }
-    let most = match &row.prompt {
-        RowPrompt::Blocks(blocks) => blocks.tokens.max(blocks.block_tokens),
-        _ => row.known_input_tokens().unwrap_or(0),
-    };
+    let most = made_tokens(row);
     if most > MOST_TOKENS {
         return Err(WorkloadError(format!(
             "{}: the row asks for {most} tokens; at most {MOST_TOKENS} can be made",
@@ -190,6 +152,30 @@ pub fn messages(row: &Row, texts: &Texts) -> Result<Vec<Message>, WorkloadError>
             )));
         }
     })
+}
+
+/// The tokens of which text is made for a row, at least.
+fn made_tokens(row: &Row) -> u64 {
+    match &row.prompt {
+        RowPrompt::Blocks(blocks) => blocks.tokens.max(blocks.block_tokens),
+        _ => row.known_input_tokens().unwrap_or(0),
+    }
+}
+
+/// The row with a word in place of each text that is made of its lengths, to see whether it can be asked
+/// and not how long that takes.
+pub fn shortened(mut row: Row) -> Row {
+    if made_tokens(&row) <= MOST_TOKENS {
+        match &mut row.prompt {
+            RowPrompt::Length(_) | RowPrompt::Blocks(_) => row.prompt = RowPrompt::Length(1),
+            RowPrompt::TokenIds(messages) => {
+                messages.iter_mut().for_each(|(_, ids)| ids.truncate(1));
+            }
+            RowPrompt::Messages(_) | RowPrompt::Text(_) | RowPrompt::Ids(_) | RowPrompt::Fields => {
+            }
+        }
+    }
+    row
 }
 
 /// Keys that mean the same text wherever the same id of the same scope stands.

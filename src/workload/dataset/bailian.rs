@@ -6,10 +6,22 @@
 
 use serde_json::Value;
 
+use super::beside::beside;
 use super::field::{count_of, ids, name_of, object, required, required_count, time};
 use super::messages::blocks;
 use super::row::{Expected, Row, RowPrompt};
 use super::scale::Scale;
+
+const COLUMNS: [&str; 8] = [
+    "chat_id",
+    "parent_chat_id",
+    "timestamp",
+    "input_length",
+    "output_length",
+    "type",
+    "turn",
+    "hash_ids",
+];
 
 /// Tokens of a block.
 const BLOCK_TOKENS: u64 = 16;
@@ -29,6 +41,7 @@ pub(super) fn row(value: &Value, scale: Scale) -> Result<Row, Expected> {
     row.output_tokens = count_of(line, &["output_length"])?;
     row.timestamp_ns = time(required(line, "timestamp", "a time")?, "timestamp", scale)?;
     row.id = name_of(line, &["chat_id"])?;
+    beside(&mut row, line, &COLUMNS, Some(scale))?;
     row.fields = value.clone();
     Ok(row)
 }

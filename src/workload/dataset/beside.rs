@@ -11,8 +11,8 @@ use super::row::{Expected, Row, RowPrompt};
 use super::scale::Scale;
 use crate::request::fields;
 
-/// Figures of a prompt, of which its text says more.
-const SAID_BY_TEXT: [&str; 6] =
+/// Figures of a prompt: it is made of them, or its text says more.
+const SAID_BY_PROMPT: [&str; 6] =
     ["input_length", "input_tokens", "prompt_tokens", "hash_ids", "block_size", "hash_scope"];
 
 /// Takes what an object says beside the fields that were `taken` of it. What the row knows already goes
@@ -103,17 +103,16 @@ impl<'a> Rest<'a> {
         Ok(())
     }
 
-    /// What nobody took: fields of a request, and the names of what is none. Columns of a trace without
-    /// text, and data for templates, are what they are.
+    /// What nobody took: fields of a request, and the names of what is none. Data for templates is what
+    /// it is.
     fn of_request(&self, row: &mut Row) {
-        let is_text =
-            matches!(row.prompt, RowPrompt::Messages(_) | RowPrompt::Text(_) | RowPrompt::Ids(_));
+        let is_asked = row.prompt != RowPrompt::Fields;
         for (name, value) in self.entry.iter().filter(|(_, value)| !value.is_null()) {
             if self.taken.contains(&name.as_str()) {
                 continue;
             }
             let is_read = || LIMIT_NAMES.contains(&name.as_str()) || name == "model";
-            let is_more = || is_text && !SAID_BY_TEXT.contains(&name.as_str());
+            let is_more = || is_asked && !SAID_BY_PROMPT.contains(&name.as_str());
             if fields::is_of_request(name) {
                 row.request_field(name, value);
             } else if is_more() || is_read() {

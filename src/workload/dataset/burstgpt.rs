@@ -6,9 +6,21 @@
 
 use serde_json::Value;
 
+use super::beside::beside;
 use super::field::{name_of, object, required, required_count, time};
 use super::row::{Expected, Row, RowPrompt};
 use super::scale::Scale;
+
+const COLUMNS: [&str; 8] = [
+    "Timestamp",
+    "Session ID",
+    "Elapsed time",
+    "Model",
+    "Request tokens",
+    "Response tokens",
+    "Total tokens",
+    "Log Type",
+];
 
 /// Whether a header is that of these files.
 pub(super) fn recognises(value: &Value) -> bool {
@@ -25,6 +37,7 @@ pub(super) fn row(value: &Value, scale: Scale) -> Result<Row, Expected> {
     row.timestamp_ns = time(required(record, "Timestamp", "a time")?, "Timestamp", scale)?;
     row.session = name_of(record, &["Session ID"])?;
     row.model = name_of(record, &["Model"])?;
+    beside(&mut row, record, &COLUMNS, Some(scale))?;
     row.fields = value.clone();
     Ok(row)
 }

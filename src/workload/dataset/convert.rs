@@ -89,7 +89,7 @@ pub fn convert(
 fn lost(row: &Row, to: ConvertTo) -> Vec<String> {
     let own = row.left_out.iter();
     let all = own.clone().chain(row.body.keys()).cloned();
-    let limit = row.max_tokens_field.unwrap_or("max_tokens");
+    let limit = row.limit_name();
     // The length of a trace is the limit, where there is one.
     let is_other = row.output_tokens.is_some() && row.output_tokens != row.token_limit();
     let (has_limit, has_length) = (row.max_tokens.is_some(), row.output_tokens.is_some());
@@ -168,7 +168,7 @@ fn own(row: &Row) -> Value {
         }
         RowPrompt::Fields => {}
     }
-    put(&mut object, row.max_tokens_field.unwrap_or("max_tokens"), row.max_tokens);
+    put(&mut object, row.limit_name(), row.max_tokens);
     put(&mut object, "output_tokens", row.output_tokens);
     put(&mut object, "failed", row.failed.then_some(true));
     // What is about the row and belongs to no request stays with it.

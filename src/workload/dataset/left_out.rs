@@ -18,12 +18,11 @@ pub struct LeftOut {
     pub first: Option<String>,
     /// Rows that the trace marks as failed (policy `recorded_failures: skip`).
     pub recorded_failures: u64,
-    /// Parts of rows that are not sent, by name, and of how many rows.
-    pub parts: BTreeMap<String, u64>,
     /// Whether lengths of recorded answers that were asked for are estimates.
     pub estimates_lengths: bool,
-    /// A bit for each row whose parts were counted: rows are asked in any order, and more than once.
-    counted: Vec<u64>,
+    /// Parts of rows that are not sent, by name: a bit for each row, since rows are asked in any order,
+    /// more than once, and in several ways.
+    parts: BTreeMap<String, Vec<u64>>,
     furthest_malformed: Option<(usize, u64)>,
     furthest_failure: Option<(usize, u64, usize)>,
 }
@@ -51,24 +50,21 @@ impl LeftOut {
     /// Parts of row `number` that are not sent.
     pub(super) fn parts(&mut self, number: u64, names: &[String]) {
         let Ok(word) = usize::try_from(number / 64) else { return };
-        if names.is_empty() {
-            return;
-        }
-        if self.counted.len() <= word {
-            self.counted.resize(word + 1, 0);
-        }
-        let bit = 1_u64 << (number % 64);
-        if self.counted[word] & bit == 0 {
-            self.counted[word] |= bit;
-            for name in names {
-                *self.parts.entry(name.clone()).or_default() += 1;
+        for name in names {
+            let rows = self.parts.entry(name.clone()).or_default();
+            if rows.len() <= word {
+                rows.resize(word + 1, 0);
             }
+            rows[word] |= 1 << (number % 64);
         }
     }
 
     /// What of the rows is not sent: `left out of rows: tools in 12, images in 3`.
     pub fn parts_in_words(&self) -> Option<String> {
-        let of = |(name, rows): (&String, &u64)| format!("{name} in {rows}");
+        let of = |(name, rows): (&String, &Vec<u64>)| {
+            let rows: u32 = rows.iter().map(|rows| rows.count_ones()).sum();
+            format!("{name} in {rows}")
+        };
         let parts: Vec<String> = self.parts.iter().map(of).collect();
         (!parts.is_empty()).then(|| format!("left out of rows: {}", parts.join(", ")))
     }
@@ -129,9 +125,10 @@ mod tests {
         for number in [70, 3, 70, 3, 200] {
             parts.parts(number, &["tools".into()]);
         }
+        // Asked in another way, too.
         parts.parts(3, &["images".into()]);
         parts.parts(4, &["images".into()]);
-        let words = "left out of rows: images in 1, tools in 3";
+        let words = "left out of rows: images in 2, tools in 3";
         assert_eq!(parts.in_words().as_deref(), Some(words));
         assert_eq!(
             out.in_words().as_deref(),

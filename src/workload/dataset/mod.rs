@@ -48,7 +48,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::plan::workload::{DatasetConfig, DatasetFormat};
 
-pub use ask::{DatasetWorkload, messages, request, request_saying, unsaid};
+pub use ask::{messages, request, request_saying, shortened, unsaid};
 pub use content::Content;
 pub use indexed::IndexedDataset;
 pub use left_out::LeftOut;

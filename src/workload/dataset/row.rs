@@ -4,6 +4,7 @@
 //! Invariant: a row keeps what its file says and nothing else; what is missing is `None`, never a
 //! guess.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -146,6 +147,17 @@ impl Row {
         }
     }
 
+    /// Who speaks in its recorded messages, each once.
+    pub fn roles(&self) -> BTreeSet<&str> {
+        match &self.prompt {
+            RowPrompt::Messages(messages) => messages.iter().map(|it| it.role.as_str()).collect(),
+            RowPrompt::TokenIds(messages) => {
+                messages.iter().map(|(role, _)| role.as_str()).collect()
+            }
+            _ => BTreeSet::new(),
+        }
+    }
+
     /// Notes that a part of it is not sent, by name.
     pub(super) fn leave_out(&mut self, name: &str) {
         if !self.left_out.iter().any(|known| known == name) {
@@ -188,6 +200,11 @@ impl Row {
         says(&self.body, "continue_final_message")
             || matches!(&self.prompt, RowPrompt::Messages(messages)
                 if messages.last().is_some_and(|last| says(&last.more, "prefix")))
+    }
+
+    /// What the bound is called that the row asked for.
+    pub fn limit_name(&self) -> &'static str {
+        self.max_tokens_field.unwrap_or("max_tokens")
     }
 
     /// Tokens to ask for at most: what was asked for, else what was generated.

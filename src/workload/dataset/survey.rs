@@ -41,8 +41,12 @@ pub struct Survey {
     pub block_tokens: BTreeSet<u64>,
     /// Prompt tokens of the rows that have a prompt.
     pub input_tokens: Option<Lengths>,
-    /// Tokens to generate, of the rows that say.
+    /// Tokens that were generated, of the rows that say.
     pub output_tokens: Option<Lengths>,
+    /// Most tokens to generate, of the rows that bound them.
+    pub max_tokens: Option<Lengths>,
+    /// Who speaks in recorded messages, and in how many rows. APIs of one text send no roles.
+    pub roles: BTreeMap<String, u64>,
     /// Sessions, where rows name them.
     pub sessions: Option<Sessions>,
     /// Times, where rows have them.
@@ -166,6 +170,8 @@ pub fn survey(dataset: &Dataset, tokenizer: &Tokenizer) -> Result<Survey, Datase
         block_tokens: std::mem::take(&mut tally.block_tokens),
         input_tokens: tally.input.lengths(&tally.input_source(tokenizer)),
         output_tokens: tally.output.lengths("trace"),
+        max_tokens: tally.limit.lengths("row"),
+        roles: std::mem::take(&mut tally.roles),
         sessions: tally.sessions(),
         time: tally.time.as_ref().map(Times::span),
         models: tally.models.into_iter().collect(),
@@ -178,6 +184,8 @@ struct Tally {
     kinds: [u64; 7],
     input: Histogram,
     output: Histogram,
+    limit: Histogram,
+    roles: BTreeMap<String, u64>,
     sessions: Distinct,
     with_session: u64,
     time: Option<Times>,
@@ -208,8 +216,14 @@ impl Tally {
         if let Some(tokens) = known.or_else(|| row.count_input(|text| tokenizer.count(text))) {
             self.input.add(tokens);
         }
-        if let Some(tokens) = row.output_tokens.or(row.max_tokens) {
+        if let Some(tokens) = row.output_tokens {
             self.output.add(tokens);
+        }
+        if let Some(tokens) = row.max_tokens {
+            self.limit.add(tokens);
+        }
+        for role in row.roles() {
+            *self.roles.entry(printable(role).into_owned()).or_default() += 1;
         }
         for name in row.unsent() {
             *self.left_out.entry(name).or_default() += 1;

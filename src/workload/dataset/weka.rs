@@ -8,10 +8,26 @@
 
 use serde_json::{Map, Value};
 
+use super::beside::beside;
 use super::field::{count_of, describe, ids, name_of, object, required, required_count, time_of};
 use super::messages::blocks;
 use super::row::{Expected, Row, RowPrompt};
 use super::scale::Scale;
+
+/// What a request of a trace has. `stop` is why its answer ended, and no field of a request.
+const COLUMNS: [&str; 11] = [
+    "t",
+    "in",
+    "out",
+    "hash_ids",
+    "think_time",
+    "type",
+    "input_types",
+    "output_types",
+    "stop",
+    "api_time",
+    "ttft",
+];
 
 /// Tokens of a block where the trace does not say.
 const BLOCK_TOKENS: u64 = 64;
@@ -117,6 +133,7 @@ impl Session {
         row.delay_ns = time_of(request, &["think_time"], self.scale)?;
         row.session.clone_from(&self.id);
         row.model = name_of(request, &["model"])?;
+        beside(&mut row, request, &COLUMNS, Some(self.scale))?;
         row.fields = value.clone();
         Ok(row)
     }

@@ -5,13 +5,13 @@
 
 use serde_json::Map;
 
-use super::{PromptSettings, unread};
+use super::{PromptSettings, ask, unread};
 use crate::plan::Prompt;
 use crate::plan::workload::{PrefixText, Unique, Uniqueness};
 use crate::workload::WorkloadError;
 use crate::workload::store::Store;
 use crate::workload::synthetic::text::Texts;
-use crate::workload::synthetic::{Ask, Identity, SyntheticWorkload};
+use crate::workload::synthetic::{Identity, SyntheticWorkload};
 use crate::workload::tokenizer::Tokenizer;
 
 /// What is said where the plan has no messages.
@@ -47,12 +47,7 @@ impl Instead {
             Some(PrefixText::File(path)) => Some(store.document(path).ok_or_else(|| unread(path))?),
             Some(PrefixText::Generated) | None => None,
         };
-        let ask = Ask {
-            max_tokens: prompt.max_tokens,
-            temperature: prompt.temperature,
-            stream: prompt.stream,
-            body: Map::new(),
-        };
+        let ask = ask(prompt, Map::new());
         let identity = Identity { seed, run_nonce, key, unique };
         SyntheticWorkload::new(config, ask, identity, document.as_deref(), tokenizer.clone())
             .map(|prompts| Self::Synthetic(Box::new(prompts)))

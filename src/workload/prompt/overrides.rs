@@ -9,8 +9,8 @@ use serde_json::{Map, Value};
 
 use super::body;
 use crate::plan::workload::OutputLimit;
-use crate::plan::{HeaderTemplate, ModelChoice, Prompt};
-use crate::request::{LimitName, Message, Request};
+use crate::plan::{HeaderTemplate, LIMIT_NAMES, ModelChoice, Prompt};
+use crate::request::{LimitName, Message, Request, field_in, said_by_plan};
 use crate::workload::WorkloadError;
 use crate::workload::dataset::{self, Row};
 use crate::workload::synthetic::Ask;
@@ -22,7 +22,7 @@ pub(in crate::workload) fn ask(prompt: &Prompt, body: Map<String, Value>) -> Ask
     Ask {
         max_tokens: prompt.max_tokens,
         temperature: prompt.temperature,
-        stream: prompt.stream,
+        stream: prompt.streams(),
         body,
     }
 }
@@ -39,15 +39,9 @@ pub(super) fn read_of_rows(
     messages.chain(body).chain(headers).flat_map(|text| templates.reads_of_row(text)).collect()
 }
 
-/// What of a row's request is not sent where the plan has texts of its own, which `read` some fields.
-pub(super) fn unsaid(
-    row: &Row,
-    prompt: &Prompt,
-    body: &Map<String, Value>,
-    read: &BTreeSet<String>,
-) -> Vec<String> {
-    let is_read = |name: &str| read.contains(name) || read.contains("row");
-    dataset::unsaid(row, &ask(prompt, body.clone()), prompt.output(), is_read)
+/// What of a row's request is not sent where the plan has texts of its own.
+pub(super) fn unsaid(row: &Row, prompt: &Prompt, body: &Map<String, Value>) -> Vec<String> {
+    dataset::unsaid(row, &ask(prompt, body.clone()), prompt.output())
 }
 
 /// Sets the length of the answer by what is known of the recorded one, as the dataset's `output` says.
@@ -79,6 +73,19 @@ pub(in crate::workload) fn bound(
     };
     // No server generates nothing.
     request.max_tokens = request.max_tokens.map(|tokens| tokens.max(1));
+    let is_other = row.max_tokens.is_some_and(|own| request.max_tokens != Some(own.max(1)));
+    if is_other && field_in(&request.body, |name, _| LIMIT_NAMES.contains(&name)).is_none() {
+        let name = row.limit_name();
+        request.left_out.push(match prompt.output() {
+            OutputLimit::Plan if prompt.max_tokens.is_some() => {
+                said_by_plan(name, "prompt.max_tokens")
+            }
+            OutputLimit::Plan if !prompt.messages.is_empty() => {
+                format!("{name} (by default no limit of a row is sent with texts of the plan)")
+            }
+            _ => said_by_plan(name, "prompt.dataset.output"),
+        });
+    }
     is_estimate
 }
 
@@ -104,7 +111,21 @@ pub(in crate::workload) fn spell(
         (None, None) => LimitName::Api,
     };
     request.leave_out(&prompt.without);
+    for path in prompt.without.iter().filter(|path| row.is_some_and(|row| says(row, path))) {
+        // Whatever else was to become of it.
+        request.left_out.retain(|left| left.split(' ').next() != Some(path));
+        let key = format!("prompt.body.{}", path.replace('/', "."));
+        request.left_out.push(said_by_plan(path, &key));
+    }
     Ok(())
+}
+
+/// Whether a row says what stands at this path of a body.
+fn says(row: &Row, path: &str) -> bool {
+    let (name, rest) = path.split_once('/').unwrap_or((path, ""));
+    let field = row.body.get(name);
+    let is_limit = row.max_tokens.is_some() && row.limit_name() == path;
+    is_limit || field.is_some_and(|it| rest.is_empty() || it.pointer(&format!("/{rest}")).is_some())
 }
 
 /// The model that a row which names one is asked of; that of the endpoint when `None`.

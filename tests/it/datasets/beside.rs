@@ -75,7 +75,7 @@ fn of_two_fields_that_differ_one_is_sent_and_the_other_is_named() {
 fn rows_without_text_keep_the_fields_of_their_request() {
     let row = row_of("rows.jsonl", &json!({"input_tokens": 40, "stop": ["x"], "kind": "long"}));
     assert_eq!(row.body["stop"], json!(["x"]));
-    assert_eq!(row.left_out, Vec::<String>::new(), "columns of a trace are what they are");
+    assert_eq!(row.left_out, ["kind"]);
 }
 
 /// The fields of the requests in a CSV file, or why a row is malformed.
@@ -137,7 +137,7 @@ fn what_a_plan_with_texts_of_its_own_does_not_ask_of_its_rows_is_named() {
     };
     assert_eq!(
         words("text: \"{{ row.question }} {{ row.seed }}\", temperature: 0.1, max_tokens: 3"),
-        "max_tokens (`prompt.dataset.output` says it) in 1, stop in 1, temperature \
+        "max_tokens (`prompt.max_tokens` says it) in 1, stop in 1, temperature \
          (`prompt.temperature` says it) in 1"
     );
     let whole = "text: \"{% for name in row %}{{ name }} {% endfor %}\"";

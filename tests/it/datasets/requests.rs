@@ -1,18 +1,34 @@
 //! Rows as requests: exact lengths, shared blocks, limits, going round.
 
 use runner::plan::workload::{OutputLimit, Uniqueness};
-use runner::workload::Workload;
-use runner::workload::dataset::DatasetWorkload;
+use runner::request::Request;
+use runner::workload::WorkloadError;
+use runner::workload::dataset::{self, IndexedDataset};
 use runner::workload::synthetic::Ask;
 use runner::workload::synthetic::text::Texts;
 use runner::workload::tokenizer::Tokenizer;
 
 use super::{open, sample, write};
 
-fn workload(name: &str, tokenizer: Tokenizer, limit: OutputLimit) -> DatasetWorkload {
+/// Rows, one request each, over and over.
+struct Asked {
+    rows: IndexedDataset,
+    texts: Texts,
+    ask: Ask,
+    limit: OutputLimit,
+}
+
+impl Asked {
+    fn request(&self, index: u64) -> Result<Request, WorkloadError> {
+        let row = self.rows.cycled(index)?;
+        dataset::request(&row, index, &self.texts, &self.ask, self.limit)
+    }
+}
+
+fn workload(name: &str, tokenizer: Tokenizer, limit: OutputLimit) -> Asked {
     let texts = Texts::new(3, "run", Uniqueness::PerRun, tokenizer);
     let ask = Ask { max_tokens: Some(99), stream: true, ..Ask::default() };
-    DatasetWorkload::new(open(sample(name)).indexed(), texts, ask, limit)
+    Asked { rows: open(sample(name)).indexed(), texts, ask, limit }
 }
 
 #[test]
@@ -56,7 +72,7 @@ fn a_trace_with_an_absurd_length_is_an_error_and_not_a_full_memory() {
         let file = write(folder.path(), "a.jsonl", line);
         let texts = Texts::new(3, "run", Uniqueness::PerRun, Tokenizer::Estimate);
         let rows = open(file).indexed();
-        let workload = DatasetWorkload::new(rows, texts, Ask::default(), OutputLimit::Row);
+        let workload = Asked { rows, texts, ask: Ask::default(), limit: OutputLimit::Row };
         let error = workload.request(0).unwrap_err().to_string();
         assert!(error.contains("a.jsonl:1: the row asks for 900000000000 tokens"), "{error}");
     }
