@@ -1,5 +1,6 @@
 //! A request is a document: what a row says is what is sent, in every API's words, or refused.
 
+mod before_the_run;
 mod items;
 mod left_out;
 mod nothing_lost;

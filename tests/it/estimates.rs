@@ -167,3 +167,46 @@ fn a_prompt_that_can_not_be_made_is_said_by_name() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("document.txt") && said.contains("help: "), "{said}");
 }
+
+#[test]
+fn turns_are_measured_and_what_warms_up_is_beside_them() {
+    let bench = Bench::new();
+    let row = r#"{"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"b"},{"role":"user","content":"c"}]}"#;
+    fs::write(bench.dir.path().join("rows.jsonl"), [row, row].join("\n")).expect("rows");
+    let talk = "{ id: talk, kind: conversation, concurrency: 1, prompt: { dataset: rows.jsonl } }";
+    let warmed = "{ id: steady, kind: load, concurrency: 1, requests: 5, warmup_requests: 3 }";
+    for (stages, line) in [
+        (talk.to_owned(), None),
+        (format!("{talk}, {warmed}"), Some("9 of the requests are measured; the other 3 warm up")),
+    ] {
+        bench.write("temperature: 0", &stages);
+        let shown = bench.runner(&["plan", "plan.yaml"]);
+        let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+        assert_eq!(shown.contains("are measured"), line.is_some(), "{shown}");
+        assert!(line.is_none_or(|line| shown.contains(line)), "{shown}");
+    }
+}
+
+#[test]
+fn a_limit_that_nobody_chose_is_said_where_it_is_sent() {
+    let bench = Bench::new();
+    let said = "max_tokens 4096 is sent";
+    for (endpoint, prompt, is_said) in [
+        ("api: anthropic-messages", "{ text: Hi }", true),
+        ("api: anthropic-messages", "{ text: Hi, max_tokens: 9 }", false),
+        ("api: anthropic-messages", "{ synthetic: { input_tokens: 9, output_tokens: 9 } }", false),
+        ("api: openai-chat", "{ text: Hi }", false),
+    ] {
+        let plan = format!(
+            "version: 1\nendpoint: {{ url: \"http://127.0.0.1:9\", model: m, {endpoint} }}\n\
+             prompt: {prompt}\nstages: [ {{ id: s, kind: load, concurrency: 1, requests: 1 }} ]\n"
+        );
+        fs::write(bench.dir.path().join("plan.yaml"), plan).expect("a plan");
+        let shown = bench.runner(&["plan", "plan.yaml"]);
+        let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+        assert_eq!(shown.contains(said), is_said, "{endpoint} {prompt}: {shown}");
+        let body = bench.runner(&["plan", "plan.yaml", "--request", "s"]);
+        let body = String::from_utf8_lossy(&body.stdout).into_owned();
+        assert_eq!(body.contains("\"max_tokens\": 4096"), is_said, "{body}");
+    }
+}

@@ -112,20 +112,16 @@ pub(in crate::workload) fn spell(
     };
     request.leave_out(&prompt.without);
     for path in prompt.without.iter().filter(|path| row.is_some_and(|row| says(row, path))) {
-        // Whatever else was to become of it.
+        // Whatever else was to become of it. An object of the plan goes over the row's as a whole.
         request.left_out.retain(|left| left.split(' ').next() != Some(path));
-        let key = format!("prompt.body.{}", path.replace('/', "."));
-        request.left_out.push(said_by_plan(path, &key));
+        request.left_out.push(said_by_plan(path, &format!("prompt.body.{path}")));
     }
     Ok(())
 }
 
-/// Whether a row says what stands at this path of a body.
-fn says(row: &Row, path: &str) -> bool {
-    let (name, rest) = path.split_once('/').unwrap_or((path, ""));
-    let field = row.body.get(name);
-    let is_limit = row.max_tokens.is_some() && row.limit_name() == path;
-    is_limit || field.is_some_and(|it| rest.is_empty() || it.pointer(&format!("/{rest}")).is_some())
+/// Whether a row says this field of a body.
+fn says(row: &Row, name: &str) -> bool {
+    row.body.contains_key(name) || row.max_tokens.is_some() && row.limit_name() == name
 }
 
 /// The model that a row which names one is asked of; that of the endpoint when `None`.

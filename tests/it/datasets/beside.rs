@@ -78,6 +78,48 @@ fn rows_without_text_keep_the_fields_of_their_request() {
     assert_eq!(row.left_out, ["kind"]);
 }
 
+#[test]
+fn traces_keep_the_fields_of_requests_and_name_what_is_none() {
+    for (name, row) in [
+        ("weka.jsonl", json!({"t": 0, "in": 9, "out": 2, "type": "n", "stop": "end_turn"})),
+        (
+            "bailian.jsonl",
+            json!({"chat_id": 1, "parent_chat_id": -1, "timestamp": 0, "turn": 1,
+            "type": "text", "input_length": 9, "output_length": 2, "hash_ids": [1]}),
+        ),
+        ("mooncake.jsonl", json!({"timestamp": 0, "input_length": 9, "output_length": 2})),
+        (
+            "azure.csv",
+            json!({"TIMESTAMP": "2023-11-16 18:15:46", "ContextTokens": "9",
+            "GeneratedTokens": "2"}),
+        ),
+        (
+            "burstgpt.csv",
+            json!({"Timestamp": "0", "Session ID": "1", "Elapsed time": "1",
+            "Model": "m", "Request tokens": "9", "Response tokens": "2", "Total tokens": "11",
+            "Log Type": "API"}),
+        ),
+    ] {
+        let mut row = row;
+        row["seed"] = json!("7");
+        row["colour"] = json!("blue");
+        let fields = row.as_object().unwrap();
+        let text = if name.contains("csv") {
+            let names: Vec<&str> = fields.keys().map(String::as_str).collect();
+            let cells: Vec<&str> = fields.values().filter_map(Value::as_str).collect();
+            format!("{}\n{}\n", names.join(","), cells.join(","))
+        } else {
+            row["seed"] = json!(7);
+            row.to_string()
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let row = rows(&open(write(folder.path(), name, &text))).remove(0);
+        assert_eq!(Value::Object(row.body.clone()), json!({"seed": 7}), "{name}");
+        assert_eq!(row.left_out, ["colour"], "{name}");
+        assert_eq!(row.output_tokens, Some(2), "{name}");
+    }
+}
+
 /// The fields of the requests in a CSV file, or why a row is malformed.
 fn cells(text: &str) -> Result<Vec<Value>, String> {
     let folder = tempfile::tempdir().unwrap();

@@ -159,3 +159,87 @@ fn the_simulator_reads_images_calls_and_ids_as_parts_of_the_prompt() {
         assert_eq!(records[0]["input_tokens"]["server"], 99, "{api}: {}", records[0]);
     }
 }
+
+#[test]
+fn a_replay_with_live_history_is_shown_as_it_is_sent() {
+    let user = |text: &str| json!({"role": "user", "content": text});
+    let answer = |text: &str| json!({"role": "assistant", "content": text});
+    let row = |at: u64, messages: Value| json!({"timestamp": at as f64 / 100.0, "session": "a", "messages": messages});
+    let whole = [
+        row(0, json!([user("Ebb?")])),
+        row(1, json!([user("Ebb?"), answer("recorded 1"), user("Flow?")])),
+        row(
+            2,
+            json!([
+                user("Ebb?"),
+                answer("recorded 1"),
+                user("Flow?"),
+                answer("recorded 2"),
+                user("Neap?")
+            ]),
+        ),
+    ];
+    let new = [
+        row(0, json!([user("Ebb?")])),
+        row(1, json!([user("Flow?")])),
+        row(2, json!([user("Neap?")])),
+    ];
+    for rows in [whole, new] {
+        for unique in ["never", "request", "run"] {
+            let server = server();
+            let sandbox = Sandbox::new();
+            let lines: Vec<String> = rows.iter().map(Value::to_string).collect();
+            fs::write(sandbox.dir.path().join("log.jsonl"), lines.join("\n")).expect("rows");
+            sandbox.plan(&format!(
+                "version: 1\nnonce: fixed\nendpoint: {{ {}, model: m, tokenizer: estimate }}\n\
+                 prompt: {{ unique: {unique}, max_tokens: 4 }}\n\
+                 stages: [ {{ id: s, kind: replay, log: log.jsonl, history: live, max_lag: 60s }} ]\n",
+                url(&server)
+            ));
+            let ran = sandbox.run(&["run", "plan.yaml"]);
+            assert_eq!(code(&ran), 0, "{}", stderr(&ran));
+            let sent = bodies(&server);
+            for (index, sent) in sent.iter().enumerate() {
+                let shown = sandbox.run(&[
+                    "plan",
+                    "plan.yaml",
+                    "--request",
+                    "s",
+                    "--index",
+                    &index.to_string(),
+                ]);
+                assert_eq!(code(&shown), 0, "{}", stderr(&shown));
+                assert_eq!(stderr(&shown).contains("ANSWER stands for"), index > 0);
+                let shown =
+                    crate::sandbox::text(&shown.stdout).replace("\"ANSWER\"", "\"ebb tide\"");
+                let (_, body) = shown.split_once("\n\n").expect("a body");
+                let body: Value = serde_json::from_str(body).expect("JSON");
+                assert_eq!(*sent, body, "{unique}, turn {index}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_recorded_length_bounds_the_last_turn_of_a_conversation_and_a_limit_all() {
+    let turns = json!([
+        {"role": "user", "content": "Ebb?"}, {"role": "assistant", "content": "Soon."},
+        {"role": "user", "content": "Flow?"}, {"role": "assistant", "content": "Later."},
+    ]);
+    let pairs = json!([{"from": "human", "value": "Ebb?"}, {"from": "gpt", "value": "Soon."},
+        {"from": "human", "value": "Flow?"}, {"from": "gpt", "value": "Later."}]);
+    for (row, right) in [
+        (json!({"messages": turns, "output_tokens": 7}), [4, 7]),
+        (json!({"messages": turns, "max_tokens": 9}), [9, 9]),
+        (json!({"messages": turns, "max_tokens": 9, "output_tokens": 7}), [9, 9]),
+        (json!({"messages": turns}), [4, 4]),
+        (json!({"conversations": pairs, "output_tokens": 7}), [4, 7]),
+        (json!({"cut_chat_history": turns, "output_tokens": 7}), [4, 7]),
+        (json!({"messages": turns, "input_length": 30, "output_length": 7}), [4, 7]),
+    ] {
+        let server = server();
+        run(std::slice::from_ref(&row), &url(&server), "kind: conversation, concurrency: 1");
+        let sent: Vec<Value> = bodies(&server).iter().map(|it| it["max_tokens"].clone()).collect();
+        assert_eq!(json!(sent), json!(right), "{row}");
+    }
+}
