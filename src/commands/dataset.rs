@@ -56,8 +56,8 @@ fn config(args: &ReadArgs) -> Result<DatasetConfig, String> {
     let format = match &args.format {
         None => None,
         Some(name) => Some(DatasetFormat::from_name(name).ok_or_else(|| {
-            let names = DatasetFormat::ALL.map(DatasetFormat::name);
-            let near = suggest::did_you_mean(name, names);
+            let names: Vec<_> = DatasetFormat::ALL.iter().map(|it| it.word()).collect();
+            let near = suggest::did_you_mean(name, names.iter().copied());
             let near = if near.is_empty() { near } else { format!(": {near}") };
             format!("no format is called `{name}`{near}\n  formats: {}", names.join(", "))
         })?),
@@ -180,7 +180,7 @@ pub fn convert(
                 "{}: {} from {} ({}){left_out}",
                 output.display(),
                 plural(rows, "row"),
-                dataset.format().name(),
+                dataset.format().word(),
                 dataset.why(),
             );
             if let Some(lost) = dataset.left_out().parts_in_words() {

@@ -232,7 +232,7 @@ fn document(plan: &Plan, estimates: &[Estimate]) -> serde_json::Value {
                 "dataset": stage.action.prompt().and_then(|prompt| prompt.dataset.as_ref())
                     .map(|source| json!({
                         "files": source.config.files,
-                        "format": source.seen.as_ref().map(|seen| seen.format.name()),
+                        "format": source.seen.as_ref().map(|seen| seen.format.word()),
                         "why": source.seen.as_ref().map(|seen| &seen.why),
                         "rows": source.seen.as_ref().and_then(|seen| seen.rows),
                         "malformed": source.seen.as_ref().map(|seen| seen.malformed),
@@ -319,7 +319,7 @@ fn endpoint(endpoint: &Endpoint) -> String {
 fn dataset(source: &RowSource) -> String {
     let files = source.config.files.join(", ");
     let Some(seen) = &source.seen else { return format!("dataset {files}") };
-    let mut parts = vec![format!("{} ({})", seen.format.name(), seen.why)];
+    let mut parts = vec![format!("{} ({})", seen.format.word(), seen.why)];
     if let Some(rows) = seen.rows {
         parts.push(format!("{} rows", grouped(rows)));
     }

@@ -9,6 +9,7 @@ use super::scalar::{Count, Ratio, Span};
 use super::stage::{Common, LiveFile, stage_keys};
 use super::{EndpointFile, PromptFile, ThresholdFile};
 use crate::plan::bind::Spanned;
+use crate::plan::workload::History;
 
 stage_keys! {
     /// Sessions of several turns; each turn is sent after the answer to the one before. The
@@ -30,7 +31,7 @@ stage_keys! {
         /// Which answers later turns contain as history: `live` (this run's answers, so that the
         /// endpoint's cache sees its own tokens again; the default) or `recorded` (those of the
         /// dataset, so that every run sends the same).
-        history: Option<Spanned<HistoryWord>>,
+        history: Option<Spanned<History>>,
         /// Pause between an answer and the next turn: a duration, or `recorded` (as in the
         /// dataset). Default: none.
         think: Option<Spanned<String>>,
@@ -43,14 +44,4 @@ stage_keys! {
         /// The prompt of this stage, which needs a `dataset`. Default: the plan's prompt.
         prompt: Option<Spanned<PromptFile>>,
     }
-}
-
-/// Which answers later turns contain as history.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum HistoryWord {
-    /// This run's answers.
-    Live,
-    /// The answers in the dataset.
-    Recorded,
 }

@@ -8,7 +8,9 @@ use serde::Deserialize;
 use super::param::TextOrList;
 use super::scalar::Count;
 use crate::plan::bind::Spanned;
-use crate::plan::workload::DatasetFormat;
+use crate::plan::workload::{
+    DatasetFormat, OnMalformed, RecordedFailures, RowOrder, TimestampUnit,
+};
 
 /// Rows from files: a path or pattern, or a map.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -31,18 +33,18 @@ pub(crate) struct DatasetKeys {
     #[schemars(required)]
     pub(crate) path: Option<TextOrList>,
     /// The format of the files. By default it is detected from the beginning of the first file.
-    pub(crate) format: Option<Spanned<FormatWord>>,
+    pub(crate) format: Option<Spanned<DatasetFormat>>,
     /// What to do with a row that does not match the format, or that has no prompt although rows
     /// are sent as they are: `error` (the default) or `skip` (leave it out and count it).
-    pub(crate) on_malformed: Option<Spanned<MalformedWord>>,
+    pub(crate) on_malformed: Option<Spanned<OnMalformed>>,
     /// What to do with rows that the trace marks as failed: `skip` (leave them out and count them;
     /// the default) or `keep`.
-    pub(crate) recorded_failures: Option<Spanned<RecordedWord>>,
+    pub(crate) recorded_failures: Option<Spanned<RecordedFailures>>,
     /// Maximum number of rows to read.
     pub(crate) limit: Option<Spanned<Count>>,
     /// Order of the rows: `file` (the default) or `shuffle` (random, from the plan's seed). After
     /// the last row, the first one follows again.
-    pub(crate) order: Option<Spanned<OrderWord>>,
+    pub(crate) order: Option<Spanned<RowOrder>>,
     /// Length of answers: `row` (the limit that the row states, else the length of its recorded
     /// answer, whose text is counted, else `max_tokens`), `recorded` (exactly the length of the
     /// recorded answer) or `plan` (`max_tokens`, whatever the row states; the default where
@@ -55,7 +57,7 @@ pub(crate) struct DatasetKeys {
     /// Unit of numeric timestamps: `s`, `ms`, `us` or `ns`. Default: the format's own unit; a
     /// number too large for seconds (1e11 and more) is read as milliseconds, microseconds or
     /// nanoseconds since 1970.
-    pub(crate) timestamp_unit: Option<Spanned<UnitWord>>,
+    pub(crate) timestamp_unit: Option<Spanned<TimestampUnit>>,
     /// Tokens per block, for which one of a row's `hash_ids` stands. Default: the row's
     /// `block_size`, else that of the format: 512 (Mooncake), 16 (Bailian), 64 (Weka).
     pub(crate) block_size: Option<Spanned<Count>>,
@@ -89,104 +91,6 @@ pub(crate) struct FieldKeys {
     pub(crate) hash_ids: Option<Spanned<String>>,
 }
 
-/// The formats of datasets and traces.
-#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum FormatWord {
-    /// One JSON object per line, or one JSON text that is a prompt.
-    Jsonl,
-    /// The same in a JSON array.
-    Json,
-    /// A header and records.
-    Csv,
-    /// Each file is one row.
-    Text,
-    /// Each line is one prompt.
-    Lines,
-    /// `[{id, conversations: [{from, value}]}]`.
-    Sharegpt,
-    /// `{messages: [{role, content}], …}`.
-    OpenaiMessages,
-    /// `{custom_id, method, url, body}` per line.
-    OpenaiBatch,
-    /// One prompt per JSON value: messages, or an object with `messages`.
-    PromptFile,
-    /// `[{prompt_content, cut_chat_history: [{role, content}]}]`.
-    ChatHistory,
-    /// Log lines: a calendar stamp, then JSON with `[Log chat request] {…}` in its `message`.
-    ReplayLog,
-    /// `{timestamp, conversation_id, messages: [{role, content: [token ids]}]}` per line.
-    TokenLog,
-    /// `{timestamp, input_length, output_length, hash_ids}` per line.
-    Mooncake,
-    /// `{chat_id, parent_chat_id, timestamp, input_length, output_length, hash_ids}` per line.
-    Bailian,
-    /// CSV `TIMESTAMP,ContextTokens,GeneratedTokens`.
-    Azure,
-    /// CSV `Timestamp,Session ID,Elapsed time,Model,Request tokens,Response tokens,…`.
-    Burstgpt,
-    /// `{body, timestamp, completion_tokens?}` per line.
-    EvalscopeTrace,
-    /// `{id, t, in, out, hash_ids}`, or sessions with `requests` of these.
-    Weka,
-}
-
-impl FormatWord {
-    /// The format it names.
-    pub(crate) fn format(self) -> DatasetFormat {
-        match self {
-            Self::Jsonl => DatasetFormat::Jsonl,
-            Self::Json => DatasetFormat::Json,
-            Self::Csv => DatasetFormat::Csv,
-            Self::Text => DatasetFormat::Text,
-            Self::Lines => DatasetFormat::Lines,
-            Self::Sharegpt => DatasetFormat::ShareGpt,
-            Self::OpenaiMessages => DatasetFormat::OpenaiMessages,
-            Self::OpenaiBatch => DatasetFormat::OpenaiBatch,
-            Self::PromptFile => DatasetFormat::PromptFile,
-            Self::ChatHistory => DatasetFormat::ChatHistory,
-            Self::ReplayLog => DatasetFormat::ReplayLog,
-            Self::TokenLog => DatasetFormat::TokenLog,
-            Self::Mooncake => DatasetFormat::Mooncake,
-            Self::Bailian => DatasetFormat::Bailian,
-            Self::Azure => DatasetFormat::Azure,
-            Self::Burstgpt => DatasetFormat::BurstGpt,
-            Self::EvalscopeTrace => DatasetFormat::EvalscopeTrace,
-            Self::Weka => DatasetFormat::Weka,
-        }
-    }
-}
-
-/// What to do with a malformed row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum MalformedWord {
-    /// The run is refused, or the stage ends there.
-    Error,
-    /// It is left out and counted.
-    Skip,
-}
-
-/// What to do with rows that the trace marks as failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum RecordedWord {
-    /// They are left out and counted.
-    Skip,
-    /// They are asked like any other row.
-    Keep,
-}
-
-/// Order of the rows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum OrderWord {
-    /// The order of the files.
-    File,
-    /// Random, from the plan's seed.
-    Shuffle,
-}
-
 /// Length of answers to rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -197,30 +101,4 @@ pub(crate) enum OutputWord {
     Recorded,
     /// As `max_tokens` says.
     Plan,
-}
-
-/// Unit of numeric timestamps.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum UnitWord {
-    /// Seconds.
-    S,
-    /// Milliseconds.
-    Ms,
-    /// Microseconds.
-    Us,
-    /// Nanoseconds.
-    Ns,
-}
-
-/// Which prompts get a nonce of their own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum UniqueWord {
-    /// Each request.
-    Request,
-    /// Each run.
-    Run,
-    /// None.
-    Never,
 }

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use super::json_api::JsonKeys;
 use super::param::TextOrList;
 use super::scalar::{Count, Ratio, Span};
+use crate::plan::CallMethod;
 use crate::plan::bind::{Named, Spanned};
 
 /// An endpoint: the name of a profile, a URL, or a map.
@@ -113,7 +114,7 @@ pub(crate) struct MetricsKeys {
 #[serde(deny_unknown_fields)]
 pub(crate) struct FlushCallKeys {
     /// HTTP method. Default: `POST`.
-    pub(crate) method: Option<MethodWord>,
+    pub(crate) method: Option<CallMethod>,
     /// Path at the server's root, with its query, such as `/cache/clear?all=true`.
     #[schemars(required)]
     pub(crate) path: Option<Spanned<String>>,
@@ -129,20 +130,6 @@ pub(crate) enum RequireModelWord {
     Any,
     /// The model that was asked for.
     Same,
-}
-
-/// HTTP methods.
-#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
-#[serde(rename_all = "UPPERCASE")]
-pub(crate) enum MethodWord {
-    /// GET.
-    Get,
-    /// POST.
-    Post,
-    /// PUT.
-    Put,
-    /// DELETE.
-    Delete,
 }
 
 /// The APIs of endpoints.

@@ -5,6 +5,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::plan::JsonAnswer;
 use crate::plan::bind::Spanned;
 
 /// Requests and answers of a JSON endpoint. Pointers are JSON pointers such as `/choices/0/text`,
@@ -22,7 +23,7 @@ pub(crate) struct JsonKeys {
     /// `stream`. The fields of `prompt.body` are laid over it.
     pub(crate) body: Option<Spanned<serde_json::Map<String, serde_json::Value>>>,
     /// Form of the answer. Default: `whole`.
-    pub(crate) answer: Option<AnswerWord>,
+    pub(crate) answer: Option<JsonAnswer>,
     /// Pointer to the generated text; empty if the answer itself is the text. Default: `/text`.
     pub(crate) text: Option<Spanned<String>>,
     /// Reasoning text.
@@ -48,16 +49,4 @@ pub(crate) struct JsonKeys {
     pub(crate) cached: Option<Spanned<String>>,
     /// Pointer to the number of reasoning tokens among the generated ones.
     pub(crate) reasoning_tokens: Option<Spanned<String>>,
-}
-
-/// Form of the answers of a JSON endpoint.
-#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum AnswerWord {
-    /// One JSON value.
-    Whole,
-    /// Server-sent events, when a stream is asked for.
-    Sse,
-    /// One JSON value per line, when a stream is asked for.
-    Ndjson,
 }

@@ -47,7 +47,7 @@ macro_rules! load_keys {
             max_in_flight: Option<Spanned<$crate::plan::file::Count>>,
             /// What to do with requests that are due while `max_in_flight` are in flight: `queue`
             /// (the default) or `drop`.
-            when_full: Option<Spanned<$crate::plan::file::FullWord>>,
+            when_full: Option<Spanned<$crate::plan::WhenFull>>,
             /// What to do with requests that could not be sent in time: `send` (the default) or
             /// `drop`.
             late: Option<Spanned<$crate::plan::file::LateWord>>,
@@ -163,7 +163,7 @@ pub(crate) struct ArrivalKeys {
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct PacingKeys {
     pub(crate) max_in_flight: Option<Spanned<Count>>,
-    pub(crate) when_full: Option<Spanned<FullWord>>,
+    pub(crate) when_full: Option<Spanned<crate::plan::WhenFull>>,
     pub(crate) late: Option<Spanned<LateWord>>,
     pub(crate) late_after: Option<Spanned<Span>>,
     pub(crate) max_lag: Option<Spanned<Span>>,
@@ -214,16 +214,6 @@ pub(crate) enum ArrivalWord {
     Gamma,
     /// `burst_size` requests at once, then none until the mean rate is right again.
     Burst,
-}
-
-/// What to do with requests that are due while `max_in_flight` are in flight.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum FullWord {
-    /// They wait for a place.
-    Queue,
-    /// They are not sent, and recorded as dropped.
-    Drop,
 }
 
 /// What to do with late requests.

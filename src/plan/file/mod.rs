@@ -22,28 +22,24 @@ use serde::de::IgnoredAny;
 
 use super::bind::{Named, Spanned};
 use super::model::SinkKind;
+use crate::plan::workload::Unique;
 
-pub(crate) use conversation::{ConversationKeys, HistoryWord};
-pub(crate) use dataset::{
-    DatasetFile, DatasetKeys, FieldKeys, MalformedWord, OrderWord, OutputWord, RecordedWord,
-    UniqueWord, UnitWord,
-};
+pub(crate) use conversation::ConversationKeys;
+pub(crate) use dataset::{DatasetFile, DatasetKeys, FieldKeys, OutputWord};
 pub(crate) use endpoint::{
-    ApiWord, EndpointFile, EndpointKeys, FaultKeys, FlushCallKeys, MethodWord, MetricsFile,
-    MetricsKeys, RequireModelWord, SimulatorKeys, TimeoutKeys,
+    ApiWord, EndpointFile, EndpointKeys, FaultKeys, FlushCallKeys, MetricsFile, MetricsKeys,
+    RequireModelWord, SimulatorKeys, TimeoutKeys,
 };
-pub(crate) use json_api::{AnswerWord, JsonKeys};
+pub(crate) use json_api::JsonKeys;
 pub(crate) use load::{LadderKeys, LoadKeys, OverWord, RampKeys, SearchKeys, ThinkWord};
 pub(crate) use load_parts::{
-    ArrivalKeys, ArrivalWord, AskingKeys, CountingKeys, FullWord, LateWord, PacingKeys, SteadyKeys,
+    ArrivalKeys, ArrivalWord, AskingKeys, CountingKeys, LateWord, PacingKeys, SteadyKeys,
     UnreachableKeys,
 };
 pub(crate) use param::{ParamFile, ParamType, TextOrList};
-pub(crate) use replay::{HashWord, ReplayKeys, SampleFile};
+pub(crate) use replay::{ReplayKeys, SampleFile};
 pub(crate) use scalar::{Count, PerSecond, Ratio, Series, Span as TimeSpan};
-pub(crate) use stage::{
-    Common, FlushKeys, FlushWord, LevelWord, LiveFile, LiveKeys, StageFile, ThresholdFile,
-};
+pub(crate) use stage::{Common, FlushKeys, LiveFile, LiveKeys, StageFile, ThresholdFile};
 pub(crate) use synthetic::{DistributionWord, LengthFile, LengthKeys, PrefixKeys, SyntheticKeys};
 
 /// A plan: what to send to which endpoint, in which order, and what must hold.
@@ -160,7 +156,7 @@ pub(crate) struct PromptKeys {
     /// prompts of a run, which then share what their texts share) or `never`. By default, stages of
     /// load, replays and conversations send texts, messages and rows as they are written (`never`),
     /// and synthetic texts that are new in each run.
-    pub(crate) unique: Option<Spanned<UniqueWord>>,
+    pub(crate) unique: Option<Spanned<Unique>>,
     /// Maximum number of tokens to generate. Default: the limit that a row states, else the server's
     /// default; `anthropic-messages` takes no request without a limit and is sent 4096 then.
     pub(crate) max_tokens: Option<Spanned<Count>>,

@@ -8,8 +8,10 @@ use serde::Deserialize;
 use super::load_parts::load_keys;
 use super::scalar::{Count, PerSecond, Ratio, Share, Span};
 use super::stage::{Common, LiveFile};
-use super::{DatasetFile, EndpointFile, HistoryWord, PromptFile, ThresholdFile};
+use super::{DatasetFile, EndpointFile, PromptFile, ThresholdFile};
+use crate::plan::SampleHash;
 use crate::plan::bind::Spanned;
+use crate::plan::workload::History;
 
 load_keys! {
     /// Sends the requests of a log again, at the times of the log or at a `rate`. Turns of one
@@ -35,7 +37,7 @@ load_keys! {
         overlap: Option<Spanned<bool>>,
         /// Which answers later turns contain as history: `recorded` (those of the log, so that
         /// every run sends the same; the default) or `live` (this run's answers).
-        history: Option<Spanned<HistoryWord>>,
+        history: Option<Spanned<History>>,
         /// The stage ends after this many requests. Default: the end of the log.
         requests: Option<Spanned<Count>>,
         /// The stage ends after this time, whatever the `speed`. Default: the end of the log.
@@ -76,15 +78,5 @@ pub(crate) struct SampleKeys {
     pub(crate) to: Option<Spanned<Share>>,
     /// The hash: `md5` of the conversation's id (the same conversations in every run, whatever the
     /// seed; the default) or `seed` (other conversations with another seed).
-    pub(crate) by: Option<Spanned<HashWord>>,
-}
-
-/// The hash that chooses the conversations of a sample.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum HashWord {
-    /// The MD5 of their ids.
-    Md5,
-    /// Their ids and the plan's seed.
-    Seed,
+    pub(crate) by: Option<Spanned<SampleHash>>,
 }

@@ -13,6 +13,7 @@ use super::{
 };
 use crate::plan::bind::Spanned;
 use crate::plan::metric::Origin;
+use crate::plan::{FlushMethod, Level};
 
 /// The keys that every stage has.
 #[derive(Debug, Default)]
@@ -126,7 +127,7 @@ stage_keys! {
     FlushKeys {
         /// How to flush: `auto` (the server's own reset if it has one, else foreign traffic; the
         /// default), `http` (the server's own reset) or `traffic`.
-        with: Option<FlushWord>,
+        with: Option<FlushMethod>,
         /// Foreign tokens to send when flushing by traffic. Default: ten requests of 100,000
         /// characters.
         tokens: Option<Spanned<Count>>,
@@ -159,18 +160,6 @@ pub(crate) enum StageFile {
     Replay(Box<ReplayKeys>),
 }
 
-/// How to flush.
-#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum FlushWord {
-    /// The server's own reset if it has one, else foreign traffic.
-    Auto,
-    /// The server's own reset.
-    Http,
-    /// Foreign prompts that evict the old ones.
-    Traffic,
-}
-
 /// A check: a text such as `ttft.p99 < 800ms`, or a map.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename = "by shape", rename_all = "lowercase")]
@@ -190,7 +179,7 @@ pub(crate) struct ThresholdKeys {
     pub(crate) check: Spanned<String>,
     /// What happens if the check does not hold: the run fails (`fail`, the default), or it is only
     /// reported (`warn`).
-    pub(crate) level: Option<LevelWord>,
+    pub(crate) level: Option<Level>,
     /// With fewer samples than this the check fails, because there is too little data. Default: 1.
     pub(crate) min_samples: Option<Spanned<Count>>,
     /// Which rungs of a ladder or ramp to judge, such as `rate <= 8`. Default: all.
@@ -229,16 +218,6 @@ pub(crate) struct LiveKeys {
     pub(crate) min_samples: Option<Spanned<Count>>,
     /// From when latencies count: `due` (the default) or `sent`.
     pub(crate) from: Option<Spanned<Origin>>,
-}
-
-/// What happens if a check does not hold.
-#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum LevelWord {
-    /// The run fails.
-    Fail,
-    /// It is only reported.
-    Warn,
 }
 
 /// The stages of a schema: `kind` chooses the keys, by `if`/`then`, so that an editor's error is

@@ -9,14 +9,8 @@ use std::path::PathBuf;
 use super::Lowering;
 use crate::plan::bind::Spanned;
 use crate::plan::diagnostic::Code;
-use crate::plan::file::{
-    DatasetFile, DatasetKeys, FieldKeys, MalformedWord, OrderWord, OutputWord, RecordedWord,
-    UnitWord,
-};
-use crate::plan::workload::{
-    DatasetConfig, FieldPointers, OnMalformed, OutputLimit, RecordedFailures, RowOrder, RowSource,
-    TimestampUnit,
-};
+use crate::plan::file::{DatasetFile, DatasetKeys, FieldKeys, OutputWord};
+use crate::plan::workload::{DatasetConfig, FieldPointers, OutputLimit, RowOrder, RowSource};
 
 impl Lowering<'_> {
     /// A dataset; `None` when it can't be used, which has been reported. Its rows are asked as they
@@ -67,30 +61,19 @@ impl Lowering<'_> {
             config: DatasetConfig {
                 files: files.into_iter().collect::<Option<_>>()?,
                 confine: self.confine(texts),
-                format: keys.format.map(|word| word.value.format()),
+                format: keys.format.map(|word| word.value),
                 fields,
-                timestamp_unit: keys.timestamp_unit.map(|word| match word.value {
-                    UnitWord::S => TimestampUnit::Seconds,
-                    UnitWord::Ms => TimestampUnit::Milliseconds,
-                    UnitWord::Us => TimestampUnit::Microseconds,
-                    UnitWord::Ns => TimestampUnit::Nanoseconds,
-                }),
-                malformed: match keys.on_malformed.map(|word| word.value) {
-                    Some(MalformedWord::Skip) => OnMalformed::Skip,
-                    Some(MalformedWord::Error) | None => OnMalformed::Error,
-                },
-                recorded_failures: match keys.recorded_failures.map(|word| word.value) {
-                    Some(RecordedWord::Keep) => RecordedFailures::Keep,
-                    Some(RecordedWord::Skip) | None => RecordedFailures::Skip,
-                },
+                timestamp_unit: keys.timestamp_unit.map(|word| word.value),
+                malformed: keys.on_malformed.map(|word| word.value).unwrap_or_default(),
+                recorded_failures: keys
+                    .recorded_failures
+                    .map(|word| word.value)
+                    .unwrap_or_default(),
                 limit,
                 block_tokens,
                 ..source.config
             },
-            order: match keys.order.map(|word| word.value) {
-                Some(OrderWord::Shuffle) => RowOrder::Shuffled,
-                Some(OrderWord::File) | None => RowOrder::File,
-            },
+            order: keys.order.map(|word| word.value).unwrap_or_default(),
             output: match keys.output.map(|word| word.value) {
                 Some(OutputWord::Row) => OutputLimit::Row,
                 Some(OutputWord::Recorded) => OutputLimit::Recorded,

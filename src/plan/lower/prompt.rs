@@ -5,11 +5,8 @@ use serde_json::{Map, Value as Json};
 use super::{Lowering, optional};
 use crate::plan::bind::Spanned;
 use crate::plan::diagnostic::Code;
-use crate::plan::file::{
-    ContextKeys, DatasetFile, MessageKeys, ModelFile, PromptFile, PromptKeys, UniqueWord,
-};
+use crate::plan::file::{ContextKeys, DatasetFile, MessageKeys, ModelFile, PromptFile, PromptKeys};
 use crate::plan::source::{Entry, Node, Span, Value};
-use crate::plan::workload::Unique;
 use crate::plan::{
     Context, ContextSource, FileAccess, LIMIT_NAMES, Location, MessageTemplate, ModelChoice,
     OPTIONS, Prompt,
@@ -76,11 +73,7 @@ impl Lowering<'_> {
                     context: optional(context)?,
                     dataset: optional(dataset)?.map(Box::new),
                     synthetic: optional(synthetic)?.map(Box::new),
-                    unique: keys.unique.map(|word| match word.value {
-                        UniqueWord::Request => Unique::Request,
-                        UniqueWord::Run => Unique::Run,
-                        UniqueWord::Never => Unique::Never,
-                    }),
+                    unique: keys.unique.map(|word| word.value),
                     max_tokens,
                     max_tokens_field,
                     model,

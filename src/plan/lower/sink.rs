@@ -100,7 +100,7 @@ impl Problem {
 fn parse(text: &str) -> Result<SinkConfig, Problem> {
     let kinds = || SinkKind::ALL.iter().map(|kind| kind.word());
     let (word, target) = text.split_once(':').unwrap_or((text, ""));
-    let Some(kind) = SinkKind::ALL.into_iter().find(|kind| kind.word() == word.trim()) else {
+    let Some(kind) = SinkKind::ALL.iter().copied().find(|kind| kind.word() == word.trim()) else {
         return Err(Problem {
             message: format!("no sink is called `{}`", word.trim()),
             hint: suggest::did_you_mean(word.trim(), kinds()),

@@ -15,7 +15,7 @@ use super::endpoint::Layered;
 use super::threshold::{Judged, Ranks};
 use crate::plan::bind::Spanned;
 use crate::plan::diagnostic::{Code, Diagnostic};
-use crate::plan::file::{Common, FlushKeys, FlushWord, PlanFile, PromptFile, StageFile};
+use crate::plan::file::{Common, FlushKeys, PlanFile, PromptFile, StageFile};
 use crate::plan::source::{Span, Value};
 use crate::plan::{Action, Ending, Flush, FlushMethod, Manner, Need, Prompt, Stage, suggest};
 
@@ -333,11 +333,7 @@ impl Lowering<'_> {
     }
 
     fn flush(&mut self, keys: &FlushKeys) -> Flush {
-        let with = match keys.with {
-            None | Some(FlushWord::Auto) => FlushMethod::Auto,
-            Some(FlushWord::Http) => FlushMethod::Http,
-            Some(FlushWord::Traffic) => FlushMethod::Traffic,
-        };
+        let with = keys.with.unwrap_or_default();
         if let (FlushMethod::Http, Some(tokens)) = (with, keys.tokens) {
             let message = "`tokens` means nothing to a flush `with: http`";
             self.error(

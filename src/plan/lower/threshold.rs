@@ -10,7 +10,7 @@ use super::Lowering;
 use super::stage::Draft;
 use crate::plan::bind::Spanned;
 use crate::plan::diagnostic::{Code, Diagnostic};
-use crate::plan::file::{LevelWord, ThresholdFile, TimeSpan};
+use crate::plan::file::{ThresholdFile, TimeSpan};
 use crate::plan::metric::{self, Origin};
 use crate::plan::source::Span;
 use crate::plan::threshold::{self, Check};
@@ -267,10 +267,7 @@ impl Lowering<'_> {
             left,
             op,
             right,
-            level: match level {
-                None | Some(LevelWord::Fail) => Level::Fail,
-                Some(LevelWord::Warn) => Level::Warn,
-            },
+            level: level.unwrap_or(Level::Fail),
             min_samples: min_samples.unwrap_or(1),
             rungs,
             over_ms,

@@ -4,6 +4,7 @@
 //! through. Invariant: whatever differs between kinds is an arm of [`Action`], matched once in each
 //! place that asks.
 
+use crate::plan::model::words::words;
 use std::time::Duration;
 
 use super::workload::{ConversationConfig, RowSource, Unique};
@@ -238,13 +239,16 @@ pub struct Manner {
     pub headers: Vec<(String, String)>,
 }
 
-/// The means of a [`Flush`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FlushMethod {
-    /// The server's own endpoint if it has one, else traffic.
-    Auto,
-    /// The server's own endpoint.
-    Http,
-    /// Foreign prompts that push the old ones out.
-    Traffic,
+words! {
+    /// How to flush.
+    #[derive(Default)]
+    pub enum FlushMethod {
+        /// The server's own reset if it has one, else foreign traffic.
+        #[default]
+        Auto = "auto",
+        /// The server's own reset.
+        Http = "http",
+        /// Foreign prompts that evict the old ones.
+        Traffic = "traffic",
+    }
 }

@@ -3,6 +3,7 @@
 //! In: a name, or the description of a JSON endpoint. Out: one [`Api`]. Invariant: every pointer
 //! is empty or starts with `/` (RFC 6901), so that reading an answer can't fail on the plan.
 
+use crate::plan::model::words::words;
 use serde_json::{Map, Value};
 
 /// The API an endpoint speaks.
@@ -228,15 +229,18 @@ pub fn text_parts(text: &str) -> Vec<TextPart<'_>> {
     parts
 }
 
-/// How the answer of a [`JsonApi`] comes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum JsonAnswer {
-    /// One JSON value.
-    Whole,
-    /// Server-sent events, when a stream is asked for.
-    Sse,
-    /// One JSON value per line, when a stream is asked for.
-    Ndjson,
+words! {
+    /// Form of the answers of a JSON endpoint.
+    #[derive(Default)]
+    pub enum JsonAnswer {
+        /// One JSON value.
+        #[default]
+        Whole = "whole",
+        /// Server-sent events, when a stream is asked for.
+        Sse = "sse",
+        /// One JSON value per line, when a stream is asked for.
+        Ndjson = "ndjson",
+    }
 }
 
 #[cfg(test)]

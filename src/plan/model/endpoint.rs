@@ -3,6 +3,7 @@
 //! In: a profile, its overlays and `--endpoint`, merged. Out: one [`Endpoint`]. Invariant: a URL
 //! holds no credentials, and a [`Secret`] never prints.
 
+use crate::plan::model::words::words;
 use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -152,28 +153,19 @@ pub struct FlushCall {
     pub body: Option<serde_json::Value>,
 }
 
-/// The methods of a [`FlushCall`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CallMethod {
-    /// GET.
-    Get,
-    /// POST.
-    Post,
-    /// PUT.
-    Put,
-    /// DELETE.
-    Delete,
-}
-
-impl CallMethod {
-    /// As HTTP writes it.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Get => "GET",
-            Self::Post => "POST",
-            Self::Put => "PUT",
-            Self::Delete => "DELETE",
-        }
+words! {
+    /// HTTP methods.
+    #[derive(Default)]
+    pub enum CallMethod {
+        /// GET.
+        Get = "GET",
+        /// POST.
+        #[default]
+        Post = "POST",
+        /// PUT.
+        Put = "PUT",
+        /// DELETE.
+        Delete = "DELETE",
     }
 }
 

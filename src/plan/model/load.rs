@@ -5,6 +5,7 @@
 //! carries to the stages. Invariant: every default is filled in, every rate is finite and not
 //! negative, every share lies within 0 to 1; nothing here is text that still has to be parsed.
 
+use crate::plan::model::words::words;
 use std::time::Duration;
 
 use super::Prompt;
@@ -126,14 +127,16 @@ pub enum Late {
     },
 }
 
-/// What happens to a due request while `max_in_flight` requests are out (`when_full:`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum WhenFull {
-    /// It waits for a free place, first come first served; the wait is in its `schedule_lag`.
-    #[default]
-    Queue,
-    /// It is recorded as `dropped_late` at once.
-    Drop,
+words! {
+    /// What to do with requests that are due while `max_in_flight` are in flight.
+    #[derive(Default)]
+    pub enum WhenFull {
+        /// They wait for a place, first come first served; the wait is in their `schedule_lag`.
+        #[default]
+        Queue = "queue",
+        /// They are not sent, and recorded as dropped.
+        Drop = "drop",
+    }
 }
 
 /// How due times are kept.

@@ -14,6 +14,7 @@ mod simulator;
 mod sink;
 mod stage;
 mod threshold;
+mod words;
 pub mod workload;
 
 pub use action::{Action, Conversation, Flush, FlushMethod, Manner, Repeat};

@@ -5,6 +5,7 @@
 //! which is the log.
 
 use super::{ArrivalProcess, Measure, Pacing, Traffic, Until};
+use crate::plan::model::words::words;
 
 /// `kind: replay`: what a log says was asked, again.
 #[derive(Debug, Clone)]
@@ -85,14 +86,17 @@ impl Sample {
     pub const ALL: Self = Self { by: SampleHash::Md5, start: 0.0, end: 1.0 };
 }
 
-/// The hash of a [`Sample`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SampleHash {
-    /// First four bytes of the MD5 of the conversation's id: the same conversations in every
-    /// run and in other tools that sample this way.
-    Md5,
-    /// Keyed by the plan's seed: other seeds pick other conversations.
-    Seeded,
+words! {
+    /// The hash that chooses the conversations of a sample.
+    #[derive(Default)]
+    pub enum SampleHash {
+        /// The MD5 of their ids (its first four bytes): the same conversations in every run, and in
+        /// other tools that sample this way.
+        #[default]
+        Md5 = "md5",
+        /// Their ids and the plan's seed: other seeds choose other conversations.
+        Seeded = "seed",
+    }
 }
 
 /// How the turns of one conversation depend on each other.

@@ -4,6 +4,8 @@
 //! the workloads read. Invariant: every default is filled in, and every range is checked where
 //! the text was.
 
+use crate::plan::model::words::words;
+
 mod conversation;
 mod dataset;
 mod fields;
@@ -19,25 +21,15 @@ pub use fields::FieldPointers;
 pub use format::DatasetFormat;
 pub use synthetic::{Length, PrefixLength, PrefixText, SharedPrefix, SyntheticConfig};
 
-/// How far prompts are told apart by a nonce that opens them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unique {
-    /// Each has its own: none shares a prefix with another, nor with those of other runs.
-    Request,
-    /// All of a run have the same: they share what their texts share, and nothing with other runs.
-    Run,
-    /// There is none: the same bytes in every run.
-    Never,
-}
-
-impl Unique {
-    /// As plans write it.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Request => "request",
-            Self::Run => "run",
-            Self::Never => "never",
-        }
+words! {
+    /// Which prompts begin with a nonce of their own.
+    pub enum Unique {
+        /// Each one: none shares a prefix with another, nor with those of other runs.
+        Request = "request",
+        /// All of a run the same one: they share what their texts share, and nothing with other runs.
+        Run = "run",
+        /// None: the same bytes in every run.
+        Never = "never",
     }
 }
 

@@ -147,6 +147,6 @@ impl Dataset {
     pub(crate) fn no_rows(&self) -> DatasetError {
         let path = self.files().first().map_or_else(PathBuf::new, |file| file.path.to_path_buf());
         let left_out = self.left_out().in_words().map_or_else(String::new, |it| format!("; {it}"));
-        DatasetError::Empty { path, hint: format!(" (read as {}{left_out})", self.format().name()) }
+        DatasetError::Empty { path, hint: format!(" (read as {}{left_out})", self.format().word()) }
     }
 }

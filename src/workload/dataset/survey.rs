@@ -159,7 +159,7 @@ pub fn survey(dataset: &Dataset, tokenizer: &Tokenizer) -> Result<Survey, Datase
                 bytes: file.bytes,
             })
             .collect(),
-        format: dataset.format().name(),
+        format: dataset.format().word(),
         why: dataset.why().to_owned(),
         rows: counts.rows,
         malformed: counts.malformed,

@@ -253,11 +253,11 @@ fn every_row_of_the_samples_table_is_read_as_its_format() {
         .collect();
     for (file, format) in &listed {
         let dataset = open(sample(file));
-        assert_eq!(dataset.format().name(), format, "{file}: {}", dataset.why());
+        assert_eq!(dataset.format().word(), format, "{file}: {}", dataset.why());
         assert!(!rows(&dataset).is_empty(), "{file}");
     }
     for format in DatasetFormat::ALL {
-        assert!(listed.iter().any(|(_, word)| word == format.name()), "{}", format.name());
+        assert!(listed.iter().any(|(_, word)| word == format.word()), "{}", format.word());
     }
     // Single files, each once.
     listed.retain(|(file, _)| !file.contains('*'));

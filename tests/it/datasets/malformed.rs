@@ -258,7 +258,7 @@ fn any_json() -> impl Strategy<Value = serde_json::Value> {
 fn read_all_ways(bytes: &[u8]) -> Result<(), TestCaseError> {
     let folder = tempfile::tempdir().unwrap();
     let file = write(folder.path(), "any", bytes);
-    let formats = DatasetFormat::ALL.into_iter().map(Some).chain([None]);
+    let formats = DatasetFormat::ALL.iter().copied().map(Some).chain([None]);
     for format in formats {
         let mut config = DatasetConfig::of(file.clone());
         config.format = format;

@@ -7,10 +7,10 @@ use serde_json::Value;
 
 use crate::plan::bind::Spanned;
 use crate::plan::diagnostic::{Code, Diagnostic};
-use crate::plan::file::{AnswerWord, JsonKeys};
+use crate::plan::file::JsonKeys;
 use crate::plan::lower::Lowering;
 use crate::plan::source::Span;
-use crate::plan::{JsonAnswer, JsonApi, PLACEHOLDERS, TextPart, suggest, text_parts};
+use crate::plan::{JsonApi, PLACEHOLDERS, TextPart, suggest, text_parts};
 
 impl Lowering<'_> {
     /// The API that the keys describe.
@@ -35,11 +35,7 @@ impl Lowering<'_> {
         JsonApi {
             path: path.unwrap_or_default(),
             body: keys.body.as_ref().map(|body| body.value.clone()),
-            answer: match keys.answer {
-                None | Some(AnswerWord::Whole) => JsonAnswer::Whole,
-                Some(AnswerWord::Sse) => JsonAnswer::Sse,
-                Some(AnswerWord::Ndjson) => JsonAnswer::Ndjson,
-            },
+            answer: keys.answer.unwrap_or_default(),
             reasoning: optional("reasoning", keys.reasoning.as_ref(), default.reasoning),
             cumulative: keys.cumulative.unwrap_or(default.cumulative),
             finish_reason: optional(

@@ -6,11 +6,9 @@ use std::time::Duration;
 
 use crate::plan::bind::Spanned;
 use crate::plan::diagnostic::{Code, Diagnostic};
-use crate::plan::file::{
-    EndpointKeys, FlushCallKeys, MethodWord, MetricsFile, MetricsKeys, RequireModelWord,
-};
+use crate::plan::file::{EndpointKeys, FlushCallKeys, MetricsFile, MetricsKeys, RequireModelWord};
 use crate::plan::lower::Lowering;
-use crate::plan::{Api, CallMethod, FlushCall, MetricsConfig, MetricsPage, suggest};
+use crate::plan::{Api, FlushCall, MetricsConfig, MetricsPage, suggest};
 
 /// Shortest interval: a page of a large vLLM takes milliseconds to make, of the server's own time.
 const SHORTEST: Duration = Duration::from_millis(100);
@@ -107,12 +105,7 @@ impl Lowering<'_> {
             return None;
         }
         Some(FlushCall {
-            method: match method {
-                Some(MethodWord::Get) => CallMethod::Get,
-                None | Some(MethodWord::Post) => CallMethod::Post,
-                Some(MethodWord::Put) => CallMethod::Put,
-                Some(MethodWord::Delete) => CallMethod::Delete,
-            },
+            method: method.unwrap_or_default(),
             path: text.trim_start_matches('/').to_owned(),
             body: body.clone(),
         })

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use super::{Draft, Lowering, Shared};
 use crate::plan::diagnostic::Code;
-use crate::plan::file::{ConversationKeys, HistoryWord};
-use crate::plan::workload::{ConversationConfig, History, RowOrder, TurnDelay};
+use crate::plan::file::ConversationKeys;
+use crate::plan::workload::{ConversationConfig, RowOrder, TurnDelay};
 use crate::plan::{Conversation, Think, units};
 
 /// Longest recorded pause unless the plan says otherwise.
@@ -48,10 +48,7 @@ impl Lowering<'_> {
         Some(Conversation {
             prompt,
             config: ConversationConfig {
-                history: match keys.history.map(|word| word.value) {
-                    Some(HistoryWord::Recorded) => History::Recorded,
-                    Some(HistoryWord::Live) | None => History::Live,
-                },
+                history: keys.history.map(|word| word.value).unwrap_or_default(),
                 delay: delay?,
                 system: keys.system.as_ref().map(|text| text.value.clone()),
                 concurrency: Some(concurrency),

@@ -6,9 +6,9 @@
 use super::{Draft, Lowering, Shared};
 use crate::plan::bind::Spanned;
 use crate::plan::diagnostic::Code;
-use crate::plan::file::{HashWord, HistoryWord, ReplayKeys, SampleFile};
-use crate::plan::workload::RowOrder;
-use crate::plan::{Measure, Prompt, Replay, ReplayTiming, Sample, SampleHash, Sessions, Traffic};
+use crate::plan::file::{ReplayKeys, SampleFile};
+use crate::plan::workload::{History, RowOrder};
+use crate::plan::{Measure, Prompt, Replay, ReplayTiming, Sample, Sessions, Traffic};
 
 /// Highest speed: a day in less than a tenth of a second.
 const MOST_SPEED: f64 = 1e6;
@@ -119,7 +119,7 @@ impl Lowering<'_> {
 
     /// Whether turns wait for each other, and whose answers they quote.
     fn turns(&mut self, keys: &ReplayKeys) -> Sessions {
-        let is_live = keys.history.is_some_and(|word| word.value == HistoryWord::Live);
+        let is_live = keys.history.is_some_and(|word| word.value == History::Live);
         match keys.overlap.filter(|overlap| overlap.value) {
             Some(overlap) if is_live => {
                 let message = "turns that overlap can't quote each other's answers";
@@ -139,10 +139,7 @@ impl Lowering<'_> {
             SampleFile::Map(keys) => (keys.from, keys.to, keys.by),
         };
         let sample = Sample {
-            by: match by.map(|word| word.value) {
-                Some(HashWord::Seed) => SampleHash::Seeded,
-                Some(HashWord::Md5) | None => SampleHash::Md5,
-            },
+            by: by.map(|word| word.value).unwrap_or_default(),
             start: from.map_or(0.0, |share| share.value.0),
             end: to.map_or(1.0, |share| share.value.0),
         };

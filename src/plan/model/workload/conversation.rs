@@ -2,6 +2,7 @@
 //!
 //! In: what lowering made of a `conversation` stage. Out: plain values with every default filled in.
 
+use crate::plan::model::words::words;
 use std::time::Duration;
 
 use crate::plan::Think;
@@ -39,13 +40,16 @@ impl Default for ConversationConfig {
     }
 }
 
-/// What stands in a later turn for an earlier answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum History {
-    /// What the endpoint answered in this run: its cache sees its own tokens again.
-    Live,
-    /// What the dataset recorded: every run sends the same prompts.
-    Recorded,
+words! {
+    /// Which answers later turns contain as history.
+    #[derive(Default)]
+    pub enum History {
+        /// This run's answers, so that the endpoint's cache sees its own tokens again.
+        #[default]
+        Live = "live",
+        /// The answers in the dataset, so that every run sends the same prompts.
+        Recorded = "recorded",
+    }
 }
 
 /// Time between an answer's end and the next turn.

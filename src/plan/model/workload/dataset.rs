@@ -3,6 +3,7 @@
 //! In: what lowering made of `dataset:`. Out: plain values. Invariant: nothing here was opened but
 //! for what [`Seen`] says, which `workload::check` filled in.
 
+use crate::plan::model::words::words;
 use std::path::PathBuf;
 
 use super::{DatasetFormat, FieldPointers};
@@ -60,17 +61,18 @@ impl Default for DatasetConfig {
     }
 }
 
-/// What a number in a timestamp counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TimestampUnit {
-    /// Seconds, with fractions.
-    Seconds,
-    /// Milliseconds, with fractions.
-    Milliseconds,
-    /// Microseconds, with fractions.
-    Microseconds,
-    /// Nanoseconds.
-    Nanoseconds,
+words! {
+    /// Unit of numeric timestamps.
+    pub enum TimestampUnit {
+        /// Seconds, with fractions.
+        Seconds = "s",
+        /// Milliseconds, with fractions.
+        Milliseconds = "ms",
+        /// Microseconds, with fractions.
+        Microseconds = "us",
+        /// Nanoseconds.
+        Nanoseconds = "ns",
+    }
 }
 
 /// A dataset as a prompt uses it.
@@ -88,13 +90,16 @@ pub struct RowSource {
     pub location: Location,
 }
 
-/// In which order rows are asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RowOrder {
-    /// As they stand in the files.
-    File,
-    /// In a random order that the plan's seed decides, a new one each time round.
-    Shuffled,
+words! {
+    /// Order of the rows.
+    #[derive(Default)]
+    pub enum RowOrder {
+        /// The order of the files.
+        #[default]
+        File = "file",
+        /// Random, from the plan's seed, and a new order each time round.
+        Shuffled = "shuffle",
+    }
 }
 
 /// What a look into a dataset tells before anything is sent.
@@ -118,22 +123,28 @@ pub struct Seen {
     pub left_out: Option<String>,
 }
 
-/// What happens at a malformed row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OnMalformed {
-    /// Reading ends there.
-    Error,
-    /// The row is left out and counted.
-    Skip,
+words! {
+    /// What to do with a malformed row.
+    #[derive(Default)]
+    pub enum OnMalformed {
+        /// The run is refused, or the stage ends there.
+        #[default]
+        Error = "error",
+        /// It is left out and counted.
+        Skip = "skip",
+    }
 }
 
-/// What happens to rows that the trace itself marks as failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RecordedFailures {
-    /// They are left out and counted.
-    Skip,
-    /// They are asked like any other row.
-    Keep,
+words! {
+    /// What to do with rows that the trace marks as failed.
+    #[derive(Default)]
+    pub enum RecordedFailures {
+        /// They are left out and counted.
+        #[default]
+        Skip = "skip",
+        /// They are asked like any other row.
+        Keep = "keep",
+    }
 }
 
 /// How long answers to a dataset's rows may be.

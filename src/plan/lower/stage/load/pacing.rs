@@ -9,9 +9,9 @@ use super::super::Lowering;
 use super::parts::MOST_RATE;
 use crate::plan::bind::Spanned;
 use crate::plan::diagnostic::Code;
-use crate::plan::file::{ArrivalKeys, ArrivalWord, FullWord, LateWord, PacingKeys, PerSecond};
+use crate::plan::file::{ArrivalKeys, ArrivalWord, LateWord, PacingKeys, PerSecond};
 use crate::plan::source::Span;
-use crate::plan::{ArrivalProcess, Late, Pacing, WhenFull};
+use crate::plan::{ArrivalProcess, Late, Pacing};
 
 /// Lateness that `late: drop` forgives unless the plan says otherwise.
 const LATE_AFTER: Duration = Duration::from_secs(1);
@@ -94,10 +94,7 @@ impl Lowering<'_> {
             },
             spin: keys.spin.map(|spin| spin.value.0),
             max_in_flight,
-            when_full: match keys.when_full.map(|word| word.value) {
-                Some(FullWord::Drop) => WhenFull::Drop,
-                Some(FullWord::Queue) | None => WhenFull::Queue,
-            },
+            when_full: keys.when_full.map(|word| word.value).unwrap_or_default(),
         }
     }
 
