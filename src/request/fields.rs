@@ -41,9 +41,12 @@ const CHAT: [&str; 32] = [
     "prompt_cache_key",
 ];
 
-/// Those of some servers, sent to every API as they are; and the temperature, which every API has.
-const SERVERS: [&str; 7] = [
+/// Those of some servers, sent to every API as they are; and those that every API has a place of its
+/// own for.
+const SERVERS: [&str; 9] = [
     "temperature",
+    "stream",
+    "stream_options",
     "ignore_eos",
     "chat_template_kwargs",
     "continue_final_message",
@@ -97,7 +100,8 @@ const NUMBERS: [&str; 7] = [
     "logprobs",
 ];
 const WHOLE_NUMBERS: [&str; 6] = ["seed", "n", "best_of", "top_k", "min_tokens", "top_logprobs"];
-const TRUTHS: [&str; 6] = [
+const TRUTHS: [&str; 7] = [
+    "stream",
     "parallel_tool_calls",
     "ignore_eos",
     "continue_final_message",

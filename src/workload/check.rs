@@ -13,15 +13,13 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use serde_json::{Map, Value};
 
 use super::dataset::{Dataset, DatasetError, Timeline, Unfit, keeps_row, look};
-use super::prompt::{body, headers, model_for, template_name};
+use super::prompt::{body, headers, template_name};
 use super::template::{Functions, Scope, TemplateProblem, Templates};
 use super::tokenizer::Tokenizer;
 use crate::plan::diagnostic::{Code, Diagnostic};
 use crate::plan::printable::printable;
 use crate::plan::workload::{DatasetConfig, RowOrder, RowSource, Seen};
-use crate::plan::{
-    Action, Api, Location, ModelChoice, Plan, Prompt, Replay, Sessions, Sources, Stage, suggest,
-};
+use crate::plan::{Action, Api, Location, Plan, Prompt, Replay, Sessions, Sources, Stage, suggest};
 
 /// Looks into every dataset of a plan and notes what is there, then compiles every template and
 /// renders it with the first row of its dataset.
@@ -35,9 +33,6 @@ pub fn check(plan: &mut Plan, sources: &Sources) -> Vec<Diagnostic> {
         }
     }
     manner::fill_in(plan);
-    for stage in &plan.stages {
-        stage.action.prompt().into_iter().for_each(|prompt| models(prompt, &mut found));
-    }
     let mut checked = HashSet::new();
     for stage in &plan.stages {
         let Some(prompt) = stage.action.prompt() else { continue };
@@ -180,25 +175,6 @@ fn log(replay: &mut Replay, seed: u64, found: &mut Found) {
             replay.rows = Some(timeline.arrivals.len() as u64);
         }
         Err(error) => found.add(unusable(&error, source)),
-    }
-}
-
-/// Looks for rows that name a model which the plan's map of models lacks.
-fn models(prompt: &Prompt, found: &mut Found) {
-    let (Some(source), ModelChoice::Map { location, .. }) = (&prompt.dataset, &prompt.model) else {
-        return;
-    };
-    let Ok(dataset) = Dataset::open(&source.config) else { return };
-    let unknown = dataset.rows().map_while(Result::ok).find_map(|row| {
-        let named = row.model.as_deref()?;
-        model_for(named, &row, &prompt.model).err()
-    });
-    if let Some(error) = unknown {
-        found.add(
-            Diagnostic::error(Code::Dataset, error.to_string())
-                .at(location.clone())
-                .help("add the name to the map, or ask as rows say: `model: row`"),
-        );
     }
 }
 

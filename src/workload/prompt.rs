@@ -30,7 +30,7 @@ use crate::plan::{
 };
 use crate::request::{Message, Request, hex};
 use instead::Instead;
-pub(super) use overrides::{ask, bound, model_for, spell};
+pub(super) use overrides::{ask, bound, spell};
 use overrides::{read_of_rows, unsaid};
 
 /// Context length that is assumed when neither plan nor server names one (the default of the TTFT

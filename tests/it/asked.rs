@@ -395,7 +395,7 @@ fn a_model_that_the_map_lacks_is_found_before_anything_is_sent() {
     let path = case.plan(
         "",
         "prompt: { dataset: rows.jsonl, model: { lora-a: base } }\n\
-         stages: [{ kind: load, concurrency: 1, requests: 1 }]",
+         stages: [{ kind: load, concurrency: 1, requests: 2 }]",
     );
     let ran = case.sandbox.run(&["run", &path]);
     assert_eq!(code(&ran), 3, "{}", stderr(&ran));

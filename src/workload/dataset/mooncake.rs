@@ -3,10 +3,12 @@
 //!
 //! In: a line. Out: one row. Invariant: text, where a line has it, stands before its lengths.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::beside::beside;
-use super::field::{count_of, describe, first, first_named, ids, object, required_count, time_of};
+use super::field::{
+    LIMIT_NAMES, count_of, describe, first, first_named, ids, object, required_count, time_of,
+};
 use super::messages::{blocks, body, with_messages};
 use super::row::{Expected, Row, RowPrompt};
 use super::scale::Scale;
@@ -48,7 +50,11 @@ pub(super) fn row(value: &Value, scale: Scale) -> Result<Row, Expected> {
     };
     let mut taken = vec![said.map_or("", |(name, _)| name), "delay"];
     if let Some(Value::Object(extra)) = first(line, &["extra"]) {
-        extra.iter().for_each(|(name, value)| row.request_field(name, value));
+        let is_of_row = |name: &str| name == "model" || LIMIT_NAMES.contains(&name);
+        let (own, more): (Map<_, _>, Map<_, _>) =
+            extra.clone().into_iter().partition(|(name, _)| is_of_row(name));
+        beside(&mut row, &own, &[], None)?;
+        more.iter().for_each(|(name, value)| row.request_field(name, value));
         taken.push("extra");
     }
     row.delay_ns = time_of(line, &["delay"], scale)?;

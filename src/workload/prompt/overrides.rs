@@ -125,7 +125,7 @@ fn says(row: &Row, name: &str) -> bool {
 }
 
 /// The model that a row which names one is asked of; that of the endpoint when `None`.
-pub(in crate::workload) fn model_for(
+fn model_for(
     named: &str,
     row: &Row,
     choice: &ModelChoice,
@@ -137,7 +137,8 @@ pub(in crate::workload) fn model_for(
             let Some((_, own)) = names.iter().find(|(known, _)| known == named) else {
                 let place = &row.place;
                 return Err(WorkloadError(format!(
-                    "{place}: the row names the model `{named}`, which `prompt.model` lacks"
+                    "{place}: the row names the model `{named}`, which `prompt.model` lacks: add it there, \
+                     or ask as rows say (`model: row`)"
                 )));
             };
             Some(own.clone())

@@ -250,3 +250,15 @@ fn what_the_target_of_a_conversion_cannot_hold_is_named() {
     };
     assert_eq!(row("openai-messages.out"), row("rows.jsonl"), "our own lines hold all else of it");
 }
+
+#[test]
+fn limits_among_the_extra_fields_of_a_trace_are_limits() {
+    let extra = json!({"temperature": 0.5, "max_tokens": 9, "chat_template": "x"});
+    let row = row_of(
+        "rows.jsonl",
+        &json!({"timestamp": 0, "input_length": 9, "output_length": 2, "extra": extra}),
+    );
+    assert_eq!((row.max_tokens, row.output_tokens), (Some(9), Some(2)));
+    assert_eq!(Value::Object(row.body), json!({"temperature": 0.5, "chat_template": "x"}));
+    assert_eq!(row.left_out, Vec::<String>::new());
+}

@@ -140,7 +140,8 @@ fn parts(said: &str) -> Vec<(String, Option<String>)> {
 #[test]
 fn a_key_that_is_named_stands_in_the_plan_and_what_is_sent_is_not_left_out() {
     let row = json!({
-        "body": {"messages": user(&json!("No")), "stream": false, "stop": ["z"], "top_p": 0.5,
+        "stream": false,
+        "body": {"messages": user(&json!("No")), "stop": ["z"], "top_p": 0.5,
             "temperature": 0.5, "stream_options": {"include_usage": false}},
         "messages": user(&json!("Hi")), "max_tokens": 9, "model": "m",
     });
