@@ -13,7 +13,7 @@ mod never_started;
 mod outcome;
 mod place;
 
-pub use channel::{Parcel, RecordReceiver, RecordSender};
+pub use channel::{Parcel, RecordReceiver, RecordSender, Room, UNWRITTEN};
 pub use clock::RunClock;
 pub use exchange::{
     CacheState, Connection, Exchange, IMPOSSIBLE_USAGE, ImpossibleCounts, NOT_STREAMED,

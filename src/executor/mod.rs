@@ -164,13 +164,14 @@ pub async fn run(plan: &Plan, graph: &Graph, options: RunOptions) -> Result<Fini
     let guards = guards(plan, &stop);
     let failed = FailedChecks::default();
     let mut watch = Watch::new(plan, &guards, failed.clone());
-    let (records, recorder) = Recorder::start(directory.path(), run_line, sinks, move |event| {
-        watch.observe(&event);
-        match event {
-            Event::Line(line) => progress.observe(line),
-            Event::Stage(stage) => progress.measured(stage),
-        }
-    })?;
+    let (records, recorder) =
+        Recorder::start(directory.path(), run_line, plan.durability, sinks, move |event| {
+            watch.observe(&event);
+            match event {
+                Event::Line(line) => progress.observe(line),
+                Event::Stage(stage) => progress.measured(stage),
+            }
+        })?;
 
     signals.would_discard(None);
     let log_failed = recorder.log_failed();

@@ -1,25 +1,26 @@
-//! One thread: record → log → aggregates → sinks.
+//! Record → log → aggregates → sinks, on two threads.
 //!
 //! In: [`Line`]s from the stages. Out: the record log, the summary, the sinks. Invariants: the log
-//! has each line before anyone is told of it at a stage's end; what is in the log is what the
-//! summary counts; a sink that fails or hangs never holds up the log; a log that can't be written
-//! ends the run.
+//! has each line before it is counted and before anyone is told of it at a stage's end; what is in the
+//! log is what the summary counts; neither counting, nor a sync, nor a sink that fails or hangs ever holds
+//! up the log; a log that can't be written ends the run.
 //!
-//! Lines are written out some milliseconds after they came, and at the latest every 64 KiB, so the
-//! death of the process loses only lines that were still in the queue. `fdatasync` follows within a
-//! second, at the end of each stage and at the end. The runtime in the thread has no I/O and no
-//! workers: it is there for the one wait with a deadline that a channel of tokio's needs.
+//! The first thread does nothing but write: lines go out some milliseconds after they came, and at the
+//! latest every 64 KiB, so the death of the process loses no more than that. The second counts what was
+//! written. A third makes it survive the machine ([`writer`]).
 
 mod meter;
 mod outlet;
+mod syncer;
 mod writer;
 
 use std::path::Path;
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
-use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
 
 use self::meter::Meter;
@@ -29,7 +30,8 @@ use self::writer::LogWriter;
 use crate::machine;
 use crate::metrics::aggregator::Aggregator;
 use crate::metrics::summary::{RunEnd, StageSummary, Summary};
-use crate::record::{Line, Parcel, RecordReceiver, RecordSender, RunLine};
+use crate::plan::Durability;
+use crate::record::{Line, Parcel, RecordReceiver, RecordSender, Room, RunLine};
 use crate::sink::OpenSink;
 
 /// Lines that may wait for the recorder; some megabytes.
@@ -74,55 +76,63 @@ pub struct Recorded {
 /// A recorder at work.
 #[derive(Debug)]
 pub struct Recorder {
-    thread: JoinHandle<Desk>,
+    writing: JoinHandle<LogWriter>,
+    counting: JoinHandle<Desk>,
     log_failed: CancellationToken,
-    close: CancellationToken,
+    sender: RecordSender,
     /// The task that looks how late this machine lets us see things.
     watching: Option<AbortHandle>,
 }
 
 impl Recorder {
-    /// Creates the log in `run_dir` with `run` as its first line and starts the thread. The observer
-    /// hears of that first line before this returns, and of all others on the recorder's thread.
+    /// Creates the log in `run_dir` with `run` as its first line and starts the threads. The observer
+    /// hears of that first line before this returns, and of all others on a thread of the recorder's.
     pub fn start(
         run_dir: &Path,
         run: RunLine,
+        durability: Durability,
         sinks: Vec<OpenSink>,
         observer: impl FnMut(Event<'_>) + Send + 'static,
     ) -> Result<(RecordSender, Self), RecorderError> {
         let (sender, lines) = RecordSender::channel(QUEUE);
         let log_failed = CancellationToken::new();
-        let close = CancellationToken::new();
-        let mut desk = Desk {
-            log: LogWriter::create(run_dir)?,
-            aggregator: Aggregator::new(),
-            outlet: Outlet::start(sinks)?,
-            observer: Box::new(observer),
+        let mut pen = Pen {
+            log: LogWriter::create(run_dir, durability)?,
             log_failed: log_failed.clone(),
             meter: Meter::default(),
         };
-        desk.take(Line::Run(run));
-        desk.settle();
-        if let Some((why, _)) = desk.log.failure() {
+        let mut desk = Desk {
+            aggregator: Aggregator::new(),
+            outlet: Outlet::start(sinks)?,
+            observer: Box::new(observer),
+            room: lines.room(),
+        };
+        let (seq, first) = pen.write(Box::new(Line::Run(run)));
+        pen.log.settle();
+        if let Some((why, _)) = pen.log.failure() {
             return Err(RecorderError::Start(std::io::Error::other(why.to_owned())));
         }
+        desk.count(seq, *first);
         // Where nobody sends requests (records told again by hand), nothing is late.
         let watching = tokio::runtime::Handle::try_current()
             .ok()
-            .map(|runtime| runtime.spawn(desk.meter.wakes().watch()).abort_handle());
-        let (closing, died) = (close.clone(), log_failed.clone().drop_guard());
-        let thread = thread::Builder::new().name("recorder".into()).spawn(move || {
+            .map(|runtime| runtime.spawn(pen.meter.wakes().watch()).abort_handle());
+        let (written, to_count) = channel();
+        let counting = thread::Builder::new().name("counter".into()).spawn(move || {
             machine::come_second();
-            match tokio::runtime::Builder::new_current_thread().enable_time().build() {
-                Ok(runtime) => {
-                    runtime.block_on(desk.work(lines, closing));
-                    died.disarm();
-                }
-                Err(error) => desk.log.fail(&error),
-            }
+            desk.work(&to_count);
             desk
         })?;
-        Ok((sender, Self { thread, log_failed, close, watching }))
+        let died = log_failed.clone().drop_guard();
+        let writing = thread::Builder::new().name("recorder".into()).spawn(move || {
+            machine::come_second();
+            if pen.work(&lines, &written) {
+                died.disarm();
+            }
+            pen.log
+        })?;
+        let recorder = Self { writing, counting, log_failed, sender: sender.clone(), watching };
+        Ok((sender, recorder))
     }
 
     /// Cancelled as soon as the log can't be written any more (a full disk): the run must stop,
@@ -134,12 +144,13 @@ impl Recorder {
     /// Waits until every line sent so far is recorded, then sums up and finishes the sinks. Blocks
     /// the calling thread, for seconds at most: senders that still exist are cut off.
     pub fn finish(self, mut end: RunEnd) -> Result<Recorded, RecorderError> {
-        self.close.cancel();
+        self.sender.close();
         if let Some(watching) = self.watching {
             watching.abort();
         }
-        let Desk { log, mut aggregator, outlet, .. } =
-            self.thread.join().map_err(|_| RecorderError::Died)?;
+        let log = self.writing.join().map_err(|_| RecorderError::Died)?;
+        let Desk { mut aggregator, outlet, .. } =
+            self.counting.join().map_err(|_| RecorderError::Died)?;
         if let Some((why, lost)) = log.failure() {
             end.invalid
                 .push(format!("the record log could not be written ({why}): {lost} lines lost"));
@@ -155,69 +166,95 @@ impl Recorder {
     }
 }
 
-/// Everything the thread works with.
-struct Desk {
+/// What was written, or asks to be told when all before it is counted.
+enum Written {
+    Line(u64, Box<Line>),
+    Mark(oneshot::Sender<u64>),
+}
+
+/// What the thread that writes works with.
+struct Pen {
     log: LogWriter,
-    aggregator: Aggregator,
-    outlet: Outlet,
-    observer: Box<dyn FnMut(Event<'_>) + Send>,
     log_failed: CancellationToken,
     meter: Meter,
 }
 
-impl Desk {
-    async fn work(&mut self, mut lines: RecordReceiver, closing: CancellationToken) {
-        loop {
-            let sync_due = self.log.sync_due();
-            tokio::select! {
-                biased;
-                parcel = lines.recv() => match parcel {
-                    Some(parcel) => {
-                        self.take_all(parcel, &mut lines);
-                        if lines.is_empty() && !closing.is_cancelled() {
-                            tokio::time::sleep(GATHER).await;
-                        }
+impl Pen {
+    /// Writes what comes until there is nothing more; false when nobody counts it any more.
+    fn work(&mut self, lines: &RecordReceiver, written: &Sender<Vec<Written>>) -> bool {
+        let mut is_over = false;
+        while !is_over {
+            let Ok(mut next) = lines.recv(self.log.due()) else { break };
+            let mut batch = Vec::new();
+            while let Some(parcel) = next.take() {
+                match parcel {
+                    Parcel::Line(line) => {
+                        let (seq, line) = self.write(line);
+                        batch.push(Written::Line(seq, line));
                     }
-                    None => break,
-                },
-                () = async { sleep_until(sync_due.unwrap_or_else(std::time::Instant::now).into()).await },
-                    if sync_due.is_some() => self.log.sync(),
-                () = closing.cancelled(), if !lines.is_closed() => lines.close(),
+                    Parcel::Mark(mark) => batch.push(Written::Mark(mark)),
+                    Parcel::Close => is_over = true,
+                }
+                if self.log.is_full() || is_over {
+                    break;
+                }
+                next = lines.try_recv();
+            }
+            let is_quiet = next.is_none() && !self.log.is_full();
+            self.log.write_what_is_due();
+            lines.written();
+            self.watch_log();
+            if !batch.is_empty() && written.send(batch).is_err() {
+                return false;
+            }
+            if is_quiet && !is_over {
+                thread::sleep(GATHER);
             }
         }
-        self.settle();
+        self.log.close();
+        self.watch_log();
+        true
     }
 
-    /// Takes a line and those that wait behind it, and writes them out together.
-    fn take_all(&mut self, first: Parcel, lines: &mut RecordReceiver) {
-        let mut next = Some(first);
-        while let Some(parcel) = next {
-            match parcel {
-                Parcel::Line(line) => self.take(*line),
-                Parcel::Mark(mark) => {
+    /// Puts a line among those that are written next, and gives its number.
+    fn write(&mut self, mut line: Box<Line>) -> (u64, Box<Line>) {
+        self.meter.read(&mut line);
+        let seq = self.log.push(&line);
+        if matches!(*line, Line::StageEnd(_)) {
+            // Whoever hears that a stage is over may look into the log.
+            self.log.settle();
+        }
+        (seq, line)
+    }
+
+    fn watch_log(&self) {
+        if self.log.failure().is_some() {
+            self.log_failed.cancel();
+        }
+    }
+}
+
+/// What the thread that counts works with.
+struct Desk {
+    aggregator: Aggregator,
+    outlet: Outlet,
+    observer: Box<dyn FnMut(Event<'_>) + Send>,
+    room: Room,
+}
+
+impl Desk {
+    fn work(&mut self, written: &Receiver<Vec<Written>>) {
+        for each in written.iter().flatten() {
+            match each {
+                Written::Line(seq, line) => self.count(seq, *line),
+                Written::Mark(mark) => {
                     let _nobody_waits_any_more = mark.send(self.outlet.backlog());
                 }
             }
-            if self.log.is_full() {
-                break;
-            }
-            next = lines.try_recv().ok();
         }
-        self.log.write_out();
-        // Under constant load the wait above never comes to its deadline.
-        if self.log.sync_due().is_some_and(|due| due <= std::time::Instant::now()) {
-            self.log.sync();
-        }
-        self.watch_log();
     }
 
-    fn take(&mut self, mut line: Line) {
-        self.meter.read(&mut line);
-        let seq = self.log.push(&line);
-        if matches!(line, Line::StageEnd(_)) {
-            // Whoever hears that a stage is over may look into the log.
-            self.settle();
-        }
+    fn count(&mut self, seq: u64, line: Line) {
         (self.observer)(Event::Line(&line));
         if let Some(stage) = self.aggregator.line(&line) {
             (self.observer)(Event::Stage(stage));
@@ -225,19 +262,7 @@ impl Desk {
                 self.outlet.stage(stage.clone());
             }
         }
+        self.room.done(&line);
         self.outlet.line(seq, line);
-    }
-
-    /// Makes all lines so far safe on disk.
-    fn settle(&mut self) {
-        self.log.write_out();
-        self.log.sync();
-        self.watch_log();
-    }
-
-    fn watch_log(&self) {
-        if self.log.failure().is_some() {
-            self.log_failed.cancel();
-        }
     }
 }

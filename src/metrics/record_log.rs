@@ -38,6 +38,8 @@ pub fn decode(line: &[u8]) -> serde_json::Result<(u64, Line)> {
 pub struct LogLosses {
     /// Good lines.
     pub lines: u64,
+    /// Bytes of the good lines.
+    pub bytes: u64,
     /// Lines at the log's end that were cut short.
     pub torn_lines: u64,
     /// Lines that are no lines of a record log, with good ones behind them.
@@ -105,6 +107,7 @@ pub fn read(dir: &Path, mut each: impl FnMut(u64, Line)) -> Result<LogLosses, Re
                     losses.bad_lines += std::mem::take(&mut pending);
                     losses.missing_lines += seq.saturating_sub(next_seq);
                     losses.lines += 1;
+                    losses.bytes += bytes.len() as u64;
                     next_seq = seq + 1;
                     each(seq, line);
                 }
@@ -226,7 +229,8 @@ mod tests {
         let bytes = encoded(&lines());
         let (read, losses) = read_back(&[bytes[..2].concat(), bytes[2..].concat()]);
         assert_eq!(read, lines());
-        assert_eq!(losses, LogLosses { lines: 4, ..LogLosses::default() });
+        let bytes = bytes.concat().len() as u64;
+        assert_eq!(losses, LogLosses { lines: 4, bytes, ..LogLosses::default() });
         assert_eq!((losses.data_loss(), losses.note()), (None, None));
     }
 

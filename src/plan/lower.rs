@@ -71,6 +71,7 @@ impl Lowering<'_> {
             None => PathBuf::from("results"),
         };
         let grace = file.grace.map_or(Duration::from_secs(5), |grace| grace.value.0);
+        let durability = file.durability.unwrap_or_default();
         let sinks = self.sinks(&file.sinks);
         let tags = std::mem::take(&mut file.tags.0);
         let tags: BTreeMap<_, _> =
@@ -92,6 +93,7 @@ impl Lowering<'_> {
             sinks,
             results,
             grace,
+            durability,
             tags,
             resolved: serde_json::Value::Null,
         })

@@ -13,6 +13,8 @@ mod compare;
 mod compose;
 mod contexts;
 mod conversations;
+#[path = "../crash/mod.rs"]
+mod crash;
 mod datasets;
 mod dialects;
 mod docs;

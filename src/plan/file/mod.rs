@@ -21,7 +21,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::bind::{Named, Spanned};
-use super::model::SinkKind;
+use super::model::{Durability, SinkKind};
 use crate::plan::workload::Unique;
 
 pub(crate) use conversation::ConversationKeys;
@@ -110,6 +110,10 @@ pub(crate) struct PlanFile {
     /// Time after an interrupt (Ctrl-C, SIGTERM, SIGHUP) within which results are saved. Requests
     /// in flight are cancelled after four fifths of it, or at once on a second signal. Default: 5s.
     pub(crate) grace: Option<Spanned<TimeSpan>>,
+    /// What the records survive: `process` (its death, but for the last 250 ms or 64 KiB of them, whichever
+    /// is less), `machine` (that, and the machine's death but for the last second; the default), or `none`
+    /// (they are written once a second or when there is a MiB).
+    pub(crate) durability: Option<Durability>,
     /// Free labels, copied into the run's manifest.
     #[serde(default)]
     pub(crate) tags: Named<String>,

@@ -12,6 +12,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{SinkConfig, Stage};
+use crate::plan::model::words::words;
 
 /// A checked plan: every param resolved, every default filled in, every name known to exist.
 #[derive(Debug, Clone)]
@@ -44,12 +45,29 @@ pub struct Plan {
     pub results: PathBuf,
     /// How long after an interrupt the results are there.
     pub grace: Duration,
+    /// What the records of a run survive.
+    pub durability: Durability,
     /// Free labels, copied into the manifest.
     pub tags: BTreeMap<String, String>,
     /// The plan as one document, for the manifest: files joined, defaults and references filled in,
     /// secrets redacted. With a matrix its references stay, since each cell fills them in its own
     /// way. What the command line selects or replaces is not in it.
     pub resolved: serde_json::Value,
+}
+
+words! {
+    /// What the records of a run survive. Whatever it is, they are written at the end of each stage.
+    #[derive(Default)]
+    pub enum Durability {
+        /// The death of the process, but for the last 250 ms or 64 KiB of them, whichever is less.
+        Process = "process",
+        /// That, and the death of the machine but for the last second: they are synced on a thread of
+        /// its own.
+        #[default]
+        Machine = "machine",
+        /// Neither: they are written once a second, or when there is a MiB.
+        None = "none",
+    }
 }
 
 impl Plan {

@@ -10,7 +10,7 @@ use runner::executor::recorder::{Event, Recorder};
 use runner::executor::run_dir::RunDir;
 use runner::metrics::record_log;
 use runner::metrics::summary::{RunEnd, RunState, StageSummary, Summary};
-use runner::plan::SinkKind;
+use runner::plan::{Durability, SinkKind};
 use runner::record::{CacheState, Line, Record, StageState};
 use runner::sink::{OpenSink, Sink, SinkError};
 
@@ -90,7 +90,8 @@ fn the_log_keeps_up_with_many_senders() {
         }
     };
     let (sender, recorder) =
-        Recorder::start(run.path(), run_line(&run), vec![], observer).expect("a recorder");
+        Recorder::start(run.path(), run_line(&run), Durability::Machine, vec![], observer)
+            .expect("a recorder");
     send(&sender, vec![stage_start("cold", 4000, CacheState::Cold, vec![])]);
     std::thread::scope(|scope| {
         for worker in 0..4 {
@@ -145,7 +146,8 @@ fn a_full_disk_ends_the_log_at_a_whole_line_and_the_run_still_closes() {
     };
     let run = RunDir::create(disk.folder.path(), "full").expect("a run directory");
     let (sender, recorder) =
-        Recorder::start(run.path(), run_line(&run), vec![], |_| {}).expect("a recorder");
+        Recorder::start(run.path(), run_line(&run), Durability::Machine, vec![], |_| {})
+            .expect("a recorder");
     let failed = recorder.log_failed();
     let mut many = vec![stage_start("cold", 1000, CacheState::Cold, vec![])];
     for index in 0..1000 {
@@ -182,7 +184,8 @@ fn records_until_killed() {
     let Some(results) = std::env::var_os(VICTIM) else { return };
     let run = RunDir::create_as(Path::new(&results), "victim", "run").expect("a run directory");
     let (sender, _recorder) =
-        Recorder::start(run.path(), run_line(&run), vec![], |_| {}).expect("a recorder");
+        Recorder::start(run.path(), run_line(&run), Durability::Machine, vec![], |_| {})
+            .expect("a recorder");
     send(&sender, vec![stage_start("cold", u64::MAX, CacheState::Cold, vec![])]);
     for index in 0.. {
         let record = Line::End(Box::new(answer("cold", index, 1000, 24)));

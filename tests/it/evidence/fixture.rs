@@ -11,7 +11,8 @@ use runner::executor::run_dir::RunDir;
 use runner::metrics::record_log;
 use runner::metrics::summary::{RunEnd, RunState};
 use runner::plan::{
-    Aggregate, CacheWord, Level, Limit, Location, MetricRef, Op, SinkConfig, SinkKind, Threshold,
+    Aggregate, CacheWord, Durability, Level, Limit, Location, MetricRef, Op, SinkConfig, SinkKind,
+    Threshold,
 };
 use runner::record::{
     CacheState, Connection, ErrorInfo, FlushAttempt, FlushLine, FlushState, Line, OutcomeKind,
@@ -313,7 +314,8 @@ pub fn record_run(results: &Path, lines: Vec<Line>, sinks: Vec<OpenSink>) -> (Pa
     let run = RunDir::create(results, "cache-eviction").expect("a run directory");
     run.write_manifest(&manifest(&run, None, None)).expect("a manifest");
     let (sender, recorder) =
-        Recorder::start(run.path(), run_line(&run), sinks, |_| {}).expect("a recorder");
+        Recorder::start(run.path(), run_line(&run), Durability::Machine, sinks, |_| {})
+            .expect("a recorder");
     send(&sender, lines);
     drop(sender);
     let done = recorder.finish(RunEnd::new(RunState::Finished)).expect("done");
