@@ -80,12 +80,16 @@ pub struct Spread {
 /// A figure of a round: its name, unit, and where it is taken from.
 type Figure = (&'static str, &'static str, fn(&RoundSummary) -> Option<f64>);
 
-const FIGURES: [Figure; 8] = [
+const FIGURES: [Figure; 12] = [
     ("ttft.p50", "ms", |round| Some(round.metrics.get("ttft")?.p50)),
     ("ttft.p99", "ms", |round| Some(round.metrics.get("ttft")?.p99)),
+    ("ttft_due.p50", "ms", |round| Some(round.metrics.get("ttft_due")?.p50)),
+    ("ttft_due.p99", "ms", |round| Some(round.metrics.get("ttft_due")?.p99)),
     ("tpot.p50", "ms", |round| Some(round.metrics.get("tpot")?.p50)),
     ("e2e.p50", "ms", |round| Some(round.metrics.get("e2e")?.p50)),
     ("e2e.p99", "ms", |round| Some(round.metrics.get("e2e")?.p99)),
+    ("e2e_due.p50", "ms", |round| Some(round.metrics.get("e2e_due")?.p50)),
+    ("e2e_due.p99", "ms", |round| Some(round.metrics.get("e2e_due")?.p99)),
     ("requests_per_second", "requests/s", |round| round.achieved_rate),
     ("output_tokens_per_second", "tokens/s", |round| round.throughput.output_tokens_per_second),
     ("success_rate", "share", |round| round.success_rate),

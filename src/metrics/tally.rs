@@ -3,11 +3,12 @@
 //! In: the lines of one stage, in order. Out: [`Measured`]. Invariants: every planned request is
 //! counted exactly once or the stage says so in `faults`; no figure is computed without samples.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
 use self::bits::Bits;
+use self::flights::Flights;
 use super::answers::AnswerTally;
 use super::cache_verdict::{cached_of_prompt, combine};
 use super::catalogue::{self, Source};
@@ -35,6 +36,7 @@ mod bits;
 mod finish;
 #[cfg(test)]
 pub(crate) mod fixture;
+mod flights;
 
 /// Longest error message kept as a sample, in characters.
 const SAMPLE_CHARS: usize = 200;
@@ -72,9 +74,7 @@ impl Measured {
 pub struct StageTally {
     start: StageStart,
     counts: Counts,
-    in_flight: HashSet<u64>,
-    /// The most of them at once.
-    peak: u64,
+    flights: Flights,
     ended: Bits,
     columns: Vec<Column>,
     /// When the first answers were asked and had ended, in the order of `columns`.
@@ -156,8 +156,7 @@ impl StageTally {
             rounds: RoundTally::new(&start),
             pace: start.load.as_ref().map(|_| PaceTally::default()),
             start,
-            in_flight: HashSet::new(),
-            peak: 0,
+            flights: Flights::default(),
             ended: Bits::default(),
             verdict: CacheState::Unknown,
             cached: None,
@@ -199,8 +198,7 @@ impl StageTally {
     /// A request is about to be sent.
     pub fn started(&mut self, line: &StartLine) {
         self.last_ns = self.last_ns.max(line.sent_ns);
-        self.in_flight.insert(line.index);
-        self.peak = self.peak.max(self.in_flight.len() as u64);
+        self.flights.started(line.index);
         if let Some(rounds) = &mut self.rounds {
             rounds.started(line);
         }
@@ -211,7 +209,7 @@ impl StageTally {
         if !self.ended.insert(record.index) {
             self.faults.push(format!("request {} ended more than once", record.index));
         }
-        self.in_flight.remove(&record.index);
+        self.flights.ended(record);
         self.last_ns = self.last_ns.max(record.end_ns.or(record.due_ns).unwrap_or(0));
         if let Some(pace) = &mut self.pace {
             pace.take(record);

@@ -11,12 +11,12 @@ use crate::metrics::summary::{Distribution, StageSummary};
 use crate::metrics::window::WindowStats;
 use crate::plan::metric::Origin;
 
-/// The figures that are shown of the spread over rounds, for people.
-const SPREAD: [(&str, &str); 4] = [
-    ("ttft.p50", "TTFT p50"),
-    ("ttft.p99", "TTFT p99"),
-    ("requests_per_second", "answered"),
-    ("output_tokens_per_second", "generated"),
+/// The figures that are shown of the spread over rounds, for people: metric, figure of it, name.
+const SPREAD: [(&str, &str, &str); 4] = [
+    ("ttft", ".p50", "TTFT p50"),
+    ("ttft", ".p99", "TTFT p99"),
+    ("requests_per_second", "", "answered"),
+    ("output_tokens_per_second", "", "generated"),
 ];
 
 /// Where each load was in steady state, if anywhere. What settled on every rung of a ladder is left to
@@ -65,9 +65,11 @@ pub(super) fn rounds(stages: &[&StageSummary]) -> Vec<String> {
     let mut lines = Vec::new();
     for (stage, rounds) in stages.iter().filter_map(|it| Some((it, it.rounds.as_ref()?))) {
         lines.push(format!("  {}", label(stage)));
-        lines.extend(rounds.each.iter().map(|round| format!("    {}", one_round(round))));
-        for (figure, name) in SPREAD {
-            let Some(over) = rounds.over.get(figure).filter(|over| over.rounds > 1) else {
+        let from = stage.times_from;
+        lines.extend(rounds.each.iter().map(|round| format!("    {}", one_round(round, from))));
+        for (metric, figure, name) in SPREAD {
+            let figure = format!("{}{figure}", from.of(metric));
+            let Some(over) = rounds.over.get(&figure).filter(|over| over.rounds > 1) else {
                 continue;
             };
             let unit = over.unit.as_str();
@@ -86,8 +88,8 @@ pub(super) fn rounds(stages: &[&StageSummary]) -> Vec<String> {
     lines
 }
 
-fn one_round(round: &RoundSummary) -> String {
-    let ttft = round.metrics.get("ttft").map(|it| times("TTFT", it)).unwrap_or_default();
+fn one_round(round: &RoundSummary, from: Origin) -> String {
+    let ttft = round.metrics.get(from.of("ttft")).map(|it| times("TTFT", it)).unwrap_or_default();
     let rate = round.achieved_rate.map(|rate| format!(", {}", show(rate, "requests/s")));
     format!(
         "round {}: {} of {} answered{}{ttft}",

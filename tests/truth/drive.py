@@ -11,7 +11,7 @@ import tempfile
 import traceback
 
 import family
-from reader import check, sent, served
+from reader import check, coverage, sent, served
 from reader.log import Log
 
 HERE = pathlib.Path(__file__).parent
@@ -36,11 +36,11 @@ class Job:
 
 
 def run(job, runner, results):
-    """(figures compared, differences)."""
+    """(figures compared, differences, which leaves of summary.json were compared)."""
     try:
         return compare(job, runner, results)
     except Exception:  # a reader that stumbles over a run has found a difference, too
-        return 0, ["the reader broke: " + traceback.format_exc().strip().splitlines()[-1] + " at " + traceback.format_exc().strip().splitlines()[-3].strip()]
+        return 0, ["the reader broke: " + traceback.format_exc().strip().splitlines()[-1] + " at " + traceback.format_exc().strip().splitlines()[-3].strip()], coverage.Book()
 
 
 def compare(job, runner, results):
@@ -60,8 +60,8 @@ def compare(job, runner, results):
     found = sorted(folder.glob("*/*/records-*.jsonl"))
     if not found:
         if job.may_refuse and done.returncode in (3, 4) and not served.read(folder / "served.jsonl"):
-            return 1, []
-        return 0, [f"no run (exit {done.returncode}): {done.stderr.strip()[-300:]}"]
+            return 1, [], coverage.Book()
+        return 0, [f"no run (exit {done.returncode}): {done.stderr.strip()[-300:]}"], coverage.Book()
     where = found[0].parent
     differ = check.check(where, runner)
     if job.scripted:
@@ -83,7 +83,7 @@ def compare(job, runner, results):
             differ.wrong(f"says {line.strip()!r} (matches {words!r})")
     if job.exit is not None:
         differ("exit code of the process", done.returncode, job.exit)
-    return differ.checked, differ.found
+    return differ.checked, differ.found, differ.book
 
 
 def jobs():
@@ -116,13 +116,22 @@ def main():
             todo.append(Job(f"family {given.seed} {number}", path, text, "${port}" in text))
         todo = [job for job in todo if given.only in job.name]
         failed = figures = 0
+        book = coverage.Book()
         with concurrent.futures.ThreadPoolExecutor(given.jobs) as pool:
-            for job, (compared, found) in zip(todo, pool.map(lambda job: run(job, runner, results), todo)):
+            for job, (compared, found, leaves) in zip(todo, pool.map(lambda job: run(job, runner, results), todo)):
                 failed += bool(found)
                 figures += compared
+                book.add(leaves)
                 print(f"{'FAIL' if found else 'ok  '} {job.name}: {compared} figures, {len(found)} differences", flush=True)
                 for line in found[:6]:
                     print(f"       {line[:400]}")
+        # Of some runs only, many a figure has no run that shows it.
+        unread = [] if given.only else [f"{name}: no check was given it" for name in book.missing()] + [f"{name}: left out for nothing" for name in book.needless()]
+        print(f"{'FAIL' if unread else 'ok  '} coverage: {len(book.compared)} of {len(book.leaves)} keys of summary.json compared")
+        for line in unread:
+            print(f"       {line}")
+        failed += bool(unread)
+        todo.append("coverage")
         print(f"{figures} figures compared")
         print(f"{len(todo) - failed} passed, {failed} failed")
     return 1 if failed else 0

@@ -155,6 +155,8 @@ impl SteadyTally {
     pub fn finish(mut self, began_ns: u64, sent_all: bool) -> Result<SteadySummary, String> {
         let length = self.line.length_ms.filter(|_| sent_all).map(ns);
         let last_ns = self.last_due_ns.saturating_sub(began_ns).saturating_add(1);
+        // Requests of a burst are due at once; what ended first among them is chance.
+        self.answers.kept.sort_unstable_by_key(|(index, answer)| (answer.due_ns, *index));
         let whole = Span { start_ns: 0, end_ns: length.unwrap_or(last_ns) };
         let (warmup, cooldown) = (self.line.warmup_ms, self.line.cooldown_ms);
         let by = if warmup.or(cooldown).is_some() { SteadyBy::Windows } else { SteadyBy::Plateau };
@@ -183,8 +185,7 @@ impl SteadyTally {
         burst_end(&self.opening, users).map_or(0, |end| end.saturating_sub(began_ns))
     }
 
-    fn plateau(&mut self, began_ns: u64, span: Span) -> Result<Span, String> {
-        self.answers.kept.sort_unstable_by_key(|(_, answer)| answer.due_ns);
+    fn plateau(&self, began_ns: u64, span: Span) -> Result<Span, String> {
         let points = |metric: usize| -> Vec<Point> {
             let points = self.answers.kept.iter().map(|(_, answer)| Point {
                 at_ns: answer.due_ns.saturating_sub(began_ns),
@@ -219,8 +220,7 @@ impl SteadyTally {
     fn figures(&self, by: SteadyBy, began_ns: u64, span: Span, whole: bool) -> SteadySummary {
         let holds = |at_ns: u64| span.holds(at_ns.saturating_sub(began_ns));
         let all = || self.answers.kept.iter().map(|(_, answer)| answer);
-        let mut due: Vec<&Answer> = all().filter(|answer| holds(answer.due_ns)).collect();
-        due.sort_by_key(|answer| answer.due_ns);
+        let due: Vec<&Answer> = all().filter(|answer| holds(answer.due_ns)).collect();
         let failed: Vec<Failure> = self.failures.kept.iter().map(|(_, failure)| *failure).collect();
         let failed: Vec<Failure> = failed.into_iter().filter(|it| holds(it.due_ns)).collect();
         let ok = due.len() as u64 * self.answers.each;

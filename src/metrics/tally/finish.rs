@@ -70,7 +70,7 @@ impl StageTally {
         let contamination = self.start.expects.map_or_else(Vec::new, |claim| {
             self.contamination.found(claim, &self.server, knows_all)
         });
-        let client = ClientSummary { peak_in_flight: self.peak, ..self.client };
+        let client = ClientSummary { peak_in_flight: self.flights.peak(), ..self.client };
         let client = self::client(client, end, duration_s);
         let order = Order::of(&self.times);
         let finished_column = |column: Column| column.finished(&order);
@@ -91,7 +91,7 @@ impl StageTally {
             probe: None,
             load: load_summary(
                 &self.start,
-                self.peak,
+                self.flights.places(),
                 (achieved, pace),
                 &samples,
                 (&client, &metrics),
@@ -184,7 +184,7 @@ impl StageTally {
 
     /// Fills in what a broken log left open and checks the identity.
     fn settle(&mut self, end: Option<&StageEnd>) {
-        self.counts.lost_in_flight = self.in_flight.len() as u64;
+        self.counts.lost_in_flight = self.flights.open();
         match end {
             Some(end) => self.counts.planned = end.planned.unwrap_or(self.counts.planned),
             // How many a load that is bounded by time would have come to, nobody can say.
@@ -355,7 +355,7 @@ fn distributions(
 /// How the load of a stage fared, if it has one.
 fn load_summary(
     start: &StageStart,
-    peak: u64,
+    places: u64,
     (achieved_rate, pace): (Option<f64>, Option<Pace>),
     samples: &[(&'static Metric, Samples)],
     (client, metrics): (&ClientSummary, &BTreeMap<String, Distribution>),
@@ -376,8 +376,8 @@ fn load_summary(
             || generator::too_late(client, load.max_lag_ms, median).is_some()
             || lag.zip(load.max_lag_ms).is_some_and(|(lag, limit)| lag > limit),
         max_lag_ms: load.max_lag_ms,
-        peak_in_flight: (peak > 0).then_some(peak),
-        capped_at: start.concurrency.filter(|most| load.target_rate.is_some() && peak >= *most),
+        peak_in_flight: (client.peak_in_flight > 0).then_some(client.peak_in_flight),
+        capped_at: start.concurrency.filter(|most| load.target_rate.is_some() && places >= *most),
         pauses: load.pauses,
     })
 }

@@ -8,14 +8,20 @@ The levels' own figures are recomputed elsewhere (figures.py, pace.py).
 """
 
 import math
+import re
 
-from . import claims
+from . import judged, metrics
 
 NAMES = ("saturated_at", "signs", "sustainable", "best_requests_per_second", "best_interval", "best_at", "best_output_tokens_per_second", "errors_rise_at", "p99_rises_at", "recommended")
 
 
 def check(differ, said, log):
-    stages = {}
+    stages, settling, before = {}, {}, 0
+    for entry, _ in zip(said["stages"], log.units):
+        counts = entry["counts"]
+        if entry.get("probe"):
+            settling[id(entry)] = before
+        before = counts["planned"] - counts["never_started"] if entry["kind"] == "settle" else 0
     for entry, unit in zip(said["stages"], log.units):
         key = entry["id"] + (f"[{entry['cell']}]" if entry.get("cell") else "")
         if entry["reported"] and entry["kind"] in ("qps_ladder", "concurrency_ramp"):
@@ -27,7 +33,10 @@ def check(differ, said, log):
     for (kind, key), pairs in stages.items():
         found = (said.get(kind) or {}).get(key)
         if found:
-            (ladder if kind == "saturation" else search)(differ, f"{kind} {key}", found, pairs)
+            if kind == "saturation":
+                ladder(differ, f"{kind} {key}", found, pairs)
+            else:
+                search(differ, f"{kind} {key}", found, pairs, settling)
 
 
 class Level:
@@ -44,8 +53,8 @@ class Level:
         failing = [t for t in entry["thresholds"] if not t["pass"] and t["level"] == "fail"]
         signs = [("errors", counts["ok"] / max(1, asked) < 0.99), ("throughput", told == "fell_behind"), ("threshold", bool(failing))]
         self.signs = [name for name, holds in signs if holds]
-        self.limited = load.get("generator_limited")
-        self.missed = not scheduled and claims.peak(unit.requests) < (unit.start.get("concurrency") or 0)
+        self.limited, self.needed = load.get("generator_limited"), load.get("needed_s")
+        self.missed = not scheduled and metrics.peak(unit.requests) < (unit.start.get("concurrency") or 0)
         unclear = told == "unclear" or not scheduled and self.interval is None
         self.unclear = unclear and not self.signs and not self.limited and not self.missed
 
@@ -61,8 +70,11 @@ def ladder(differ, where, said, pairs):
     if not said.get("incomplete") and not said.get("withheld") and any(it.rate > 0 for it in judged):
         right, more = figures_of(judged, pairs[0][0]["kind"] == "concurrency_ramp")
         unclear = sorted(unclear + more)
+    differ(f"{where}: axis", said["axis"], "rate" if pairs[0][0]["kind"] == "qps_ladder" else "concurrency")
     if not said.get("withheld"):
         differ(f"{where}: unclear", said.get("unclear") or [], unclear)
+        needed = [it.needed for it in run if it.level in unclear and it.needed is not None]
+        differ(f"{where}: needed_s", said.get("needed_s"), max(needed, default=None))
     differ(where, {name: said.get(name) for name in NAMES}, {**right, "signs": right["signs"] or []}, 1e-6)
 
 
@@ -114,42 +126,183 @@ def worth_it(low, high):
     return gain >= 1.05 and gain - 1 >= 0.1 * math.log2(max(growth, default=1.0))
 
 
-def search(differ, where, said, pairs):
-    sent = lambda entry: entry["counts"]["planned"] > entry["counts"]["never_started"]
-    differ(f"{where}: probes", said["probes"], len([entry for entry, _ in pairs if sent(entry)]))
+MIN_SUCCESS, FREEDOM, POINTS = 0.99, 9, 20_001
+
+
+class Probe:
+    """What a probe showed, from its figures and checks."""
+
+    def __init__(self, entry, unit):
+        counts, load = entry["counts"], entry.get("load") or {}
+        self.entry, self.level, self.load = entry, entry["rung"], load
+        ended = counts["ok"] + counts["errors"] + counts["cancelled"] + counts["dropped_late"]
+        self.requests = counts["planned"] - counts["never_started"]
+        checks = entry["probe"].get("checks") or []
+        failed = [t for t in checks if not t["pass"]]
+        unsure = [t for t in failed if t.get("actual") is None or t.get("limit") is None or t["reason"].startswith("too little data")]
+        speaks = any(t["check"].startswith(("error_rate", "success_rate")) for t in checks)
+        sent = len([r for r in unit.requests if r.get("sent_ns") is not None])
+        reached = sent if load.get("pauses") else metrics.peak(unit.requests)
+        missed = load.get("target_rate") is None and reached < (unit.start.get("concurrency") or 0)
+        stopped = entry["state"] != "completed"
+        self.unclear = stopped and not (unit.end or {}).get("aborted") or load.get("generator_limited") or missed or bool(counts["ok"] and unsure)
+        silent = not ended + counts["lost_in_flight"]
+        self.unclear = self.unclear or silent
+        against = stopped and bool((unit.end or {}).get("aborted")) or not counts["ok"] and not silent or len(failed) > len(unsure)
+        against = against or counts["ok"] / max(1, ended) < MIN_SUCCESS and not speaks
+        self.by_checks = "inconclusive" if self.unclear else "fail" if against else "pass"
+        self.behind = self.by_checks != "inconclusive" and load.get("keeping_up") == "fell_behind" and bool(load.get("backlog"))
+        self.growth = load.get("backlog") if self.by_checks != "inconclusive" else None
+        self.verdict = self.by_checks
+        if self.behind:
+            self.verdict = "fail"
+        elif self.verdict == "pass" and load.get("keeping_up") == "unclear":
+            self.verdict = "inconclusive"
+
+
+def search(differ, where, said, pairs, settling):
+    last = pairs[-1][0]
+    every = [Probe(*pair) for pair in pairs]
+    for number, it in enumerate(every):
+        told, line = it.entry["probe"], pairs[number][1].load["search"]
+        probe = f"{where}: probe {number}"
+        differ(f"{probe} as begun", dict(told["search"]), line)
+        differ(f"{probe} by_checks", told["by_checks"], it.by_checks)
+        differ(f"{probe} verdict", told["verdict"], it.verdict)
+        reasons(differ, probe, told.get("reasons") or [], it)
+    sent = [it.requests + settling.get(id(it.entry), 0) for it in every]
+    differ(f"{where}: probes", said["probes"], len([n for n in sent if n]))
+    differ(f"{where}: requests", said["requests"], sum(sent))
+    # What was cut short says nothing of its level.
+    probes = [it for it in every if it.entry["state"] == "completed"]
+    line = last["probe"]["search"]
+    differ(f"{where}: axis", said["axis"], "concurrency" if line["whole"] else "rate")
     if said.get("withheld"):
         return
-    probes = [entry for entry, _ in pairs if entry["state"] == "completed"]
-    by_checks = lambda entry: entry["probe"]["by_checks"]
-    keeping = lambda entry: (entry.get("load") or {}).get("keeping_up")
-    behind = lambda entry: keeping(entry) == "fell_behind" and by_checks(entry) != "inconclusive"
-    best, failed, unclear = said.get("best"), said.get("failed_at"), said.get("unclear_at")
-    at = lambda level: [entry for entry in probes if entry["rung"] == level]
+    judged.best(differ, last, said, where)
+    gate(differ, where, said, [it.entry for it in every])
+    limit = limit_of(probes)
+    highest, stop, has_failed, by_limit = bracket(probes, limit)
     # A rate is known to be kept up with where a probe at it, or at a higher one, says so; where the endpoint fell behind,
-    # by all probes together, as `interval` says.
-    joint = any(map(behind, probes)) and said["reason"] in ("converged", "wide", "spent", None)
-    kept = [entry["rung"] for entry in probes if by_checks(entry) != "inconclusive" and keeping(entry) in (None, "kept_up")]
-    if best is not None:
-        passing = [entry for entry in at(best) if by_checks(entry) == "pass" and not behind(entry)]
-        differ(f"{where}: a probe passed at best", bool(passing), True)
-        differ(f"{where}: best lies below failed_at", failed is None or best < failed, True)
-        differ(f"{where}: best was kept up with", joint or max(kept, default=0) >= best, True)
-        if passing:
-            last = [entry for entry in at(best) if by_checks(entry) == "pass"][-1]
-            differ(f"{where}: requests_per_second", said["requests_per_second"], (last.get("load") or {}).get("achieved_rate"), 1e-6)
-            differ(f"{where}: output_tokens_per_second", said["output_tokens_per_second"], last["throughput"].get("output_tokens_per_second"), 1e-6)
+    # by all probes together.
+    kept = max((it.level for it in probes if it.by_checks != "inconclusive" and not it.behind and it.load.get("keeping_up") != "unclear"), default=0)
+    passed = [it.level for it in probes if it.by_checks == "pass" and not it.behind and it.level <= (highest or 0)]
+    best = max((level for level in passed if by_limit or level <= kept), default=None)
+    failed_at = stop if has_failed else None
+    unclear_at = min([level for level in passed if not by_limit and level > kept] + ([stop] if stop is not None and not has_failed else []), default=None)
+    differ(f"{where}: best", said.get("best"), best)
+    differ(f"{where}: failed_at", said.get("failed_at"), failed_at)
+    differ(f"{where}: unclear_at", said.get("unclear_at"), unclear_at)
+    interval = (limit[1] if by_limit else between(probes, kept)) if stop is not None else None
+    # A grid of 2,001 limits, as documented: told to a step of it.
+    step = limit[2] if by_limit else 1e-9
+    differ(f"{where}: interval", said.get("interval"), list(interval) if interval else None, step)
+    ended(differ, where, said, line, probes, limit if by_limit else None)
+    passing = [it for it in probes if it.level == best and it.by_checks == "pass"]
+    at = passing[-1].entry if passing else {"throughput": {}}
+    right = {"requests_per_second": (at.get("load") or {}).get("achieved_rate"), "output_tokens_per_second": at["throughput"].get("output_tokens_per_second")}
+    right |= {"goodput": (at.get("goodput") or {}).get("per_second"), "goodput_share": (at.get("goodput") or {}).get("share")}
+    differ(where, {key: said.get(key) for key in right}, right, 1e-6)
+    advice = best is not None and failed_at is not None and said.get("reason") in ("converged", "spent", "wide")
+    of = min(best, said["interval"][0]) if advice and said["reason"] == "wide" else best
+    differ(f"{where}: recommended", said.get("recommended"), [0.7 * of, 0.8 * of] if advice else None, 1e-6)
+    open_ = failed_at if failed_at is not None else unclear_at
+    why = [it.entry["probe"]["reasons"][0] for it in every if it.level == open_ and it.entry["probe"].get("reasons")]
+    differ(f"{where}: failed_because", said.get("failed_because"), why[-1] if why else None)
+
+
+def reasons(differ, where, told, it):
+    """Why it did not pass; the checks' own sentences are judged elsewhere."""
+    checks = {f"{t['check']}: {t['reason']}" for t in it.entry["probe"].get("checks") or [] if not t["pass"]}
+    counts = it.entry["counts"]
+    ended_ = counts["ok"] + counts["errors"] + counts["cancelled"] + counts["dropped_late"]
+    for text in told:
+        differ.held(text)
+        if answered := re.match(r"only ([\d.]+ %) of the requests", text):
+            differ.shown(f"{where} answered", answered.group(1), counts["ok"] / ended_)
+        elif grew := re.match(r"its backlog grew by ([\d.]+ %)", text):
+            differ.shown(f"{where} backlog", grew.group(1), it.load["backlog"]["share"])
+        elif step := re.match(r"too short to tell whether it keeps up: a step of ([\d.]+) s", text):
+            differ(f"{where} needed", float(step.group(1)), it.load.get("needed_s"), 1e-9)
+        elif text not in checks and re.search(r"\d", text):
+            differ.wrong(f"{where}: a reason that this reader does not know: {text!r}")
+    differ(f"{where}: reasons where it did not pass", bool(told), it.verdict != "pass")
+
+
+def limit_of(probes):
+    """(median, 95 % interval, step of the documented grid) of the rate that is just kept up with; None before one fell behind."""
+    grew = [it.growth for it in probes if it.growth]
+    if not any(it.behind for it in probes):
+        return None
+    low, high = min(g["came_per_second"] for g in grew) / 4, max(g["came_per_second"] for g in grew) * 4
+    at = lambda point: low * (high / low) ** (point / (POINTS - 1))
+    logs = []
+    for point in range(POINTS):
+        away = [(max(0, g["share"]) - max(0, 1 - at(point) / g["came_per_second"])) / g["error"] for g in grew]
+        logs.append(-(FREEDOM + 1) / 2 * math.fsum(math.log1p(a * a / FREEDOM) for a in away))
+    weights = [math.exp(log - max(logs)) for log in logs]
+    whole, so_far, places = math.fsum(weights), 0.0, []
+    for point, weight in enumerate(weights):
+        so_far += weight
+        while len(places) < 3 and so_far >= (0.025, 0.5, 0.975)[len(places)] * whole:
+            places.append(at(point))
+    return places[1], (places[0], places[2]), math.log(high / low) / 2000 * 1.1
+
+
+def bracket(probes, limit):
+    """(highest that passes, the level that stops it, whether that failed, and whether by what is kept up with)."""
+    best = None
+    for level in sorted({it.level for it in probes}):
+        here = [it for it in probes if it.level == level]
+        behind = len([it for it in here if it.behind])
+        passes, fails, unclear = (len([it for it in here if it.by_checks == word and not it.behind]) for word in ("pass", "fail", "inconclusive"))
+        beyond = limit is not None and level > limit[0]
+        if beyond and behind + fails:
+            return best, level, True, True
+        if not beyond and passes > fails:
+            best = level
+        elif fails or unclear:
+            return best, level, fails + behind > passes, False
+    return best, None, False, False
+
+
+def between(probes, kept):
+    """From the highest level below all failures to the lowest above all passes."""
+    passes = [it.level for it in probes if it.by_checks == "pass" and not it.behind and it.level <= kept]
+    fails = [it.level for it in probes if it.by_checks == "fail" or it.behind]
+    low = max((level for level in passes if fails and level < min(fails)), default=None)
+    high = min((level for level in fails if passes and level > max(passes)), default=None)
+    return (low, high) if low is not None and high is not None else None
+
+
+def ended(differ, where, said, line, probes, limit):
+    """Its reason is so, and the step that it asks for follows from it."""
+    best, failed_at, reason = said.get("best"), said.get("failed_at"), said.get("reason")
+    tolerance, spent = line["tolerance"], len(probes) >= line["max_probes"] or line.get("max_requests") is not None and said["requests"] >= line["max_requests"]
+    width = limit[1][1] / limit[1][0] - 1 if limit else None
+    narrow = None not in (best, failed_at) and (failed_at <= best * (1 + tolerance) * 1.001 or line["whole"] and failed_at - best <= 1)
+    so = {
+        None: True,
+        "all_fail": best is None and failed_at is not None,
+        "all_pass": best is not None and failed_at is None and best >= (line.get("to") or 0),
+        "inconclusive": failed_at is None or any(it.verdict == "inconclusive" for it in probes),
+        "spent": spent,
+        "converged": width <= tolerance + limit[2] if limit else narrow,
+        "wide": limit is not None and width > tolerance - limit[2],
+        "unclear": any(it.load.get("keeping_up") == "unclear" for it in probes),
+    }
+    differ(f"{where}: ended as {reason}", so[reason], True)
+    differ.held(reason)
+    needed = None
+    if reason == "unclear":
+        needed = max(it.load["needed_s"] for it in probes if it.load.get("needed_s") is not None)
+    elif reason == "wide":
+        step = probes[-1].entry["counts"]["planned"] / probes[-1].load["target_rate"]
+        needed = step * (width / tolerance) ** 2
+    if needed is None or said.get("needed_s") is None:
+        differ(f"{where}: needed_s", said.get("needed_s"), needed)
     else:
-        differ(f"{where}: requests_per_second", said.get("requests_per_second"), None)
-    if failed is not None:
-        differ(f"{where}: a probe failed at failed_at", any(by_checks(entry) == "fail" or behind(entry) for entry in at(failed)), True)
-    if unclear is not None:
-        differ(f"{where}: a probe was made at unclear_at", bool(at(unclear)), True)
-        differ(f"{where}: unclear_at was kept up with", by_checks(at(unclear)[-1]) == "pass" and max(kept, default=0) >= unclear, False)
-    if said.get("recommended"):
-        of = min(best, said["interval"][0]) if said["reason"] == "wide" else best
-        differ(f"{where}: recommended", said["recommended"], [0.7 * of, 0.8 * of], 1e-6)
-        differ(f"{where}: advice has a limit above it", failed is not None, True)
-    gate(differ, where, said, [entry for entry, _ in pairs])
+        differ(f"{where}: needed_s", said["needed_s"], needed, 0.12)  # two digits, not below, of an interval told to a step
 
 
 def gate(differ, where, said, entries):

@@ -6,7 +6,7 @@ import pathlib
 import subprocess
 import sys
 
-from . import capacity, claims, exports, figures, judged, pages, server
+from . import capacity, claims, coverage, exports, figures, judged, pages, server, stages, words
 from .differ import Differences
 from .log import Log
 
@@ -20,14 +20,16 @@ def check(folder, runner):
     """All differences of one run."""
     folder = pathlib.Path(folder)
     log, differ, ids = Log(folder), Differences(), set()
-    said = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    said = coverage.tracked(json.loads((folder / "summary.json").read_text(encoding="utf-8")), differ.book)
     differ("entries of summary.json", len(said["stages"]), len(log.units))
     for entry, unit in zip(said["stages"], log.units):
         place = (entry["id"], entry.get("cell"), entry.get("rung"))
         differ("order of stages", place, unit.key[:3])
         figures.unit(differ, entry, unit, log, ids)
+        stages.unit(differ, entry, unit, log)
         judged.unit(differ, entry, unit, log)
         server.unit(differ, entry.get("server"), unit, log)
+    stages.run(differ, said, log)
     capacity.check(differ, said, log)
     code = judged.exit_code(said, log)
     if code is not None:
@@ -35,6 +37,7 @@ def check(folder, runner):
     pages.summary_csv(differ, folder, said)
     console, marked = report(runner, folder), report(runner, folder, "--format", "markdown")
     pages.console(differ, console, said["stages"])
+    words.console(differ, console, said)
     page = pages.page(differ, report(runner, folder, "--format", "html"), said)
     exports.check(differ, log, folder, runner, said)
     pages.markdown(differ, marked, said)

@@ -15,6 +15,22 @@ from .metrics import peak
 
 CAPACITY = {"sustained", "sustained_over_cells", "knee", "not_saturated", "lowest_fails", "held_above", "best_throughput", "production", "errors_rise", "latency_rises", "search_found", "search_limit", "search_interval", "search_throughput"}
 DETAILS = {"totals", "requests", "first_token", "cache_state"}
+KINDS = CAPACITY | DETAILS | {"ended", "all_failed", "cache_speed_up", "cache_speed_up_over_cells", "cache_no_effect", "warm_against_cold", "flush_emptied", "flush_did_nothing", "after_flush", "levels_not_run", "not_judged", "generator_limited", "level_not_reached", "level_unclear", "times_from_due", "unseen_by_users", "search_cut_short", "measured", "measured_over_cells"}
+UNITS = {"exit_code": "", "max_in_flight": "requests", "ratio": "ratio", "levels": "levels", "levels_run": "levels", "probes": "probes", "cells": "cells", "cells_in_all": "cells", "samples_needed": "answers", "seconds": "s", "needed_s": "s", "requests": "requests", "output_tokens_per_second": "tokens/s", "cached_tokens": "tokens", "prompt_tokens": "tokens", "output_tokens": "tokens"}
+UNITS |= dict.fromkeys(("requests_per_second", "goodput"), "requests/s") | dict.fromkeys(("hit_requests", "judged_requests"), "requests")
+UNITS |= dict.fromkeys(("saved", "p99", "lag_p99", "every"), "ms") | dict.fromkeys(("cached_share", "from_share", "to_share", "goodput_share"), "share")
+# What each kind's levels are in what capacity.py recomputes.
+LEVELS = {
+    "sustained": {"sustainable": "sustainable", "saturated_at": "saturated_at"},
+    "knee": {"sustainable": "sustainable", "saturated_at": "saturated_at"},
+    "lowest_fails": {"saturated_at": "saturated_at"},
+    "not_saturated": {"sustainable": "sustainable"},
+    "best_throughput": {"level": "best_at"},
+    "errors_rise": {"level": "errors_rise_at"},
+    "latency_rises": {"level": "p99_rises_at"},
+    "search_found": {"sustainable": "best", "fails_at": "failed_at"},
+    "search_limit": {"level": "failed_at"},
+}
 FEWEST = {"p90": 64, "p95": 130, "p99": 662}
 
 
@@ -62,6 +78,7 @@ def check(differ, said, log, console, page, markdown):
     for number, claim in enumerate(claims):
         where = f"claim {claim['kind']} of {claim.get('stage') or 'the run'}{' ' + claim['cell'] if claim.get('cell') else ''}"
         own = book.of(claim.get("stage"), claim.get("cell"), claim.get("rung")) if claim.get("stage") else []
+        about(differ, where, claim, own, book)
         numbers_of_text(differ, where, claim)
         for name, figure in (claim.get("figures") or {}).items():
             figure_of(differ, where, name, figure, claim, book)
@@ -74,6 +91,48 @@ def check(differ, said, log, console, page, markdown):
             differ("headline of the page", flat(page.headline), flat(first["text"]))
             differ("headline in Markdown", flat(first["text"]) in flat(unescaped(markdown)), True)
     must(differ, said, log, claims)
+
+
+def about(differ, where, claim, own, book):
+    """What it is about is there, and of one of the kinds that are checked below."""
+    differ(f"{where}: a known kind", claim["kind"] in KINDS, True)
+    for key in ("kind", "text", "stage", "cell", "rung"):
+        differ.held(claim.get(key))
+    if claim.get("stage") and not claim["kind"].endswith("over_cells"):
+        differ(f"{where}: is about something", bool(own), True)
+    scope = own or [(e, u) for e, u in book.pairs if e["id"] == claim.get("stage")] or book.pairs
+    if claim.get("endpoint") is not None:
+        differ(f"{where}: endpoint", claim["endpoint"], scope[0][1].start["endpoint"])
+    if claim.get("against") is not None:
+        differ(f"{where}: against", claim["against"], next((u.key[0] for _, u in book.pairs if u.key[0] == claim["against"] and u.key[1] == claim.get("cell")), None))
+    for quote in claim.get("quotes") or []:
+        differ(f"{where}: quotes what it says", quote in claim["text"], True)
+        differ.held(quote)
+
+
+def unit_of(name, claim, book):
+    if name in UNITS:
+        return UNITS[name]
+    if name.startswith(("ttft", "e2e", "tpot")):
+        return "ms"
+    if name.startswith("requests_"):
+        return "requests"
+    if name.startswith("checks_"):
+        return "checks"
+    if claim["kind"].endswith("over_cells"):
+        return {"cache_speed_up_over_cells": "ratio", "measured_over_cells": "ms"}.get(claim["kind"]) or axis(claim, book)
+    return axis(claim, book)
+
+
+def axis(claim, book):
+    return {"rate": "requests/s", "concurrency": "concurrent requests"}[found_of(claim, book)["axis"]]
+
+
+def found_of(claim, book):
+    """What the ladder or search that it is about found, which capacity.py recomputes."""
+    every = {**(book.said.get("saturation") or {}), **(book.said.get("searches") or {})}
+    key = claim["stage"] + (f"[{claim['cell']}]" if claim.get("cell") else "")
+    return every.get(key) or next(v for k, v in every.items() if k.split("[")[0] == claim["stage"])
 
 
 def flat(text):
@@ -117,6 +176,8 @@ def figure_of(differ, where, name, figure, claim, book):
     stage, cell, rung = claim.get("stage"), claim.get("cell"), claim.get("rung")
     mine = book.of_claim(claim) if stage else []
     value, where = figure["value"], f"{where}: {name}"
+    if not (claim["kind"] == "search_limit" and name in ("actual", "limit")):
+        differ(f"{where} unit", figure["unit"], unit_of(name, claim, book))
     match = re.fullmatch(r"(ttft|e2e|tpot)_p(\d+)(_against)?", name)
     if name == "p99" and claim["kind"] == "measured":
         metric = "ttft" if "ttft_p50" in claim["figures"] else "e2e"
@@ -144,6 +205,8 @@ def figure_of(differ, where, name, figure, claim, book):
         values = metrics.samples(mine[0][1].requests)["schedule_lag" if name == "lag_p99" else name.removesuffix("_p99_sent")]
         differ(where, value, stats.percentile(values, 99), 1e-6)
         differ(f"{where} n", figure.get("n"), len(values))
+        if name != "lag_p99":
+            differ(f"{where} uncertified", bool(figure.get("uncertified")), stats.certified(values, 99, effective.certainty(values, figures.sent_and_ended(mine[0][1].requests), True)[0]) is None)
     elif name == "every" and mine:
         users, load = mine[0][1].start["concurrency"], mine[0][0]["load"]
         differ(where, value, users / load["achieved_rate"] * 1e3, 1e-6)
@@ -211,20 +274,82 @@ def figure_of(differ, where, name, figure, claim, book):
         differ(where, value, {"from_share": 0.7, "to_share": 0.8}[name])
     elif name == "exit_code":
         differ(where, value, float(book.said["verdict"]["exit_code"]))
-    elif name in ("sustainable", "saturated_at", "fails_at", "level", "asked", "from", "to", "reached", "lowest", "highest"):
+    elif claim["kind"].endswith("over_cells"):
+        over_cells(differ, where, name, figure, claim, book)
+    elif name in LEVELS.get(claim["kind"], {}):
+        differ(where, value, found_of(claim, book)[LEVELS[claim["kind"]][name]], 1e-9)
+    elif name == "samples_needed":
+        differ(where, value, 6.0)  # the fewest of which an interval of a median can be given
+    elif claim["kind"] == "search_limit":
+        told = [t for e, _ in book.of(stage, cell, rung) for t in (e.get("probe") or {}).get("checks") or [] if not t["pass"] and t["check"] in claim["text"]]
+        differ(f"{where} unit", figure["unit"], told[-1]["unit"])
+        differ(where, value, told[-1][name])
+        if name == "actual":
+            differ(f"{where} n", figure.get("n"), told[-1]["samples"])
+    elif claim["kind"] in ("search_found", "search_interval", "search_throughput", "search_cut_short"):
+        found = found_of(claim, book)
+        right = {**found, "low": (found.get("interval") or [None])[0], "high": (found.get("interval") or [None])[-1]}
+        differ(where, value, right[name], 1e-9)
+        if figure.get("n") is not None:
+            at = [u for e, u in mine if e["probe"]["by_checks"] == "pass"][-1]
+            differ(f"{where} n", figure["n"], at.planned if name == "goodput_share" else len(ok(at.requests)))
+    elif claim["kind"] == "level_unclear":
+        found = found_of(claim, book)
+        right = {"levels": len(found["unclear"]), "lowest": min(found["unclear"]), "highest": max(found["unclear"]), "needed_s": found.get("needed_s"), "level": found["unclear"][0]}
+        differ(where, value, right[name], 1e-9)
+    elif claim["kind"] == "levels_not_run" and name in ("levels", "levels_run"):
+        rungs = book.of(stage, cell)
+        differ(where, value, len(rungs) if name == "levels" else len([e for e, _ in rungs if e["state"] == "completed"]))
+    elif name == "of" and claim["kind"] == "production":
+        found = found_of(claim, book)
+        differ(where, value, found.get("sustainable", found.get("best")))
+    elif name == "max_in_flight":
+        differ(where, value, mine[0][1].start.get("concurrency"))
+    elif name in ("asked", "from", "to", "reached", "lowest", "highest", "level", "sustainable", "saturated_at"):
         level_of(differ, where, name, value, claim, book, mine)
+    else:
+        differ.wrong(f"{where}: a figure that this reader does not know")
 
 
 def level_of(differ, where, name, value, claim, book, mine):
-    if claim["kind"].endswith("over_cells"):
-        return
     rungs = sorted(e["rung"] for e, _ in book.of(claim["stage"], claim.get("cell")) if e.get("rung") is not None)
     if name in ("from", "to"):
         return  # a share of a level: see the condition
+    differ.held(value)
     if name == "reached":
         differ(where, value, float(peak(mine[0][1].requests)))
     elif value not in rungs:
         differ.wrong(f"{where}: level {value:g} is none of {rungs}")
+
+
+def over_cells(differ, where, name, figure, claim, book):
+    """A range over the cells in which the same may be claimed of one."""
+    cells = sorted({e["cell"] for e, _ in book.pairs if e["id"] == claim["stage"] and e["reported"]})
+    if claim["kind"] == "measured_over_cells":
+        metric = "ttft" if "TTFT" in claim["text"] else "e2e"
+        each = {}
+        for cell in cells:
+            unit = book.of(claim["stage"], cell)[0][1]
+            values = metrics.samples(unit.requests).get(metrics.shown(unit, metric))
+            if values:
+                interval = effective.certainty(values, figures.sent_and_ended(unit.requests), True)[1] or [None, None]
+                each[cell] = {"value": stats.percentile(values, 50), "n": len(values), "low": interval[0], "high": interval[1]}
+    elif claim["kind"] == "cache_speed_up_over_cells":
+        pairs = {cell: (book.of(claim["stage"], cell)[0], book.of(book.of(claim["stage"], cell)[0][0]["like"], cell)[0]) for cell in cells}
+        each = {}
+        for cell, (warm, cold) in pairs.items():
+            slow, fast = (metrics.samples(u.requests).get("ttft", []) for _, u in (cold, warm))
+            interval = ratio_interval(slow, fast) if slow and fast else None
+            if interval and interval[0] > 1 and cold[0]["cache"]["verdict"] == "cold" and warm[0]["cache"]["verdict"] in ("warm", "mixed"):
+                each[cell] = {"value": stats.percentile(slow, 50) / stats.percentile(fast, 50), "n": min(len(slow), len(fast)), "low": interval[0], "high": interval[1]}
+    else:
+        each = {k.split("[")[1][:-1]: {"value": v["sustainable"]} for k, v in book.said["saturation"].items() if k.startswith(claim["stage"] + "[") and v.get("sustainable") is not None and v.get("saturated_at") is not None}
+    if name in ("cells", "cells_in_all"):
+        differ(where, figure["value"], len(each if name == "cells" else cells))
+        return
+    pick = min if name == "lowest" else max
+    right = pick(each.values(), key=lambda it: it["value"])
+    differ(where, {key: figure.get(key) for key in ("value", "n", "low", "high") if key in right}, right, 1e-5)
 
 
 def condition(differ, where, claim, book, claims):

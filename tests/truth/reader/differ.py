@@ -3,11 +3,14 @@
 import math
 import re
 
+from . import coverage
+
 
 class Differences:
     def __init__(self):
         self.found = []
         self.checked = 0
+        self.book = coverage.Book()
 
     def __call__(self, what, said, right, relative=1e-9, absolute=1e-9):
         """Numbers equal within rounding; all else equal as it is. Lists and maps by member."""
@@ -20,12 +23,18 @@ class Differences:
                 self(f"{what}[{place}]", one, other, relative, absolute)
             return
         self.checked += 1
+        coverage.mark(said)
         if _is_number(said) and _is_number(right):
             if math.isclose(said, right, rel_tol=relative, abs_tol=absolute):
                 return
         elif said == right:
             return
         self.found.append(f"{what}: said {short(said)}, records show {short(right)}")
+
+    def held(self, said):
+        """It has been held against the records in another way."""
+        self.checked += 1
+        coverage.mark(said)
 
     def wrong(self, sentence):
         self.checked += 1

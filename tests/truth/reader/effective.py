@@ -26,24 +26,24 @@ def certainty(values, times, latencies):
         values = [values[at] for at in order]
         flying = latencies and [max(0, bisect_left(sent, times[at][0]) - bisect_right(ended, times[at][0])) for at in order]
     n, ranks = len(values), _ranks(values)
-    batch, memory = 1, 1.0
+    batch, held = 1, 1.0
     if n < SERIES:
         if n and _correlation(ranks, 1) + 1 / n > PLAIN / math.sqrt(n):
             return None, None
     else:
-        memory = _memory(ranks) if _correlated(ranks) else 1.0
-        state = _memory(flying) if flying else 1.0
+        held = memory(ranks) if _correlated(ranks) else 1.0
+        state = memory(flying) if flying else 1.0
         if flying and abs(_together(ranks, _ranks(flying))) * math.sqrt(n) > TWO_SIDED:
-            memory = max(memory, state)
-        if n < (MEDIAN * max(memory, 2 * memory - 2) if memory > 1 else STATE * state):
+            held = max(held, state)
+        if n < (MEDIAN * max(held, 2 * held - 2) if held > 1 else STATE * state):
             return None, None
-        if memory > 1:
-            batch = math.ceil(MEMORIES * memory)
+        if held > 1:
+            batch = math.ceil(MEMORIES * held)
             if n // batch < BATCHES:
                 return None, None
         else:
             batch = math.ceil(n / LONGEST)
-    return n / memory, _interval(values, batch)
+    return n / held, _interval(values, batch)
 
 
 def _interval(values, batch):
@@ -109,7 +109,7 @@ def _parts(values):
     return [stats.mean(values[at : at + size]) for at in range(0, len(values) - size + 1, size)]
 
 
-def _memory(values):
+def memory(values):
     parts = _parts(values)
     away, n = _away(parts), len(parts)
     whole = _at_lag(away, 0)

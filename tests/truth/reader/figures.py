@@ -124,7 +124,7 @@ def sent_and_ended(requests):
     ]
 
 
-def distributions(differ, where, said, samples, names=None, times=None):
+def distributions(differ, where, said, samples, names=None, times=None, certain=True):
     """Each distribution of a map, against its samples; `times` as `sent_and_ended` gives them."""
     if names is not None:
         samples = {name: values for name, values in samples.items() if name in names}
@@ -133,7 +133,7 @@ def distributions(differ, where, said, samples, names=None, times=None):
             differ(f"{where}.{name}", name in said, name in samples)
             continue
         right = dict(stats.summary(samples[name]), unit=metrics.UNITS.get(name, "ms"))
-        if len(samples[name]) <= EXACT:
+        if certain and len(samples[name]) <= EXACT:
             # Several gaps of one answer say nothing of how sure their median is.
             sure = (None, None) if name == "itl" else effective.certainty(samples[name], times or [], metrics.UNITS.get(name, "ms") == "ms")
             right["effective"], right["p50_interval"] = sure
@@ -147,6 +147,7 @@ def distributions(differ, where, said, samples, names=None, times=None):
             for key, value in said[name]["certified"].items():
                 differ(f"{where}.{name}.certified.{key}", value, stats.certified(samples[name], float(key[1:]), right.get("effective")), loose, 1e-7)
         if "histogram" in said[name]:
+            differ.held(said[name]["histogram"])
             histogram(differ, f"{where}.{name}.histogram", said[name]["histogram"], samples[name])
 
 
@@ -258,11 +259,11 @@ def keeps(r, limits):
     return True
 
 
-def goodput(unit_, counts, through):
-    limits = list(request_limits(unit_))
-    if not limits or metrics.untold(unit_.requests) & {metric for metric, _, _ in limits}:
+def goodput(unit_, counts, through, requests=None):
+    limits, requests = list(request_limits(unit_)), unit_.requests if requests is None else requests
+    if not limits or metrics.untold(requests) & {metric for metric, _, _ in limits}:
         return None
-    kept = len([r for r in ok(unit_.requests) if keeps(r, limits)])
+    kept = len([r for r in ok(requests) if keeps(r, limits)])
     per_second = through["requests_per_second"]
     return {
         "requests": kept,
@@ -425,6 +426,8 @@ def rounds(differ, where, said, unit_):
         differ(f"{name} throughput", told["throughput"], throughput(inside, clock, line["planned"]), 1e-6)
         distributions(differ, f"{name} metrics", told["metrics"], metrics.samples(inside), times=sent_and_ended(inside))
         differ(f"{name} achieved_rate", told.get("achieved_rate"), rate_, 1e-6)
+        kept = dict(right, lost_in_flight=0)
+        differ(f"{name} goodput", told.get("goodput"), goodput(unit_, kept, throughput(inside, clock, line["planned"]), inside), 1e-6)
         for metric, entry in told["metrics"].items():
             for key in ("p50", "p90", "p95", "p99", "mean"):
                 spreads.setdefault(f"{metric}.{key}", []).append(entry[key])

@@ -5,7 +5,9 @@ Rules learned from the code: a stage that a check names is found by its id, then
 belongs to the moment at which its request was over; shares of a stretch are of what was answered or failed.
 """
 
-from . import figures, metrics, stats
+import re
+
+from . import figures, metrics, stages, stats
 from .log import failed, ok
 
 
@@ -105,12 +107,16 @@ def worst_stretch(threshold, unit, log):
 
 def check(differ, where, told, threshold, unit, log, entry):
     """One result of summary.json against its threshold."""
-    where = f"{where}: check `{threshold['check']}`"
+    where, left = f"{where}: check `{threshold['check']}`", threshold["left"]
+    place = threshold["location"]
+    differ(f"{where} as written", [told["check"], told["level"], told["location"]], [threshold["check"], threshold["level"], f"{place['file']}:{place['line']}:{place['column']}"])
+    differ(f"{where} unit", told["unit"], stages.unit_of(left["metric"], left.get("aggregate")))
     if not unit.end or unit.end["state"] != "completed":
         # Of a stage that was cut short only what failed is judged; of one whose requests never ended, nothing.
         ended = len(ok(unit.requests)) + len(failed(unit.requests))
         if told["pass"] or not ended:
             differ(f"{where} judged", told.get("judged", True), False)
+            differ.held(told["reason"])
         if not ended:
             return
     right = threshold["right"]
@@ -119,6 +125,9 @@ def check(differ, where, told, threshold, unit, log, entry):
         if owner is unit and not entry["cache"].get("by_counters"):
             verdict = figures.cache(entry["cache"], unit)[1]["verdict"]
             differ(f"{where} actual", told.get("actual"), verdict)
+            differ(f"{where} limit", told.get("limit"), right["cache"])
+            share = entry["cache"].get("cached_tokens"), entry["cache"].get("prompt_tokens")
+            reason(differ, where, told, [share[0] / share[1] if None not in share and share[1] else None])
             if told["pass"] and verdict != right["cache"] and not threshold["implicit"] and not threshold.get("allow_no_data"):
                 differ.wrong(f"{where}: passes, though the cache was {verdict}")
         return
@@ -131,6 +140,7 @@ def check(differ, where, told, threshold, unit, log, entry):
         actual = worst_stretch(threshold, owner, log)
     if told.get("actual") is None and actual is not None and "no data" in told["reason"]:
         # It says why the figure cannot be told: such a check may only fail.
+        differ.held(told["reason"])
         differ(f"{where} pass without data", told["pass"], bool(threshold.get("allow_no_data")))
         return
     differ(f"{where} actual", told.get("actual"), actual, 1e-6)
@@ -146,12 +156,43 @@ def check(differ, where, told, threshold, unit, log, entry):
         limit = same[0] * (1 + right["baseline"]["share"]) if same else None
     if actual is not None:
         differ(f"{where} limit", told.get("limit"), limit, 1e-6)
+        if threshold.get("over_ms") is None:
+            differ(f"{where} samples", told["samples"], samples)
+        reason(differ, where, told, [actual, limit])
     if actual is None or limit is None:
+        differ.held(told["reason"])
         differ(f"{where} pass without data", told["pass"], bool(threshold.get("allow_no_data")))
         return
     enough = threshold.get("over_ms") is not None or samples >= threshold["min_samples"]
     holds = figures.OPS[threshold["op"]](actual, limit)
     differ(f"{where} pass", told["pass"], enough and holds)
+
+
+def reason(differ, where, told, right):
+    """The figures of the sentence: `47.4 ms < 200 ms = 0.5 × cold.ttft.p50 (400 ms); 6 samples`."""
+    differ.held(told["reason"])
+    sentence = re.match(r"(?:[a-z]+: )?([^;=<>]+?)(?: of the prompt .*?| of re.*?)?(?: (?:<=|>=|==|<|>) ([^;=]+?))?(?: = [^;]*?)?(?:; (\d[\d,]*) .*)?$", told["reason"])
+    if not sentence or not told["reason"][:1].isdigit() and "tokens came from" not in told["reason"]:
+        return
+    for text, value in zip(sentence.groups()[:2], right):
+        if text is not None and value is not None:
+            differ.shown(f"{where} reason", text, value)
+    if sentence.group(3) and told.get("actual") is not None and told["unit"] != "verdict":
+        differ(f"{where} reason: samples", int(sentence.group(3).replace(",", "")), told["samples"])
+
+
+def best(differ, entry, found, where):
+    """The check that a search brings along."""
+    search = entry["probe"]["search"]
+    told = next((t for t in entry["thresholds"] if t["check"].startswith("best >= ")), None)
+    least = search.get("at_least")
+    differ(f"{where}: `best` is checked", told is not None, least is not None)
+    if told is None:
+        return
+    value = found.get("best")
+    right = {"check": f"best >= {least:g}", "level": "fail", "actual": value, "limit": least, "unit": "at a time" if search["whole"] else "requests/s", "samples": found["probes"], "location": search["location"]}
+    differ(f"{where}: check of best", {key: told.get(key) for key in right}, right)
+    reason(differ, f"{where}: check of best", dict(told, reason=told["reason"]), [value, least])
 
 
 def unit(differ, entry, unit_, log):

@@ -9,6 +9,7 @@ import csv
 import html.parser
 import re
 
+from . import words
 from .differ import NUMBER, reads
 
 
@@ -243,18 +244,21 @@ def page(differ, text, said):
     found = Page(text)
     entries = [e for e in said["stages"] if e["reported"]]
     for table in found.tables:
-        page_table(differ, table, entries)
+        page_table(differ, table, entries, said)
     for name, value, detail in found.tiles:
         tile(differ, name, value, detail, entries, said)
     return found
 
 
-KNOWN_TABLES = ("stage", "asked rate", "concurrency", "metric", "part", "from", "what was done", "class", "request")
-
-
-def page_table(differ, table, entries):
+def page_table(differ, table, entries, said):
     head = table["head"]
     in_section = [e for e in entries if table["section"] in (f"stage-{slug(e)}", f"stage-{e['id']}")]
+    of_stages = head[0] == "stage" and "ok / planned" in head or head[0] in ("asked rate", "concurrency") and "verdict" in head
+    if not of_stages and not (head[0] == "metric" and "samples" in head):
+        rows = [dict(zip(head, row)) for row in table["rows"]]
+        if not words.table(differ, f"page {table['section']}", head, rows, in_section[0] if in_section else None, said):
+            differ.wrong(f"page {table['section']}: a table that this reader does not know: {head}")
+        return
     for row in table["rows"]:
         cells = dict(zip(head, row))
         if len(row) != len(head):

@@ -126,3 +126,25 @@ fn memory_is_bounded_and_figures_hold_all_the_same() {
     assert!((found.metrics["e2e"].p50 - 150.0).abs() < 2.0, "{}", found.metrics["e2e"].p50);
     assert!((found.requests_per_second - 1_000.0).abs() < 5.0, "{found:?}");
 }
+
+#[test]
+fn requests_due_at_once_give_the_same_part_in_whatever_order_they_end() {
+    // Bursts of seven, whose answers fall: batches of five hold parts of two bursts.
+    let found = |order: fn(u64) -> u64| {
+        let mut tally = SteadyTally::new(SteadyLine::default());
+        for number in 0..420_u64 {
+            let index = number / 7 * 7 + order(number % 7);
+            let due = ms(index / 7 * 50);
+            let falls = 900_u64.saturating_sub(8 * index).max(300);
+            let last_token_ns = Some(due + ms(falls + 40 * (index * 5 % 7)));
+            let (due_ns, sent_ns) = (Some(due), Some(due));
+            tally.take(&Record { index, due_ns, sent_ns, last_token_ns, ..record() });
+        }
+        tally.finish(0, true).expect("a plateau")
+    };
+    let orders: [fn(u64) -> u64; 3] = [|at| at, |at| 6 - at, |at| at * 3 % 7];
+    let [one, other, third] = orders.map(found);
+    assert!(!one.whole, "the fall is cut off: {one:?}");
+    assert_eq!(one, other);
+    assert_eq!(one, third);
+}

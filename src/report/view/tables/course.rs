@@ -9,6 +9,7 @@ use super::{Cell, Group, Table, rate, table};
 use crate::metrics::quantity::grouped;
 use crate::metrics::summary::Distribution;
 use crate::metrics::window::Quantiles;
+use crate::plan::metric::Origin;
 use crate::report::view::Mood;
 
 /// A part of a stage with figures of its own.
@@ -30,39 +31,49 @@ pub(in crate::report::view) fn parts(group: &Group) -> Table {
     if group.ladder.is_some() || (steady.is_none() && stage.rounds.is_none()) {
         return Table::default();
     }
-    let mut rows = vec![row(&Part {
-        name: "the whole".to_owned(),
-        from_s: 0.0,
-        to_s: stage.duration_s,
-        ok: stage.counts.ok,
-        requests: stage.counts.planned,
-        per_second: stage.throughput.requests_per_second,
-        tokens_per_second: stage.throughput.output_tokens_per_second,
-        metrics: &stage.metrics,
-    })];
+    let from = stage.times_from;
+    let mut rows = vec![row(
+        from,
+        &Part {
+            name: "the whole".to_owned(),
+            from_s: 0.0,
+            to_s: stage.duration_s,
+            ok: stage.counts.ok,
+            requests: stage.counts.planned,
+            per_second: stage.throughput.requests_per_second,
+            tokens_per_second: stage.throughput.output_tokens_per_second,
+            metrics: &stage.metrics,
+        },
+    )];
     rows.extend(steady.map(|part| {
-        row(&Part {
-            name: "its steady part".to_owned(),
-            from_s: part.from_s,
-            to_s: part.to_s,
-            ok: part.ok,
-            requests: part.requests,
-            per_second: Some(part.requests_per_second),
-            tokens_per_second: part.output_tokens_per_second,
-            metrics: &part.metrics,
-        })
+        row(
+            from,
+            &Part {
+                name: "its steady part".to_owned(),
+                from_s: part.from_s,
+                to_s: part.to_s,
+                ok: part.ok,
+                requests: part.requests,
+                per_second: Some(part.requests_per_second),
+                tokens_per_second: part.output_tokens_per_second,
+                metrics: &part.metrics,
+            },
+        )
     }));
     rows.extend(stage.rounds.iter().flat_map(|rounds| &rounds.each).map(|round| {
-        row(&Part {
-            name: format!("round {}", round.round + 1),
-            from_s: round.start_s,
-            to_s: round.end_s,
-            ok: round.counts.ok,
-            requests: round.counts.planned,
-            per_second: round.throughput.requests_per_second,
-            tokens_per_second: round.throughput.output_tokens_per_second,
-            metrics: &round.metrics,
-        })
+        row(
+            from,
+            &Part {
+                name: format!("round {}", round.round + 1),
+                from_s: round.start_s,
+                to_s: round.end_s,
+                ok: round.counts.ok,
+                requests: round.counts.planned,
+                per_second: round.throughput.requests_per_second,
+                tokens_per_second: round.throughput.output_tokens_per_second,
+                metrics: &round.metrics,
+            },
+        )
     }));
     let columns = [
         "'part",
@@ -81,9 +92,9 @@ pub(in crate::report::view) fn parts(group: &Group) -> Table {
     table(&columns, rows)
 }
 
-fn row(part: &Part<'_>) -> Vec<Cell> {
+fn row(from: Origin, part: &Part<'_>) -> Vec<Cell> {
     let figure = |metric: &str, take: fn(&Distribution) -> f64| {
-        Cell::number(part.metrics.get(metric).map(take), "ms")
+        Cell::number(part.metrics.get(from.of(metric)).map(take), "ms")
     };
     vec![
         Cell::text(part.name.clone()),
