@@ -58,6 +58,11 @@ def script(name, asked, turn):
     elif name == "lateclose":
         # Takes the second request of a connection, works, and closes without a byte of answer.
         steps = [(0.12, "cut", None)] if turn % 4 == 1 else text
+    elif name == "stall":
+        # Stands still for the last tenth of every two seconds.
+        into = time.monotonic() % 2
+        steps = [(max(0.004, 2 - into) if into > 1.8 else 0.004, "text", "one ")]
+        told = 1
     elif name == "slow":
         steps = [(s * 5, k, p) for s, k, p in text]
     return steps, {"prompt": prompt, "cached": cached, "completion": told, "finish": finish}
@@ -65,7 +70,7 @@ def script(name, asked, turn):
 
 BEHAVIOURS = (
     "plain nousage finisherr abort reasoning thinkonly tool cached impossible overlong oneread buffered role cutmid "
-    "somefail allfail lateclose slow n2 timings modelswap sameid whole"
+    "somefail allfail lateclose stall slow n2 timings modelswap sameid whole"
 ).split()
 
 

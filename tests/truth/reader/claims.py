@@ -211,6 +211,8 @@ def figure_of(differ, where, name, figure, claim, book):
         users, load = mine[0][1].start["concurrency"], mine[0][0]["load"]
         differ(where, value, users / load["achieved_rate"] * 1e3, 1e-6)
     elif name == "ttft_p99_paced" and mine:
+        differ.held(value)
+        differ(f"{where} n", figure.get("n"), len(metrics.samples(mine[0][1].requests)["ttft_due"]))
         met, every = metrics.samples(mine[0][1].requests)["ttft_due"], claim["figures"]["every"]["value"]
         # All that each request stands for, one by one: an answer of five times the pace held back four.
         asked = sorted(v - k * every for v in met for k in range(max(1, math.ceil(v / every))))
@@ -300,6 +302,9 @@ def figure_of(differ, where, name, figure, claim, book):
     elif claim["kind"] == "levels_not_run" and name in ("levels", "levels_run"):
         rungs = book.of(stage, cell)
         differ(where, value, len(rungs) if name == "levels" else len([e for e, _ in rungs if e["state"] == "completed"]))
+    elif claim["kind"] == "generator_limited" and name.startswith("level_"):
+        differ(where, value in found_of(claim, book)["generator_limited"], True)
+        differ.held(value)
     elif name == "of" and claim["kind"] == "production":
         found = found_of(claim, book)
         differ(where, value, found.get("sustainable", found.get("best")))
@@ -355,6 +360,7 @@ def over_cells(differ, where, name, figure, claim, book):
 def condition(differ, where, claim, book, claims):
     kind = claim["kind"]
     for kept in [*(book.said.get("saturation") or {}).values(), *(book.said.get("searches") or {}).values()]:
+        differ.held(kept.get("withheld"))
         figures_left = [k for k in ("sustainable", "saturated_at", "recommended", "best", "best_at", "best_requests_per_second") if kept.get(k) is not None]
         if not book.whole() and (figures_left or not kept.get("withheld")):
             differ.wrong(f"{where}: figures of capacity in a run that cannot be trusted: {figures_left}")

@@ -123,8 +123,9 @@ def has_rate(unit):
 
 
 def has_users(unit):
-    """A closed loop, or a limit on requests under way."""
-    return unit.start.get("concurrency") is not None
+    """A closed loop: what limits a schedule is no concurrency that was asked for."""
+    load = unit.load or {}
+    return unit.start.get("concurrency") is not None and load.get("target_rate") is None and load.get("arrival") is None
 
 
 # Of the other tools any stage can be a file.
