@@ -59,7 +59,8 @@ pub fn paced(met: &Samples, every_ms: f64) -> Option<Paced> {
     let beyond = |ms: f64| -> f64 {
         let longer = met.times().filter(|(value, _)| *value > ms);
         let stands_for = |(value, count): (f64, u64)| {
-            let unasked = ((value - ms.max(every_ms)) / every_ms).ceil().max(0.0);
+            // `value` less once, twice, … the pace, as long as that is more than the pace and than `ms`.
+            let unasked = (((value - ms.max(every_ms)) / every_ms).ceil() - 1.0).max(0.0);
             count as f64 * (1.0 + unasked)
         };
         longer.map(stands_for).sum()
@@ -101,6 +102,23 @@ mod tests {
         let found = paced(&met, 10.0).expect("a stall");
         assert!((found.p99_ms - 900.0).abs() < 12.0, "{found:?}");
         assert!(met.percentile(99.0).is_some_and(|p99| p99 < 11.0));
+    }
+
+    #[test]
+    fn late_answers_stand_for_as_many_as_would_have_been_asked() {
+        let (every, late) = (7.3, [61.7, 100.1, 18.9, 83.3]);
+        let met: Vec<f64> = (0..300).map(|_| 5.0).chain(late).collect();
+        // Each by itself: an answer less one pace, less two, … as long as that is a pace or more.
+        let unasked = |value: f64| {
+            std::iter::successors(Some(value - every), move |it| Some(it - every))
+                .take_while(move |it| *it >= every)
+        };
+        let mut all: Vec<f64> =
+            met.iter().copied().chain(late.into_iter().flat_map(unasked)).collect();
+        all.sort_unstable_by(|one, other| other.total_cmp(one));
+        let found = paced(&samples(met.into_iter()), every).expect("late answers");
+        let right = all[all.len() / 100];
+        assert!((found.p99_ms - right).abs() < 1e-3, "{found:?}, and not {right}");
     }
 
     #[test]

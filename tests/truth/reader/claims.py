@@ -215,9 +215,9 @@ def figure_of(differ, where, name, figure, claim, book):
         differ(f"{where} n", figure.get("n"), len(metrics.samples(mine[0][1].requests)["ttft_due"]))
         met, every = metrics.samples(mine[0][1].requests)["ttft_due"], claim["figures"]["every"]["value"]
         # All that each request stands for, one by one: an answer of five times the pace held back four.
-        asked = sorted(v - k * every for v in met for k in range(max(1, math.ceil(v / every))))
+        asked = sorted(v - k * every for v in met for k in range(max(1, int(v // every))))
         right = asked[max(0, math.ceil(0.99 * len(asked)) - 1)]
-        if abs(value - right) > max(0.02 * right, every):
+        if abs(value - right) > 1e-4 * right + 2e-6 * max(met):
             differ.wrong(f"{where}: {value} is not about {right}")
         if not value > 2 * stats.percentile(met, 99):
             differ.wrong(f"{where}: {value} is not twice what they met")

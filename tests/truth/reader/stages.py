@@ -4,6 +4,7 @@ Learned from the code: a cold stage expects a tenth of a prompt from the cache a
 foreign traffic is more prompt tokens by the server's counter than by its answers, by 5 % and 64.
 """
 
+import math
 import re
 
 from . import figures, metrics, server, steady
@@ -72,9 +73,10 @@ def paced(differ, where, told, unit_):
     if told.get("paced"):
         differ(f"{where}.every_ms", told["paced"]["every_ms"], unit_.start["concurrency"] / told["achieved_rate"] * 1e3, 1e-6)
         met, every = metrics.samples(unit_.requests)["ttft_due"], told["paced"]["every_ms"]
-        asked = sorted(v - k * every for v in met for k in range(max(1, -int(-v // every))))
-        right = asked[max(0, -int(-0.99 * len(asked) // 1) - 1)]
-        differ(f"{where}.p99_ms", told["paced"]["p99_ms"], right, 0.02, every)
+        # Each late answer stands for those that its user would have sent meanwhile, the last a pace before its end.
+        asked = sorted(v - k * every for v in met for k in range(max(1, int(v // every))))
+        right = asked[max(0, math.ceil(0.99 * len(asked)) - 1)]
+        differ(f"{where}.p99_ms", told["paced"]["p99_ms"], right, 1e-4, 2e-6 * max(met))
 
 
 def untold(differ, where, name, why, unit_):
