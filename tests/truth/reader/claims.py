@@ -79,7 +79,7 @@ def check(differ, said, log, console, page, markdown):
         where = f"claim {claim['kind']} of {claim.get('stage') or 'the run'}{' ' + claim['cell'] if claim.get('cell') else ''}"
         own = book.of(claim.get("stage"), claim.get("cell"), claim.get("rung")) if claim.get("stage") else []
         about(differ, where, claim, own, book)
-        numbers_of_text(differ, where, claim)
+        numbers_of_text(differ, where, claim, book)
         for name, figure in (claim.get("figures") or {}).items():
             figure_of(differ, where, name, figure, claim, book)
         condition(differ, where, claim, book, claims)
@@ -144,7 +144,7 @@ def unescaped(text):
     return re.sub(r"\\(.)", r"\1", text).replace("&amp;", "&")
 
 
-def numbers_of_text(differ, where, claim):
+def numbers_of_text(differ, where, claim, book):
     """No number that is none of the claim's figures, but in what it quotes."""
     text = claim["text"]
     for quote in claim.get("quotes") or []:
@@ -163,6 +163,9 @@ def numbers_of_text(differ, where, claim):
                 values.append((figure[key], figure["unit"] if key != "n" else ""))
         if figure["unit"] == "s":
             values.append((figure["value"] * 1e3, "ms"))
+    if claim["kind"] == "warm_against_cold":  # "4 of 7 answers in cold came in one piece"
+        pair = [u for s in (claim["stage"], claim["against"]) for _, u in book.of(s, claim.get("cell"))]
+        values += [(len([r for r in ok(u.requests) if metrics.in_one_piece(r)]), "") for u in pair]
     unread = []
     for match in NUMBER.finditer(text):
         shown = text[match.start() : match.end() + 12]
@@ -279,7 +282,9 @@ def figure_of(differ, where, name, figure, claim, book):
     elif claim["kind"].endswith("over_cells"):
         over_cells(differ, where, name, figure, claim, book)
     elif name in LEVELS.get(claim["kind"], {}):
-        differ(where, value, found_of(claim, book)[LEVELS[claim["kind"]][name]], 1e-9)
+        found, key = found_of(claim, book), LEVELS[claim["kind"]][name]
+        right = found.get(key)
+        differ(where, value, found.get("unclear_at") if right is None and key == "failed_at" else right, 1e-9)
     elif name == "samples_needed":
         differ(where, value, 6.0)  # the fewest of which an interval of a median can be given
     elif claim["kind"] == "search_limit":
@@ -307,7 +312,8 @@ def figure_of(differ, where, name, figure, claim, book):
         differ.held(value)
     elif name == "of" and claim["kind"] == "production":
         found = found_of(claim, book)
-        differ(where, value, found.get("sustainable", found.get("best")))
+        right = found.get("sustainable", found.get("best"))
+        differ(where, value, min(right, found["interval"][0]) if found.get("reason") == "wide" else right)
     elif name == "max_in_flight":
         differ(where, value, mine[0][1].start.get("concurrency"))
     elif name in ("asked", "from", "to", "reached", "lowest", "highest", "level", "sustainable", "saturated_at"):

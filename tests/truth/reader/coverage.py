@@ -8,7 +8,7 @@ said. A leaf that no check of any run was given is a figure that nobody recomput
 import fnmatch
 
 # Names below these are data (classes of errors, models, counters, …), not keys of ours.
-BY_NAME = ("errors", "counters", "gauges", "mean_ms", "finish_reasons", "other_models", "remarks", "saturation", "searches", "models")
+BY_NAME = ("errors", "counters", "gauges", "mean_ms", "finish_reasons", "other_models", "remarks", "impossible", "saturation", "searches", "models")
 
 LEFT_OUT = {
     "schema_version": "a constant of the file's form",

@@ -379,6 +379,7 @@ def answers(said, requests):
         "finish_reasons": {name: {"answers": n, "share": n / told} for name, n in reasons.items()},
         "remarks": flags,
         "other_models": models,
+        "impossible": next((r["impossible"] for r in ok(requests) if r.get("impossible")), {}),
     }
     return {k: said.get(k) or {} for k in right}, right
 
@@ -402,7 +403,7 @@ def steady(differ, where, said, from_ns, requests, untold):
     same("requests_per_second", len(ended) / seconds)
     made = [metrics.output_tokens(r) for r in ended if metrics.output_tokens(r) is not None]
     same("output_tokens_per_second", sum(made) / seconds if made and "output_tokens_per_second" not in untold else None)
-    distributions(differ, f"{where}: steady.metrics", said["metrics"], metrics.samples(sorted(due, key=lambda r: r["due_ns"]), untold), set(said["metrics"]) | {"ttft", "e2e", "tpot"})
+    distributions(differ, f"{where}: steady.metrics", said["metrics"], metrics.samples(sorted(due, key=lambda r: (r["due_ns"], r["index"])), untold), set(said["metrics"]) | {"ttft", "e2e", "tpot"})
 
 
 def rounds(differ, where, said, unit_):
