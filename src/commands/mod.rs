@@ -105,6 +105,15 @@ pub(crate) fn load(path: &Path, options: &LoadOptions, json: bool) -> Result<Rea
 
 /// As [`load`], of a plan whose place is known.
 fn load_from(place: Place, options: &LoadOptions, json: bool) -> Result<Ready, u8> {
+    // People know the plan by its name, where its file is one of ours.
+    let say = |found: &[Diagnostic], sources: &Sources, redactor: &Redactor, json| {
+        let Some(name) = &place.name else { return say(found, sources, redactor, json) };
+        let file = place.path.to_string_lossy();
+        let found: Vec<_> = found.iter().map(|it| it.clone().renamed(&file, name)).collect();
+        let mut sources = sources.clone();
+        sources.rename(&file, name);
+        say(&found, &sources, redactor, json);
+    };
     let mut loaded = match crate::plan::load(&place.path, options) {
         Ok(loaded) => loaded,
         Err(error) => {

@@ -26,7 +26,7 @@ use crate::metrics::summary::StageSummary;
 use crate::output::{self, note};
 use crate::plan::Plan;
 use crate::record::{Line, StageState};
-use crate::report::escape::printable;
+use crate::report::escape::{columns, padded, printable};
 
 /// How progress is shown on standard error.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -63,7 +63,8 @@ impl Progress {
     /// Nothing has run yet. `answering` are the streams of the run's endpoints.
     pub fn new(plan: &Plan, mode: ProgressMode, answering: Vec<Arc<Answering>>) -> Self {
         let board = Arc::new(Mutex::new(Board { answering, ..Board::new(plan) }));
-        let width = plan.stages.iter().map(|stage| stage.id.chars().count()).max().unwrap_or(0);
+        let width =
+            plan.stages.iter().map(|stage| columns(&printable(&stage.id))).max().unwrap_or(0);
         let (mut mode, mut bars, mut screen) = (mode, None, None);
         let started = match mode {
             ProgressMode::Bar => {
@@ -248,7 +249,8 @@ fn ended(stage: &StageBoard, width: usize) -> String {
     }
     parts.extend(stage.end.as_ref().and_then(|end| end.reason.clone()));
     let mark = stage.mark().unwrap_or_default();
-    format!("{mark:>6}  {:<width$}  {}", printable(&stage.name()), parts.join(" · "))
+    let name = padded(&printable(&stage.name()), width);
+    format!("{mark:>6}  {name}  {}", parts.join(" · "))
 }
 
 /// Two rows with a spinner, so that a long wait for the first token is seen to be alive: how far the
@@ -257,14 +259,14 @@ fn bar(stage: &StageBoard, width: usize) -> ProgressBar {
     let planned = stage.start.planned;
     let bar = ProgressBar::with_draw_target(Some(planned), ProgressDrawTarget::hidden());
     // A brace would be a place of the template.
-    let name = printable(&stage.name()).replace(['{', '}'], "");
+    let name = padded(&printable(&stage.name()).replace(['{', '}'], ""), width);
     let kind = &stage.start.kind;
     let template = if planned > 0 {
         format!(
-            "{{spinner}} {name:<width$} {{bar:24}} {{pos}}/{{len}} {{elapsed}}{{prefix}}\n  {{wide_msg}}"
+            "{{spinner}} {name} {{bar:24}} {{pos}}/{{len}} {{elapsed}}{{prefix}}\n  {{wide_msg}}"
         )
     } else {
-        format!("{{spinner}} {name:<width$} {kind} {{elapsed}}\n  {{wide_msg}}")
+        format!("{{spinner}} {name} {kind} {{elapsed}}\n  {{wide_msg}}")
     };
     if let Ok(style) = ProgressStyle::with_template(&template) {
         bar.set_style(style);

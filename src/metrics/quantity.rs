@@ -58,19 +58,25 @@ fn significant_whole(value: f64) -> usize {
 }
 
 fn show_with(value: f64, unit: &str, digits: usize) -> String {
-    let (value, unit) = match unit {
-        "ms" if value.abs() >= 1000.0 => (value / 1000.0, "s"),
-        "ms" if value.abs() < 1.0 && value != 0.0 => (value * 1000.0, "µs"),
-        "share" => (value * 100.0, "%"),
-        other => (value, other),
+    let times = [(1000.0, "µs"), (1.0, "ms"), (0.001, "s")];
+    let number = |value| {
+        let number = significant(value, digits);
+        if !number.contains('.') {
+            return number;
+        }
+        number.trim_end_matches('0').trim_end_matches('.').to_owned()
     };
-    let number = significant(value, digits);
-    let number = if number.contains('.') {
-        number.trim_end_matches('0').trim_end_matches('.')
-    } else {
-        &number
-    };
-    format!("{number} {unit}")
+    match unit {
+        // As it is written, not as it was: 999.96 µs are 1 ms.
+        "ms" if value != 0.0 => {
+            let mut all = times.into_iter().map(|(factor, unit)| (number(value * factor), unit));
+            let is_short = |shown: &str| shown.parse::<f64>().is_ok_and(|it| it.abs() < 1000.0);
+            let shown = all.find(|(shown, unit)| *unit == "s" || is_short(shown));
+            shown.map_or_else(String::new, |(shown, unit)| format!("{shown} {unit}"))
+        }
+        "share" => format!("{} %", number(value * 100.0)),
+        unit => format!("{} {unit}", number(value)),
+    }
 }
 
 #[cfg(test)]
@@ -83,6 +89,17 @@ mod tests {
         assert_eq!(show(1623.4, "ms"), "1.62 s");
         assert_eq!(show(0.0253, "ms"), "25.3 µs");
         assert_eq!(show(0.0, "ms"), "0 ms");
+        for (ms, shown) in [
+            (0.99996, "1 ms"),
+            (0.99949, "999 µs"),
+            (1.0, "1 ms"),
+            (999.6, "1 s"),
+            (-999.6, "-1 s"),
+            (999.4, "999 ms"),
+            (3_600_000.0, "3600 s"),
+        ] {
+            assert_eq!(show(ms, "ms"), shown, "{ms}");
+        }
         assert_eq!(show(0.025, "share"), "2.5 %");
         assert_eq!(show(38.41, "tokens/s"), "38.4 tokens/s");
         assert_eq!(show(131_072.0, "tokens"), "131072 tokens");

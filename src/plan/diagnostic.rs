@@ -64,6 +64,15 @@ pub struct Diagnostic {
 }
 
 impl Diagnostic {
+    /// The same, with `file` under another name.
+    #[must_use]
+    pub fn renamed(mut self, file: &str, name: &str) -> Self {
+        for label in self.labels.iter_mut().filter(|label| label.location.file == file) {
+            name.clone_into(&mut label.location.file);
+        }
+        self
+    }
+
     /// An error without a place.
     pub fn error(code: Code, message: impl Into<String>) -> Self {
         Self {

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::escape::printable;
+use super::escape::{named, printable};
 use crate::metrics::answers::AnswerSummary;
 use crate::metrics::quantity::show;
 use crate::metrics::summary::StageSummary;
@@ -22,8 +22,7 @@ pub(super) fn lines(stages: &[&StageSummary]) -> Vec<String> {
             Some((printable(&name).into_owned(), in_words(rungs)?))
         })
         .collect();
-    let width = told.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
-    told.iter().map(|(name, words)| format!("  {name:width$}  {words}")).collect()
+    named(&told)
 }
 
 /// `finish reasons: stop 75 %, length 25 %; by model: lora-a 9 ok, TTFT p50 12 ms`, of all these stages

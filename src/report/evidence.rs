@@ -2,7 +2,7 @@
 //!
 //! In: stages. Out: lines of text. Invariant: whatever a server said is quoted, never obeyed.
 
-use super::escape::printable;
+use super::escape::{named, printable};
 use super::look::Look;
 use super::table::flush_word;
 use crate::metrics::quantity::{grouped, show};
@@ -70,14 +70,13 @@ pub(super) fn errors(stages: &[&StageSummary]) -> Vec<String> {
         .iter()
         .flat_map(|stage| stage.errors.iter().map(move |(class, count)| (stage, class, count)))
         .collect();
-    let width = found.iter().map(|(stage, ..)| stage.label().chars().count()).max().unwrap_or(0);
     let line = |(stage, class, count): &(&&StageSummary, &String, &u64)| {
         let sample = stage.error_samples.get(*class).map(|text| format!("  {}", printable(text)));
-        let (label, class) = (stage.label(), printable(class));
-        let label = printable(&label);
-        format!("  {label:width$}  {} × {class}{}", grouped(**count), sample.unwrap_or_default())
+        let words = format!("{} × {}", grouped(**count), printable(class));
+        let label = printable(&stage.label()).into_owned();
+        (label, format!("{words}{}", sample.unwrap_or_default()))
     };
-    found.iter().map(line).collect()
+    named(&found.iter().map(line).collect::<Vec<_>>())
 }
 
 /// Stages that did not end as planned, and why: cut short, or completed with something to say.

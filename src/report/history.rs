@@ -5,7 +5,7 @@
 
 use serde::Serialize;
 
-use super::escape::printable;
+use super::escape::{columns, padded, printable};
 use super::grid;
 use super::look::Look;
 use super::view::{Cell, Column, Mood, Table};
@@ -62,13 +62,13 @@ pub fn render(plans: &[PlanHistory], look: Look) -> String {
         lines.push(look.bold(&format!("{}: {}{better}", printable(&plan.plan), plan.metric)));
         lines.extend(grid::lines(&table(plan), look, &["model", "run"]));
         lines.push(String::new());
-        let width = plan.stages.iter().map(|stage| stage.chars().count()).max().unwrap_or(0);
+        let width = plan.stages.iter().map(|it| columns(&printable(it))).max().unwrap_or(0);
         for (number, stage) in plan.stages.iter().enumerate() {
             let values: Vec<Option<f64>> =
                 plan.runs.iter().map(|run| run.values.get(number).copied().flatten()).collect();
             let span = span(&values, &plan.unit);
-            let stage = printable(stage);
-            lines.push(format!("  {stage:width$}  {}  {span}", sparkline(&values)));
+            let stage = padded(&printable(stage), width);
+            lines.push(format!("  {stage}  {}  {span}", sparkline(&values)));
         }
     }
     grid::joined(&lines)

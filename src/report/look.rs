@@ -3,6 +3,7 @@
 //! In: the terminal (or its absence) and the environment's wishes. Out: [`Look`]. Invariant: what
 //! does not go to a terminal has no colours unless `CLICOLOR_FORCE` asks for them.
 
+use super::escape::columns;
 use crate::output::Stream;
 
 /// Colours and width.
@@ -45,7 +46,7 @@ impl Look {
 
     /// Whether `text` (without colours) fits on one line.
     pub(super) fn fits(self, text: &str) -> bool {
-        self.width.is_none_or(|width| text.chars().count() <= width)
+        self.width.is_none_or(|width| columns(text) <= width)
     }
 
     fn paint(self, code: &str, text: &str) -> String {

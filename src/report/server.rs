@@ -2,7 +2,7 @@
 //!
 //! In: stages. Out: lines of text. Invariant: what a server did not say is not there.
 
-use super::escape::printable;
+use super::escape::{named, printable};
 use crate::metrics::quantity::{grouped, show};
 use crate::metrics::server::ServerSummary;
 use crate::metrics::summary::StageSummary;
@@ -13,13 +13,12 @@ const TIMES: [(&str, &str); 3] =
 
 /// A line for each stage whose server said anything.
 pub(super) fn lines(stages: &[&StageSummary]) -> Vec<String> {
-    let told: Vec<(String, Vec<String>)> = stages
+    let told: Vec<(String, String)> = stages
         .iter()
-        .map(|stage| (printable(&stage.label()).into_owned(), facts(stage)))
+        .map(|stage| (printable(&stage.label()).into_owned(), facts(stage).join(" · ")))
         .filter(|(_, facts)| !facts.is_empty())
         .collect();
-    let width = told.iter().map(|(label, _)| label.chars().count()).max().unwrap_or(0);
-    told.iter().map(|(label, facts)| format!("  {label:width$}  {}", facts.join(" · "))).collect()
+    named(&told)
 }
 
 /// What the server said of one stage.

@@ -3,7 +3,7 @@
 //! In: stages. Out: lines of text. Invariant: a count that nobody made is not there, and where only
 //! one was made there is nothing to set beside it.
 
-use super::escape::printable;
+use super::escape::{named, printable};
 use crate::metrics::summary::StageSummary;
 use crate::metrics::token_account::{TokenAccount, by_stage};
 
@@ -13,8 +13,7 @@ pub(super) fn lines(stages: &[&StageSummary]) -> Vec<String> {
         .into_iter()
         .filter_map(|(name, account)| Some((printable(&name).into_owned(), in_words(&account)?)))
         .collect();
-    let width = told.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
-    told.iter().map(|(name, words)| format!("  {name:width$}  {words}")).collect()
+    named(&told)
 }
 
 /// `prompts: server 16,808, tokenizer 16,616 (1.1 % fewer); answers: …`.

@@ -103,3 +103,16 @@ fn a_url_with_too_much_or_too_little_is_corrected_in_words() {
         assert!(err(&output).contains(&help), "{url}: {}", err(&output));
     }
 }
+
+#[test]
+fn a_flag_that_can_not_be_read_is_one_error_under_the_plans_name() {
+    for (flags, code) in [(&["--rate", "abc"][..], "E014"), (&["-d", "soon"], "E014")] {
+        let folder = Folder::new();
+        let output = folder.runner(&[&["quick", "127.0.0.1:1"], flags].concat(), false);
+        let said = err(&output);
+        assert_eq!(output.status.code(), Some(3), "{said}");
+        assert_eq!(said.matches("error[").count(), 1, "{said}");
+        assert!(said.contains(&format!("error[{code}]")) && said.contains("--> quick:"), "{said}");
+        assert!(!said.contains("plan.yaml"), "{said}");
+    }
+}

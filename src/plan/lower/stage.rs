@@ -16,7 +16,7 @@ use super::threshold::{Judged, Ranks};
 use crate::plan::bind::Spanned;
 use crate::plan::diagnostic::{Code, Diagnostic};
 use crate::plan::file::{Common, FlushKeys, PlanFile, PromptFile, StageFile};
-use crate::plan::source::{Span, Value};
+use crate::plan::source::{At, Span, Value};
 use crate::plan::{Action, Ending, Flush, FlushMethod, Manner, Need, Prompt, Stage, suggest};
 
 /// A flush tries this often unless the plan says otherwise.
@@ -37,7 +37,7 @@ pub(super) struct Draft {
     /// Where its `id`, or its first key, stands.
     span: Span,
     /// The stage as a whole.
-    whole: Span,
+    whole: At,
     kind: &'static str,
     common: Common,
     body: StageFile,
@@ -143,7 +143,7 @@ impl Lowering<'_> {
             };
             let span = common.id.as_ref().map_or(stage.at.span, |id| id.at.span);
             let id = common.id.as_ref().map_or_else(String::new, |id| id.value.clone());
-            drafts.push(Draft { id, span, whole: stage.at.span, kind, common, body });
+            drafts.push(Draft { id, span, whole: stage.at, kind, common, body });
         }
         self.own_ids(&drafts);
         self.give_ids(&mut drafts);

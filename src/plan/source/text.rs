@@ -70,6 +70,13 @@ impl Sources {
         u16::try_from(self.texts.len() - 1).unwrap_or(u16::MAX)
     }
 
+    /// Calls the text `file` by another name.
+    pub fn rename(&mut self, file: &str, name: &str) {
+        for source in self.texts.iter_mut().filter(|source| source.name == file) {
+            name.clone_into(&mut source.name);
+        }
+    }
+
     /// Every name and text, in order of reading.
     pub(crate) fn all(&self) -> impl Iterator<Item = (&str, &str)> {
         self.texts.iter().map(|source| (source.name.as_str(), source.text.as_str()))

@@ -199,14 +199,7 @@ impl Lowering<'_> {
 
     /// Whether one of `keys` of this stage is there but was refused by binding.
     pub(in crate::plan::lower::stage) fn found_bad(&self, draft: &Draft, keys: &[&str]) -> bool {
-        use crate::plan::source::Value;
-        let Some(Value::List(items)) = self.tree.get("stages").map(|stages| &stages.value) else {
-            return false;
-        };
-        items
-            .iter()
-            .filter(|stage| stage.at.span == draft.whole)
-            .any(|stage| self.may_be_given(stage.at, keys))
+        self.may_be_given(draft.whole, keys)
     }
 }
 
