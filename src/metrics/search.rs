@@ -292,9 +292,10 @@ impl Search {
         let is_joint = bracket.stop.is_some_and(|stop| stop.limit.is_some());
         let kept_up_to = if is_joint { f64::INFINITY } else { self.kept_up_to() };
         let highest = bracket.pass.map_or(0.0, |votes| votes.level);
-        let passes = |probe: &&Probe| probe.verdict == Verdict::Pass && !probe.fell_behind;
-        let passed: Vec<f64> = self.history.iter().filter(passes).map(|it| it.level).collect();
-        let passed = || passed.iter().copied().filter(|level| *level <= highest);
+        let passed = || {
+            let held = self.history.iter().filter(|it| it.verdict == Verdict::Pass);
+            held.filter(|it| !it.fell_behind && it.level <= highest).map(|it| it.level)
+        };
         let stop = bracket.stop.map(|stop| (stop.votes.level, stop.is_failed()));
         Outcome {
             best: passed().filter(|level| *level <= kept_up_to).reduce(f64::max),

@@ -264,12 +264,13 @@ mod tests {
     use super::*;
     use crate::metrics::summary::Judgement;
 
-    fn of(least: f64, found: serde_json::Value) -> ThresholdResult {
+    fn of(least: f64, found: &str) -> ThresholdResult {
         let mut whole = serde_json::json!({
             "axis": "rate", "best": null, "failed_at": null, "reason": null, "probes": 7,
             "requests": 700, "requests_per_second": null, "output_tokens_per_second": null,
             "goodput": null, "goodput_share": null, "recommended": null,
         });
+        let found: serde_json::Value = serde_json::from_str(found).expect("JSON");
         for (name, value) in found.as_object().expect("an object") {
             whole[name] = value.clone();
         }
@@ -285,7 +286,6 @@ mod tests {
     #[test]
     fn a_level_that_can_not_be_told_is_never_said_to_hold() {
         use Judgement::{Failed, Held, NotMade};
-        let json = |text: &str| serde_json::from_str(text).expect("JSON");
         for (found, least, judgement, says) in [
             (
                 r#"{"reason": "converged", "best": 40, "failed_at": 42, "interval": [39, 41]}"#,
@@ -352,7 +352,7 @@ mod tests {
             ),
             (r#"{"best": 40}"#, 4.0, NotMade, "cut short"),
         ] {
-            let check = of(least, json(found));
+            let check = of(least, found);
             assert_eq!(check.judgement(), judgement, "{found} {least}: {}", check.reason);
             assert!(check.reason.contains(says), "{found} {least}: {}", check.reason);
         }

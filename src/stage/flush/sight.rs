@@ -82,8 +82,8 @@ pub(super) fn conclusion(
         ),
         FlushState::Unproven => {
             let ms = |value: Option<f64>| value.map_or("?".into(), |ms| show(ms, "ms"));
-            let unknown = [Some(warm), after].into_iter().flatten();
-            let unknown = unknown.filter(|it| it.state == CacheState::Unknown).last();
+            let mut seen = [Some(warm), after].into_iter().flatten();
+            let unknown = seen.rfind(|it| it.state == CacheState::Unknown);
             format!(
                 "flush unproven: {}; TTFT of the same prompt: new {}, repeated {}, after {} {}",
                 unknown.unwrap_or(warm).silence(),
@@ -95,7 +95,7 @@ pub(super) fn conclusion(
         }
         FlushState::Failed => {
             let taken = || attempts.iter().filter(|tried| tried.accepted);
-            let Some(last) = taken().last() else {
+            let Some(last) = taken().next_back() else {
                 return format!("flush failed: {} was not accepted: {}", last.method, last.detail);
             };
             let outcome =

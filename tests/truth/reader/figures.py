@@ -81,7 +81,7 @@ def starved(unit_):
     samples = metrics.samples(unit_.requests)
     times = samples.get("ttft") or samples.get("e2e")
     median = stats.percentile(times, 50) if times else 0
-    bounds = ((0.15 * limit, 0.5 * median, 200), (0.5 * limit, 0.2 * median, 50))
+    bounds = ((0.1 * limit, 0.3 * median, 200), (0.5 * limit, 0.2 * median, 50))
     return asked and any(seen.get("count", 0) >= moments and seen["p95_ns"] > 1e6 * max(one, other) for one, other, moments in bounds)
 
 
