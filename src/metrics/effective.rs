@@ -9,46 +9,56 @@
 //! that wait long, and at nine tenths of a server's capacity hundreds of requests in a row tell
 //! little more than one. Three steps take that into account:
 //!
-//! 1. **Memory**: how many samples in a row count for one, τ = 1 + 2 Σ ρₖ over the autocorrelations of
-//!    the ranks, by Geyer's initial monotone positive sequence (Geyer 1992, §3.3), corrected for the
-//!    mean that is estimated from the same samples. It is 1 where no correlation is beyond chance
-//!    (that of neighbours, or Box and Pierce's sum over twenty lags, each at 2.5 %).
-//! 2. **State**: the same of the number of requests in flight. Where latencies follow it (Spearman's
-//!    correlation beyond 5 %), its memory counts, too: it is seen sooner than in latencies of widely
-//!    differing answers. Where they don't, the run must still have seen some of it come and go.
-//! 3. **Batch means** (Schmeiser 1982): batches of four memories are nearly independent, so
-//!    their spread is the variance that counts, with Student's t for as many batches as there are.
+//! 1. **Memory**: how many samples in a row count for one, τ = 1 + 2 Σ ρₖ over the autocorrelations by
+//!    Geyer's initial monotone positive sequence (Geyer 1992, §3.3), corrected for the mean that is
+//!    estimated from the same samples. It is 1 unless a correlation is plain (that of neighbours, or Box
+//!    and Pierce's sum over twenty lags, each at 0.5 %).
+//! 2. **State**: the same of the number of requests in flight. Where latencies plainly follow it
+//!    (Spearman's correlation, 0.5 %), its memory counts, too: it is seen sooner than in latencies of
+//!    widely differing answers. Where they don't, the run must still have seen some of it come and go.
+//! 3. **Scores**: what a figure rests on decides what its samples are worth. The variance of a percentile
+//!    is that of the share above it, so the memory that counts is that of "above or not", in a rank test
+//!    that of the ranks; in either at least what they share with the number in flight.
 //!
-//! The limits were chosen by simulation (queues at 0.5 to 0.95 of capacity, 200 to 4,000 requests): of the
-//! intervals that are shown nine in ten or more hold the truth, and fewer than one in twenty pairs of runs
-//! of one thing are called different. `docs/statistics.md` has the figures, `tests/theory` the experiments.
+//! The limits were chosen by simulation (queues at 0.5 to 0.95 of capacity, 200 to 4,000 requests), so that
+//! 93 to 97 of 100 intervals hold and fewer than one in twenty pairs of runs of one thing are called
+//! different. `docs/statistics.md` has the figures, `tests/theory` the experiments.
 
 use statrs::distribution::{ChiSquared, ContinuousCDF, StudentsT};
 
 use super::estimate::median_ranks;
 
-/// Batches are so many memories long.
-const MEMORIES: f64 = 4.0;
-/// Memories that a series must hold for its median to be told (of long memories, which are seen less
-/// surely, twice as many)…
-const MEDIAN_MEMORIES: f64 = 100.0;
+/// Memories that a series must hold to be compared with another (as many less the one that independent
+/// samples have, so that hardly any dependence needs hardly any more)…
+const JUDGED: f64 = 100.0;
+/// …for an interval of its median to be shown, or a percentile to be certified…
+const SHOWN: f64 = 330.0;
 /// …and beyond any other percentile.
-const MEMORIES_BEYOND: f64 = 30.0;
-/// Memories of the number in flight that a series must hold even where latencies don't follow it.
-const STATE_MEMORIES: f64 = 30.0;
-/// Fewest batches whose spread means anything.
-const MIN_BATCHES: usize = 10;
-/// What the spread of batch means misses, since batches are not quite independent…
-const INFLATION: f64 = 1.1;
-/// …and since a memory that was seen few times tends to be longer than it looks: so much at the fewest.
-const FEW_SEEN: f64 = 25.0;
+const BEYOND: f64 = 30.0;
+/// Memories of the number in flight that a series must hold even where latencies don't follow it, to be
+/// compared…
+const STATE_JUDGED: f64 = 30.0;
+/// …and for an interval to be shown: so many times the memory, since a short one is seen soon, or…
+const STATE_SOON: f64 = 30.0;
+/// …at most so many.
+const STATE_SHOWN: f64 = 110.0;
+/// Standard errors below and above a median that hold the true one with 95 %. A run that happened to see
+/// little congestion finds both its median and its memory too small, so that of the runs that are taken for
+/// long enough more lie too low than too high.
+const BELOW: f64 = 1.7;
+/// See [`BELOW`].
+const ABOVE: f64 = 2.6;
+/// Degrees of freedom of a variance that rests on so many memories each.
+const MEMORIES: f64 = 4.0;
 /// Fewest samples whose memory can be estimated; of fewer only neighbours are looked at.
 const MIN_SERIES: usize = 30;
 /// Longest series whose autocorrelations are summed; of a longer one those of its parts' means.
 const MOST: usize = 4_096;
-/// A standard normal exceeds it with 0.5 %. Few samples are taken for dependent only where that is
-/// plain, so that one in twenty small stages does not lose its interval by chance.
+/// A standard normal exceeds it with 0.5 %. Samples are taken for dependent only where that is plain, so
+/// that independent ones keep their power.
 const PLAIN: f64 = 2.576;
+/// A standard normal is so far from zero with 0.5 %.
+const PLAIN_TWO_SIDED: f64 = 2.807;
 /// Student's t of more degrees of freedom is the normal law to four digits.
 pub const MANY: f64 = 1e4;
 /// A standard normal is so far from zero with 5 %.
@@ -70,20 +80,16 @@ pub fn in_flight(requests: &[(u64, u64)]) -> Vec<f64> {
 }
 
 /// How the samples of a series hang together.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Dependence {
     samples: usize,
-    /// Samples in a row that count for one, 1 or more.
+    /// Samples in a row that count for one, 1 or more; 1 unless they hang together by more than chance.
     memory: f64,
-    /// The same of the number in flight.
+    /// The number in flight, sample by sample, where it is known.
+    states: Vec<f64>,
+    /// Its memory.
     state: f64,
-    /// Whether they hang together by more than chance.
-    is_dependent: bool,
 }
-
-/// So many samples in a row make an independent batch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Batch(usize);
 
 /// What a series is worth.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -107,120 +113,93 @@ impl Dependence {
     pub fn of(in_time: &[f64], in_flight: Option<&[f64]>) -> Self {
         let samples = in_time.len();
         let ranks = ranks(in_time);
-        if samples < MIN_SERIES {
-            let neighbours = correlations(&ranks, 1).first().copied().unwrap_or(0.0);
-            // The mean takes 1 / n from it.
-            let n = samples.max(1) as f64;
-            let is_dependent = neighbours + 1.0 / n > PLAIN / n.sqrt();
-            let memory = if is_dependent { memory(&ranks) } else { 1.0 };
-            return Self { samples, memory, state: 1.0, is_dependent };
-        }
-        let own = if is_correlated(&ranks) { memory(&ranks) } else { 1.0 };
-        let states = in_flight.filter(|states| states.len() == samples);
-        let state = states.map_or(1.0, memory);
-        let follows = states.is_some_and(|states| follows(&ranks, states));
+        let enough = samples >= MIN_SERIES;
+        let states = in_flight.filter(|states| enough && states.len() == samples);
+        let states = states.unwrap_or_default().to_vec();
+        let state = memory(&states);
+        // A series of few samples that hangs together at all is too short.
+        let least = if enough { 1.0 } else { samples as f64 };
+        let own = if is_correlated(&ranks) { memory(&ranks).max(least) } else { 1.0 };
+        let follows = shared(&ranks, &states) * samples as f64 > PLAIN_TWO_SIDED.powi(2);
         let memory = if follows { own.max(state) } else { own };
-        Self { samples, memory, state, is_dependent: memory > 1.0 }
+        Self { samples, memory, states, state }
     }
 
-    /// Samples that make an independent batch, for figures about a percentile (0 to 100). `None`
-    /// where the series is too short to tell.
-    pub fn batch(&self, percent: f64) -> Option<Batch> {
-        if self.samples < MIN_SERIES {
-            return (!self.is_dependent).then_some(Batch(1));
-        }
-        if (self.samples as f64) < self.needs(percent) {
-            return None;
-        }
-        if !self.is_dependent {
-            return Some(Batch(self.samples.div_ceil(MOST)));
-        }
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "at most 20 times the samples"
-        )]
-        let size = (MEMORIES * self.memory).ceil() as usize;
-        (self.samples / size >= MIN_BATCHES).then_some(Batch(size))
+    /// What the samples are worth in a comparison at a percentile (0 to 100), by their scores (ranks, or
+    /// whether they are above the percentile) in the order of time. `None` where they are too few to tell.
+    pub fn weigh(&self, percent: f64, scores: &[f64]) -> Option<Weight> {
+        let is_enough = self.samples as f64 >= self.least(percent, JUDGED, STATE_JUDGED);
+        is_enough.then(|| self.weight(scores))
     }
 
-    /// Samples that would do for figures about a percentile (0 to 100), by what is known so far.
+    /// Samples that would do for a comparison at a percentile (0 to 100), by what is known so far.
     pub fn needed(&self, percent: f64) -> u64 {
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
             reason = "a count of samples; it saturates"
         )]
-        let needed = self.needs(percent).max(MIN_SERIES as f64).ceil() as u64;
+        let needed = self.least(percent, JUDGED, STATE_JUDGED).max(MIN_SERIES as f64).ceil() as u64;
         needed
     }
 
-    fn needs(&self, percent: f64) -> f64 {
-        if self.is_dependent {
-            let beyond = percent.min(100.0 - percent) / 100.0;
-            self.memory.max(2.0 * self.memory - 2.0)
-                * MEDIAN_MEMORIES.max(MEMORIES_BEYOND / beyond.max(1e-6))
-        } else {
-            self.state * STATE_MEMORIES
-        }
+    fn least(&self, percent: f64, memories: f64, states: f64) -> f64 {
+        let beyond = percent.min(100.0 - percent) / 100.0;
+        let own = (self.memory - 1.0) * memories.max(BEYOND / beyond.max(1e-6));
+        let of_state = (self.state - 1.0) * states.min(STATE_SOON * self.state);
+        own.max(of_state)
+    }
+
+    fn is_shown(&self) -> bool {
+        self.samples as f64 >= self.least(50.0, SHOWN, STATE_SHOWN)
+    }
+
+    fn weight(&self, scores: &[f64]) -> Weight {
+        let own = if self.memory > 1.0 { memory(scores) } else { 1.0 };
+        // What follows the number in flight has its memory, however much else there is.
+        let n = self.samples.max(1) as f64;
+        let followed = (shared(scores, &self.states) - 1.0 / n).max(0.0);
+        let design_effect = own.max(1.0 + followed * (self.state - 1.0));
+        let freedom =
+            (n / if self.memory > 1.0 { MEMORIES * self.memory } else { 1.0 } - 1.0).max(1.0);
+        Weight { design_effect, freedom }
     }
 
     /// Independent samples that tell as much as these; `None` where the series is too short to tell.
     pub fn effective(&self) -> Option<f64> {
-        self.batch(50.0)?;
-        Some(self.samples as f64 / self.memory.max(1.0))
-    }
-}
-
-impl Batch {
-    /// What samples in the order of time are worth for their mean: the variance of the means of
-    /// batches, against that of independent samples.
-    pub fn weigh(self, in_time: &[f64]) -> Weight {
-        let size = self.0.max(1);
-        if size == 1 {
-            return Weight::independent(in_time.len());
-        }
-        let means: Vec<f64> = in_time.chunks_exact(size).map(mean).collect();
-        let (single, batched) = (variance(in_time), variance(&means));
-        let freedom = means.len().saturating_sub(1).max(1) as f64;
-        if single <= 0.0 {
-            return Weight { design_effect: 1.0, freedom };
-        }
-        let inflation = INFLATION + FEW_SEEN / means.len() as f64;
-        let design_effect = (inflation * size as f64 * batched / single).max(1.0);
-        Weight { design_effect, freedom }
-    }
-
-    /// Samples in a batch, 1 or more.
-    pub fn size(self) -> usize {
-        self.0.max(1)
+        self.is_shown().then(|| self.samples as f64 / self.memory)
     }
 }
 
 /// The 95 % interval of the median of samples in the order of time: between two of them. `None` where
 /// no interval can be told.
 pub fn median_interval(in_time: &[f64], dependence: &Dependence) -> Option<[f64; 2]> {
-    let batch = dependence.batch(50.0)?;
+    if !dependence.is_shown() {
+        return None;
+    }
     let mut sorted = in_time.to_vec();
     sorted.sort_unstable_by(f64::total_cmp);
-    let at = |rank: usize| sorted.get(rank).copied();
-    if batch.size() == 1 {
-        let (low, high) = median_ranks(sorted.len() as u64)?;
-        return Some([at(usize::try_from(low).ok()?)?, at(usize::try_from(high).ok()?)?]);
-    }
     let median = super::distribution::percentile(&sorted, 50.0)?;
     let above: Vec<f64> =
         in_time.iter().map(|sample| f64::from(u8::from(*sample > median))).collect();
-    let weight = batch.weigh(&above);
+    let weight = dependence.weight(&above);
     let n = sorted.len() as f64;
-    let half = student(weight.freedom) * (0.25 * weight.design_effect / n).sqrt();
+    let (low, high) = if dependence.memory > 1.0 {
+        let error = student(weight.freedom) / TWO_SIDED * (n * weight.design_effect).sqrt() / 2.0;
+        (n / 2.0 - BELOW * error, n / 2.0 + ABOVE * error)
+    } else {
+        let (low, high) = median_ranks(sorted.len() as u64)?;
+        let middle = (n - 1.0) / 2.0;
+        let half = (high - low) as f64 / 2.0 * weight.design_effect.sqrt();
+        (middle - half, middle + half)
+    };
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
         reason = "clamped to the places of a slice"
     )]
-    let place = |share: f64| (share * n).clamp(0.0, n - 1.0) as usize;
-    Some([at(place(0.5 - half))?, at(place((0.5 + half) + 1.0 / n))?])
+    let at = |place: f64| sorted.get(place.clamp(0.0, n - 1.0) as usize).copied();
+    Some([at(low.floor())?, at(high.ceil())?])
 }
 
 /// Student's t that is exceeded in either direction with 5 %.
@@ -277,24 +256,29 @@ fn at_lag(away: &[f64], lag: usize) -> f64 {
     away.iter().zip(&away[lag.min(away.len())..]).map(|(one, other)| one * other).sum()
 }
 
-/// Whether any correlation between samples is beyond chance: that of neighbours, or all of the first
-/// twenty together (Box and Pierce 1970).
+/// Whether any correlation between samples is plain: that of neighbours, or all of the first twenty
+/// together (Box and Pierce 1970), each with 0.5 % where there is none.
 fn is_correlated(values: &[f64]) -> bool {
     let parts = parts(values);
     let n = parts.len() as f64;
-    let found = correlations(&parts, 20.min(parts.len() / 10));
+    let found = correlations(&parts, (parts.len() / 10).clamp(1, 20));
     let Some(first) = found.first() else { return false };
+    // The mean takes 1 / n from each.
     let sum: f64 = n * found.iter().map(|it| it * it).sum::<f64>();
-    let limit = ChiSquared::new(found.len() as f64).map_or(f64::MAX, |law| law.inverse_cdf(0.975));
-    *first > TWO_SIDED / n.sqrt() || sum > limit
+    let limit = ChiSquared::new(found.len() as f64).map_or(f64::MAX, |law| law.inverse_cdf(0.995));
+    *first + 1.0 / n > PLAIN / n.sqrt() || (parts.len() >= MIN_SERIES && sum > limit)
 }
 
-/// Whether the ranks go with the number in flight by more than chance (Spearman).
-fn follows(ranks_of_samples: &[f64], states: &[f64]) -> bool {
-    let (one, other) = (deviations(ranks_of_samples), deviations(&ranks(states)));
-    let shared: f64 = one.iter().zip(&other).map(|(one, other)| one * other).sum();
-    let scale = (at_lag(&one, 0) * at_lag(&other, 0)).sqrt();
-    scale > 0.0 && (shared / scale).abs() * (one.len() as f64).sqrt() > TWO_SIDED
+/// The share of the variance of the scores that goes with the number in flight: the square of their
+/// correlation (of ranks: Spearman's); 0 where either does not vary.
+fn shared(scores: &[f64], states: &[f64]) -> f64 {
+    if scores.len() != states.len() {
+        return 0.0;
+    }
+    let (one, other) = (deviations(scores), deviations(&ranks(states)));
+    let product: f64 = one.iter().zip(&other).map(|(one, other)| one * other).sum();
+    let scale = at_lag(&one, 0) * at_lag(&other, 0);
+    if scale > 0.0 { product * product / scale } else { 0.0 }
 }
 
 /// The series itself, or the means of equal parts of a long one.

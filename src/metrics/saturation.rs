@@ -32,6 +32,8 @@ pub struct Rung {
     pub level: f64,
     /// Complete answers per second.
     pub achieved: f64,
+    /// How many they were, which is what that figure is worth beside others.
+    pub answers: u64,
     /// Its 95 % interval, where there is one.
     pub interval: Option<(f64, f64)>,
     /// On a rate ladder, whether the requests that came were kept up with; on a ramp, `Unclear` where
@@ -104,7 +106,7 @@ pub struct Saturation {
     pub sustainable: Option<f64>,
     /// Complete answers per second at best: the endpoint's capacity when `saturated_at` is there,
     /// else only what it was asked for. The mean over the levels that can't be told from the highest by
-    /// their intervals, where those have any.
+    /// their intervals, where those have any, each by its number of answers.
     pub best_requests_per_second: Option<f64>,
     /// Their 95 % interval, where the endpoint and not the schedule decided them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -269,22 +271,24 @@ pub fn saturation(axis: Axis, rungs: &[Rung], limits: &Limits) -> Saturation {
 }
 
 /// The most that was answered. The highest of several figures that differ by chance alone is too high,
-/// so it is the mean over all levels that can't be told from the highest one, at the lowest of them.
+/// so it is the mean over all levels that can't be told from the highest one, at the lowest of them, each by
+/// the number of its answers: few of them make a rate that is too high more often than too low.
 fn best(judged: &[Rung]) -> Option<Rung> {
     let higher = |best: Rung, rung: Rung| if rung.achieved > best.achieved { rung } else { best };
     let top = judged.iter().copied().reduce(higher)?;
     let half = |rung: &Rung| rung.interval.map(|(_, high)| high - rung.achieved);
     let Some(chance) = half(&top) else { return Some(top) };
-    let alike: Vec<(Rung, f64)> = judged
-        .iter()
-        .filter_map(|rung| Some((*rung, half(rung)?)))
-        .filter(|(rung, half)| top.achieved - rung.achieved <= half.hypot(chance))
-        .collect();
-    let n = alike.len() as f64;
-    let achieved = alike.iter().map(|(rung, _)| rung.achieved).sum::<f64>() / n;
-    let half = alike.iter().map(|(_, half)| half * half).sum::<f64>().sqrt() / n;
-    let (lowest, _) = alike.first()?;
-    Some(Rung { achieved, interval: Some((achieved - half, achieved + half)), ..*lowest })
+    let alike = || {
+        let known = judged.iter().filter_map(|rung| Some((*rung, half(rung)?)));
+        known.filter(|(rung, half)| top.achieved - rung.achieved <= half.hypot(chance))
+    };
+    let weight = |rung: &Rung| rung.answers.max(1) as f64;
+    let all: f64 = alike().map(|(rung, _)| weight(&rung)).sum();
+    let achieved = alike().map(|(rung, _)| weight(&rung) * rung.achieved).sum::<f64>() / all;
+    let squares: f64 = alike().map(|(rung, half)| (weight(&rung) * half).powi(2)).sum();
+    let half = squares.sqrt() / all;
+    let (lowest, _) = alike().next()?;
+    Some(Rung { achieved, interval: Some((achieved - half, achieved + half)), ..lowest })
 }
 
 /// Whether a higher concurrency brings more than it costs.

@@ -10,7 +10,9 @@ use runner::metrics::summary::{RunEnd, RunState, StageSummary, Summary};
 use runner::record::{Line, Record};
 use serde_json::{Value, json};
 
+use super::figures;
 use super::laws::{Dice, Law};
+use super::log::{self, line};
 
 /// A server, and how it is asked.
 #[derive(Debug, Clone, Copy)]
@@ -53,7 +55,7 @@ struct Server {
 }
 
 /// What was asked and answered, in seconds: due, ended.
-type Asked = Vec<(f64, f64)>;
+type Times = Vec<(f64, f64)>;
 
 /// Seconds, in order of size.
 fn ns(seconds: f64) -> u64 {
@@ -80,9 +82,9 @@ impl Server {
     }
 
     /// Requests at a rate for a step, served in order.
-    fn open(&mut self, rate: f64) -> Asked {
+    fn open(&mut self, rate: f64) -> Times {
         let mut free = Free::new(self.setting.servers);
-        let (mut due, mut asked) = (0.0, Asked::new());
+        let (mut due, mut asked) = (0.0, Times::new());
         if let Law::Exponential = self.setting.arrivals {
             due = self.dice.draw(Law::Exponential) / rate;
         }
@@ -95,10 +97,10 @@ impl Server {
     }
 
     /// So many requests of users who ask as soon as they have an answer.
-    fn closed(&mut self, users: usize, requests: usize) -> Asked {
+    fn closed(&mut self, users: usize, requests: usize) -> Times {
         let mut free = Free::new(self.setting.servers);
         let mut asking = Free::new(users);
-        let mut asked = Asked::new();
+        let mut asked = Times::new();
         for _ in 0..requests {
             let sent = asking.first();
             let took = self.service_s * self.dice.draw(self.setting.service);
@@ -143,23 +145,17 @@ struct Run {
 
 impl Run {
     fn new() -> Self {
-        let record = json!({
-            "type": "end", "stage": "s", "index": 0, "request_id": "r", "outcome": "ok",
-            "http_status": 200, "input_tokens": { "server": 10 }, "output_tokens": { "server": 1 },
-            "cache": "unknown", "connection": { "reused": true }, "bytes_in": 1, "token_ns": []
-        });
-        let Line::End(record) = line(record) else { panic!("a record") };
         let mut aggregator = Aggregator::new();
         aggregator.line(&line(json!({
             "type": "run", "record_version": 1, "run_id": "r", "plan": "p", "plan_hash": "0",
             "started_at": "2026-01-01T00:00:00Z", "seed": 1, "simulated": false,
             "runner_version": "0"
         })));
-        Self { aggregator, record: *record, now_ns: 1_000_000_000 }
+        Self { aggregator, record: log::record(), now_ns: 1_000_000_000 }
     }
 
     /// A level: `start` says what its stage has beside the usual.
-    fn level(&mut self, rung: f64, mut start: Value, asked: &Asked) -> StageSummary {
+    fn level(&mut self, rung: f64, mut start: Value, asked: &Times) -> StageSummary {
         let usual = json!({
             "type": "stage_start", "stage": "s", "rung": rung, "endpoint": "e", "model": "m",
             "planned": asked.len(), "reported": true, "at_ns": self.now_ns
@@ -181,22 +177,10 @@ impl Run {
             })));
         }
         for (index, due, ended) in by_end {
-            let (due, end) = (Some(due), Some(ended));
             self.now_ns = self.now_ns.max(ended);
-            self.aggregator.line(&Line::End(Box::new(Record {
-                index: index as u64,
-                rung: Some(rung),
-                due_ns: due,
-                sent_ns: due,
-                headers_ns: end,
-                first_event_ns: end,
-                first_token_ns: end,
-                first_content_ns: end,
-                last_token_ns: end,
-                end_ns: end,
-                token_ns: vec![ended],
-                ..self.record.clone()
-            })));
+            let asked = log::Asked { due, sent: due, end: ended };
+            let record = Record { rung: Some(rung), ..log::ended(&self.record, index, &asked) };
+            self.aggregator.line(&Line::End(Box::new(record)));
         }
         let end = line(json!({
             "type": "stage_end", "stage": "s", "rung": rung, "state": "completed",
@@ -231,10 +215,6 @@ impl Run {
     fn finish(mut self) -> Summary {
         self.aggregator.finish(&RunEnd::new(RunState::Finished))
     }
-}
-
-fn line(value: Value) -> Line {
-    serde_json::from_value(value).expect("a line of the log")
 }
 
 /// What the runs of a kind came to.
@@ -278,7 +258,7 @@ impl Found {
     fn row(&self) -> String {
         let percent = |share: f64| share * 100.0;
         format!(
-            "{:.0} of {:.0} | {:+.1} % | {:.0} % | {:.1} % | {:.0}",
+            "{:.0} of {:.0} | {:+.1} % | {:.0} % | {:.1} % | {:.0} |",
             self.told,
             self.runs,
             percent(self.bias()),
@@ -402,18 +382,16 @@ fn searches_find_the_capacity_and_say_how_surely() {
 }
 
 #[test]
-#[ignore = "minutes: figures for docs/statistics.md"]
+#[ignore = "minutes: writes its table into docs/statistics.md"]
 fn figures_of_capacity() {
-    let seeds = std::env::var("RUNNER_THEORY").ok().and_then(|text| text.parse().ok());
-    let seeds = seeds.unwrap_or(20);
-    println!(
-        "| of | arrivals | answers | at once | told | off by | holds | width | advice too high |"
-    );
-    println!("|---|---|---|---|---|---|---|---|---|");
+    let seeds = u64::from(figures::runs(20));
+    let mut rows = Vec::new();
     for setting in Setting::all() {
         let Setting { name, service, servers, .. } = setting;
-        let row = |what: &str, found: &Found| {
-            println!("| {what} | {name} | {service:?} | {servers} | {} |", found.row());
+        let mut row = |what: &str, found: &Found| {
+            let row = format!("| {what} | {name} | {service} | {servers} | {}", found.row());
+            println!("{row}");
+            rows.push(row);
         };
         let (limit, best) = sum(
             0..seeds,
@@ -427,5 +405,20 @@ fn figures_of_capacity() {
         row("ladder, most answered", &best);
         row("ramp, most answered", &sum(0..seeds, |seed| ramp(setting, seed), Found::join));
         row("search", &sum(0..seeds, |seed| search(setting, seed), Found::join));
+    }
+    figures::write("capacity", &rows);
+}
+
+/// What the document says of all settings is what is promised.
+#[test]
+fn the_documents_capacities_are_within_what_is_promised() {
+    let rows = figures::read("capacity");
+    assert_eq!(rows.len(), 4 * Setting::all().len());
+    for row in rows {
+        let figure = |place: usize| figures::number(&row[place]);
+        // Levels lie a third apart, so only their interval says where the limit is.
+        let is_estimate = row[0] != "ladder, levels";
+        assert!(!is_estimate || figure(5).abs() <= 2.0, "off by: {row:?}");
+        assert!(figure(6) >= 90.0 && figure(8) < 1.0, "{row:?}");
     }
 }

@@ -22,6 +22,18 @@ pub enum Law {
     Hyper(f64),
 }
 
+impl std::fmt::Display for Law {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Constant => write!(f, "equal"),
+            Self::Exponential => write!(f, "exponential"),
+            Self::Lognormal(deviation) => write!(f, "lognormal, {deviation}"),
+            Self::Jitter(most) => write!(f, "even, ± {:.0} %", most * 100.0),
+            Self::Hyper(squares) => write!(f, "hyperexponential, {squares}"),
+        }
+    }
+}
+
 /// Requests that arrive one by one and are served in order by so many servers.
 #[derive(Debug, Clone, Copy)]
 pub struct Queue {
@@ -95,15 +107,15 @@ impl Queue {
     }
 
     /// A percentile (0 to 100) of the time that requests take: exact where theory has a formula,
-    /// else of a long simulation.
-    pub fn truth(&self, percent: f64) -> f64 {
+    /// else of a simulation of eight times so many requests.
+    pub fn truth(&self, percent: f64, requests: usize) -> f64 {
         if let (Law::Exponential, Law::Exponential, 1) = (self.arrivals, self.service, self.servers)
         {
             // M/M/1: exponential with mean 1 / (1 − ρ).
             return -(1.0 - percent / 100.0).ln() / (1.0 - self.load);
         }
         let mut times: Vec<f64> = (0..8)
-            .flat_map(|seed| self.draw(40_000, &mut Dice::new(900 + seed)))
+            .flat_map(|seed| self.draw(requests, &mut Dice::new(900 + seed)))
             .map(|(_, took)| took)
             .collect();
         times.sort_unstable_by(f64::total_cmp);

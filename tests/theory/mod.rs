@@ -4,10 +4,11 @@
 //! and asks the library what it concludes. What is right follows from theory, or from a simulation
 //! in this folder that shares no code with the library.
 //!
-//! A few seconds of it run with the tests. All of it, with a table of figures:
-//! `RUNNER_THEORY=300 cargo test --test it theory:: -- --ignored --nocapture` (300 runs a row).
+//! A few seconds of it run with the tests. All of it writes the tables of `docs/statistics.md`, which says
+//! how.
 
 mod capacity;
+mod figures;
 mod laws;
 mod log;
 mod omission;

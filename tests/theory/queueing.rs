@@ -3,9 +3,9 @@
 
 use runner::metrics::compare::evidence::Evidence;
 use runner::metrics::compare::{Options, Verdict, compare};
-use runner::metrics::effective::{Dependence, in_flight, median_interval};
 use serde_json::json;
 
+use super::figures;
 use super::laws::{Dice, Law, Queue};
 use super::log::{self, Asked};
 
@@ -49,9 +49,9 @@ impl Found {
     }
 }
 
-/// Pairs of runs of one queue, `count` requests each.
-fn null_pairs(queue: &Queue, count: usize, pairs: u32, seed: u64) -> Found {
-    let truth = queue.truth(50.0) * SERVICE_NS / 1e6;
+/// Pairs of runs of one queue, `count` requests each, of which `median` is the true one.
+fn null_pairs(queue: &Queue, median: f64, count: usize, pairs: u32, seed: u64) -> Found {
+    let truth = median * SERVICE_NS / 1e6;
     let mut found = Found::default();
     for pair in 0..pairs {
         let mut dice = Dice::new(seed + u64::from(pair));
@@ -106,15 +106,22 @@ fn independent(count: usize, slower: f64, dice: &mut Dice) -> Vec<(f64, f64)> {
 fn runs_of_one_queue_are_not_called_different_and_intervals_hold() {
     let mut all = Found::default();
     for (number, queue) in queues(&[0.5, 0.9]).iter().enumerate() {
+        let median = queue.truth(50.0, 40_000);
         for count in [200, 1_000] {
-            let found = null_pairs(queue, count, 8, 1_000 * number as u64 + count as u64);
+            let seed = 1_000 * number as u64 + count as u64;
+            let found = null_pairs(queue, median, count, 8, seed);
             all.add(&found);
         }
     }
     // 5 % of 192 comparisons are 10; more than 18 come by chance once in a hundred.
     assert!(all.wrong <= 18, "{} of {} comparisons", all.wrong, all.runs);
     let held = f64::from(all.held) / f64::from(all.shown);
-    assert!(all.shown > 60 && held >= 0.9, "{} of {} intervals hold", all.held, all.shown);
+    assert!(
+        all.judged > 40 && all.shown > 40 && held >= 0.85,
+        "{} of {} intervals hold",
+        all.held,
+        all.shown
+    );
 }
 
 #[test]
@@ -132,86 +139,84 @@ fn independent_samples_keep_their_power() {
     assert!(seen >= 36 && judged >= 37, "{seen} seen, {judged} judged of 40");
 }
 
-/// How many runs a row of a long experiment has.
-fn long() -> u32 {
-    std::env::var("RUNNER_THEORY").ok().and_then(|text| text.parse().ok()).unwrap_or(100)
-}
-
 fn share(part: u32, of: u32) -> f64 {
     f64::from(part) / f64::from(of.max(1)) * 100.0
 }
 
-#[test]
-#[ignore = "minutes: how many intervals hold, for docs/statistics.md"]
-fn coverage() {
-    println!("| queue | of capacity | requests | runs with an interval | of which hold |");
-    println!("|---|---|---|---|---|");
-    let (mut shown_in_all, mut held_in_all) = (0, 0);
-    for queue in queues(&[0.5, 0.8, 0.9, 0.95]) {
-        let truth = queue.truth(50.0);
-        for count in [200_u32, 1_000, 4_000] {
-            let (mut shown, mut held) = (0, 0);
-            for seed in 0..long() {
-                let mut dice = Dice::new(u64::from(seed) * 7_919 + u64::from(count) + 1_000_000);
-                let requests = queue.draw(count as usize, &mut dice);
-                let times: Vec<(u64, u64)> =
-                    requests.iter().map(|(at, took)| (ns(*at), ns(*at) + ns(*took))).collect();
-                let took: Vec<f64> = requests.iter().map(|(_, took)| *took).collect();
-                let dependence = Dependence::of(&took, Some(&in_flight(&times)));
-                if let Some([low, high]) = median_interval(&took, &dependence) {
-                    shown += 1;
-                    held += u32::from(low <= truth && truth <= high);
-                }
-            }
-            let holds = format!("{:.1} %", share(held, shown));
-            let holds = if shown * 100 < long() { "–" } else { &holds };
-            let shown_in = share(shown, long());
-            println!("| {} | {} | {count} | {shown_in:.0} % | {holds} |", queue.name, queue.load);
-            (shown_in_all, held_in_all) = (shown_in_all + shown, held_in_all + held);
-        }
-    }
-    let held = share(held_in_all, shown_in_all);
-    println!("{held:.1} % of {shown_in_all} intervals hold");
-    assert!((92.0..=98.0).contains(&held), "{held}");
+/// A row of the table of power: how many of `PAIRS` pairs are called worse.
+fn power(slower: f64, least: f64) -> String {
+    const PAIRS: u32 = 200;
+    let seen = (0..u64::from(PAIRS)).filter(|seed| {
+        let mut dice = Dice::new(*seed);
+        let base = run("base", &independent(200, 1.0, &mut dice));
+        let new = run("new", &independent(200, slower, &mut dice));
+        compare(&base, &new, &Options::default()).verdict == Verdict::Worse
+    });
+    let seen = share(u32::try_from(seen.count()).expect("small"), PAIRS);
+    format!("| {:.0} % | 200 | {seen:.1} % | {least} % |", (slower - 1.0) * 100.0)
 }
 
+/// How much slower, and what share of the pairs must be called worse.
+const POWER: [(f64, f64); 3] = [(1.05, 16.0), (1.1, 73.0), (1.2, 99.0)];
+
 #[test]
-#[ignore = "a minute: power, for docs/statistics.md"]
-fn power() {
-    println!("| slower by | requests | called worse | least |");
-    println!("|---|---|---|---|");
-    for (slower, least) in [(1.05, 16.0), (1.1, 73.0), (1.2, 99.0)] {
-        let seen = (0..u64::from(long())).filter(|seed| {
-            let mut dice = Dice::new(*seed);
-            let base = run("base", &independent(200, 1.0, &mut dice));
-            let new = run("new", &independent(200, slower, &mut dice));
-            compare(&base, &new, &Options::default()).verdict == Verdict::Worse
-        });
-        let seen = share(u32::try_from(seen.count()).expect("small"), long());
-        println!("| {:.0} % | 200 | {seen:.0} % | {least} % |", (slower - 1.0) * 100.0);
+fn the_documents_power_is_measured_and_not_below_what_is_promised() {
+    let (slower, least) = POWER[1];
+    figures::hold("power", &power(slower, least));
+    let rows = figures::read("power");
+    assert_eq!(rows.len(), POWER.len());
+    for row in rows {
+        assert!(figures::number(&row[2]) >= figures::number(&row[3]), "{row:?}");
     }
 }
 
 #[test]
-#[ignore = "hours: false verdicts, for docs/statistics.md"]
-fn figures() {
-    println!("| queue | of capacity | requests | judged | called different | intervals | hold |");
-    println!("|---|---|---|---|---|---|---|");
-    let mut worst: f64 = 0.0;
+#[ignore = "seconds: writes its table into docs/statistics.md"]
+fn figures_of_power() {
+    figures::write("power", &POWER.map(|(slower, least)| power(slower, least)));
+}
+
+/// What the document says of all queues is what is promised.
+#[test]
+fn the_documents_verdicts_and_intervals_are_within_what_is_promised() {
+    let rows = figures::read("queues");
+    assert_eq!(rows.len(), 72);
+    for row in rows {
+        assert!(figures::number(&row[4]) <= 5.0, "called different: {row:?}");
+        // Half of the requests of M/D/1 at 0.5 wait for nobody and take just as long: any interval that
+        // reaches up to there holds the median.
+        let is_lumped = row[0] == "M/D/1" && row[1] == "0.5";
+        let most = if is_lumped { 100.0 } else { 97.0 };
+        assert!(
+            row[6] == "–" || (93.0..=most).contains(&figures::number(&row[6])),
+            "intervals: {row:?}"
+        );
+    }
+}
+
+#[test]
+#[ignore = "an hour, optimised: writes its table into docs/statistics.md"]
+fn figures_of_queues() {
+    let pairs = figures::runs(500);
+    let mut rows = Vec::new();
     for (number, queue) in queues(&[0.5, 0.8, 0.9, 0.95]).iter().enumerate() {
+        let median = queue.truth(50.0, 500_000);
         for count in [200, 1_000, 4_000] {
-            let found = null_pairs(queue, count, long(), 100_000 * number as u64 + count as u64);
-            println!(
-                "| {} | {} | {count} | {:.0} % | {:.1} % | {:.0} % | {:.1} % |",
+            let seed = 100_000 * number as u64 + count as u64;
+            let found = null_pairs(queue, median, count, pairs, seed);
+            let shown = share(found.shown, 2 * found.runs);
+            let holds = format!("{:.1} %", share(found.held, found.shown));
+            let row = format!(
+                "| {} | {} | {count} | {:.0} % | {:.1} % | {shown:.0} % | {} |",
                 queue.name,
                 queue.load,
                 share(found.judged, found.runs),
                 share(found.wrong, found.runs),
-                share(found.shown, 2 * found.runs),
-                share(found.held, found.shown),
+                if shown < 2.0 { "–" } else { &holds },
             );
-            worst = worst.max(share(found.wrong, found.runs));
+            println!("{row}");
+            rows.push(row);
         }
     }
-    assert!(worst <= 8.0, "{worst} % of the pairs of some row are called different");
+    figures::write("queues", &rows);
 }

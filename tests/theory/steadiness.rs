@@ -3,6 +3,7 @@
 use runner::metrics::summary::StageSummary;
 use serde_json::json;
 
+use super::figures;
 use super::laws::{Dice, Law};
 use super::log::{self, Asked};
 
@@ -64,7 +65,9 @@ fn said(name: &str, of: impl Fn(u64) -> StageSummary) -> Said {
         said.drifted += u64::from(why.contains("still rose") || why.contains("still fell"));
         said.too_few += u64::from(why.starts_with("too few"));
     }
-    println!("| {name} | {said:?} |");
+    let Said { steady, whole, stepped, drifted, too_few } = said;
+    let row = format!("| {name} | {steady} | {whole} | {stepped} | {drifted} | {too_few} |");
+    figures::hold("steady", &row);
     said
 }
 

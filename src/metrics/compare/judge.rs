@@ -11,19 +11,18 @@ use crate::plan::metric;
 
 /// Judges every difference and stage; returns how many tests shared the chance of a false alarm.
 pub(super) fn judge(stages: &mut [StageComparison], options: &Options) -> usize {
-    let enough = |difference: &Difference| difference.verdict.is_some() && difference.has_samples();
     let all = || stages.iter().flat_map(|stage| &stage.differences);
-    let p_values: Vec<f64> = all()
-        .filter(|it| enough(it))
-        .filter_map(|it| it.test.as_ref().map(|test| test.p))
+    let tests: Vec<(f64, f64)> = all()
+        .filter(|it| could_tell(it))
+        .filter_map(|it| Some((it.test.as_ref()?.p, weight(it))))
         .collect();
-    let mut adjusted = holm(&p_values).into_iter();
+    let mut adjusted = holm(&tests).into_iter();
     for stage in &mut *stages {
         for difference in &mut stage.differences {
             if difference.verdict.is_none() {
                 continue;
             }
-            if difference.has_samples()
+            if could_tell(difference)
                 && let Some(test) = &mut difference.test
             {
                 test.p_adjusted = adjusted.next().unwrap_or(1.0);
@@ -33,7 +32,26 @@ pub(super) fn judge(stages: &mut [StageComparison], options: &Options) -> usize 
         }
         stage.verdict = over_figures(&stage.differences);
     }
-    p_values.len()
+    tests.len()
+}
+
+/// Whether a test of this difference may find anything. One that can't takes no share of the chance of a
+/// false alarm (Tarone 1990): that of errors, where neither side has any.
+fn could_tell(difference: &Difference) -> bool {
+    let is_zero = |share: Option<f64>| share.is_some_and(|share| share <= 0.0);
+    let no_errors =
+        difference.unit == "share" && is_zero(difference.base) && is_zero(difference.new);
+    difference.verdict.is_some() && difference.has_samples() && !no_errors
+}
+
+/// The share of the chance of a false alarm that a test has: of few samples a tail tells little, and must
+/// not cost the median its power.
+fn weight(difference: &Difference) -> f64 {
+    if difference.percentile.is_some_and(|percent| (percent - 50.0).abs() > 1e-9) {
+        1.0
+    } else {
+        2.0
+    }
 }
 
 /// The verdict over several stages: any that is worse makes all worse, and one that can't be told

@@ -48,30 +48,28 @@ impl<'a> Pooled<'a> {
     }
 
     /// What the samples are worth at a percentile (0 to 100); `None` where too few requests are at
-    /// hand to tell. The clusters are batches of requests that are nearly independent.
+    /// hand to tell.
     pub(super) fn weight(&self, percent: f64) -> Option<Weight> {
-        let batch = self.dependence.batch(percent)?;
         let Some(limit) = percentile(&self.sorted, percent) else {
             return Some(Weight::independent(0));
         };
         let above = |samples: &[f64]| samples.iter().filter(|it| **it > limit).count() as f64;
-        let counts = self.clusters.chunks(batch.size()).map(|requests| {
-            let counts = requests.iter().map(|samples| (above(samples), samples.len() as f64));
-            counts.fold((0.0, 0.0), |(above, all), one| (above + one.0, all + one.1))
-        });
-        let counts: Vec<(f64, f64)> = counts.collect();
-        let all = self.sorted.len() as f64;
-        let clusters = counts.len() as f64;
+        let counts: Vec<(f64, f64)> =
+            self.clusters.iter().map(|it| (above(it), it.len() as f64)).collect();
+        let (all, clusters) = (self.sorted.len() as f64, counts.len() as f64);
         let share = counts.iter().map(|(above, _)| above).sum::<f64>() / all;
+        let away: Vec<f64> = counts.iter().map(|(above, of)| above - share * of).collect();
+        let of_requests = self.dependence.weigh(percent, &away)?;
         let independent = all * share * (1.0 - share);
-        let freedom = (clusters - 1.0).max(1.0);
+        let freedom = of_requests.freedom;
         if independent <= 0.0 || clusters < MIN_CLUSTERS {
             // All samples are alike, or the requests too few to tell how alike those of one are:
-            // then each cluster says as much as one sample.
-            return Some(Weight { design_effect: (all / clusters.max(1.0)).max(1.0), freedom });
+            // then each request says as much as one sample.
+            let of_one = (all / clusters.max(1.0)).max(1.0);
+            return Some(Weight { design_effect: of_one * of_requests.design_effect, freedom });
         }
-        let squares: f64 = counts.iter().map(|(above, of)| (above - share * of).powi(2)).sum();
-        let clustered = squares * clusters / (clusters - 1.0);
+        let squares: f64 = away.iter().map(|it| it * it).sum();
+        let clustered = squares * clusters / (clusters - 1.0) * of_requests.design_effect;
         Some(Weight { design_effect: (clustered / independent).max(1.0), freedom })
     }
 }

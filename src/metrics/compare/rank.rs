@@ -10,7 +10,7 @@
 //! | is one side larger | Mann and Whitney's U, normal approximation with tie and continuity correction |
 //! | is one side's tail heavier | the share of each side above the pooled percentile, two proportions |
 //! | are one side's errors more | two proportions; Fisher's exact test where fewer than five are expected |
-//! | which of many are left | Holm's step-down correction |
+//! | which of many are left | Holm's step-down correction, by weights |
 
 use statrs::distribution::{ContinuousCDF, Normal, StudentsT};
 use statrs::stats_tests::Alternative;
@@ -191,16 +191,20 @@ fn two_sided(z: f64, freedom: f64) -> f64 {
     (2.0 * beyond).clamp(0.0, 1.0)
 }
 
-/// Holm's step-down correction: p-values that hold for all of them together, in the same order.
-pub fn holm(p_values: &[f64]) -> Vec<f64> {
-    let mut order: Vec<usize> = (0..p_values.len()).collect();
-    order.sort_by(|a, b| p_values[*a].total_cmp(&p_values[*b]));
-    let mut adjusted = vec![1.0; p_values.len()];
+/// Holm's step-down correction of tests, each given as its p-value and its weight: p-values that hold for
+/// all of them together, in the same order. A test of twice the weight has twice the chance of a false
+/// alarm (Holm 1979, §4).
+pub fn holm(tests: &[(f64, f64)]) -> Vec<f64> {
+    let mut order: Vec<usize> = (0..tests.len()).collect();
+    let by_weight = |at: usize| tests[at].0 / tests[at].1;
+    order.sort_by(|a, b| by_weight(*a).total_cmp(&by_weight(*b)));
+    let mut adjusted = vec![1.0; tests.len()];
+    let mut left: f64 = tests.iter().map(|(_, weight)| weight).sum();
     let mut largest: f64 = 0.0;
-    for (place, at) in order.into_iter().enumerate() {
-        let left = (p_values.len() - place) as f64;
-        largest = largest.max((p_values[at] * left).min(1.0));
+    for at in order {
+        largest = largest.max((by_weight(at) * left).min(1.0));
         adjusted[at] = largest;
+        left -= tests[at].1;
     }
     adjusted
 }
@@ -311,8 +315,13 @@ mod tests {
 
     #[test]
     fn holm_steps_down_and_never_reorders() {
-        let adjusted = holm(&[0.01, 0.04, 0.03, 0.005]);
+        let adjusted = holm(&[0.01, 0.04, 0.03, 0.005].map(|p| (p, 1.0)));
         for (found, expected) in adjusted.iter().zip([0.03, 0.06, 0.06, 0.02]) {
+            close(*found, expected);
+        }
+        // Of five shares of the chance two are the first one's.
+        let weighted = holm(&[(0.02, 2.0), (0.02, 1.0), (0.5, 2.0)]);
+        for (found, expected) in weighted.iter().zip([0.05, 0.06, 0.5]) {
             close(*found, expected);
         }
         assert!(holm(&[]).is_empty());

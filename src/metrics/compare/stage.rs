@@ -12,7 +12,7 @@ use super::rank::{Side, counts, mann_whitney, signed_rank, tail};
 use super::{Difference, Options, StageComparison, Test, Verdict, interval};
 use crate::metrics::catalogue::{self, Source};
 use crate::metrics::distribution::percentile;
-use crate::metrics::effective::{Dependence, Weight, ranks};
+use crate::metrics::effective::{Dependence, ranks};
 use crate::metrics::estimate::Estimate;
 use crate::metrics::generator;
 use crate::metrics::quantity::significant;
@@ -92,15 +92,14 @@ impl<'a> Series<'a> {
     fn side(&self, percent: f64) -> Option<Side<'_>> {
         let weight = match self {
             Self::Single { in_time, sorted, dependence } => {
-                let batch = dependence.batch(percent)?;
                 // The median is judged by ranks, a tail by the share above it.
-                if (percent - 50.0).abs() < f64::EPSILON {
-                    batch.weigh(&ranks(in_time))
+                let scores = if (percent - 50.0).abs() < f64::EPSILON {
+                    ranks(in_time)
                 } else {
                     let limit = percentile(sorted, percent)?;
-                    let above = in_time.iter().map(|it| f64::from(u8::from(*it > limit)));
-                    batch.weigh(&above.collect::<Vec<_>>())
-                }
+                    in_time.iter().map(|it| f64::from(u8::from(*it > limit))).collect()
+                };
+                dependence.weigh(percent, &scores)?
             }
             Self::Pooled(pooled) => pooled.weight(percent)?,
         };
@@ -129,11 +128,9 @@ fn by_pairs(pairs: &[(f64, f64)], seed: u64) -> Judged {
     // Ratios, so that a change of 10 % weighs the same in fast and slow requests.
     let leans: Vec<f64> = pairs.iter().map(|(base, new)| (new / base).ln()).collect();
     let dependence = Dependence::of(&leans, None);
-    let Some(batch) = dependence.batch(50.0) else {
+    let Some(weight) = dependence.weigh(50.0, &ranks(&leans)) else {
         return (None, None, Some(dependence.needed(50.0)));
     };
-    let weight =
-        if leans.is_empty() { Weight::independent(0) } else { batch.weigh(&ranks(&leans)) };
     let found = signed_rank(&leans, weight);
     (
         found.map(|found| test("Wilcoxon signed-rank", found.p, None)),

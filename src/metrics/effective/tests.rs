@@ -35,30 +35,37 @@ fn the_memory_of_an_autoregression_is_known() {
     }
 }
 
+/// What samples are worth for their median.
+fn worth(samples: &[f64], in_flight: Option<&[f64]>) -> Option<Weight> {
+    Dependence::of(samples, in_flight).weigh(50.0, &ranks(samples))
+}
+
 #[test]
 fn independent_samples_count_each() {
-    let whole = (0..40).filter(|seed| {
+    let whole = (0..200).filter(|seed| {
         let samples: Vec<f64> = noise(*seed).take(400).collect();
-        Dependence::of(&samples, None).batch(50.0) == Some(Batch(1))
+        worth(&samples, None) == Some(Weight::independent(400))
     });
-    assert!(whole.count() >= 34, "5 to 10 % are taken for dependent by chance");
-    assert_eq!(Dependence::of(&[3.0; 100], None).batch(99.0), Some(Batch(1)));
-    assert_eq!(Dependence::of(&[], None).batch(50.0), Some(Batch(1)));
+    // Two tests are wrong of one in two hundred each.
+    assert!(whole.count() >= 195);
+    assert_eq!(worth(&[3.0; 100], None), Some(Weight::independent(100)));
+    assert_eq!(worth(&[], None), Some(Weight::independent(0)));
 }
 
 #[test]
 fn a_series_that_hangs_together_must_be_long() {
     let slow = autoregression(0.95, 1_000, 3);
     let found = Dependence::of(&slow, None);
-    assert_eq!((found.batch(50.0), found.effective()), (None, None));
-    assert!((2_000..16_000).contains(&found.needed(50.0)), "{found:?}");
-    let long = Dependence::of(&autoregression(0.95, 20_000, 3), None);
-    let size = long.batch(50.0).expect("long enough").size();
-    assert!((100..250).contains(&size), "{size}");
+    assert_eq!((worth(&slow, None), found.effective()), (None, None));
+    assert!((1_500..16_000).contains(&found.needed(50.0)), "{found:?}");
+    let long = autoregression(0.95, 20_000, 3);
+    let effect = worth(&long, None).expect("long enough").design_effect;
+    assert!((25.0..55.0).contains(&effect), "{effect}, where the ranks of such a series have 37");
+    let long = Dependence::of(&long, None);
     assert!(long.needed(99.0) > 20 * long.needed(50.0));
     // A rise over a dozen samples is seen, too.
     let rise: Vec<f64> = (0..12).map(f64::from).collect();
-    assert_eq!(Dependence::of(&rise, None).batch(50.0), None);
+    assert_eq!(worth(&rise, None), None);
 }
 
 #[test]
@@ -68,10 +75,12 @@ fn what_follows_the_number_in_flight_has_its_memory() {
     let follows: Vec<f64> =
         states.iter().map(|state| state + 30.0 * own.next().unwrap_or(0.0)).collect();
     let alone: Vec<f64> = noise(11).take(2_000).collect();
-    assert_eq!(Dependence::of(&follows, Some(&states)).batch(50.0), None);
-    assert!(Dependence::of(&alone, Some(&states)).batch(50.0).is_some());
-    // Even so a run must have seen the number in flight come and go.
-    assert_eq!(Dependence::of(&alone[..200], Some(&states[..200])).batch(50.0), None);
+    assert_eq!(worth(&follows, Some(&states)), None);
+    let effect = worth(&alone, Some(&states)).expect("enough").design_effect;
+    assert!(effect < 1.2, "{effect}");
+    // Even so a run must have seen the number in flight come and go, for an interval more often.
+    assert_eq!(worth(&alone[..200], Some(&states[..200])), None);
+    assert_eq!(Dependence::of(&alone, Some(&states)).effective(), None);
 }
 
 #[test]
@@ -95,4 +104,8 @@ fn an_interval_of_dependent_samples_is_wider() {
     );
     let few: Vec<f64> = noise(1).take(5).collect();
     assert_eq!(median_interval(&few, &Dependence::of(&few, None)), None);
+    // A run that saw little congestion lies too low more often than one that saw much lies too high.
+    let [low, high] = median_interval(&tied, &Dependence::of(&tied, None)).expect("long");
+    let share = |limit: f64| tied.iter().filter(|it| **it < limit).count() as f64 / n as f64;
+    assert!(share(high) - 0.5 > 1.2 * (0.5 - share(low)), "{low} {high}");
 }

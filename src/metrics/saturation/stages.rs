@@ -55,6 +55,7 @@ fn rung(stage: &StageSummary) -> Option<Rung> {
     Some(Rung {
         level: stage.rung?,
         achieved: load.achieved_rate.unwrap_or(0.0),
+        answers: stage.counts.ok,
         interval: load.achieved_interval,
         keeping_up: load.keeping_up.or_else(|| {
             // Without an interval nobody waited for all of its users to have had an answer.

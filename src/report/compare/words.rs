@@ -187,7 +187,7 @@ pub(super) fn method(found: &Comparison) -> Vec<String> {
     let min = plain(method.min_effect * 100.0, 3);
     let mut sentences = vec![format!(
         "A figure is better or worse when the difference is beyond chance (p under {} after \
-             Holm's correction over the {} of the comparison) and at least {min} % (error rates: {} \
+             Holm's correction over the {} of the comparison, of which those of tails count half) and at least {min} % (error rates: {} \
              percentage points). It is the same when it is a certain difference smaller than that, or \
              when the 95 % interval lies within ± {min} %. Else there is not enough data.",
         method.alpha,
