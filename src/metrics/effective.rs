@@ -45,9 +45,11 @@ const STATE_SHOWN: f64 = 110.0;
 /// Standard errors below and above a median that hold the true one with 95 %. A run that happened to see
 /// little congestion finds both its median and its memory too small, so that of the runs that are taken for
 /// long enough more lie too low than too high.
-const BELOW: f64 = 1.7;
+const BELOW: f64 = 1.75;
 /// See [`BELOW`].
-const ABOVE: f64 = 2.6;
+const ABOVE: f64 = 2.4;
+/// A number in flight of a longer memory is that of requests which may wait for each other, plainly or not.
+const TIED: f64 = 2.0;
 /// Degrees of freedom of a variance that rests on so many memories each.
 const MEMORIES: f64 = 4.0;
 /// Fewest samples whose memory can be estimated; of fewer only neighbours are looked at.
@@ -129,7 +131,7 @@ impl Dependence {
     /// whether they are above the percentile) in the order of time. `None` where they are too few to tell.
     pub fn weigh(&self, percent: f64, scores: &[f64]) -> Option<Weight> {
         let is_enough = self.samples as f64 >= self.least(percent, JUDGED, STATE_JUDGED);
-        is_enough.then(|| self.weight(scores))
+        is_enough.then(|| self.weight(scores, self.memory > 1.0))
     }
 
     /// Samples that would do for a comparison at a percentile (0 to 100), by what is known so far.
@@ -154,8 +156,13 @@ impl Dependence {
         self.samples as f64 >= self.least(50.0, SHOWN, STATE_SHOWN)
     }
 
-    fn weight(&self, scores: &[f64]) -> Weight {
-        let own = if self.memory > 1.0 { memory(scores) } else { 1.0 };
+    /// Whether requests plainly hang together, or may without that being plain.
+    fn is_tied(&self) -> bool {
+        self.memory > 1.0 || self.state > TIED
+    }
+
+    fn weight(&self, scores: &[f64], is_tied: bool) -> Weight {
+        let own = if is_tied { memory(scores) } else { 1.0 };
         // What follows the number in flight has its memory, however much else there is.
         let n = self.samples.max(1) as f64;
         let followed = (shared(scores, &self.states) - 1.0 / n).max(0.0);
@@ -182,9 +189,9 @@ pub fn median_interval(in_time: &[f64], dependence: &Dependence) -> Option<[f64;
     let median = super::distribution::percentile(&sorted, 50.0)?;
     let above: Vec<f64> =
         in_time.iter().map(|sample| f64::from(u8::from(*sample > median))).collect();
-    let weight = dependence.weight(&above);
+    let weight = dependence.weight(&above, dependence.is_tied());
     let n = sorted.len() as f64;
-    let (low, high) = if dependence.memory > 1.0 {
+    let (low, high) = if dependence.is_tied() {
         let error = student(weight.freedom) / TWO_SIDED * (n * weight.design_effect).sqrt() / 2.0;
         (n / 2.0 - BELOW * error, n / 2.0 + ABOVE * error)
     } else {

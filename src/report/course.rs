@@ -104,7 +104,9 @@ fn one_round(round: &RoundSummary, from: Origin) -> String {
 pub(super) fn windows(stages: &[&StageSummary]) -> Vec<String> {
     let mut lines = Vec::new();
     for stage in stages.iter().filter(|stage| !stage.windows.is_empty()) {
-        lines.push(format!("  {}", label(stage)));
+        // Stretches know no other times; where the stage's own are from due, that must be told.
+        let from = if stage.times_from == Origin::Due { " (TTFT from sent)" } else { "" };
+        lines.push(format!("  {}{from}", label(stage)));
         lines.extend(stage.windows.iter().map(|window| format!("    {}", one_window(window))));
     }
     lines

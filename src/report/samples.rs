@@ -9,10 +9,11 @@ use super::server_series::ServerSeries;
 use super::timeline::Timeline;
 use crate::metrics::catalogue::{self, Source};
 use crate::metrics::summary::StageSummary;
+use crate::plan::metric::Origin;
 use crate::record::{Line, OutcomeKind, Record, RunLine, StageEnd, StageStart};
 
 /// The metrics whose distributions are drawn.
-pub const DRAWN: [&str; 4] = ["ttft", "e2e", "tpot", "itl"];
+pub const DRAWN: [&str; 6] = ["ttft", "ttft_due", "e2e", "e2e_due", "tpot", "itl"];
 /// Samples kept of each drawn metric of a stage.
 pub const SAMPLES: usize = 2_000;
 /// Requests of a stage kept for the timeline.
@@ -48,9 +49,9 @@ pub struct StageSamples {
     pub last_ns: u64,
     /// A uniform sample of each of [`DRAWN`].
     samples: Vec<Drawn>,
-    /// When requests were sent (seconds of the run) and their TTFT in milliseconds.
-    dots: Reservoir<[f64; 2]>,
-    slowest: Vec<[f64; 2]>,
+    /// When requests were sent (seconds of the run), and their TTFT in milliseconds from sent and from due.
+    dots: Reservoir<[f64; 3]>,
+    slowest: Vec<[f64; 3]>,
     /// When failed requests were sent, in seconds of the run.
     pub failed_at: Reservoir<f64>,
     /// The first failures of each class.
@@ -169,15 +170,17 @@ impl StageSamples {
         drawn.map_or((Vec::new(), 0), |drawn| (drawn.sample.sorted(), drawn.sample.seen()))
     }
 
-    /// At most `most` of the requests for the timeline (a uniform sample), then the slowest ones.
-    pub fn dots(&self, most: usize) -> Vec<[f64; 2]> {
+    /// At most `most` of the requests for the timeline (a uniform sample), then the slowest ones: when they
+    /// were sent, and their TTFT from then or from when they were due.
+    pub fn dots(&self, most: usize, from: Origin) -> Vec<[f64; 2]> {
         let mut fewer = Reservoir::new(most);
         self.dots.kept().iter().for_each(|dot| fewer.offer(*dot));
         let mut dots = fewer.kept().to_vec();
         if self.dots.seen() > dots.len() as u64 {
             dots.extend(self.slowest.iter().filter(|slow| !fewer.kept().contains(slow)));
         }
-        dots
+        let shown = |[at, sent, due]: [f64; 3]| [at, if from == Origin::Due { due } else { sent }];
+        dots.into_iter().map(shown).collect()
     }
 
     /// How many requests had a TTFT.
@@ -194,7 +197,8 @@ impl StageSamples {
                     if let Some(value) = take(record) {
                         drawn.sample.offer(value);
                         if let ("ttft", Some(sent)) = (drawn.metric, record.sent_ns) {
-                            let dot = [sent as f64 / 1e9, value];
+                            let held = sent.saturating_sub(record.due_ns.unwrap_or(sent));
+                            let dot = [sent as f64 / 1e9, value, value + held as f64 / 1e6];
                             self.dots.offer(dot);
                             keep_slowest(&mut self.slowest, dot);
                         }
@@ -235,11 +239,11 @@ impl StageSamples {
     }
 }
 
-fn keep_slowest(slowest: &mut Vec<[f64; 2]>, dot: [f64; 2]) {
+fn keep_slowest(slowest: &mut Vec<[f64; 3]>, dot: [f64; 3]) {
     if slowest.len() < SLOWEST {
         slowest.push(dot);
-    } else if let Some(fastest) = slowest.iter_mut().min_by(|a, b| a[1].total_cmp(&b[1]))
-        && dot[1] > fastest[1]
+    } else if let Some(fastest) = slowest.iter_mut().min_by(|a, b| a[2].total_cmp(&b[2]))
+        && dot[2] > fastest[2]
     {
         *fastest = dot;
     }

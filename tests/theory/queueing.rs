@@ -212,7 +212,7 @@ fn figures_of_queues() {
                 queue.load,
                 share(found.judged, found.runs),
                 share(found.wrong, found.runs),
-                if shown < 2.0 { "–" } else { &holds },
+                if shown < 3.0 { "–" } else { &holds },
             );
             println!("{row}");
             rows.push(row);

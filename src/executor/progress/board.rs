@@ -155,7 +155,7 @@ impl Board {
         stage.measured = Some(Figures {
             rates: requests
                 .map(|rate| (rate, throughput.output_tokens_per_second.unwrap_or_default())),
-            ttft_ms: summary.metrics.get("ttft").map(|ttft| (ttft.p50, ttft.p99)),
+            ttft_ms: summary.shown("ttft").map(|ttft| (ttft.p50, ttft.p99)),
         });
         Some(stage)
     }
@@ -209,8 +209,10 @@ impl StageBoard {
         if record.outcome == OutcomeKind::Ok {
             let tokens = record.output_tokens.counted().unwrap_or(0);
             push(&mut self.ends, (end, tokens));
-            if let (Some(sent), Some(first)) = (record.sent_ns, record.first_token_ns) {
-                let ms = first.saturating_sub(sent) as f64 / 1e6;
+            // From due, which is from sent unless the request was held back.
+            let due = record.due_ns.or(record.sent_ns);
+            if let (Some(due), Some(first)) = (due, record.first_token_ns) {
+                let ms = first.saturating_sub(due) as f64 / 1e6;
                 self.ttft.record_ms(ms);
                 push(&mut self.answers, (end, ms));
             }

@@ -50,7 +50,8 @@ fn rung(stage: &StageSummary) -> Option<Rung> {
         return None;
     }
     // From due where there is a schedule: what waited for its turn has waited for the server.
-    let latency = stage.metrics.get("e2e_due").or_else(|| stage.metrics.get("e2e"));
+    let from_due = |due: &str, sent: &str| stage.metrics.get(due).or(stage.metrics.get(sent));
+    let latency = from_due("e2e_due", "e2e");
     let load = stage.load?;
     Some(Rung {
         level: stage.rung?,
@@ -73,7 +74,7 @@ fn rung(stage: &StageSummary) -> Option<Rung> {
         // A warning that was not met is worth a look and no limit.
         thresholds_held: (!stage.thresholds.is_empty())
             .then(|| !stage.thresholds.iter().any(verdict::fails)),
-        ttft_p50_ms: stage.metrics.get("ttft").map(|ttft| ttft.p50),
+        ttft_p50_ms: from_due("ttft_due", "ttft").map(|ttft| ttft.p50),
         generator_limited: load.generator_limited,
         not_reached: stage.level_missed().is_some(),
     })

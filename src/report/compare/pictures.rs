@@ -8,6 +8,7 @@ use super::{Arm, clean};
 use crate::metrics::compare::{Comparison, Verdict};
 use crate::metrics::distribution::percentile;
 use crate::metrics::summary::StageSummary;
+use crate::plan::metric::Origin;
 use crate::report::chart::{Axis, Chart, Mark, Range, Shape, TONES, Tone};
 use crate::report::view::Picture;
 
@@ -78,7 +79,12 @@ pub(super) fn overlays(runs: &[Arm]) -> Vec<Picture> {
         if pictures.len() >= 2 * MOST_STAGES {
             continue;
         }
+        // As in the table: where any run held requests back, all count from due.
+        let mut matched = runs.iter().filter_map(|arm| arm.matching(stage));
+        let is_late = matched.any(|it| it.times_from == Origin::Due);
+        let from = if is_late { Origin::Due } else { Origin::Sent };
         for (metric, title) in [("ttft", "TTFT"), ("e2e", "E2E")] {
+            let metric = from.of(metric);
             let curves: Vec<(String, Vec<f64>)> = runs
                 .iter()
                 .enumerate()
@@ -138,10 +144,10 @@ type Figure = (&'static str, &'static str, &'static str, fn(&StageSummary) -> Op
 fn ladder(runs: &[Arm], id: &str, cell: Option<&str>, from: usize) -> Vec<Picture> {
     const FIGURES: [Figure; 3] = [
         ("TTFT p50", "ms", "Median time to first token at each level.", |stage| {
-            stage.metrics.get("ttft").map(|ttft| ttft.p50)
+            stage.shown("ttft").map(|ttft| ttft.p50)
         }),
         ("E2E p99", "ms", "99th percentile of the end-to-end latency at each level.", |stage| {
-            stage.metrics.get("e2e").map(|e2e| e2e.p99)
+            stage.shown("e2e").map(|e2e| e2e.p99)
         }),
         ("Throughput", "requests/s", "Answered requests per second at each level.", |stage| {
             stage.throughput.requests_per_second

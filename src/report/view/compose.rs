@@ -40,7 +40,7 @@ impl<'a> Group<'a> {
 
     /// The times to first token of its (first) stage.
     pub(super) fn ttft(&self) -> Option<&'a Distribution> {
-        self.first().metrics.get("ttft").filter(|ttft| ttft.p50 > 0.0)
+        self.first().shown("ttft").filter(|ttft| ttft.p50 > 0.0)
     }
 }
 

@@ -133,7 +133,11 @@ fn scatter(groups: &[Group], x: Axis) -> Option<Chart> {
     let dots: Vec<(String, Tone, Vec<[f64; 2]>)> = groups
         .iter()
         .map(|group| {
-            let dots = group.samples.iter().flatten().flat_map(|samples| samples.dots(most));
+            let seen = group.samples.iter().zip(&group.stages);
+            let dots = seen.filter_map(|(samples, stage)| {
+                samples.as_ref().map(|samples| samples.dots(most, stage.times_from))
+            });
+            let dots = dots.flatten();
             (group.name(), group.tone, dots.collect())
         })
         .collect();

@@ -70,7 +70,9 @@ fn side_by_side(groups: &[Group]) -> Option<Picture> {
         let (median, interval) = (ttft.p50, ttft.p50_interval);
         ranges.push(Range { row, tone, value: median, interval, label: show(median, "ms") });
         let samples = group.samples.first().copied().flatten();
-        let points = samples.map(|samples| samples.dots(ROW_DOTS)).unwrap_or_default();
+        let points = samples
+            .map(|samples| samples.dots(ROW_DOTS, group.first().times_from))
+            .unwrap_or_default();
         let scattered = points.iter().enumerate().map(|(number, [_, ttft])| {
             // A fixed scatter around the middle of the row, so that dots do not hide each other.
             let turn = (number as f64 * 0.618_034).fract() - 0.5;
@@ -124,8 +126,8 @@ fn curves_chart(curves: Vec<(String, Tone, Vec<[f64; 2]>)>, title: &str) -> Opti
 
 /// The distribution function of a metric: each hundredth, finer in the slow tail.
 fn curve(samples: &StageSamples, stage: &StageSummary, metric: &str) -> Option<Vec<[f64; 2]>> {
-    let figures = stage.metrics.get(metric)?;
-    let (sorted, _) = samples.sample(metric);
+    let figures = stage.shown(metric)?;
+    let (sorted, _) = samples.sample(stage.times_from.of(metric));
     // A gap of nothing (tokens of one chunk) has no place on a logarithmic axis.
     let hundredths = (0..=98).map(f64::from);
     let tail = (0..=9).map(|tenth| 99.0 + f64::from(tenth) / 10.0);
@@ -217,7 +219,7 @@ fn percentiles(ladder: &Ladder, metric: &str, title: &str, id: &str) -> Option<P
     const SHOWN: [Percentile; 3] =
         [("p50", |d| d.p50, 0), ("p95", |d| d.p95, 4), ("p99", |d| d.p99, 1)];
     let lines = SHOWN.map(|(name, take, tone)| {
-        (name, tone, points(ladder, |stage| stage.metrics.get(metric).map(take)))
+        (name, tone, points(ladder, |stage| stage.shown(metric).map(take)))
     });
     let values = heights(lines.iter().map(|(_, _, points)| points));
     if values.is_empty() {

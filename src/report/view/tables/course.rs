@@ -152,7 +152,16 @@ pub(in crate::report::view) fn windows(group: &Group) -> Table {
         "tokens/min in",
         "tokens/min out",
     ];
-    table(&columns, rows.collect())
+    let mut found = table(&columns, rows.collect());
+    // Stretches know no other times; where the stage's own are from due, that must be told.
+    if group.first().times_from == Origin::Due {
+        for column in &mut found.columns {
+            if ["TTFT", "E2E"].iter().any(|latency| column.name.starts_with(latency)) {
+                column.name.push_str(" from sent");
+            }
+        }
+    }
+    found
 }
 
 fn seconds(seconds: f64) -> Cell {
