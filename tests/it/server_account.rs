@@ -2,14 +2,15 @@
 //! times of requests, and claims about the cache held against both.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use runner::plan::SimulatorConfig;
 use runner::simulator::Simulator;
 use serde_json::{Value, json};
 
-use crate::faulty_server::{FaultyServer, answer};
+use crate::faulty_server::{FaultyServer, answer, json as json_answer, stream};
 use crate::sandbox::{Sandbox, code, stage, stderr};
 
 /// Cold and warm with these keys of the endpoint and of the simulator.
@@ -257,4 +258,60 @@ fn native_times_of_requests_stand_beside_ours() {
         assert!(p50("server_decode") > 1.0 && p50("server_total") < p50("response_end"), "{text}");
         assert!(text.contains("per request (p50): "), "{text}");
     }
+}
+
+/// What a run said of a server that has work of others for so long, by its own account, and how long after
+/// its first such word it was asked anything.
+fn beside_others(busy: Duration) -> (Value, String, Duration) {
+    let since = Arc::new(Mutex::new(None));
+    let asked = Arc::new(Mutex::new(None));
+    let (first, first_asked) = (Arc::clone(&since), Arc::clone(&asked));
+    let server = FaultyServer::answers(move |request| {
+        let now = Instant::now();
+        if request.starts_with("GET /v1/models ") {
+            return json_answer(200, r#"{"data":[{"id":"m","owned_by":"vllm"}]}"#);
+        }
+        if request.starts_with("GET /metrics ") {
+            let since = *first.lock().unwrap().get_or_insert(now);
+            let running = u8::from(now - since < busy);
+            return answer(200, "", &format!("vllm:num_requests_running {running}\n"));
+        }
+        if !request.starts_with("POST /v1/chat/completions ") {
+            return answer(404, "", "");
+        }
+        first_asked.lock().unwrap().get_or_insert(now);
+        let last = json!({"choices": [{"delta": {"content": "a"}, "finish_reason": "stop"}]});
+        stream(&format!("data: {last}\n\ndata: [DONE]\n\n"))
+    });
+    let sandbox = Sandbox::new();
+    let path = sandbox.plan(&format!(
+        "version: 1\nendpoint: {{ url: \"{}\" }}\nprompt: {{ text: Hello., max_tokens: 1 }}\n\
+         stages: [{{ id: ask, kind: load, concurrency: 1, requests: 2 }}]\n",
+        server.url()
+    ));
+    let output = sandbox.run(&["run", path.to_str().expect("utf-8")]);
+    let (since, asked) = (since.lock().unwrap().unwrap(), asked.lock().unwrap().unwrap());
+    (sandbox.summary(), stderr(&output), asked - since)
+}
+
+#[test]
+fn a_busy_server_is_waited_for_and_that_is_said() {
+    // Readings are at least twice idle before it counts as such.
+    let (summary, said, waited) = beside_others(Duration::from_secs(5));
+    assert!(waited >= Duration::from_secs(5), "{waited:?}");
+    assert!(said.contains("stage ask: its endpoint says that it still has other work"), "{said}");
+    assert!(said.contains("waiting for it, 30 s at most"), "{said}");
+    assert!(!notes(&summary).contains("other work"), "it had ended: {}", notes(&summary));
+    assert_eq!(stage(&summary, "ask")["counts"]["ok"], 2);
+}
+
+#[test]
+fn a_server_that_stays_busy_is_waited_for_half_a_minute_and_the_notes_say_so() {
+    let (summary, said, waited) = beside_others(Duration::from_secs(3_600));
+    assert!(waited >= Duration::from_secs(29), "{waited:?}");
+    assert!(said.contains("waiting for it, 30 s at most"), "{said}");
+    let told = notes(&summary);
+    assert!(told.contains("it still had other work, by its own account, when ask began"), "{told}");
+    assert!(told.contains("their times are of both"), "{told}");
+    assert_eq!(stage(&summary, "ask")["counts"]["ok"], 2, "it is asked all the same");
 }

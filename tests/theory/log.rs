@@ -17,7 +17,13 @@ pub struct Asked {
 /// what every one does.
 pub fn run(id: &str, requests: &[Asked], start: Value) -> Evidence {
     let mut collector = Collector::new(&["ttft", "e2e"]);
-    collector.line(&line(json!({
+    lines(id, requests, start, |line| collector.line(line));
+    collector.finish(id.to_owned(), None, &RunEnd::new(RunState::Finished))
+}
+
+/// The lines of such a run.
+pub fn lines(id: &str, requests: &[Asked], start: Value, mut take: impl FnMut(&Line)) {
+    take(&line(json!({
         "type": "run", "record_version": 1, "run_id": id, "plan": "p", "plan_hash": "0",
         "started_at": "2026-01-01T00:00:00Z", "seed": 1, "simulated": false,
         "runner_version": "0"
@@ -30,20 +36,19 @@ pub fn run(id: &str, requests: &[Asked], start: Value) -> Evidence {
         panic!("keys of a stage's first line");
     };
     first_keys.extend(start);
-    collector.line(&line(first));
+    take(&line(first));
     let pattern = record();
     let mut last = 0;
     for (index, asked) in requests.iter().enumerate() {
         last = last.max(asked.end);
         let request_id = format!("{id}-{index}");
         let record = Record { request_id, ..ended(&pattern, index, asked) };
-        collector.line(&Line::End(Box::new(record)));
+        take(&Line::End(Box::new(record)));
     }
-    collector.line(&line(json!({
+    take(&line(json!({
         "type": "stage_end", "stage": "s", "state": "completed", "planned": requests.len(),
         "at_ns": last + 1
     })));
-    collector.finish(id.to_owned(), None, &RunEnd::new(RunState::Finished))
 }
 
 /// A line of the log.

@@ -8,6 +8,8 @@ use runner::metrics::claims::ClaimKind;
 use runner::metrics::compare::{Options, Verdict, compare};
 use runner::metrics::summary::StageSummary;
 use runner::plan::metric::Origin;
+use runner::report::samples::RunSamples;
+use runner::report::view;
 use serde_json::{Value, json};
 
 use super::laws::{Dice, Law};
@@ -97,6 +99,34 @@ fn requests_that_wait_for_a_place_count_from_when_they_were_due() {
         claim.contains("`max_in_flight`") && claim.contains("from sent it would read"),
         "{claim}"
     );
+}
+
+/// The charts of such a run: how its times to first token are distributed, and each request's.
+fn charts(asked: &[Asked], start: Value) -> (StageSummary, Vec<[f64; 2]>, Vec<[f64; 2]>) {
+    let mut seen = RunSamples::default();
+    log::lines("run", asked, start.clone(), |line| seen.line(line));
+    let summary = log::run("run", asked, start).summary;
+    let view = view::compose(&summary, &seen, &view::Background::default());
+    let chart = |id: &str| view.comparisons.iter().find(|it| it.id == id).expect(id).chart.clone();
+    let points = |id: &str| chart(id).series[0].points.clone();
+    (summary.stages[0].clone(), points("cdf-ttft"), points("ttft"))
+}
+
+#[test]
+fn charts_count_from_where_the_table_does() {
+    for (places, expected) in [(4, Origin::Due), (200, Origin::Sent)] {
+        let (stage, curve, dots) = charts(&capped(20, places), open_start(places, &[]));
+        assert_eq!(stage.times_from, expected);
+        let shown = stage.shown("ttft").expect("a row of the table");
+        let longest = |points: &[[f64; 2]], axis: usize| {
+            points.iter().map(|point| point[axis]).fold(0.0, f64::max)
+        };
+        // All 2,000 samples are kept, so the curve's 99th percentile is the table's.
+        let p99 = curve.iter().find(|point| (point[1] - 0.99).abs() < 1e-9).expect("its p99")[0];
+        assert!((p99 / shown.p99 - 1.0).abs() < 1e-6, "{p99} is not {}", shown.p99);
+        assert!((longest(&curve, 0) - shown.max).abs() < 1e-6);
+        assert!((longest(&dots, 0) - shown.max).abs() < 1e-6, "the slowest have their dots");
+    }
 }
 
 #[test]
