@@ -32,7 +32,8 @@ fn what_the_document_names_holds_it() {
             }
         }
     }
-    let rows = text.lines().skip_while(|line| *line != "| claim | theory | held by |").skip(2);
+    let rows =
+        text.lines().skip_while(|line| *line != "| claim | theory | measured | held by |").skip(2);
     let rows: Vec<&str> = rows.take_while(|line| line.starts_with('|')).collect();
     assert!(rows.len() > 40, "{}", rows.len());
     for row in rows {

@@ -44,11 +44,11 @@ class Level:
         counts, load = entry["counts"], entry.get("load") or {}
         asked = counts["ok"] + counts["errors"] + counts["cancelled"] + counts["dropped_late"]
         self.complete = entry["state"] == "completed" and asked > 0
-        self.level, self.rate = entry["rung"], load.get("achieved_rate") or 0.0
+        self.level, self.rate, self.answers = entry["rung"], load.get("achieved_rate") or 0.0, max(1, counts["ok"])
         self.interval, self.tokens = load.get("achieved_interval"), entry["throughput"].get("output_tokens_per_second")
         latency = entry["metrics"].get("e2e_due") or entry["metrics"].get("e2e") or {}
         self.p50, self.p99 = latency.get("p50"), latency.get("p99")
-        self.ttft = (entry["metrics"].get("ttft") or {}).get("p50")
+        self.ttft = (entry["metrics"].get("ttft_due") or entry["metrics"].get("ttft") or {}).get("p50")
         scheduled, told = load.get("target_rate") is not None, load.get("keeping_up")
         failing = [t for t in entry["thresholds"] if not t["pass"] and t["level"] == "fail"]
         signs = [("errors", counts["ok"] / max(1, asked) < 0.99), ("throughput", told == "fell_behind"), ("threshold", bool(failing))]
@@ -107,14 +107,16 @@ def figures_of(judged, ramp):
 
 
 def most(judged):
-    """The most that was answered: the mean over levels that can't be told from the highest, and its interval."""
+    """The most that was answered: the mean over levels that can't be told from the highest, each by its
+    answers, and its interval."""
     top = max(judged, key=lambda it: it.rate)
     if not top.interval:
         return top.rate, None, top.level
     half = lambda it: it.interval[1] - it.rate
     alike = [it for it in judged if it.interval and top.rate - it.rate <= math.hypot(half(it), half(top))]
-    best = math.fsum(it.rate for it in alike) / len(alike)
-    width = math.sqrt(math.fsum(half(it) ** 2 for it in alike)) / len(alike)
+    answers = math.fsum(it.answers for it in alike)
+    best = math.fsum(it.answers * it.rate for it in alike) / answers
+    width = math.sqrt(math.fsum((it.answers * half(it)) ** 2 for it in alike)) / answers
     return best, (best - width, best + width), alike[0].level
 
 

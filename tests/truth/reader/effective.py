@@ -1,7 +1,7 @@
 """How certain the median of samples in a row is, and how many independent ones they are worth.
 
-Written from the words of src/metrics/effective.rs: memory by Geyer's initial monotone positive sequence
-over ranks, that of the number in flight where latencies follow it, batch means of four memories.
+Written from the words of docs/statistics.md: memory by Geyer's initial monotone positive sequence over
+ranks, that of the number in flight where latencies follow it, and for the interval that of "above the median".
 """
 
 import math
@@ -9,8 +9,8 @@ from bisect import bisect_left, bisect_right
 
 from . import stats
 
-SERIES, MEMORIES, MEDIAN, STATE, BATCHES, INFLATION, FEW_SEEN, LONGEST = 30, 4, 100, 30, 10, 1.1, 25, 4096
-PLAIN, TWO_SIDED = 2.576, 1.96
+SERIES, LONGEST, SHOWN, STATE_SHOWN, STATE_SOON, TIED = 30, 4096, 330, 110, 30, 2
+BELOW, ABOVE, MEMORIES, PLAIN, SUSPECTED, PLAIN_TWO_SIDED, TWO_SIDED = 1.75, 2.4, 4, 2.576, 1.645, 2.807, 1.96
 
 
 def certainty(values, times, latencies):
@@ -19,45 +19,44 @@ def certainty(values, times, latencies):
     `values` are in the order in which answers ended, `times` are (sent, ended) of all complete answers. Only
     latencies have to do with the number in flight.
     """
-    flying = None
+    flying = []
     if len(times) == len(values):
         order = sorted(range(len(times)), key=lambda at: times[at])
         sent, ended = sorted(t[0] for t in times), sorted(t[1] for t in times)
         values = [values[at] for at in order]
-        flying = latencies and [max(0, bisect_left(sent, times[at][0]) - bisect_right(ended, times[at][0])) for at in order]
+        if latencies and len(values) >= SERIES:
+            flying = [max(0, bisect_left(sent, times[at][0]) - bisect_right(ended, times[at][0])) for at in order]
     n, ranks = len(values), _ranks(values)
-    batch, held = 1, 1.0
-    if n < SERIES:
-        if n and _correlation(ranks, 1) + 1 / n > PLAIN / math.sqrt(n):
-            return None, None
-    else:
-        held = memory(ranks) if _correlated(ranks) else 1.0
-        state = memory(flying) if flying else 1.0
-        if flying and abs(_together(ranks, _ranks(flying))) * math.sqrt(n) > TWO_SIDED:
-            held = max(held, state)
-        if n < (MEDIAN * max(held, 2 * held - 2) if held > 1 else STATE * state):
-            return None, None
-        if held > 1:
-            batch = math.ceil(MEMORIES * held)
-            if n // batch < BATCHES:
-                return None, None
-        else:
-            batch = math.ceil(n / LONGEST)
-    return n / held, _interval(values, batch)
+    held, state = 1.0, memory(flying) if flying else 1.0
+    if _alike(ranks):
+        held = memory(ranks) if n >= SERIES else float(n)
+    if _together(ranks, flying) * n > PLAIN_TWO_SIDED**2:
+        held = max(held, state)
+    if n < max(held * SHOWN if held > 1 else 0, (state - 1) * min(STATE_SHOWN, STATE_SOON * state)):
+        return None, None
+    return n / held, _interval(values, flying, held, state)
 
 
-def _interval(values, batch):
-    if batch == 1:
-        return stats.median_interval(values)
-    n, middle = len(values), stats.percentile(values, 50)
+def _interval(values, flying, held, state):
+    ordered, n = sorted(values), len(values)
+    if n < 6:
+        return None
+    middle = stats.percentile(values, 50)
     above = [1.0 if v > middle else 0.0 for v in values]
-    means = [stats.mean(above[at : at + batch]) for at in range(0, n - batch + 1, batch)]
-    single = stats.std(above) ** 2
-    effect = max(1.0, (INFLATION + FEW_SEEN / len(means)) * batch * stats.std(means) ** 2 / single) if single else 1.0
-    half = stats.student(len(means) - 1) * math.sqrt(0.25 * effect / n)
-    ordered = sorted(values)
-    place = lambda share: ordered[int(min(max(share * n, 0), n - 1))]
-    return [place(0.5 - half), place(0.5 + half + 1 / n)]
+    is_tied = held > 1 or state > TIED
+    followed = max(0.0, _together(above, flying) - 1 / n)
+    effect = max(memory(above) if is_tied else 1.0, 1 + followed * (state - 1))
+    if is_tied:
+        freedom = max(1.0, n / (MEMORIES * max(held, TIED)) - 1)
+        t = stats.student(freedom) if freedom < 1e4 else TWO_SIDED
+        error = t / TWO_SIDED * math.sqrt(n * effect) / 2
+        low, high = n / 2 - BELOW * error, n / 2 + ABOVE * error
+    else:
+        low, high = stats.median_places(n)
+        half = (high - low) / 2 * math.sqrt(effect)
+        low, high = (n - 1) / 2 - half, (n - 1) / 2 + half
+    place = lambda at: ordered[int(min(max(at, 0), n - 1))]
+    return [place(math.floor(low)), place(math.ceil(high))]
 
 
 def _ranks(values):
@@ -82,26 +81,27 @@ def _at_lag(away, lag):
     return math.fsum(one * other for one, other in zip(away, away[lag:]))
 
 
-def _correlation(values, lag):
-    away = _away(values)
-    whole = _at_lag(away, 0)
-    return _at_lag(away, lag) / whole if whole > 0 else 0.0
-
-
-def _correlated(values):
+def _alike(values):
+    """Whether samples resemble those before them, plainly or perhaps (of few: plainly)."""
     parts = _parts(values)
     away, n = _away(parts), len(parts)
-    whole, lags = _at_lag(away, 0), min(20, n // 10)
+    whole, lags = _at_lag(away, 0), min(max(1, n // 10), 20, max(0, n - 1))
     if whole <= 0 or lags < 1:
         return False
     found = [_at_lag(away, lag) / whole for lag in range(1, lags + 1)]
-    return found[0] > TWO_SIDED / math.sqrt(n) or n * math.fsum(f * f for f in found) > CHI_SQUARED[lags]
+    neighbours = (found[0] + 1 / n) * math.sqrt(n)
+    if n < SERIES:
+        return neighbours > PLAIN
+    return neighbours > SUSPECTED or n * math.fsum(f * f for f in found) > CHI_SQUARED[lags]
 
 
-def _together(one, other):
-    one, other = _away(one), _away(other)
-    scale = math.sqrt(_at_lag(one, 0) * _at_lag(other, 0))
-    return math.fsum(a * b for a, b in zip(one, other)) / scale if scale > 0 else 0.0
+def _together(scores, states):
+    """The share of the variance of scores that goes with the number in flight."""
+    if len(scores) != len(states):
+        return 0.0
+    one, other = _away(scores), _away(_ranks(states))
+    scale = _at_lag(one, 0) * _at_lag(other, 0)
+    return math.fsum(a * b for a, b in zip(one, other)) ** 2 / scale if scale > 0 else 0.0
 
 
 def _parts(values):
@@ -129,8 +129,8 @@ def memory(values):
     return max(1.0, found * within)
 
 
-# The 97.5 % points of the chi-squared law, by degrees of freedom (any table of it).
+# The 99.5 % points of the chi-squared law, by degrees of freedom (any table of it).
 CHI_SQUARED = [
-    0, 5.02389, 7.37776, 9.34840, 11.14329, 12.83250, 14.44938, 16.01276, 17.53455, 19.02277, 20.48318,
-    21.92005, 23.33666, 24.73560, 26.11895, 27.48839, 28.84535, 30.19101, 31.52638, 32.85233, 34.16961,
+    0, 7.87944, 10.59663, 12.83816, 14.86026, 16.74960, 18.54758, 20.27774, 21.95495, 23.58935, 25.18818,
+    26.75685, 28.29952, 29.81947, 31.31935, 32.80132, 34.26719, 35.71847, 37.15645, 38.58226, 39.99685,
 ]

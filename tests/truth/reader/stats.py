@@ -24,12 +24,9 @@ def std(values):
     return math.sqrt(math.fsum((v - middle) ** 2 for v in values) / (len(values) - 1))
 
 
-def median_interval(values):
-    """The 95 % interval of the median between order statistics, by the binomial distribution."""
-    n = len(values)
-    if n < 6:
-        return None
-    ordered = sorted(values)
+def median_places(n):
+    """The places, from 0, of the order statistics between which the median lies with 95 %, by the binomial
+    distribution."""
     below, term, rank = 0.0, math.exp(-n * math.log(2)) if n < 1000 else None, 0
     if term is None:  # too small for a float: go by logarithms
         logs = lambda k: math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1) - n * math.log(2)
@@ -42,7 +39,14 @@ def median_interval(values):
             term *= (n - rank) / (rank + 1)
             rank += 1
     # P(X < rank) <= 2.5 %: the rank-th smallest and the rank-th largest enclose the median.
-    return [ordered[rank - 1], ordered[n - rank]]
+    return rank - 1, n - rank
+
+
+def median_interval(values):
+    """The 95 % interval of the median of independent values; None of fewer than six."""
+    if len(values) < 6:
+        return None
+    return [sorted(values)[place] for place in median_places(len(values))]
 
 
 def certified(values, percent, effective):
