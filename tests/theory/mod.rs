@@ -13,6 +13,7 @@ mod laws;
 mod log;
 mod omission;
 mod queueing;
+mod queues;
 mod steadiness;
 
 /// Each test that `docs/statistics.md` names is there.

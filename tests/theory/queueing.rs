@@ -8,15 +8,7 @@ use serde_json::json;
 use super::figures;
 use super::laws::{Dice, Law, Queue};
 use super::log::{self, Asked};
-
-/// A mean service time, in nanoseconds.
-const SERVICE_NS: f64 = 1e8;
-
-/// Mean service times in nanoseconds.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "short and positive")]
-fn ns(times: f64) -> u64 {
-    (times * SERVICE_NS) as u64
-}
+use super::queues::{SERVICE_NS, Series, compared, ns, queues};
 
 /// A run of one stage with these requests: (arrival, time taken), in mean service times.
 fn run(id: &str, requests: &[(f64, f64)]) -> Evidence {
@@ -31,8 +23,7 @@ fn run(id: &str, requests: &[(f64, f64)]) -> Evidence {
 #[derive(Default)]
 struct Found {
     runs: u32,
-    /// Comparisons with any verdict but "not enough data", and those that saw a difference.
-    judged: u32,
+    /// Comparisons that saw a difference.
     wrong: u32,
     /// Medians with an interval, and intervals that hold the true median.
     shown: u32,
@@ -42,7 +33,6 @@ struct Found {
 impl Found {
     fn add(&mut self, other: &Self) {
         self.runs += other.runs;
-        self.judged += other.judged;
         self.wrong += other.wrong;
         self.shown += other.shown;
         self.held += other.held;
@@ -55,11 +45,22 @@ fn null_pairs(queue: &Queue, median: f64, count: usize, pairs: u32, seed: u64) -
     let mut found = Found::default();
     for pair in 0..pairs {
         let mut dice = Dice::new(seed + u64::from(pair));
-        let base = run("base", &queue.draw(count, &mut dice));
-        let new = run("new", &queue.draw(count, &mut dice));
+        let drawn = [queue.draw(count, &mut dice), queue.draw(count, &mut dice)];
+        let (base, new) = (run("base", &drawn[0]), run("new", &drawn[1]));
         let verdict = compare(&base, &new, &Options::default()).verdict;
+        // The long experiment draws no whole runs; it says the same of them.
+        let series = drawn.map(|requests| Series::new(&requests));
+        let (_, differs) = compared(&series[0], &series[1]);
+        assert_eq!(
+            differs,
+            matches!(verdict, Verdict::Better | Verdict::Worse),
+            "{queue:?} {pair}"
+        );
+        for (side, series) in [&base, &new].into_iter().zip(&series) {
+            let interval = side.summary.stages[0].metrics["ttft"].p50_interval;
+            assert_eq!(interval, series.interval(), "{queue:?} {pair}");
+        }
         found.runs += 1;
-        found.judged += u32::from(verdict != Verdict::NotEnoughData);
         found.wrong += u32::from(matches!(verdict, Verdict::Better | Verdict::Worse));
         for side in [&base, &new] {
             let ttft = &side.summary.stages[0].metrics["ttft"];
@@ -70,30 +71,6 @@ fn null_pairs(queue: &Queue, median: f64, count: usize, pairs: u32, seed: u64) -
         }
     }
     found
-}
-
-const fn queue(
-    name: &'static str,
-    arrivals: Law,
-    service: Law,
-    servers: usize,
-    load: f64,
-) -> Queue {
-    Queue { name, arrivals, service, servers, load }
-}
-
-fn queues(loads: &[f64]) -> Vec<Queue> {
-    let of = |load: &f64| {
-        [
-            queue("M/M/1", Law::Exponential, Law::Exponential, 1, *load),
-            queue("M/D/1", Law::Exponential, Law::Constant, 1, *load),
-            queue("D/M/1", Law::Constant, Law::Exponential, 1, *load),
-            queue("M/G/8", Law::Exponential, Law::Lognormal(1.0), 8, *load),
-            queue("D/G/8", Law::Constant, Law::Lognormal(1.0), 8, *load),
-            queue("G/G/1", Law::Hyper(2.0), Law::Lognormal(1.0), 1, *load),
-        ]
-    };
-    loads.iter().flat_map(of).collect()
 }
 
 /// Answers that do not queue at all: every request has a server of its own.
@@ -116,12 +93,7 @@ fn runs_of_one_queue_are_not_called_different_and_intervals_hold() {
     // 5 % of 192 comparisons are 10; more than 18 come by chance once in a hundred.
     assert!(all.wrong <= 18, "{} of {} comparisons", all.wrong, all.runs);
     let held = f64::from(all.held) / f64::from(all.shown);
-    assert!(
-        all.judged > 40 && all.shown > 40 && held >= 0.85,
-        "{} of {} intervals hold",
-        all.held,
-        all.shown
-    );
+    assert!(all.shown > 15 && held >= 0.85, "{} of {} intervals hold", all.held, all.shown);
 }
 
 #[test]
@@ -174,49 +146,4 @@ fn the_documents_power_is_measured_and_not_below_what_is_promised() {
 #[ignore = "seconds: writes its table into docs/statistics.md"]
 fn figures_of_power() {
     figures::write("power", &POWER.map(|(slower, least)| power(slower, least)));
-}
-
-/// What the document says of all queues is what is promised.
-#[test]
-fn the_documents_verdicts_and_intervals_are_within_what_is_promised() {
-    let rows = figures::read("queues");
-    assert_eq!(rows.len(), 72);
-    for row in rows {
-        assert!(figures::number(&row[4]) <= 5.0, "called different: {row:?}");
-        // Half of the requests of M/D/1 at 0.5 wait for nobody and take just as long: any interval that
-        // reaches up to there holds the median.
-        let is_lumped = row[0] == "M/D/1" && row[1] == "0.5";
-        let most = if is_lumped { 100.0 } else { 97.0 };
-        assert!(
-            row[6] == "–" || (93.0..=most).contains(&figures::number(&row[6])),
-            "intervals: {row:?}"
-        );
-    }
-}
-
-#[test]
-#[ignore = "an hour, optimised: writes its table into docs/statistics.md"]
-fn figures_of_queues() {
-    let pairs = figures::runs(500);
-    let mut rows = Vec::new();
-    for (number, queue) in queues(&[0.5, 0.8, 0.9, 0.95]).iter().enumerate() {
-        let median = queue.truth(50.0, 500_000);
-        for count in [200, 1_000, 4_000] {
-            let seed = 100_000 * number as u64 + count as u64;
-            let found = null_pairs(queue, median, count, pairs, seed);
-            let shown = share(found.shown, 2 * found.runs);
-            let holds = format!("{:.1} %", share(found.held, found.shown));
-            let row = format!(
-                "| {} | {} | {count} | {:.0} % | {:.1} % | {shown:.0} % | {} |",
-                queue.name,
-                queue.load,
-                share(found.judged, found.runs),
-                share(found.wrong, found.runs),
-                if shown < 3.0 { "–" } else { &holds },
-            );
-            println!("{row}");
-            rows.push(row);
-        }
-    }
-    figures::write("queues", &rows);
 }
