@@ -59,6 +59,9 @@ const MOST: usize = 4_096;
 /// A standard normal exceeds it with 0.5 %. Samples are taken for dependent only where that is plain, so
 /// that independent ones keep their power.
 const PLAIN: f64 = 2.576;
+/// A standard normal exceeds it with 5 %. An interval is shown of few samples only where not even that is so:
+/// it costs one in twenty small stages theirs.
+const SUSPECTED: f64 = 1.645;
 /// A standard normal is so far from zero with 0.5 %.
 const PLAIN_TWO_SIDED: f64 = 2.807;
 /// Student's t of more degrees of freedom is the normal law to four digits.
@@ -87,6 +90,8 @@ pub struct Dependence {
     samples: usize,
     /// Samples in a row that count for one, 1 or more; 1 unless they hang together by more than chance.
     memory: f64,
+    /// The same where they seem to hang together, though not plainly.
+    suspected: f64,
     /// The number in flight, sample by sample, where it is known.
     states: Vec<f64>,
     /// Its memory.
@@ -119,19 +124,25 @@ impl Dependence {
         let states = in_flight.filter(|states| enough && states.len() == samples);
         let states = states.unwrap_or_default().to_vec();
         let state = memory(&states);
-        // A series of few samples that hangs together at all is too short.
-        let least = if enough { 1.0 } else { samples as f64 };
-        let own = if is_correlated(&ranks) { memory(&ranks).max(least) } else { 1.0 };
+        let likeness = likeness(&ranks);
+        let own = match likeness {
+            Likeness::None => 1.0,
+            // A series of few samples that hangs together at all is too short.
+            _ if !enough => samples as f64,
+            _ => memory(&ranks),
+        };
         let follows = shared(&ranks, &states) * samples as f64 > PLAIN_TWO_SIDED.powi(2);
-        let memory = if follows { own.max(state) } else { own };
-        Self { samples, memory, states, state }
+        let suspected = if follows { own.max(state) } else { own };
+        let is_plain = follows || likeness == Likeness::Plain;
+        let memory = if is_plain { suspected } else { 1.0 };
+        Self { samples, memory, suspected, states, state }
     }
 
     /// What the samples are worth in a comparison at a percentile (0 to 100), by their scores (ranks, or
     /// whether they are above the percentile) in the order of time. `None` where they are too few to tell.
     pub fn weigh(&self, percent: f64, scores: &[f64]) -> Option<Weight> {
-        let is_enough = self.samples as f64 >= self.least(percent, JUDGED, STATE_JUDGED);
-        is_enough.then(|| self.weight(scores, self.memory > 1.0))
+        let is_enough = self.samples as f64 >= self.least(percent);
+        is_enough.then(|| self.weight(scores, self.memory))
     }
 
     /// Samples that would do for a comparison at a percentile (0 to 100), by what is known so far.
@@ -141,40 +152,40 @@ impl Dependence {
             clippy::cast_sign_loss,
             reason = "a count of samples; it saturates"
         )]
-        let needed = self.least(percent, JUDGED, STATE_JUDGED).max(MIN_SERIES as f64).ceil() as u64;
+        let needed = self.least(percent).max(MIN_SERIES as f64).ceil() as u64;
         needed
     }
 
-    fn least(&self, percent: f64, memories: f64, states: f64) -> f64 {
+    fn least(&self, percent: f64) -> f64 {
         let beyond = percent.min(100.0 - percent) / 100.0;
-        let own = (self.memory - 1.0) * memories.max(BEYOND / beyond.max(1e-6));
-        let of_state = (self.state - 1.0) * states.min(STATE_SOON * self.state);
-        own.max(of_state)
+        let own = (self.memory - 1.0) * JUDGED.max(BEYOND / beyond.max(1e-6));
+        own.max((self.state - 1.0) * STATE_JUDGED)
     }
 
     fn is_shown(&self) -> bool {
-        self.samples as f64 >= self.least(50.0, SHOWN, STATE_SHOWN)
+        let own = if self.suspected > 1.0 { self.suspected * SHOWN } else { 0.0 };
+        let of_state = (self.state - 1.0) * STATE_SHOWN.min(STATE_SOON * self.state);
+        self.samples as f64 >= own.max(of_state)
     }
 
-    /// Whether requests plainly hang together, or may without that being plain.
+    /// Whether requests may hang together, plainly or not.
     fn is_tied(&self) -> bool {
-        self.memory > 1.0 || self.state > TIED
+        self.suspected > 1.0 || self.state > TIED
     }
 
-    fn weight(&self, scores: &[f64], is_tied: bool) -> Weight {
-        let own = if is_tied { memory(scores) } else { 1.0 };
-        // What follows the number in flight has its memory, however much else there is.
+    fn weight(&self, scores: &[f64], memories: f64) -> Weight {
         let n = self.samples.max(1) as f64;
+        let own = if memories > 1.0 { memory(scores) } else { 1.0 };
+        // What follows the number in flight has its memory, however much else there is.
         let followed = (shared(scores, &self.states) - 1.0 / n).max(0.0);
         let design_effect = own.max(1.0 + followed * (self.state - 1.0));
-        let freedom =
-            (n / if self.memory > 1.0 { MEMORIES * self.memory } else { 1.0 } - 1.0).max(1.0);
-        Weight { design_effect, freedom }
+        let each = if memories > 1.0 { MEMORIES * memories } else { 1.0 };
+        Weight { design_effect, freedom: (n / each - 1.0).max(1.0) }
     }
 
     /// Independent samples that tell as much as these; `None` where the series is too short to tell.
     pub fn effective(&self) -> Option<f64> {
-        self.is_shown().then(|| self.samples as f64 / self.memory)
+        self.is_shown().then(|| self.samples as f64 / self.suspected)
     }
 }
 
@@ -189,7 +200,8 @@ pub fn median_interval(in_time: &[f64], dependence: &Dependence) -> Option<[f64;
     let median = super::distribution::percentile(&sorted, 50.0)?;
     let above: Vec<f64> =
         in_time.iter().map(|sample| f64::from(u8::from(*sample > median))).collect();
-    let weight = dependence.weight(&above, dependence.is_tied());
+    let memories = if dependence.is_tied() { dependence.suspected.max(TIED) } else { 1.0 };
+    let weight = dependence.weight(&above, memories);
     let n = sorted.len() as f64;
     let (low, high) = if dependence.is_tied() {
         let error = student(weight.freedom) / TWO_SIDED * (n * weight.design_effect).sqrt() / 2.0;
@@ -263,17 +275,33 @@ fn at_lag(away: &[f64], lag: usize) -> f64 {
     away.iter().zip(&away[lag.min(away.len())..]).map(|(one, other)| one * other).sum()
 }
 
-/// Whether any correlation between samples is plain: that of neighbours, or all of the first twenty
-/// together (Box and Pierce 1970), each with 0.5 % where there is none.
-fn is_correlated(values: &[f64]) -> bool {
+/// Whether samples resemble those before them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Likeness {
+    None,
+    Suspected,
+    Plain,
+}
+
+/// By the correlation of neighbours, and by that of the first twenty lags together (Box and Pierce 1970).
+/// Of few samples it is plain or none.
+fn likeness(values: &[f64]) -> Likeness {
     let parts = parts(values);
     let n = parts.len() as f64;
+    let is_few = parts.len() < MIN_SERIES;
     let found = correlations(&parts, (parts.len() / 10).clamp(1, 20));
-    let Some(first) = found.first() else { return false };
-    // The mean takes 1 / n from each.
+    let Some(first) = found.first() else { return Likeness::None };
     let sum: f64 = n * found.iter().map(|it| it * it).sum::<f64>();
     let limit = ChiSquared::new(found.len() as f64).map_or(f64::MAX, |law| law.inverse_cdf(0.995));
-    *first + 1.0 / n > PLAIN / n.sqrt() || (parts.len() >= MIN_SERIES && sum > limit)
+    // The mean takes 1 / n from each.
+    let neighbours = (*first + 1.0 / n) * n.sqrt();
+    if neighbours > PLAIN || (!is_few && sum > limit) {
+        Likeness::Plain
+    } else if neighbours > SUSPECTED && !is_few {
+        Likeness::Suspected
+    } else {
+        Likeness::None
+    }
 }
 
 /// The share of the variance of the scores that goes with the number in flight: the square of their
