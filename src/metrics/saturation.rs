@@ -270,6 +270,10 @@ pub fn saturation(axis: Axis, rungs: &[Rung], limits: &Limits) -> Saturation {
     }
 }
 
+/// The highest of several levels that are alike is further off by chance than one of two would be: by Tukey's
+/// range of eight levels so many times as far as by Student's t.
+const OF_SEVERAL: f64 = 1.5;
+
 /// The most that was answered. The highest of several figures that differ by chance alone is too high,
 /// so it is the mean over all levels that can't be told from the highest one, at the lowest of them, each by
 /// the number of its answers: few of them make a rate that is too high more often than too low.
@@ -280,7 +284,7 @@ fn best(judged: &[Rung]) -> Option<Rung> {
     let Some(chance) = half(&top) else { return Some(top) };
     let alike = || {
         let known = judged.iter().filter_map(|rung| Some((*rung, half(rung)?)));
-        known.filter(|(rung, half)| top.achieved - rung.achieved <= half.hypot(chance))
+        known.filter(|(rung, half)| top.achieved - rung.achieved <= OF_SEVERAL * half.hypot(chance))
     };
     let weight = |rung: &Rung| rung.answers.max(1) as f64;
     let all: f64 = alike().map(|(rung, _)| weight(&rung)).sum();

@@ -2,7 +2,7 @@
 //! service at a time, each of so long. Arrivals and answers are drawn here, event by event, and come to
 //! the library as the lines of a record log.
 
-use std::collections::BinaryHeap;
+use std::collections::{BTreeMap, BinaryHeap};
 
 use runner::metrics::aggregator::Aggregator;
 use runner::metrics::search::{Search, Settings, Step, probe};
@@ -386,12 +386,14 @@ fn searches_find_the_capacity_and_say_how_surely() {
 fn figures_of_capacity() {
     let seeds = u64::from(figures::runs(20));
     let mut rows = Vec::new();
+    let mut all: BTreeMap<&str, Found> = BTreeMap::new();
     for setting in Setting::all() {
         let Setting { name, service, servers, .. } = setting;
-        let mut row = |what: &str, found: &Found| {
+        let mut row = |what: &'static str, found: &Found| {
             let row = format!("| {what} | {name} | {service} | {servers} | {}", found.row());
             println!("{row}");
             rows.push(row);
+            all.entry(what).or_default().join(found);
         };
         let (limit, best) = sum(
             0..seeds,
@@ -406,6 +408,8 @@ fn figures_of_capacity() {
         row("ramp, most answered", &sum(0..seeds, |seed| ramp(setting, seed), Found::join));
         row("search", &sum(0..seeds, |seed| search(setting, seed), Found::join));
     }
+    let all = all.iter().map(|(what, found)| format!("| {what} | all | | | {}", found.row()));
+    let rows: Vec<String> = all.chain(rows).collect();
     figures::write("capacity", &rows);
 }
 
@@ -413,12 +417,16 @@ fn figures_of_capacity() {
 #[test]
 fn the_documents_capacities_are_within_what_is_promised() {
     let rows = figures::read("capacity");
-    assert_eq!(rows.len(), 4 * Setting::all().len());
+    let kinds = ["ladder, levels", "ladder, most answered", "ramp, most answered", "search"];
+    assert_eq!(rows.len(), kinds.len() * (Setting::all().len() + 1));
     for row in rows {
         let figure = |place: usize| figures::number(&row[place]);
         // Levels lie a third apart, so only their interval says where the limit is.
-        let is_estimate = row[0] != "ladder, levels";
+        let is_estimate = row[0] != kinds[0];
         assert!(!is_estimate || figure(5).abs() <= 2.0, "off by: {row:?}");
-        assert!(figure(6) >= 90.0 && figure(8) < 1.0, "{row:?}");
+        assert!(figure(8) < 1.0, "advice above capacity: {row:?}");
+        // Of twenty intervals that hold with 95 %, fewer than 16 hold once in three hundred times.
+        let least = if row[1] == "all" { 90.0 } else { 75.0 };
+        assert!(figure(6) >= least, "intervals: {row:?}");
     }
 }

@@ -113,7 +113,7 @@ def most(judged):
     if not top.interval:
         return top.rate, None, top.level
     half = lambda it: it.interval[1] - it.rate
-    alike = [it for it in judged if it.interval and top.rate - it.rate <= math.hypot(half(it), half(top))]
+    alike = [it for it in judged if it.interval and top.rate - it.rate <= 1.5 * math.hypot(half(it), half(top))]
     answers = math.fsum(it.answers for it in alike)
     best = math.fsum(it.answers * it.rate for it in alike) / answers
     width = math.sqrt(math.fsum((it.answers * half(it)) ** 2 for it in alike)) / answers
