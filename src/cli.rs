@@ -46,7 +46,7 @@ pub struct Cli {
     /// When to use colours.
     #[arg(long, global = true, value_enum, default_value_t = When::Auto)]
     pub color: When,
-    /// Log more on standard error. Twice: debug messages.
+    /// Show all evidence in reports, and log more on standard error. Twice: debug messages.
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
     /// What to do.

@@ -19,6 +19,7 @@ fn run() -> u8 {
         Err(answer) => return told(&answer),
     };
     commands::set_up_terminal(cli.color);
+    output::set_verbose(cli.verbose > 0);
     commands::set_up_logging(cli.verbose);
     let Some(command) = cli.command else {
         return commands::welcome();

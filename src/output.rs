@@ -75,6 +75,8 @@ impl Stream {
 
 /// `--color always` and `never`; `None` for what the streams allow.
 static COLOURS: OnceLock<Option<bool>> = OnceLock::new();
+/// `--verbose`.
+static VERBOSE: AtomicBool = AtomicBool::new(false);
 /// Whether a standard error that takes nothing is given up at the end.
 static IMPATIENT: AtomicBool = AtomicBool::new(false);
 /// Why standard output lacks something, where its reader did not just go away.
@@ -84,6 +86,16 @@ static DESK: Desk = Desk { state: Mutex::new(State::NEW), moved: Condvar::new() 
 /// Remembers `--color`.
 pub fn set_colours(wanted: Option<bool>) {
     let _set_before = COLOURS.set(wanted);
+}
+
+/// Remembers `--verbose`.
+pub fn set_verbose(wanted: bool) {
+    VERBOSE.store(wanted, Ordering::Relaxed);
+}
+
+/// Whether `--verbose` was given: reports tell their evidence.
+pub fn is_verbose() -> bool {
+    VERBOSE.load(Ordering::Relaxed)
 }
 
 /// Lets panics of all threads be told like everything else, and makes a write beyond a limit of file

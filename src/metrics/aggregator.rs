@@ -188,12 +188,13 @@ impl Aggregator {
 
     /// The percentile `percent` (0 to 100) of a metric of a stage that is over.
     pub fn percentile(&self, stage: &StageSummary, metric: &str, percent: f64) -> Option<f64> {
-        let bits = stage.rung.map(f64::to_bits);
-        let is_it = |measured: &&Measured| {
-            let summary = &measured.summary;
-            let rung = summary.rung.map(f64::to_bits);
-            summary.id == stage.id && summary.cell == stage.cell && rung == bits
+        // A search may try one level several times.
+        let place = |it: &StageSummary| {
+            let probe = it.probe.as_ref().map(|probe| probe.search.probe);
+            (it.id.clone(), it.cell.clone(), it.rung.map(f64::to_bits), probe)
         };
+        let wanted = place(stage);
+        let is_it = |measured: &&Measured| place(&measured.summary) == wanted;
         let measured = self.slots.iter().rev().filter_map(Slot::measured).find(is_it)?;
         measured.samples(metric)?.aggregate(Aggregate::Percentile(percent))
     }

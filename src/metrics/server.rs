@@ -95,7 +95,7 @@ fn block_tokens(page: &str) -> Option<f64> {
 }
 
 /// What the server said of itself while a stage ran.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ServerSummary {
     /// Readings that succeeded.
     pub readings: u64,

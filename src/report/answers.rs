@@ -12,6 +12,19 @@ use crate::metrics::summary::StageSummary;
 
 /// A line for each stage whose answers give reasons.
 pub(super) fn lines(stages: &[&StageSummary]) -> Vec<String> {
+    by_stage(stages, in_words)
+}
+
+/// A line for each stage whose rows name models that were asked.
+pub(super) fn by_model(stages: &[&StageSummary]) -> Vec<String> {
+    by_stage(stages, models)
+}
+
+/// A line for each stage of which something is to be said.
+fn by_stage(
+    stages: &[&StageSummary],
+    words: fn(&[&StageSummary]) -> Option<String>,
+) -> Vec<String> {
     let same = |a: &&StageSummary, b: &&StageSummary| a.id == b.id && a.cell == b.cell;
     let told: Vec<(String, String)> = stages
         .chunk_by(same)
@@ -19,7 +32,7 @@ pub(super) fn lines(stages: &[&StageSummary]) -> Vec<String> {
             let first = rungs.first()?;
             let cell = first.cell.as_ref().map(|cell| format!("[{cell}]")).unwrap_or_default();
             let name = format!("{}{cell}", first.id);
-            Some((printable(&name).into_owned(), in_words(rungs)?))
+            Some((printable(&name).into_owned(), words(rungs)?))
         })
         .collect();
     named(&told)
@@ -56,5 +69,5 @@ fn models(stages: &[&StageSummary]) -> Option<String> {
         words.join(", ")
     };
     let words: Vec<String> = counts.iter().map(of).collect();
-    (!words.is_empty()).then(|| format!("by model: {}", words.join(" · ")))
+    (!words.is_empty()).then(|| printable(&format!("by model: {}", words.join(" · "))).into_owned())
 }

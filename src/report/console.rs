@@ -1,24 +1,30 @@
 //! The report on a terminal (or in a CI log).
 //!
-//! In: a [`Summary`] and a [`Look`]. Out: text that ends in a newline. The order is that of a
-//! reader's questions: what is this, what are the numbers, can I believe them, did it pass.
+//! In: a [`Summary`] and a [`Look`]. Out: text that ends in a newline. The order is that of a reader's
+//! questions: did it pass, what was found, what are the numbers, can I believe them. Evidence that
+//! changes none of the answers is told where it is asked for (`--verbose`).
+
+use std::collections::BTreeMap;
+
+pub use super::columns::Percentiles;
 
 use super::escape::{printable, to_the_second};
 use super::look::Look;
-use super::{answers, checks, client, course, evidence, findings, levels, server, table, tokens};
+use super::{
+    answers, checks, client, columns, course, evidence, findings, levels, server, table, tokens,
+};
+use crate::metrics::quantity::plural;
 use crate::metrics::summary::{StageSummary, Summary};
 
 /// Said wherever the embedded simulator answered.
 const SIMULATED: &str = "SIMULATED: the embedded simulator answered, not a real server";
-
-pub use super::table::Percentiles;
 
 /// The whole report.
 pub fn render(summary: &Summary, look: Look) -> String {
     sections(summary, look, None)
 }
 
-/// The same with other percentiles in its table.
+/// The same with other percentiles in its tables.
 pub fn render_with(summary: &Summary, look: Look, percentiles: &Percentiles) -> String {
     sections(summary, look, Some(percentiles))
 }
@@ -26,56 +32,79 @@ pub fn render_with(summary: &Summary, look: Look, percentiles: &Percentiles) -> 
 fn sections(summary: &Summary, look: Look, percentiles: Option<&Percentiles>) -> String {
     let stages: Vec<&StageSummary> = summary.stages.iter().filter(|stage| stage.reported).collect();
     let all: Vec<&StageSummary> = summary.stages.iter().collect();
-    let table =
-        if stages.is_empty() { Vec::new() } else { table::render(&stages, look, percentiles) };
-    let notes = summary.run.notes.iter().map(|note| format!("  {}", printable(note)));
-    let sections = [
-        ("", header(summary, look)),
-        ("", table),
+    let asked = |lines: fn(&[&StageSummary]) -> Vec<String>| match look.verbose {
+        true => wrapped(lines(&stages), look),
+        false => Vec::new(),
+    };
+    let mut sections = vec![
+        (String::new(), opening(summary, look)),
         // What happened is told of unreported stages too; only their figures are left out.
-        ("Flush", evidence::flushes(&all, look)),
-        ("Server", server::lines(&stages)),
-        ("Tokens", tokens::lines(&stages)),
-        ("Answers", answers::lines(&stages)),
-        ("Client", client::line(&stages, summary.run.simulated)),
-        ("Errors", evidence::errors(&all)),
-        ("Not as planned", evidence::unplanned_ends(&all, look)),
-        ("Checks", checks::render(&all, look)),
-        ("Notes", notes.collect()),
-        ("Levels", levels::rungs(summary)),
-        ("Search", levels::probes(summary)),
-        ("Steady state", course::steady(&stages)),
-        ("Rounds", course::rounds(&stages)),
-        ("Stretches", course::windows(&stages)),
-        ("", findings::lines(summary, look)),
+        ("Checks".to_owned(), checks::render(&all, look)),
     ];
-    let mut out = String::new();
-    for (title, lines) in sections.into_iter().filter(|(_, lines)| !lines.is_empty()) {
-        if !out.is_empty() {
-            out.push('\n');
+    sections.extend(tables(summary, &stages, look, percentiles));
+    let client = |stages: &[&StageSummary]| client::line(stages, summary.run.simulated);
+    let client = if look.verbose { wrapped(client(&stages), look) } else { Vec::new() };
+    let rest = [
+        ("Errors", wrapped(evidence::errors(&all), look)),
+        ("Not as planned", wrapped(evidence::unplanned_ends(&all, look), look)),
+        ("Steady state", wrapped(course::steady(&stages), look)),
+        ("Rounds", wrapped(course::rounds(&stages, look.verbose), look)),
+        ("Models", wrapped(answers::by_model(&stages), look)),
+        ("Flush", wrapped(evidence::flushes(&all, look), look)),
+        ("Notes", notes(&summary.run.notes, look)),
+        ("Server", asked(server::lines)),
+        ("Tokens", asked(tokens::lines)),
+        ("Answers", asked(answers::lines)),
+        ("Client", client),
+        ("Search", if look.verbose { wrapped(levels::probes(summary), look) } else { Vec::new() }),
+        ("Stretches", asked(course::windows)),
+    ];
+    sections.extend(rest.into_iter().map(|(title, lines)| (title.to_owned(), lines)));
+    let mut lines: Vec<String> = Vec::new();
+    for (title, section) in sections.into_iter().filter(|(_, section)| !section.is_empty()) {
+        if !lines.is_empty() {
+            lines.push(String::new());
         }
-        let title = (!title.is_empty()).then(|| look.bold(title));
-        for line in title.into_iter().chain(lines) {
-            out.push_str(&line);
-            out.push('\n');
-        }
+        lines.extend((!title.is_empty()).then(|| look.bold(&title)));
+        lines.extend(section);
     }
-    out
+    // Of a report that is longer than the screen, its end is what is seen.
+    if look.height.is_some_and(|height| lines.len() >= height) {
+        lines.push(String::new());
+        lines.extend(findings::ending(summary, look));
+    }
+    lines.push(String::new());
+    lines.join("\n")
 }
 
-fn header(summary: &Summary, look: Look) -> Vec<String> {
+/// Lines broken where the screen ends; what they go on with stands below their text.
+fn wrapped(lines: Vec<String>, look: Look) -> Vec<String> {
+    let wrap = |line: String| {
+        let text = line.trim_start_matches(' ');
+        let indent = line.len() - text.len();
+        look.wrap(&line[..indent], indent + 2, text)
+    };
+    lines.into_iter().flat_map(wrap).collect()
+}
+
+/// What was run, how it ended, and what was found.
+fn opening(summary: &Summary, look: Look) -> Vec<String> {
     let run = &summary.run;
     let (plan, id) = (printable(&run.plan), printable(&run.id));
-    let started = to_the_second(&printable(&run.started_at));
-    let mut lines = vec![
-        look.bold(&plan),
-        look.dim(&format!("run {id} · started {started} · seed {}", run.seed)),
-    ];
-    lines.extend(targets(summary));
-    if run.simulated {
-        lines.push(look.doubtful(SIMULATED));
+    let mut about = vec![plan.into_owned()];
+    about.extend(targets(summary));
+    about.push(format!("run {id}"));
+    if look.verbose {
+        let started = to_the_second(&printable(&run.started_at));
+        about.extend([format!("started {started}"), format!("seed {}", run.seed)]);
     }
-    lines.extend(findings::opening(summary, look));
+    let about = look.wrap("", 2, &about.join(" · "));
+    let mut lines: Vec<String> = about.iter().map(|line| look.dim(line)).collect();
+    lines.extend(findings::ending(summary, look));
+    if run.simulated {
+        lines.extend(look.wrap("", 2, SIMULATED).iter().map(|line| look.doubtful(line)));
+    }
+    lines.extend(findings::lines(summary, look));
     lines
 }
 
@@ -90,4 +119,91 @@ fn targets(summary: &Summary) -> Vec<String> {
         }
     }
     targets
+}
+
+/// A table of the stages, and one for each that has several levels of load.
+fn tables(
+    summary: &Summary,
+    stages: &[&StageSummary],
+    look: Look,
+    percentiles: Option<&Percentiles>,
+) -> Vec<(String, Vec<String>)> {
+    let (levels, plain): (Vec<&StageSummary>, Vec<_>) =
+        stages.iter().partition(|stage| stage.rung.is_some());
+    let mut tables = Vec::new();
+    if !plain.is_empty() {
+        let columns = columns::of_stages(&plain, percentiles);
+        tables.push((String::new(), table::render(columns, look)));
+    }
+    let mut keys: Vec<String> = levels.iter().map(|stage| stage.key()).collect();
+    keys.dedup();
+    for (place, key) in keys.iter().enumerate() {
+        // The cells of a matrix may take turns.
+        if keys[..place].contains(key) {
+            continue;
+        }
+        let own: Vec<&StageSummary> =
+            levels.iter().copied().filter(|stage| stage.key() == *key).collect();
+        let columns = columns::of_levels(&own, summary, percentiles);
+        tables.push((printable(key).into_owned(), table::render(columns, look)));
+    }
+    tables
+}
+
+/// What a reader must know. What is said of several stages in the same words, but for the figures, is
+/// told of the first, with how many more there are.
+fn notes(notes: &[String], look: Look) -> Vec<String> {
+    let mut told: Vec<(&str, &str, u64)> = Vec::new();
+    let mut places: BTreeMap<String, usize> = BTreeMap::new();
+    for note in notes {
+        // How prompts are opened is the plan's wish: `plan` shows it.
+        if !look.verbose && note.starts_with("prompts: ") {
+            continue;
+        }
+        let about = note.strip_prefix("stage ").and_then(|rest| rest.split_once(": "));
+        let (stage, text) = about.unwrap_or(("", note));
+        let words = text.replace(|letter: char| letter.is_ascii_digit() || letter == '.', "");
+        match places.get(&words).filter(|_| !stage.is_empty() && !look.verbose) {
+            Some(place) => told[*place].2 += 1,
+            None => {
+                places.insert(words, told.len());
+                told.push((stage, text, 0));
+            }
+        }
+    }
+    let line = |(stage, text, more): &(&str, &str, u64)| {
+        let stage = match (stage.is_empty(), *more) {
+            (true, _) => String::new(),
+            (false, 0) => format!("stage {stage}: "),
+            (false, more) => {
+                format!("stage {stage} (and, with other figures, {}): ", plural(more, "more stage"))
+            }
+        };
+        look.wrap("  ", 4, &printable(&format!("{stage}{text}")))
+    };
+    told.iter().flat_map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_of_several_stages_is_told_once() {
+        let note = |stage, share| format!("stage {stage}: no ITL: {share} % of the gaps");
+        let all = [
+            "prompts: each has a nonce of its own in `a`".to_owned(),
+            note("a", "12.5"),
+            "stage a: something else".to_owned(),
+            note("b", "75"),
+        ];
+        assert_eq!(
+            notes(&all, Look::PLAIN),
+            [
+                "  stage a (and, with other figures, 1 more stage): no ITL: 12.5 % of the gaps",
+                "  stage a: something else",
+            ]
+        );
+        assert_eq!(notes(&all, Look { verbose: true, ..Look::PLAIN }).len(), 4);
+    }
 }

@@ -19,10 +19,17 @@ const SPREAD: [(&str, &str, &str); 4] = [
     ("output_tokens_per_second", "", "generated"),
 ];
 
-/// Where each load was in steady state, if anywhere. What settled on every rung of a ladder is left to
-/// the summary.
+/// Where each load was in steady state, where that is not all of it. Of the rungs of a ladder it is said
+/// where a queue still grew when it ended, which shows before any limit is broken.
 pub(super) fn steady(stages: &[&StageSummary]) -> Vec<String> {
-    let told = stages.iter().filter(|stage| stage.rung.is_none());
+    let still = |stage: &StageSummary| {
+        stage.unsteady.as_ref().is_some_and(|why| why.contains("still rose"))
+    };
+    let is_told = |stage: &&&StageSummary| match stage.rung {
+        None => !stage.steady.as_ref().is_some_and(|part| part.whole),
+        Some(_) => still(stage),
+    };
+    let told = stages.iter().filter(is_told);
     told.filter_map(|stage| Some(format!("  {}: {}", label(stage), in_steady_state(stage)?)))
         .collect()
 }
@@ -60,13 +67,14 @@ fn times(name: &str, of: &Distribution) -> String {
     format!(", {name} p50 {}, p99 {}", show(of.p50, "ms"), show(of.p99, "ms"))
 }
 
-/// Each round of each stage that has several, then how far they lie apart.
-pub(super) fn rounds(stages: &[&StageSummary]) -> Vec<String> {
+/// How far the rounds of each stage that has several lie apart, and, where asked for, `each`.
+pub(super) fn rounds(stages: &[&StageSummary], each: bool) -> Vec<String> {
     let mut lines = Vec::new();
     for (stage, rounds) in stages.iter().filter_map(|it| Some((it, it.rounds.as_ref()?))) {
         lines.push(format!("  {}", label(stage)));
         let from = stage.times_from;
-        lines.extend(rounds.each.iter().map(|round| format!("    {}", one_round(round, from))));
+        let all = rounds.each.iter().filter(|_| each);
+        lines.extend(all.map(|round| format!("    {}", one_round(round, from))));
         for (metric, figure, name) in SPREAD {
             let figure = format!("{}{figure}", from.of(metric));
             let Some(over) = rounds.over.get(&figure).filter(|over| over.rounds > 1) else {

@@ -2,16 +2,17 @@
 //!
 //! In: stages. Out: lines of text. Invariant: whatever a server said is quoted, never obeyed.
 
+use super::columns::flush_word;
 use super::escape::{named, printable};
 use super::look::Look;
-use super::table::flush_word;
 use crate::metrics::quantity::{grouped, show};
 use crate::metrics::summary::StageSummary;
 use crate::record::{FlushAttempt, FlushLine, FlushState, StageState};
 
-/// What was done to empty the cache, and what it did.
+/// What was done to empty the cache, and what it did; of a flush that is proven, where it is asked for.
 pub(super) fn flushes(stages: &[&StageSummary], look: Look) -> Vec<String> {
     let flushed = stages.iter().filter_map(|stage| Some((stage, stage.flush.as_ref()?)));
+    let flushed = flushed.filter(|(_, it)| look.verbose || it.state != FlushState::Proven);
     flushed.flat_map(|(stage, flush)| one_flush(&stage.label(), flush, look)).collect()
 }
 
@@ -79,18 +80,29 @@ pub(super) fn errors(stages: &[&StageSummary]) -> Vec<String> {
     named(&found.iter().map(line).collect::<Vec<_>>())
 }
 
-/// Stages that did not end as planned, and why: cut short, or completed with something to say.
+/// Stages that did not end as planned, and why: cut short, or completed with something to say. Levels
+/// and cells that share a reason are told together.
 pub(super) fn unplanned_ends(stages: &[&StageSummary], look: Look) -> Vec<String> {
-    let line = |stage: &&&StageSummary| {
+    let is_told =
+        |stage: &&&StageSummary| stage.state != StageState::Completed || stage.reason.is_some();
+    let told: Vec<&StageSummary> = stages.iter().filter(is_told).copied().collect();
+    let is_alike = |a: &&StageSummary, b: &&StageSummary| {
+        !look.verbose && (&a.id, a.state, &a.reason) == (&b.id, b.state, &b.reason)
+    };
+    let line = |alike: &[&StageSummary]| {
+        let stage = alike.first()?;
+        let more = match alike.len() {
+            1 => String::new(),
+            all => format!(" and {} more", all - 1),
+        };
         let state = match stage.state {
-            StageState::Completed if stage.reason.is_none() => return None,
             StageState::Completed => "completed".to_owned(),
             StageState::Failed => look.bad("failed"),
             StageState::Interrupted => look.doubtful("interrupted"),
             StageState::Skipped => look.doubtful("skipped"),
         };
         let reason = stage.reason.as_deref().unwrap_or("no reason was recorded");
-        Some(format!("  {} {state}: {}", printable(&stage.label()), printable(reason)))
+        Some(format!("  {}{more} {state}: {}", printable(&stage.label()), printable(reason)))
     };
-    stages.iter().filter_map(|stage| line(&stage)).collect()
+    told.chunk_by(is_alike).filter_map(line).collect()
 }

@@ -1,41 +1,47 @@
 //! The run's claims on a terminal.
 //!
 //! In: a summary. Out: lines of text. Invariant: the sentences of the claims, in their order, and no
-//! others.
+//! others; how the run ended comes first.
 
 use super::escape::printable;
 use super::look::Look;
 use crate::metrics::claims::{Claim, ClaimKind, Ending};
+use crate::metrics::quantity::plural;
 use crate::metrics::summary::Summary;
 
-/// What a run that did not go well opens with.
-pub(super) fn opening(summary: &Summary, look: Look) -> Vec<String> {
-    let opens = |claim: &&Claim| matches!(claim.kind, ClaimKind::Ended | ClaimKind::AllFailed);
-    let opening = summary.claims.iter().take_while(opens);
-    opening.map(|claim| paint(summary, claim, look)).collect()
+/// Findings that are told unless all are asked for.
+const MOST: usize = 12;
+
+/// How the run ended.
+pub(super) fn ending(summary: &Summary, look: Look) -> Vec<String> {
+    let ended = summary.claims.iter().filter(|claim| claim.kind == ClaimKind::Ended);
+    let paint = |line: String| {
+        look.bold(&match Ending::of(summary) {
+            Ending::Pass => look.good(&line),
+            // Complete, and nothing was judged.
+            Ending::Done => line,
+            Ending::Running | Ending::Interrupted => look.doubtful(&line),
+            Ending::Invalid | Ending::Incomplete | Ending::Fail => look.bad(&line),
+        })
+    };
+    ended.flat_map(|claim| look.wrap("", 2, &printable(&claim.text))).map(paint).collect()
 }
 
-/// Its findings; how it ended comes last, where a terminal leaves the eye.
+/// What else was found.
 pub(super) fn lines(summary: &Summary, look: Look) -> Vec<String> {
-    let findings = summary.claims.iter().filter(|claim| !claim.kind.is_detail());
-    let (last, findings): (Vec<&Claim>, Vec<&Claim>) =
-        findings.partition(|claim| claim.kind == ClaimKind::Ended);
-    let mut lines: Vec<String> =
-        findings.iter().map(|claim| format!("  {}", printable(&claim.text))).collect();
-    if !lines.is_empty() {
-        lines.push(String::new());
-    }
-    lines.extend(last.iter().map(|claim| format!("  {}", look.bold(&paint(summary, claim, look)))));
-    lines
-}
-
-fn paint(summary: &Summary, claim: &Claim, look: Look) -> String {
-    let text = printable(&claim.text);
-    match (claim.kind, Ending::of(summary)) {
-        (ClaimKind::Ended, Ending::Pass) => look.good(&text),
-        // Complete, and nothing was judged.
-        (ClaimKind::Ended, Ending::Done) => text.into_owned(),
-        (ClaimKind::Ended, Ending::Running | Ending::Interrupted) => look.doubtful(&text),
-        _ => look.bad(&text),
-    }
+    let is_finding = |claim: &&Claim| !claim.kind.is_detail() && claim.kind != ClaimKind::Ended;
+    let findings: Vec<&Claim> = summary.claims.iter().filter(is_finding).collect();
+    let most = if look.verbose { findings.len() } else { MOST };
+    let told = findings.iter().take(most).flat_map(|claim| {
+        let paint = |line: String| match claim.kind {
+            ClaimKind::AllFailed => look.bad(&line),
+            _ => line,
+        };
+        look.wrap("  ", 4, &printable(&claim.text)).into_iter().map(paint)
+    });
+    let more = findings.len().saturating_sub(most);
+    let more = (more > 0).then(|| {
+        look.dim(&format!("  … and {}: `--verbose` tells all", plural(more as u64, "more finding")))
+    });
+    told.chain(more).collect()
 }

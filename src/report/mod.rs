@@ -23,6 +23,7 @@ pub mod chart;
 mod checks;
 pub mod checks_junit;
 mod client;
+mod columns;
 pub mod compare;
 pub mod console;
 mod course;

@@ -1,4 +1,4 @@
-//! The servers' own account beside our figures, one line per stage.
+//! The servers' own account beside our figures, one line per stage, and one per search.
 //!
 //! In: stages. Out: lines of text. Invariant: what a server did not say is not there.
 
@@ -13,12 +13,41 @@ const TIMES: [(&str, &str); 3] =
 
 /// A line for each stage whose server said anything.
 pub(super) fn lines(stages: &[&StageSummary]) -> Vec<String> {
-    let told: Vec<(String, String)> = stages
-        .iter()
-        .map(|stage| (printable(&stage.label()).into_owned(), facts(stage).join(" · ")))
+    let is_one_search = |a: &&StageSummary, b: &&StageSummary| {
+        a.probe.is_some() && b.probe.is_some() && a.key() == b.key()
+    };
+    let told = stages.chunk_by(is_one_search).filter_map(|alike| match alike {
+        [stage] => Some((stage.label(), facts(stage))),
+        probes => Some((probes.first()?.key(), of_search(probes))),
+    });
+    let told: Vec<(String, String)> = told
         .filter(|(_, facts)| !facts.is_empty())
+        .map(|(name, facts)| (printable(&name).into_owned(), facts.join(" · ")))
         .collect();
     named(&told)
+}
+
+/// What the server said of all probes of a search: sums and highest values. Mean times of different
+/// loads are none of theirs together.
+fn of_search(probes: &[&StageSummary]) -> Vec<String> {
+    let mut all = ServerSummary::default();
+    for server in probes.iter().filter_map(|stage| stage.server.as_ref()) {
+        all.readings += server.readings;
+        all.failed += server.failed;
+        for (name, count) in &server.counters {
+            *all.counters.entry(name.clone()).or_default() += count;
+        }
+        for (name, gauge) in &server.gauges {
+            let most = all.gauges.entry(name.clone()).or_insert(*gauge);
+            most.max = most.max.max(gauge.max);
+        }
+    }
+    let queries = all.counters.get("prefix_cache_queries").filter(|queries| **queries > 0.0);
+    let hits = all.counters.get("prefix_cache_hits").zip(queries);
+    all.prefix_hit_share = hits.map(|(hits, queries)| hits / queries).filter(|it| *it <= 1.0);
+    // A mean over readings is none over searches.
+    all.gauges.remove("gpu_utilisation_percent");
+    by_page(&all)
 }
 
 /// What the server said of one stage.

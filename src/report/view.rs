@@ -6,7 +6,7 @@
 
 mod background;
 mod compose;
-mod ladder;
+pub(super) mod ladder;
 mod moments;
 mod pictures;
 mod story;

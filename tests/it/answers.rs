@@ -182,7 +182,7 @@ fn run(said: Vec<Said>, endpoint: &str, thresholds: &str) -> (Value, Vec<Value>,
          stages: [{{ id: ask, kind: load, concurrency: 1, requests: 4{thresholds} }}]\n",
         server.address()
     ));
-    let output = sandbox.run(&["run", path.to_str().expect("utf-8")]);
+    let output = sandbox.run(&["run", "-v", path.to_str().expect("utf-8")]);
     let printed = text(&output.stdout) + &stderr(&output);
     let records = records(&sandbox.run_dir());
     (sandbox.summary(), records, printed, code(&output))

@@ -27,6 +27,7 @@ mod flush;
 mod fuzz;
 mod gates;
 mod interrupts;
+mod layouts;
 mod load;
 mod load_stages;
 mod loads;

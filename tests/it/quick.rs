@@ -67,7 +67,7 @@ fn a_plan_that_is_not_kept_leaves_results_alone() {
     let output = folder.runner(&args, false);
     assert_eq!(output.status.code(), Some(0), "{}", err(&output));
     assert!(err(&output).contains("`--save plan.yaml`"), "{}", err(&output));
-    assert!(out(&output).starts_with("quick\n"), "{}", out(&output));
+    assert!(out(&output).starts_with("quick · "), "{}", out(&output));
     assert_eq!(folder.names(), ["results", "rows.jsonl"]);
     assert!(!folder.holds("sk-quick-secret"), "the key is written down");
 }

@@ -43,7 +43,7 @@ struct Ran {
 fn run(plan: &str) -> Ran {
     let sandbox = Sandbox::new();
     let path = sandbox.plan(plan);
-    let output = sandbox.run(&["run", path.to_str().expect("utf-8")]);
+    let output = sandbox.run(&["run", "-v", path.to_str().expect("utf-8")]);
     assert!(matches!(code(&output), 0 | 10), "{}", stderr(&output));
     Ran {
         code: code(&output),

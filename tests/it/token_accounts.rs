@@ -43,7 +43,7 @@ fn run(server: &FaultyServer, tokenizer: &str) -> (Value, String) {
          stages: [{{ id: ask, kind: load, concurrency: 1, requests: 3 }}]\n",
         server.address()
     ));
-    let output = sandbox.run(&["run", path.to_str().expect("utf-8")]);
+    let output = sandbox.run(&["run", "-v", path.to_str().expect("utf-8")]);
     assert_eq!(code(&output), 0, "{}", stderr(&output));
     let directory = sandbox.run_dir();
     let directory = directory.to_str().expect("utf-8");

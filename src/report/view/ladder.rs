@@ -4,9 +4,11 @@
 //! Invariants: what is best and what is saturated is what the summary says, so page, terminal and
 //! comparison never disagree; the rule is stated with the result ([`Ladder::rule`]).
 
+use super::Mood;
 use crate::metrics::saturation::{Axis, Saturation};
-use crate::metrics::search::SearchFound;
+use crate::metrics::search::{SearchFound, Verdict};
 use crate::metrics::summary::StageSummary;
+use crate::record::StageState;
 use crate::report::ticks::plain;
 
 /// A stage that ran at several levels of load.
@@ -161,5 +163,129 @@ impl<'a> Ladder<'a> {
                  counts where as many requests as it asks for were under way at once."
             }
         }
+    }
+
+    /// What was found of a level: first what its own requests say, then where it lies on the self.
+    pub fn verdict(&self, rung: &Rung) -> (&'static str, Mood) {
+        let stage = rung.stage;
+        if stage.counts.planned > 0 && stage.counts.planned == stage.counts.never_started {
+            return ("not sent", Mood::Doubtful);
+        }
+        match stage.probe.as_ref().map(|probe| probe.verdict) {
+            Some(Verdict::Pass) => return ("holds", Mood::Good),
+            Some(Verdict::Fail) => return ("does not hold", Mood::Bad),
+            Some(Verdict::Inconclusive) => return ("can't be told", Mood::Doubtful),
+            None => {}
+        }
+        match stage.state {
+            StageState::Failed => return ("failed", Mood::Bad),
+            StageState::Interrupted => return ("cut short", Mood::Doubtful),
+            StageState::Skipped => return ("not sent", Mood::Doubtful),
+            StageState::Completed => {}
+        }
+        let is = |levels: &[f64]| levels.contains(&rung.level);
+        if stage.counts.ok == 0 {
+            let sent = stage.counts.errors + stage.counts.cancelled + stage.counts.lost_in_flight;
+            return match sent {
+                0 => ("measured nothing", Mood::Doubtful),
+                _ => ("failed", Mood::Bad),
+            };
+        }
+        if stage.level_missed().is_some() {
+            return ("not reached", Mood::Doubtful);
+        }
+        let Some(found) = self.saturation else { return ("not judged", Mood::Plain) };
+        if is(&found.generator_limited) {
+            ("generator limited", Mood::Doubtful)
+        } else if self.best == Some(rung.level) {
+            ("best", Mood::Good)
+        } else if is(&found.unclear) {
+            ("can't be told", Mood::Doubtful)
+        } else if found.incomplete
+            || found.withheld.is_some()
+            || self.best.or(self.saturated).is_none()
+        {
+            ("not judged", Mood::Plain)
+        } else if is(&found.held_above) {
+            ("held", Mood::Plain)
+        } else if self.saturated.is_some_and(|saturated| rung.level >= saturated) {
+            ("saturated", Mood::Bad)
+        } else {
+            ("ok", Mood::Plain)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::saturation::of_stages;
+    use crate::metrics::summary::LoadSummary;
+    use crate::metrics::tally::StageTally;
+    use crate::metrics::tally::fixture::stage_start;
+
+    /// A level of concurrency: so many of its ten requests answered, so many under way at once.
+    fn level(rung: u32, ok: u64, peak: u64) -> StageSummary {
+        let stage = StageTally::new(stage_start(10)).close(None).0.summary;
+        let mut stage = StageSummary { rung: Some(rung.into()), ..stage };
+        stage.kind = "concurrency_ramp".into();
+        stage.state = StageState::Completed;
+        stage.counts = crate::metrics::summary::Counts {
+            planned: 10,
+            ok,
+            errors: 10 - ok,
+            ..Default::default()
+        };
+        let load = serde_json::json!({
+            "achieved_rate": (ok > 0).then_some(rung),
+            "achieved_interval": [f64::from(rung) - 0.1, f64::from(rung) + 0.1],
+            "generator_limited": false,
+            "peak_in_flight": peak,
+            "pauses": false,
+        });
+        stage.load = Some(serde_json::from_value(load).expect("a load"));
+        stage
+    }
+
+    fn words(stages: &[StageSummary]) -> Vec<&'static str> {
+        let found = of_stages(stages);
+        let found = found.values().next().map(Found::Saturation);
+        let ladder = Ladder::new(&stages.iter().collect::<Vec<_>>(), found).expect("a ladder");
+        ladder.rungs.iter().map(|rung| ladder.verdict(rung).0).collect()
+    }
+
+    #[test]
+    fn a_level_that_was_never_sent_stands_beside_the_others() {
+        let mut stages = [level(1, 10, 1), level(2, 0, 0), level(4, 0, 0), level(8, 10, 8)];
+        for (stage, state) in [(1, StageState::Skipped), (2, StageState::Interrupted)] {
+            let counts = &mut stages[stage].counts;
+            (counts.errors, counts.never_started) = (0, 10);
+            stages[stage].state = state;
+        }
+        let stages: Vec<&StageSummary> = stages.iter().collect();
+        let ladder = Ladder::new(&stages, None).expect("a ladder");
+        let words = |rungs: &[Rung]| -> Vec<&str> {
+            rungs.iter().map(|rung| ladder.verdict(rung).0).collect()
+        };
+        assert_eq!(words(&ladder.rungs), ["not judged", "not judged"]);
+        assert_eq!(words(&ladder.unsent), ["not sent", "not sent"]);
+    }
+
+    #[test]
+    fn only_a_level_that_was_judged_and_held_is_ok() {
+        let ramp = [level(1, 10, 1), level(2, 10, 2), level(4, 10, 4)];
+        assert_eq!(words(&ramp), ["ok", "ok", "best"]);
+        let mut failing = ramp.to_vec();
+        failing.extend([level(8, 10, 5), level(16, 0, 16), level(32, 5, 32)]);
+        assert_eq!(words(&failing), ["ok", "ok", "best", "not reached", "failed", "saturated"]);
+        let mut cut = ramp.to_vec();
+        cut[2].state = StageState::Interrupted;
+        assert_eq!(words(&cut), ["not judged", "not judged", "cut short"]);
+        cut[2].state = StageState::Failed;
+        assert_eq!(words(&cut), ["not judged", "not judged", "failed"]);
+        assert_eq!(words(&[level(1, 0, 1), level(2, 0, 2)]), ["failed", "failed"]);
+        let mut short = ramp.to_vec();
+        short[2].load = short[2].load.map(|it| LoadSummary { achieved_interval: None, ..it });
+        assert_eq!(words(&short), ["ok", "best", "can't be told"]);
     }
 }

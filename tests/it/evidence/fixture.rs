@@ -340,3 +340,13 @@ pub fn log_lines(run: &Path) -> Vec<Value> {
 pub fn text_report(run: &Path) -> String {
     console::render(&rebuild(run).expect("rebuilt").summary, Look::PLAIN)
 }
+
+/// The heads of the columns of a report's first table, and its first row.
+pub fn table_of(text: &str) -> (Vec<&str>, Vec<&str>) {
+    let lines: Vec<&str> = text.lines().collect();
+    let rule = lines.iter().position(|line| line.starts_with("  ──")).expect("a table");
+    let cells = |line: usize| {
+        lines[line].split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect()
+    };
+    (cells(rule - 2), cells(rule + 1))
+}

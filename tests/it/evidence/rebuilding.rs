@@ -93,7 +93,10 @@ fn an_interrupted_run_is_reported_with_its_partial_numbers() {
     let last = manifest(&run, Some(done.end.clone()), Some(130));
     run.finish(&last, &done.summary).expect("closed");
     let text = text_report(&path);
-    assert!(text.contains("INTERRUPTED") && text.contains("1 ok, 1 cancelled, 6 never sent"));
+    let (heads, row) = table_of(&text);
+    assert_eq!(heads[2..6], ["ok", "err", "cancelled", "never"], "{text}");
+    assert_eq!(row[2..6], ["1", "0", "1", "6"], "{text}");
+    assert!(text.contains("\nINTERRUPTED: "), "{text}");
     assert_eq!(rebuild(&path).expect("rebuilt").summary, done.summary);
 }
 

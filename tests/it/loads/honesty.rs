@@ -71,7 +71,7 @@ fn after_a_pause_late_requests_are_dropped_where_the_plan_says_so() {
 fn the_client_says_what_it_took() {
     let server = simulator(64, 1_000.0);
     let sandbox = plan(&server, 5, &["id: load, kind: load, concurrency: 4, requests: 80"]);
-    let output = sandbox.run(&["run", "plan.yaml"]);
+    let output = sandbox.run(&["run", "plan.yaml", "-v"]);
     assert_eq!(code(&output), 0, "{}", said(&output));
     let client = stage(&sandbox.summary(), "load")["client"].clone();
     assert_eq!(

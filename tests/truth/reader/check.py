@@ -35,8 +35,9 @@ def check(folder, runner):
     if code is not None:
         differ("exit code", said["verdict"]["exit_code"], code)
     pages.summary_csv(differ, folder, said)
-    console, marked = report(runner, folder), report(runner, folder, "--format", "markdown")
+    console, marked = report(runner, folder, "-v"), report(runner, folder, "--format", "markdown")
     pages.console(differ, console, said["stages"])
+    pages.console(differ, report(runner, folder), said["stages"])
     words.console(differ, console, said)
     page = pages.page(differ, report(runner, folder, "--format", "html"), said)
     exports.check(differ, log, folder, runner, said)

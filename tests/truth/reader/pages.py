@@ -47,22 +47,14 @@ def cell(entry, head):
     return {
         "success": lambda: entry["success_rate"],
         "requests/s": lambda: per_second,
+        "req/s": lambda: per_second,
+        "achieved": lambda: per_second,
         "tokens/s": lambda: entry["throughput"]["output_tokens_per_second"],
         "output tok/s": lambda: entry["throughput"]["output_tokens_per_second"],
+        "output": lambda: entry["throughput"]["output_tokens_per_second"],
         "output events/s": lambda: entry["throughput"].get("output_events_per_second"),
         "took": lambda: entry["duration_s"] * 1e3,
     }[head]()
-
-
-def counts_shown(differ, where, text, counts):
-    """`8 ok, 2 failed`, or `8 / 10`."""
-    words = {"failed": "errors", "cancelled": "cancelled", "dropped late": "dropped_late", "lost": "lost_in_flight", "never sent": "never_started", "ok": "ok"}
-    shown = {}
-    for number, word in re.findall(r"([\d,]+) ([a-z][a-z ]*)", text):
-        shown[words.get(word.strip(), word)] = int(number.replace(",", ""))
-    right = {k: v for k, v in counts.items() if k in words.values() and (v or k == "ok")}
-    if counts["planned"]:
-        differ(f"{where} requests", shown, right)
 
 
 def cache_shown(differ, where, text, entry):
@@ -91,50 +83,68 @@ def split(line):
 
 
 def console(differ, text, entries):
-    """The table of stages."""
-    lines = text.splitlines()
-    rule = next((i for i, line in enumerate(lines) if line.strip().startswith("───")), None)
-    if rule is None or rule < 2:
-        return
-    heads, units = split(lines[rule - 2]), lines[rule - 1]
+    """The table of stages, and one for each stage of several levels, under its name."""
+    lines, rows, shown = text.splitlines(), 0, []
+    for rule in (i for i, line in enumerate(lines) if line.strip().startswith("───")):
+        title = lines[rule - 3].strip() if rule > 2 else ""
+        rows += table(differ, lines[rule - 2 : rule], lines[rule + 1 :], title, entries, shown)
+    reported = [e for e in entries if e["reported"]]
+    if rows != len(reported) and reported:
+        differ.wrong(f"console: {rows} rows of {len(reported)} reported stages")
+
+
+def table(differ, head, lines, title, entries, shown):
+    """One table: two lines of names and units, and a row for each stage or level. How many rows there are."""
     # A unit stands at the right edge of its column, under the head's last letter.
     columns, at, family = [], 0, ""
-    for head in heads:
-        at = lines[rule - 2].index(head, at) + len(head)
-        if percent_name(head):
-            head = f"{family} {head}"
-        family = head.split()[0]
-        unit = units[:at].split()[-1] if units[:at].strip() and units[at - 1 : at].strip() else ""
-        columns.append((f"{head} {unit}".strip() if unit in ("tok/s", "events/s") else head, unit))
-    rows = 0
-    for line in lines[rule + 1 :]:
+    for name in split(head[0]):
+        at = head[0].index(name, at) + len(name)
+        unit = head[1][:at].split("  ")[-1].strip() if head[1][at - 1 : at].strip() else ""
+        if percent_name(name):
+            name = f"{family} {name}"
+        family = " ".join(name.split()[:-1])
+        columns.append((name, unit))
+    for count, line in enumerate(lines):
         cells = split(line)
         if len(cells) != len(columns):
-            break
-        rows += 1
-        found = find(entries, cells[0])
-        if not found:
-            differ.wrong(f"console: a row of {cells[0]!r}, which summary.json does not have")
+            return count
+        row = dict(zip((name for name, _ in columns), cells))
+        if "asked" in row:
+            level, *number = row["asked"].replace(",", "").split(" #")
+            own = [e for e in entries if e["reported"] and title == e["id"] + (f"[{e['cell']}]" if e.get("cell") else "") and e.get("rung") is not None and reads(level, e["rung"])]
+            if number:
+                own = [e for e in own if e["probe"]["search"]["probe"] + 1 == int(number[0])]
+        else:
+            own = [e for e in find(entries, row["stage"]) if e["reported"]]
+        if not own:
+            differ.wrong(f"console: a row {line.strip()!r} under {title!r}, which summary.json does not have")
+        for entry in own[:1]:
+            one_row(differ, f"console {label(entry)}", columns, row, entry)
+    return len(lines)
+
+
+COUNTS = {"ok": "ok", "err": "errors", "cancelled": "cancelled", "dropped": "dropped_late", "lost": "lost_in_flight", "never": "never_started"}
+
+
+def one_row(differ, where, columns, row, entry):
+    for head, unit in columns:
+        shown = row[head]
+        if head in ("stage", "kind", "asked", "verdict"):
             continue
-        for entry in found[:1]:
-            for (head, unit), shown in zip(columns, cells):
-                where = f"console {cells[0]}"
-                if head in ("stage", "kind"):
-                    continue
-                if head == "times":
-                    differ(f"{where} times", shown, f"from {entry.get('times_from', 'sent')}" if entry["counts"]["ok"] else "–")
-                    continue
-                if head == "tokens":
-                    source_shown(differ, where, shown, entry)
-                    continue
-                if head == "requests":
-                    counts_shown(differ, where, shown, entry["counts"])
-                elif head == "cache":
-                    cache_shown(differ, where, shown, entry)
-                else:
-                    figure_shown(differ, f"{where} {head}", head, shown, entry, unit)
-    if rows != len([e for e in entries if e["reported"]]):
-        differ.wrong(f"console: {rows} rows of {len([e for e in entries if e['reported']])} reported stages")
+        if head == "from":
+            differ(f"{where} from", shown, entry.get("times_from", "sent") if entry["counts"]["ok"] else "–")
+        elif head == "tokens":
+            source_shown(differ, where, shown, entry)
+        elif head in COUNTS:
+            planned = entry["counts"]["planned"]
+            differ(f"{where} {head}", int(shown.replace(",", "")) if planned else shown, entry["counts"][COUNTS[head]] if planned else "–")
+        elif head == "cache":
+            cache_shown(differ, where, shown, entry)
+        else:
+            figure_shown(differ, f"{where} {head}", head, shown, entry, unit)
+    if entry["counts"]["planned"]:
+        unseen = [word for word, key in COUNTS.items() if entry["counts"][key] and word not in row]
+        differ(f"{where}: requests in no column", unseen, [])
 
 
 def source_shown(differ, where, shown, entry):
@@ -144,6 +154,8 @@ def source_shown(differ, where, shown, entry):
 
 
 def figure_shown(differ, where, head, shown, entry, unit=""):
+    if head == "output" and unit == "events/s":
+        head = "output events/s"
     if shown.endswith("events/s"):
         head, shown = "output events/s", shown.removesuffix("events/s").strip()
     try:
@@ -152,7 +164,7 @@ def figure_shown(differ, where, head, shown, entry, unit=""):
         differ.wrong(f"{where}: a column that this reader does not know")
         return
     bare = re.sub(r"[*†‡~?]|≈\s*", "", shown).strip() or shown
-    plain = unit in ("", "tok/s", "events/s") or bare in ("–", "")
+    plain = unit in ("", "tok/s", "events/s", "req/s") or bare in ("–", "")
     differ.shown(where, bare if plain else f"{bare} {unit}", right)
 
 

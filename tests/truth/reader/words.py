@@ -20,8 +20,10 @@ def console(differ, text, said):
     known += [" ".join(n.split()) for n in said["run"].get("notes") or []]
     lines = text.splitlines()
     checks = {t["reason"] for e in said["stages"] for t in e["thresholds"]}
-    rule = next((i for i, line in enumerate(lines) if line.strip().startswith("───")), -1)
-    table = range(rule - 2, rule + 1 + len(said["stages"]) + 1) if rule >= 0 else ()
+    table = set()
+    for rule in (i for i, line in enumerate(lines) if line.strip().startswith("───")):
+        end = next((i for i, line in enumerate(lines) if i > rule and not line.strip()), len(lines))
+        table |= set(range(rule - 3, end))
     for number, line in enumerate(lines):
         words = " ".join(line.split())
         named = next((e for name, e in entries if re.match(rf"\s*(?:✓|✗|–|stage)?\s*`?{re.escape(name)}(?![\w@#])", line)), None)
@@ -30,7 +32,7 @@ def console(differ, text, said):
         owner = named or (owner if line.startswith("   ") else None)
         if number in table or not re.search(r"\d", line) or line.lstrip().startswith(("* uncertified", "--> ")):
             continue
-        if any(words in text_ or text_ in words for text_ in known) or any(reason in line for reason in checks) or re.match(r"run \S+ · started", words):
+        if any(words in text_ or text_ in words for text_ in known) or any(reason in line for reason in checks) or re.search(r" · run \S+ · started", words):
             continue
         if re.search(r" POSTs? (sent|in all)", words):
             client(differ, words, said)
@@ -119,6 +121,9 @@ def together(said, entry):
         sums = {source: sum(c["sums"].get(source) or 0 for c in counted) for source in ("server", "tokenizer", "events", "estimate")}
         apart = [[d for c in counted for d in c.get("divergence") or [] if (d["source"], d["against"]) == pair] for pair in (("tokenizer", "server"), ("events", "server"), ("events", "tokenizer"))]
         found["sums"][side] = [sums, [sum(d["tokens"] for d in ds) / max(1, sum(d["against_tokens"] for d in ds)) - 1 for ds in apart if ds]]
+    servers = [e["server"] for e in every if e.get("server")]
+    counted = {name: sum((s.get("counters") or {}).get(name) or 0 for s in servers) for s in servers for name in s.get("counters") or {}}
+    found["sums"]["server"] = [counted, counted.get("prefix_cache_hits", 0) / counted["prefix_cache_queries"] if counted.get("prefix_cache_queries") else 0]
     reasons = {}
     for e in every:
         for name, it in ((e.get("answers") or {}).get("finish_reasons") or {}).items():
