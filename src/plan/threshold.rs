@@ -5,8 +5,12 @@
 //! want of data; it never passes by a misspelt name.
 
 use super::diagnostic::Code;
-use super::metric::{self, METRICS, Metric};
+use super::metric::{self, Metric};
 use super::{Aggregate, CacheWord, Limit, MetricRef, Op, RungFilter, suggest, units};
+
+mod unknown;
+
+use self::unknown::unknown_metric;
 
 /// The two sides of a check.
 #[derive(Debug, Clone, PartialEq)]
@@ -333,21 +337,6 @@ fn side(text: &str, from: usize, stages: &[&str]) -> Result<Side, Problem> {
     };
     let metric = MetricRef { stage: stage.map(str::to_owned), metric: name.to_owned(), aggregate };
     Ok(Side { metric, at: whole })
-}
-
-fn unknown_metric(name: &str, at: (usize, usize), stages: &[&str], rest: Option<&str>) -> Problem {
-    let names = METRICS.iter().map(|metric| metric.name);
-    if stages.contains(&name) {
-        let problem = Problem::new(Code::Metric, at, format!("`{name}` is a stage, not a metric"));
-        let label = rest.map_or_else(
-            || format!("such as `{name}.ttft.p50`"),
-            |rest| suggest::did_you_mean(rest.split('.').next().unwrap_or(rest), names.clone()),
-        );
-        return problem.label(label).help(format!("metrics: {}", suggest::list(names)));
-    }
-    Problem::new(Code::Metric, at, format!("no metric is called `{name}`"))
-        .label(suggest::did_you_mean(name, names.clone()))
-        .help(format!("metrics: {}", suggest::list(names)))
 }
 
 const AGGREGATES: &str = "mean, std, min, max, count, p50, p90, p99, p99.9, …";

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-/// A duration such as `250ms`, `30s` or `1m30s`.
+/// A duration such as `250ms`, `30s`, `1m30s` or `10 sec`.
 pub fn duration(text: &str) -> Result<Duration, String> {
     let wanted = || {
         if text.trim().parse::<f64>().is_ok_and(f64::is_finite) {
@@ -27,6 +27,7 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         let digits = rest.find(|letter: char| !letter.is_ascii_digit() && letter != '.');
         let (number, after) = rest.split_at(digits.ok_or_else(wanted)?);
         let number: f64 = number.parse().map_err(|_| wanted())?;
+        let after = after.trim_start();
         let letters = after
             .find(|letter: char| letter.is_ascii_digit() || letter.is_whitespace())
             .unwrap_or(after.len());
@@ -35,11 +36,11 @@ pub fn duration(text: &str) -> Result<Duration, String> {
             * match unit {
                 "ns" => 1e-9,
                 "us" | "µs" | "μs" => 1e-6,
-                "ms" => 1e-3,
-                "s" => 1.0,
-                "m" | "min" => 60.0,
-                "h" => 3_600.0,
-                "d" => 86_400.0,
+                "ms" | "msec" | "millis" => 1e-3,
+                "s" | "sec" | "secs" | "second" | "seconds" => 1.0,
+                "m" | "min" | "mins" | "minute" | "minutes" => 60.0,
+                "h" | "hr" | "hour" | "hours" => 3_600.0,
+                "d" | "day" | "days" => 86_400.0,
                 _ => return Err(wanted()),
             };
         rest = after.trim_start();
@@ -105,22 +106,26 @@ pub fn number(text: &str) -> Result<f64, String> {
     if value.is_finite() { Ok(value) } else { Err(wanted()) }
 }
 
-/// A rate per second such as `8`, `8/s` or `30/min`.
+/// A rate per second such as `8`, `8/s`, `30/min` or `8 rps`.
 pub fn rate(text: &str) -> Result<f64, String> {
     let text = text.trim();
     let wanted = || format!("`{text}` is not a rate; write `8`, `8/s` or `30/min`");
     let (digits, per) = match text.split_once('/') {
-        None => (text, 1.0),
+        None => (["rps", "qps"].iter().find_map(|unit| text.strip_suffix(unit)), 1.0),
         Some((digits, unit)) => (
-            digits.trim(),
+            ["requests", "req"]
+                .iter()
+                .find_map(|what| digits.trim_end().strip_suffix(what))
+                .or(Some(digits)),
             match unit.trim() {
-                "s" => 1.0,
-                "m" | "min" => 60.0,
-                "h" => 3_600.0,
+                "s" | "sec" | "second" => 1.0,
+                "m" | "min" | "minute" => 60.0,
+                "h" | "hour" => 3_600.0,
                 _ => return Err(wanted()),
             },
         ),
     };
+    let digits = digits.unwrap_or(text).trim();
     let value = number(digits).map_err(|_| wanted())? / per;
     if value >= 0.0 { Ok(value) } else { Err(wanted()) }
 }
@@ -213,6 +218,8 @@ mod tests {
         assert_eq!(duration("1.5s"), Ok(Duration::from_millis(1_500)));
         assert_eq!(duration("0.1s"), Ok(Duration::from_millis(100)));
         assert_eq!(duration("0"), Ok(Duration::ZERO));
+        assert_eq!(duration("10 sec"), Ok(Duration::from_secs(10)));
+        assert_eq!(duration("1 min 30 seconds"), Ok(Duration::from_secs(90)));
         assert!(duration("30").is_err_and(|help| help.contains("`30s`")));
         for bad in ["", "s", "1x", "-1s", "1s2", "1..2s", "99999999d", "∞s"] {
             assert!(duration(bad).is_err(), "{bad}");
@@ -244,6 +251,7 @@ mod tests {
     fn rates_and_shares() {
         assert_eq!(rate("8/s"), Ok(8.0));
         assert_eq!(rate("30/min"), Ok(0.5));
+        assert_eq!([rate("5 rps"), rate("5qps"), rate("5 req/s")], [Ok(5.0), Ok(5.0), Ok(5.0)]);
         assert_eq!(share("1%"), Ok(0.01));
         assert!(share("2").is_err());
         assert!(rate("-1").is_err());

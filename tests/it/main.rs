@@ -26,6 +26,7 @@ mod first_day;
 mod flush;
 mod fuzz;
 mod gates;
+mod guesses;
 mod interrupts;
 mod layouts;
 mod load;

@@ -81,7 +81,7 @@ impl<'n> Keys<'n> {
                 let message = format!("unknown key `{}` in {what}", entry.key);
                 binding.found.borrow_mut().push(
                     Diagnostic::error(Code::UnknownKey, message)
-                        .label(location, suggest::did_you_mean(&entry.key, allowed.clone()))
+                        .label(location, suggest::key(&entry.key, what, allowed.clone()))
                         .help(format!("keys allowed here: {}", suggest::list(allowed))),
                 );
             }

@@ -3,6 +3,7 @@
 //! In: diagnostics, the texts they point into, the secrets to hide. Out: rustc-like text, or an
 //! array. Invariant: the only file that names the snippet crate; it fails on no input.
 
+use std::collections::HashSet;
 use std::fmt::Write as _;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
@@ -15,6 +16,9 @@ use crate::plan::{Location, Redactor};
 /// So many are shown to people, errors first; more are only counted.
 const MOST_SHOWN: usize = 200;
 
+/// Letters from which on a line of help is a list that is told once.
+const LONG_HELP: usize = 120;
+
 /// Diagnostics as text for people: title, place, the lines themselves, help; then a count. Colours
 /// only when `color`.
 pub fn render(
@@ -25,8 +29,13 @@ pub fn render(
 ) -> String {
     let renderer = if color { Renderer::styled() } else { Renderer::plain() }.term_width(120);
     let mut out = String::new();
+    let mut told: HashSet<&str> = HashSet::new();
     for diagnostic in diagnostics.iter().take(MOST_SHOWN) {
-        out.push_str(&one(diagnostic, sources, redactor, &renderer));
+        // A long list of what is allowed is told once.
+        let helps = diagnostic.help.iter().map(String::as_str);
+        let help: Vec<&str> =
+            helps.filter(|help| help.len() < LONG_HELP || told.insert(*help)).collect();
+        out.push_str(&one(diagnostic, &help, sources, redactor, &renderer));
         out.push_str("\n\n");
     }
     if diagnostics.len() > MOST_SHOWN {
@@ -57,6 +66,7 @@ fn count(diagnostics: &[Diagnostic]) -> Option<String> {
 
 fn one(
     diagnostic: &Diagnostic,
+    helps: &[&str],
     sources: &Sources,
     redactor: &Redactor,
     renderer: &Renderer,
@@ -91,8 +101,8 @@ fn one(
         }
         group = group.element(snippet);
     }
-    for help in &diagnostic.help {
-        group = group.element(Level::HELP.message(help));
+    for help in helps {
+        group = group.element(Level::HELP.message(*help));
     }
     renderer.render(&[group])
 }

@@ -211,7 +211,7 @@ impl JsonSchema for PerSecond {
         json_schema!({
             "type": ["number", "string"],
             "minimum": 0,
-            "pattern": r"^\s*\d*(\.\d+)?[kKMG]?(\s*/\s*(s|m|min|h))?\s*$|\$\{.+\}",
+            "pattern": r"^\s*\d*(\.\d+)?[kKMG]?\s*(rps|qps|(req|requests)?\s*/\s*(s|sec|second|m|min|minute|h|hour))?\s*$|\$\{.+\}",
         })
     }
 }
@@ -291,7 +291,7 @@ impl JsonSchema for Span {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "type": ["string", "integer"],
-            "pattern": r"^\s*(0|(\d+(\.\d+)?(ns|us|µs|μs|ms|s|min|m|h|d)\s*)+)$|\$\{.+\}",
+            "pattern": r"^\s*(0|(\d+(\.\d+)?\s*(ns|us|µs|μs|ms|msec|millis|s|secs?|seconds?|m|mins?|minutes?|h|hr|hours?|d|days?)\s*)+)$|\$\{.+\}",
             "maximum": 0,
         })
     }

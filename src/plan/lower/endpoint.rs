@@ -139,8 +139,12 @@ impl Lowering<'_> {
             }
             known => diagnostic.help(format!("profiles: {known}")),
         };
-        let is_like_a_url = text.contains([':', '/', '.']) || text == "localhost";
-        let host = if is_like_a_url { text } else { "127.0.0.1:8000/v1" };
+        let host = match text {
+            port if port.parse::<u16>().is_ok() => format!("127.0.0.1:{port}/v1"),
+            url if url.contains('/') => url.to_owned(),
+            host if host.contains([':', '.']) || host == "localhost" => format!("{host}/v1"),
+            _ => "127.0.0.1:8000/v1".to_owned(),
+        };
         self.push(diagnostic.help(format!("a URL begins with its scheme: `http://{host}`")));
     }
 
