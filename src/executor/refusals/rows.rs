@@ -154,10 +154,10 @@ pub(super) fn refused(
     let api = &stage.endpoint.api;
     let dialect = dialect::of(api);
     let turn = matches!(stage.action, Action::Replay(_)).then_some(0);
-    let mut asked = Asked { stage, seed: plan.seed, sessions: HashSet::new(), joined: 0 };
+    let mut taken = Asked { stage, seed: plan.seed, sessions: HashSet::new(), joined: 0 };
     let (mut named, mut more) = (Vec::new(), 0_u64);
     for row in dataset.rows().map_while(Result::ok).take_while(|row| row.number < most) {
-        if !asked.takes(&row) {
+        if !taken.takes(&row) {
             continue;
         }
         let (number, place) = (row.number, row.place.clone());
@@ -178,8 +178,8 @@ pub(super) fn refused(
             more += 1;
         }
     }
-    if let (Some(last), 1..) = (named.last_mut(), more) {
-        last.push_str(&format!(" (and {more} more rows)"));
+    if let Some(last) = named.last_mut().filter(|_| more > 0) {
+        *last = format!("{last} (and {more} more rows)");
     }
     (named.into_iter().map(wrong).collect(), dataset.left_out().parts_in_words())
 }

@@ -168,7 +168,9 @@ fn split(
     // What the row says was generated is its last answer, and no earlier one.
     if let Some((_, earlier)) = turns.split_last_mut().filter(|_| row.output_tokens.is_some()) {
         let of_unknown_length = Arc::new(Row { output_tokens: None, ..row.as_ref().clone() });
-        earlier.iter_mut().for_each(|turn| turn.row = Arc::clone(&of_unknown_length));
+        for turn in earlier {
+            turn.row = Arc::clone(&of_unknown_length);
+        }
     }
     // Delay and time are those of the conversation's beginning.
     for turn in turns.iter_mut().skip(1) {

@@ -169,7 +169,9 @@ pub fn shortened(mut row: Row) -> Row {
         match &mut row.prompt {
             RowPrompt::Length(_) | RowPrompt::Blocks(_) => row.prompt = RowPrompt::Length(1),
             RowPrompt::TokenIds(messages) => {
-                messages.iter_mut().for_each(|(_, ids)| ids.truncate(1));
+                for (_, ids) in messages {
+                    ids.truncate(1);
+                }
             }
             RowPrompt::Messages(_) | RowPrompt::Text(_) | RowPrompt::Ids(_) | RowPrompt::Fields => {
             }
