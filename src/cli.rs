@@ -23,7 +23,7 @@ pub use plans::{
 pub use quick::QuickArgs;
 pub use runs::{
     CalibrateArgs, CompareArgs, CompareFormat, FailOn, HistoryArgs, OutputFormat, Outputs,
-    ProgressArg, ReportArgs, ReportFormat, RunArgs, SimulateArgs,
+    ProgressArg, RecoverArgs, ReportArgs, ReportFormat, RunArgs, SimulateArgs,
 };
 
 const EXIT_CODES: &str = "\
@@ -100,6 +100,8 @@ pub enum Command {
     Calibrate(CalibrateArgs),
     /// Rebuild the report of a run from its records, also under another tool's definitions.
     Report(ReportArgs),
+    /// Repair the log and manifest of a run that was killed, and rebuild its summary and report.
+    Recover(RecoverArgs),
     /// Show a metric over runs.
     History(HistoryArgs),
     /// Print a JSON Schema.

@@ -114,6 +114,13 @@ pub struct ReportArgs {
     pub exports: Vec<String>,
 }
 
+/// Arguments of `recover`.
+#[derive(Debug, Args)]
+pub struct RecoverArgs {
+    /// The run directory.
+    pub run: PathBuf,
+}
+
 /// What `report` prints.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ReportFormat {

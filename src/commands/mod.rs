@@ -19,6 +19,7 @@ pub mod man;
 pub mod params;
 pub mod plan;
 pub mod quick;
+pub mod recover;
 pub mod report;
 pub mod run;
 pub mod schema;

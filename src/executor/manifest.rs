@@ -85,7 +85,7 @@ pub struct ManifestPlan {
 }
 
 /// An endpoint of a run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ManifestEndpoint {
     /// The profile's name.
     pub name: String,

@@ -13,6 +13,7 @@ pub mod progress;
 pub mod prompts;
 pub mod rebuild;
 pub mod recorder;
+pub mod recover;
 pub mod refusals;
 pub mod resume;
 pub mod run_dir;

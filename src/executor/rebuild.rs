@@ -104,12 +104,9 @@ impl LastMoment {
     /// What the log may lack, where its process died: as many answers as come at its last rate in the time
     /// that lines may wait to be written, and not more than fit the buffer in which they wait.
     fn lacking(&self, losses: &LogLosses, is_lazy: bool) -> Option<String> {
-        let (seconds, bytes, promise) = if is_lazy {
-            (1.0, 1 << 20, "1 s or 1 MiB")
-        } else {
-            (0.25, 1 << 16, "250 ms or 64 KiB")
-        };
-        let in_time = (self.last.len() as f64 * seconds).ceil() as u64;
+        let (part, bytes, promise) =
+            if is_lazy { (1, 1 << 20, "1 s or 1 MiB") } else { (4, 1 << 16, "250 ms or 64 KiB") };
+        let in_time = (self.last.len() as u64).div_ceil(part);
         let in_buffer = bytes / losses.bytes.checked_div(self.answers)?.max(1);
         Some(format!(
             "at the rate of its last second ({}/s), up to {} of the last moment may lack their line: what is \

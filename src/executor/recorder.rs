@@ -154,6 +154,8 @@ impl Recorder {
         if let Some((why, lost)) = log.failure() {
             end.invalid
                 .push(format!("the record log could not be written ({why}): {lost} lines lost"));
+        } else {
+            end.invalid.extend(log.tampered());
         }
         let summary = aggregator.finish(&end);
         let sink_failures = outlet.finish(&summary);

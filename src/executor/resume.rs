@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::manifest::{Manifest, ManifestEndpoint};
 use super::run_dir::{self, RunDirError};
+use crate::metrics::quantity::plural;
 use crate::metrics::record_log::ReadLogError;
 use crate::metrics::summary::RunState;
 use crate::plan::Plan;
@@ -96,13 +97,17 @@ impl Resumed {
         if run.exists() && !run.is_dir() {
             return Err(ResumeError::NoDirectory(place));
         }
-        let (earlier, losses) = Earlier::read(run)?;
         let manifest = run_dir::read_manifest(run)?;
+        let (earlier, losses) = match Earlier::read(run) {
+            // Its process died before it wrote its first line.
+            Err(ReadLogError::Absent(_)) if manifest.is_some() => Default::default(),
+            read => read?,
+        };
         let manifest = manifest.ok_or_else(|| ResumeError::NoManifest(place.clone()))?;
         if run_dir::is_locked(run) {
             return Err(ResumeError::Running(place));
         }
-        if manifest.state == RunState::Finished {
+        if manifest.state == RunState::Finished && earlier.spoiled == 0 {
             return Err(ResumeError::Complete(place));
         }
         let unreadable = |what| ResumeError::Unreadable { run: place.clone(), what };
@@ -165,8 +170,15 @@ impl Resumed {
         if taken.is_empty() {
             return format!("resumes {id}, of which nothing was finished: everything is run again");
         }
+        let anew = match self.earlier.spoiled {
+            0 => String::new(),
+            spoiled => format!(
+                " ({} of it told of that machine and not of the endpoint)",
+                plural(spoiled, "level")
+            ),
+        };
         format!(
-            "resumes {id}: taken over as it was measured then: {}; the rest is run now",
+            "resumes {id}: taken over as it was measured then: {}; the rest{anew} is run now",
             taken.join("; ")
         )
     }

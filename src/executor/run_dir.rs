@@ -154,6 +154,17 @@ pub fn release_reserve(run: &Path) {
     let _already_released = std::fs::remove_file(run.join(RESERVE));
 }
 
+/// Replaces the manifest of a run that nobody writes any more, and removes what it kept for itself.
+pub fn close(run: &Path, manifest: &Manifest) -> Result<(), RunDirError> {
+    release_reserve(run);
+    let path = run.join(MANIFEST);
+    let mut bytes = serde_json::to_vec_pretty(manifest).map_err(|error| content(&path, error))?;
+    bytes.push(b'\n');
+    atomic_file::write(&path, &bytes).map_err(|source| io_error(&path, source))?;
+    let _none_there = std::fs::remove_file(run.join(LOCK));
+    Ok(())
+}
+
 /// Writes `summary.csv` and, last, `summary.json` of the run in `run`.
 pub fn write_summaries(run: &Path, summary: &Summary) -> Result<(), RunDirError> {
     let rows = run.join(SUMMARY_ROWS);

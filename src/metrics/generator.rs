@@ -127,7 +127,7 @@ pub(super) fn exhausted(stage: &StageSummary) -> Option<String> {
 }
 
 /// Why a stage's numbers are about this machine, whichever way that showed.
-pub(super) fn spoiled(stage: &StageSummary) -> Option<String> {
+pub fn spoiled(stage: &StageSummary) -> Option<String> {
     starved(stage).or_else(|| saturated(stage)).or_else(|| exhausted(stage))
 }
 

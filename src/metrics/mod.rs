@@ -51,7 +51,7 @@ pub mod due;
 pub mod effective;
 pub mod estimate;
 pub mod gate;
-mod generator;
+pub mod generator;
 mod goodput;
 pub mod histogram;
 pub mod live;

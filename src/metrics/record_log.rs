@@ -42,6 +42,8 @@ pub struct LogLosses {
     pub bytes: u64,
     /// Lines at the log's end that were cut short.
     pub torn_lines: u64,
+    /// The file in which those begin, and how long it is without them.
+    pub torn_from: Option<(PathBuf, u64)>,
     /// Lines that are no lines of a record log, with good ones behind them.
     pub bad_lines: u64,
     /// Sequence numbers that never came.
@@ -93,15 +95,20 @@ pub fn read(dir: &Path, mut each: impl FnMut(u64, Line)) -> Result<LogLosses, Re
     let mut next_seq = 0;
     // Bad lines wait here until it is known whether good ones follow.
     let mut pending = 0;
-    for path in segments(dir)? {
+    let segments = segments(dir)?;
+    // Behind the last good line: its segment, and where in it.
+    let mut good = (0, 0);
+    for (segment, path) in segments.iter().enumerate() {
         let failed = |source| ReadLogError::Io { path: path.clone(), source };
-        let mut reader = BufReader::with_capacity(1 << 18, File::open(&path).map_err(failed)?);
+        let mut read_bytes = 0;
+        let mut reader = BufReader::with_capacity(1 << 18, File::open(path).map_err(failed)?);
         let mut bytes = Vec::new();
         for number in 1.. {
             bytes.clear();
             if reader.read_until(b'\n', &mut bytes).map_err(failed)? == 0 {
                 break;
             }
+            read_bytes += bytes.len() as u64;
             match whole(&bytes) {
                 Ok((seq, line)) => {
                     losses.bad_lines += std::mem::take(&mut pending);
@@ -109,6 +116,7 @@ pub fn read(dir: &Path, mut each: impl FnMut(u64, Line)) -> Result<LogLosses, Re
                     losses.lines += 1;
                     losses.bytes += bytes.len() as u64;
                     next_seq = seq + 1;
+                    good = (segment, read_bytes);
                     each(seq, line);
                 }
                 Err(why) => {
@@ -121,6 +129,9 @@ pub fn read(dir: &Path, mut each: impl FnMut(u64, Line)) -> Result<LogLosses, Re
         }
     }
     losses.torn_lines = pending;
+    if pending > 0 {
+        losses.torn_from = segments.into_iter().nth(good.0).map(|path| (path, good.1));
+    }
     // A bad line in the middle is one of the missing numbers; it is not lost twice.
     losses.missing_lines = losses.missing_lines.saturating_sub(losses.bad_lines);
     Ok(losses)

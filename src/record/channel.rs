@@ -223,7 +223,7 @@ mod tests {
         while tokio::time::timeout(wait, sender.send(start(sent))).await.is_ok() {
             sent += 1;
         }
-        assert_eq!(sent as usize, UNWRITTEN.div_ceil(bytes(&start(0))));
+        assert_eq!(sent, UNWRITTEN.div_ceil(bytes(&start(0))) as u64);
         while receiver.try_recv().is_some() {}
         assert!(tokio::time::timeout(wait, sender.send(start(sent))).await.is_err(), "not written");
         receiver.written();

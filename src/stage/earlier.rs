@@ -2,7 +2,8 @@
 //!
 //! In: the record log of a run that did not come to its end. Out: the lines of its finished levels of
 //! load (a `load`, a rung, a probe), as they stand there. Invariants: a level is taken over whole or
-//! not at all, with every line between its first and its last; nothing of a log is kept in memory but
+//! not at all, with every line between its first and its last, and not where its numbers are about the
+//! machine that ran it; nothing of a log is kept in memory but
 //! where its levels lie.
 
 use std::collections::HashMap;
@@ -12,6 +13,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::{SETTLE_SUFFIX, load};
+use crate::metrics::aggregator::Aggregator;
+use crate::metrics::generator;
 use crate::metrics::quantity::plural;
 use crate::metrics::record_log::{self, LogLosses, ReadLogError};
 use crate::plan::{Action, Plan, Stage};
@@ -41,7 +44,7 @@ fn sinks_follow(records: &RecordSender) -> bool {
 }
 
 /// The finished levels of an earlier run.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Earlier {
     run: PathBuf,
     levels: Vec<Finished>,
@@ -49,6 +52,8 @@ pub struct Earlier {
     pub record_version: Option<u32>,
     /// When the last of its levels ended, on its clock.
     pub last_ns: u64,
+    /// Levels that came to their end, but whose numbers are about the machine that ran it.
+    pub spoiled: u64,
 }
 
 /// A level that was measured to its end.
@@ -88,13 +93,15 @@ fn place(line: &Line) -> Option<Place> {
 impl Earlier {
     /// Looks through the log of the run in `run` for what is finished.
     pub fn read(run: &Path) -> Result<(Self, LogLosses), ReadLogError> {
-        let mut earlier =
-            Self { run: run.to_owned(), levels: Vec::new(), record_version: None, last_ns: 0 };
+        let mut earlier = Self { run: run.to_owned(), ..Self::default() };
+        let mut aggregator = Aggregator::new();
         let mut open: HashMap<Place, Finished> = HashMap::new();
         let losses = record_log::read(run, |seq, line| {
             if let Line::Run(run) = &line {
                 earlier.record_version = Some(run.record_version);
             }
+            let over = aggregator.line(&line);
+            let is_spoiled = over.is_some_and(|stage| generator::spoiled(stage).is_some());
             let Some(place) = place(&line) else { return };
             match &line {
                 Line::StageStart(start) => {
@@ -120,6 +127,10 @@ impl Earlier {
                     if let Some(mut level) = open.remove(&place)
                         && end.state == StageState::Completed
                     {
+                        if is_spoiled {
+                            earlier.spoiled += 1;
+                            return;
+                        }
                         level.lines.1 = seq;
                         earlier.last_ns = earlier.last_ns.max(end.at_ns);
                         earlier.levels.push(level);

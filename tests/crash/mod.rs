@@ -253,8 +253,7 @@ fn a_killed_run_lacks_its_last_moment_and_no_more() {
     let kills = std::env::var("RUNNER_CRASH_KILLS").ok().and_then(|it| it.parse().ok());
     let server = serve();
     let mut most = [Lost::default(); WAYS.len()];
-    for number in 0..kills.unwrap_or(20_u64) {
-        let way = number as usize % WAYS.len();
+    for (number, way) in (0..kills.unwrap_or(20_u64)).zip((0..WAYS.len()).cycle()) {
         let found = kill(way, number, &server);
         // Whatever the machine is busy with, no request is sent while more than that waits to be written;
         // those that are under way then still end.

@@ -39,6 +39,7 @@ mod plan_schema;
 mod plans;
 mod quick;
 mod reader;
+mod recovering;
 mod replays;
 mod report;
 mod reporting;

@@ -38,6 +38,8 @@ pub(super) struct LogWriter {
     segment_bytes: u64,
     /// Bytes of whole lines in this segment.
     length: u64,
+    /// The same of those before it.
+    lengths: Vec<u64>,
     seq: u64,
     buffer: Vec<u8>,
     buffered_lines: u64,
@@ -69,6 +71,7 @@ impl LogWriter {
             segment: 1,
             segment_bytes,
             length: 0,
+            lengths: Vec::new(),
             seq: 0,
             buffer: Vec::with_capacity(2 * BUFFER_BYTES),
             buffered_lines: 0,
@@ -180,6 +183,21 @@ impl LogWriter {
         self.failure.as_deref().map(|why| (why, self.lost_lines))
     }
 
+    /// The first segment that is not there any more as it was written, and what became of it: somebody
+    /// else was at it.
+    pub(super) fn tampered(&self) -> Option<String> {
+        let lengths = self.lengths.iter().chain(std::iter::once(&self.length));
+        let changed = |(number, length): (u32, &u64)| {
+            let name = record_log::segment_name(number);
+            match std::fs::metadata(self.dir.join(&name)) {
+                Ok(file) if file.len() == *length => None,
+                Ok(_) => Some(format!("{name} was changed by somebody else while the run went on")),
+                Err(_) => Some(format!("{name} was removed or renamed while the run went on")),
+            }
+        };
+        (1..).zip(lengths).find_map(changed)
+    }
+
     /// Lines numbered so far.
     pub(super) fn lines(&self) -> u64 {
         self.seq
@@ -224,7 +242,7 @@ impl LogWriter {
         self.file = create_segment(&self.dir, self.segment + 1)?;
         self.sync_dir()?;
         self.segment += 1;
-        self.length = 0;
+        self.lengths.push(std::mem::take(&mut self.length));
         Ok(())
     }
 
