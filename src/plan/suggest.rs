@@ -104,8 +104,8 @@ pub(crate) fn nearest<'w>(
     let word = plain(word);
     let allowed: Vec<&str> = allowed.into_iter().collect();
     let called = OTHERS.iter().filter(|(_, others)| others.contains(&word.as_str()));
-    let meant = called.flat_map(|(ours, _)| ours.iter());
-    let found = meant.filter_map(|ours| allowed.iter().find(|it| *it == ours)).next();
+    let mut meant = called.flat_map(|(ours, _)| ours.iter());
+    let found = meant.find_map(|ours| allowed.iter().find(|it| *it == ours));
     if let Some(found) = found {
         return Some(found);
     }

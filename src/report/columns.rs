@@ -82,21 +82,24 @@ fn rung(stage: &StageSummary) -> Rung<'_> {
     Rung { level: stage.rung.unwrap_or_default(), stage }
 }
 
+/// A count of requests.
+type Count = fn(&Counts) -> u64;
+
 /// How many requests were answered; how many were not, in so many columns as there were ways. Zeros go
 /// first where there is little room.
 fn counts(stages: &[&StageSummary], goes: u8) -> Vec<Column> {
-    let column = |head: &str, unit: &str, goes, of: fn(&Counts) -> u64| {
+    let column = |head: &str, unit: &str, goes, of: Count| {
         let of_stage = |stage: &&StageSummary| match stage.counts.planned {
             0 => NOTHING.to_owned(),
             _ => grouped(of(&stage.counts)),
         };
         Column::numbers(head, unit, goes, stages.iter().map(of_stage).collect())
     };
-    let any = |of: fn(&Counts) -> u64| stages.iter().any(|stage| of(&stage.counts) > 0);
+    let any = |of: Count| stages.iter().any(|stage| of(&stage.counts) > 0);
     let mut columns = vec![column("ok", "", goes, |it| it.ok)];
     let errors_go = if any(|it| it.errors) { goes / 3 } else { 3 };
     columns.push(column("err", "", errors_go, |it| it.errors));
-    let rest: [(&str, &str, fn(&Counts) -> u64); 4] = [
+    let rest: [(&str, &str, Count); 4] = [
         ("cancelled", "", |it| it.cancelled),
         ("dropped", "late", |it| it.dropped_late),
         ("lost", "", |it| it.lost_in_flight),

@@ -32,9 +32,8 @@ pub fn render_with(summary: &Summary, look: Look, percentiles: &Percentiles) -> 
 fn sections(summary: &Summary, look: Look, percentiles: Option<&Percentiles>) -> String {
     let stages: Vec<&StageSummary> = summary.stages.iter().filter(|stage| stage.reported).collect();
     let all: Vec<&StageSummary> = summary.stages.iter().collect();
-    let asked = |lines: fn(&[&StageSummary]) -> Vec<String>| match look.verbose {
-        true => wrapped(lines(&stages), look),
-        false => Vec::new(),
+    let asked = |lines: fn(&[&StageSummary]) -> Vec<String>| {
+        if look.verbose { wrapped(lines(&stages), look) } else { Vec::new() }
     };
     let mut sections = vec![
         (String::new(), opening(summary, look)),
@@ -163,12 +162,12 @@ fn notes(notes: &[String], look: Look) -> Vec<String> {
         let about = note.strip_prefix("stage ").and_then(|rest| rest.split_once(": "));
         let (stage, text) = about.unwrap_or(("", note));
         let words = text.replace(|letter: char| letter.is_ascii_digit() || letter == '.', "");
-        match places.get(&words).filter(|_| !stage.is_empty() && !look.verbose) {
-            Some(place) => told[*place].2 += 1,
-            None => {
-                places.insert(words, told.len());
-                told.push((stage, text, 0));
-            }
+        let before = places.get(&words).filter(|_| !stage.is_empty() && !look.verbose);
+        if let Some(place) = before {
+            told[*place].2 += 1;
+        } else {
+            places.insert(words, told.len());
+            told.push((stage, text, 0));
         }
     }
     let line = |(stage, text, more): &(&str, &str, u64)| {

@@ -90,19 +90,19 @@ pub(super) fn unplanned_ends(stages: &[&StageSummary], look: Look) -> Vec<String
         !look.verbose && (&a.id, a.state, &a.reason) == (&b.id, b.state, &b.reason)
     };
     let line = |alike: &[&StageSummary]| {
-        let stage = alike.first()?;
+        let first = alike.first()?;
         let more = match alike.len() {
             1 => String::new(),
             all => format!(" and {} more", all - 1),
         };
-        let state = match stage.state {
+        let state = match first.state {
             StageState::Completed => "completed".to_owned(),
             StageState::Failed => look.bad("failed"),
             StageState::Interrupted => look.doubtful("interrupted"),
             StageState::Skipped => look.doubtful("skipped"),
         };
-        let reason = stage.reason.as_deref().unwrap_or("no reason was recorded");
-        Some(format!("  {}{more} {state}: {}", printable(&stage.label()), printable(reason)))
+        let reason = first.reason.as_deref().unwrap_or("no reason was recorded");
+        Some(format!("  {}{more} {state}: {}", printable(&first.label()), printable(reason)))
     };
     told.chunk_by(is_alike).filter_map(line).collect()
 }
