@@ -25,7 +25,7 @@ pub fn write(name: &str, rows: &[String]) {
     let _held = DOCUMENT.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let text = std::fs::read_to_string(path()).expect("the document");
     let (before, table, after) = parts(&text, name);
-    let head: String = table.lines().take(2).map(|line| format!("{line}\n")).collect();
+    let head: String = table.split_inclusive('\n').take(2).collect();
     let text = format!("{before}{head}{}\n<!-- end -->{after}", rows.join("\n"));
     std::fs::write(path(), text).expect("the document can be written");
 }

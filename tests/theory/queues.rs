@@ -114,7 +114,7 @@ fn row(queue: &Queue, median: f64, count: usize, pairs: u32) -> String {
         let (is_judged, differs) = compared(&base, &new);
         judged += u32::from(is_judged);
         wrong += u32::from(differs);
-        for [low, high] in [&base, &new].into_iter().filter_map(|series| series.interval()) {
+        for [low, high] in [&base, &new].into_iter().filter_map(Series::interval) {
             shown += 1;
             held += u32::from(low <= truth && truth <= high);
         }
