@@ -5,7 +5,9 @@ use serde_json::{Map, Value as Json};
 use super::{Lowering, optional};
 use crate::plan::bind::Spanned;
 use crate::plan::diagnostic::Code;
-use crate::plan::file::{ContextKeys, DatasetFile, MessageKeys, ModelFile, PromptFile, PromptKeys};
+use crate::plan::file::{
+    ContextKeys, DatasetFile, LengthFile, MessageKeys, ModelFile, PromptFile, PromptKeys,
+};
 use crate::plan::source::{Entry, Node, Span, Value};
 use crate::plan::{
     Context, ContextSource, FileAccess, LIMIT_NAMES, Location, MessageTemplate, ModelChoice,
@@ -190,16 +192,21 @@ impl Lowering<'_> {
         (fields, places, nulls)
     }
 
-    /// Refuses a field of the body that says what a key beside it says, too: one of the two would be
-    /// sent in place of the other, or both.
+    /// Refuses a field of the body for which a key beside it says something else: one of the two would
+    /// be sent in place of the other, or both. The same number said twice is one.
     fn said_twice(&mut self, keys: &PromptKeys, written: Option<&Node>) {
         let recorded = match keys.dataset.as_ref().map(|it| &it.value) {
-            Some(DatasetFile::Map(keys)) => keys.output.map(|_| "dataset.output"),
+            Some(DatasetFile::Map(keys)) => keys.output.map(|_| ("dataset.output", None)),
             _ => None,
         };
         let drawn = keys.synthetic.as_ref().and_then(|it| it.value.output_tokens.as_ref());
-        let limit = keys.max_tokens.map(|_| "max_tokens");
-        let limit = limit.or(drawn.map(|_| "synthetic.output_tokens")).or(recorded);
+        let drawn = drawn.map(|length| match &length.value {
+            LengthFile::Text(always) => ("synthetic.output_tokens", Some(always.value.0 as f64)),
+            LengthFile::Map(_) => ("synthetic.output_tokens", None),
+        });
+        let limit = keys.max_tokens.map(|most| ("max_tokens", Some(most.value.0 as f64)));
+        let limits: Vec<_> = [limit, drawn, recorded].into_iter().flatten().collect();
+        let heat = keys.temperature.map(|heat| [("temperature", Some(heat.value.0))]);
         let renamed = keys.max_tokens_field.as_ref().map(|name| name.value.trim());
         let fields = written.into_iter().flat_map(Node::entries);
         let objects = fields.clone().filter(|it| OPTIONS.contains(&it.key.as_str()));
@@ -214,17 +221,19 @@ impl Lowering<'_> {
             .filter_map(|(path, it)| {
                 let name = it.key.as_str();
                 let beside = if LIMIT_NAMES.contains(&name) || renamed == Some(name) {
-                    limit
+                    limits.as_slice()
                 } else {
-                    keys.temperature.filter(|_| name == "temperature").map(|_| "temperature")
+                    heat.as_ref().filter(|_| name == "temperature")?
                 };
-                Some((path, beside?, it.key_span))
+                let own = number(&it.node.value);
+                let (key, _) = beside.iter().find(|(_, said)| said.is_none() || *said != own)?;
+                Some((path, *key, it.key_span))
             })
             .collect();
         for (path, key, span) in found {
-            let message = format!("`body.{path}` and `{key}` say the same");
-            let help = "keep one of the two; `max_tokens_field` names the field that `max_tokens` \
-                        is sent under";
+            let message = format!("`body.{path}` and `{key}` set the same");
+            let help = "keep one of the two, or give both the same number; `max_tokens_field` names \
+                        the field that `max_tokens` is sent under";
             self.error(Code::Conflict, span, message, help);
         }
     }
@@ -356,6 +365,14 @@ impl Lowering<'_> {
             self.error(Code::Incomplete, written.at.span, "filler has no length of its own", help);
         }
         Some(Context { from: from?, tokens, max_ctx_tokens })
+    }
+}
+
+fn number(value: &Value) -> Option<f64> {
+    match value {
+        Value::Int(whole) => Some(*whole as f64),
+        Value::Float(number) => Some(*number),
+        _ => None,
     }
 }
 
