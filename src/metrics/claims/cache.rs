@@ -18,6 +18,19 @@ const TELLING_RATIO: f64 = 1.1;
 /// differently, which a ratio of their times would give to the cache.
 const LIKE_LOAD: f64 = 1.5;
 
+/// Why the cache is not shown to be the cause.
+struct Doubt {
+    why: String,
+    /// The numbers that it names.
+    figures: Vec<(&'static str, ClaimFigure)>,
+}
+
+impl<T: Into<String>> From<T> for Doubt {
+    fn from(why: T) -> Self {
+        Self { why: why.into(), figures: Vec::new() }
+    }
+}
+
 /// What is to be said of every warm stage, and of every cold one behind a flush.
 pub(super) fn claims(summary: &Summary) -> Vec<Claim> {
     let stages: Vec<&StageSummary> = summary.stages.iter().filter(|stage| stage.reported).collect();
@@ -33,7 +46,7 @@ pub(super) fn claims(summary: &Summary) -> Vec<Claim> {
                 let cold = alike(stage, &before, CacheState::Cold);
                 let doubt = cold.and_then(|cold| {
                     let invalid = "the run is INVALID: its notes say why";
-                    (!summary.run.valid).then(|| invalid.to_owned()).or_else(|| doubt(stage, cold))
+                    (!summary.run.valid).then(|| invalid.into()).or_else(|| doubt(stage, cold))
                 });
                 claims.extend(cold.and_then(|cold| warm_against_cold(stage, cold, doubt)));
             }
@@ -77,8 +90,9 @@ fn alike<'a>(
 fn warm_against_cold(
     warm: &StageSummary,
     cold: &StageSummary,
-    doubt: Option<String>,
+    doubt: Option<Doubt>,
 ) -> Option<Claim> {
+    let (doubt, doubtful) = doubt.map(|doubt| (doubt.why, doubt.figures)).unzip();
     let (fast, slow) = (ttft(warm)?, ttft(cold)?);
     let ratio = slow.p50 / fast.p50;
     let estimate = Estimate::ratio_of_medians(slow, fast);
@@ -145,8 +159,10 @@ fn warm_against_cold(
     };
     let fewest = fast.count.min(slow.count);
     let claim = Claim::new(kind, text).about(warm).against(cold);
+    let doubtful = doubtful.into_iter().flatten();
     Some(
-        claim
+        doubtful
+            .fold(claim, |claim, (name, figure)| claim.with(name, figure))
             .with("ttft_p50", ClaimFigure::median(fast))
             .with("ttft_p50_against", ClaimFigure::median(slow))
             .with("ratio", ClaimFigure::of(ratio, "ratio", fewest).between(estimate))
@@ -156,28 +172,37 @@ fn warm_against_cold(
 }
 
 /// Why the server's account does not show the cache to be the cause, if so.
-fn doubt(warm: &StageSummary, cold: &StageSummary) -> Option<String> {
+fn doubt(warm: &StageSummary, cold: &StageSummary) -> Option<Doubt> {
     if warm.like.is_none() {
-        return Some("the record does not say that both asked the same prompts".to_owned());
+        return Some("the record does not say that both asked the same prompts".into());
     }
     let [many, few] = [cold, warm].map(|it| it.client.peak_in_flight as f64);
     if few > 0.0 && !(LIKE_LOAD.recip()..=LIKE_LOAD).contains(&(many / few)) {
-        return Some(format!(
-            "they ran under different load, with up to {many} requests under way at once in {} and \
-             {few} in {}",
+        let why = format!(
+            "they ran under different load, with up to {} requests under way at once in {} and {} in {}",
+            words::number(many),
             cold.label(),
+            words::number(few),
             warm.label(),
-        ));
+        );
+        let figures = vec![
+            ("in_flight", ClaimFigure::new(few, "requests")),
+            ("in_flight_against", ClaimFigure::new(many, "requests")),
+        ];
+        return Some(Doubt { why, figures });
     }
-    for stage in [warm, cold] {
+    for (stage, name) in [(warm, "in_one_piece"), (cold, "in_one_piece_against")] {
         // Then the median is of whole answers.
         if stage.client.in_one_piece * 2 > stage.counts.ok {
-            return Some(format!(
+            let (merged, ok) = (stage.client.in_one_piece, stage.counts.ok);
+            let why = format!(
                 "{} of {} in {} came in one piece, so their first token is the whole answer",
-                stage.client.in_one_piece,
-                plural(stage.counts.ok, "answer"),
+                grouped(merged),
+                plural(ok, "answer"),
                 stage.label(),
-            ));
+            );
+            let figure = ClaimFigure::of(merged as f64, "answers", ok);
+            return Some(Doubt { why, figures: vec![(name, figure)] });
         }
     }
     for (stage, wanted) in [(warm, CacheState::Warm), (cold, CacheState::Cold)] {
@@ -189,20 +214,19 @@ fn doubt(warm: &StageSummary, cold: &StageSummary) -> Option<String> {
             // Partly from the cache is from the cache.
             (CacheState::Mixed, CacheState::Warm) if !none_cached => {}
             (_, CacheState::Warm) if none_cached => {
-                return Some(format!(
-                    "by the server's account nothing of {name} came from the cache"
-                ));
+                let why = format!("by the server's account nothing of {name} came from the cache");
+                return Some(why.into());
             }
             (CacheState::Unknown, _) if stage.cache.cached_tokens.is_some() => {
-                return Some("the prompts are too short to tell what was cached".to_owned());
+                return Some("the prompts are too short to tell what was cached".into());
             }
             (CacheState::Unknown, _) if stage.has_impossible_prompts() => {
-                return Some(IMPOSSIBLE_COUNTS.to_owned());
+                return Some(IMPOSSIBLE_COUNTS.into());
             }
             (CacheState::Unknown, _) => {
-                return Some("the server does not say what it cached".to_owned());
+                return Some("the server does not say what it cached".into());
             }
-            (verdict, wanted) => return Some(format!("{name} was {verdict}, not {wanted}")),
+            (verdict, wanted) => return Some(format!("{name} was {verdict}, not {wanted}").into()),
         }
     }
     None

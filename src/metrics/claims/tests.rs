@@ -1,5 +1,7 @@
 //! Conditions that no run on the simulator meets by itself.
 
+mod load;
+
 use super::*;
 use crate::metrics::aggregator::Aggregator;
 use crate::metrics::due::Paced;
@@ -8,6 +10,7 @@ use crate::metrics::saturation::{Axis, Saturation, Sign};
 use crate::metrics::search::{Reason, SearchFound};
 use crate::metrics::summary::{RunEnd, RunState};
 use crate::metrics::tally::fixture::{record, stage_end, stage_start, start_line};
+use crate::metrics::unreachable::Unreachable;
 use crate::plan::metric::Origin;
 use crate::record::{
     CacheState, FlushLine, FlushState, Line, LoadLine, OutcomeKind, RECORD_VERSION, Record,
@@ -298,6 +301,17 @@ fn every_number_in_a_sentence_is_a_figure_of_its_claim() {
             summary.searches.insert("cold".into(), found);
         })
     };
+    let away = |times, recovery_s, to_the_end| {
+        found(move |summary| {
+            let away = Unreachable { requests: 1_217, times, recovery_s, to_the_end };
+            summary.stages[1].unreachable = Some(away);
+        })
+    };
+    let doubted = |change: fn(&mut StageSummary)| {
+        let mut summary = pair(WARM, 10);
+        change(&mut summary.stages[0]);
+        summary.with_claims()
+    };
     let nothing = found(|summary| {
         summary.stages.iter_mut().for_each(|stage| {
             (stage.counts.errors, stage.counts.ok) = (stage.counts.planned, 0);
@@ -341,6 +355,11 @@ fn every_number_in_a_sentence_is_a_figure_of_its_claim() {
         search(Some(Reason::Wide)),
         search(Some(Reason::Unclear)),
         search(None),
+        away(1, Some(1.25), false),
+        away(3, Some(1.25), true),
+        away(2, None, true),
+        doubted(|cold| cold.client.in_one_piece = 7),
+        doubted(|cold| cold.client.peak_in_flight = 1_024),
         nothing,
     ];
     let mut seen = std::collections::BTreeSet::new();

@@ -18,6 +18,7 @@ DETAILS = {"totals", "requests", "first_token", "cache_state"}
 KINDS = CAPACITY | DETAILS | {"ended", "all_failed", "cache_speed_up", "cache_speed_up_over_cells", "cache_no_effect", "warm_against_cold", "flush_emptied", "flush_did_nothing", "after_flush", "levels_not_run", "not_judged", "generator_limited", "level_not_reached", "level_unclear", "times_from_due", "unseen_by_users", "search_cut_short", "measured", "measured_over_cells"}
 UNITS = {"exit_code": "", "max_in_flight": "requests", "ratio": "ratio", "levels": "levels", "levels_run": "levels", "probes": "probes", "cells": "cells", "cells_in_all": "cells", "samples_needed": "answers", "seconds": "s", "needed_s": "s", "requests": "requests", "output_tokens_per_second": "tokens/s", "cached_tokens": "tokens", "prompt_tokens": "tokens", "output_tokens": "tokens"}
 UNITS |= dict.fromkeys(("requests_per_second", "goodput"), "requests/s") | dict.fromkeys(("hit_requests", "judged_requests"), "requests")
+UNITS |= dict.fromkeys(("in_flight", "in_flight_against"), "requests") | dict.fromkeys(("in_one_piece", "in_one_piece_against"), "answers")
 UNITS |= dict.fromkeys(("saved", "p99", "lag_p99", "every"), "ms") | dict.fromkeys(("cached_share", "from_share", "to_share", "goodput_share"), "share")
 # What each kind's levels are in what capacity.py recomputes.
 LEVELS = {
@@ -34,9 +35,10 @@ LEVELS = {
 FEWEST = {"p90": 64, "p95": 130, "p99": 662}
 
 
-def ratio_interval(top, bottom):
-    """95 % interval of the ratio of two medians: Zou and Donner's recovery of variances, on logarithms."""
-    one, other = stats.median_interval(top), stats.median_interval(bottom)
+def ratio_interval(slow, fast):
+    """95 % interval of the ratio of two stages' median TTFTs: Zou and Donner's recovery of variances, on logarithms."""
+    top, bottom = (metrics.samples(u.requests)["ttft"] for u in (slow, fast))
+    one, other = (effective.certainty(v, figures.sent_and_ended(u.requests), True)[1] for v, u in ((top, slow), (bottom, fast)))
     if not one or not other or one[0] <= 0 or other[0] <= 0:
         return None
     a, b = stats.percentile(top, 50), stats.percentile(bottom, 50)
@@ -163,9 +165,6 @@ def numbers_of_text(differ, where, claim, book):
                 values.append((figure[key], figure["unit"] if key != "n" else ""))
         if figure["unit"] == "s":
             values.append((figure["value"] * 1e3, "ms"))
-    if claim["kind"] == "warm_against_cold":  # "4 of 7 answers in cold came in one piece"
-        pair = [u for s in (claim["stage"], claim["against"]) for _, u in book.of(s, claim.get("cell"))]
-        values += [(len([r for r in ok(u.requests) if metrics.in_one_piece(r)]), "") for u in pair]
     unread = []
     for match in NUMBER.finditer(text):
         shown = text[match.start() : match.end() + 12]
@@ -231,7 +230,14 @@ def figure_of(differ, where, name, figure, claim, book):
         differ(where, value, a / b if name == "ratio" else a - b, 1e-6)
         differ(f"{where} n", figure.get("n"), min(len(fast), len(slow)))
         if name == "ratio":
-            differ(f"{where} interval", [figure.get("low"), figure.get("high")], ratio_interval(slow, fast) or [None, None], 1e-5)
+            differ(f"{where} interval", [figure.get("low"), figure.get("high")], ratio_interval(book.of(claim["against"], cell)[0][1], mine[0][1]) or [None, None], 1e-5)
+    elif name.startswith(("in_one_piece", "in_flight")) and mine:  # why the cache is not shown to be the cause
+        own = book.of(claim["against"], cell)[0] if name.endswith("_against") else mine[0]
+        answers = ok(own[1].requests)
+        merged = [r for r in answers if metrics.in_one_piece(r)]
+        piece = name.startswith("in_one_piece")
+        differ(where, value, len(merged) if piece else own[0]["client"]["peak_in_flight"])  # which figures.py recomputes
+        differ(f"{where} n", figure.get("n"), len(answers) if piece else None)
     elif name.startswith("requests_") and name != "requests_per_second":
         scope = mine or [(e, u) for e, u in book.pairs if e["reported"]]
         if claim["kind"] in ("requests", "totals", "measured"):
@@ -350,7 +356,7 @@ def over_cells(differ, where, name, figure, claim, book):
         each = {}
         for cell, (warm, cold) in pairs.items():
             slow, fast = (metrics.samples(u.requests).get("ttft", []) for _, u in (cold, warm))
-            interval = ratio_interval(slow, fast) if slow and fast else None
+            interval = ratio_interval(cold[1], warm[1]) if slow and fast else None
             if interval and interval[0] > 1 and cold[0]["cache"]["verdict"] == "cold" and warm[0]["cache"]["verdict"] in ("warm", "mixed"):
                 each[cell] = {"value": stats.percentile(slow, 50) / stats.percentile(fast, 50), "n": min(len(slow), len(fast)), "low": interval[0], "high": interval[1]}
     else:
@@ -381,7 +387,7 @@ def condition(differ, where, claim, book, claims):
         differ(f"{where}: the cold stage was", cold[0]["cache"]["verdict"], "cold")
         if warm[0]["cache"]["verdict"] not in ("warm", "mixed"):
             differ.wrong(f"{where}: the warm stage was {warm[0]['cache']['verdict']}")
-        interval = ratio_interval(metrics.samples(cold[1].requests)["ttft"], metrics.samples(warm[1].requests)["ttft"])
+        interval = ratio_interval(cold[1], warm[1])
         differ(f"{where}: interval above 1", bool(interval and interval[0] > 1), kind == "cache_speed_up")
     if kind == "flush_emptied":
         stage = book.of(claim["stage"], claim.get("cell"))[0]

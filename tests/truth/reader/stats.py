@@ -42,13 +42,6 @@ def median_places(n):
     return rank - 1, n - rank
 
 
-def median_interval(values):
-    """The 95 % interval of the median of independent values; None of fewer than six."""
-    if len(values) < 6:
-        return None
-    return [sorted(values)[place] for place in median_places(len(values))]
-
-
 def certified(values, percent, effective):
     """A value that the percentile does not exceed, with 99 % confidence (the early-stopping bound).
 
