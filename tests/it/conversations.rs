@@ -1,11 +1,12 @@
 //! Sessions of several turns against the embedded simulator.
 
 use std::fs;
+use std::io::Write;
 use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::sandbox::measured;
+use crate::sandbox::{Sandbox, measured, stderr};
 
 /// Runs a plan of one `conversation` stage; gives its exit code, its summary and its records in the
 /// order of their numbers.
@@ -162,6 +163,39 @@ fn templates_of_the_body_are_rendered_for_each_turn_and_each_can_be_shown() {
     let (code, _, told) = with_body(&["plan", "plan.yaml", "--request", "chats", "--index", "4"]);
     assert_eq!(code, Some(2));
     assert!(told.contains("`chats` has 4 requests; give `--index` a number from 0 to 3"), "{told}");
+}
+
+#[test]
+fn sessions_that_lie_apart_in_a_large_packed_file_are_refused_before_anything_is_sent() {
+    let sandbox = Sandbox::new();
+    // Packed without being made smaller, so the file is larger than may be unpacked again for a row.
+    let words = "word ".repeat(200_000);
+    let write = |name: &str, session: fn(usize) -> usize| {
+        let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::none());
+        for turn in 0..36 {
+            let session = format!("s{}", session(turn));
+            let row = json!({"session": session, "messages": [{"role": "user", "content": words}]});
+            writeln!(packed, "{row}").expect("a row");
+        }
+        fs::write(sandbox.dir.path().join(name), packed.finish().expect("bytes")).expect("a file");
+    };
+    write("apart.jsonl.gz", |turn| turn % 18);
+    write("sorted.jsonl.gz", |turn| turn / 2);
+    let refused = |name: &str| {
+        sandbox.plan(&format!(
+            "version: 1\nendpoint: {{ url: \"http://127.0.0.1:9\", model: m }}\n\
+             prompt: {{ dataset: {name}, max_tokens: 1 }}\n\
+             stages: [{{ id: chats, kind: conversation, sessions: 1 }}]\n"
+        ));
+        stderr(&sandbox.run(&["run", "plan.yaml"]))
+    };
+    let said = refused("apart.jsonl.gz");
+    for part in ["rows of one session stand between those of others in a packed file", "unpack it"]
+    {
+        assert!(said.contains(part), "no {part} in {said}");
+    }
+    let said = refused("sorted.jsonl.gz");
+    assert!(!said.contains("stand between"), "{said}");
 }
 
 #[test]

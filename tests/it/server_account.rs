@@ -90,8 +90,25 @@ fn each_stage_tells_what_the_server_counted_meanwhile() {
 fn where_answers_are_silent_the_counters_decide() {
     let flush = "  - { id: flush, kind: flush }\n  - { id: again, kind: cold, like: cold }\n";
     let plan = plan("", ", report_cached_tokens: false") + flush;
-    let Ran { code, summary, text, .. } = run(&plan);
+    let Ran { code, summary, text, sandbox } = run(&plan);
     assert_eq!(code, 0, "{text}");
+    let page = std::fs::read_to_string(sandbox.run_dir().join("report.html")).unwrap();
+    for id in ["cold", "warm"] {
+        // Its figures are the counters', and every output says whose they are.
+        let told = stage(&summary, id);
+        let hits = &told["server"]["counters"]["prefix_cache_hits"];
+        assert_eq!(told["cache"]["cached_tokens"].as_f64(), hits.as_f64(), "{told:#}");
+        let mut claims = summary["claims"].as_array().unwrap().iter();
+        let claim = claims.find(|it| it["kind"] == "cache_state" && it["stage"] == id).unwrap();
+        assert_eq!(claim["figures"]["cached_tokens"]["value"].as_f64(), hits.as_f64(), "{claim:#}");
+        let begins = format!("Meant to be {id} and {id} by the server's counters: ");
+        assert!(claim["text"].as_str().unwrap().starts_with(&begins), "{claim:#}");
+        let row =
+            text.lines().find(|it| it.trim_start().starts_with(id) && it.contains("by count"));
+        assert!(row.is_some(), "{id}: {text}");
+        assert!(page.replace("&#x27;", "'").contains(&begins), "{begins} is not on the page");
+    }
+    assert!(!page.contains("Proven cold") && !text.contains("Proven "), "{text}");
     for (id, verdict) in [("cold", "cold"), ("warm", "warm"), ("again", "cold")] {
         let cache = &stage(&summary, id)["cache"];
         assert_eq!((&cache["verdict"], &cache["by_counters"]), (&json!(verdict), &json!(true)));

@@ -175,6 +175,22 @@ fn what_an_api_does_not_say_of_a_row_is_counted() {
 }
 
 #[test]
+fn of_several_prompts_in_one_row_none_is_dropped() {
+    let one = batch(&json!({"model": "m", "prompt": ["One."]}));
+    let two = batch(&json!({"model": "m", "prompt": ["One.", "Two."]}));
+    for api in ["openai-completions", "openai-chat", "ollama-generate"] {
+        let (code, said) = validated(&format!("api: {api}"), "dataset: rows.jsonl", &[one.clone()]);
+        assert_eq!(code, 0, "{api}: {said}");
+        let rows = [one.clone(), two.clone()];
+        let (code, said) = validated(&format!("api: {api}"), "dataset: rows.jsonl", &rows);
+        assert_eq!(code, 3, "{api}: {said}");
+        for part in ["rows.jsonl:2", "one prompt in `body/prompt`", "several prompts in one row"] {
+            assert!(said.contains(part), "{api}: no {part} in {said}");
+        }
+    }
+}
+
+#[test]
 fn recorded_lengths_are_asked_of_apis_that_can_be_told_to_go_on() {
     let rows = [json!({"messages": [{"role": "user", "content": "Hi"}], "output_tokens": 3})];
     let prompt = "dataset: { path: rows.jsonl, output: recorded }";
