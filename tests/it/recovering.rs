@@ -139,7 +139,7 @@ fn records_that_vanish_while_a_run_goes_on_make_it_invalid() {
                 fs::copy(log, log.with_extension("new"))
                     .map(|_| ())
                     .and_then(|()| fs::rename(log.with_extension("new"), log))
-                    .expect("replaced")
+                    .expect("replaced");
             },
             "was changed by somebody else",
         ),

@@ -302,10 +302,8 @@ fn every_number_in_a_sentence_is_a_figure_of_its_claim() {
         })
     };
     let away = |times, recovery_s, to_the_end| {
-        found(move |summary| {
-            let away = Unreachable { requests: 1_217, times, recovery_s, to_the_end };
-            summary.stages[1].unreachable = Some(away);
-        })
+        let away = Unreachable { requests: 1_217, times, recovery_s, to_the_end };
+        found(move |summary| summary.stages[1].unreachable = Some(away))
     };
     let doubted = |change: fn(&mut StageSummary)| {
         let mut summary = pair(WARM, 10);

@@ -178,11 +178,12 @@ fn what_an_api_does_not_say_of_a_row_is_counted() {
 fn of_several_prompts_in_one_row_none_is_dropped() {
     let one = batch(&json!({"model": "m", "prompt": ["One."]}));
     let two = batch(&json!({"model": "m", "prompt": ["One.", "Two."]}));
+    let rows = [one, two];
     for api in ["openai-completions", "openai-chat", "ollama-generate"] {
-        let (code, said) = validated(&format!("api: {api}"), "dataset: rows.jsonl", &[one.clone()]);
+        let of = |rows| validated(&format!("api: {api}"), "dataset: rows.jsonl", rows);
+        let (code, said) = of(&rows[..1]);
         assert_eq!(code, 0, "{api}: {said}");
-        let rows = [one.clone(), two.clone()];
-        let (code, said) = validated(&format!("api: {api}"), "dataset: rows.jsonl", &rows);
+        let (code, said) = of(&rows);
         assert_eq!(code, 3, "{api}: {said}");
         for part in ["rows.jsonl:2", "one prompt in `body/prompt`", "several prompts in one row"] {
             assert!(said.contains(part), "{api}: no {part} in {said}");

@@ -6,7 +6,9 @@ use super::*;
 fn said(change: impl Fn(&mut Summary, &mut Saturation)) -> BTreeMap<ClaimKind, Claim> {
     let summary = found(|summary| {
         let mut ladders = std::mem::take(&mut summary.saturation);
-        ladders.values_mut().for_each(|ladder| change(summary, ladder));
+        for ladder in ladders.values_mut() {
+            change(summary, ladder);
+        }
         summary.saturation = ladders;
     });
     for claim in &summary.claims {
@@ -35,7 +37,7 @@ fn a_level_below_that_could_not_be_judged_is_not_said_to_fail() {
     let all = of(&[4.0, 6.0]);
     let unclear = &all[&ClaimKind::LevelUnclear];
     assert!(unclear.text.contains("can't be told at 2 levels from 4 to 6 "), "{}", unclear.text);
-    assert_eq!(unclear.figures["levels"].value, 2.0);
+    assert_eq!(unclear.figures["levels"], ClaimFigure::count(2, "levels"));
     let text = &of(&[4.0])[&ClaimKind::LevelUnclear].text;
     assert!(text.contains(" at 4 ") && text.contains("can't be told"), "{text}");
 }
@@ -86,7 +88,7 @@ fn a_limit_of_the_plan_is_not_called_one_of_the_endpoint() {
     }
     assert!(sustained.text.contains("requests are dropped at that limit"), "{}", sustained.text);
     assert!(!sustained.text.contains("saturated"), "{}", sustained.text);
-    assert_eq!(sustained.figures["max_in_flight"].value, 12.0);
+    assert_eq!(sustained.figures["max_in_flight"], ClaimFigure::count(12, "requests"));
     assert!(!capped.contains_key(&ClaimKind::Production), "{capped:#?}");
     let rise = &capped[&ClaimKind::ErrorsRise].text;
     assert!(rise.contains("requests are dropped at `max_in_flight`, unsent, at 8 "), "{rise}");
