@@ -20,7 +20,7 @@ use sha2::{Digest, Sha256};
 use super::dataset::{self, OrderedRows, Row};
 use super::filler::filler;
 use super::store::Store;
-use super::synthetic::text::Texts;
+use super::synthetic::text::{Texts, key_of};
 use super::template::{Functions, Scope, TemplateProblem, Templates};
 use super::tokenizer::Tokenizer;
 use super::{Workload, WorkloadError};
@@ -123,7 +123,10 @@ enum Document {
         cut: OnceLock<String>,
     },
     /// Filler of so many tokens, different for each index.
-    Filler(u64),
+    Filler {
+        seed: u64,
+        tokens: u64,
+    },
 }
 
 impl PromptWorkload {
@@ -156,7 +159,16 @@ impl PromptWorkload {
             Instead::new(&prompt, unique, settings, (&repeat.nonce_key, store), &tokenizer)?;
         let document = match &prompt.context {
             None => Document::None,
-            Some(context) => Document::new(context, settings.context_tokens, store)?,
+            Some(context) => {
+                // No two stages or levels share a document, or the second would find it cached; only
+                // cells that are told apart by their nonces ask the same, to be compared.
+                let apart = match &repeat.like {
+                    _ if settings.is_load => repeat.nonce_key.as_str(),
+                    Some(like) => like,
+                    None => settings.stage,
+                };
+                Document::new(context, (settings, apart), store)?
+            }
         };
         Ok(Self {
             prompt,
@@ -252,7 +264,7 @@ impl PromptWorkload {
             Document::Shared { whole, tokens, cut } => {
                 cut.get_or_init(|| self.tokenizer.truncate(whole, *tokens)).clone()
             }
-            Document::Filler(tokens) => filler(self.seed, distinct, *tokens, &self.tokenizer),
+            Document::Filler { seed, tokens } => filler(*seed, distinct, *tokens, &self.tokenizer),
         };
         // Most prompts need none of it.
         let variables = LazyCell::new(|| {
@@ -373,9 +385,10 @@ pub(super) fn open_with(request: &mut Request, nonce: &str) -> Result<(), Worklo
 impl Document {
     fn new(
         context: &Context,
-        server_limit: Option<u64>,
+        (settings, apart): (&PromptSettings<'_>, &str),
         store: &Store,
     ) -> Result<Self, WorkloadError> {
+        let server_limit = settings.context_tokens;
         // The server's own limit holds whatever the plan says.
         let fits = |tokens: u64| server_limit.map_or(tokens, |server| server.min(tokens));
         let limit = context.max_ctx_tokens.map(fits);
@@ -396,7 +409,10 @@ impl Document {
             (None, _) => whole(),
         };
         let whole = match &context.from {
-            ContextSource::Filler => return Ok(Self::Filler(tokens)),
+            ContextSource::Filler => {
+                let seed = key_of(&[&settings.seed.to_le_bytes(), apart.as_bytes()]);
+                return Ok(Self::Filler { seed, tokens });
+            }
             ContextSource::Bundled => BUNDLED_DOCUMENT.into(),
             ContextSource::File(path) => store.document(path).ok_or_else(|| unread(path))?,
         };

@@ -3,6 +3,7 @@
 //! Each plan runs against a server that logs what it gets, and its bodies and headers are compared
 //! with what the plan and its rows say.
 
+use std::collections::BTreeSet;
 use std::fs;
 
 use serde_json::{Value, json};
@@ -519,4 +520,64 @@ fn a_log_says_what_is_asked_and_the_prompt_beside_it_how() {
     let ran = case.sandbox.run(&["run", &case.plan("", &load)]);
     assert_eq!(code(&ran), 3, "{}", stderr(&ran));
     assert!(stderr(&ran).contains("`load` has nothing to ask"), "{}", stderr(&ran));
+}
+
+/// The stage and the document of each generation, where the text is `{{ stage }}|{{ context }}`.
+fn documents(server: &FaultyServer) -> Vec<(String, String)> {
+    let of = |body: Value| {
+        let said = body["messages"][0]["content"].as_str().expect("a text").to_owned();
+        let (stage, document) = said.split_once('|').expect("stage|document");
+        (stage.rsplit('\n').next().unwrap_or(stage).to_owned(), document.to_owned())
+    };
+    bodies(server).into_iter().map(of).collect()
+}
+
+#[test]
+fn no_two_levels_probes_or_stages_of_load_share_a_document() {
+    let prompt = "prompt: { context: { from: filler, tokens: 60 }, text: \"{{ stage }}|{{ context }}\", \
+                  max_tokens: 2 }";
+    for stages in [
+        "[{ id: a, kind: load, concurrency: 2, requests: 6, rounds: 2 }, \
+         { id: b, kind: load, rate: 200, requests: 6, max_lag: 10s }]",
+        "[{ id: ramp, kind: concurrency_ramp, concurrency: \"1,2,4\", requests: 6 }]",
+        "[{ id: find, kind: search, over: concurrency, from: 1, to: 4, requests: 6, \
+         thresholds: [\"error_rate <= 1%\"] }]",
+    ] {
+        let case = Case::new(server());
+        case.run("", &format!("matrix: {{ side: [a, b] }}\n{prompt}\nstages: {stages}"));
+        let sent = documents(&case.server);
+        let distinct: BTreeSet<&str> = sent.iter().map(|(_, document)| document.as_str()).collect();
+        assert!(sent.len() >= 24, "{} requests of {stages}", sent.len());
+        assert_eq!(distinct.len(), sent.len(), "{stages}");
+    }
+}
+
+#[test]
+fn warm_repeats_cold_and_cells_that_take_turns_ask_the_same_documents() {
+    let prompt = "prompt: { context: { from: filler, tokens: 60 }, text: \"{{ stage }}|{{ context }}\", \
+                  max_tokens: 2 }";
+    let case = Case::new(server());
+    case.run(
+        "",
+        &format!(
+            "matrix: {{ interleave: true, side: [a, b] }}\n{prompt}\nstages: [{{ id: cold, kind: cold, \
+             requests: 5 }}, {{ id: warm, kind: warm, like: cold }}, {{ id: other, kind: cold, requests: 5 }}]"
+        ),
+    );
+    let sent = documents(&case.server);
+    let of = |stage: &str| -> Vec<&str> {
+        let mut all: Vec<&str> = sent
+            .iter()
+            .filter(|(of, _)| of == stage)
+            .map(|(_, document)| document.as_str())
+            .collect();
+        all.sort_unstable();
+        all
+    };
+    let (cold, warm, other) = (of("cold"), of("warm"), of("other"));
+    assert_eq!((cold.len(), cold == warm), (10, true));
+    // Each by both sides.
+    assert!([&cold, &other].iter().all(|all| all.chunks(2).all(|pair| pair[0] == pair[1])));
+    assert_eq!(cold.iter().collect::<BTreeSet<_>>().len(), 5);
+    assert!(other.iter().all(|document| !cold.contains(document)));
 }

@@ -12,6 +12,7 @@ use runner::plan::SimulatorConfig;
 use runner::simulator::Simulator;
 use runner::workload::filler::filler;
 use runner::workload::prompt::nonce;
+use runner::workload::synthetic::text::key_of;
 use runner::workload::tokenizer::Tokenizer;
 use serde_json::Value;
 
@@ -259,7 +260,9 @@ fn filler_has_its_length_and_tokens_of_all_sources_stand_side_by_side() {
     assert_eq!(records.len(), 3);
     for (at, record) in records.iter().enumerate() {
         let index = at as u64;
-        let document = filler(7, index, 500, &tokenizer);
+        // Each stage has documents of its own.
+        let seed = key_of(&[&7_u64.to_le_bytes(), b"cold"]);
+        let document = filler(seed, index, 500, &tokenizer);
         assert_eq!(tokenizer.count(&document), 500);
         let content = content(index, &document);
         let input = &record["input_tokens"];

@@ -210,8 +210,8 @@ pub(crate) struct MessageKeys {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ContextKeys {
-    /// `filler` (words, different for each request; the default), `bundled` (a document that
-    /// ships with runner), or the path of a text file.
+    /// `filler` (words, different for each request, stage and level; the default), `bundled` (a
+    /// document that ships with runner), or the path of a text file.
     pub(crate) from: Option<Spanned<String>>,
     /// Length in tokens, as the endpoint's `tokenizer` counts them. Default: the whole document.
     pub(crate) tokens: Option<Spanned<Count>>,

@@ -168,7 +168,7 @@ impl Context {
 /// The text of a [`Context`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ContextSource {
-    /// Deterministic words, different for every request index.
+    /// Deterministic words, different for every request of every stage and level.
     Filler,
     /// The document that ships inside the binary.
     Bundled,
