@@ -1,7 +1,8 @@
 //! What answers say of themselves: why they ended, and what about them is not as asked.
 //!
 //! In: the records of a stage, in order. Out: [`AnswerSummary`], and a sentence for each thing that a
-//! reader must know. Invariants: shares are over the answers that give a reason; texts from outside
+//! reader must know. Invariants: shares are over all that give a reason or
+//! come whole without one; texts from outside
 //! are kept for a few different ones only, the rest counts under one name.
 
 use std::collections::{BTreeMap, HashSet};
@@ -17,13 +18,16 @@ use crate::record::{IMPOSSIBLE_USAGE, NOT_STREAMED, OutcomeKind, READS_HIDDEN, R
 const MOST_NAMES: usize = 16;
 /// The name of all further ones.
 const OTHERS: &str = "(others)";
+/// The reason of complete answers that give none.
+const NONE_GIVEN: &str = "(none given)";
 /// Ids that are remembered: 8 bytes each.
 const MOST_IDS: usize = 1 << 18;
 
 /// Why answers ended, and what about them is not as asked.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct AnswerSummary {
-    /// Answers by the reason that the server gave for their end, failed ones included.
+    /// Answers by the reason that the server gave for their end, failed ones included; complete ones
+    /// without a reason are `(none given)`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub finish_reasons: BTreeMap<String, FinishShare>,
     /// Remarks (`flags` of the records) on complete answers: how many have each.
@@ -45,7 +49,7 @@ pub struct AnswerSummary {
 pub struct FinishShare {
     /// How many.
     pub answers: u64,
-    /// Their share of all that give a reason.
+    /// Their share of all that are counted by reason.
     pub share: f64,
 }
 
@@ -58,6 +62,7 @@ fn is_zero(count: &u64) -> bool {
 #[derive(Debug, Clone, Default)]
 pub(super) struct AnswerTally {
     reasons: BTreeMap<String, u64>,
+    without_reason: u64,
     remarks: BTreeMap<String, u64>,
     models: BTreeMap<String, u64>,
     repeated: u64,
@@ -67,8 +72,9 @@ pub(super) struct AnswerTally {
 impl AnswerTally {
     /// A request ended.
     pub(super) fn take(&mut self, record: &Record) {
-        if let Some(reason) = &record.finish_reason {
-            count(&mut self.reasons, reason);
+        match &record.finish_reason {
+            Some(reason) => count(&mut self.reasons, reason),
+            None => self.without_reason += u64::from(record.outcome == OutcomeKind::Ok),
         }
         if record.outcome == OutcomeKind::Ok {
             record.flags.iter().for_each(|flag| count(&mut self.remarks, flag));
@@ -99,7 +105,10 @@ impl AnswerTally {
     }
 
     /// `None` where answers say nothing.
-    pub(super) fn finish(self) -> Option<AnswerSummary> {
+    pub(super) fn finish(mut self) -> Option<AnswerSummary> {
+        if self.without_reason > 0 {
+            *self.reasons.entry(NONE_GIVEN.to_owned()).or_default() += self.without_reason;
+        }
         let summary = AnswerSummary {
             finish_reasons: shares(self.reasons),
             remarks: self.remarks,
@@ -178,13 +187,15 @@ impl AnswerSummary {
 
     /// `stop 75 %, length 25 %`, the most frequent first; `None` where no answer gave one.
     pub fn reasons_in_words(&self) -> Option<String> {
+        if self.finish_reasons.keys().all(|reason| reason == NONE_GIVEN) {
+            return None;
+        }
         let mut reasons: Vec<_> = self.finish_reasons.iter().collect();
         reasons.sort_by_key(|(_, it)| std::cmp::Reverse(it.answers));
         let word = |(reason, it): &(&String, &FinishShare)| {
             format!("{reason} {}", super::quantity::show(it.share, "share"))
         };
-        let words = reasons.iter().map(word).collect::<Vec<_>>().join(", ");
-        (!words.is_empty()).then_some(words)
+        Some(reasons.iter().map(word).collect::<Vec<_>>().join(", "))
     }
 
     fn first_impossible(&self) -> Option<String> {
@@ -242,8 +253,8 @@ const REMARKS: [(&str, &str); 3] = [
     ),
     (
         IMPOSSIBLE_USAGE,
-        "came with counts of tokens that can't be (more cached than the prompt has, negative, or \
-         past all measure): they are left out",
+        "came with counts of tokens that can't be (0 where there is text, more cached than the \
+         prompt has, negative, or past all measure): they are left out",
     ),
 ];
 
@@ -267,13 +278,24 @@ mod tests {
             tally.take(&Record { finish_reason: Some(reason.into()), ..record() });
         }
         tally.take(&Record { finish_reason: None, ..record() });
+        // One that failed before its end could give none.
+        let failed = OutcomeKind::Stream;
+        tally.take(&Record { outcome: failed, finish_reason: None, ..record() });
         let found = tally.clone().finish().expect("reasons");
-        assert_eq!(found.reasons_in_words().as_deref(), Some("stop 75 %, length 25 %"));
+        let words = "stop 60 %, (none given) 20 %, length 20 %";
+        assert_eq!(found.reasons_in_words().as_deref(), Some(words));
         for number in 0..100 {
             tally.take(&Record { finish_reason: Some(format!("why {number}")), ..record() });
         }
         let found = tally.finish().expect("reasons").finish_reasons;
-        assert_eq!((found.len(), found[OTHERS].answers), (MOST_NAMES + 1, 86));
+        assert_eq!((found.len(), found[OTHERS].answers), (MOST_NAMES + 2, 86));
+        assert_eq!(found[NONE_GIVEN].answers, 1);
+
+        let mut silent = AnswerTally::default();
+        silent.take(&Record { finish_reason: None, ..record() });
+        let found = silent.finish().expect("a count");
+        assert_eq!(found.finish_reasons[NONE_GIVEN], FinishShare { answers: 1, share: 1.0 });
+        assert_eq!(found.reasons_in_words(), None);
     }
 
     #[test]

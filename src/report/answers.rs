@@ -1,7 +1,7 @@
 //! Why answers ended, and whose they are, one line per stage.
 //!
-//! In: stages. Out: lines of text. Invariant: shares are over the answers that give a reason, and the
-//! rungs of a stage count together.
+//! In: stages. Out: lines of text. Invariant: the rungs of a stage count together; reasons of failed
+//! answers alone are told as such.
 
 use std::collections::BTreeMap;
 
@@ -43,7 +43,11 @@ fn by_stage(
 pub(super) fn in_words(stages: &[&StageSummary]) -> Option<String> {
     let answers = stages.iter().filter_map(|stage| stage.answers.as_ref());
     let reasons = AnswerSummary::together(answers).reasons_in_words();
-    let reasons = reasons.map(|words| format!("finish reasons: {words}"));
+    let of = match stages.iter().any(|stage| stage.counts.ok > 0) {
+        true => "finish reasons",
+        false => "finish reasons of failed answers",
+    };
+    let reasons = reasons.map(|words| format!("{of}: {words}"));
     let said: Vec<String> = reasons.into_iter().chain(models(stages)).collect();
     (!said.is_empty()).then(|| printable(&said.join("; ")).into_owned())
 }

@@ -368,8 +368,8 @@ def answers(said, requests):
     """Why answers ended, and what about them is not as asked; (said, right)."""
     reasons, flags, models = {}, {}, {}
     for r in requests:
-        if r.get("finish_reason"):
-            reasons[r["finish_reason"]] = reasons.get(r["finish_reason"], 0) + 1
+        if reason := r.get("finish_reason") or ("(none given)" if r["outcome"] == "ok" else None):
+            reasons[reason] = reasons.get(reason, 0) + 1
         for flag in r.get("flags") or [] if r["outcome"] == "ok" else []:
             flags[flag] = flags.get(flag, 0) + 1
         if r["outcome"] == "ok" and r.get("other_model"):
