@@ -64,11 +64,8 @@ pub(super) async fn run(
         streaming: None,
         last_chunk: None,
     };
-    let ending = match reading.drive(cancel).await {
-        Ok(()) => reading.tally.judge(&prepared.asked, client.must_be_same_model),
-        failed => failed,
-    };
-    reading.tally.finish(ending.err(), &client.redactor)
+    let ended = reading.drive(cancel).await;
+    reading.tally.finish(ended, &prepared.asked, client.must_be_same_model, &client.redactor)
 }
 
 /// An exchange under way.

@@ -84,7 +84,8 @@ pub(super) fn judge(
 }
 
 /// Leaves out counts that can't be, and takes them down: prompts and answers of more than
-/// [`MOST_TOKENS`], and parts that are larger than their whole (then neither is known).
+/// [`MOST_TOKENS`]; with their parts those of none (every prompt has tokens, and so has an answer with
+/// text); and parts that are larger than their whole (then neither is known).
 pub(super) fn leave_out_impossible(exchange: &mut Exchange) {
     let timings = exchange.timings.get_or_insert_default();
     let ServerTimings { cache_n, prompt_n, predicted_n, .. } = timings;
@@ -105,11 +106,17 @@ pub(super) fn leave_out_impossible(exchange: &mut Exchange) {
             leave_out(name, count);
         }
     }
-    for ((part, of_part), (whole, of_whole)) in [
-        ((CACHED, &mut exchange.cached_tokens), (INPUT, &mut exchange.input_tokens)),
-        ((REASONING, &mut exchange.reasoning_tokens), (OUTPUT, &mut exchange.output_tokens)),
+    let has_text = !exchange.text.is_empty();
+    for ((part, of_part), (whole, of_whole), has_some) in [
+        ((CACHED, &mut exchange.cached_tokens), (INPUT, &mut exchange.input_tokens), true),
+        (
+            (REASONING, &mut exchange.reasoning_tokens),
+            (OUTPUT, &mut exchange.output_tokens),
+            has_text,
+        ),
     ] {
-        if of_part.zip(*of_whole).is_some_and(|(part, whole)| part > whole) {
+        let is_more = |(part, whole)| part > whole;
+        if (has_some && *of_whole == Some(0)) || of_part.zip(*of_whole).is_some_and(is_more) {
             leave_out(part, of_part);
             leave_out(whole, of_whole);
         }

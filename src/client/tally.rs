@@ -178,11 +178,6 @@ impl Tally {
         Some(Ending::stream("aborted", message))
     }
 
-    /// Judges a complete answer by what was asked for.
-    pub fn judge(&mut self, asked: &Asked, must_be_same_model: bool) -> Result<(), Ending> {
-        remarks::judge(&mut self.exchange, asked, must_be_same_model)
-    }
-
     /// Whether nothing that comes now counts any more.
     pub fn is_over(&self) -> bool {
         self.done || self.failure.is_some()
@@ -267,17 +262,25 @@ impl Tally {
         }
     }
 
-    /// The finished exchange; text for people and the raw answer have their secrets hidden.
-    pub fn finish(self, ending: Option<Ending>, redactor: &Redactor) -> Exchange {
+    /// The finished exchange. A complete answer is judged by what was asked for, and by counts that
+    /// can be; text for people and the raw answer have their secrets hidden.
+    pub fn finish(
+        self,
+        ended: Result<(), Ending>,
+        asked: &Asked,
+        must_be_same_model: bool,
+        redactor: &Redactor,
+    ) -> Exchange {
         let Self { mut exchange, raw, choices, mut deltas, .. } = self;
         choices.put_in_order(&mut exchange);
+        remarks::leave_out_impossible(&mut exchange);
+        let ended = ended.and_then(|()| remarks::judge(&mut exchange, asked, must_be_same_model));
         let said = |text: String| redactor.said(&text);
         exchange.response_id = deltas.id.take().filter(|id| id.len() <= MAX_ID_BYTES).map(said);
         exchange.finish_reason = exchange.finish_reason.take().map(said);
         exchange.model = exchange.model.take().map(said);
         exchange.other_model = exchange.other_model.take().map(said);
-        remarks::leave_out_impossible(&mut exchange);
-        let Some(Ending { outcome, message }) = ending else { return exchange };
+        let Err(Ending { outcome, message }) = ended else { return exchange };
         let raw = raw.concat();
         exchange.outcome = outcome;
         if exchange.outcome == Outcome::Cancelled {

@@ -205,6 +205,10 @@ fn shares_of_finish_reasons_stand_in_summary_and_report() {
     assert_eq!(reasons["abort"], json!({"answers": 1, "share": 0.25}));
     assert!(printed.contains("finish reasons: stop 50 %"), "{printed}");
     assert_eq!(records[3]["error"]["class"], "stream.aborted");
+
+    let (_, _, printed, _) =
+        run(vec![Said { model: "", ..Said::plain() }], ", require_model: same", "");
+    assert!(printed.contains("finish reasons of failed answers: stop 100 %"), "{printed}");
 }
 
 #[test]
@@ -278,6 +282,24 @@ fn counts_that_cannot_be_are_left_out_and_noted() {
             "input_tokens no count, output_tokens no count",
         ),
         (
+            json!({"prompt_tokens": 40, "completion_tokens": 5_000_000_000_u64}),
+            "output_tokens",
+            Some("input_tokens"),
+            "output_tokens 5,000,000,000",
+        ),
+        (
+            json!({"prompt_tokens": 40, "completion_tokens": 0}),
+            "output_tokens",
+            Some("input_tokens"),
+            "output_tokens 0",
+        ),
+        (
+            json!({"prompt_tokens": 0, "completion_tokens": 3, "prompt_tokens_details": {"cached_tokens": 0}}),
+            "input_tokens",
+            Some("output_tokens"),
+            "cached_tokens 0, input_tokens 0",
+        ),
+        (
             json!({"prompt_tokens": 40, "completion_tokens": 3, "completion_tokens_details": {"reasoning_tokens": 7}}),
             "output_tokens",
             Some("input_tokens"),
@@ -295,7 +317,11 @@ fn counts_that_cannot_be_are_left_out_and_noted() {
             assert!(records.iter().all(|record| server(record, kept)), "{usage}: {}", records[0]);
         }
         let ask = stage(&summary, "ask");
-        assert_eq!(ask["answers"]["remarks"]["impossible_usage"], 4, "{usage}");
+        // What can't be is no ground for a remark.
+        assert_eq!(ask["answers"]["remarks"], json!({"impossible_usage": 4}), "{usage}");
+        if left == "output_tokens" {
+            assert!(ask["throughput"]["output_tokens_per_second"].is_null(), "{usage}: {ask}");
+        }
         assert!(notes(&summary).contains("counts of tokens that can't be"), "{}", notes(&summary));
         assert!(notes(&summary).contains(&format!("(the first: {said})")), "{}", notes(&summary));
         let names: Vec<&str> = said.split(", ").filter_map(|it| it.split(' ').next()).collect();

@@ -11,8 +11,7 @@ use crate::metrics::quantity::grouped;
 /// From this share of answers on whose tokens were counted, figures of tokens are told.
 const TOLD_SHARE: f64 = 0.99;
 /// Why counts that came are left out.
-pub(in crate::metrics) const IMPOSSIBLE_COUNTS: &str =
-    "the server's counts of tokens can't be (more cached than the prompt has, or past all measure)";
+pub(in crate::metrics) const IMPOSSIBLE_COUNTS: &str = "the server's counts of tokens can't be (0, more cached than the prompt has, or past all measure)";
 /// Metrics of prompt tokens.
 const INPUT_METRICS: [&str; 2] = ["input_tokens", "input_tokens_per_second"];
 /// Metrics of generated tokens.
