@@ -54,7 +54,22 @@ fn rounds_have_figures_of_their_own_and_requests_go_on_counting() {
     let (low, high) = (rates[0].min(rates[1]) - 1e-9, rates[0].max(rates[1]) + 1e-9);
     let achieved = figure(clock, "/load/achieved_rate");
     assert!((low..=high).contains(&achieved), "{achieved} {rates:?}");
-    assert!(said(&output).contains("95 % CI of the mean"), "{}", said(&output));
+    // An interval is printed where it leaves out what can't be.
+    let all = ["ttft.p50", "ttft.p99", "requests_per_second", "output_tokens_per_second"];
+    let over = |key: &str| {
+        let stages = [users, clock];
+        stages.map(|stage| {
+            let is_late = stage["times_from"] == "due" && key.starts_with("ttft");
+            let key = if is_late { key.replace("ttft", "ttft_due") } else { key.to_owned() };
+            stage["rounds"]["over"][key]["interval"][0].as_f64()
+        })
+    };
+    let lows: Vec<f64> = all.iter().flat_map(|key| over(key)).flatten().collect();
+    let printed = |words: &str| said(&output).matches(words).count();
+    let told = lows.iter().filter(|low| **low > 0.0).count();
+    assert_eq!(printed("95 % CI of the mean"), told, "{lows:?}: {}", said(&output));
+    let untold = lows.len() - told;
+    assert_eq!(printed("too far apart for an interval"), untold, "{lows:?}: {}", said(&output));
 
     // The log alone says the same.
     let run = run.display().to_string();
