@@ -149,7 +149,7 @@ pub fn stage_end(id: &str, state: StageState, at: u64) -> Line {
 }
 
 pub fn start(stage: &str, index: u64) -> Line {
-    let at = ms(400 * index);
+    let at = ms(500 * index);
     Line::Start(StartLine {
         stage: stage.into(),
         cell: None,
@@ -162,7 +162,7 @@ pub fn start(stage: &str, index: u64) -> Line {
 
 /// A complete answer with this TTFT (in microseconds, for uneven figures).
 pub fn answer(stage: &str, index: u64, ttft_us: u64, cached: u64) -> Record {
-    let due = ms(400 * index);
+    let due = ms(500 * index);
     let first = due + 40_000 + ttft_us * 1000;
     let count = |server| TokenCounts { server: Some(server), ..TokenCounts::default() };
     let token_ns: Vec<u64> = (0..16).map(|token| first + token * 10_123_457).collect();
