@@ -2,7 +2,7 @@
 //! thousands of runs of each queue, so of their series alone. That a comparison of whole runs says the same
 //! is held beside ([`super::queueing`]).
 
-use runner::metrics::compare::rank::{Side, holm, mann_whitney, tail};
+use runner::metrics::compare::rank::{Side, apart, holm, mann_whitney, tail};
 use runner::metrics::distribution::percentile;
 use runner::metrics::effective::{Dependence, in_flight, median_interval, ranks};
 
@@ -81,22 +81,48 @@ impl Series {
 /// E2E, which are equal where an answer is one token, at p50, p95 and p99.
 pub fn compared(base: &Series, new: &Series) -> (bool, bool) {
     let mut tests = Vec::new();
-    let mut apart = Vec::new();
+    let mut matters = Vec::new();
     for (percent, weight) in [(50.0, 2.0), (95.0, 1.0), (99.0, 1.0)] {
-        let Some((left, right)) = base.side(percent).zip(new.side(percent)) else { continue };
-        let p = if percent > 50.0 {
-            tail(left, right, percent)
-        } else {
-            mann_whitney(left, right).map(|found| found.p)
+        let p = match base.side(percent).zip(new.side(percent)) {
+            Some((left, right)) if percent > 50.0 => tail(left, right, percent),
+            Some((left, right)) => mann_whitney(left, right).map(|found| found.p),
+            None if percent > 50.0 => None,
+            None => apart(&base.in_time, &new.in_time),
         };
         let Some(p) = p else { continue };
         let at = |series: &Series| percentile(&series.sorted, percent).expect("samples");
         let change = at(new) / at(base) - 1.0;
         tests.extend([(p, weight); 2]);
-        apart.extend([change.abs() >= 0.05; 2]);
+        matters.extend([change.abs() >= 0.05; 2]);
     }
-    let differs = holm(&tests).iter().zip(apart).any(|(p, is_apart)| *p < 0.05 && is_apart);
+    let differs = holm(&tests).iter().zip(matters).any(|(p, matters)| *p < 0.05 && matters);
     (!tests.is_empty(), differs)
+}
+
+/// Runs too short to say how long they remember lie apart no more often than is promised of them, for
+/// any chance that is asked for.
+#[test]
+fn short_runs_lie_apart_as_seldom_as_is_said() {
+    let pairs = 400;
+    for queue in queues(&[0.9, 0.95]) {
+        for count in [30, 60, 200, 1_000] {
+            let mut dice = Dice::new(count as u64);
+            let mut run = || queue.draw(count, &mut dice).iter().map(|(_, took)| *took).collect();
+            let found: Vec<f64> = (0..pairs)
+                .filter_map(|_| {
+                    let (base, new): (Vec<f64>, Vec<f64>) = (run(), run());
+                    apart(&base, &new)
+                })
+                .collect();
+            for chance in [0.05, 0.012_5, 0.003] {
+                let expected = chance * f64::from(pairs);
+                // Three standard errors and one more, of so few.
+                let most = expected + 3.0 * expected.sqrt() + 1.0;
+                let seen = found.iter().filter(|p| **p <= chance).count() as f64;
+                assert!(seen <= most, "{queue:?}, {count} requests: {seen} of {pairs} at {chance}");
+            }
+        }
+    }
 }
 
 fn share(part: u32, of: u32) -> f64 {

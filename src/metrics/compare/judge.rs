@@ -4,7 +4,7 @@
 //! Invariant: a verdict follows from the numbers that stand beside it.
 
 use super::rank::holm;
-use super::{ALPHA, Difference, MIN_SHARE, Options, StageComparison, Verdict};
+use super::{ALPHA, APART, Difference, MIN_SHARE, Options, StageComparison, Verdict};
 use crate::metrics::estimate::{Estimate, MIN_SAMPLES};
 use crate::metrics::quantity::{plural, significant};
 use crate::plan::metric;
@@ -90,6 +90,9 @@ fn verdict(difference: &Difference, options: &Options) -> (Verdict, String) {
         return (Verdict::NotEnoughData, reason);
     }
     let is_share = difference.unit == "share";
+    if let Some(found) = apart(difference, options) {
+        return found;
+    }
     if let Some(needed) = difference.needed {
         let reason = format!(
             "requests that follow one another resemble each other; about {} a side would tell",
@@ -110,14 +113,7 @@ fn verdict(difference: &Difference, options: &Options) -> (Verdict, String) {
     let odds = format!("p {}", p_value(test.p_adjusted));
     let is_real = test.p_adjusted < ALPHA;
     if is_real && effect.value.abs() >= least {
-        let lower_is_better =
-            metric::find(&difference.metric).and_then(|metric| metric.lower_is_better);
-        let verdict = if (effect.value > 0.0) == (lower_is_better == Some(true)) {
-            Verdict::Worse
-        } else {
-            Verdict::Better
-        };
-        return (verdict, format!("certain ({odds})"));
+        return (worse_if(effect.value > 0.0, difference), format!("certain ({odds})"));
     }
     if is_real {
         return (Verdict::Same, format!("certain ({odds}), but {change} is less than {needed}"));
@@ -139,6 +135,28 @@ fn verdict(difference: &Difference, options: &Options) -> (Verdict, String) {
         format!("the interval reaches beyond {needed}")
     };
     (Verdict::NotEnoughData, reason)
+}
+
+/// The verdict on runs too short to say how much their requests resemble each other, where they lie so
+/// far apart that this does not matter.
+fn apart(difference: &Difference, options: &Options) -> Option<(Verdict, String)> {
+    let test = difference.test.as_ref().filter(|test| test.name == APART)?;
+    let change = difference.new? / difference.base? - 1.0;
+    if test.p_adjusted >= ALPHA || change.abs() < options.min_effect {
+        return None;
+    }
+    let reason = format!(
+        "certain (p {}): the runs lie far further apart than either moved within itself",
+        p_value(test.p_adjusted)
+    );
+    Some((worse_if(change > 0.0, difference), reason))
+}
+
+/// Worse or better, for a figure that is higher than it was, or lower.
+fn worse_if(is_higher: bool, difference: &Difference) -> Verdict {
+    let metric = metric::find(&difference.metric);
+    let lower_is_better = metric.and_then(|metric| metric.lower_is_better);
+    if is_higher == (lower_is_better == Some(true)) { Verdict::Worse } else { Verdict::Better }
 }
 
 fn less_one(ratio: Estimate) -> Estimate {

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::evidence::{ALIKE, Evidence};
 use super::pooled::Pooled;
-use super::rank::{Side, counts, mann_whitney, signed_rank, tail};
+use super::rank::{Side, apart, counts, mann_whitney, signed_rank, tail};
 use super::{Difference, Options, StageComparison, Test, Verdict, interval};
 use crate::metrics::catalogue::{self, Source};
 use crate::metrics::distribution::percentile;
@@ -72,6 +72,14 @@ impl<'a> Series<'a> {
         let mut sorted = in_time.clone();
         sorted.sort_unstable_by(f64::total_cmp);
         Self::Single { in_time, sorted, dependence }
+    }
+
+    /// The samples of single requests, in the order in which these were due.
+    fn in_time(&self) -> &[f64] {
+        match self {
+            Self::Single { in_time, .. } => in_time,
+            Self::Pooled(_) => &[],
+        }
     }
 
     fn sorted(&self) -> &[f64] {
@@ -177,7 +185,8 @@ fn distribution(pair: &Pair, metric: &'static str, options: &Options) -> Vec<Dif
             (found, interval::difference(left, right, percent, seed), None)
         } else if is_median {
             let needed = base.dependence().needed(percent).max(new.dependence().needed(percent));
-            (None, None, Some(needed))
+            let found = apart(base.in_time(), new.in_time());
+            (found.map(|p| test(super::APART, p, None)), None, Some(needed))
         } else {
             return None;
         };
