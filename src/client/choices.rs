@@ -53,8 +53,6 @@ impl Choices {
         let most = u32::try_from(self.asked.min(MOST)).unwrap_or_default();
         let known = deltas.choices & ((1_u128 << most) - 1);
         self.spoken |= known;
-        let first = u8::try_from(known.trailing_zeros()).ok().filter(|_| known > 0);
-        let first = first.unwrap_or(Record::NOBODYS);
         if known != deltas.choices || known == 0 {
             exchange.token_ns.push(at);
             exchange.choices.push(Record::NOBODYS);
@@ -64,8 +62,27 @@ impl Choices {
                 exchange.choices.push(u8::try_from(choice).unwrap_or(Record::NOBODYS));
             }
         }
-        let parts = [(false, deltas.reasoning.len()), (true, deltas.content.len())];
-        self.parts.extend(parts.map(|(is_content, length)| (first, is_content, length)));
+    }
+
+    /// Takes the text of an event, or of a whole answer: which part is whose.
+    pub fn take_text(&mut self, deltas: &Deltas) {
+        if !self.are_several() {
+            return;
+        }
+        let one = [(
+            Some(deltas.choices.trailing_zeros().into()),
+            deltas.content.len(),
+            deltas.reasoning.len(),
+        )];
+        let parts = if deltas.parts.is_empty() { &one[..] } else { &deltas.parts };
+        let whose = |index: Option<u64>| {
+            let asked = Some(index.unwrap_or(0)).filter(|index| *index < self.asked.min(MOST));
+            asked.and_then(|index| u8::try_from(index).ok()).unwrap_or(Record::NOBODYS)
+        };
+        // The text is the reasoning of all its choices, and then the content of all.
+        let reasoning = parts.iter().map(|(index, _, length)| (whose(*index), false, *length));
+        let content = parts.iter().map(|(index, length, _)| (whose(*index), true, *length));
+        self.parts.extend(reasoning.chain(content));
     }
 
     /// Takes the ends that an event holds.
@@ -94,7 +111,10 @@ impl Choices {
         let text: String = pieces.collect();
         let reasoning: usize =
             parts.iter().filter(|(is_content, ..)| !is_content).map(|(.., part)| part.len()).sum();
+        let firsts = parts.iter().filter(|(is_content, choice, _)| *is_content && *choice == 0);
+        let first_content: usize = firsts.map(|(.., part)| part.len()).sum();
         exchange.content_from = exchange.content_from.map(|_| reasoning);
+        exchange.first_content_to = Some(reasoning + first_content);
         exchange.text = text;
     }
 }

@@ -83,6 +83,7 @@ impl Tally {
             impossible: ImpossibleCounts::new(),
             text: String::with_capacity(tokens * 4),
             content_from: None,
+            first_content_to: None,
         };
         Self {
             dialect,
@@ -232,7 +233,8 @@ impl Tally {
     /// Takes text, usage and the rest of the deltas. Later usage wins field by field: some servers
     /// count up as they go.
     fn note(&mut self, at: u64) {
-        let Self { deltas, exchange, .. } = self;
+        let Self { deltas, exchange, choices, .. } = self;
+        choices.take_text(deltas);
         exchange.text.push_str(&deltas.reasoning);
         if !deltas.content.is_empty() {
             exchange.content_from.get_or_insert(exchange.text.len());

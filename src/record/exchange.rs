@@ -198,6 +198,8 @@ pub struct Exchange {
     pub text: String,
     /// Byte of `text` at which its content begins; reasoning stands before it.
     pub content_from: Option<usize>,
+    /// Byte of `text` at which the content of the first choice ends, where several were asked for.
+    pub first_content_to: Option<usize>,
 }
 
 /// Counts that can't be, by name, as the server said them; [`u64::MAX`] stands for what is no count at

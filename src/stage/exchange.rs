@@ -262,6 +262,7 @@ impl Post {
             raw: exchange.raw,
         });
         let mut answer = exchange.text;
+        answer.truncate(exchange.first_content_to.unwrap_or(answer.len()));
         answer.drain(..exchange.content_from.unwrap_or(answer.len()));
         // What a call of tools was given is no answer that could stand in a history.
         if exchange.finish_reason.as_deref().is_some_and(is_tool_call) {

@@ -107,6 +107,9 @@ pub struct Deltas {
     pub reasoning: String,
     /// Which of several choices said it, a bit for each; of those beyond the 128th, none.
     pub choices: u128,
+    /// What each said in turn: which choice, and how many bytes of content and of reasoning. Empty where
+    /// all of it is one choice's.
+    pub parts: Vec<(Option<u64>, usize, usize)>,
     /// How many of them came to their end.
     pub finishes: u32,
     /// Why the server stopped.
@@ -145,6 +148,7 @@ impl Deltas {
             content,
             reasoning,
             choices,
+            parts,
             finishes,
             finish_reason,
             usage,
@@ -158,6 +162,7 @@ impl Deltas {
         } = self;
         content.clear();
         reasoning.clear();
+        parts.clear();
         (*choices, *finishes) = (0, 0);
         (*finish_reason, *error) = (None, None);
         (*usage, *timings) = (None, None);
@@ -194,7 +199,9 @@ impl Deltas {
     /// Notes what the choice at `index` said between `before` (lengths of content and reasoning) and
     /// now, and whether it came to its end.
     fn choice(&mut self, index: Option<u64>, before: (usize, usize), finishes: bool) {
-        if before != (self.content.len(), self.reasoning.len()) {
+        let (content, reasoning) = (self.content.len() - before.0, self.reasoning.len() - before.1);
+        if content + reasoning > 0 {
+            self.parts.push((index, content, reasoning));
             let shift = u32::try_from(index.unwrap_or(0)).unwrap_or(u32::MAX);
             self.choices |= 1_u128.checked_shl(shift).unwrap_or(0);
         }

@@ -243,3 +243,58 @@ fn a_recorded_length_bounds_the_last_turn_of_a_conversation_and_a_limit_all() {
         assert_eq!(json!(sent), json!(right), "{row}");
     }
 }
+
+#[test]
+fn a_live_history_quotes_the_first_of_several_answers() {
+    let choice = |index: u64, said: Value| json!({"index": index, "delta": said});
+    let says = |index, text: &str| choice(index, json!({"content": text}));
+    let thinks = |index, text: &str| choice(index, json!({"reasoning_content": text}));
+    let end = |index: u64| json!({"index": index, "delta": {}, "finish_reason": "stop"});
+    let ends = [json!([end(0)]), json!([end(1)])];
+    let stream = |events: &[Value]| {
+        let events = events.iter().chain(&ends).map(|it| json!({"choices": it}).to_string());
+        let lines: Vec<String> = events.collect();
+        format!("data: {}\n\ndata: [DONE]\n\n", lines.join("\n\ndata: "))
+    };
+    let whole = |index: u64, text: &str| {
+        json!({"index": index, "finish_reason": "stop",
+        "message": {"role": "assistant", "content": text}})
+    };
+    let answers = [
+        stream(&[
+            json!([says(1, "spring")]),
+            json!([says(0, "ebb")]),
+            json!([says(1, " flood")]),
+            json!([thinks(0, "hm")]),
+            json!([says(0, " tide")]),
+        ]),
+        stream(&[
+            json!([says(1, "spring"), says(0, "ebb")]),
+            json!([thinks(1, "hm"), says(0, " tide"), says(1, " flood")]),
+        ]),
+        json!({"choices": [whole(1, "spring flood"), whole(0, "ebb tide")]}).to_string(),
+    ];
+    let turns = json!([
+        {"role": "user", "content": "Now?"}, {"role": "assistant", "content": "High."},
+        {"role": "user", "content": "And then?"}, {"role": "assistant", "content": "Low."},
+    ]);
+    for text in answers {
+        let is_whole = text.starts_with('{');
+        let kind = if is_whole { "application/json" } else { "text/event-stream" };
+        let said = text.clone();
+        let server = FaultyServer::answers(move |request| match request {
+            _ if request.starts_with("POST /v1/chat/completions") => {
+                answer(200, &format!("Content-Type: {kind}\r\n"), &said)
+            }
+            _ if request.contains("/models") => json_answer(200, r#"{"data":[{"id":"m"}]}"#),
+            _ => json_answer(404, "{}"),
+        });
+        let prompt = format!("{{ dataset: charts.jsonl, max_tokens: 4, stream: {} }}", !is_whole);
+        let stage = format!("kind: conversation, concurrency: 1, history: live, prompt: {prompt}");
+        run(&[json!({"messages": turns, "n": 2})], &url(&server), &stage);
+        let sent = bodies(&server);
+        assert_eq!((sent.len(), &sent[0]["n"]), (2, &json!(2)), "{text}");
+        let quoted = json!({"role": "assistant", "content": "ebb tide"});
+        assert_eq!(sent[1]["messages"], json!([turns[0], quoted, turns[2]]), "{text}");
+    }
+}
