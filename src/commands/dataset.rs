@@ -252,9 +252,9 @@ fn as_text(found: &Survey) -> Result<String, std::fmt::Error> {
             writeln!(out, "          {rows} {name}")?;
         }
     }
-    if let Some((_, rows)) = found.prompts.iter().find(|(kind, _)| *kind == "fields")
-        && *rows < found.rows
-    {
+    let unasked = found.prompts.iter().filter(|it| ["fields", "answers alone"].contains(&it.0));
+    let rows: u64 = unasked.map(|(_, rows)| rows).sum();
+    if (1..found.rows).contains(&rows) {
         writeln!(
             out,
             "          {rows} without a prompt: malformed where rows are asked as they are, fields for templates"

@@ -162,7 +162,9 @@ fn split(
             says.push(message.clone());
         }
     }
-    if !says.is_empty() && (turns.is_empty() || says.iter().any(|said| said.role != "assistant")) {
+    if turns.is_empty() {
+        turns.push(turn(Says::More(row.ask().unwrap_or_default()), row.answer()));
+    } else if says.iter().any(|said| said.role != "assistant") {
         turns.push(turn(Says::More(says), None));
     }
     // What the row says was generated is its last answer, and no earlier one.

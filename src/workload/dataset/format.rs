@@ -319,6 +319,9 @@ pub(super) fn read(
             let fields = value.as_object().map_or_else(|| field::describe(value), field::names_of);
             return Err(Expected::new(A_PROMPT, format!("the fields {fields}")));
         }
+        if config.asked && row.is_answer_alone() {
+            return Err(Expected::new("a prompt before the answer", "an answer alone"));
+        }
     }
     Ok(out.len() > before)
 }

@@ -202,6 +202,15 @@ impl Row {
                 if messages.last().is_some_and(|last| says(&last.more, "prefix")))
     }
 
+    /// Whether it has nothing but recorded answers, which nobody asked for.
+    pub(super) fn is_answer_alone(&self) -> bool {
+        match &self.prompt {
+            RowPrompt::Messages(messages) => self.asked(messages).is_empty(),
+            RowPrompt::TokenIds(_) => self.asked_ids().is_empty(),
+            _ => false,
+        }
+    }
+
     /// What the bound is called that the row asked for.
     pub fn limit_name(&self) -> &'static str {
         self.max_tokens_field.unwrap_or("max_tokens")
@@ -229,10 +238,10 @@ impl Row {
 /// What recorded answers at the ends of rows are called among what is not sent.
 const RECORDED_ANSWER: &str = "recorded answers";
 
-/// Messages without the recorded answer; when there is nothing but answers, they are the prompt.
+/// Messages without the recorded answer; none when there is nothing but answers.
 fn without_answer<M>(messages: &[M], role: impl Fn(&M) -> &str) -> &[M] {
     let last = messages.iter().rposition(|message| role(message) != "assistant");
-    last.map_or(messages, |last| &messages[..=last])
+    last.map_or(&[], |last| &messages[..=last])
 }
 
 /// What a row was expected to be, and what stands there.

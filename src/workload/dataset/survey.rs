@@ -181,7 +181,7 @@ pub fn survey(dataset: &Dataset, tokenizer: &Tokenizer) -> Result<Survey, Datase
 
 #[derive(Default)]
 struct Tally {
-    kinds: [u64; 7],
+    kinds: [u64; 8],
     input: Histogram,
     output: Histogram,
     limit: Histogram,
@@ -194,12 +194,21 @@ struct Tally {
     left_out: BTreeMap<String, u64>,
 }
 
-const KINDS: [&str; 7] =
-    ["messages", "text", "token ids", "token ids for text", "length", "blocks", "fields"];
+const KINDS: [&str; 8] = [
+    "messages",
+    "text",
+    "token ids",
+    "token ids for text",
+    "length",
+    "blocks",
+    "fields",
+    "answers alone",
+];
 
 impl Tally {
     fn add(&mut self, row: &Row, tokenizer: &Tokenizer) {
         let kind = match row.prompt {
+            _ if row.is_answer_alone() => 7,
             RowPrompt::Messages(_) => 0,
             RowPrompt::Text(_) => 1,
             RowPrompt::Ids(_) => 2,

@@ -298,3 +298,44 @@ fn a_live_history_quotes_the_first_of_several_answers() {
         assert_eq!(sent[1]["messages"], json!([turns[0], quoted, turns[2]]), "{text}");
     }
 }
+
+#[test]
+fn an_answer_alone_is_malformed_and_never_sent_unless_it_is_to_be_gone_on_with() {
+    let said = |text: &str| json!({"role": "assistant", "content": text});
+    let prefix = json!({"role": "assistant", "content": "{", "prefix": true});
+    let rows = [
+        json!({"messages": [said("An answer.")]}),
+        json!({"messages": [{"role": "user", "content": "High?"}, said("Low.")]}),
+        json!({"messages": [said("One."), said("Another.")]}),
+        json!({"messages": [prefix]}),
+        json!({"messages": [{"role": "system", "content": "Be brief."}, said("Yes.")]}),
+    ];
+    let lines: Vec<String> = rows.iter().map(Value::to_string).collect();
+    for stage in ["kind: load, requests: 3, concurrency: 1", "kind: conversation, concurrency: 1"] {
+        let server = server();
+        let sandbox = Sandbox::new();
+        fs::write(sandbox.dir.path().join("charts.jsonl"), lines.join("\n")).expect("rows");
+        let plan = |dataset: &str| {
+            sandbox.plan(&format!(
+                "version: 1\nendpoint: {{ {}, tokenizer: estimate }}\n\
+                 prompt: {{ dataset: {dataset}, max_tokens: 4 }}\nstages: [ {{ id: s, {stage} }} ]\n",
+                url(&server)
+            ));
+            let ran = sandbox.run(&["run", "plan.yaml"]);
+            (code(&ran), stderr(&ran))
+        };
+        let (refused, told) = plan("charts.jsonl");
+        let why = "charts.jsonl:1: expected a prompt before the answer, found an answer alone";
+        assert!(refused == 3 && told.contains(why), "{refused} {told}");
+        assert!(bodies(&server).is_empty(), "nothing is sent");
+        let (ran, told) = plan("{ path: charts.jsonl, on_malformed: skip }");
+        assert!(ran == 0 && told.contains("2 malformed rows are left out"), "{ran} {told}");
+        let sent: Vec<Value> = bodies(&server).iter().map(|it| it["messages"].clone()).collect();
+        let asked = [
+            json!([rows[1]["messages"][0]]),
+            rows[3]["messages"].clone(),
+            json!([rows[4]["messages"][0]]),
+        ];
+        assert_eq!(sent, asked, "{stage}");
+    }
+}
