@@ -107,7 +107,8 @@ pub(super) fn show(plan: &Plan, id: &str, index: u64) -> anyhow::Result<String> 
     for (is_so, note) in [
         (
             run_nonce == RUN_ID,
-            "RUN-ID stands for the run's id, of which the first line's nonce is made",
+            "RUN-ID stands for the run's id, of which request ids are made, and a nonce where the plan \
+             asks for one",
         ),
         (model == MODEL, "MODEL stands for the first model that the server lists"),
         (answered, "ANSWER stands for what the endpoint will have answered in the run"),
