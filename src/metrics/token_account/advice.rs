@@ -10,10 +10,10 @@ use crate::metrics::summary::StageSummary;
 const MOST_WARNINGS: usize = 12;
 
 impl Divergence {
-    /// What it may come from and what to do.
-    pub(super) fn advice(&self, side: Side) -> &'static str {
+    /// What it may come from and what to do; TPOT is named where the stage has one.
+    pub(super) fn advice(&self, side: Side, has_tpot: bool) -> String {
         let is_less = self.share < 0.0;
-        match (side, self.source) {
+        let advice = match (side, self.source) {
             _ if self.against_tokens == 0 => {
                 "its usage says 0 where there was text, so figures per token are missing: is counting \
                  turned off there, or a proxy in between?"
@@ -29,11 +29,11 @@ impl Divergence {
             }
             (Side::Output, TokenSource::Events) if is_less => {
                 "several tokens come in one event, so `itl` is the time between events and not \
-                 between tokens: compare `tpot`, which goes by the count of tokens"
+                 between tokens"
             }
             (Side::Output, TokenSource::Events) => {
                 "tokens come in pieces, or a proxy cuts them, so `itl` is shorter than the time \
-                 between tokens: compare `tpot`, which goes by the count of tokens"
+                 between tokens"
             }
             (Side::Output, _) if is_less => {
                 "the server counts tokens that it does not send as text (reasoning, tool calls, end \
@@ -44,7 +44,13 @@ impl Divergence {
                 "the tokenizer is not this model's, or the server's usage leaves out what it sent \
                  (reasoning); figures per token go by the server's count"
             }
-        }
+        };
+        let is_of_events = self.source == TokenSource::Events && self.against_tokens > 0;
+        let compare = match side == Side::Output && is_of_events && has_tpot {
+            true => ": compare `tpot`, which goes by the count of tokens",
+            false => "",
+        };
+        format!("{advice}{compare}")
     }
 }
 
@@ -52,7 +58,9 @@ impl Divergence {
 /// counted.
 pub fn warnings(stages: &[StageSummary]) -> Vec<String> {
     let mut warnings = Vec::new();
-    for (stage, account) in by_stage(stages.iter().filter(|stage| stage.reported)) {
+    let reported = || stages.iter().filter(|stage| stage.reported);
+    for (stage, account) in by_stage(reported()) {
+        let has_tpot = reported().any(|it| it.key() == stage && it.metrics.contains_key("tpot"));
         for (side, counts) in account.sides() {
             let what = if side == Side::Input { "prompts" } else { "answers" };
             warnings.extend(missing(counts, what).map(|words| format!("stage {stage}: {words}")));
@@ -64,7 +72,7 @@ pub fn warnings(stages: &[StageSummary]) -> Vec<String> {
                     grouped(it.against_tokens),
                     it.against.phrase(),
                     it.in_words(),
-                    it.advice(side),
+                    it.advice(side, has_tpot),
                 ));
             }
         }

@@ -50,7 +50,11 @@ fn the_tokenizer_stands_in_for_a_server_that_counts_nothing() {
     let silent = TokenCounts { server: None, ..counts(0, Some(10), Some(20)) };
     let it = side(Side::Output, &[silent]);
     assert_eq!(it.in_words().as_deref(), Some("tokenizer 10, events 20 (100 % more)"));
-    assert!(it.telling().all(|it| it.is_large && it.advice(Side::Output).contains("pieces")));
+    assert!(it.telling().all(|it| it.is_large));
+    let says = |words: &str, has_tpot| {
+        it.telling().all(|it| it.advice(Side::Output, has_tpot).contains(words))
+    };
+    assert!(says("pieces", true) && says("compare `tpot`", true) && !says("tpot", false));
     let alone = TokenCounts { tokenizer: None, ..silent };
     assert_eq!(
         side(Side::Output, &[alone]).in_words().as_deref(),
