@@ -104,10 +104,20 @@ pub(super) fn ended(summary: &Summary) -> Claim {
     let why = match ending {
         Ending::Running => "these are the numbers so far.".to_owned(),
         Ending::Interrupted => {
-            "a signal ended the run; these are partial results, and all that was recorded is kept."
-                .to_owned()
+            let rest =
+                if summary.run.valid { "" } else { " The run is also INVALID: the notes say why." };
+            format!(
+                "a signal ended the run; these are partial results, and all that was recorded is \
+                 kept.{rest}"
+            )
         }
-        Ending::Invalid => "these numbers must not be trusted; the notes say why.".to_owned(),
+        Ending::Invalid => {
+            let never = match summary.run.state {
+                RunState::Finished => "",
+                _ => "the run never came to its end, and ",
+            };
+            format!("{never}these numbers must not be trusted; the notes say why.")
+        }
         Ending::Incomplete => {
             format!("not everything in the plan was done{unfinished}.")
         }

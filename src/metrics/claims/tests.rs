@@ -195,12 +195,16 @@ fn capacity_is_claimed_of_complete_and_valid_runs_only() {
         (RunState::Finished, true, "INVALID: "),
         (RunState::Interrupted, false, "INTERRUPTED: "),
         (RunState::Running, false, "RUNNING: "),
+        (RunState::Aborted, true, "INVALID: the run never came to its end, "),
+        (RunState::Interrupted, true, "INTERRUPTED: "),
     ] {
         let summary = ladder(state, invalid);
         let found = kinds(&summary);
         let capacity = [ClaimKind::Sustained, ClaimKind::Production, ClaimKind::BestThroughput];
         assert!(capacity.iter().all(|kind| !found.contains(kind)), "{found:?}");
-        assert!(summary.claims[0].text.starts_with(word), "{}", summary.claims[0].text);
+        let text = &summary.claims[0].text;
+        assert!(text.starts_with(word), "{text}");
+        assert_eq!(text.contains("INVALID"), invalid, "{text}");
     }
 }
 
