@@ -43,9 +43,10 @@ fn by_stage(
 pub(super) fn in_words(stages: &[&StageSummary]) -> Option<String> {
     let answers = stages.iter().filter_map(|stage| stage.answers.as_ref());
     let reasons = AnswerSummary::together(answers).reasons_in_words();
-    let of = match stages.iter().any(|stage| stage.counts.ok > 0) {
-        true => "finish reasons",
-        false => "finish reasons of failed answers",
+    let of = if stages.iter().any(|stage| stage.counts.ok > 0) {
+        "finish reasons"
+    } else {
+        "finish reasons of failed answers"
     };
     let reasons = reasons.map(|words| format!("{of}: {words}"));
     let said: Vec<String> = reasons.into_iter().chain(models(stages)).collect();

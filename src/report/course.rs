@@ -81,12 +81,12 @@ pub(super) fn rounds(stages: &[&StageSummary], each: bool) -> Vec<String> {
                 continue;
             };
             let unit = over.unit.as_str();
-            let interval = over.interval.map(|(low, high)| match low <= 0.0 && high > 0.0 {
+            let interval = over.interval.map(|(low, high)| {
                 // None of these figures can be below 0.
-                true => ", too far apart for an interval".to_owned(),
-                false => {
-                    format!(", 95 % CI of the mean {} to {}", show(low, unit), show(high, unit))
+                if low <= 0.0 && high > 0.0 {
+                    return ", too far apart for an interval".to_owned();
                 }
+                format!(", 95 % CI of the mean {} to {}", show(low, unit), show(high, unit))
             });
             lines.push(format!(
                 "    {name}: mean {}, from {} to {}{}",

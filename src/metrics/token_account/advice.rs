@@ -46,9 +46,10 @@ impl Divergence {
             }
         };
         let is_of_events = self.source == TokenSource::Events && self.against_tokens > 0;
-        let compare = match side == Side::Output && is_of_events && has_tpot {
-            true => ": compare `tpot`, which goes by the count of tokens",
-            false => "",
+        let compare = if side == Side::Output && is_of_events && has_tpot {
+            ": compare `tpot`, which goes by the count of tokens"
+        } else {
+            ""
         };
         format!("{advice}{compare}")
     }
