@@ -9,6 +9,7 @@
 //! |---|---|
 //! | `ending` | how the run ended, and whether anything was answered |
 //! | `cache` | what the cache bought, and whether a flush emptied it |
+//! | `apart` | that levels met different caches, where that forbids what `load` and `found` would say |
 //! | `load` | what the endpoint sustains, by ladders and ramps |
 //! | `found` | the same, by searches |
 //! | `late` | what was held back, what a closed loop did not see, and when nobody was there |
@@ -22,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use super::estimate::Estimate;
 use super::summary::{Distribution, StageSummary, Summary};
 
+mod apart;
 mod cache;
 mod cells;
 mod ending;
@@ -34,6 +36,7 @@ mod stages;
 mod tests;
 mod words;
 
+pub(in crate::metrics) use apart::Apart;
 pub use ending::Ending;
 pub use kind::ClaimKind;
 

@@ -141,7 +141,8 @@ pub struct Saturation {
     /// True when levels were not run to their end, so that there are no figures.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub incomplete: bool,
-    /// Why there are no figures though levels were run: the run as a whole cannot be trusted.
+    /// Why there are no figures though levels were run: the run as a whole cannot be trusted, or the
+    /// levels met different caches (shares of prompt tokens more than 0.1 apart).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub withheld: Option<String>,
 }

@@ -364,3 +364,33 @@ stages:
     let told = "server_decode has no samples in stage a, which has ttft, ";
     assert!(said.contains(told), "{said}");
 }
+
+#[test]
+fn levels_and_probes_that_met_different_caches_have_no_capacity() {
+    // The same twelve texts at every level: the first finds none of them in the cache.
+    let of = |unique: &str, stage: &str| {
+        run(&format!(
+            "
+version: 1
+endpoint: {{ simulator: {{ prefill_rate: 20k, decode_rate: 1000 }} }}
+prompt: {{ text: \"{{{{ filler(300, i) }}}}\", max_tokens: 2{unique} }}
+stages: [{{ {stage} }}]
+"
+        ))
+    };
+    for stage in [
+        "id: it, kind: concurrency_ramp, concurrency: \"1,2,4\", requests: 12",
+        "id: it, kind: search, over: concurrency, from: 1, to: 2, requests: 12, \
+         thresholds: [\"error_rate <= 1%\"]",
+    ] {
+        let (sandbox, output, summary) = of("", stage);
+        claims_no_capacity(&sandbox, &output, &summary);
+        let [claim] = of_kind(&summary, "not_judged")[..] else { panic!("{summary:#}") };
+        assert!(claim["text"].as_str().is_some_and(|it| it.contains("met different caches")));
+        assert!(value(claim, "most_cached") - value(claim, "least_cached") > 0.1, "{claim:#}");
+        assert!(of_kind(&summary, "search_found").is_empty(), "{summary:#}");
+        let (_, _, summary) = of(", unique: request", stage);
+        let text = summary["claims"].to_string();
+        assert!(!text.contains("met different caches"), "{text}");
+    }
+}

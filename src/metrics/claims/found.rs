@@ -1,7 +1,7 @@
 //! What searches found.
 
 use super::words::{Load, number};
-use super::{Claim, ClaimFigure, ClaimKind, is_whole};
+use super::{Apart, Claim, ClaimFigure, ClaimKind, is_whole};
 use crate::metrics::pace::KeepingUp;
 use crate::metrics::quantity::{plural, show};
 use crate::metrics::saturation::HEADROOM;
@@ -32,6 +32,9 @@ impl Search<'_> {
     fn claims(&self, is_whole: bool) -> Vec<Claim> {
         if self.probes.iter().all(|stage| stage.counts.ok == 0) {
             return Vec::new();
+        }
+        if let Some(apart) = Apart::of(&self.probes).filter(|_| is_whole) {
+            return vec![apart.claim(self.name, self.load, self.probes[0])];
         }
         let Some(reason) = self.found.reason.filter(|_| is_whole) else {
             let text = format!(

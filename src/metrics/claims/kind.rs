@@ -28,7 +28,7 @@ pub enum ClaimKind {
     AfterFlush,
     /// A ladder ended before all of its levels were run.
     LevelsNotRun,
-    /// No level of a ladder could be judged.
+    /// No level of a ladder could be judged, or levels met different caches.
     NotJudged,
     /// The highest level of load that is sustained, and the one that is not.
     Sustained,
@@ -113,7 +113,8 @@ impl ClaimKind {
             }
             Self::LevelsNotRun => "levels of the ladder were not run to their end",
             Self::NotJudged => {
-                "the run is complete; no level was reached, answered and kept up with"
+                "the run is complete; no level was reached, answered and kept up with, or the levels \
+                 met caches more than 10 points of prompt tokens apart"
             }
             Self::Sustained => {
                 "the run is complete and valid; both levels were reached, and the higher one failed"

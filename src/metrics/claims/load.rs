@@ -4,7 +4,7 @@
 //! and valid, of levels that were reached, and of a limit that was found.
 
 use super::words::{Load, number};
-use super::{Claim, ClaimFigure, ClaimKind, is_whole};
+use super::{Apart, Claim, ClaimFigure, ClaimKind, is_whole};
 use crate::metrics::quantity::{plural, significant};
 use crate::metrics::saturation::{Saturation, Sign};
 use crate::metrics::summary::{StageSummary, Summary};
@@ -45,6 +45,8 @@ impl Ladder<'_> {
         let mut claims = Vec::new();
         if self.found.incomplete {
             claims.push(self.not_run());
+        } else if let Some(apart) = Apart::of(&self.rungs).filter(|_| is_whole) {
+            claims.push(apart.claim(&self.name, self.load, self.rungs[0]));
         } else if is_whole {
             claims.push(self.verdict());
             claims.extend(self.held_above());
@@ -185,7 +187,7 @@ impl Ladder<'_> {
 
     fn best_throughput(&self) -> Option<Claim> {
         let (best, at) = self.found.best_requests_per_second.zip(self.found.best_at)?;
-        if self.found.saturated_at.is_none() || best <= 0.0 {
+        if self.found.saturated_at.is_none() || best <= 0.0 || self.fails_everywhere() {
             return None;
         }
         let (low, high) = self.found.best_interval.unzip();
@@ -231,7 +233,9 @@ impl Ladder<'_> {
             "requests fail, or are cut off unanswered, at"
         };
         let latency = "p99 latency rises steeply at";
-        let errors = claim(ClaimKind::ErrorsRise, self.found.errors_rise_at, errors);
+        // Of what fails everywhere the verdict has said so.
+        let rises_at = self.found.errors_rise_at.filter(|_| !self.fails_everywhere());
+        let errors = claim(ClaimKind::ErrorsRise, rises_at, errors);
         let latency = claim(ClaimKind::LatencyRises, self.found.p99_rises_at, latency);
         errors.into_iter().chain(latency).collect()
     }
@@ -242,7 +246,7 @@ impl Ladder<'_> {
         let levels: Vec<String> = limited.iter().map(|at| number(*at)).collect();
         let text = format!(
             "at {} the load generator was the bottleneck, so these levels say nothing about the \
-             endpoint: give it more cores, or spread the run over more workers.",
+             endpoint: give it more cores, or run it from another machine.",
             levels.join(", ")
         );
         let claim = self.claim(ClaimKind::GeneratorLimited, &text).at(*lowest);

@@ -12,7 +12,9 @@ use crate::metrics::token_account::IMPOSSIBLE_COUNTS;
 /// each of its cells and over them.
 pub(super) fn measured(summary: &Summary) -> Vec<Claim> {
     let reported = || summary.stages.iter().filter(|stage| stage.reported && stage.counts.ok > 0);
-    let Some(most) = reported().max_by_key(|stage| stage.counts.ok) else { return Vec::new() };
+    // A level that never came about says nothing of it.
+    let most = reported().max_by_key(|stage| (stage.level_missed().is_none(), stage.counts.ok));
+    let Some(most) = most else { return Vec::new() };
     // Of a ladder, or of a search, it is one level.
     let alike = reported().filter(|stage| {
         stage.id == most.id && stage.rung == most.rung && (stage.cell.is_some() || *stage == most)

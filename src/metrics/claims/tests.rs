@@ -257,6 +257,45 @@ fn found(change: impl Fn(&mut Summary)) -> Summary {
     summary.with_claims()
 }
 
+/// Levels that met so many of a thousand prompt tokens in the cache.
+fn met(levels: &mut [StageSummary], cached: [u64; 2]) {
+    for (level, cached) in levels.iter_mut().zip(cached) {
+        (level.cache.verdict, level.cache.prompt_tokens) = (CacheState::Mixed, Some(1_000));
+        level.cache.cached_tokens = Some(cached);
+    }
+}
+
+#[test]
+fn levels_that_met_different_caches_have_no_capacity() {
+    for (cached, is_known) in [([0, 980], false), ([980, 40], false), ([400, 480], true)] {
+        let summary = found(|summary| met(&mut summary.stages, cached));
+        let said = kinds(&summary);
+        let capacity = [ClaimKind::Sustained, ClaimKind::Production];
+        assert!(capacity.iter().all(|kind| said.contains(kind) == is_known), "{said:?}");
+        let ladder = &summary.saturation["cold"];
+        assert_eq!((ladder.withheld.is_none(), ladder.sustainable.is_some()), (is_known, is_known));
+        assert_eq!(said[0] == ClaimKind::NotJudged, !is_known, "{said:?}");
+    }
+}
+
+#[test]
+fn what_fails_at_every_level_has_no_best_throughput() {
+    let summary = found(|summary| {
+        summary.stages.iter_mut().for_each(|level| level.success_rate = Some(0.5));
+        for found in summary.saturation.values_mut() {
+            (found.sustainable, found.saturated_at, found.signs) =
+                (None, Some(4.0), vec![Sign::Errors]);
+            found.errors_rise_at = Some(4.0);
+        }
+    });
+    let said = kinds(&summary);
+    assert_eq!(said[0], ClaimKind::LowestFails, "{said:?}");
+    for kind in [ClaimKind::BestThroughput, ClaimKind::ErrorsRise] {
+        assert!(!said.contains(&kind), "{said:?}");
+    }
+    assert!(kinds(&ladder(RunState::Finished, false)).contains(&ClaimKind::BestThroughput));
+}
+
 /// The same stages in two cells.
 fn in_cells(mut summary: Summary) -> Summary {
     let (stages, saturation) = (summary.stages.clone(), summary.saturation.clone());
@@ -353,6 +392,7 @@ fn every_number_in_a_sentence_is_a_figure_of_its_claim() {
                 stage.load.iter_mut().for_each(|load| load.paced = paced);
             });
         }),
+        found(|summary| met(&mut summary.stages, [0, 980])),
         search(Some(Reason::Converged)),
         search(Some(Reason::Wide)),
         search(Some(Reason::Unclear)),

@@ -57,7 +57,8 @@ pub struct SearchFound {
     /// Why `failed_at` does not hold, or `unclear_at` can't be told, in words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed_because: Option<String>,
-    /// Why there are no figures though probes were made: the run as a whole cannot be trusted.
+    /// Why there are no figures though probes were made: the run as a whole cannot be trusted, or the
+    /// levels met different caches (shares of prompt tokens more than 0.1 apart).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub withheld: Option<String>,
 }

@@ -209,6 +209,9 @@ impl<'a> Ladder<'a> {
         } else if is(&found.held_above) {
             ("held", Mood::Plain)
         } else if self.saturated.is_some_and(|saturated| rung.level >= saturated) {
+            if stage.counts.errors > 0 && stage.success_rate.is_some_and(|rate| rate < 0.99) {
+                return ("requests fail", Mood::Bad);
+            }
             ("saturated", Mood::Bad)
         } else {
             ("ok", Mood::Plain)

@@ -33,6 +33,8 @@ def check(differ, said, log):
     for (kind, key), pairs in stages.items():
         found = (said.get(kind) or {}).get(key)
         if found:
+            if bool(apart(pairs)) != (found.get("withheld") == WHY_APART):
+                differ.wrong(f"{kind} {key}: withheld for {found.get('withheld')!r}, and its levels met {apart(pairs) or 'one cache'}")
             if kind == "saturation":
                 ladder(differ, f"{kind} {key}", found, pairs)
             else:
@@ -57,6 +59,20 @@ class Level:
         self.missed = not scheduled and metrics.peak(unit.requests) < (unit.start.get("concurrency") or 0)
         unclear = told == "unclear" or not scheduled and self.interval is None
         self.unclear = unclear and not self.signs and not self.limited and not self.missed
+
+
+WHY_APART = "its levels met different caches"
+
+
+def apart(pairs):
+    """(level, share) of the level that met least of its prompts in the cache and of the one that met most, where they are more than 10 points apart."""
+    shares = []
+    for entry, _ in pairs:
+        cache = entry["cache"]
+        if entry["counts"]["ok"] and cache["verdict"] != "unknown" and cache.get("cached_tokens") is not None and cache.get("prompt_tokens"):
+            shares.append((entry["rung"], cache["cached_tokens"] / cache["prompt_tokens"]))
+    least, most = (pick(shares, key=lambda it: it[1], default=(0, 0)) for pick in (min, max))
+    return (least, most) if most[1] - least[1] > 0.1 else None
 
 
 def ladder(differ, where, said, pairs):

@@ -8,7 +8,7 @@ for was so. Of all: console, page and Markdown show the same sentences, and the 
 import math
 import re
 
-from . import effective, figures, metrics, stats
+from . import capacity, effective, figures, metrics, stats
 from .differ import NUMBER, reads, short
 from .log import failed, ok
 from .metrics import peak
@@ -19,7 +19,7 @@ KINDS = CAPACITY | DETAILS | {"ended", "all_failed", "cache_speed_up", "cache_sp
 UNITS = {"exit_code": "", "max_in_flight": "requests", "ratio": "ratio", "levels": "levels", "levels_run": "levels", "probes": "probes", "cells": "cells", "cells_in_all": "cells", "samples_needed": "answers", "seconds": "s", "needed_s": "s", "requests": "requests", "output_tokens_per_second": "tokens/s", "cached_tokens": "tokens", "prompt_tokens": "tokens", "output_tokens": "tokens"}
 UNITS |= dict.fromkeys(("requests_per_second", "goodput"), "requests/s") | dict.fromkeys(("hit_requests", "judged_requests"), "requests")
 UNITS |= dict.fromkeys(("in_flight", "in_flight_against"), "requests") | dict.fromkeys(("in_one_piece", "in_one_piece_against"), "answers")
-UNITS |= dict.fromkeys(("saved", "p99", "lag_p99", "every"), "ms") | dict.fromkeys(("cached_share", "from_share", "to_share", "goodput_share"), "share")
+UNITS |= dict.fromkeys(("saved", "p99", "lag_p99", "every"), "ms") | dict.fromkeys(("cached_share", "from_share", "to_share", "goodput_share", "least_cached", "most_cached"), "share")
 # What each kind's levels are in what capacity.py recomputes.
 LEVELS = {
     "sustained": {"sustainable": "sustainable", "saturated_at": "saturated_at"},
@@ -270,6 +270,14 @@ def figure_of(differ, where, name, figure, claim, book):
     elif name == "requests_per_second" and mine:
         differ(where, value, (mine[-1][0].get("load") or {}).get("achieved_rate"), 1e-6)
         differ(f"{where} n", figure.get("n"), len(ok(mine[-1][1].requests)))
+    elif name in ("least_cached", "least_at", "most_cached", "most_at"):
+        least, most = capacity.apart(mine)
+        _, share = least if name.startswith("least") else most
+        if name.endswith("cached"):
+            differ(where, value, share, 1e-9)
+        else:  # of levels with one share, any
+            tokens = [e["cache"] for e, _ in mine if e["rung"] == value]
+            differ(where, any(t["cached_tokens"] / t["prompt_tokens"] == share for t in tokens), True)
     elif name.startswith("checks_"):
         judged = [t for e in book.said["stages"] for t in e["thresholds"]]
         made = [t for t in judged if t.get("judged", True)]
@@ -378,6 +386,8 @@ def condition(differ, where, claim, book, claims):
             differ.wrong(f"{where}: figures of capacity in a run that cannot be trusted: {figures_left}")
     if kind in CAPACITY and not book.whole():
         differ.wrong(f"{where}: said of a run that is {book.said['run']['state']} and {'valid' if book.said['run']['valid'] else 'INVALID'}")
+    if kind in CAPACITY and claim.get("stage") and not kind.endswith("over_cells") and found_of(claim, book).get("withheld"):
+        differ.wrong(f"{where}: said of levels that met different caches")
     if kind in ("cache_speed_up", "cache_no_effect"):
         warm = book.of(claim["stage"], claim.get("cell"))[0]
         cold = book.of(claim["against"], claim.get("cell"))[0]
@@ -418,7 +428,9 @@ def condition(differ, where, claim, book, claims):
             for end, part in (("from", 0.7), ("to", 0.8)):
                 differ(f"{where}: {end}", claim["figures"][end]["value"], whole(part * of["value"]), 1e-6)
     if kind == "measured":
-        most = max(len(ok(u.requests)) for e, u in book.pairs if e["reported"])
+        # A level of concurrency that never came about says nothing of it, where another did.
+        reached = [u for e, u in book.pairs if e["reported"] and ok(u.requests) and not (e.get("rung") and (e.get("load") or {}).get("target_rate") is None and peak(u.requests) < e["rung"])]
+        most = max(len(ok(u.requests)) for u in reached or [u for e, u in book.pairs if e["reported"]])
         mine = max(len(ok(u.requests)) for _, u in book.of(claim["stage"], claim.get("cell")))
         if not claim.get("cell"):
             differ(f"{where}: answers of the stage with the most", mine, most)
