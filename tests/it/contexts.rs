@@ -369,7 +369,7 @@ fn filler_is_sized_by_the_servers_own_tokens() {
 #[test]
 fn a_tokenizer_that_stops_answering_is_told_once_and_changes_no_run() {
     // Preflight asks twice; then the first document is being cut.
-    for answers in [2, 3, 9] {
+    for answers in [2, 3, 5] {
         let (bench, server) = (Bench::new(), word_server(answers));
         let prompt = ", context: { from: filler, tokens: 300 }, text: Hello.";
         let output = bench.stages(server.url().as_str(), ", tokenizer: server", prompt, COLD);

@@ -305,8 +305,11 @@ mod tests {
         // Half a millisecond is less than either moved.
         assert_eq!(apart(&near(7.0, 600), &near(7.5, 600)), None);
         // Shorter runs must lie further apart, and very short ones tell nothing.
-        let short = apart(&near(7.0, 60), &near(42.0, 60)).expect("far apart");
-        assert!(short > found, "{short} of short runs, {found}");
+        let long = |short: &[f64]| -> Vec<f64> { short.iter().flat_map(|it| [*it; 10]).collect() };
+        let (base, new) = (near(7.0, 60), near(42.0, 60));
+        let short = apart(&base, &new).expect("far apart");
+        let found = apart(&long(&base), &long(&new)).expect("far apart");
+        assert!(short > found, "{short} of short runs, {found} of long ones that moved as far");
         assert_eq!(apart(&near(7.0, 29), &near(42.0, 29)), None);
         assert_eq!(apart(&[1.0; 50], &[1.0; 50]), None);
         assert_eq!(apart(&[1.0; 50], &[2.0; 50]), Some(0.0));

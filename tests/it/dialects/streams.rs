@@ -210,8 +210,8 @@ fn native() -> Vec<Row> {
             "Hello! This is an answer streamed in little pieces of text, at a steady pace, for as \
              long as it lasts.",
         )
-        .counts(0, 0, None)
         .ends("stop")
+        .flags(&["impossible_usage"])
         .times(Some(0.0), Some(0.0), Some(0.0), None)
     };
     vec![
