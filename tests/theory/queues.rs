@@ -82,6 +82,7 @@ impl Series {
 pub fn compared(base: &Series, new: &Series) -> (bool, bool) {
     let mut tests = Vec::new();
     let mut matters = Vec::new();
+    let mut is_judged = false;
     for (percent, weight) in [(50.0, 2.0), (95.0, 1.0), (99.0, 1.0)] {
         let p = match base.side(percent).zip(new.side(percent)) {
             Some((left, right)) if percent > 50.0 => tail(left, right, percent),
@@ -90,13 +91,14 @@ pub fn compared(base: &Series, new: &Series) -> (bool, bool) {
             None => apart(&base.in_time, &new.in_time),
         };
         let Some(p) = p else { continue };
+        is_judged |= p < 1.0;
         let at = |series: &Series| percentile(&series.sorted, percent).expect("samples");
         let change = at(new) / at(base) - 1.0;
         tests.extend([(p, weight); 2]);
         matters.extend([change.abs() >= 0.05; 2]);
     }
     let differs = holm(&tests).iter().zip(matters).any(|(p, matters)| *p < 0.05 && matters);
-    (!tests.is_empty(), differs)
+    (is_judged, differs)
 }
 
 /// Runs too short to say how long they remember lie apart no more often than is promised of them, for
@@ -104,8 +106,8 @@ pub fn compared(base: &Series, new: &Series) -> (bool, bool) {
 #[test]
 fn short_runs_lie_apart_as_seldom_as_is_said() {
     let pairs = 400;
-    for queue in queues(&[0.9, 0.95]) {
-        for count in [30, 60, 200, 1_000] {
+    for queue in queues(&[0.95, 0.98]) {
+        for count in [60, 200] {
             let mut dice = Dice::new(count as u64);
             let mut run = || queue.draw(count, &mut dice).iter().map(|(_, took)| *took).collect();
             let found: Vec<f64> = (0..pairs)

@@ -75,7 +75,8 @@ impl Search<'_> {
             }
             (Reason::Unclear, best, _, Some(unclear)) => {
                 let needed = self.found.needed_s.map(number);
-                let needed = needed.map(|needed| format!(": steps of {needed} s would do"));
+                let needed =
+                    needed.map(|needed| format!(": it takes steps of {needed} s at least"));
                 let needed = needed.unwrap_or_default();
                 let holds = best.map(|best| format!("{best} holds; ")).unwrap_or_default();
                 format!("{holds}whether {unclear} is kept up with can't be told{needed}.")

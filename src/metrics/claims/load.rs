@@ -160,7 +160,9 @@ impl Ladder<'_> {
             format!("can't be told at {levels} from {range}")
         };
         let advice = match self.found.needed_s {
-            Some(needed) => format!("steps of {} s would do, by what was seen", number(needed)),
+            Some(needed) => {
+                format!("it takes steps of {} s at least, by what was seen", number(needed))
+            }
             None => "longer steps would".to_owned(),
         };
         let text = format!("{what} {of}: {advice}.");

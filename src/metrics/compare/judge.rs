@@ -29,6 +29,12 @@ pub(super) fn judge(stages: &mut [StageComparison], options: &Options) -> usize 
             }
             let (verdict, reason) = verdict(difference, options);
             (difference.verdict, difference.reason) = (Some(verdict), reason);
+            // Of runs too short for any other test, either the bound tells or the length that would.
+            if verdict == Verdict::NotEnoughData {
+                difference.test = difference.test.take().filter(|test| test.name != APART);
+            } else {
+                difference.needed = None;
+            }
         }
         stage.verdict = over_figures(&stage.differences);
     }
@@ -95,7 +101,7 @@ fn verdict(difference: &Difference, options: &Options) -> (Verdict, String) {
     }
     if let Some(needed) = difference.needed {
         let reason = format!(
-            "requests that follow one another resemble each other; about {} a side would tell",
+            "requests that follow one another resemble each other; it takes {} a side or more",
             significant_count(needed as f64)
         );
         return (Verdict::NotEnoughData, reason);
@@ -146,7 +152,8 @@ fn apart(difference: &Difference, options: &Options) -> Option<(Verdict, String)
         return None;
     }
     let reason = format!(
-        "certain (p {}): the runs lie far further apart than either moved within itself",
+        "the runs lie far further apart than either moved within itself (p {} at most, for servers up to \
+         0.98 of their capacity)",
         p_value(test.p_adjusted)
     );
     Some((worse_if(change > 0.0, difference), reason))

@@ -36,7 +36,7 @@ use super::saturation::{Axis, Saturation};
 /// The chance of calling any difference real that is not, over the whole comparison.
 pub const ALPHA: f64 = 0.05;
 /// The name of the test of runs too short for any other.
-const APART: &str = "runs that lie apart";
+pub const APART: &str = "runs that lie apart";
 /// The least difference of shares (such as error rates) that matters: half a percentage point.
 pub const MIN_SHARE: f64 = 0.005;
 

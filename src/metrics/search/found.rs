@@ -240,7 +240,9 @@ impl SearchFound {
         match (self.reason, self.unclear_at, interval) {
             (Some(Reason::Spent), ..) => "its probes or requests were spent before".to_owned(),
             (Some(Reason::Unclear), ..) => match self.needed_s {
-                Some(needed) => format!("its probes are too short, steps of {needed} s would do"),
+                Some(needed) => {
+                    format!("its probes are too short, it takes steps of {needed} s at least")
+                }
                 None => "its probes are too short".to_owned(),
             },
             (_, Some(level), _) => format!("{} could not be judged", show(level, unit)),

@@ -5,7 +5,7 @@
 
 use super::clean;
 use crate::metrics::compare::interval::REPLICATES;
-use crate::metrics::compare::{Comparison, Difference, Verdict};
+use crate::metrics::compare::{APART, Comparison, Difference, Verdict};
 use crate::metrics::estimate::Estimate;
 use crate::metrics::quantity::{plural, show};
 use crate::metrics::saturation::Axis;
@@ -205,6 +205,15 @@ pub(super) fn method(found: &Comparison) -> Vec<String> {
          errors are expected."
             .into()
     });
+    let is_apart = |it: &Difference| it.test.as_ref().is_some_and(|test| test.name == APART);
+    if found.stages.iter().flat_map(|stage| &stage.differences).any(is_apart) {
+        sentences.push(
+            "Medians of runs too short for that: how many times further apart the runs lie than either \
+             moved within itself (medians of ten batches), held against queues up to 0.98 of their \
+             capacity."
+                .into(),
+        );
+    }
     let is_pooled = |it: &Difference| it.metric == "itl";
     if found.stages.iter().flat_map(|stage| &stage.differences).any(is_pooled) {
         sentences.push(
