@@ -311,6 +311,33 @@ fn in_cells(mut summary: Summary) -> Summary {
     summary.with_claims()
 }
 
+/// A search that ended so.
+fn search(reason: Option<Reason>) -> Summary {
+    found(move |summary| {
+        summary.saturation.clear();
+        let found = SearchFound {
+            axis: Axis::Rate,
+            best: Some(4.25),
+            failed_at: Some(8.5),
+            unclear_at: (reason != Some(Reason::Converged)).then_some(6.5),
+            reason,
+            interval: Some((4.1, 4.4)),
+            needed_s: Some(120.0),
+            probes: 7,
+            requests: 1_432,
+            requests_per_second: Some(4.1),
+            output_tokens_per_second: Some(81.3),
+            goodput: Some(3.9),
+            goodput_share: Some(0.951),
+            recommended: Some((2.975, 3.4)),
+            failed_because: Some("ttft.p99 < 100ms: 312 ms >= 100 ms".into()),
+            withheld: None,
+        };
+        summary.stages.iter_mut().for_each(|stage| stage.rung = Some(4.25));
+        summary.searches.insert("cold".into(), found);
+    })
+}
+
 #[test]
 fn every_number_in_a_sentence_is_a_figure_of_its_claim() {
     let flushed = [("cold", COLD, COLD, 200), ("warm", WARM, WARM, 10), ("after", COLD, COLD, 200)];
@@ -318,31 +345,6 @@ fn every_number_in_a_sentence_is_a_figure_of_its_claim() {
     let pair = |met, ttft| cache_run(&[("cold", COLD, COLD, 200), ("warm", WARM, met, ttft)], None);
     let of = |change: fn(&mut Saturation)| {
         found(|summary| summary.saturation.values_mut().for_each(change))
-    };
-    let search = |reason: Option<Reason>| {
-        found(move |summary| {
-            summary.saturation.clear();
-            let found = SearchFound {
-                axis: Axis::Rate,
-                best: Some(4.25),
-                failed_at: Some(8.5),
-                unclear_at: (reason != Some(Reason::Converged)).then_some(6.5),
-                reason,
-                interval: Some((4.1, 4.4)),
-                needed_s: Some(120.0),
-                probes: 7,
-                requests: 1_432,
-                requests_per_second: Some(4.1),
-                output_tokens_per_second: Some(81.3),
-                goodput: Some(3.9),
-                goodput_share: Some(0.951),
-                recommended: Some((2.975, 3.4)),
-                failed_because: Some("ttft.p99 < 100ms: 312 ms >= 100 ms".into()),
-                withheld: None,
-            };
-            summary.stages.iter_mut().for_each(|stage| stage.rung = Some(4.25));
-            summary.searches.insert("cold".into(), found);
-        })
     };
     let away = |times, recovery_s, to_the_end| {
         let away = Unreachable { requests: 1_217, times, recovery_s, to_the_end };
