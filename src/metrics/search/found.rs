@@ -35,7 +35,7 @@ pub struct SearchFound {
     /// above all passes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interval: Option<(f64, f64)>,
-    /// Where its probes are too short, how many seconds of each would do.
+    /// Where its probes are too short, how many seconds of each it takes at least.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub needed_s: Option<f64>,
     /// Probes made, one that was cut short among them.
@@ -308,7 +308,7 @@ mod tests {
                 r#"{"reason": "unclear", "unclear_at": 4, "needed_s": 120}"#,
                 4.0,
                 Failed,
-                "can't be told: its probes are too short, steps of 120 s",
+                "can't be told: its probes are too short, it takes steps of 120 s",
             ),
             (r#"{"reason": "unclear", "best": 8, "unclear_at": 16}"#, 8.0, Held, ">="),
             (

@@ -240,7 +240,7 @@ def reasons(differ, where, told, it):
             differ.shown(f"{where} answered", answered.group(1), counts["ok"] / ended_)
         elif grew := re.match(r"its backlog grew by ([\d.]+ %)", text):
             differ.shown(f"{where} backlog", grew.group(1), it.load["backlog"]["share"])
-        elif step := re.match(r"too short to tell whether it keeps up: a step of ([\d.]+) s", text):
+        elif step := re.match(r"too short to tell whether it keeps up: it takes a step of ([\d.]+) s at least", text):
             differ(f"{where} needed", float(step.group(1)), it.load.get("needed_s"), 1e-9)
         elif text not in checks and re.search(r"\d", text):
             differ.wrong(f"{where}: a reason that this reader does not know: {text!r}")

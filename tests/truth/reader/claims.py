@@ -276,6 +276,7 @@ def figure_of(differ, where, name, figure, claim, book):
         if name.endswith("cached"):
             differ(where, value, share, 1e-9)
         else:  # of levels with one share, any
+            differ.held(value)
             tokens = [e["cache"] for e, _ in mine if e["rung"] == value]
             differ(where, any(t["cached_tokens"] / t["prompt_tokens"] == share for t in tokens), True)
     elif name.startswith("checks_"):
