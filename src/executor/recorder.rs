@@ -7,7 +7,7 @@
 //!
 //! The first thread does nothing but write: lines go out some milliseconds after they came, and at the
 //! latest every 64 KiB, so the death of the process loses no more than that. The second counts what was
-//! written. A third makes it survive the machine ([`writer`]).
+//! written. A third makes it survive the machine (`writer`).
 
 mod meter;
 mod outlet;
