@@ -210,7 +210,7 @@ impl Pen {
                 return false;
             }
             if is_quiet && !is_over {
-                thread::sleep(GATHER);
+                lines.rest(GATHER);
             }
         }
         self.log.close();

@@ -6,9 +6,10 @@
 //! then be lost.
 
 use std::cell::Cell;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::{Arc, OnceLock};
+use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, Semaphore, oneshot};
@@ -17,6 +18,9 @@ use super::Line;
 
 /// Bytes that may wait to be written before no further request is sent.
 pub const UNWRITTEN: usize = 64 * 1024;
+
+/// Bytes that wake a resting recorder: early enough that it writes before anybody has to wait.
+const WAKES: usize = UNWRITTEN / 2;
 
 /// Waits for lines at most so long when nothing is due: for ever, in effect.
 const LONG: Duration = Duration::from_secs(3600);
@@ -57,6 +61,8 @@ pub struct RecordReceiver {
 struct Unwritten {
     bytes: AtomicUsize,
     written: Notify,
+    /// The thread to wake, once it has rested.
+    recorder: OnceLock<Thread>,
 }
 
 /// Room for lines that were sent and are not done with.
@@ -77,6 +83,17 @@ fn bytes(line: &Line) -> usize {
 }
 
 impl Unwritten {
+    /// Counts what is sent.
+    fn add(&self, bytes: usize) {
+        let before = self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        if before < WAKES
+            && before + bytes >= WAKES
+            && let Some(recorder) = self.recorder.get()
+        {
+            recorder.unpark();
+        }
+    }
+
     /// Waits until there is less of it.
     async fn is_little(&self, room: &Semaphore) {
         while self.bytes.load(Ordering::Relaxed) >= UNWRITTEN && !room.is_closed() {
@@ -112,7 +129,7 @@ impl RecordSender {
             place.forget();
             self.unwritten.is_little(&self.room).await;
         }
-        self.unwritten.bytes.fetch_add(bytes(&line), Ordering::Relaxed);
+        self.unwritten.add(bytes(&line));
         let _gone = self.parcels.send(Parcel::Line(Box::new(line)));
     }
 
@@ -176,6 +193,14 @@ impl RecordReceiver {
         self.unwritten.written.notify_waiters();
     }
 
+    /// Lets lines gather for `at_most`, or until so much waits that it should be written.
+    pub fn rest(&self, at_most: Duration) {
+        self.unwritten.recorder.get_or_init(thread::current);
+        if self.unwritten.bytes.load(Ordering::Relaxed) < WAKES {
+            thread::park_timeout(at_most);
+        }
+    }
+
     /// The channel's room, for whoever is done with a line.
     pub fn room(&self) -> Room {
         Room(Arc::clone(&self.room))
@@ -232,6 +257,28 @@ mod tests {
         for index in 0..1_000 {
             sender.send(start(index)).await;
         }
+    }
+
+    #[test]
+    fn a_resting_recorder_wakes_before_anybody_waits() {
+        let (sender, receiver) = RecordSender::channel(10_000);
+        let senders = thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+            let lines = WAKES.div_ceil(bytes(&start(0))) as u64;
+            runtime.block_on(async {
+                for index in 0..lines {
+                    sender.send(start(index)).await;
+                }
+            });
+            sender
+        });
+        let (begin, minute) = (Instant::now(), Duration::from_secs(60));
+        while receiver.unwritten.bytes.load(Ordering::Relaxed) < WAKES {
+            receiver.rest(minute);
+        }
+        receiver.rest(minute);
+        assert!(begin.elapsed() < minute, "it rested though it was woken");
+        drop(senders.join());
     }
 
     #[tokio::test]
