@@ -1,6 +1,7 @@
 //! A request is a document: what a row says is what is sent, in every API's words, or refused.
 
 mod before_the_run;
+mod beside_a_prompt;
 mod items;
 mod left_out;
 mod nothing_lost;

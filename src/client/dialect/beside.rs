@@ -52,9 +52,19 @@ pub(super) const COMPLETIONS: Forms = Forms {
         "frequency_penalty",
         "repetition_penalty",
         "user",
+        "suffix",
     ],
     own: &[],
 };
+
+/// Refuses what only other APIs have, in an API that takes all else of a chat as it is written.
+pub(super) fn nothing_foreign(request: &Request) -> Result<(), NoForm> {
+    let mut said = request.recorded.iter().filter(|(_, value)| says(value));
+    match said.find(|(name, _)| fields::is_of_another(name)) {
+        None => Ok(()),
+        Some((name, _)) => Err(NoForm::of(name, NO_FIELD)),
+    }
+}
 
 /// Lays what the row says beside its messages into `body`, by the API's `forms`.
 pub(super) fn lay<'a>(
@@ -79,7 +89,7 @@ pub(super) fn lay<'a>(
             Some(Form::As(own)) => laid(body, own, value.clone())?,
             Some(Form::In(object, own)) => body.lay(object, json!({ own: value }))?,
             None if forms.same.contains(&name.as_str()) => laid(body, name, value.clone())?,
-            None if !fields::is_of_chat(name) => body.lay(name, value.clone())?,
+            None if !fields::needs_form(name) => body.lay(name, value.clone())?,
             Some(Form::By(..) | Form::ListAs(_)) | None if !says(value) => body,
             Some(Form::ListAs(own)) => laid(body, own, as_list(value))?,
             Some(Form::By(own, say)) => match say(value).map_err(|why| NoForm::of(name, why))? {
@@ -88,14 +98,23 @@ pub(super) fn lay<'a>(
             },
             None if name == "n" && *value == 1 => body,
             None if name == "n" => return Err(NoForm::of(name, ONE_ANSWER)),
-            None => return Err(NoForm::of(name, "it has no such field")),
+            None => return Err(NoForm::of(name, NO_FIELD)),
         };
     }
     Ok(body)
 }
 
+/// Why a field is refused.
+const NO_FIELD: &str = "it has no such field";
+
 /// Why an API is asked for one answer at a time.
 const ONE_ANSWER: &str = "its answers don't say which of several they are of";
+
+/// A value in the body itself, and not among options.
+#[expect(clippy::unnecessary_wraps, reason = "one of several forms")]
+pub(super) fn as_it_is(value: &Value) -> Result<Option<Value>, &'static str> {
+    Ok(Some(value.clone()))
+}
 
 /// A list of texts, also where one stands by itself.
 fn as_list(value: &Value) -> Value {

@@ -35,18 +35,6 @@ pub(super) fn in_chat_words(request: &Request) -> Result<Cow<'_, Request>, NoFor
     Ok(Cow::Owned(chat))
 }
 
-/// Fields that only the responses API has, and that ask something of it.
-const OWN_FIELDS: [&str; 8] = [
-    "include",
-    "previous_response_id",
-    "conversation",
-    "truncation",
-    "background",
-    "max_tool_calls",
-    "context_management",
-    "instructions",
-];
-
 /// The fields beside the messages.
 fn fields(recorded: &Map<String, Value>) -> Result<Map<String, Value>, NoForm> {
     let mut chat = Map::new();
@@ -81,10 +69,6 @@ fn fields(recorded: &Map<String, Value>) -> Result<Map<String, Value>, NoForm> {
                     }
                 }
             }
-            (own, _) if OWN_FIELDS.contains(&own) && says(value) => {
-                return Err(refused("it has no such field"));
-            }
-            (own, _) if OWN_FIELDS.contains(&own) => {}
             _ => drop(chat.insert(name.clone(), value.clone())),
         }
     }

@@ -68,7 +68,7 @@ impl Dialect for Json {
             } else if filling.takes("tools") {
                 beside::lay(body, request, &WITH_TOOLS)?
             } else {
-                beside::lay(body, request, &COMPLETIONS)?
+                beside::lay(body, request, &FORMS)?
             };
             for (key, value) in template {
                 body = match filling.value(value)? {
@@ -81,7 +81,7 @@ impl Dialect for Json {
             body
         } else {
             let named = !model.is_empty() && self.api.model.is_some();
-            beside::lay(body, request, &COMPLETIONS)?
+            beside::lay(body, request, &FORMS)?
                 .set_some("model", named.then_some(model))
                 .set("prompt", prompt(request.messages.iter().enumerate())?.text()?)
                 .limit(&["max_tokens"], request.max_tokens)
@@ -135,9 +135,25 @@ impl Dialect for Json {
     }
 }
 
+/// Forms of a body without a place for messages. What one API alone has may be this one's own.
+const FORMS: Forms = Forms { own: &OWN, ..COMPLETIONS };
+
 /// Forms of a body that has a place for tools.
-const WITH_TOOLS: Forms =
-    Forms { own: &[("tools", Form::By("tools", |_| Ok(None)))], ..COMPLETIONS };
+const WITH_TOOLS: Forms = Forms {
+    own: &{
+        let [a, b, c, d, e] = OWN;
+        [a, b, c, d, e, ("tools", Form::By("tools", |_| Ok(None)))]
+    },
+    ..COMPLETIONS
+};
+
+const OWN: [(&str, Form); 5] = [
+    ("options", Form::As("options")),
+    ("parameters", Form::As("parameters")),
+    ("sampling_params", Form::As("sampling_params")),
+    ("stop_sequences", Form::As("stop_sequences")),
+    ("system", Form::As("system")),
+];
 
 /// What fills the plan's body.
 struct Filling<'f> {

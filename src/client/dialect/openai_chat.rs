@@ -10,12 +10,13 @@ use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 
+use super::beside::nothing_foreign;
 use super::lenient::{Lenient, List, Nested, Rare, Text, object};
 use super::openai_usage::{WireUsage, failure};
 use super::prompt::no_ids;
 use super::{DecodeError, Deltas, Dialect, HttpRequest, NoForm};
 use crate::record::ServerTimings;
-use crate::request::{Message, Request};
+use crate::request::{Message, Request, fields};
 
 /// What `OpenAI`'s APIs of completions call the upper bound of generated tokens.
 const LIMIT_NAMES: [&str; 2] = ["max_tokens", "max_completion_tokens"];
@@ -27,6 +28,7 @@ pub struct OpenaiChat;
 impl Dialect for OpenaiChat {
     fn encode_chat(&self, request: &Request, model: &str) -> Result<HttpRequest, NoForm> {
         no_ids(&request.messages)?;
+        nothing_foreign(request)?;
         let messages = &request.messages;
         // Writing strings, numbers and JSON values into memory has no way to fail.
         let body = serde_json::to_vec(&Body { request, messages, model }).unwrap_or_default();
@@ -86,7 +88,8 @@ impl Serialize for Body<'_> {
         if streams && ours("stream_options") {
             map.serialize_entry("stream_options", &BTreeMap::from([("include_usage", true)]))?;
         }
-        for (key, value) in request.recorded.iter().filter(|(key, _)| ours(key)) {
+        let is_own = |key: &str| ours(key) && !fields::is_of_another(key);
+        for (key, value) in request.recorded.iter().filter(|(key, _)| is_own(key)) {
             map.serialize_entry(key, value)?;
         }
         for (key, value) in extra {

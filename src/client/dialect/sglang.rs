@@ -7,7 +7,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::beside::{self, Form, Forms};
+use super::beside::{self, Form, Forms, as_it_is};
 use super::body::Body;
 use super::cumulative::Lean;
 use super::lenient::{Count, Lenient, Text, fault, object};
@@ -32,8 +32,18 @@ const FORMS: Forms = Forms {
         "presence_penalty",
         "frequency_penalty",
         "repetition_penalty",
+        "min_new_tokens",
+        "stop_token_ids",
+        "skip_special_tokens",
+        "spaces_between_special_tokens",
+        "no_stop_trim",
+        "json_schema",
+        "regex",
+        "ebnf",
+        "custom_params",
     ],
     own: &[
+        ("sampling_params", Form::By("sampling_params", as_it_is)),
         ("seed", Form::As("sampling_seed")),
         ("min_tokens", Form::As("min_new_tokens")),
         ("ignore_eos", Form::As("ignore_eos")),

@@ -7,7 +7,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::beside::{self, Form, Forms};
+use super::beside::{self, Form, Forms, as_it_is};
 use super::body::Body;
 use super::lenient::{Count, Lenient, Nested, Text, fault, object};
 use super::prompt::prompt;
@@ -22,8 +22,25 @@ pub(super) struct Tgi;
 /// What it calls fields of chat completions.
 const FORMS: Forms = Forms {
     within: Some("parameters"),
-    same: &["seed", "best_of", "top_p", "top_k", "frequency_penalty", "repetition_penalty"],
-    own: &[("stop", Form::ListAs("stop"))],
+    same: &[
+        "seed",
+        "best_of",
+        "top_p",
+        "top_k",
+        "frequency_penalty",
+        "repetition_penalty",
+        "typical_p",
+        "do_sample",
+        "top_n_tokens",
+        "truncate",
+        "watermark",
+        "return_full_text",
+        "decoder_input_details",
+        "details",
+        "grammar",
+        "adapter_id",
+    ],
+    own: &[("stop", Form::ListAs("stop")), ("parameters", Form::By("parameters", as_it_is))],
 };
 
 impl Dialect for Tgi {

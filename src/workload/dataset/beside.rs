@@ -113,7 +113,7 @@ impl<'a> Rest<'a> {
             }
             let is_read = || LIMIT_NAMES.contains(&name.as_str()) || name == "model";
             let is_more = || is_asked && !SAID_BY_PROMPT.contains(&name.as_str());
-            if fields::is_of_request(name) {
+            if fields::is_of_request(name, value) {
                 row.request_field(name, value);
             } else if is_more() || is_read() {
                 row.leave_out(name);

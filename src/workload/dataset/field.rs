@@ -111,8 +111,14 @@ pub(super) fn count_of(
 }
 
 /// What requests call the upper bound of generated tokens.
-pub(super) const LIMIT_NAMES: [&str; 3] =
-    ["max_completion_tokens", "max_tokens", "max_output_tokens"];
+pub(super) const LIMIT_NAMES: [&str; 6] = [
+    "max_completion_tokens",
+    "max_tokens",
+    "max_output_tokens",
+    "max_new_tokens",
+    "n_predict",
+    "num_predict",
+];
 
 /// The upper bound of generated tokens that a body asks for, and the name that it has there.
 pub(super) fn limit_of(

@@ -12,7 +12,7 @@ use super::field::{
 };
 use super::row::{Blocks, Expected, Row, RowPrompt};
 use super::scale::Scale;
-use crate::request::{Message, Words, fields};
+use crate::request::{Content, Message, Words, fields, text_of};
 
 /// Tokens of a block where a row has `hash_ids` and no `block_size`.
 const BLOCK_TOKENS: u64 = 512;
@@ -64,7 +64,9 @@ pub(super) fn any(value: &Value, scale: Scale) -> Result<Row, Expected> {
     if let Some(inner) = inner {
         recorded(&mut row, inner, |_, _| false)?;
     }
-    beside(&mut row, entry, &[taken, body], Some(scale))?;
+    let is_lifted = entry.get("system").is_some_and(|system| lift(&mut row, system));
+    let system = if is_lifted { "system" } else { "" };
+    beside(&mut row, entry, &[taken, body, system], Some(scale))?;
     row.fields = value.clone();
     Ok(row)
 }
@@ -182,7 +184,7 @@ pub(super) fn body(body: &Map<String, Value>, name: &str) -> Result<Row, Expecte
     })?;
     let mut instructs = false;
     if let Some(Value::String(system)) = system {
-        instructs = with_system(&mut row, system.clone(), "instructions");
+        instructs = with_system(&mut row, Message::text("system", system), "instructions");
     }
     if own == "input" {
         row.words = Words::Responses { instructs };
@@ -201,6 +203,7 @@ fn recorded(
     for (key, value) in body.iter().filter(|(key, value)| !taken(key, value)) {
         match key.as_str() {
             "model" => {}
+            "system" if lift(row, value) => {}
             name if LIMIT_NAMES.contains(&name) => {
                 if row.max_tokens_field != Some(name) && !value.is_null() {
                     row.leave_out(name);
@@ -214,8 +217,7 @@ fn recorded(
 
 /// Puts `system`, which the row has as `name`, before all that it says, unless it opens with this very
 /// message. Token ids have no place for it. Says whether it put it there.
-pub(super) fn with_system(row: &mut Row, system: String, name: &str) -> bool {
-    let system = Message::text("system", system);
+pub(super) fn with_system(row: &mut Row, system: Message, name: &str) -> bool {
     match &mut row.prompt {
         RowPrompt::Messages(messages) if messages.first() == Some(&system) => return false,
         RowPrompt::Messages(messages) => messages.insert(0, system),
@@ -229,6 +231,29 @@ pub(super) fn with_system(row: &mut Row, system: String, name: &str) -> bool {
         }
     }
     true
+}
+
+/// Puts a `system` that stands beside a prompt, a text or parts of text, before all that it says. `false`
+/// where it has no place, or another opens the messages.
+fn lift(row: &mut Row, value: &Value) -> bool {
+    let content = match value {
+        Value::String(text) if !text.is_empty() => Content::Text(text.clone()),
+        Value::Array(parts) if parts.iter().all(|part| text_of(part).is_some()) => {
+            Content::Parts(parts.clone())
+        }
+        _ => return false,
+    };
+    let system = Message { content, ..Message::text("system", "") };
+    let has_place = match &row.prompt {
+        RowPrompt::Messages(messages) => messages.first().is_none_or(|first| {
+            *first == system || !matches!(first.role.as_str(), "system" | "developer")
+        }),
+        prompt => matches!(prompt, RowPrompt::Text(_)),
+    };
+    if has_place {
+        with_system(row, system, "system");
+    }
+    has_place
 }
 
 /// Text as a row: a file or a line.

@@ -12,6 +12,7 @@ use super::messages::{blocks, with_messages, with_system};
 use super::row::{Expected, Row, RowPrompt};
 use super::scale::Scale;
 use crate::plan::workload::FieldPointers;
+use crate::request::Message;
 
 /// Tokens of a block named by `fields.hash_ids`.
 const BLOCK_TOKENS: u64 = super::mooncake::BLOCK_TOKENS;
@@ -100,7 +101,7 @@ pub(super) fn apply(
     if let Some(pointer) = &fields.system
         && let Some(system) = optional(value, pointer, |found| name(found, pointer))?
     {
-        with_system(row, system, pointer);
+        with_system(row, Message::text("system", system), pointer);
     }
     Ok(())
 }

@@ -11,6 +11,7 @@ use super::beside::beside;
 use super::field::{describe, first, first_named, name_of, object};
 use super::messages::{self, with_messages, with_system};
 use super::row::{Expected, Row};
+use crate::request::Message;
 
 /// Whether an entry looks like one of these.
 pub(super) fn recognises(value: &Value) -> bool {
@@ -69,7 +70,7 @@ pub(super) fn row(value: &Value) -> Result<Row, Expected> {
             match own {
                 Some(own) if own["content"] != *text => row.leave_out(name),
                 _ => {
-                    with_system(&mut row, text.clone(), name);
+                    with_system(&mut row, Message::text("system", text), name);
                 }
             }
         }

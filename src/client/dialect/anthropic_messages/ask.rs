@@ -15,7 +15,20 @@ use crate::request::{Content, Message};
 /// What it calls fields of chat completions.
 pub(super) const FORMS: Forms = Forms {
     within: None,
-    same: &["top_p", "top_k", "metadata"],
+    same: &[
+        "top_p",
+        "top_k",
+        "metadata",
+        "service_tier",
+        "system",
+        "stop_sequences",
+        "container",
+        "mcp_servers",
+        "context_management",
+        "output_config",
+        "output_format",
+        "inference_geo",
+    ],
     own: &[
         ("tools", Form::By("tools", tools)),
         ("tool_choice", Form::By("tool_choice", choice)),

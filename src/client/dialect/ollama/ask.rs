@@ -6,7 +6,7 @@
 use serde_json::{Map, Value, json};
 
 use super::super::NoForm;
-use super::super::beside::{Form, Forms};
+use super::super::beside::{Form, Forms, as_it_is};
 use super::super::part::{Part, calls, data_url, only, unknown};
 use super::super::prompt::nothing_more;
 use crate::request::{Content, Message};
@@ -14,32 +14,42 @@ use crate::request::{Content, Message};
 /// What `/api/generate` calls fields of chat completions.
 pub(super) const FORMS: Forms = Forms {
     within: Some("options"),
-    same: &["seed", "top_p", "top_k", "min_p", "presence_penalty", "frequency_penalty"],
+    same: &[
+        "seed",
+        "top_p",
+        "top_k",
+        "min_p",
+        "presence_penalty",
+        "frequency_penalty",
+        "typical_p",
+        "repeat_penalty",
+        "repeat_last_n",
+        "mirostat",
+        "mirostat_tau",
+        "mirostat_eta",
+        "num_ctx",
+    ],
     own: &OWN,
 };
 
-/// What `/api/chat` calls them: it has tools, too.
+/// What `/api/chat` calls them: it has tools, and no text behind the answer.
 pub(super) const CHAT_FORMS: Forms = Forms { own: &CHAT_OWN, ..FORMS };
 
-const OWN: [(&str, Form); 6] = [
+const OWN: [(&str, Form); 8] = [
     ("response_format", Form::By("format", format)),
     ("stop", Form::ListAs("stop")),
     ("repetition_penalty", Form::As("repeat_penalty")),
     ("reasoning_effort", Form::By("think", as_it_is)),
     ("logprobs", Form::By("logprobs", as_it_is)),
     ("top_logprobs", Form::By("top_logprobs", as_it_is)),
+    ("options", Form::By("options", as_it_is)),
+    ("suffix", Form::By("suffix", as_it_is)),
 ];
 
-const CHAT_OWN: [(&str, Form); 7] = {
-    let [a, b, c, d, e, f] = OWN;
-    [a, b, c, d, e, f, ("tools", Form::By("tools", as_it_is))]
+const CHAT_OWN: [(&str, Form); 8] = {
+    let [a, b, c, d, e, f, options, _] = OWN;
+    [a, b, c, d, e, f, options, ("tools", Form::By("tools", as_it_is))]
 };
-
-/// In the body itself, and not among the options.
-#[expect(clippy::unnecessary_wraps, reason = "one of several forms")]
-fn as_it_is(value: &Value) -> Result<Option<Value>, &'static str> {
-    Ok(Some(value.clone()))
-}
 
 fn format(format: &Value) -> Result<Option<Value>, &'static str> {
     match (format.get("type").and_then(Value::as_str), format.pointer("/json_schema/schema")) {
