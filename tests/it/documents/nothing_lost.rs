@@ -35,9 +35,46 @@ fn a_field_of_the_row_replaces_nothing_that_says_otherwise() {
     let options = json!({"messages": turns, "seed": 3, "options": {"seed": 4}});
     assert_eq!(encoded(&Api::OllamaChat, batch(&options)), Err("options/seed".into()));
     let image = json!({"type": "image_url", "image_url": {"url": "data:image/png;base64,QQ=="}});
-    let message = json!({"role": "user", "content": ["What?", image], "images": ["Qg=="]});
+    let message = json!({"role": "user", "content": [image, "What?"], "images": ["Qg=="]});
     let sent = encoded(&Api::OllamaChat, json!({"messages": [message]})).unwrap();
     assert_eq!(sent["messages"][0]["images"], json!(["QQ==", "Qg=="]));
+}
+
+#[test]
+fn parts_keep_their_order_and_their_bounds_where_messages_are_one_text() {
+    let text = |text: &str| json!({"type": "text", "text": text});
+    let image = |data: &str| json!({"type": "image_url", "image_url": {"url": format!("data:image/png;base64,{data}")}});
+    let said = |text: &str| json!({"role": "user", "content": text});
+    let seen =
+        |text: &str, images: &[&str]| json!({"role": "user", "content": text, "images": images});
+    for (parts, messages) in [
+        (
+            json!([text("Look."), image("QQ=="), text("And?")]),
+            json!([said("Look."), seen("And?", &["QQ=="])]),
+        ),
+        (
+            json!([image("QQ=="), image("Qg=="), text("Both?")]),
+            json!([seen("Both?", &["QQ==", "Qg=="])]),
+        ),
+        (json!([text("Look."), image("QQ==")]), json!([said("Look."), seen("", &["QQ=="])])),
+        (json!([text("One."), text("Two.")]), json!([said("One."), said("Two.")])),
+        (json!([text("One.")]), json!([said("One.")])),
+    ] {
+        let row = json!({"messages": [{"role": "user", "content": parts}]});
+        let sent = encoded(&Api::OllamaChat, row).unwrap();
+        assert_eq!(sent["messages"], messages, "{parts}");
+    }
+    let call = json!({"role": "assistant", "content": [text("So."), text("I look.")], "tool_calls": [
+        {"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}}]});
+    let result = json!({"role": "tool", "tool_call_id": "a", "content": [text("7"), text("m")]});
+    let asks = json!({"role": "user", "content": "How deep?"});
+    let row =
+        json!({"messages": [asks, call, {"role": "tool", "tool_call_id": "a", "content": "7 m"}]});
+    let sent = encoded(&Api::OllamaChat, row).unwrap();
+    assert_eq!(sent["messages"][1], json!({"role": "assistant", "content": "So."}));
+    assert_eq!(sent["messages"][2]["tool_calls"][0]["id"], "a");
+    let part = encoded(&Api::OllamaChat, json!({"messages": [asks, call, result]}));
+    assert_eq!(part, Err("messages/2/content".into()));
 }
 
 #[test]

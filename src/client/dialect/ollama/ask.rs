@@ -62,10 +62,75 @@ fn format(format: &Value) -> Result<Option<Value>, &'static str> {
 
 /// The messages of a chat.
 pub(super) fn messages(messages: &[Message]) -> Result<Vec<Value>, NoForm> {
-    messages.iter().enumerate().map(|(position, message)| said(message, position)).collect()
+    let mut all = Vec::with_capacity(messages.len());
+    for (position, message) in messages.iter().enumerate() {
+        let parts = pieces(message, position)?;
+        for (text, images) in &parts[..parts.len() - 1] {
+            all.push(piece(&message.role, text, images).into());
+        }
+        let (text, images) = &parts[parts.len() - 1];
+        all.push(said(message, position, piece(&message.role, text, images))?);
+    }
+    Ok(all)
 }
 
-fn said(message: &Message, position: usize) -> Result<Value, NoForm> {
+/// A text, and the images before it: all that one message can hold in order.
+type Piece = (String, Vec<Value>);
+
+/// A message's content as a message has it, or as several of the same role, which is how the server's own
+/// `OpenAI` API reads parts. One at least.
+fn pieces(message: &Message, position: usize) -> Result<Vec<Piece>, NoForm> {
+    let at = format!("messages/{position}/content");
+    let parts = match &message.content {
+        Content::Text(words) => return Ok(vec![(words.clone(), Vec::new())]),
+        Content::Null | Content::Absent => return Ok(vec![Piece::default()]),
+        Content::Ids(_) | Content::Item => return Err(NoForm::of(at, "it takes no token ids")),
+        Content::Parts(parts) => parts,
+    };
+    let mut pieces = vec![Piece::default()];
+    let mut has_text = false;
+    for (number, part) in parts.iter().enumerate() {
+        let at = format!("{at}/{number}");
+        if has_text {
+            pieces.push(Piece::default());
+        }
+        let last = pieces.len() - 1;
+        let (text, images) = &mut pieces[last];
+        match Part::of(part) {
+            Part::Text(words) => {
+                only(part, &["type", "text"], &at)?;
+                words.clone_into(text);
+            }
+            Part::Image(url, None | Some("auto")) => {
+                only(part, &["type", "image_url", "detail"], &at)?;
+                let data = data_url(url).map(|(_, data)| data);
+                let why = "it takes images as base64, not as links";
+                images.push(data.ok_or_else(|| NoForm::of(at, why))?.into());
+            }
+            Part::Image(..) => return Err(NoForm::of(at, "it knows no detail of images")),
+            Part::File(_) => return Err(unknown("file", &at)),
+            Part::Other(kind) => return Err(unknown(kind, &at)),
+        }
+        has_text = matches!(Part::of(part), Part::Text(_));
+    }
+    if message.role == "tool" && pieces.len() > 1 {
+        return Err(NoForm::of(at, "here a tool's result is one text"));
+    }
+    Ok(pieces)
+}
+
+fn piece(role: &str, text: &str, images: &[Value]) -> Map<String, Value> {
+    let mut own = Map::new();
+    own.insert("role".into(), role.into());
+    own.insert("content".into(), text.into());
+    if !images.is_empty() {
+        own.insert("images".into(), images.into());
+    }
+    own
+}
+
+/// The last piece of a message, with what stands beside its content.
+fn said(message: &Message, position: usize, mut own: Map<String, Value>) -> Result<Value, NoForm> {
     let at = format!("messages/{position}");
     let known: &[&str] = match message.role.as_str() {
         "tool" => &["tool_call_id", "name", "tool_name"],
@@ -75,42 +140,6 @@ fn said(message: &Message, position: usize) -> Result<Value, NoForm> {
     };
     nothing_more(message, known)
         .map_err(|name| NoForm::of(format!("{at}/{name}"), "it has no such field"))?;
-    let mut own = Map::new();
-    own.insert("role".into(), message.role.as_str().into());
-    let (mut text, mut images) = (String::new(), Vec::new());
-    match &message.content {
-        Content::Text(words) => text.push_str(words),
-        Content::Null | Content::Absent => {}
-        Content::Ids(_) | Content::Item => {
-            return Err(NoForm::of(format!("{at}/content"), "it takes no token ids"));
-        }
-        Content::Parts(parts) => {
-            for (number, part) in parts.iter().enumerate() {
-                let at = format!("{at}/content/{number}");
-                match Part::of(part) {
-                    Part::Text(words) => {
-                        only(part, &["type", "text"], &at)?;
-                        text.push_str(words);
-                    }
-                    Part::Image(url, None | Some("auto")) => {
-                        only(part, &["type", "image_url", "detail"], &at)?;
-                        let data = data_url(url).map(|(_, data)| data);
-                        let why = "it takes images as base64, not as links";
-                        images.push(data.ok_or_else(|| NoForm::of(at, why))?);
-                    }
-                    Part::Image(..) => {
-                        return Err(NoForm::of(at, "it knows no detail of images"));
-                    }
-                    Part::File(_) => return Err(unknown("file", &at)),
-                    Part::Other(kind) => return Err(unknown(kind, &at)),
-                }
-            }
-        }
-    }
-    own.insert("content".into(), text.into());
-    if !images.is_empty() {
-        own.insert("images".into(), json!(images));
-    }
     for (name, value) in &message.more {
         let name = match name.as_str() {
             "tool_calls" => continue,
