@@ -84,6 +84,7 @@ impl Tally {
             text: String::with_capacity(tokens * 4),
             content_from: None,
             first_content_to: None,
+            first_finish_reason: None,
         };
         Self {
             dialect,
@@ -258,6 +259,9 @@ impl Tally {
         }
         if let Some(reason) = deltas.finish_reason.take() {
             exchange.finish_reason = Some(reason);
+        }
+        if let Some(reason) = deltas.first_finish_reason.take() {
+            exchange.first_finish_reason = Some(reason);
         }
         if exchange.model.is_none() {
             exchange.model = deltas.model.take();

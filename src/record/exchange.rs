@@ -200,6 +200,8 @@ pub struct Exchange {
     pub content_from: Option<usize>,
     /// Byte of `text` at which the content of the first choice ends, where several were asked for.
     pub first_content_to: Option<usize>,
+    /// Why the server stopped the first choice, where it tells choices apart.
+    pub first_finish_reason: Option<String>,
 }
 
 /// Counts that can't be, by name, as the server said them; [`u64::MAX`] stands for what is no count at

@@ -114,6 +114,8 @@ pub struct Deltas {
     pub finishes: u32,
     /// Why the server stopped.
     pub finish_reason: Option<String>,
+    /// Why it stopped the first of several choices.
+    pub first_finish_reason: Option<String>,
     /// Token usage.
     pub usage: Option<Usage>,
     /// The server's own timings.
@@ -151,6 +153,7 @@ impl Deltas {
             parts,
             finishes,
             finish_reason,
+            first_finish_reason,
             usage,
             timings,
             model: _,
@@ -164,7 +167,7 @@ impl Deltas {
         reasoning.clear();
         parts.clear();
         (*choices, *finishes) = (0, 0);
-        (*finish_reason, *error) = (None, None);
+        (*finish_reason, *first_finish_reason, *error) = (None, None, None);
         (*usage, *timings) = (None, None);
         (*done, *cached) = (false, None);
     }
@@ -177,7 +180,10 @@ impl Deltas {
     }
 
     /// Takes why the server stopped one of an answer's choices; that it gave one up stays.
-    fn stopped(&mut self, reason: Option<String>) {
+    fn stopped(&mut self, index: Option<u64>, reason: Option<String>) {
+        if reason.is_some() && index.unwrap_or(0) == 0 {
+            self.first_finish_reason.clone_from(&reason);
+        }
         let is_given_up = self.finish_reason.as_deref().is_some_and(super::ending::is_given_up);
         self.finish_reason = reason.filter(|_| !is_given_up).or(self.finish_reason.take());
     }

@@ -210,7 +210,7 @@ impl<'a> Chunk<'a> {
             let (index, before) = (choice.index.0, (out.content.len(), out.reasoning.len()));
             let finish = std::mem::take(&mut choice.finish_reason).some();
             let finishes = finish.is_some();
-            out.stopped(finish);
+            out.stopped(index, finish);
             if let Some(delta) = part(choice) {
                 delta.read(out);
             }

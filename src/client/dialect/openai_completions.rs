@@ -116,7 +116,7 @@ impl Chunk<'_> {
             }
             let finish = choice.finish_reason.some();
             out.choice(choice.index.0, before, finish.is_some());
-            out.stopped(finish);
+            out.stopped(choice.index.0, finish);
         }
     }
 }

@@ -249,7 +249,9 @@ fn a_live_history_quotes_the_first_of_several_answers() {
     let choice = |index: u64, said: Value| json!({"index": index, "delta": said});
     let says = |index, text: &str| choice(index, json!({"content": text}));
     let thinks = |index, text: &str| choice(index, json!({"reasoning_content": text}));
-    let end = |index: u64| json!({"index": index, "delta": {}, "finish_reason": "stop"});
+    // Why the others stopped says nothing of the first.
+    let why = |index: u64| if index == 0 { "stop" } else { "tool_calls" };
+    let end = |index: u64| json!({"index": index, "delta": {}, "finish_reason": why(index)});
     let ends = [json!([end(0)]), json!([end(1)])];
     let stream = |events: &[Value]| {
         let events = events.iter().chain(&ends).map(|it| json!({"choices": it}).to_string());
@@ -257,7 +259,7 @@ fn a_live_history_quotes_the_first_of_several_answers() {
         format!("data: {}\n\ndata: [DONE]\n\n", lines.join("\n\ndata: "))
     };
     let whole = |index: u64, text: &str| {
-        json!({"index": index, "finish_reason": "stop",
+        json!({"index": index, "finish_reason": why(index),
         "message": {"role": "assistant", "content": text}})
     };
     let answers = [
@@ -273,6 +275,7 @@ fn a_live_history_quotes_the_first_of_several_answers() {
             json!([thinks(1, "hm"), says(0, " tide"), says(1, " flood")]),
         ]),
         json!({"choices": [whole(1, "spring flood"), whole(0, "ebb tide")]}).to_string(),
+        json!({"choices": [whole(0, "ebb tide"), whole(1, "spring flood")]}).to_string(),
     ];
     let turns = json!([
         {"role": "user", "content": "Now?"}, {"role": "assistant", "content": "High."},
