@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::faulty_server::FaultyServer;
 use crate::sandbox::{Sandbox, code, stderr};
 use crate::token_accounts::server;
 
