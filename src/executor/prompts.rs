@@ -12,7 +12,7 @@ use crate::plan::{
     ANTHROPIC_MAX_TOKENS, Action, Api, ContextSource, LIMIT_NAMES, ModelChoice, Plan, Prompt, Stage,
 };
 use crate::request::field_in;
-use crate::workload::dataset::Dataset;
+use crate::workload::dataset::{Dataset, roles_of_plan};
 
 /// Rows of a dataset that are looked at.
 const MOST_ROWS: usize = 100_000;
@@ -30,6 +30,7 @@ pub(super) fn notes<'m>(plan: &Plan, model_of: impl Fn(usize) -> &'m str) -> Vec
         let found = [
             round(stage, prompt, seen.as_ref()),
             unbounded(stage, prompt),
+            roles_of_plan(prompt, &stage.endpoint.api),
             models.and_then(|seen| seen.others(stage, model_of(position))),
         ];
         for note in found.into_iter().flatten() {

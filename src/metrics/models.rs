@@ -57,7 +57,8 @@ impl ModelTally {
             | OutcomeKind::Timeout
             | OutcomeKind::Connect
             | OutcomeKind::Stream
-            | OutcomeKind::Protocol => model.errors += 1,
+            | OutcomeKind::Protocol
+            | OutcomeKind::Unmade => model.errors += 1,
         }
         for (metric, samples) in METRICS.iter().zip(&mut model.samples) {
             if let Some(Source::Request(figure)) = catalogue::source(metric) {

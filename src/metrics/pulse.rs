@@ -192,6 +192,7 @@ fn word(outcome: OutcomeKind) -> &'static str {
         OutcomeKind::Connect => "connect",
         OutcomeKind::Stream => "stream",
         OutcomeKind::Protocol => "protocol",
+        OutcomeKind::Unmade => "unmade",
         OutcomeKind::Cancelled => "cancelled",
         OutcomeKind::DroppedLate => "dropped_late",
         OutcomeKind::NeverStarted => "never_started",

@@ -234,7 +234,8 @@ impl StageTally {
             | OutcomeKind::Timeout
             | OutcomeKind::Connect
             | OutcomeKind::Stream
-            | OutcomeKind::Protocol => self.failed(record),
+            | OutcomeKind::Protocol
+            | OutcomeKind::Unmade => self.failed(record),
         }
         if let Some(steady) = &mut self.steady {
             steady.take(record);

@@ -40,6 +40,8 @@ pub enum Outcome {
     /// The bytes were not what the dialect promises: `json`, `content_type`, `empty`,
     /// `event_too_large`, `redirect`, `http`; or another model answered: `model`.
     Protocol(&'static str),
+    /// It could not be made (a template failed, or the API has no form for it), so it was never sent.
+    Unmade,
     /// Cut by the run's end or by an interrupt after it was sent.
     Cancelled,
     /// Due, but so late that policy forbade sending it.
@@ -58,6 +60,7 @@ impl Outcome {
             Self::Connect(_) => OutcomeKind::Connect,
             Self::Stream(_) => OutcomeKind::Stream,
             Self::Protocol(_) => OutcomeKind::Protocol,
+            Self::Unmade => OutcomeKind::Unmade,
             Self::Cancelled => OutcomeKind::Cancelled,
             Self::DroppedLate => OutcomeKind::DroppedLate,
             Self::NeverStarted => OutcomeKind::NeverStarted,
@@ -87,6 +90,7 @@ impl Outcome {
             Self::Connect(kind) => format!("connect.{kind}"),
             Self::Stream(kind) => format!("stream.{kind}"),
             Self::Protocol(kind) => format!("protocol.{kind}"),
+            Self::Unmade => "request.unmade".to_owned(),
             Self::Ok | Self::Cancelled | Self::DroppedLate | Self::NeverStarted => return None,
         };
         Some(class)
@@ -109,6 +113,8 @@ pub enum OutcomeKind {
     Stream,
     /// The bytes were not what the dialect promises.
     Protocol,
+    /// The request could not be made, so it was never sent.
+    Unmade,
     /// Cut by the run's end or an interrupt after it was sent.
     Cancelled,
     /// Due, but too late to be sent.
@@ -121,7 +127,7 @@ impl OutcomeKind {
     /// Whether it counts under `errors` in the identity
     /// `planned = ok + errors + cancelled + dropped_late + lost_in_flight + never_started`.
     pub fn is_error(self) -> bool {
-        matches!(self, Self::Http | Self::Timeout | Self::Connect | Self::Stream | Self::Protocol)
+        !matches!(self, Self::Ok | Self::Cancelled | Self::DroppedLate | Self::NeverStarted)
     }
 }
 

@@ -115,19 +115,12 @@ async fn slot(shared: &Shared<'_>) -> Option<String> {
                 return None;
             }
             let next = unless_drained(context, ahead.next()).await.flatten();
-            if matches!(next, Some(Ok(_))) {
+            if next.is_some() {
                 shared.taken.fetch_add(1, Ordering::Relaxed);
             }
             next
         };
-        let ready = match next? {
-            Ok(ready) => ready,
-            Err(error) => {
-                shared.is_over.store(true, Ordering::Relaxed);
-                context.turn.inspect(|turn| turn.leave());
-                return Some(error);
-            }
-        };
+        let ready = next?;
         let pass = match context.turn {
             None => None,
             Some(turn) => {

@@ -16,8 +16,6 @@ use super::{StageContext, StageOutcome, unless_cut};
 use crate::client::probe;
 use crate::plan::Conversation;
 use crate::record::Outcome;
-use crate::request::Request;
-use crate::workload::WorkloadError;
 use crate::workload::conversation::{Conversations, DueTurn, Tally, TurnId, TurnRequests};
 use crate::workload::prompt::PromptSettings;
 use crate::workload::tokenizer::Tokenizer;
@@ -52,7 +50,7 @@ struct Stage<'a> {
 }
 
 /// What became of a turn.
-type Ended = (TurnId, Result<(Outcome, String), WorkloadError>);
+type Ended = (TurnId, (Outcome, String));
 
 /// Has the sessions talk; gives the number of turns that were planned, too.
 pub(super) async fn run(
@@ -112,13 +110,12 @@ impl Stage<'_> {
             }
             let is_stopped = stop.drain.is_cancelled() || self.failed.is_some();
             if !is_stopped {
-                let sent = match self.talks.next_turns(self.context.clock.now_ns()) {
-                    Ok(due) => due.into_iter().try_for_each(|turn| self.send(turn, &mut in_flight)),
-                    Err(error) => Err(error),
-                };
-                if let Err(error) = sent {
-                    self.failed = Some(error.to_string());
-                    continue;
+                match self.talks.next_turns(self.context.clock.now_ns()) {
+                    Ok(due) => due.into_iter().for_each(|turn| self.send(turn, &mut in_flight)),
+                    Err(error) => {
+                        self.failed = Some(error.to_string());
+                        continue;
+                    }
                 }
             }
             if in_flight.is_empty() && (is_stopped || self.talks.is_over()) {
@@ -143,8 +140,8 @@ impl Stage<'_> {
         }
     }
 
-    /// Sends a turn in a task of its own; tells why when it can't be made.
-    fn send(&mut self, turn: DueTurn, in_flight: &mut JoinSet<Ended>) -> Result<(), WorkloadError> {
+    /// Sends a turn in a task of its own.
+    fn send(&mut self, turn: DueTurn, in_flight: &mut JoinSet<Ended>) {
         let DueTurn { id, due_ns, turns, .. } = turn;
         let open = self.open.entry(id.session).or_insert_with(|| {
             let name = turn.session.clone();
@@ -152,34 +149,23 @@ impl Stage<'_> {
             self.planned += open.turns;
             open
         });
-        let request = self.requests.request(turn, open.first + id.turn as u64)?;
+        let (index, session) = (open.first + id.turn as u64, turn.session.clone());
+        let request = self.requests.request(turn, index);
         open.sent = id.turn as u64 + 1;
         let (post, tokenizer) = (self.post.clone(), Arc::clone(&self.tokenizer));
         in_flight.spawn(async move {
             // A long history takes its time to be counted.
-            let ready = tokio::task::block_in_place(|| post.prepare_request(&request, &tokenizer));
-            match ready {
-                Ok(ready) => (id, Ok(post.send_for_answer(ready, due_ns, &tokenizer).await)),
-                Err(error) => {
-                    let Request { index, session, .. } = request;
-                    post.never_started(Unsent { index, session }).await;
-                    (id, Err(error))
-                }
-            }
+            let ready = tokio::task::block_in_place(|| match &request {
+                Ok(request) => post.prepare_request(request, &tokenizer),
+                Err(why) => post.unmade(index, Some(session), why),
+            });
+            (id, post.send_for_answer(ready, due_ns, &tokenizer).await)
         });
-        Ok(())
     }
 
     /// Takes an answer into its session, or ends the session of a turn that failed.
-    async fn ended(&mut self, (id, ended): Ended) {
-        let (outcome, answer) = match ended {
-            Ok((outcome, answer)) => (Some(outcome), answer),
-            Err(error) => {
-                self.failed = Some(error.to_string());
-                (None, String::new())
-            }
-        };
-        let is_ok = outcome == Some(Outcome::Ok);
+    async fn ended(&mut self, (id, (outcome, answer)): Ended) {
+        let is_ok = outcome == Outcome::Ok;
         self.any_ok |= is_ok;
         let now_ns = self.context.clock.now_ns();
         self.talks.finished(id, is_ok.then_some(answer.as_str()), now_ns);
@@ -190,7 +176,7 @@ impl Stage<'_> {
         }
         // As in cold stages: whether the endpoint is gone is asked once.
         let is_cut_off =
-            matches!(outcome, Some(Outcome::Connect(_) | Outcome::Stream(_) | Outcome::Timeout(_)));
+            matches!(outcome, Outcome::Connect(_) | Outcome::Stream(_) | Outcome::Timeout(_));
         if is_cut_off && !self.is_probed {
             self.is_probed = true;
             match unless_cut(self.context, probe::is_alive(self.context.client)).await {

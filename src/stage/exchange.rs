@@ -4,6 +4,9 @@
 //! it is due, and tokens are counted after it ended, so neither is part of any latency. When it was
 //! due, and on which rung, is the stage's to say.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use tokio_util::sync::CancellationToken;
 
 use super::StageContext;
@@ -11,6 +14,7 @@ use super::tokens::{self, input_counts};
 use crate::client::account::Account;
 use crate::client::{Client, Prepared};
 use crate::metrics::cache_verdict;
+use crate::output::note;
 use crate::record::{
     CacheState, Connection, ErrorInfo, Exchange, ImpossibleCounts, Line, NeverStartedLine, Outcome,
     OutcomeKind, Record, RecordSender, RunClock, StartLine, TokenCounts,
@@ -37,17 +41,20 @@ pub(super) struct Post {
     keeps_requests: bool,
     /// Tokens in a block of the server's prefix cache, where it says so.
     block_tokens: Option<u64>,
+    /// Whether people were told of the first request that could not be made.
+    said_unmade: Arc<AtomicBool>,
 }
 
 /// A request that is ready to be sent.
 pub(super) struct Ready {
     pub index: u64,
     request_id: String,
-    prompt_hash: String,
+    prompt_hash: Option<String>,
     session: Option<String>,
     model: Option<String>,
     input_tokens: TokenCounts,
-    prepared: Prepared,
+    /// What is sent, or why there is nothing.
+    prepared: Result<Prepared, String>,
     /// What it was made of, where it may have to be made again.
     pub request: Option<Box<Request>>,
 }
@@ -81,6 +88,7 @@ impl Post {
             cut: context.stop.cut.clone(),
             keeps_requests: false,
             block_tokens: context.account.and_then(Account::block_tokens),
+            said_unmade: Arc::default(),
         }
     }
 
@@ -115,31 +123,44 @@ impl Post {
         workload: &dyn Workload,
         tokenizer: &Tokenizer,
         index: u64,
-    ) -> Result<Ready, WorkloadError> {
-        let request = workload.request(index)?;
-        let ready = self.prepare_request(&request, tokenizer)?;
-        Ok(Ready { request: self.keeps_requests.then(|| Box::new(request)), ..ready })
+    ) -> Ready {
+        match workload.request(index) {
+            Ok(request) => {
+                let ready = self.prepare_request(&request, tokenizer);
+                Ready { request: self.keeps_requests.then(|| Box::new(request)), ..ready }
+            }
+            Err(why) => self.unmade(index, None, &why),
+        }
     }
 
-    /// Serialises a request, all of which the endpoint's API must be able to say.
-    pub(super) fn prepare_request(
-        &self,
-        request: &Request,
-        tokenizer: &Tokenizer,
-    ) -> Result<Ready, WorkloadError> {
+    /// Serialises a request.
+    pub(super) fn prepare_request(&self, request: &Request, tokenizer: &Tokenizer) -> Ready {
         let request_id = self.request_id(request.index);
         let prepared = self.client.prepare(request, &self.model, &request_id);
-        let prepared = prepared.map_err(|refused| WorkloadError(refused.to_string()))?;
-        Ok(Ready {
+        Ready {
             index: request.index,
             request_id,
-            prompt_hash: request.prompt_hash(),
+            prompt_hash: Some(request.prompt_hash()),
             session: request.session.clone(),
             model: request.model.clone(),
             input_tokens: input_counts(request, tokenizer),
-            prepared,
+            prepared: prepared.map_err(|refused| refused.to_string()),
             request: None,
-        })
+        }
+    }
+
+    /// In place of a request that can't be made: what will be recorded when it is due.
+    pub(super) fn unmade(&self, index: u64, session: Option<String>, why: &WorkloadError) -> Ready {
+        Ready {
+            index,
+            request_id: self.request_id(index),
+            prompt_hash: None,
+            session,
+            model: None,
+            input_tokens: TokenCounts::default(),
+            prepared: Err(why.to_string()),
+            request: None,
+        }
     }
 
     /// `<run nonce>-<stage>-<index>`, unique within an endpoint's log.
@@ -160,6 +181,20 @@ impl Post {
         due_ns: u64,
         tokenizer: &Tokenizer,
     ) -> (Outcome, String) {
+        let prepared = match &ready.prepared {
+            Ok(prepared) => prepared,
+            Err(why) => {
+                let outcome = Outcome::Unmade;
+                if !self.said_unmade.swap(true, Ordering::Relaxed) {
+                    let (stage, index) = (&self.stage, ready.index);
+                    note!("warning: `{stage}`: request {index} can't be made: {why}");
+                }
+                let class = outcome.class().unwrap_or_default();
+                let error = ErrorInfo { class, message: why.clone(), raw: None };
+                self.unsent(ready.into(), Some(due_ns), (outcome.kind(), Some(error))).await;
+                return (outcome, String::new());
+            }
+        };
         self.records
             .send(Line::Start(StartLine {
                 stage: self.stage.clone(),
@@ -170,7 +205,7 @@ impl Post {
                 sent_ns: self.clock.now_ns(),
             }))
             .await;
-        let exchange = self.client.send(&ready.prepared, &self.cut).await;
+        let exchange = self.client.send(prepared, &self.cut).await;
         // Answers that came meanwhile are stamped before this one's record is made.
         tokio::task::yield_now().await;
         let outcome = exchange.outcome.clone();
@@ -182,7 +217,7 @@ impl Post {
 
     /// Records a request that was planned but will not be sent.
     pub(super) async fn never_started(&self, request: Unsent) {
-        self.unsent(request, None, OutcomeKind::NeverStarted).await;
+        self.unsent(request, None, (OutcomeKind::NeverStarted, None)).await;
     }
 
     /// Records `count` requests from number `first` on that were planned and never made. However many
@@ -197,10 +232,15 @@ impl Post {
 
     /// Records a request that was due, but that the plan forbids to send this late.
     pub(super) async fn dropped_late(&self, request: Ready, due_ns: u64) {
-        self.unsent(request.into(), Some(due_ns), OutcomeKind::DroppedLate).await;
+        self.unsent(request.into(), Some(due_ns), (OutcomeKind::DroppedLate, None)).await;
     }
 
-    async fn unsent(&self, request: Unsent, due_ns: Option<u64>, outcome: OutcomeKind) {
+    async fn unsent(
+        &self,
+        request: Unsent,
+        due_ns: Option<u64>,
+        (outcome, error): (OutcomeKind, Option<ErrorInfo>),
+    ) {
         let Unsent { index, session } = request;
         let record = Record {
             stage: self.stage.clone(),
@@ -225,7 +265,7 @@ impl Post {
             choices: Vec::new(),
             outcome,
             http_status: None,
-            error: None,
+            error,
             input_tokens: TokenCounts::default(),
             output_tokens: TokenCounts::default(),
             reasoning_tokens: None,
@@ -265,7 +305,8 @@ impl Post {
         answer.truncate(exchange.first_content_to.unwrap_or(answer.len()));
         answer.drain(..exchange.content_from.unwrap_or(answer.len()));
         // What a call of tools was given is no answer that could stand in a history.
-        if exchange.finish_reason.as_deref().is_some_and(is_tool_call) {
+        let reason = exchange.first_finish_reason.as_ref().or(exchange.finish_reason.as_ref());
+        if reason.is_some_and(|reason| is_tool_call(reason)) {
             answer.clear();
         }
         let record = Record {
@@ -274,7 +315,7 @@ impl Post {
             rung: self.rung,
             index: ready.index,
             request_id: ready.request_id,
-            prompt_hash: Some(ready.prompt_hash),
+            prompt_hash: ready.prompt_hash,
             session: ready.session,
             due_ns: Some(due_ns),
             sent_ns: Some(exchange.sent_ns),

@@ -113,8 +113,7 @@ pub(super) async fn warm_up(context: &StageContext<'_>, level: &Level<'_>, token
         let ready = match &workload {
             _ if context.stop.drain.is_cancelled() => Err(StageOutcome::interrupted()),
             Ok(workload) => {
-                tokio::task::block_in_place(|| post.prepare(workload, tokenizer, index))
-                    .map_err(|error| StageOutcome::failed(error.to_string()))
+                Ok(tokio::task::block_in_place(|| post.prepare(workload, tokenizer, index)))
             }
             Err(error) => Err(StageOutcome::failed(error.to_string())),
         };

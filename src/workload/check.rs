@@ -12,7 +12,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use serde_json::{Map, Value};
 
-use super::dataset::{Dataset, DatasetError, Timeline, Unfit, keeps_row, look};
+use super::dataset::{Dataset, DatasetError, Timeline, Unfit, keeps_row, look, roles_of_plan};
 use super::prompt::{body, headers, template_name};
 use super::template::{Functions, Scope, TemplateProblem, Templates};
 use super::tokenizer::Tokenizer;
@@ -20,6 +20,11 @@ use crate::plan::diagnostic::{Code, Diagnostic};
 use crate::plan::printable::printable;
 use crate::plan::workload::{DatasetConfig, RowOrder, RowSource, Seen};
 use crate::plan::{Action, Api, Location, Plan, Prompt, Replay, Sessions, Sources, Stage, suggest};
+
+/// Requests of a stage without rows that are tried where their number makes a difference, and the bytes
+/// that they may come to together.
+const TRIED: u64 = 1_000;
+const TRIED_BYTES: usize = 16 << 20;
 
 /// Looks into every dataset of a plan and notes what is there, then compiles every template and
 /// renders it with the first row of its dataset.
@@ -36,6 +41,16 @@ pub fn check(plan: &mut Plan, sources: &Sources) -> Vec<Diagnostic> {
     let mut checked = HashSet::new();
     for stage in &plan.stages {
         let Some(prompt) = stage.action.prompt() else { continue };
+        if let Some(words) = roles_of_plan(prompt, &stage.endpoint.api) {
+            let at = prompt.messages.iter().find(|message| message.role != "user");
+            let at = at.or(prompt.messages.first()).map(|message| message.location.clone());
+            let warning = Diagnostic::warning(Code::Conflict, words)
+                .at(at.unwrap_or_else(|| stage.location.clone()))
+                .help(
+                    "write the model's chat template into `text:`, or ask an `api:` that has roles",
+                );
+            found.add(warning);
+        }
         if prompt.dataset.as_ref().is_some_and(|source| source.seen.is_none())
             || !checked.insert(identity(stage, prompt))
         {
@@ -229,26 +244,24 @@ impl Checking<'_> {
         };
         let tokenizer = Tokenizer::Estimate;
         let mut templates = Templates::new(&self.prompt.files, &tokenizer);
-        let functions = Functions::new(self.seed, &self.stage.id, 0, &tokenizer);
-        let variables = scope(self.stage, &row, self.params).variables(&functions);
-        let row = &row.fields;
         let mut found = Vec::new();
         for (position, message) in self.prompt.messages.iter().enumerate() {
-            let name = template_name(position);
-            let rendered = templates
-                .add(name.clone(), message.content.clone())
-                .and_then(|()| templates.render(&name, &variables, &[row]));
-            if let Err(problem) = rendered {
+            if let Err(problem) = templates.add(template_name(position), message.content.clone()) {
                 let line = problem.line.unwrap_or(1);
                 let place = self.sources.line_of(&message.location, &message.content, line);
-                found.push(self.diagnostic(&problem, "the template", place, row));
+                found.push(self.diagnostic(&problem, "the template", place, (&row.fields, 0)));
             }
         }
-        for (path, text) in body::templates(&self.prompt.body) {
-            if let Err(problem) = templates.render_value(text, &variables, &[row]) {
-                let place = self.prompt.place_in_body(&path).unwrap_or(&self.stage.location);
-                let place = self.sources.line_of(place, text, problem.line.unwrap_or(1));
-                found.push(self.diagnostic(&problem, &format!("`body{path}`"), place, row));
+        if found.is_empty() {
+            self.render(&templates, (&row, 0), &mut found);
+        }
+        if found.is_empty() && self.prompt.dataset.is_none() && self.reads_number(&templates) {
+            let mut left = TRIED_BYTES;
+            for i in 1..self.stage.action.planned().min(TRIED) {
+                left = left.saturating_sub(self.render(&templates, (&row, i), &mut found));
+                if left == 0 || !found.is_empty() {
+                    break;
+                }
             }
         }
         if let (Some((name, place)), Api::Json(api)) =
@@ -259,14 +272,53 @@ impl Checking<'_> {
             let help = "the endpoint's `json.body` says itself where `{{ max_tokens }}` stands";
             found.push(Diagnostic::error(Code::Conflict, message).at(place.clone()).help(help));
         }
+        found
+    }
+
+    /// Whether a request's number makes a difference to its texts.
+    fn reads_number(&self, templates: &Templates) -> bool {
+        let messages = self.prompt.messages.iter().map(|message| message.content.as_str());
+        let body = body::templates(&self.prompt.body).into_iter().map(|(_, text)| text);
+        let headers = self.stage.endpoint.header_templates.iter().map(|it| it.value.as_str());
+        messages.chain(body).chain(headers).any(|text| templates.reads(text, "i"))
+    }
+
+    /// Renders all that request `i` says; gives the bytes of its messages.
+    fn render(
+        &self,
+        templates: &Templates,
+        (row, i): (&Asked, u64),
+        found: &mut Vec<Diagnostic>,
+    ) -> usize {
+        let functions = Functions::new(self.seed, &self.stage.id, i, &Tokenizer::Estimate);
+        let variables = scope(self.stage, row, (self.params, i)).variables(&functions);
+        let row = &row.fields;
+        let mut bytes = 0;
+        for (position, message) in self.prompt.messages.iter().enumerate() {
+            match templates.render(&template_name(position), &variables, &[row]) {
+                Ok(text) => bytes += text.len(),
+                Err(problem) => {
+                    let line = problem.line.unwrap_or(1);
+                    let place = self.sources.line_of(&message.location, &message.content, line);
+                    found.push(self.diagnostic(&problem, "the template", place, (row, i)));
+                }
+            }
+        }
+        for (path, text) in body::templates(&self.prompt.body) {
+            if let Err(problem) = templates.render_value(text, &variables, &[row]) {
+                let place = self.prompt.place_in_body(&path).unwrap_or(&self.stage.location);
+                let place = self.sources.line_of(place, text, problem.line.unwrap_or(1));
+                found.push(self.diagnostic(&problem, &format!("`body{path}`"), place, (row, i)));
+            }
+        }
         for header in &self.stage.endpoint.header_templates {
             let render = |text: &str| templates.render_text(text, &variables, &[row]);
             if let Err(problem) = headers::value(header, &render) {
                 let what = format!("the header `{}`", header.name);
-                found.push(self.diagnostic(&problem, &what, header.location.clone(), row));
+                found.push(self.diagnostic(&problem, &what, header.location.clone(), (row, i)));
             }
         }
-        found
+        bytes
     }
 
     fn diagnostic(
@@ -274,13 +326,17 @@ impl Checking<'_> {
         problem: &TemplateProblem,
         what: &str,
         place: Location,
-        row: &Value,
+        (row, i): (&Value, u64),
     ) -> Diagnostic {
         let line = match problem.line {
             Some(line) if line > 1 => format!(", line {line} of it"),
             _ => String::new(),
         };
-        let with = if self.prompt.dataset.is_some() { " with the first row" } else { "" };
+        let with = match i {
+            0 if self.prompt.dataset.is_some() => " with the first row".to_owned(),
+            0 => String::new(),
+            i => format!(" in request {i} (`i`)"),
+        };
         let message = format!("{what} fails{with}{line}: {}", problem.message);
         let diagnostic = Diagnostic::error(Code::TemplateFails, message);
         let unknown = unknown_field(&problem.message, "row.");
@@ -302,8 +358,8 @@ impl Checking<'_> {
     }
 }
 
-/// What the templates of a stage's first request know.
-fn scope<'s>(stage: &'s Stage, row: &'s Asked, params: &'s Value) -> Scope<'s> {
+/// What the templates of request `i` of a stage know.
+fn scope<'s>(stage: &'s Stage, row: &'s Asked, (params, i): (&'s Value, u64)) -> Scope<'s> {
     let session = row.session.as_deref();
     let (session, turn) = match stage.action {
         // Sessions of conversations have names of ours where they have none of their own.
@@ -311,7 +367,7 @@ fn scope<'s>(stage: &'s Stage, row: &'s Asked, params: &'s Value) -> Scope<'s> {
         Action::Replay(_) => (session, Some(0)),
         _ => (session, None),
     };
-    Scope { row: &row.fields, params, i: 0, stage: &stage.id, context: "document", session, turn }
+    Scope { row: &row.fields, params, i, stage: &stage.id, context: "document", session, turn }
 }
 
 /// What templates know of a row.

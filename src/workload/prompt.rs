@@ -218,9 +218,9 @@ impl PromptWorkload {
         self.request_with(row.as_deref(), (index, session), Some(turn))
     }
 
-    /// The request of a row that is given, as the stage's first.
+    /// The request of a row that is given, where rows are asked in the order of the file.
     pub fn request_of(&self, row: &Row, turn: Option<u64>) -> Result<Request, WorkloadError> {
-        self.request_with(Some(row), (0, 0), turn)
+        self.request_with(Some(row), (row.number, row.number), turn)
     }
 
     /// A row as it was recorded, opened by the nonce where there is one.
@@ -326,11 +326,11 @@ impl PromptWorkload {
         }
         spell(&mut request, &self.prompt, row)?;
         if let (Some(rows), Some(row)) = (&self.rows, row) {
-            match &self.instead {
-                Instead::Rows(_) => {
-                    dataset::note_unsaid(&mut request, row, &self.prompt, &self.api);
-                }
-                _ => request.left_out.retain(|left| !self.reads(left)),
+            if matches!(self.instead, Instead::Rows(_)) {
+                dataset::note_unsaid(&mut request, row, &self.prompt, &self.api);
+            } else {
+                dataset::note_replaced(&mut request, row, &self.prompt, &self.api);
+                request.left_out.retain(|left| !self.reads(left));
             }
             rows.dataset().count_left_out(row.number, &request.left_out);
         }

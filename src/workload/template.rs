@@ -131,6 +131,12 @@ impl Templates {
         of_row.collect()
     }
 
+    /// Whether a text reads this variable.
+    pub(super) fn reads(&self, text: &str, variable: &str) -> bool {
+        let template = self.environment.template_from_str(text);
+        template.is_ok_and(|it| it.undeclared_variables(false).contains(variable))
+    }
+
     /// Whether a template places the document itself.
     pub(super) fn places_context(&self, name: &str) -> bool {
         self.environment

@@ -212,21 +212,21 @@ fn the_plan_tells_how_many_turns_there_will_be() {
 }
 
 #[test]
-fn a_body_that_fails_ends_the_stage_and_every_turn_is_accounted_for() {
+fn a_body_that_fails_late_fails_its_turn_and_every_turn_is_accounted_for() {
     let (code, _, told) =
         with_body(&["run", "plan.yaml", "--set", "prompt.body.user=\"{{ row.absent }}\""]);
     assert_eq!(code, Some(3), "{told}");
     assert!(told.contains("row.absent") || told.contains("absent"), "{told}");
-    let late = "prompt.body.user=\"{{ 1 // (1 - i) }}\"";
-    let (code, out, told) =
-        with_body(&["run", "plan.yaml", "--output-format", "json", "--set", late]);
-    assert_eq!(code, Some(5), "{told}");
+    let late = "prompt.body.user=\"{{ 1 // (1 - turn) }}\"";
+    let (_, out, told) = with_body(&["run", "plan.yaml", "--output-format", "json", "--set", late]);
     let summary: Value = serde_json::from_str(&out).expect("JSON");
     let stage = &summary["stages"][0];
     let counts = &stage["counts"];
-    assert_eq!((&counts["ok"], &counts["never_started"]), (&json!(1), &json!(1)), "{stage}");
-    let reason = stage["reason"].as_str().expect("a reason");
-    assert!(reason.contains("--set:1:") && reason.contains("`prompt.body.user`"), "{reason}");
+    assert_eq!((&counts["ok"], &counts["errors"]), (&json!(2), &json!(2)), "{stage}");
+    assert_eq!(stage["errors"], json!({"request.unmade": 2}), "{stage}");
+    for part in ["request 1 can't be made: ", "--set:1:", "`prompt.body.user`"] {
+        assert!(told.contains(part), "no {part} in {told}");
+    }
 }
 
 #[test]

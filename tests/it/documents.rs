@@ -6,6 +6,7 @@ mod items;
 mod left_out;
 mod nothing_lost;
 mod sockets;
+mod unmade;
 
 use std::fs;
 

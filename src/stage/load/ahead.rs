@@ -32,14 +32,11 @@ const FILL_LIMIT: Duration = Duration::from_secs(20);
 /// Longest that the server is asked to count prompts before that; the rest go by their estimate.
 const SURVEY_LIMIT: Duration = Duration::from_secs(60);
 
-/// A request, or why it can't be made.
-type Made = Result<Ready, String>;
-
 /// The requests that are ready.
 pub(in crate::stage) struct Ahead {
-    batches: Receiver<Vec<Made>>,
+    batches: Receiver<Vec<Ready>>,
     /// What is left of the batch that was begun.
-    ready: vec::IntoIter<Made>,
+    ready: vec::IntoIter<Ready>,
     /// How many were made so far.
     made: Arc<AtomicUsize>,
     tokenizer: Arc<Tokenizer>,
@@ -89,18 +86,15 @@ impl Ahead {
             let mut indexes = 0..count.unwrap_or(u64::MAX);
             loop {
                 let mut batch = Vec::with_capacity(BATCH);
-                let mut failed = false;
                 let began = Instant::now();
                 for index in indexes.by_ref().take(BATCH) {
-                    let made = post.prepare(&workload, &theirs, index);
-                    failed = made.is_err();
-                    batch.push(made.map_err(|error| error.to_string()));
-                    if failed || began.elapsed() >= BATCH_TIME {
+                    batch.push(post.prepare(&workload, &theirs, index));
+                    if began.elapsed() >= BATCH_TIME {
                         break;
                     }
                 }
                 counted.fetch_add(batch.len(), Ordering::Relaxed);
-                if batch.is_empty() || sender.blocking_send(batch).is_err() || failed {
+                if batch.is_empty() || sender.blocking_send(batch).is_err() {
                     return;
                 }
             }
@@ -120,8 +114,8 @@ impl Ahead {
         self.tokenizer.rest(true);
     }
 
-    /// The next one; `None` after the last, an error when it can't be made.
-    pub(in crate::stage) async fn next(&mut self) -> Option<Result<Ready, String>> {
+    /// The next one; `None` after the last.
+    pub(in crate::stage) async fn next(&mut self) -> Option<Ready> {
         if self.ready.len() == 0 {
             self.ready = self.batches.recv().await?.into_iter();
         }
@@ -130,8 +124,7 @@ impl Ahead {
 
     /// The next one for a request that is due: there must be one.
     pub(in crate::stage) async fn due(&mut self) -> Result<Ready, String> {
-        let ended = || Err("the thread that prepares requests ended".to_owned());
-        self.next().await.unwrap_or_else(ended)
+        self.next().await.ok_or_else(|| "the thread that prepares requests ended".to_owned())
     }
 }
 

@@ -12,12 +12,16 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::ahead::Ahead;
-use super::lane::{Driven, Ended, Lane};
+use super::lane::{Driven, Lane};
 use super::level::Level;
 use crate::plan::ClosedLoop;
-use crate::record::RunClock;
+use crate::record::{Outcome, RunClock};
 use crate::schedule::closed::Users;
 use crate::stage::{StageContext, unless_drained};
+
+/// A user whose request could not be made asks the next after so long, or requests that cost nothing would
+/// fail by the million.
+const UNMADE: Duration = Duration::from_millis(10);
 
 /// What the users share.
 struct Crowd {
@@ -27,7 +31,6 @@ struct Crowd {
     taken: AtomicU64,
     /// Most requests that they ask.
     most: u64,
-    failed: Mutex<Option<String>>,
     /// Nothing new is sent any more.
     over: CancellationToken,
     clock: RunClock,
@@ -68,7 +71,6 @@ pub(super) async fn drive(
         ahead: Arc::clone(ahead),
         taken: AtomicU64::new(0),
         most: level.until.requests().unwrap_or(u64::MAX),
-        failed: Mutex::new(None),
         over: lane.drain.child_token(),
         clock: context.clock,
     });
@@ -83,9 +85,8 @@ pub(super) async fn drive(
         () = until(end) => crowd.over.cancel(),
     }
     lane.finish(&mut in_flight).await;
-    let failed = crowd.failed.lock().await.take();
     Driven {
-        ended: failed.map_or_else(|| lane.ended(), Ended::Failed),
+        ended: lane.ended(),
         taken: crowd.taken.load(Ordering::Relaxed),
         waiting: Vec::new(),
         note: None,
@@ -112,26 +113,22 @@ impl Crowd {
                     return;
                 }
                 let next = ahead.next().await;
-                if matches!(next, Some(Ok(_))) {
+                if next.is_some() {
                     self.taken.fetch_add(1, Ordering::Relaxed);
                 }
                 next
             };
-            let ready = match next {
-                Some(Ok(ready)) => ready,
-                Some(Err(error)) => {
-                    *self.failed.lock().await = Some(error);
-                    self.over.cancel();
-                    return;
-                }
-                None => {
-                    self.over.cancel();
-                    return;
-                }
+            let Some(ready) = next else {
+                self.over.cancel();
+                return;
             };
             let index = ready.index;
             let outcome = self.lane.send(ready, due_ns).await;
-            let short = if outcome.is_local() { SHORT_OF } else { Duration::ZERO };
+            let short = match outcome {
+                Outcome::Unmade => UNMADE,
+                _ if outcome.is_local() => SHORT_OF,
+                _ => Duration::ZERO,
+            };
             let think = self.users.think_after(index).max(short);
             if think > Duration::ZERO {
                 self.pause(Instant::now() + think).await;

@@ -18,7 +18,6 @@ use crate::record::Outcome;
 use crate::request::{Message, Request};
 use crate::stage::exchange::{Post, Ready, Unsent};
 use crate::stage::{SETTLE_SUFFIX, StageContext};
-use crate::workload::WorkloadError;
 use crate::workload::tokenizer::Tokenizer;
 
 /// An endpoint that is away is asked so often whether it is back.
@@ -135,22 +134,19 @@ impl Lane {
         self.post(is_settling)
     }
 
-    /// Makes a request again, whose messages are known only now; gives back one that the API can't
-    /// say. Blocks where it is counted.
+    /// Makes a request again, whose messages are known only now. Blocks where it is counted.
     pub(super) fn again(
         &self,
         mut ready: Ready,
         say: impl FnOnce(Vec<Message>) -> Vec<Message>,
-    ) -> Result<Ready, (Unsent, WorkloadError)> {
-        let Some(request) = ready.request.take() else { return Ok(ready) };
+    ) -> Ready {
+        let Some(request) = ready.request.take() else { return ready };
         let messages = say(request.messages.clone());
         if messages == request.messages {
-            return Ok(ready);
+            return ready;
         }
         let request = Request { messages, ..*request };
-        let made =
-            tokio::task::block_in_place(|| self.counted.prepare_request(&request, &self.tokenizer));
-        made.map_err(|error| (Unsent::from(ready), error))
+        tokio::task::block_in_place(|| self.counted.prepare_request(&request, &self.tokenizer))
     }
 
     /// Sends a request and records how it ended.
@@ -212,13 +208,6 @@ impl Lane {
             let mut is_away = self.is_away.subscribe();
             let _it_is_back = is_away.wait_for(|is_away| !is_away).await;
         }
-    }
-
-    /// Records a request that can't be sent as it would have to be, and ends the level for it.
-    pub(super) async fn refuse(&self, request: Unsent, error: WorkloadError) {
-        self.counted.never_started(request).await;
-        let _said_before = self.gone.set(error.to_string());
-        self.drain.cancel();
     }
 
     /// Records a request that was due and is not sent.

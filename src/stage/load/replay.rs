@@ -161,18 +161,10 @@ impl Talk<'_> {
             let Due { ready, turn, .. } = due;
             let ready = match &live {
                 Some(live) => lane.again(ready, |asked| live.next(turn, asked)),
-                None => Ok(ready),
+                None => ready,
             };
-            let answer = match ready {
-                Ok(ready) => {
-                    let (outcome, answer) = lane.send_for_answer(ready, due_ns).await;
-                    (outcome == Outcome::Ok).then_some(answer)
-                }
-                Err((unsent, error)) => {
-                    lane.refuse(unsent, error).await;
-                    None
-                }
-            };
+            let (outcome, answer) = lane.send_for_answer(ready, due_ns).await;
+            let answer = (outcome == Outcome::Ok).then_some(answer);
             let is_ok = answer.is_some();
             if let Some(live) = &live {
                 live.over(turn, answer.as_deref());

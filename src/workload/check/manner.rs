@@ -53,7 +53,7 @@ fn rendered(plan: &Plan, stage: &Stage, row: &Asked) -> Vec<(String, String)> {
     let tokenizer = Tokenizer::Estimate;
     let params: Value = plan.template_params(stage);
     let functions = Functions::new(plan.seed, &stage.id, 0, &tokenizer);
-    let variables = scope(stage, row, &params).variables(&functions);
+    let variables = scope(stage, row, (&params, 0)).variables(&functions);
     let templates = Templates::new(&prompt.files, &tokenizer);
     let render = |text: &str| templates.render_text(text, &variables, &[&row.fields]);
     let value = |header| headers::value(header, &render).ok();

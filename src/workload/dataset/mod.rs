@@ -61,7 +61,7 @@ pub use sample::{keeps, keeps_row, md5_place};
 pub use source::SourceFile;
 pub use timeline::{Arrival, Timeline, Unfit};
 pub use unit::MAX_UNIT_BYTES;
-pub use unsaid::note_unsaid;
+pub use unsaid::{note_replaced, note_unsaid, roles_of_plan};
 
 /// A dataset whose files were found and whose format is known. Cheap to clone.
 #[derive(Debug, Clone)]

@@ -6,14 +6,15 @@
 use serde_json::Value;
 
 use crate::plan::{Api, JsonAnswer, JsonApi, LIMIT_NAMES, Prompt, names};
-use crate::request::{Message, Request, said_by_plan};
+use crate::request::{Request, said_by_plan};
 
-use super::row::Row;
+use super::row::{Row, RowPrompt};
 
 /// Notes what `api` does not say of `row` in `request`, which is asked as `prompt` says.
 pub fn note_unsaid(request: &mut Request, row: &Row, prompt: &Prompt, api: &Api) {
     let mut unsaid = Vec::new();
-    if api.is_without_roles() && has_roles(&request.messages, api) {
+    let roles = request.messages.iter().map(|message| message.role.as_str());
+    if has_unsaid_roles(roles, api) {
         unsaid.push("roles".to_owned());
     }
     if row.max_tokens == Some(0) && request.max_tokens == Some(1) {
@@ -24,6 +25,47 @@ pub fn note_unsaid(request: &mut Request, row: &Row, prompt: &Prompt, api: &Api)
         json(request, row, api, &mut unsaid);
     }
     request.left_out.append(&mut unsaid);
+}
+
+/// Notes what of `row` is not sent where texts of the plan stand in place of its own: its prompt, and
+/// that it was streamed or was not.
+pub fn note_replaced(request: &mut Request, row: &Row, prompt: &Prompt, api: &Api) {
+    const PROMPTS: [&str; 9] = [
+        "messages",
+        "prompt",
+        "text",
+        "conversations",
+        "conversation",
+        "cut_chat_history",
+        "text_input",
+        "payload",
+        "body",
+    ];
+    if !matches!(row.prompt, RowPrompt::Fields | RowPrompt::Length(_) | RowPrompt::Blocks(_)) {
+        let name = PROMPTS.iter().find(|name| !row.fields[**name].is_null());
+        let name = name.unwrap_or(&"prompt");
+        request.left_out.push(format!("{name} (the plan's own text is sent)"));
+    }
+    request.left_out.extend(stream(request, row, prompt, api));
+}
+
+/// The roles of the plan's own messages, where its endpoint's API sends none: in words.
+pub fn roles_of_plan(prompt: &Prompt, api: &Api) -> Option<String> {
+    let roles = || prompt.messages.iter().map(|message| message.role.as_str());
+    let mut named: Vec<&str> = Vec::new();
+    for role in roles() {
+        if !named.contains(&role) {
+            named.push(role);
+        }
+    }
+    has_unsaid_roles(roles(), api).then(|| {
+        format!(
+            "the API {} takes one text: the roles of `prompt.messages` ({}) are not sent, and their texts \
+             are joined by blank lines",
+            api.name(),
+            named.join(", ")
+        )
+    })
 }
 
 /// That a row was streamed, or was not, where it is asked otherwise.
@@ -47,14 +89,13 @@ fn stream(request: &Request, row: &Row, prompt: &Prompt, api: &Api) -> Option<St
     (*recorded != sent).then(|| key.map_or_else(by_default, |key| said_by_plan("stream", key)))
 }
 
-/// Whether the messages say more than one user's one text does.
-fn has_roles(messages: &[Message], api: &Api) -> bool {
-    let is_apart = |message: &&Message| {
-        *api == Api::OllamaGenerate && matches!(message.role.as_str(), "system" | "developer")
-    };
-    let apart = messages.iter().take_while(is_apart).count();
-    let joined = &messages[apart..];
-    joined.len() > 1 || joined.iter().any(|message| message.role != "user")
+/// Whether messages of these roles say more than the one text of an API without roles does.
+fn has_unsaid_roles<'m>(roles: impl Iterator<Item = &'m str>, api: &Api) -> bool {
+    let is_apart =
+        |role: &&str| *api == Api::OllamaGenerate && matches!(*role, "system" | "developer");
+    let mut joined = roles.skip_while(is_apart);
+    let first = joined.next();
+    api.is_without_roles() && (first.is_some_and(|role| role != "user") || joined.next().is_some())
 }
 
 /// What the body of the plan's own making has no place for, or says itself.

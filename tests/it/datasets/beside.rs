@@ -182,8 +182,47 @@ fn what_a_plan_with_texts_of_its_own_does_not_ask_of_its_rows_is_named() {
         "max_tokens (`prompt.max_tokens` says it) in 1, stop in 1, temperature \
          (`prompt.temperature` says it) in 1"
     );
+    assert_eq!(
+        words("text: \"{{ row.question }}\", body: { stop: [y] }, temperature: 0.5"),
+        "max_tokens (by default no limit of a row is sent with texts of the plan) in 1, seed in 1, \
+         stop (`prompt.body.stop` says it) in 1"
+    );
     let whole = "text: \"{% for name in row %}{{ name }} {% endfor %}\"";
     assert_eq!(words(whole), "", "any field may be read");
+}
+
+#[test]
+fn a_prompt_that_texts_of_the_plan_replace_is_named_unless_they_read_it() {
+    let asks = json!([{"role": "user", "content": "Which tide?"}]);
+    let inner = json!({"messages": asks, "stream": false});
+    for (row, text, words) in [
+        (json!({"messages": asks, "stream": false}), "Hi", "messages, stream"),
+        (json!({"messages": asks, "stream": true}), "{{ row.messages[0].content }}", ""),
+        (json!({"prompt": "Which tide?"}), "Hi", "prompt"),
+        (json!({"text": "Which tide?"}), "On: {{ row.text }}", ""),
+        (json!({"custom_id": "a", "body": inner}), "Hi", "body, stream"),
+        (json!({"prompt": [1, 2, 3]}), "Hi", "prompt"),
+        (json!({"input_tokens": 9}), "Hi", ""),
+    ] {
+        let sandbox = Sandbox::new();
+        fs::write(sandbox.dir.path().join("rows.jsonl"), row.to_string()).unwrap();
+        sandbox.plan(&format!(
+            "version: 1\nendpoint: {{ simulator: {{}} }}\n\
+             prompt: {{ dataset: rows.jsonl, text: \"{text}\" }}\n\
+             stages: [ {{ id: s, kind: load, concurrency: 1, requests: 1 }} ]\n"
+        ));
+        let validated = text_of(&sandbox);
+        let (_, line) = validated.split_once("left out of rows: ").unwrap_or_default();
+        let names = line.lines().next().unwrap_or_default().split(", ");
+        let names: Vec<&str> = names.map(|name| name.split(' ').next().unwrap()).collect();
+        assert_eq!(names.join(", "), words, "{row}, {text}: {validated}");
+    }
+}
+
+fn text_of(sandbox: &Sandbox) -> String {
+    let validated = sandbox.run(&["validate", "plan.yaml"]);
+    assert_eq!(code(&validated), 0, "{}", stderr(&validated));
+    text(&validated.stdout)
 }
 
 #[test]
