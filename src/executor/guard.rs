@@ -66,7 +66,7 @@ impl FailedChecks {
     fn note_search(&self, probes: &[StageSummary]) {
         let mut probes = probes.to_vec();
         let found = search::of_stages(&probes);
-        search::gate(&mut probes, &found);
+        search::gate(&mut probes, &found, None);
         if let Some(last) = probes.last() {
             self.all().remove(&(last.id.clone(), last.cell.clone()));
             self.note(last);

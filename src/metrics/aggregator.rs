@@ -5,6 +5,7 @@
 //! [`RunEnd`], so a summary rebuilt from the log equals the one made while the run went on.
 
 use super::answers::{self, AnswerIds};
+use super::claims;
 use super::contamination::Unanswered;
 use super::gate;
 use super::generator;
@@ -153,8 +154,6 @@ impl Aggregator {
         let mut stages: Vec<StageSummary> = self.slots.iter().filter_map(Slot::summary).collect();
         let saturation = saturation::of_stages(&stages);
         let searches = search::of_stages(&stages);
-        self.judge_the_unjudged(&mut stages);
-        search::gate(&mut stages, &searches);
         let invalid = self.invalid(end, &stages);
         let mut notes: Vec<String> = invalid.iter().map(|why| format!("INVALID: {why}")).collect();
         notes.extend(end.incomplete.iter().map(|what| format!("incomplete: {what}")));
@@ -172,6 +171,8 @@ impl Aggregator {
         notes.extend(self.unread.iter().cloned());
         notes.extend(end.notes.iter().cloned());
         let run = run_summary(self.run.clone(), end, invalid.is_empty(), notes);
+        self.judge_the_unjudged(&mut stages);
+        search::gate(&mut stages, &searches, claims::withheld(&run));
         let verdict = verdict::verdict(&run, &stages, end);
         let claims = Vec::new();
         Summary {

@@ -21,7 +21,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::estimate::Estimate;
-use super::summary::{Distribution, StageSummary, Summary};
+use super::summary::{Distribution, RunState, RunSummary, StageSummary, Summary};
 
 mod apart;
 mod cache;
@@ -132,20 +132,18 @@ pub fn of(summary: &Summary) -> Vec<Claim> {
 
 /// Why no conclusions about capacity may be drawn from the run, if so: it went not to its end, or its
 /// numbers cannot be trusted.
-pub fn withheld(summary: &Summary) -> Option<&'static str> {
-    match Ending::of(summary) {
-        Ending::Running => Some("the run still goes on"),
-        Ending::Interrupted => Some("a signal ended the run"),
-        Ending::Invalid => Some("the run is INVALID: its notes say why"),
-        _ if summary.run.state != super::summary::RunState::Finished => {
-            Some("the run never came to its end")
-        }
-        _ => None,
+pub fn withheld(run: &RunSummary) -> Option<&'static str> {
+    match run.state {
+        RunState::Running => Some("the run still goes on"),
+        RunState::Interrupted => Some("a signal ended the run"),
+        _ if !run.valid => Some("the run is INVALID: its notes say why"),
+        RunState::Aborted => Some("the run never came to its end"),
+        RunState::Finished => None,
     }
 }
 
 fn is_whole(summary: &Summary) -> bool {
-    withheld(summary).is_none()
+    withheld(&summary.run).is_none()
 }
 
 impl Claim {

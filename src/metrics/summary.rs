@@ -15,7 +15,7 @@ pub use super::check::{Judgement, ThresholdResult};
 
 use super::answers::AnswerSummary;
 use super::certified::Certified;
-use super::claims::{self, Apart, Claim};
+use super::claims::{self, Claim};
 use super::contamination::Contamination;
 use super::due::Paced;
 use super::models::ModelSummary;
@@ -61,20 +61,9 @@ impl Summary {
     /// be said.
     #[must_use]
     pub fn with_claims(mut self) -> Self {
-        if let Some(why) = claims::withheld(&self) {
+        if let Some(why) = claims::withheld(&self.run) {
             self.saturation.values_mut().for_each(|found| found.withhold(why));
             self.searches.values_mut().for_each(|found| found.withhold(why));
-        }
-        let apart = |name: &str| {
-            let is_level = |stage: &&StageSummary| stage.reported && stage.key() == name;
-            Apart::of(&self.stages.iter().filter(is_level).collect::<Vec<_>>()).is_some()
-        };
-        let why = "its levels met different caches";
-        for (_, found) in self.saturation.iter_mut().filter(|(name, _)| apart(name)) {
-            found.withhold(why);
-        }
-        for (_, found) in self.searches.iter_mut().filter(|(name, _)| apart(name)) {
-            found.withhold(why);
         }
         self.claims = claims::of(&self);
         self

@@ -24,7 +24,7 @@ pub(super) fn sentence(stages: &[&StageSummary], simulated: bool) -> Option<Stri
     Some(format!("The client: {words}.{to}"))
 }
 
-/// `10.0.0.7: 4 connections, 31 requests · …`, where the host has several addresses.
+/// `10.0.0.7: 4 connections opened, 31 requests · …`, where the host has several addresses.
 fn addresses(stages: &[&StageSummary]) -> Option<String> {
     let mut all: BTreeMap<IpAddr, AddressSummary> = BTreeMap::new();
     for (address, part) in stages.iter().flat_map(|stage| &stage.addresses) {
@@ -34,7 +34,7 @@ fn addresses(stages: &[&StageSummary]) -> Option<String> {
     }
     let line = |(address, to): (&IpAddr, &AddressSummary)| {
         let connections = plural(to.connections, "connection");
-        format!("{address}: {connections}, {}", plural(to.requests, "request"))
+        format!("{address}: {connections} opened, {}", plural(to.requests, "request"))
     };
     (!all.is_empty()).then(|| all.iter().map(line).collect::<Vec<_>>().join(" · "))
 }

@@ -386,10 +386,17 @@ stages: [{{ {stage} }}]
     for stage in [
         "id: it, kind: concurrency_ramp, concurrency: \"1,2,4\", requests: 12",
         "id: it, kind: search, over: concurrency, from: 1, to: 2, requests: 12, \
-         thresholds: [\"error_rate <= 1%\"]",
+         at_least: 1, thresholds: [\"error_rate <= 1%\"]",
     ] {
         let (sandbox, output, summary) = of("", stage);
         claims_no_capacity(&sandbox, &output, &summary);
+        let stages = summary["stages"].as_array().expect("stages");
+        for check in stages.iter().flat_map(|it| it["thresholds"].as_array().expect("checks")) {
+            assert_eq!((&check["check"], &check["pass"]), (&"best >= 1".into(), &false.into()));
+            let why = check["reason"].as_str().expect("a reason");
+            assert!(why.ends_with("can't be told: its levels met different caches"), "{why}");
+        }
+        assert_eq!(code(&output), if stage.contains("at_least") { 10 } else { 0 });
         let [claim] = of_kind(&summary, "not_judged")[..] else { panic!("{summary:#}") };
         assert!(claim["text"].as_str().is_some_and(|it| it.contains("met different caches")));
         assert!(value(claim, "most_cached") - value(claim, "least_cached") > 0.1, "{claim:#}");

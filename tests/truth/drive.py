@@ -5,6 +5,7 @@ import concurrent.futures
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -21,8 +22,8 @@ ROOT = HERE.parent.parent
 class Job:
     """A plan to run, and what its head says must hold."""
 
-    def __init__(self, name, path, text, scripted):
-        self.name, self.path, self.scripted = name, path, scripted
+    def __init__(self, name, path, text, scripted, quick=None):
+        self.name, self.path, self.scripted, self.quick = name, path, scripted, quick
         directives = re.findall(r"^# (says|never|exit|rows|turns|output|headers|overrides|may-refuse)(?:: (.*))?$", text, re.M)
         self.says = [v for k, v in directives if k == "says"]
         self.never = [v for k, v in directives if k == "never"]
@@ -46,12 +47,14 @@ def run(job, runner, results):
 def compare(job, runner, results):
     folder = results / re.sub(r"\W+", "-", job.name)
     folder.mkdir()
-    command = [runner, "run", str(job.path), "--results", str(folder), "--progress", "none", "--color", "never"]
+    asked = ["quick", *job.quick] if job.quick else ["run", str(job.path)]
+    command = [runner, *asked, "--results", str(folder), "--progress", "none", "--color", "never"]
     server = None
     try:
         if job.scripted:
             server = subprocess.Popen([sys.executable, str(HERE / "scripted.py"), str(folder / "served.jsonl")], stdout=subprocess.PIPE, text=True)
-            command += ["--param", f"port={server.stdout.readline().strip()}"]
+            port = server.stdout.readline().strip()
+            command = [word.replace("PORT", port) for word in command] if job.quick else [*command, "--param", f"port={port}"]
         done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     finally:
         if server:
@@ -109,11 +112,16 @@ def main():
         results = pathlib.Path(given.keep or scratch)
         results.mkdir(parents=True, exist_ok=True)
         todo = list(jobs())
+        for rows in family.CHAT_ROWS:  # what a plan reads lies beside it
+            shutil.copy(family.PLANS / rows, results)
         for number in range(120 if given.long else 24):
             text = family.plan(given.seed, number)
             path = results / f"family-{given.seed}-{number}.yaml"
             path.write_text(text, encoding="utf-8")
             todo.append(Job(f"family {given.seed} {number}", path, text, "${port}" in text))
+        for number in range(24 if given.long else 6):
+            flags = family.quick(given.seed, number)
+            todo.append(Job(f"quick {given.seed} {number}", HERE, "", True, flags))
         todo = [job for job in todo if given.only in job.name]
         failed = figures = 0
         book = coverage.Book()

@@ -246,7 +246,7 @@ class Server:
             return True
         turn = self.turns[name] = self.turns.get(name, -1) + 1
         steps, counts = script(name, asked_tokens(body), turn)
-        told = {"path": path, "id": headers.get("x-request-id"), "headers": headers, "body": body, "behaviour": name, "dialect": dialect, "sent": dict(counts), "pieces": 0, "status": 200}
+        told = {"address": writer.get_extra_info("sockname")[0], "path": path, "id": headers.get("x-request-id"), "headers": headers, "body": body, "behaviour": name, "dialect": dialect, "sent": dict(counts), "pieces": 0, "status": 200}
         keep = await self.answer(writer, dialect, body, name, turn, steps, counts, told)
         told["seconds"] = told.pop("until", time.monotonic()) - came
         self.log.write(json.dumps(told, ensure_ascii=False) + "\n")
@@ -323,8 +323,11 @@ class Server:
 async def main():
     server = Server(open(sys.argv[1], "a", encoding="utf-8"))
     listening = await asyncio.start_server(server.serve, "127.0.0.1", 0, limit=1 << 26)
-    print(listening.sockets[0].getsockname()[1], flush=True)
-    async with listening:
+    port = listening.sockets[0].getsockname()[1]
+    # Linux answers on all of 127.0.0.0/8: a second address of the same server.
+    other = await asyncio.start_server(server.serve, "127.0.0.2", port, limit=1 << 26)
+    print(port, flush=True)
+    async with listening, other:
         await listening.serve_forever()
 
 

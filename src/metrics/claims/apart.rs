@@ -22,6 +22,9 @@ pub(in crate::metrics) struct Apart {
 }
 
 impl Apart {
+    /// Why figures of capacity are withheld where levels are apart.
+    pub(in crate::metrics) const WHY: &str = "its levels met different caches";
+
     pub(in crate::metrics) fn of(levels: &[&StageSummary]) -> Option<Self> {
         let share = |stage: &&StageSummary| {
             let cache = &stage.cache;

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::{Axis, Limits, Rung, Saturation, saturation};
+use crate::metrics::claims::Apart;
 use crate::metrics::pace::KeepingUp;
 use crate::metrics::summary::StageSummary;
 use crate::metrics::verdict;
@@ -13,21 +14,21 @@ use crate::record::StageState;
 
 /// What each ladder and ramp among `stages` found.
 pub fn of_stages(stages: &[StageSummary]) -> BTreeMap<String, Saturation> {
-    let mut ladders: BTreeMap<String, (Axis, Vec<Option<Rung>>)> = BTreeMap::new();
+    let mut ladders: BTreeMap<String, (Axis, Vec<&StageSummary>)> = BTreeMap::new();
     for stage in stages.iter().filter(|stage| stage.reported) {
         let axis = match stage.kind.as_str() {
             "qps_ladder" => Axis::Rate,
             "concurrency_ramp" => Axis::Concurrency,
             _ => continue,
         };
-        ladders.entry(stage.key()).or_insert_with(|| (axis, Vec::new())).1.push(rung(stage));
+        ladders.entry(stage.key()).or_insert_with(|| (axis, Vec::new())).1.push(stage);
     }
     ladders
         .into_iter()
-        .map(|(id, (axis, rungs))| {
-            let run: Vec<Rung> = rungs.iter().copied().flatten().collect();
+        .map(|(id, (axis, levels))| {
+            let run: Vec<Rung> = levels.iter().filter_map(|stage| rung(stage)).collect();
             let found = saturation(axis, &run, &Limits::default());
-            let found = if run.len() == rungs.len() {
+            let mut found = if run.len() == levels.len() {
                 found
             } else {
                 Saturation {
@@ -39,6 +40,9 @@ pub fn of_stages(stages: &[StageSummary]) -> BTreeMap<String, Saturation> {
                     ..Saturation::unknown(axis)
                 }
             };
+            if Apart::of(&levels).is_some() {
+                found.withhold(Apart::WHY);
+            }
             (id, found)
         })
         .collect()

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{Reason, Search, Settings, Step, probe};
+use crate::metrics::claims::Apart;
 use crate::metrics::pace::round_up;
 use crate::metrics::quantity::{show, show_apart};
 use crate::metrics::saturation::{Axis, HEADROOM};
@@ -156,6 +157,9 @@ fn found(probes: &[(&StageSummary, u64)]) -> Option<SearchFound> {
         .filter_map(|stage| stage.probe.as_ref())
         .find_map(|probe| probe.reasons.first());
     found.failed_because = why.cloned();
+    if Apart::of(&probes.iter().map(|(stage, _)| *stage).collect::<Vec<_>>()).is_some() {
+        found.withhold(Apart::WHY);
+    }
     Some(found)
 }
 
@@ -183,13 +187,17 @@ fn line_of(stage: &StageSummary) -> Option<&SearchLine> {
 }
 
 /// Puts the check that every search brings along on its last probe: it found a level, and one that
-/// is high enough.
-pub fn gate(stages: &mut [StageSummary], found: &BTreeMap<String, SearchFound>) {
+/// is high enough. It is not made where the figures of the whole run are `withheld`, for that reason.
+pub fn gate(
+    stages: &mut [StageSummary],
+    found: &BTreeMap<String, SearchFound>,
+    withheld: Option<&str>,
+) {
     for (id, found) in found {
         let last =
             stages.iter_mut().rev().find(|stage| stage.probe.is_some() && stage.key() == *id);
         if let Some(stage) = last
-            && let Some(result) = line_of(stage).and_then(|line| judged(found, line))
+            && let Some(result) = line_of(stage).and_then(|line| judged(found, line, withheld))
         {
             stage.thresholds.push(result);
         }
@@ -197,8 +205,13 @@ pub fn gate(stages: &mut [StageSummary], found: &BTreeMap<String, SearchFound>) 
 }
 
 /// Whether the level that is asked for holds: nothing holds or fails that can't be told.
-fn judged(found: &SearchFound, line: &SearchLine) -> Option<ThresholdResult> {
+fn judged(
+    found: &SearchFound,
+    line: &SearchLine,
+    withheld: Option<&str>,
+) -> Option<ThresholdResult> {
     let least = line.at_least?;
+    let best = found.best.filter(|_| withheld.is_none());
     let unit = found.unit();
     let limit = show(least, unit);
     let is_exact = found.reason == Some(Reason::Converged);
@@ -206,23 +219,25 @@ fn judged(found: &SearchFound, line: &SearchLine) -> Option<ThresholdResult> {
     let holds = found.best.is_some_and(|best| best >= least) && low.is_none_or(|low| low >= least);
     let fails = is_exact || found.reason == Some(Reason::AllFail);
     let fails = fails || found.failed_at.into_iter().chain(high).any(|level| level <= least);
-    let (pass, judged, reason) = match found.best.map(|best| show(best, unit)) {
-        _ if found.reason.is_none() => {
-            (true, false, "not made: the search was cut short".to_owned())
+    let untold =
+        |why: &str| (false, true, format!("no data: whether {limit} holds can't be told: {why}"));
+    let not_made = |why: &str| (true, false, format!("not made: {why}"));
+    let (pass, judged, reason) = match (withheld, &found.withheld, best.map(|it| show(it, unit))) {
+        (Some(why), ..) => not_made(why),
+        (_, Some(why), _) => untold(why),
+        _ if found.reason.is_none() => not_made("the search was cut short"),
+        (.., Some(best)) if holds => (true, true, format!("{best} >= {limit}")),
+        (.., Some(best)) if fails => (false, true, format!("{best} < {limit}")),
+        (.., None) if fails => {
+            (false, true, format!("no level passed; at least {limit} is asked for"))
         }
-        Some(best) if holds => (true, true, format!("{best} >= {limit}")),
-        Some(best) if fails => (false, true, format!("{best} < {limit}")),
-        None if fails => (false, true, format!("no level passed; at least {limit} is asked for")),
-        _ => {
-            let why = found.open(low.zip(high));
-            (false, true, format!("no data: whether {limit} holds can't be told: {why}"))
-        }
+        _ => untold(&found.open(low.zip(high))),
     };
     let number = |value| serde_json::Number::from_f64(value).map(serde_json::Value::Number);
     Some(ThresholdResult {
         check: format!("best >= {least}"),
         level: Level::Fail,
-        actual: found.best.and_then(number),
+        actual: best.and_then(number),
         limit: number(least),
         unit: unit.to_owned(),
         samples: found.probes,
@@ -267,7 +282,7 @@ mod tests {
     use super::*;
     use crate::metrics::summary::Judgement;
 
-    fn of(least: f64, found: &str) -> ThresholdResult {
+    fn of(least: f64, found: &str, withheld: Option<&str>) -> ThresholdResult {
         let mut whole = serde_json::json!({
             "axis": "rate", "best": null, "failed_at": null, "reason": null, "probes": 7,
             "requests": 700, "requests_per_second": null, "output_tokens_per_second": null,
@@ -283,7 +298,7 @@ mod tests {
         });
         let found: SearchFound = serde_json::from_value(whole).expect("what a search found");
         let line: SearchLine = serde_json::from_value(line).expect("a search");
-        judged(&found, &line).expect("a check")
+        judged(&found, &line, withheld).expect("a check")
     }
 
     #[test]
@@ -354,10 +369,25 @@ mod tests {
                 "40 requests/s < 55",
             ),
             (r#"{"best": 40}"#, 4.0, NotMade, "cut short"),
+            (
+                r#"{"withheld": "its levels met different caches"}"#,
+                4.0,
+                Failed,
+                "no data: whether 4 requests/s holds can't be told: its levels met different caches",
+            ),
         ] {
-            let check = of(least, found);
+            let check = of(least, found, None);
             assert_eq!(check.judgement(), judgement, "{found} {least}: {}", check.reason);
             assert!(check.reason.contains(says), "{found} {least}: {}", check.reason);
+        }
+    }
+
+    #[test]
+    fn nothing_is_judged_of_a_run_that_can_not_be_trusted() {
+        for found in [r#"{"reason": "all_pass", "best": 400}"#, r#"{"reason": "all_fail"}"#] {
+            let check = of(20.0, found, Some("the run is INVALID"));
+            assert_eq!((check.judgement(), check.actual), (Judgement::NotMade, None));
+            assert_eq!(check.reason, "not made: the run is INVALID");
         }
     }
 }

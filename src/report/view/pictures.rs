@@ -105,9 +105,9 @@ fn distribution(groups: &[Group], metric: &str, title: &str, id: &str) -> Option
             Some((group.name(), group.tone, curve(samples, group.first(), metric)?))
         }));
     }
-    curves_chart(curves, title).map(|chart| {
-        picture(id, "Share of requests that took at most this long; further left is better.", chart)
-    })
+    let what = if metric == "itl" { "gaps between tokens" } else { "requests" };
+    let caption = format!("Share of {what} that took at most this long; further left is better.");
+    curves_chart(curves, title).map(|chart| picture(id, caption, chart))
 }
 
 fn curves_chart(curves: Vec<(String, Tone, Vec<[f64; 2]>)>, title: &str) -> Option<Chart> {
@@ -196,7 +196,10 @@ fn throughput(ladder: &Ladder, id: &str) -> Picture {
         Load::Rate => {
             "Answers per second as long as they keep up with the schedule; less where they trail."
         }
-        Load::Concurrency => "Answers per second from the first request to the last answer.",
+        Load::Concurrency => {
+            "Answers per second from when as many had ended as there are users until the last request \
+             was sent (of all the time, where that is less than a third of it)."
+        }
     };
     picture(id, caption, chart)
 }
@@ -252,7 +255,8 @@ fn tokens(ladder: &Ladder, id: &str) -> Option<Picture> {
     let sources = ladder.rungs.iter().filter_map(|rung| rung.stage.tokens.as_ref()?.output.source);
     let source = sources.map(TokenBasis::word).next().unwrap_or("nobody");
     let caption = format!(
-        "What answered requests generated over the stage's wall time, counted by: {source}."
+        "What answered requests generated per second, by the same clock as answers per second, \
+         counted by: {source}."
     );
     Some(picture(id, caption, chart))
 }

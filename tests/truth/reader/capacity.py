@@ -195,9 +195,9 @@ def search(differ, where, said, pairs, settling):
     probes = [it for it in every if it.entry["state"] == "completed"]
     line = last["probe"]["search"]
     differ(f"{where}: axis", said["axis"], "concurrency" if line["whole"] else "rate")
+    judged.best(differ, last, said, where)
     if said.get("withheld"):
         return
-    judged.best(differ, last, said, where)
     gate(differ, where, said, [it.entry for it in every])
     limit = limit_of(probes)
     highest, stop, has_failed, by_limit = bracket(probes, limit)

@@ -6,7 +6,7 @@ import pathlib
 import subprocess
 import sys
 
-from . import capacity, claims, coverage, exports, figures, judged, pages, server, stages, words
+from . import capacity, charts, claims, coverage, exports, figures, judged, pages, server, stages, words
 from .differ import Differences
 from .log import Log
 
@@ -39,7 +39,9 @@ def check(folder, runner):
     pages.console(differ, console, said["stages"])
     pages.console(differ, report(runner, folder), said["stages"])
     words.console(differ, console, said)
-    page = pages.page(differ, report(runner, folder, "--format", "html"), said)
+    html = report(runner, folder, "--format", "html")
+    page = pages.page(differ, html, said)
+    charts.check(differ, html, said, log, pages.slug)
     exports.check(differ, log, folder, runner, said)
     pages.markdown(differ, marked, said)
     claims.check(differ, said, log, console, page, marked)

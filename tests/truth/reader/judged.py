@@ -193,6 +193,11 @@ def best(differ, entry, found, where):
     right = {"check": f"best >= {least:g}", "level": "fail", "actual": value, "limit": least, "unit": "at a time" if search["whole"] else "requests/s", "samples": found["probes"], "location": search["location"]}
     differ(f"{where}: check of best", {key: told.get(key) for key in right}, right)
     reason(differ, f"{where}: check of best", dict(told, reason=told["reason"]), [value, least])
+    if found.get("withheld"):
+        # Of the run it is not made; of levels that can't be held against each other it has no data, and fails.
+        apart = found["withheld"] == "its levels met different caches"
+        differ(f"{where}: check of best, withheld", (told["pass"], told.get("judged", True)), (not apart, apart))
+        differ(f"{where}: check of best says why", found["withheld"] in told["reason"], True)
 
 
 def unit(differ, entry, unit_, log):

@@ -41,6 +41,9 @@ def check(differ, log, lines):
 def one(differ, where, r, line, retried):
     answered = line["status"] == 200 and line["sent"]["finish"] not in BAD_FINISH
     differ(f"{where}: answered in full", r["outcome"] == "ok", answered and not (retried and r["outcome"] != "ok"))
+    differ(f"{where}: the address it went to", (r.get("connection") or {}).get("address", line["address"]), line["address"])
+    if r.get("asked_model"):
+        differ(f"{where}: the model that was asked", r["asked_model"], line["body"].get("model"))
     if r["outcome"] != "ok":
         return
     took = (r["end_ns"] - r["sent_ns"]) / 1e9

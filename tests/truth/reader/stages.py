@@ -52,8 +52,8 @@ def unit(differ, said, unit_, log):
     same("contamination", [dict(c) for c in said.get("contamination") or []], contamination(unit_, log))
     if said.get("models") or any(r.get("asked_model") for r in unit_.requests):
         models(differ, f"{where}: models", said.get("models") or {}, unit_)
-    if said.get("addresses"):
-        addresses(differ, f"{where}: addresses", said["addresses"], unit_)
+    if said.get("addresses") or len({(r.get("connection") or {}).get("address") for r in unit_.requests} - {None}) > 1:
+        addresses(differ, f"{where}: addresses", said.get("addresses") or {}, unit_)
     ended_by_plan = bool(end) and end["state"] == "completed" and not end.get("reason")
     if not unit_.rounds:
         steady_part(differ, where, said, unit_, unit_.requests, unit_.from_ns, ended_by_plan)

@@ -37,12 +37,26 @@ def console(differ, text, said):
         if re.search(r" POSTs? (sent|in all)", words):
             client(differ, words, said)
             continue
+        if re.match(r"[\d.a-f:]+: [\d,]+ connections? opened, ", words):
+            addresses(differ, words, said)
+            continue
         pool = list(figures(owner or {k: v for k, v in said.items() if k not in ("claims",)}))
         for name, _ in entries:
             words = words.replace(name, "…")
         for odd in numbers(FIXED.sub("…", words), pool):
             differ.wrong(f"console: {line.strip()!r}: {odd} is no figure of {label(owner) if owner else 'the run'}")
         differ.checked += 1
+
+
+def addresses(differ, text, said):
+    """`127.0.0.1: 2 connections opened, 31 requests · …`, of all stages together."""
+    shown, right = {}, {}
+    for address, *counts in re.findall(r"([\d.a-f:]+): ([\d,]+) connections? opened, ([\d,]+) requests?", text):
+        shown[address] = [int(n.replace(",", "")) for n in counts]
+    for address, to in [pair for e in said["stages"] if e["reported"] for pair in e.get("addresses", {}).items()]:
+        so_far = right.get(address, [0, 0])
+        right[address] = [so_far[0] + to["connections"], so_far[1] + to["requests"]]
+    differ("console: addresses", shown, right)
 
 
 def client(differ, text, said):
