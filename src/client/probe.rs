@@ -113,6 +113,18 @@ pub async fn is_alive(client: &Client) -> Result<(), String> {
     }
 }
 
+/// Whether a server that was away serves again: one that still loads its model, or a gateway without
+/// its server, answers 502 to 504.
+pub async fn is_back(client: &Client) -> Result<(), String> {
+    match client.get(client.catalogue().1, EXTRA).await {
+        Ok(answer) if (502..=504).contains(&answer.status) => {
+            Err(format!("HTTP {}", answer.status))
+        }
+        Ok(_) => Ok(()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
 async fn ask(
     client: &Client,
     model: Option<&str>,

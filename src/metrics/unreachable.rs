@@ -1,7 +1,8 @@
 //! How often and how long an endpoint took no connections.
 //!
 //! In: records as they end. Out: [`Unreachable`]. Invariant: what this machine lacked (file descriptors,
-//! local ports) is none of it; a request that is sent later and answered ends it, whoever was first to fail.
+//! local ports) is none of it; a request that is sent later and answered in full ends it, whoever was first
+//! to fail. A server that says that it still loads its model is not back.
 
 use serde::{Deserialize, Serialize};
 
@@ -15,10 +16,10 @@ pub struct Unreachable {
     /// How often it was away.
     pub times: u64,
     /// Longest time to recovery, in seconds: from when the first such request was sent to the first
-    /// byte of an answer to one that was sent later; absent where it never came back.
+    /// byte of a complete answer to one that was sent later; absent where there was none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recovery_s: Option<f64>,
-    /// True where it was away when the stage ended.
+    /// True where no request that was sent after the last time was answered.
     pub to_the_end: bool,
 }
 
@@ -47,7 +48,9 @@ impl UnreachableTally {
                 }
                 None => {}
             }
-        } else if let Some(headers) = record.headers_ns {
+        } else if let Some(headers) = record.headers_ns
+            && record.outcome == OutcomeKind::Ok
+        {
             self.answered_ns = self.answered_ns.max(Some(sent));
             if let Some(since) = self.since_ns.take_if(|since| *since < sent) {
                 self.longest_ns = self.longest_ns.max(Some(headers.saturating_sub(since)));
@@ -106,6 +109,16 @@ mod tests {
         let found = told(&[away(0), answered(50), away(100), away(150)]).expect("away");
         assert_eq!((found.requests, found.times, found.to_the_end), (3, 2, true));
         assert_eq!(found.recovery_s, Some(0.06));
+    }
+
+    #[test]
+    fn a_server_that_loads_its_model_is_not_back() {
+        let loading = |sent| Record { outcome: OutcomeKind::Http, ..answered(sent) };
+        let away = refused(200, "connect.refused");
+        let found = told(&[answered(0), away.clone(), loading(300), loading(400)]).expect("away");
+        assert_eq!((found.recovery_s, found.to_the_end), (None, true));
+        let found = told(&[answered(0), away, loading(300), answered(600)]).expect("away");
+        assert_eq!((found.recovery_s, found.to_the_end), (Some(0.41), false));
     }
 
     #[test]

@@ -90,10 +90,10 @@ fn unreachable(stage: &StageSummary) -> Option<(f64, Claim)> {
     let end = match (recovery, away.to_the_end) {
         (Some(ms), false) => format!("it answered again after{longest} {}", show(ms, "ms")),
         (Some(ms), true) => format!(
-            "it answered again after{longest} {}, but was away when the stage ended",
+            "it answered again after{longest} {}, but no request that was sent after the last time",
             show(ms, "ms")
         ),
-        (None, true) => "it was still away when the stage ended".to_owned(),
+        (None, true) => "no request that was sent later was answered".to_owned(),
         (None, false) => "requests that were sent later were answered".to_owned(),
     };
     let text = format!("the endpoint took no connections ({times}{requests} failed by it); {end}.");

@@ -187,7 +187,7 @@ impl Lane {
     /// Asks the endpoint until it answers, or gives the level up.
     async fn until_it_is_back(&self) {
         let since = Instant::now();
-        while let Err(error) = probe::is_alive(&self.client).await {
+        while let Err(error) = probe::is_back(&self.client).await {
             if since.elapsed() >= self.unreachable_wait {
                 let waited = match self.unreachable_wait.as_secs_f64() {
                     0.0 => String::new(),

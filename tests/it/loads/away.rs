@@ -1,6 +1,7 @@
 //! An endpoint that is away for a while, or for good, and a machine that has no connection left.
 
 use std::net::{SocketAddr, TcpListener};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -16,10 +17,23 @@ const ANSWER: &str = "data: {\"choices\":[{\"delta\":{\"content\":\"Hi\"},\"fini
 
 /// A server at `address` that takes a new connection for every request, and so long for it.
 fn server(address: SocketAddr, takes: Duration) -> FaultyServer {
+    loading(address, takes, 0)
+}
+
+/// The same, which says that it loads its model until it was asked for its models so often.
+fn loading(address: SocketAddr, takes: Duration, asked: usize) -> FaultyServer {
     let listener = TcpListener::bind(address).expect("its port is free");
+    let still = AtomicUsize::new(asked);
     FaultyServer::serve_at(listener, move |_, mut stream_of, stop, requests| {
         let Ok(request) = read_request(&mut stream_of, stop) else { return };
-        let reply = if request.starts_with("GET") {
+        let is_listing = request.starts_with("GET");
+        let before = still.load(Ordering::SeqCst);
+        if is_listing && before > 0 {
+            still.store(before - 1, Ordering::SeqCst);
+        }
+        let reply = if before > 0 {
+            answer(503, "Connection: close\r\n", "Loading model")
+        } else if request.starts_with("GET") {
             answer(200, "Content-Type: application/json\r\nConnection: close\r\n", MODELS)
         } else {
             requests.lock().expect("no panic").push(request);
@@ -64,8 +78,9 @@ fn ended(sandbox: &Sandbox, outcome: &str) -> usize {
     text.lines().filter(|line| line.contains(&wanted)).count()
 }
 
-/// Runs the stage while its server goes away after ten answers, until `enough` connections failed.
-fn with_a_blip(settings: &str, enough: usize) -> (Value, Vec<Value>, String) {
+/// Runs the stage while its server goes away after ten answers, until `enough` connections failed; back
+/// again it `loads` until it was asked so often.
+fn with_a_blip(settings: &str, enough: usize, loads: usize) -> (Value, Vec<Value>, String) {
     let takes = Duration::from_millis(20);
     let first = server(anywhere(), takes);
     let address = first.address();
@@ -75,7 +90,7 @@ fn with_a_blip(settings: &str, enough: usize) -> (Value, Vec<Value>, String) {
         wait_until(|| ended(&sandbox, "ok") >= 10);
         drop(first);
         wait_until(|| ended(&sandbox, "connect") >= enough);
-        let _second = server(address, takes);
+        let _second = loading(address, takes, loads);
         run.join().expect("no panic").expect("it starts")
     });
     // On a busy machine the run may be INVALID for that; the endpoint's moment away never ends it.
@@ -103,7 +118,7 @@ fn recovered_as_recorded(found: &Value, records: &[Value]) {
 
 #[test]
 fn an_open_loop_outlives_a_moment_without_its_endpoint() {
-    let (summary, records, said) = with_a_blip("rate: 40, requests: 120", 3);
+    let (summary, records, said) = with_a_blip("rate: 40, requests: 120", 3, 0);
     let load = stage(&summary, "load");
     let counts = &load["counts"];
     let refused = records.iter().filter(|it| it["outcome"] == "connect").count() as u64;
@@ -118,13 +133,15 @@ fn an_open_loop_outlives_a_moment_without_its_endpoint() {
 #[test]
 fn users_wait_until_their_endpoint_is_back() {
     let users = 4;
-    let (summary, records, _) = with_a_blip("concurrency: 4, requests: 600", 1);
+    // A server that is there and loads its model is not back.
+    let (summary, records, _) = with_a_blip("concurrency: 4, requests: 600", 1, 3);
     let load = stage(&summary, "load");
     assert_eq!(count(&load["counts"], "planned"), 600);
     assert_eq!(count(&load["counts"], "never_started"), 0);
     // Nobody asks an endpoint that is known to be away.
     let away = &load["unreachable"];
     assert!(count(away, "requests") <= users * count(away, "times"), "{away:#}");
+    assert!(load["errors"]["http.503"].is_null(), "{load:#}");
     assert!(answered_after_the_first_failure(&records), "{load:#}");
     recovered_as_recorded(load, &records);
 }

@@ -494,7 +494,7 @@ def unreachable(unit_):
                 times, since = times + 1, sent
             elif since is not None:
                 since = min(since, sent)
-        elif sent is not None and r.get("headers_ns") is not None:
+        elif r["outcome"] == "ok" and r.get("headers_ns") is not None:
             answered = max(answered, sent)
             if since is not None and since < sent:
                 longest, since = max(longest or 0, r["headers_ns"] - since), None
