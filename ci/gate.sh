@@ -31,7 +31,11 @@ if [ -f "$baseline/summary.json" ]; then
   code=$?
   [ -n "${GITHUB_STEP_SUMMARY:-}" ] && cat "$comment" >>"$GITHUB_STEP_SUMMARY"
   # 5: too few samples to tell. The run stands, and so does the baseline it could not be held against.
-  [ "$code" -eq 5 ] && { echo "gate: too few samples to compare with the baseline" >&2; code=0; }
+  if [ "$code" -eq 5 ]; then
+    echo "gate: too few samples to compare with the baseline, which stays as it is" >&2
+    rm -rf "$results"
+    exit 0
+  fi
 else
   echo "gate: no baseline yet; this run becomes the first"
 fi

@@ -59,15 +59,17 @@ pub fn unbounded(stage: &Stage, prompt: &Prompt) -> Option<String> {
 
 /// Which prompts are opened by a nonce, and which are sent as they are written.
 fn openings(plan: &Plan) -> Option<String> {
-    let mut ids: [Vec<String>; 4] = Default::default();
+    let mut ids: [Vec<String>; 5] = Default::default();
     for stage in &plan.stages {
         let Some(unique) = stage.action.unique() else { continue };
         let makes_texts = stage.action.prompt().is_some_and(|prompt| prompt.synthetic.is_some());
+        let is_again = matches!(&stage.action, Action::Cold(repeat) | Action::Warm(repeat) if repeat.like.is_some());
         let place = match unique {
+            Unique::Request if is_again => 1,
             Unique::Request => 0,
-            Unique::Run if makes_texts => 1,
-            Unique::Run => 2,
-            Unique::Never => 3,
+            Unique::Run if makes_texts => 2,
+            Unique::Run => 3,
+            Unique::Never => 4,
         };
         let id = format!("`{}`", stage.id);
         if !ids[place].contains(&id) {
@@ -76,6 +78,7 @@ fn openings(plan: &Plan) -> Option<String> {
     }
     let words = [
         "each has a nonce of its own in",
+        "those of the stage that `like:` names, nonces too, in",
         "made anew in each run, without a nonce, in",
         "opened by one nonce of the run in",
         "sent as they are written, without a nonce, in",

@@ -175,7 +175,13 @@ impl PaceTally {
             let (achieved, interval) = mean_rate(&answered);
             return Some(Pace { achieved, interval, schedule: Some(schedule) });
         }
-        let achieved = self.answers as f64 / seconds;
+        let until_ns = from_ns as f64 + seconds * 1e9;
+        let is_in_time = |it: &&Request| it.is_ok && it.end_ns as f64 <= until_ns;
+        let in_time = requests.iter().filter(is_in_time).count() as u64 * self.requests.each;
+        // Where nearly all answers come when the requests are over, their rate is not the schedule's.
+        let trails = schedule.keeping_up == KeepingUp::Unclear && in_time * 2 < self.answers;
+        let took = self.last_answer_ns.saturating_sub(from_ns) as f64 / 1e9;
+        let achieved = self.answers as f64 / if trails { took } else { seconds };
         Some(Pace { achieved, interval: None, schedule: Some(schedule) })
     }
 

@@ -328,7 +328,8 @@ pub struct LoadSummary {
     pub target_rate: Option<f64>,
     /// Complete answers per second; absent without any. On a schedule: all of them over the time in
     /// which requests came; where the endpoint fell behind, those that ended in the last ten twelfths of
-    /// that time over their length. In a closed loop: over the time from when as many answers had ended
+    /// that time over their length; where that can't be told and most answers came after that time, all
+    /// of them over the time until the last one. In a closed loop: over the time from when as many answers had ended
     /// as there are users until the last request was sent, each by the part of its time in between (over
     /// all of the time, the last answers included, where that leaves less than a third).
     pub achieved_rate: Option<f64>,

@@ -473,8 +473,8 @@ fn no_nonce_is_hidden_in_what_a_stage_of_load_sends() {
     assert_eq!(texts[4..8], ["Say so."; 4]);
     assert!(texts[8..].iter().all(|text| text.ends_with("]\nOther.")) && texts[8] != texts[9]);
     let notes = case.sandbox.summary()["run"]["notes"].to_string();
-    let said = "prompts: each has a nonce of its own in `c`, `w`, `own`; sent as they are written, \
-                without a nonce, in `l`";
+    let said = "prompts: each has a nonce of its own in `c`, `own`; those of the stage that `like:` \
+                names, nonces too, in `w`; sent as they are written, without a nonce, in `l`";
     assert!(notes.contains(said), "{notes}");
     assert!(notes.contains("`l`: 4 requests planned with one and the same prompt"), "{notes}");
 }

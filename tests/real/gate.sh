@@ -39,6 +39,9 @@ expect 0 "the first run becomes the baseline" good.yaml
 first=$(baseline)
 expect 4 "an endpoint that is not there fails the gate" dead.yaml
 [ "$first" = "$(baseline)" ] || { echo "FAILED: a run that failed became the baseline"; exit 1; }
+sed 's/requests: 600/requests: 3/' good.yaml >few.yaml
+expect 0 "a run of too few requests to compare passes" few.yaml
+[ "$first" = "$(baseline)" ] || { echo "FAILED: a run that could not be compared became the baseline"; exit 1; }
 expect 0 "a like run passes" good.yaml
 second=$(baseline)
 [ "$first" != "$second" ] || { echo "FAILED: a run that passed did not become the baseline"; exit 1; }

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::client::dialect::{self, Refused};
-use crate::metrics::quantity::grouped;
+use crate::metrics::quantity::{grouped, plural};
 use crate::output::note;
 use crate::plan::diagnostic::{Code, Diagnostic};
 use crate::plan::workload::{OnMalformed, RowOrder, RowSource, Uniqueness};
@@ -179,7 +179,7 @@ pub(super) fn refused(
         }
     }
     if let Some(last) = named.last_mut().filter(|_| more > 0) {
-        *last = format!("{last} (and {more} more rows)");
+        *last = format!("{last} (and {})", plural(more, "more row"));
     }
     (named.into_iter().map(wrong).collect(), dataset.left_out().parts_in_words())
 }

@@ -214,7 +214,11 @@ fn doubt(warm: &StageSummary, cold: &StageSummary) -> Option<Doubt> {
             // Partly from the cache is from the cache.
             (CacheState::Mixed, CacheState::Warm) if !none_cached => {}
             (_, CacheState::Warm) if none_cached => {
-                let why = format!("by the server's account nothing of {name} came from the cache");
+                let none = match stage.cache.cached_tokens {
+                    Some(0) | None => "nothing",
+                    Some(_) => "no more than the start of any prompt",
+                };
+                let why = format!("by the server's account {none} of {name} came from the cache");
                 return Some(why.into());
             }
             (CacheState::Unknown, _) if stage.cache.cached_tokens.is_some() => {

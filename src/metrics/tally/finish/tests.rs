@@ -80,6 +80,15 @@ fn a_stage_of_few_latencies_names_the_length_that_would_do() {
     is(found.achieved_rate, 8.0);
 }
 
+#[test]
+fn answers_that_come_when_the_requests_are_over_are_not_at_the_schedules_rate() {
+    // Eight in a second; answers take up to ten.
+    let late: Vec<(u64, u64)> = (0..8).map(|at| (1_000 + at * 125, 4_000 + at * 1_000)).collect();
+    let found = load(ArrivalLine::Constant, None, &late);
+    assert_eq!(found.keeping_up, Some(KeepingUp::Unclear));
+    is(found.achieved_rate, 0.8);
+}
+
 /// The load of `users` who send as soon as they have an answer, each of which takes 500 ms.
 fn closed(users: u64, requests: u64) -> LoadSummary {
     let start = StageStart {
