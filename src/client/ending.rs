@@ -57,7 +57,7 @@ impl Ending {
         match fault.kind {
             FaultKind::Connect(kind) => Self {
                 outcome: Outcome::Connect(kind),
-                message: format!("{} ({})", connect_help(kind), fault.message),
+                message: connect_help(kind, &fault.message),
             },
             FaultKind::ConnectTimeout => Self::stopped(Stop::Timeout(Phase::Connect), limits),
             FaultKind::Closed | FaultKind::Reset if fault.is_stale_reuse() => match waited {
@@ -167,11 +167,16 @@ pub(super) fn is_given_up(reason: &str) -> bool {
     WORDS.contains(&word)
 }
 
-/// What to do about a connection that was not made.
-pub(super) fn connect_help(kind: &str) -> &'static str {
-    match kind {
+/// What to do about a connection that was not made, and what was wrong.
+pub(super) fn connect_help(kind: &str, message: &str) -> String {
+    let help = match kind {
         "refused" => "nothing listens there: start the server, or correct host and port",
         "dns" => "the host's name does not resolve: correct the url",
+        "tls" if message.contains("CaUsedAsEndEntity") => {
+            "the server shows the certificate of an authority (CA:TRUE), which can't be a server's: \
+             make it with `openssl req … -addext basicConstraints=critical,CA:FALSE`, or set \
+             `insecure: true`"
+        }
         "tls" => {
             "the TLS handshake failed: set ca_file for a private certificate authority, or correct \
              the host name or scheme of the url"
@@ -188,7 +193,8 @@ pub(super) fn connect_help(kind: &str) -> &'static str {
             "out of local ports on this machine: lower the rate, or widen ip_local_port_range"
         }
         _ => "the connection could not be made",
-    }
+    };
+    format!("{help} ({message})")
 }
 
 fn status_help(status: u16) -> &'static str {

@@ -72,7 +72,7 @@ impl Gateway {
         let dial = Arc::new(Dial::default());
         let mut reply =
             self.transport.send(post, &dial, true).await.map_err(|fault| match fault.kind {
-                FaultKind::Connect(kind) => format!("{} ({})", connect_help(kind), fault.message),
+                FaultKind::Connect(kind) => connect_help(kind, &fault.message),
                 _ => fault.message,
             })?;
         let status = reply.status();

@@ -150,9 +150,7 @@ impl Client {
 
     fn no_answer(&self, fault: &Fault) -> NoAnswer {
         let (cause, message) = match fault.kind {
-            FaultKind::Connect(kind) => {
-                (Cause::Connect(kind), format!("{} ({})", connect_help(kind), fault.message))
-            }
+            FaultKind::Connect(kind) => (Cause::Connect(kind), connect_help(kind, &fault.message)),
             FaultKind::ConnectTimeout => (Cause::Timeout, "no connection in time".to_owned()),
             _ => (Cause::Broken, format!("the answer broke off ({})", fault.message)),
         };

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::sync::Arc;
 
-use rcgen::{CertificateParams, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
 use rustls::pki_types::PrivateKeyDer;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
@@ -68,6 +68,24 @@ async fn bad_certificates_are_refused() {
         assert_eq!((class(&it).as_str(), it.connected_ns), ("connect.tls", None), "{it:?}");
         assert!(server.requests().is_empty(), "nothing was sent");
     }
+}
+
+#[tokio::test]
+async fn an_authoritys_own_certificate_is_refused_with_what_to_do() {
+    // As `openssl req -x509` makes them.
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let certificate = params.self_signed(&key).unwrap();
+    let (_server, url) = server(&certificate, &key);
+    let ca = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(ca.path(), certificate.pem()).unwrap();
+    let mut endpoint = endpoint(&url);
+    endpoint.ca_file = Some(ca.path().to_owned());
+    let it = exchange(&endpoint).await;
+    assert_eq!(class(&it), "connect.tls");
+    let said = format!("{it:?}");
+    assert!(said.contains("CA:FALSE") && said.contains("insecure: true"), "{said}");
 }
 
 #[tokio::test]
