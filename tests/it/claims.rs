@@ -193,7 +193,7 @@ stages:
 
 #[test]
 fn over_cells_a_headline_is_a_range_and_each_cell_has_its_own() {
-    let (sandbox, output, summary) = run("
+    let plan = "
 version: 1
 params: { context: { type: int, default: 64 } }
 matrix: { context: [1024, 4096] }
@@ -203,15 +203,18 @@ stages:
   - { id: cold, kind: cold, requests: 12 }
   - { id: warm, kind: warm, like: cold }
 sinks: [ \"html:page.html\" ]
-");
-    assert_eq!(code(&output), 0, "{}", text(&output.stdout));
+";
+    // A machine that is busy may have no interval in a cell; then nothing is claimed over them.
+    let mut runs = (0..10).map(|_| run(plan)).inspect(|(_, output, summary)| {
+        assert_eq!(code(output), 0, "{}", text(&output.stdout));
+        let over = of_kind(summary, "cache_speed_up_over_cells").len();
+        let each = of_kind(summary, "cache_speed_up").len();
+        assert_eq!(over, usize::from(each == 2), "{summary:#}");
+    });
+    let told = runs.find(|(_, _, summary)| of_kind(summary, "cache_speed_up").len() == 2);
+    let (sandbox, _, summary) = told.expect("an interval in both cells, once in ten runs");
     let first = &claims(&summary)[0];
     let each = of_kind(&summary, "cache_speed_up");
-    if each.len() < 2 {
-        // This machine was too busy for an interval in both cells, so nothing is claimed over them.
-        assert_ne!(first["kind"], "cache_speed_up_over_cells", "{summary:#}");
-        return;
-    }
     assert_eq!(first["kind"], "cache_speed_up_over_cells", "{summary:#}");
     assert!(first["cell"].is_null());
     let ratios: Vec<f64> = each.iter().map(|claim| value(claim, "ratio")).collect();

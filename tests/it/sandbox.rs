@@ -63,11 +63,7 @@ pub fn measured(folder: &Path, mut run: impl FnMut() -> Output) -> Output {
         let before = runs();
         let output = run();
         let new: Vec<PathBuf> = runs().into_iter().filter(|it| !before.contains(it)).collect();
-        let is_busy = new.iter().any(|run| {
-            let notes = read_json(&run.join("summary.json"))["run"]["notes"].to_string();
-            notes.contains("generator starved") || notes.contains("this machine stood still")
-        });
-        if code(&output) != 5 || !is_busy {
+        if code(&output) != 5 || !new.iter().any(|run| is_busy(run)) {
             return output;
         }
         for run in new {
@@ -75,6 +71,12 @@ pub fn measured(folder: &Path, mut run: impl FnMut() -> Output) -> Output {
         }
     }
     run()
+}
+
+/// Whether this machine was too busy for the run, as its notes say.
+pub fn is_busy(run: &Path) -> bool {
+    let notes = read_json(&run.join("summary.json"))["run"]["notes"].to_string();
+    notes.contains("generator starved") || notes.contains("this machine stood still")
 }
 
 pub fn children(folder: &Path) -> Vec<PathBuf> {

@@ -2,7 +2,7 @@
 //! times of requests, and claims about the cache held against both.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -188,7 +188,6 @@ fn start() -> Simulator {
     Simulator::start(config, SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).expect("a free port")
 }
 
-/// The plan against a simulator of our own.
 fn against(simulator: &Simulator) -> String {
     let at = plan("", "");
     let from = at.find("  simulator:").unwrap();
@@ -237,29 +236,28 @@ fn a_cold_stage_that_meets_yesterdays_cache_is_contaminated() {
 
 #[test]
 fn traffic_of_somebody_else_contaminates_a_stage() {
-    let simulator = start();
-    let done = Arc::new(AtomicBool::new(false));
-    let (address, stop) = (simulator.address(), Arc::clone(&done));
-    let stranger = std::thread::spawn(move || {
-        use std::io::{Read, Write};
-        let words = "somebody else's words ".repeat(200);
-        let body = json!({"messages": [{"role": "user", "content": words}], "max_tokens": 1});
-        let body = body.to_string();
-        while !stop.load(Ordering::SeqCst) {
-            let mut stream = std::net::TcpStream::connect(address).unwrap();
-            let length = body.len();
-            write!(
-                stream,
-                "POST /v1/chat/completions HTTP/1.1\r\nconnection: close\r\n\
-                 content-length: {length}\r\n\r\n{body}"
-            )
-            .unwrap();
-            let _whatever = stream.read_to_end(&mut Vec::new());
+    // Between any two readings of its page the server has taken 500 tokens of somebody's prompts.
+    let readings = AtomicUsize::new(0);
+    let server = FaultyServer::answers(move |request| {
+        if request.starts_with("GET /v1/models ") {
+            return json_answer(200, r#"{"data":[{"id":"m","owned_by":"vllm"}]}"#);
         }
+        if request.starts_with("GET /metrics ") {
+            let tokens = 500 * readings.fetch_add(1, Ordering::SeqCst);
+            return answer(200, "", &format!("vllm:prompt_tokens_total {tokens}\n"));
+        }
+        if !request.starts_with("POST /v1/chat/completions ") {
+            return answer(404, "", "");
+        }
+        let usage = json!({"prompt_tokens": 10, "completion_tokens": 1});
+        let last = json!({"choices": [{"delta": {"content": "a"}, "finish_reason": "stop"}], "usage": usage});
+        stream(&format!("data: {last}\n\ndata: [DONE]\n\n"))
     });
-    let Ran { summary, text, .. } = run(&against(&simulator));
-    done.store(true, Ordering::SeqCst);
-    stranger.join().unwrap();
+    let Ran { summary, text, .. } = run(&format!(
+        "version: 1\nendpoint: {{ url: \"{}\" }}\nprompt: {{ text: Hello., max_tokens: 1 }}\n\
+         stages: [{{ id: cold, kind: cold, requests: 4 }}]\n",
+        server.url()
+    ));
     let found = &stage(&summary, "cold")["contamination"][0];
     assert_eq!(found["kind"], "foreign_traffic", "{text}");
     assert!(text.contains("somebody else uses it"), "{text}");

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::{count, plan, said, simulator};
-use crate::sandbox::{Sandbox, code, read_json, shown};
+use crate::sandbox::{Sandbox, code, is_busy, read_json, shown};
 
 /// Probes that last long enough to kill the run between them; 20 requests/s can be sustained.
 const SEARCH: &str = "id: find, kind: search, over: rate, from: 4, to: 64, step: 1s, settle: 200ms, \
@@ -74,8 +74,6 @@ fn a_killed_search_goes_on_where_it_was_and_asks_nothing_twice() {
     let before = server.truth().len();
 
     let output = sandbox.run(&["run", "plan.yaml", "--resume", shown(&killed)]);
-    // Probes of a second may not tell whether a level is kept up with, which fails the search's check.
-    assert!([0, 10].contains(&code(&output)), "{}", said(&output));
     let id = killed.file_name().and_then(|id| id.to_str()).expect("its id");
     let words = format!("resumes {id}: taken over as it was measured then: `before`: 2 rungs");
     assert!(said(&output).contains(&words), "{}", said(&output));
@@ -84,6 +82,11 @@ fn a_killed_search_goes_on_where_it_was_and_asks_nothing_twice() {
     assert_eq!(read_json(&run.join("manifest.json"))["resumes"], id);
     let now = lines(&run);
     let summary = read_json(&run.join("summary.json"));
+    // Probes of a second may not tell whether the lowest level is kept up with, which fails its check.
+    let found = &summary["searches"]["find"];
+    let low = found["interval"][0].as_f64().filter(|_| found["reason"] != "converged");
+    let holds = found["best"].as_f64().is_some_and(|best| best.min(low.unwrap_or(best)) >= 4.0);
+    assert_eq!(code(&output), if holds { 0 } else { 10 }, "{}", said(&output));
     // The probes stand in one row, and those of the killed run are its own, word for word.
     let of_probes = |lines: &[Value]| -> Vec<Value> {
         let starts = lines.iter().filter(|line| line["type"] == "stage_start");
@@ -103,7 +106,6 @@ fn a_killed_search_goes_on_where_it_was_and_asks_nothing_twice() {
     // What came later is later on the clock that both share.
     let began = new[probes]["at_ns"].as_u64().expect("a stamp");
     assert!(new[..probes].iter().all(|probe| probe["at_ns"].as_u64() < Some(began)));
-    let found = &summary["searches"]["find"];
     assert_eq!(count(found, "probes"), new.len() as u64, "{found:#}");
     let fails = found["failed_at"].as_f64().unwrap_or_else(|| panic!("{found:#}"));
     assert!((19.0..=33.0).contains(&fails), "4 at once, 191 ms each: {found:#}");
@@ -209,7 +211,9 @@ fn what_is_not_recorded_is_done_again_and_sinks_get_all_that_is_told() {
     let before = server.truth().len();
     let resume = ["run", "plan.yaml", "--resume", shown(&killed)];
     let output = sandbox.run(&[&resume[..], &["--sink", "csv:rows.csv"]].concat());
-    assert_eq!(code(&output), 0, "{}", said(&output));
+    // Of 32 users a machine that is busy makes an INVALID run, and that is all that may be wrong with it.
+    let is_busy = is_busy(&new_run(&sandbox, &killed));
+    assert_eq!(code(&output), if is_busy { 5 } else { 0 }, "{}", said(&output));
     assert!(!said(&output).contains("lost"), "{}", said(&output));
     assert_eq!(server.truth().len() - before, 6 + 30);
     let rows = fs::read_to_string(sandbox.dir.path().join("rows.csv")).expect("rows");
