@@ -2,10 +2,12 @@
 //! `history`, `simulate`, `calibrate`.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
 use super::{DiagnosticFormat, PlanInputs};
+use crate::plan::units;
 
 /// Arguments of `run`.
 #[derive(Debug, Args)]
@@ -26,6 +28,12 @@ pub struct RunArgs {
     /// all other stages, are run.
     #[arg(long, value_name = "RUN")]
     pub resume: Option<PathBuf>,
+    /// Run on the embedded simulator even if CI (`CI=true`) named no endpoint and a default chose it.
+    #[arg(long, conflicts_with = "real")]
+    pub simulated: bool,
+    /// Refuse to run if an endpoint is the embedded simulator.
+    #[arg(long)]
+    pub real: bool,
     /// Skip the rest of the run if a stage does not complete or fails a check. By default, further
     /// cells of the matrix and independent stages still run.
     #[arg(long)]
@@ -56,6 +64,9 @@ pub struct Outputs {
     /// Show progress on the whole terminal, with charts.
     #[arg(long, conflicts_with = "progress")]
     pub tui: bool,
+    /// Where progress is plain lines, say how far the run is after each such time; 0s turns it off.
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = units::duration)]
+    pub heartbeat: Duration,
 }
 
 /// What `run` prints on standard output.

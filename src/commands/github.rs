@@ -10,6 +10,7 @@ use std::path::Path;
 use crate::metrics::summary::Summary;
 use crate::metrics::verdict;
 use crate::output;
+use crate::plan::Plan;
 use crate::plan::diagnostic::{Severity, annotation};
 
 /// Prints annotations if GitHub is there to read them.
@@ -27,6 +28,16 @@ pub(super) fn annotate(annotations: &str, json: bool) {
 /// Every check of a run that did not hold, at its own line in the plan.
 pub(super) fn thresholds(summary: &Summary) -> String {
     let mut out = String::new();
+    if summary.verdict.exit_code == verdict::INCOMPLETE || !summary.run.valid {
+        let what = if summary.run.valid {
+            "the run is incomplete"
+        } else {
+            "the run's numbers must not be trusted"
+        };
+        let why = std::iter::once(what).chain(summary.run.notes.iter().map(String::as_str));
+        let why: Vec<&str> = why.collect();
+        out += &annotation(Severity::Error, None, "no sound result", &why.join("\n"));
+    }
     for stage in &summary.stages {
         for result in stage.thresholds.iter().filter(|result| !result.pass) {
             let severity = if verdict::fails(result) { Severity::Error } else { Severity::Warning };
@@ -39,6 +50,13 @@ pub(super) fn thresholds(summary: &Summary) -> String {
         }
     }
     out
+}
+
+/// A run that never began, at the line of the plan that names its endpoint, counted from 0.
+pub(super) fn preflight(plan: &Plan, endpoint: Option<usize>, why: &str) -> String {
+    let file = in_workspace(&plan.path.to_string_lossy());
+    let place = endpoint.map(|line| (file.as_str(), line + 1, 1));
+    annotation(Severity::Error, place, "nothing was sent", why)
 }
 
 /// A file's path from the root of the repository, from which code hosts read it, wherever the

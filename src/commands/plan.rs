@@ -12,7 +12,7 @@ use estimate::Estimate;
 use crate::cli::{PlanArgs, PlanFormat};
 use crate::executor::prompts::unbounded;
 use crate::graph::{Graph, describe};
-use crate::metrics::quantity::grouped;
+use crate::metrics::quantity::{grouped, plural};
 use crate::output::{self, note};
 use crate::plan::workload::{
     PrefixLength, PrefixText, RowOrder, RowSource, SyntheticConfig, Unique,
@@ -203,6 +203,32 @@ fn text(plan: &Plan, graph: &Graph, estimates: &[Estimate]) -> String {
             writeln!(out, "  and what stages without a number of requests get done in their time");
     }
     out.lines().flat_map(|line| [line.trim_end(), "\n"]).collect()
+}
+
+/// The plan in a line: what is to be sent, and where.
+pub(super) fn in_a_line(plan: &Plan) -> String {
+    let mut endpoints: Vec<String> = Vec::new();
+    for stage in &plan.stages {
+        let shown = endpoint(&stage.endpoint);
+        if !endpoints.contains(&shown) {
+            endpoints.push(shown);
+        }
+    }
+    let total = estimate::all(plan)
+        .map(|all| all.into_iter().fold(Estimate::none(), Estimate::plus))
+        .ok()
+        .map(|total| match total.each {
+            None => format!(", about {}", plural(total.requests, "request")),
+            Some(_) => ", as many requests as there is time for".to_owned(),
+        });
+    format!(
+        "{}: {}{} to {}; results under {}",
+        plan.name,
+        plural(plan.stages.len() as u64, "stage"),
+        total.unwrap_or_default(),
+        endpoints.join(" and "),
+        plan.results.join(&plan.name).display()
+    )
 }
 
 /// The plan as `--format json` has it, with its estimates.

@@ -45,6 +45,8 @@ pub fn run(args: &QuickArgs) -> anyhow::Result<u8> {
         outputs: args.outputs.clone(),
         baseline: None,
         resume: None,
+        simulated: false,
+        real: false,
         fail_fast: false,
     };
     let code = run::run_from(place, &asked, options)?;

@@ -1,5 +1,7 @@
 //! `runner run PLAN`: the main job.
 
+mod simulated;
+
 use std::path::Path;
 
 use super::builtin::Place;
@@ -16,6 +18,7 @@ use crate::output::{self, Stream, note};
 use crate::plan::{LoadOptions, Loaded, Plan, SinkConfig, SinkKind};
 use crate::report::console;
 use crate::report::look::Look;
+use crate::sink;
 
 /// Runs a plan; the exit code is the run's verdict.
 pub fn run(args: &RunArgs) -> anyhow::Result<u8> {
@@ -42,6 +45,10 @@ pub(super) fn run_from(
     if let Err(code) = compare_with(&mut loaded, args.baseline.as_deref(), is_json) {
         return Ok(code);
     }
+    loaded.plan.sinks.extend(step_summary(&loaded.plan));
+    if let Some((why, help)) = simulated::refusal(&loaded, args, simulated::is_ci()) {
+        return Ok(nothing_sent(&loaded, &format!("{why}\n  help: {help}"), is_json));
+    }
     if let Some(results) = &outputs.results {
         loaded.plan.results.clone_from(results);
     }
@@ -62,7 +69,6 @@ pub(super) fn run_from(
         note!("  help: give the sink a file, or leave out `--output-format json`");
         return Ok(super::USAGE);
     }
-    loaded.plan.sinks.extend(step_summary(&loaded.plan));
     let choices = choices(args);
     let resumed = args.resume.as_deref().map(|run| Resumed::open(run, &loaded.plan, &choices));
     let resumed = match resumed {
@@ -86,11 +92,16 @@ pub(super) fn run_from(
             ProgressArg::Bar => ProgressMode::Bar,
             ProgressArg::None => ProgressMode::None,
         },
+        heartbeat: outputs.heartbeat,
         fail_fast: args.fail_fast,
         warnings: super::calibrate::warnings(&loaded.plan),
         secrets: loaded.redactor.clone(),
         resumed,
     };
+    if options.progress == ProgressMode::Plain {
+        let plan = super::plan::in_a_line(&loaded.plan);
+        note!("{}", loaded.redactor.redact(&plan));
+    }
     output::be_impatient();
     machine::raise_open_files();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -98,9 +109,8 @@ pub(super) fn run_from(
         Ok(finished) => finished,
         Err(RunError::Interrupted(code)) => return Ok(u8::try_from(code)?),
         Err(error) => {
-            note!("error: {}", loaded.redactor.redact(&error.to_string()));
-            note!("nothing was sent");
-            return Ok(super::PREFLIGHT);
+            let why = loaded.redactor.redact(&error.to_string()).into_owned();
+            return Ok(nothing_sent(&loaded, &why, is_json || to_stdout.is_some()));
         }
     };
     // A connection that a server never closes must not hold up the exit.
@@ -128,6 +138,21 @@ pub(super) fn run_from(
         note!("  help: go on with it by `--resume {directory}`, with the same plan and flags");
     }
     Ok(super::exit_code(&finished.summary))
+}
+
+/// Says why the run never began, also where CI looks for its results.
+fn nothing_sent(loaded: &Loaded, why: &str, is_taken: bool) -> u8 {
+    note!("error: {why}");
+    note!("nothing was sent");
+    let plan = &loaded.plan;
+    for error in sink::refused::tell(&plan.sinks, Path::new("."), &plan.name, why) {
+        note!("warning: sink {error}");
+    }
+    let endpoint = loaded.sources.named(&plan.path.to_string_lossy()).and_then(|text| {
+        text.lines().position(|line| line.starts_with("endpoint:") || line == "[endpoint]")
+    });
+    super::github::annotate(&super::github::preflight(plan, endpoint, why), is_taken);
+    super::PREFLIGHT
 }
 
 /// What the command line changes of the plan that the plan's document does not show, sorted.

@@ -21,6 +21,7 @@ mod signals;
 mod walk;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::client::probe::PreflightError;
 use crate::graph::Graph;
@@ -52,6 +53,8 @@ pub struct RunOptions {
     pub choices: Vec<String>,
     /// How progress is shown on standard error.
     pub progress: ProgressMode,
+    /// How often plain progress says how far the run is; zero for never.
+    pub heartbeat: Duration,
     /// Skip what is left when a stage does not complete or fails a check.
     pub fail_fast: bool,
     /// What the reader of the numbers should know beforehand; goes into the notes.
@@ -132,6 +135,7 @@ pub async fn run(plan: &Plan, graph: &Graph, options: RunOptions) -> Result<Fini
 
     let directory = RunDir::create(&plan.results, &plan.name)?;
     signals.would_discard(Some(directory.path().to_owned()));
+    let mut progress = Progress::new(plan, options.progress, options.heartbeat);
     let opened = open(plan, clock, (&stop, &options.secrets)).await.and_then(|opened| {
         resumed.iter().try_for_each(|it| it.meets(&opened.connections.described()))?;
         Ok(opened)
@@ -160,7 +164,7 @@ pub async fn run(plan: &Plan, graph: &Graph, options: RunOptions) -> Result<Fini
     manifest.resumes = resumed.as_ref().map(|resumed| resumed.run_id.clone());
     directory.write_manifest(&manifest)?;
     tracing::info!("run {} writes to {}", run_line.run_id, directory.path().display());
-    let mut progress = Progress::new(plan, options.progress, connections.answering());
+    progress.show(connections.answering());
     let run_nonce = run_nonce(plan, &run_line.run_id);
     let guards = guards(plan, &stop);
     let failed = FailedChecks::default();

@@ -7,6 +7,7 @@
 pub mod board;
 pub mod braille;
 mod full_screen;
+pub mod heartbeat;
 pub mod screen;
 
 use std::collections::BTreeMap;
@@ -20,6 +21,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use self::board::{Board, StageBoard, sparkline};
 use self::full_screen::FullScreen;
 pub(super) use self::full_screen::leave;
+use self::heartbeat::Heartbeat;
 use crate::client::answering::Answering;
 use crate::metrics::quantity::{show, significant};
 use crate::metrics::summary::StageSummary;
@@ -51,7 +53,8 @@ pub struct Progress {
     width: usize,
     board: Arc<Mutex<Board>>,
     bars: Option<Bars>,
-    _screen: Option<FullScreen>,
+    screen: Option<FullScreen>,
+    _heartbeat: Option<Heartbeat>,
 }
 
 /// Time between two states of the bars.
@@ -60,26 +63,34 @@ const REFRESH: Duration = Duration::from_millis(100);
 const PATIENCE: Duration = Duration::from_secs(1);
 
 impl Progress {
-    /// Nothing has run yet. `answering` are the streams of the run's endpoints.
-    pub fn new(plan: &Plan, mode: ProgressMode, answering: Vec<Arc<Answering>>) -> Self {
-        let board = Arc::new(Mutex::new(Board { answering, ..Board::new(plan) }));
+    /// Nothing has run yet, and nothing is shown. Plain progress says how far the run is after each
+    /// `heartbeat`, unless that is zero.
+    pub fn new(plan: &Plan, mode: ProgressMode, heartbeat: Duration) -> Self {
+        let board = Arc::new(Mutex::new(Board::new(plan)));
         let width =
             plan.stages.iter().map(|stage| columns(&printable(&stage.id))).max().unwrap_or(0);
-        let (mut mode, mut bars, mut screen) = (mode, None, None);
-        let started = match mode {
-            ProgressMode::Bar => {
-                Bars::start(Arc::clone(&board), width).map(|started| bars = Some(started))
-            }
+        let beats = mode == ProgressMode::Plain && !heartbeat.is_zero();
+        // Without a thread for it the run goes on in silence.
+        let heartbeat =
+            beats.then(|| Heartbeat::start(Arc::clone(&board), heartbeat).ok()).flatten();
+        Self { mode, width, board, bars: None, screen: None, _heartbeat: heartbeat }
+    }
+
+    /// Shows the run from now on, and the streams of its endpoints.
+    pub fn show(&mut self, answering: Vec<Arc<Answering>>) {
+        lock(&self.board).answering = answering;
+        let board = Arc::clone(&self.board);
+        let started = match self.mode {
+            ProgressMode::Bar => Bars::start(board, self.width).map(|it| self.bars = Some(it)),
             ProgressMode::FullScreen { colour } => {
-                FullScreen::start(Arc::clone(&board), colour).map(|started| screen = Some(started))
+                FullScreen::start(board, colour).map(|it| self.screen = Some(it))
             }
             ProgressMode::Plain | ProgressMode::None => Ok(()),
         };
         if let Err(error) = started {
             note!("warning: no live view: {error}");
-            mode = ProgressMode::Plain;
+            self.mode = ProgressMode::Plain;
         }
-        Self { mode, width, board, bars, _screen: screen }
     }
 
     /// Takes notice of one line of the log.
@@ -173,9 +184,8 @@ fn paint(board: &Mutex<Board>, coming: &Receiver<Ended>, width: usize) {
                 let name = stage.name();
                 let new = (!bars.contains_key(&name)).then(|| bar(stage, width));
                 let waits = past.is_none_or(|(streams, _)| streams < stage.in_flight.max(1));
-                let left = stage
-                    .seconds_left(board.now_ns)
-                    .map_or_else(String::new, |seconds| format!(" (left {seconds:.0} s)"));
+                let left = stage.left(board.now_ns).map(|left| format!(", {left}"));
+                let left = format!(" ({}{})", board.place(), left.unwrap_or_default());
                 (name, new, stage.done, left, figures(stage, board.now_ns, past), waits)
             })
             .collect();
@@ -266,7 +276,7 @@ fn bar(stage: &StageBoard, width: usize) -> ProgressBar {
             "{{spinner}} {name} {{bar:24}} {{pos}}/{{len}} {{elapsed}}{{prefix}}\n  {{wide_msg}}"
         )
     } else {
-        format!("{{spinner}} {name} {kind} {{elapsed}}\n  {{wide_msg}}")
+        format!("{{spinner}} {name} {kind} {{elapsed}}{{prefix}}\n  {{wide_msg}}")
     };
     if let Ok(style) = ProgressStyle::with_template(&template) {
         bar.set_style(style);

@@ -72,6 +72,7 @@ impl Lowering<'_> {
         };
         let grace = file.grace.map_or(Duration::from_secs(5), |grace| grace.value.0);
         let durability = file.durability.unwrap_or_default();
+        let simulator = file.simulator.unwrap_or_default();
         let sinks = self.sinks(&file.sinks);
         let tags = std::mem::take(&mut file.tags.0);
         let tags: BTreeMap<_, _> =
@@ -94,6 +95,7 @@ impl Lowering<'_> {
             results,
             grace,
             durability,
+            simulator,
             tags,
             resolved: serde_json::Value::Null,
         })

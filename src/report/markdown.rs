@@ -39,6 +39,12 @@ pub fn document(view: &ReportView) -> String {
     out
 }
 
+/// The page of a run of `plan` that never began.
+pub fn refused(plan: &str, why: &str) -> String {
+    let lines: Vec<String> = why.lines().map(|line| escaped(line.trim())).collect();
+    format!("## {} NOT RUN: {}\n\n{}\n", sign(Mood::Bad), escaped(plan), lines.join("  \n"))
+}
+
 fn head(view: &ReportView) -> String {
     let mut out = String::new();
     let sign = sign(view.verdict.mood);

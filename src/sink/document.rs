@@ -3,14 +3,12 @@
 //! In: the stages as they end, then the run's summary. Out: one file, replaced as a whole after each
 //! stage and at the end; on standard output only the last one.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use super::so_far::so_far;
 use super::target::{self, STDOUT};
-use super::{Sink, SinkError, atomic_file};
+use super::{Sink, SinkError};
 use crate::metrics::summary::{StageSummary, Summary};
-use crate::output::Stdout;
 use crate::record::{Line, RunLine};
 
 /// How a summary becomes a file.
@@ -43,10 +41,7 @@ impl Document {
 
     fn write(&self, summary: &Summary) -> Result<(), SinkError> {
         let bytes = (self.render)(summary).map_err(|why| SinkError::new(&self.name, why))?;
-        let written = match &self.path {
-            Some(path) => atomic_file::write(path, &bytes),
-            None => Stdout.write_all(&bytes),
-        };
+        let written = target::put(self.path.as_deref(), false, &bytes);
         written.map_err(|error| SinkError::new(&self.name, error))
     }
 }

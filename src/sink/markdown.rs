@@ -14,6 +14,6 @@ pub(super) fn format() -> Format {
     Format { appends_to: is_step_summary, ..Format::new(render) }
 }
 
-fn is_step_summary(path: &Path) -> bool {
+pub(super) fn is_step_summary(path: &Path) -> bool {
     std::env::var_os("GITHUB_STEP_SUMMARY").is_some_and(|summary| path == Path::new(&summary))
 }

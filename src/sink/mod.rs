@@ -18,6 +18,7 @@ mod parquet;
 mod png;
 mod prometheus;
 mod push;
+pub mod refused;
 mod row;
 mod so_far;
 #[cfg(feature = "sqlite")]

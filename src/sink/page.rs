@@ -3,15 +3,13 @@
 //! In: every line of the run, then its summary. Out: one file, replaced as a whole. Invariant: at any
 //! moment the file is a complete document; while the run goes on a live one says RUNNING.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::so_far::so_far;
 use super::target::{self, STDOUT};
-use super::{Sink, SinkError, atomic_file};
+use super::{Sink, SinkError};
 use crate::metrics::summary::{StageSummary, Summary};
-use crate::output::Stdout;
 use crate::record::Line;
 use crate::report::samples::RunSamples;
 use crate::report::view::{self, Background, ReportView};
@@ -74,15 +72,9 @@ impl Page {
     fn write(&self, summary: &Summary) -> Result<(), SinkError> {
         let view = view::compose(summary, &self.samples, &self.background);
         let bytes = (self.format.render)(&view).map_err(|why| SinkError::new(&self.name, why))?;
-        let written = match &self.path {
-            None => Stdout.write_all(&bytes),
-            Some(path) if (self.format.appends_to)(path) => {
-                let file = atomic_file::private().append(true).create(true).open(path);
-                file.and_then(|mut file| file.write_all(&bytes))
-            }
-            Some(path) => atomic_file::write(path, &bytes),
-        };
-        written.map_err(|error| SinkError::new(&self.name, error))
+        let appends = self.path.as_deref().is_some_and(self.format.appends_to);
+        target::put(self.path.as_deref(), appends, &bytes)
+            .map_err(|error| SinkError::new(&self.name, error))
     }
 }
 

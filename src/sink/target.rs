@@ -9,7 +9,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use super::SinkError;
-use super::atomic_file::{parent, private};
+use super::atomic_file::{self, parent, private};
 use crate::output::Stdout;
 
 /// The target that means standard output.
@@ -40,6 +40,18 @@ pub fn claim(sink: &str, path: &Path) -> Result<File, SinkError> {
         ));
     }
     Ok(file)
+}
+
+/// Puts a document into a file, in place of what is there or below it; on standard output without a
+/// `path`.
+pub fn put(path: Option<&Path>, appends: bool, document: &[u8]) -> io::Result<()> {
+    match path {
+        None => Stdout.write_all(document),
+        Some(path) if appends => {
+            private().append(true).create(true).open(path)?.write_all(document)
+        }
+        Some(path) => atomic_file::write(path, document),
+    }
 }
 
 /// Empties a file that was [claimed](claim), before the first write to it.

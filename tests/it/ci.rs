@@ -238,6 +238,11 @@ fn the_gate_runs_with_what_github_actions_sets() {
         ("BENCH_API_KEY", ""),
         ("BENCH_DOCS", "2"),
     ];
+    let refused = gate(&folder, &variables);
+    assert_eq!(refused.status.code(), Some(4), "a missing variable: {}", err(&refused));
+    assert!(folder.read("page.md").contains("NOT RUN"), "{}", folder.read("page.md"));
+    variables.retain(|(name, _)| *name != "BENCH_ENDPOINT");
+    variables.push(("BENCH_ENDPOINT", "simulated"));
     let output = gate(&folder, &variables);
     assert_eq!(output.status.code(), Some(0), "{}{}", out(&output), err(&output));
     assert!(!out(&output).contains("::error"), "{}", out(&output));
@@ -270,6 +275,7 @@ fn the_gate_runs_with_what_gitlab_ci_sets() {
         ("CI_COMMIT_SHA", "fedcba9876543210"),
         ("CI_COMMIT_REF_NAME", "feature/cache"),
         ("CI_JOB_ID", "77"),
+        ("BENCH_ENDPOINT", "simulated"),
         ("BENCH_DOCS", "2"),
         ("BENCH_PAGE", "report.md"),
     ];
@@ -284,4 +290,101 @@ fn the_gate_runs_with_what_gitlab_ci_sets() {
     assert_eq!(output.status.code(), Some(3));
     let said = err(&output);
     assert!(said.contains("BENCH_DOCS") && said.contains("SLO_TTFT"), "both at once: {said}");
+}
+
+/// The endpoint that a default chooses where no variable names one.
+const FALLS_BACK: &str = "version: 1
+params:
+  endpoint: { type: string, default: local, env: BENCH_ENDPOINT }
+endpoints: { local: { simulator: { decode_rate: 1k } } }
+endpoint: ${endpoint}
+prompt: { text: Say hello., max_tokens: 2 }
+stages: [{ kind: cold, requests: 2, thresholds: [error_rate <= 0%] }]
+sinks: [junit:checks.xml, markdown:page.md]
+";
+
+fn in_ci(folder: &Folder, ci: &str, args: &[&str]) -> Output {
+    measured(folder.0.path(), || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_runner"));
+        command.current_dir(folder.0.path()).env_clear().env("PATH", "/usr/bin:/bin");
+        command
+            .env("CI", ci)
+            .env("GITHUB_ACTIONS", "true")
+            .env("BENCH_ENDPIONT", "http://gpu:8000/v1");
+        command.args(args).output().expect("runner starts")
+    })
+}
+
+#[test]
+fn a_gate_does_not_pass_on_the_simulator_by_accident() {
+    let folder = Folder::new();
+    folder.write("plan.yaml", FALLS_BACK);
+    let refused = in_ci(&folder, "true", &["run", "plan.yaml"]);
+    assert_eq!(refused.status.code(), Some(4), "{}", err(&refused));
+    let said = err(&refused);
+    assert!(said.contains("the param `endpoint` was not set") && said.contains("nothing was sent"));
+    assert!(
+        out(&refused).contains("::error file=plan.yaml,line=5,col=1,title=nothing was sent::CI is")
+    );
+    let junit = folder.read("checks.xml");
+    assert!(junit.contains("errors=\"1\"") && junit.contains("<error"), "{junit}");
+    assert!(
+        folder.read("page.md").starts_with("## \u{274c} NOT RUN"),
+        "{}",
+        folder.read("page.md")
+    );
+
+    for args in [&["--simulated"][..], &["-p", "endpoint=local"], &["--endpoint", "local"]] {
+        let output = in_ci(&folder, "true", &[&["run", "plan.yaml"], args].concat());
+        assert_eq!(output.status.code(), Some(0), "{args:?}: {}", err(&output));
+    }
+    for ci in ["", "false", "0"] {
+        let output = in_ci(&folder, ci, &["run", "plan.yaml"]);
+        assert_eq!(output.status.code(), Some(0), "CI={ci}: {}", err(&output));
+    }
+    let real = in_ci(&folder, "", &["run", "plan.yaml", "-p", "endpoint=local", "--real"]);
+    assert_eq!(real.status.code(), Some(4), "{}", err(&real));
+
+    folder.write("plan.yaml", &format!("{FALLS_BACK}simulator: allowed\n"));
+    let output = in_ci(&folder, "true", &["run", "plan.yaml"]);
+    assert_eq!(output.status.code(), Some(0), "{}", err(&output));
+    let fallback = FALLS_BACK.replace("${endpoint}", "\"${env:BENCH_ENDPOINT:-local}\"");
+    folder.write("plan.yaml", &fallback.replace("  endpoint: {", "  other: {"));
+    let output = in_ci(&folder, "true", &["run", "plan.yaml"]);
+    assert_eq!(output.status.code(), Some(4), "{}", err(&output));
+    // A plan that names the simulator itself could never have asked anybody else.
+    folder.write("plan.yaml", FAILING);
+    let output = in_ci(&folder, "true", &["run", "plan.yaml"]);
+    assert_eq!(output.status.code(), Some(10), "{}", err(&output));
+}
+
+#[test]
+fn a_run_that_never_began_is_an_error_in_every_report() {
+    let folder = Folder::new();
+    let dead = FALLS_BACK.replace("default: local", "default: \"http://127.0.0.1:9/v1\"");
+    folder.write("plan.yaml", &dead);
+    let output = in_ci(&folder, "true", &["run", "plan.yaml", "--output-format", "json"]);
+    assert_eq!(output.status.code(), Some(4), "{}", err(&output));
+    assert_eq!(out(&output), "", "standard output is for a document");
+    assert!(err(&output).contains("::error file=plan.yaml,line=5,"), "{}", err(&output));
+    for file in ["checks.xml", "page.md"] {
+        let said = folder.read(file);
+        assert!(said.contains("127.0.0.1"), "{file}: {said}");
+    }
+    assert!(folder.read("checks.xml").contains("<error"), "{}", folder.read("checks.xml"));
+}
+
+#[test]
+fn a_log_shows_that_the_run_is_alive() {
+    let folder = Folder::new();
+    let slow = FALLS_BACK
+        .replace("decode_rate: 1k", "decode_rate: 2")
+        .replace("requests: 2", "requests: 3");
+    folder.write("plan.yaml", &slow);
+    let run = ["run", "plan.yaml", "--simulated", "--progress", "plain"];
+    let said = err(&in_ci(&folder, "true", &[&run[..], &["--heartbeat", "100ms"]].concat()));
+    assert!(said.contains("1 stage, about 3 requests to local (embedded simulator"), "{said}");
+    assert!(said.contains("/3 done in ") && said.contains("(stage 1 of 1)"), "{said}");
+    let said = err(&in_ci(&folder, "true", &[&run[..], &["--heartbeat", "0s"]].concat()));
+    assert!(!said.contains("/3 done in "), "{said}");
 }

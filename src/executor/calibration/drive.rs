@@ -20,7 +20,7 @@ use crate::graph::Graph;
 use crate::metrics::distribution::percentile;
 use crate::metrics::record_log;
 use crate::metrics::summary::{StageSummary, Summary};
-use crate::plan::{LoadOptions, Redactor, SimulatorConfig};
+use crate::plan::{LoadOptions, SimulatorConfig};
 use crate::record::{Line, OutcomeKind, Record};
 use crate::simulator::{Simulator, Truth};
 
@@ -44,15 +44,8 @@ pub async fn calibrate(
     let mut plan = loaded.plan;
     plan.results = folder.0.join("results");
     let graph = Graph::build(&plan).map_err(|_| CalibrationError::Graph)?;
-    let options = RunOptions {
-        arguments: vec!["calibrate".to_owned()],
-        choices: Vec::new(),
-        progress,
-        fail_fast: false,
-        warnings: Vec::new(),
-        resumed: None,
-        secrets: Redactor::default(),
-    };
+    let options =
+        RunOptions { arguments: vec!["calibrate".to_owned()], progress, ..RunOptions::default() };
     let finished = executor::run(&plan, &graph, options).await?;
 
     let summary = &finished.summary;

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::client::answering::Answering;
 use crate::metrics::histogram::LiveQuantiles;
@@ -29,12 +29,16 @@ pub struct Board {
     pub plan: String,
     /// Answers come from the simulator.
     pub simulated: bool,
+    /// How many stages the plan has.
+    pub planned: usize,
     /// Stages of the plan that have not begun.
     pub waiting: VecDeque<String>,
     /// Stages (and rungs) in the order in which they began.
     pub stages: Vec<StageBoard>,
     /// The moment of the last line, in nanoseconds of the run.
     pub now_ns: u64,
+    /// When that line came.
+    heard: Instant,
     /// The streams of the run's endpoints.
     pub answering: Vec<Arc<Answering>>,
 }
@@ -79,15 +83,18 @@ impl Board {
         Self {
             plan: plan.name.clone(),
             simulated: false,
+            planned: plan.stages.len(),
             waiting: plan.stages.iter().map(|stage| stage.id.clone()).collect(),
             stages: Vec::new(),
             now_ns: 0,
+            heard: Instant::now(),
             answering: Vec::new(),
         }
     }
 
     /// Takes notice of one line of the log.
     pub fn observe(&mut self, line: &Line) {
+        self.heard = Instant::now();
         match line {
             Line::Run(run) => self.simulated = run.simulated,
             // The settling part of a rung runs within that rung; one row for both is enough.
@@ -130,6 +137,18 @@ impl Board {
             }
             Line::NeverStarted(_) | Line::Round(_) | Line::Server(_) => {}
         }
+    }
+
+    /// This moment, in nanoseconds of the run: it goes on while no line comes.
+    pub fn now(&self) -> u64 {
+        let silence = u64::try_from(self.heard.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.now_ns.saturating_add(silence)
+    }
+
+    /// `stage 2 of 5`: how many have begun, of how many.
+    pub fn place(&self) -> String {
+        let planned = self.planned.max(1);
+        format!("stage {} of {planned}", planned.saturating_sub(self.waiting.len()).max(1))
     }
 
     /// The stage of that id that began last and has not ended; settling requests count for the rung
@@ -260,6 +279,12 @@ impl StageBoard {
         let (done, planned) = (self.done, self.start.planned);
         let known = self.end.is_none() && planned > 0 && done < planned && done * 10 >= planned;
         known.then(|| self.seconds(now_ns) * (planned - done) as f64 / done as f64)
+    }
+
+    /// The same in words; nothing when it is about to end.
+    pub fn left(&self, now_ns: u64) -> Option<String> {
+        let seconds = self.seconds_left(now_ns).filter(|seconds| *seconds >= 1.0)?;
+        Some(format!("{seconds:.0} s left"))
     }
 
     /// How many of the last answers lie in each of equal ratios between the shortest and the longest

@@ -21,7 +21,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::bind::{Named, Spanned};
-use super::model::{Durability, SinkKind};
+use super::model::{Durability, SimulatorUse, SinkKind};
 use crate::plan::workload::Unique;
 
 pub(crate) use conversation::ConversationKeys;
@@ -114,6 +114,10 @@ pub(crate) struct PlanFile {
     /// is less), `machine` (that, and the machine's death but for the last second; the default), or `none`
     /// (they are written once a second or when there is a MiB).
     pub(crate) durability: Option<Durability>,
+    /// Whether the embedded simulator may stand in where CI (`CI=true`) named no endpoint and a
+    /// default chose it: `asked` (refuse to run unless `--simulated` is given; the default) or
+    /// `allowed`.
+    pub(crate) simulator: Option<SimulatorUse>,
     /// Free labels, copied into the run's manifest.
     #[serde(default)]
     pub(crate) tags: Named<String>,

@@ -29,7 +29,7 @@ pub use load::{
     ArrivalProcess, ClosedLoop, ConcurrencyRamp, Late, Load, Measure, OpenLoop, Pacing, QpsLadder,
     Rate, RatePiece, Search, SearchAxis, Shape, Think, Traffic, Until, WhenFull,
 };
-pub use plan::{Cell, Durability, Location, Nonce, Param, Plan};
+pub use plan::{Cell, Durability, Location, Nonce, Param, Plan, SimulatorUse};
 pub use prompt::{
     Context, ContextSource, FileAccess, LIMIT_NAMES, MessageTemplate, ModelChoice, OPTIONS, Prompt,
 };

@@ -47,12 +47,26 @@ pub struct Plan {
     pub grace: Duration,
     /// What the records of a run survive.
     pub durability: Durability,
+    /// Whether the embedded simulator may take the place of an endpoint that nobody named.
+    pub simulator: SimulatorUse,
     /// Free labels, copied into the manifest.
     pub tags: BTreeMap<String, String>,
     /// The plan as one document, for the manifest: files joined, defaults and references filled in,
     /// secrets redacted. With a matrix its references stay, since each cell fills them in its own
     /// way. What the command line selects or replaces is not in it.
     pub resolved: serde_json::Value,
+}
+
+words! {
+    /// Whether the embedded simulator may take the place of an endpoint that nobody named.
+    #[derive(Default)]
+    pub enum SimulatorUse {
+        /// Not in CI (`CI=true`), where a run that measured nothing real would look like a passed gate.
+        #[default]
+        Asked = "asked",
+        /// Anywhere.
+        Allowed = "allowed",
+    }
 }
 
 words! {
