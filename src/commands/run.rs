@@ -5,7 +5,7 @@ mod simulated;
 use std::path::Path;
 
 use super::builtin::Place;
-use crate::cli::{OutputFormat, ProgressArg, RunArgs};
+use crate::cli::{OutputFormat, Outputs, ProgressArg, RunArgs};
 use crate::executor::progress::ProgressMode;
 use crate::executor::resume::Resumed;
 use crate::executor::run_dir::SUMMARY;
@@ -52,21 +52,9 @@ pub(super) fn run_from(
     if let Some(results) = &outputs.results {
         loaded.plan.results.clone_from(results);
     }
-    if outputs.tui && !Stream::Err.is_terminal() {
-        note!("error: `--tui` needs a terminal on standard error");
-        note!("  help: leave it out, or use `--progress plain`");
-        return Ok(super::USAGE);
-    }
-    if !outputs.percentiles.is_empty() && outputs.output_format != OutputFormat::Text {
-        note!("error: `--percentiles` are columns of the text report, which is not printed");
-        note!("  help: leave out `--output-format`");
-        return Ok(super::USAGE);
-    }
     let to_stdout = loaded.plan.sinks.iter().find(|sink| sink.is_stdout()).map(|sink| sink.kind);
-    if let Some(kind) = to_stdout.filter(|_| is_json) {
-        let word = kind.word();
-        note!("error: the sink `{word}:-` and `--output-format json` both want standard output");
-        note!("  help: give the sink a file, or leave out `--output-format json`");
+    if let Some((why, help)) = contradiction(outputs, to_stdout) {
+        note!("error: {why}\n  help: {help}");
         return Ok(super::USAGE);
     }
     let choices = choices(args);
@@ -138,6 +126,27 @@ pub(super) fn run_from(
         note!("  help: go on with it by `--resume {directory}`, with the same plan and flags");
     }
     Ok(super::exit_code(&finished.summary))
+}
+
+/// What of the outputs can't be, and what to do.
+fn contradiction(outputs: &Outputs, to_stdout: Option<SinkKind>) -> Option<(String, &'static str)> {
+    if outputs.tui && !Stream::Err.is_terminal() {
+        return Some((
+            "`--tui` needs a terminal on standard error".into(),
+            "leave it out, or use `--progress plain`",
+        ));
+    }
+    if !outputs.percentiles.is_empty() && outputs.output_format != OutputFormat::Text {
+        return Some((
+            "`--percentiles` are columns of the text report, which is not printed".into(),
+            "leave out `--output-format`",
+        ));
+    }
+    let kind = to_stdout.filter(|_| outputs.output_format == OutputFormat::Json)?.word();
+    Some((
+        format!("the sink `{kind}:-` and `--output-format json` both want standard output"),
+        "give the sink a file, or leave out `--output-format json`",
+    ))
 }
 
 /// Says why the run never began, also where CI looks for its results.

@@ -27,7 +27,9 @@ impl Heartbeat {
             let began = Instant::now();
             while stopped.recv_timeout(every) == Err(RecvTimeoutError::Timeout) {
                 let said = lines(&lock(&board), began.elapsed());
-                said.iter().for_each(|line| note!("{line}"));
+                for line in said {
+                    note!("{line}");
+                }
             }
         })?;
         Ok(Self { _stops: stops })
