@@ -107,6 +107,20 @@ impl Ending {
         }
     }
 
+    /// A stream that went on beyond any answer to what was asked: `beyond` so much.
+    pub fn too_long(beyond: &str, asked: Option<u64>) -> Self {
+        let asked = asked.map_or_else(
+            || "the request sets no max_tokens".to_owned(),
+            |tokens| format!("it was asked for {tokens} tokens at most"),
+        );
+        Self::stream(
+            "too_long",
+            format!(
+                "the stream was cut, as it went on beyond {beyond}: {asked}; does the server loop?"
+            ),
+        )
+    }
+
     /// A status other than 2xx, with what the server said about it.
     pub fn status(status: u16, body: &[u8]) -> Self {
         let said = dialect::body_message(body);

@@ -15,7 +15,7 @@ use super::coding::Coding;
 use super::dial::{Dial, Used};
 use super::ending::Ending;
 use super::framing::Splitter;
-use super::limits::{Guard, Limits, Stop};
+use super::limits::{Extent, Guard, Limits, Stop};
 use super::sse::{MAX_EVENT_BYTES, SseError, Tail};
 use super::tally::{Tally, wrong_type};
 use super::transport::Reply;
@@ -184,9 +184,12 @@ impl Reading<'_> {
         let framing = self.client.dialect.framing();
         let cap = if framing.is(kind) { MAX_EVENT_BYTES } else { MAX_ERROR_BYTES };
         let mut splitter = Splitter::new(framing, cap);
+        let most = Extent::of(self.prepared.asked.most_tokens, self.prepared.choices);
+        let mut so_far = Extent::default();
         self.tally.flag_if(reply.hides_reads(), READS_HIDDEN);
         while let Some((chunk, arrived)) = self.chunk(reply, guard).await? {
             let at = self.tally.exchange.end_ns;
+            so_far.bytes += chunk.len() as u64;
             let tally = &mut self.tally;
             let pushed = splitter.push(&chunk, &mut |event| tally.event(event.as_bytes(), at));
             let first = self.tally.exchange.first_token_ns;
@@ -203,6 +206,11 @@ impl Reading<'_> {
             pushed.map_err(|SseError::TooLarge(cap)| {
                 Ending::protocol("event_too_large", format!("one event exceeds {cap} bytes"))
             })?;
+            so_far.events = self.tally.events;
+            so_far.text = self.tally.exchange.text.len() as u64;
+            if let Some(beyond) = so_far.beyond(&most) {
+                return Err(Ending::too_long(&beyond, self.prepared.asked.most_tokens));
+            }
             // A stream of comments that never pauses must not outrun its limits.
             let (due, phase) = self.limits.next();
             if arrived >= due {

@@ -1,7 +1,7 @@
-//! The five limits of a request, and the cancel token, as one alarm.
+//! The five limits of a request, and the cancel token, as one alarm; and how large an answer may become.
 //!
 //! In: what has happened so far. Out: the work's result, or a [`Stop`]. Invariant: whatever the
-//! server does or leaves undone, waiting ends at the nearest limit.
+//! server does or leaves undone, waiting ends at the nearest limit, and a stream at its [`Extent`].
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use tokio::time::Sleep;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 
+use crate::metrics::quantity::grouped;
 use crate::plan::Timeouts;
 use crate::record::Phase;
 
@@ -79,6 +80,50 @@ impl Limits {
             Phase::Idle => self.timeouts.idle,
             Phase::Total => self.timeouts.total,
         }
+    }
+}
+
+/// How much came of a stream, or may come.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Extent {
+    /// Events, whatever they hold.
+    pub events: u64,
+    /// Bytes, decompressed.
+    pub bytes: u64,
+    /// Bytes of generated text.
+    pub text: u64,
+}
+
+impl Extent {
+    /// An answer to a request for fewer tokens may still be so many events long: servers that do not heed
+    /// the limit are measured, not cut.
+    const LEAST_EVENTS: u64 = 1 << 17;
+    /// More are never kept, whatever was asked for.
+    const MOST_EVENTS: u64 = 1 << 22;
+    /// Events for a token that was asked for: some servers send letter by letter.
+    const EVENTS_A_TOKEN: u64 = 8;
+    /// Bytes of an event on average: with twenty log probabilities beside each token it has about as many.
+    const BYTES_AN_EVENT: u64 = 2048;
+    /// Bytes of text.
+    const MOST_TEXT: u64 = 64 << 20;
+
+    /// The most that a stream may come to, which was asked for so many tokens in each of its choices.
+    pub fn of(tokens: Option<u64>, choices: u64) -> Self {
+        let tokens = tokens.unwrap_or_default().saturating_mul(choices);
+        let events = tokens.saturating_mul(Self::EVENTS_A_TOKEN);
+        let events = events.clamp(Self::LEAST_EVENTS, Self::MOST_EVENTS);
+        Self { events, bytes: events * Self::BYTES_AN_EVENT, text: Self::MOST_TEXT }
+    }
+
+    /// Which bound is passed, in words.
+    pub fn beyond(&self, most: &Self) -> Option<String> {
+        let parts = [
+            (self.events, most.events, "events"),
+            (self.bytes, most.bytes, "bytes"),
+            (self.text, most.text, "bytes of text"),
+        ];
+        let (_, most, what) = parts.into_iter().find(|(is, most, _)| is > most)?;
+        Some(format!("{} {what}", grouped(most)))
     }
 }
 
@@ -163,6 +208,20 @@ mod tests {
         let (mut limits, sent) = limits(false);
         limits.read(sent + Duration::from_secs(9), false);
         assert_eq!(limits.next(), (sent + Duration::from_secs(14), Phase::Idle));
+    }
+
+    #[test]
+    fn a_stream_has_room_for_what_was_asked_and_an_end() {
+        let of = |tokens, choices| Extent::of(tokens, choices).events;
+        assert_eq!(of(None, 1), of(Some(8), 2));
+        assert!(of(Some(100_000), 4) >= 8 * 400_000);
+        assert_eq!(of(Some(u64::MAX), u64::MAX), Extent::MOST_EVENTS);
+        let most = Extent::of(Some(8), 1);
+        assert_eq!(most.beyond(&most), None);
+        let said = |more: Extent| more.beyond(&most).unwrap();
+        assert_eq!(said(Extent { events: most.events + 1, ..most }), "131,072 events");
+        assert_eq!(said(Extent { bytes: u64::MAX, ..most }), "268,435,456 bytes");
+        assert_eq!(said(Extent { text: u64::MAX, ..most }), "67,108,864 bytes of text");
     }
 
     #[test]

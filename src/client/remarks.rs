@@ -36,7 +36,7 @@ pub(super) struct Asked {
     /// Empty where none was named.
     model: String,
     /// The longest answer; of all choices together.
-    most_tokens: Option<u64>,
+    pub most_tokens: Option<u64>,
 }
 
 impl Asked {

@@ -41,7 +41,7 @@ impl Answer {
         serde_json::from_slice(&self.body).ok()
     }
 
-    /// `HTTP 503: Loading model`, with secrets hidden.
+    /// `HTTP 503: Loading model`, short and with secrets hidden.
     pub fn line(&self) -> String {
         match &self.redacted_message {
             Some(said) => format!("HTTP {}: {said}", self.status),
@@ -65,6 +65,8 @@ pub(super) enum Cause {
     /// As in [`crate::record::Outcome::Connect`].
     Connect(&'static str),
     Timeout,
+    /// More came than is read of any answer.
+    TooLong,
     Broken,
 }
 
@@ -129,18 +131,22 @@ impl Client {
                     break;
                 }
             }
+            // Half of what answers a question would be read as all of it; of an error its beginning will do.
+            if body.len() > MAX_BYTES && (200..300).contains(&reply.status()) {
+                let message = format!("the answer is longer than {} MiB", MAX_BYTES >> 20);
+                return Ok(Err(NoAnswer { cause: Cause::TooLong, message }));
+            }
             let text = |name| reply.header(name).map(str::to_owned);
-            Ok(Answer {
+            Ok(Ok(Answer {
                 status: reply.status(),
                 server: text("server"),
                 location: text("location"),
-                redacted_message: dialect::body_message(&body)
-                    .map(|it| self.redactor.redact(&it).into_owned()),
+                redacted_message: dialect::body_message(&body).map(|it| self.redactor.said(&it)),
                 body,
-            })
+            }))
         };
         match tokio::time::timeout(limit, answering).await {
-            Ok(result) => result.map_err(|fault| self.no_answer(&fault)),
+            Ok(result) => result.unwrap_or_else(|fault| Err(self.no_answer(&fault))),
             Err(_) => Err(NoAnswer {
                 cause: Cause::Timeout,
                 message: format!("no answer within {}", seconds(limit)),

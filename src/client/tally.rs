@@ -34,7 +34,8 @@ pub(super) struct Tally {
     /// How many bytes of them are still wanted.
     raw_room: usize,
     choices: Choices,
-    events: u64,
+    /// How many events came so far.
+    pub events: u64,
     /// The dialect's end mark came.
     done: bool,
     /// An event that ends it badly.

@@ -34,8 +34,9 @@ pub enum Outcome {
     Timeout(Phase),
     /// No connection: `refused`, `dns`, `tls`, `reset`, `fd_limit`, `no_local_port`, `other`.
     Connect(&'static str),
-    /// The stream broke: `truncated`, `incomplete_body`, `reset`, `error_event`, `stale_reuse`; or
-    /// the server says that it gave the answer up: `aborted`.
+    /// The stream broke: `truncated`, `incomplete_body`, `reset`, `error_event`, `stale_reuse`; it went
+    /// on beyond any answer to what was asked: `too_long`; or the server says that it gave the answer up:
+    /// `aborted`.
     Stream(&'static str),
     /// The bytes were not what the dialect promises: `json`, `content_type`, `empty`,
     /// `event_too_large`, `redirect`, `http`; or another model answered: `model`.

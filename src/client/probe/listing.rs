@@ -215,6 +215,10 @@ fn unreachable(client: &Client, error: &NoAnswer) -> PreflightError {
             format!("{base} does not answer: {}", error.message),
             "is the host right, and is the server up and not overloaded?",
         ),
+        Cause::TooLong => PreflightError::new(
+            format!("{base} lists no models: {}", error.message),
+            "is this the base URL of the API?",
+        ),
         Cause::Broken => PreflightError::new(
             format!("{base} does not answer as an HTTP server: {}", error.message),
             "is the port right, and does it speak the url's scheme (http, https)?",
