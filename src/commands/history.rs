@@ -182,6 +182,7 @@ fn history(plan: String, runs: &[Summary], asked: &MetricRef, args: &HistoryArgs
             exit_code: summary.verdict.exit_code,
             valid: summary.run.valid,
             simulated: summary.run.simulated,
+            insecure: summary.run.insecure,
             values: stages.iter().map(of).collect(),
         }
     };

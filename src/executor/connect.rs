@@ -101,6 +101,11 @@ impl Connections {
         self.reached.iter().any(|connection| connection.server.kind == ServerKind::Simulator)
     }
 
+    /// Whether any endpoint may be whoever answers.
+    pub(super) fn any_insecure(&self) -> bool {
+        self.reached.iter().any(|connection| connection.endpoint.insecure)
+    }
+
     /// What preflight found worth knowing, one line each.
     pub(super) fn warnings(&self) -> Vec<String> {
         let of = |connection: &Connection| {

@@ -152,8 +152,7 @@ pub async fn run(plan: &Plan, graph: &Graph, options: RunOptions) -> Result<Fini
         }
     };
 
-    let simulated = connections.any_simulated();
-    let run_line = run_line(plan, &directory, simulated, started_at);
+    let run_line = run_line(plan, &directory, &connections, started_at);
     let mut warnings = options.warnings;
     warnings.extend(connections.warnings());
     for warning in &warnings {
@@ -255,7 +254,12 @@ async fn stop_when(log_failed: &tokio_util::sync::CancellationToken, stop: &Stop
     stop.cut.cancel();
 }
 
-fn run_line(plan: &Plan, directory: &RunDir, simulated: bool, started_at: String) -> RunLine {
+fn run_line(
+    plan: &Plan,
+    directory: &RunDir,
+    connections: &Connections,
+    started_at: String,
+) -> RunLine {
     RunLine {
         record_version: RECORD_VERSION,
         run_id: directory.id().to_owned(),
@@ -263,7 +267,8 @@ fn run_line(plan: &Plan, directory: &RunDir, simulated: bool, started_at: String
         plan_hash: plan.hash.clone(),
         started_at,
         seed: plan.seed,
-        simulated,
+        simulated: connections.any_simulated(),
+        insecure: connections.any_insecure(),
         runner_version: env!("CARGO_PKG_VERSION").into(),
     }
 }

@@ -341,6 +341,7 @@ fn run_summary(run: Option<RunLine>, end: &RunEnd, valid: bool, notes: Vec<Strin
         started_at: String::new(),
         seed: 0,
         simulated: false,
+        insecure: false,
         runner_version: String::new(),
     });
     RunSummary {
@@ -349,6 +350,7 @@ fn run_summary(run: Option<RunLine>, end: &RunEnd, valid: bool, notes: Vec<Strin
         state: end.state,
         valid,
         simulated: run.simulated,
+        insecure: run.insecure,
         started_at: run.started_at,
         seed: run.seed,
         notes,

@@ -83,6 +83,10 @@ pub struct RunSummary {
     pub valid: bool,
     /// True when the embedded simulator answered.
     pub simulated: bool,
+    /// True when any endpoint's certificate was not checked (`insecure: true`): somebody in between may
+    /// have answered.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub insecure: bool,
     /// RFC 3339.
     pub started_at: String,
     /// The seed in force.

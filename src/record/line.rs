@@ -46,6 +46,9 @@ pub struct RunLine {
     pub seed: u64,
     /// True when any endpoint is the embedded simulator.
     pub simulated: bool,
+    /// True when any endpoint's certificate was not checked (`insecure: true`).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub insecure: bool,
     /// The tool's version.
     pub runner_version: String,
 }

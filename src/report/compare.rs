@@ -17,6 +17,7 @@ use serde::Serialize;
 
 use super::draw::{Frame, draw};
 use super::escape::{printable, to_the_second};
+use super::marks;
 use super::scene::Scene;
 use super::view::{Fact, Mood, Picture, Table};
 use crate::metrics::compare::evidence::Evidence;
@@ -36,6 +37,8 @@ pub struct CompareView {
     pub mood: Mood,
     /// True when the embedded simulator answered in any of the runs.
     pub simulated: bool,
+    /// True when a certificate was not checked in any of the runs.
+    pub insecure: bool,
     /// The runs: base first.
     pub runs: Vec<Fact>,
     /// Each new run against the base.
@@ -116,6 +119,7 @@ pub fn compose(comparisons: &[Comparison], runs: &[Arm]) -> CompareView {
         word: word(verdict),
         mood: mood(verdict),
         simulated: runs.iter().any(|arm| arm.run.summary.run.simulated),
+        insecure: runs.iter().any(|arm| arm.run.summary.run.insecure),
         runs: runs.iter().enumerate().map(|(number, arm)| run_fact(number, *arm)).collect(),
         pairs,
         charts: pictures::overlays(runs),
@@ -132,10 +136,10 @@ pub fn all_pictures(view: &CompareView) -> impl Iterator<Item = &Picture> {
 pub fn sheet(view: &CompareView) -> Scene {
     let frame = Frame { width: 460.0, height: 300.0, titled: true, left: 0.0 };
     let charts = all_pictures(view).map(|picture| draw(&picture.chart, frame)).collect();
-    let simulated = if view.simulated { "SIMULATED · " } else { "" };
+    let mark = marks::prefix(view.simulated, view.insecure);
     let runs = view.runs.iter().map(|run| format!("{} {}", run.name, run.value));
     let small_print = runs.collect::<Vec<_>>().join(" · ");
-    Scene::sheet(&format!("{simulated}{}: {}", view.title, view.headline), &small_print, charts, 2)
+    Scene::sheet(&format!("{mark}{}: {}", view.title, view.headline), &small_print, charts, 2)
 }
 
 fn worst(verdicts: impl Iterator<Item = Verdict>) -> Verdict {

@@ -10,14 +10,12 @@ pub use super::columns::Percentiles;
 
 use super::escape::{printable, to_the_second};
 use super::look::Look;
+use super::marks;
 use super::{
     answers, checks, client, columns, course, evidence, findings, levels, server, table, tokens,
 };
 use crate::metrics::quantity::plural;
 use crate::metrics::summary::{StageSummary, Summary};
-
-/// Said wherever the embedded simulator answered.
-const SIMULATED: &str = "SIMULATED: the embedded simulator answered, not a real server";
 
 /// The whole report.
 pub fn render(summary: &Summary, look: Look) -> String {
@@ -100,8 +98,8 @@ fn opening(summary: &Summary, look: Look) -> Vec<String> {
     let about = look.wrap("", 2, &about.join(" · "));
     let mut lines: Vec<String> = about.iter().map(|line| look.dim(line)).collect();
     lines.extend(findings::ending(summary, look));
-    if run.simulated {
-        lines.extend(look.wrap("", 2, SIMULATED).iter().map(|line| look.doubtful(line)));
+    for mark in marks::sentences(run.simulated, run.insecure) {
+        lines.extend(look.wrap("", 2, mark).iter().map(|line| look.doubtful(line)));
     }
     lines.extend(findings::lines(summary, look));
     lines

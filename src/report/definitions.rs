@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::escape::{printable, to_the_second};
 use super::grid;
 use super::look::Look;
+use super::marks;
 use super::view::{Cell, Column, Fact, Mood, Table};
 use crate::metrics::definitions::{Redefined, Tool};
 use crate::metrics::quantity::{plural, significant};
@@ -88,9 +89,8 @@ pub fn text(view: &RedefinedView, summary: &Summary, look: Look) -> String {
         )),
         look.doubtful(&format!("DEFINITIONS OF {}: {}", view.word, view.tool)),
     ];
-    if run.simulated {
-        lines.push(look.doubtful("SIMULATED: the embedded simulator answered, not a real server"));
-    }
+    let marks = marks::sentences(run.simulated, run.insecure);
+    lines.extend(marks.map(|mark| look.doubtful(mark)));
     if view.stages.is_empty() {
         lines.extend([String::new(), "  No stage has an answered request.".to_owned()]);
     }

@@ -43,6 +43,8 @@ pub struct RunPoint {
     pub valid: bool,
     /// True when the embedded simulator answered.
     pub simulated: bool,
+    /// True when a certificate was not checked.
+    pub insecure: bool,
     /// The metric of each stage, in the order of the plan's `stages`.
     pub values: Vec<Option<f64>>,
 }
@@ -97,8 +99,10 @@ fn table(plan: &PlanHistory) -> Table {
             (true, 10) => ("fail", Mood::Bad),
             (true, _) => ("incomplete", Mood::Doubtful),
         };
-        let word = if run.simulated { format!("{word}, simulated") } else { word.to_owned() };
-        row.push(cell(word, mood));
+        let marks = [(run.simulated, "simulated"), (run.insecure, "insecure")];
+        let marks = marks.into_iter().filter_map(|(is, mark)| is.then_some(mark));
+        let words: Vec<&str> = std::iter::once(word).chain(marks).collect();
+        row.push(cell(words.join(", "), mood));
         row
     });
     Table { columns, rows: rows.collect(), legend: String::new() }

@@ -7,6 +7,7 @@
 use std::fmt::Write;
 
 use super::definitions::{PERCENTILES, RedefinedView};
+use super::marks;
 use super::view::{Check, Fact, Mood, ReportView, StageView, Table};
 
 /// Longest document in bytes: GitHub refuses a step's summary of more than 1 MiB.
@@ -52,8 +53,8 @@ fn head(view: &ReportView) -> String {
         let _infallible = out.write_fmt(text);
     };
     put(&mut out, format_args!("## {sign} {}: {}\n\n", view.verdict.word, escaped(&view.title)));
-    if view.simulated {
-        out.push_str("> **Simulated.** The embedded simulator answered, not a real endpoint.\n\n");
+    for mark in marks::sentences(view.simulated, view.insecure) {
+        let _infallible = writeln!(out, "> {mark}.\n");
     }
     put(&mut out, format_args!("**{}**\n\n", escaped(&view.headline)));
     for sentence in &view.findings {

@@ -3,7 +3,8 @@
 //! In: a [`Summary`](crate::metrics::summary::Summary) and, for pages and pictures, the lines behind
 //! it in one pass. Out: text, pages, pictures. Invariants: a report computes no figure that a summary
 //! holds; memory is bounded whatever the number of requests; whatever came from a server or a plan
-//! is escaped; figures from the embedded simulator are marked *simulated* before any is shown.
+//! is escaped; figures from the embedded simulator are marked *simulated* before any is shown, and those
+//! of an endpoint whose certificate nobody checked *insecure*.
 //!
 //! | file | what it turns into what |
 //! |---|---|
@@ -40,6 +41,7 @@ pub mod junit;
 mod levels;
 pub mod look;
 pub mod markdown;
+mod marks;
 pub mod palette;
 #[cfg(feature = "plots")]
 pub mod png;

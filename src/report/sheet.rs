@@ -1,10 +1,11 @@
 //! Every chart of a run on one sheet, for a slide or a chat.
 //!
 //! In: the view. Out: a [`Scene`] with the headline above, three charts to a row. Invariant: a
-//! simulated run says so in its first line.
+//! simulated or insecure run says so in its first line.
 
 use super::chart::Chart;
 use super::draw::{Frame, draw};
+use super::marks;
 use super::scene::Scene;
 use super::view::{Picture, ReportView};
 
@@ -25,8 +26,8 @@ pub fn sheet(view: &ReportView) -> Scene {
     let plainly = |picture: &Picture| draw(&picture.chart, FRAME);
     let around = (view.comparisons.iter().map(plainly), view.timeline.iter().map(plainly));
     let charts = around.0.chain(stages).chain(around.1).collect();
-    let simulated = if view.simulated { "SIMULATED · " } else { "" };
-    let headline = format!("{simulated}{}: {}", view.title, view.headline);
+    let mark = marks::prefix(view.simulated, view.insecure);
+    let headline = format!("{mark}{}: {}", view.title, view.headline);
     let facts = view.facts.iter().map(|fact| format!("{} {}", fact.name, fact.value));
     let small_print = std::iter::once(view.verdict.word.to_owned()).chain(facts);
     Scene::sheet(&headline, &small_print.collect::<Vec<_>>().join(" · "), charts, COLUMNS)

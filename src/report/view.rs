@@ -37,6 +37,8 @@ pub struct ReportView {
     pub verdict: Verdict,
     /// True when the embedded simulator answered.
     pub simulated: bool,
+    /// True when a certificate was not checked.
+    pub insecure: bool,
     /// What a reader must know before trusting any number.
     pub notes: Vec<String>,
     /// Facts that name the run: id, start, seed, version.

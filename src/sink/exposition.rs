@@ -15,11 +15,12 @@ pub(super) fn render(pulse: &Pulse) -> String {
     let mut page = Page::default();
     if let Some(run) = &pulse.run {
         let version = run.runner_version.as_str();
-        let simulated = if run.simulated { "true" } else { "false" };
+        let word = |flag| if flag { "true" } else { "false" };
         let labels = labels(&[
+            ("insecure", word(run.insecure)),
             ("plan", &run.plan),
             ("run_id", &run.run_id),
-            ("simulated", simulated),
+            ("simulated", word(run.simulated)),
             ("version", version),
         ]);
         page.family("runner_run_info", "gauge", "which run this is");

@@ -35,6 +35,7 @@ fn document(pulse: &Pulse) -> Value {
             attribute("service.instance.id", &run.run_id),
             attribute("runner.plan", &run.plan),
             json!({ "key": "runner.simulated", "value": { "boolValue": run.simulated } }),
+            json!({ "key": "runner.insecure", "value": { "boolValue": run.insecure } }),
         ]);
     }
     let scope = json!({ "name": "runner", "version": env!("CARGO_PKG_VERSION") });

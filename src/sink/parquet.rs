@@ -125,6 +125,7 @@ impl Parquet {
             ("started_at", run.started_at.clone()),
             ("seed", run.seed.to_string()),
             ("simulated", run.simulated.to_string()),
+            ("insecure", run.insecure.to_string()),
         ];
         facts.into_iter().map(|(key, value)| (format!("runner.{key}"), value)).collect()
     }

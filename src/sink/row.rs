@@ -129,6 +129,11 @@ pub(super) fn columns() -> Vec<Column> {
             kind: Kind::Flag,
             take: Take::Run(|run| Value::Flag(run.simulated)),
         },
+        Column {
+            name: "insecure".into(),
+            kind: Kind::Flag,
+            take: Take::Run(|run| Value::Flag(run.insecure)),
+        },
     ];
     let fixed = FIXED.iter().map(|(name, kind, take)| Column {
         name: (*name).into(),

@@ -21,6 +21,7 @@ pub(super) fn so_far(run: &RunLine, stages: &[StageSummary]) -> Summary {
             state: RunState::Running,
             valid: true,
             simulated: run.simulated,
+            insecure: run.insecure,
             started_at: run.started_at.clone(),
             seed: run.seed,
             notes: Vec::new(),

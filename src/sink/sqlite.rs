@@ -19,13 +19,14 @@ use crate::record::{Line, RunLine};
 /// Rows that are kept back at most.
 const WAITING: usize = 4096;
 
-const MANIFEST: [(&str, Kind); 11] = [
+const MANIFEST: [(&str, Kind); 12] = [
     ("run_id", Kind::Text),
     ("plan", Kind::Text),
     ("plan_hash", Kind::Text),
     ("started_at", Kind::Text),
     ("seed", Kind::Text),
     ("simulated", Kind::Flag),
+    ("insecure", Kind::Flag),
     ("runner_version", Kind::Text),
     ("state", Kind::Text),
     ("valid", Kind::Flag),
@@ -220,6 +221,7 @@ fn replace(database: &Connection, run: &RunLine, summary: &Summary) -> rusqlite:
         // A seed may be larger than SQLite's integers.
         Stored::Text(run.seed.to_string()),
         Stored::Integer(run.simulated.into()),
+        Stored::Integer(run.insecure.into()),
         text(&run.runner_version),
         Stored::Text(word(&summary.run.state)),
         Stored::Integer(summary.run.valid.into()),

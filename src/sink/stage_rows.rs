@@ -22,6 +22,7 @@ pub(super) const COLUMNS: &[Column] = &[
     ("run_id", Kind::Text, |summary, _| Value::text(Some(&summary.run.id))),
     ("plan", Kind::Text, |summary, _| Value::text(Some(&summary.run.plan))),
     ("simulated", Kind::Flag, |summary, _| Value::Flag(summary.run.simulated)),
+    ("insecure", Kind::Flag, |summary, _| Value::Flag(summary.run.insecure)),
     ("valid", Kind::Flag, |summary, _| Value::Flag(summary.run.valid)),
     ("stage", Kind::Text, |_, stage| Value::text(Some(&stage.id))),
     ("kind", Kind::Text, |_, stage| Value::text(Some(&stage.kind))),

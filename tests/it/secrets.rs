@@ -6,8 +6,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::json;
 
-use crate::faulty_server::FaultyServer;
-use crate::sandbox::{Sandbox, children, code, stderr};
+use runner::report::export::FORMATS;
+
+use crate::faulty_server::{self, FaultyServer};
+use crate::sandbox::{Sandbox, children, code, read_json, stderr};
 
 /// With what JSON has to escape in one of them.
 const SECRETS: [&str; 3] = ["kanari-key-7731", "kanari-\"header\"-7732", "kanari-param-7733"];
@@ -72,6 +74,9 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 #[test]
 fn a_server_that_echoes_everything_gets_no_secret_into_what_is_left_or_said() {
     let server = echo();
+    // It takes whatever it is pushed.
+    let collector = FaultyServer::answers(|_| faulty_server::json(200, "{}"));
+    let gateway = format!("http://{}", collector.address());
     let sandbox = Sandbox::new();
     sandbox.plan(&format!(
         "version: 1\nname: sec\nparams: {{ tok: {{ type: string, secret: true, env: [TOKP] }} }}\n\
@@ -79,7 +84,8 @@ fn a_server_that_echoes_everything_gets_no_secret_into_what_is_left_or_said() {
          \x20 headers: {{ X-Api-Token: \"${{secret:HKEY}}\", X-Tok: \"${{tok}}\" }}\n\
          prompt: {{ text: Hello., max_tokens: 8 }}\n\
          sinks: [csv:out/a.csv, jsonl:out/a.jsonl, sqlite:out/a.db, parquet:out/a.parquet, junit:out/a.xml, \
-         markdown:out/a.md, html:out/a.html, svg:out/a.svg, stages:out/st.csv, summary:out/s.json]\n\
+         markdown:out/a.md, html:out/a.html, svg:out/a.svg, png:out/a.png, stages:out/st.csv, \
+         summary:out/s.json, \"prometheus:{gateway}\", \"otlp:{gateway}/v1/metrics\"]\n\
          stages:\n  - {{ id: c, kind: cold, requests: 8, concurrency: 2, thresholds: [ \"error_rate < 1%\" ] }}\n\
          \x20 - {{ id: f, kind: flush, with: auto }}\n\
          \x20 - {{ id: l, kind: load, always: true, requests: 8, concurrency: 2 }}\n",
@@ -110,14 +116,18 @@ fn a_server_that_echoes_everything_gets_no_secret_into_what_is_left_or_said() {
         clean(format, &told.stdout);
         clean(format, &told.stderr);
     }
-    let exports: Vec<String> =
-        ["vllm-bench", "aiperf", "genai-perf", "guidellm", "inference-perf", "llm-d"]
-            .iter()
-            .map(|format| format!("--export={format}=out/export-{format}"))
-            .collect();
-    let args: Vec<&str> =
-        ["report", run].into_iter().chain(exports.iter().map(String::as_str)).collect();
-    let _some_have_no_answer_to_write = runner(&args);
+    for format in FORMATS {
+        let told = runner(&["report", run, &format!("--export={0}=out/export-{0}", format.word)]);
+        clean(format.word, &told.stderr);
+        let is_left = sandbox.dir.path().join(format!("out/export-{}", format.word)).exists();
+        // Those that ask for more than the run has (rates, rounds) say so.
+        assert!(is_left || !told.stderr.is_empty(), "{}", format.word);
+    }
+    let pushes = collector.requests();
+    for door in ["/metrics/job/", "/v1/metrics"] {
+        assert!(pushes.iter().any(|it| it.contains(door)), "nothing was pushed to {door}");
+    }
+    clean("what was pushed", pushes.concat().as_bytes());
     let left = files(sandbox.dir.path());
     assert!(left.len() > 15, "{left:?}");
     for file in left {
@@ -129,12 +139,105 @@ fn a_server_that_echoes_everything_gets_no_secret_into_what_is_left_or_said() {
             assert_eq!(mode & 0o77, 0, "{}", file.display());
         }
     }
-    // That nobody checked the certificate stands wherever somebody reads.
-    for file in ["out/a.md", "out/a.html", "out/s.json"] {
-        let text = fs::read_to_string(sandbox.dir.path().join(file)).expect("readable");
-        assert!(text.contains("any certificate was accepted"), "{file}");
+}
+
+#[test]
+fn an_endpoint_whose_certificate_nobody_checks_says_so_wherever_somebody_reads() {
+    let whole = "data: {\"choices\":[{\"delta\":{\"content\":\"hi\"},\"finish_reason\":\"stop\"}]}\n\n\
+                 data: [DONE]\n\n";
+    let server = FaultyServer::answers(move |request| {
+        if request.starts_with("GET") {
+            faulty_server::json(200, "{\"data\":[{\"id\":\"m\"}]}")
+        } else {
+            faulty_server::stream(whole)
+        }
+    });
+    let collector = FaultyServer::answers(|_| faulty_server::json(200, "{}"));
+    let gateway = format!("http://{}", collector.address());
+    for is_insecure in [true, false] {
+        let sandbox = Sandbox::new();
+        let at = |file: &str| sandbox.dir.path().join(file);
+        sandbox.plan(&format!(
+            "version: 1\nname: tls\nendpoint: {{ url: \"{}\", insecure: {is_insecure}, metrics: off }}\n\
+             prompt: {{ text: Hello., max_tokens: 8 }}\n\
+             sinks: [csv:out/a.csv, jsonl:out/a.jsonl, parquet:out/a.parquet, sqlite:out/a.db, junit:out/a.xml, \
+             markdown:out/a.md, html:out/a.html, svg:out/a.svg, stages:out/st.csv, summary:out/s.json, \
+             \"prometheus:{gateway}\", \"otlp:{gateway}/v1/metrics\"]\n\
+             stages: [{{ id: l, kind: load, requests: 8, concurrency: 2 }}]\n",
+            server.url()
+        ));
+        let output = sandbox.run(&["run", "plan.yaml"]);
+        let run = sandbox.run_dir();
+        // Texts, pages and pictures.
+        let read =
+            |path: &Path| String::from_utf8_lossy(&fs::read(path).expect("there")).into_owned();
+        let mut told = vec![
+            ("standard output".to_owned(), String::from_utf8_lossy(&output.stdout).into_owned()),
+            ("report.html".to_owned(), read(&run.join("report.html"))),
+        ];
+        for file in ["out/a.xml", "out/a.md", "out/a.html", "out/a.svg"] {
+            told.push((file.to_owned(), read(&at(file))));
+        }
+        let shown = run.to_str().expect("UTF-8");
+        for args in [
+            &["report", shown][..],
+            &["report", shown, "--definitions", "vllm"],
+            &["compare", shown, shown],
+            &["compare", shown, shown, "--format", "markdown"],
+            &["history", "results"],
+        ] {
+            let output = sandbox.run(args);
+            told.push((args.join(" "), String::from_utf8_lossy(&output.stdout).into_owned()));
+        }
+        for (what, text) in told {
+            let text = text.to_lowercase();
+            let says = text.contains("insecure") || text.contains("any certificate was accepted");
+            assert_eq!(says, is_insecure, "{what}: {text}");
+        }
+        // Rows, and documents for programs.
+        for file in [at("out/a.csv"), at("out/st.csv"), run.join("summary.csv")] {
+            let mut rows = csv::Reader::from_path(&file).expect("CSV");
+            let column = rows.headers().expect("a header").iter().position(|it| it == "insecure");
+            let column = column.expect("a column");
+            let said: Vec<String> =
+                rows.records().map(|row| row.expect("a row")[column].into()).collect();
+            assert!(
+                !said.is_empty() && said.iter().all(|it| *it == is_insecure.to_string()),
+                "{said:?}"
+            );
+        }
+        for file in [at("out/s.json"), run.join("summary.json")] {
+            assert_eq!(
+                read_json(&file)["run"]["insecure"] == true,
+                is_insecure,
+                "{}",
+                file.display()
+            );
+        }
+        for file in [at("out/a.jsonl"), run.join("records-000001.jsonl")] {
+            let says = read(&file).lines().next().expect("a line").contains("\"insecure\":true");
+            assert_eq!(says, is_insecure, "{}", file.display());
+        }
+        let said = if is_insecure { "true" } else { "false" };
+        let id = sandbox.summary()["run"]["id"].as_str().expect("an id").to_owned();
+        let pushes: Vec<String> = collector.requests();
+        let pushes: Vec<&String> = pushes.iter().filter(|it| it.contains(&id)).collect();
+        assert!(pushes.iter().any(|it| it.contains(&format!("insecure=\"{said}\""))), "{pushes:?}");
+        let attribute = format!("\"key\":\"runner.insecure\",\"value\":{{\"boolValue\":{said}}}");
+        assert!(pushes.iter().any(|it| it.contains(&attribute)), "{pushes:?}");
+        let parquet = read(&at("out/a.parquet"));
+        let says = parquet
+            .split("runner.insecure")
+            .nth(1)
+            .is_some_and(|it| it[..10.min(it.len())].contains("true"));
+        assert_eq!(says, is_insecure, "out/a.parquet");
+        #[cfg(feature = "sqlite")]
+        {
+            let database = rusqlite::Connection::open(at("out/a.db")).expect("opened");
+            let said = database.query_row("SELECT insecure FROM manifest", [], |row| row.get(0));
+            assert_eq!(said, Ok(is_insecure));
+        }
     }
-    assert!(stderr(&output).contains("any certificate was accepted"));
 }
 
 #[test]

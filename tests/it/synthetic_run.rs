@@ -85,6 +85,7 @@ impl Run<'_> {
             started_at: "2026-11-21T22:40:15Z".into(),
             seed: 7,
             simulated: true,
+            insecure: false,
             runner_version: "0.1.0".into(),
         }));
     }

@@ -28,6 +28,7 @@ fn run_line() -> Line {
         started_at: String::new(),
         seed: 7,
         simulated: true,
+        insecure: false,
         runner_version: String::new(),
     })
 }

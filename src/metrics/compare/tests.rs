@@ -40,6 +40,7 @@ fn run(shape: &Shape) -> Evidence {
         started_at: String::new(),
         seed: 7,
         simulated: true,
+        insecure: false,
         runner_version: "0.1.0".into(),
     }));
     collector.line(&Line::StageStart(stage_start(shape.count)));

@@ -7,12 +7,13 @@ use std::fmt::Write;
 
 use super::CompareView;
 use crate::report::markdown::{escaped, facts, fold, sign, table};
+use crate::report::marks;
 
 /// The document.
 pub fn document(view: &CompareView) -> String {
     let mut out = format!("## {} {}: {}\n\n", sign(view.mood), view.word, escaped(&view.title));
-    if view.simulated {
-        out.push_str("> **Simulated.** The embedded simulator answered, not a real endpoint.\n\n");
+    for mark in marks::sentences(view.simulated, view.insecure) {
+        let _infallible = writeln!(out, "> {mark}.\n");
     }
     out.push_str(&facts(&view.runs));
     for pair in &view.pairs {

@@ -6,6 +6,7 @@
 use super::{CompareView, PairView};
 use crate::report::grid;
 use crate::report::look::Look;
+use crate::report::marks;
 
 /// Columns in the order in which they are left out where there is no room.
 const GO: [&str; 4] = ["why", "p", "95 % CI", "base"];
@@ -17,9 +18,8 @@ pub fn render(view: &CompareView, look: Look) -> String {
         lines.push(format!("{:<4}  {}", run.name, run.value));
         lines.push(look.dim(&format!("      {}", run.detail)));
     }
-    if view.simulated {
-        lines.push(look.doubtful("SIMULATED: the embedded simulator answered, not a real server"));
-    }
+    let marks = marks::sentences(view.simulated, view.insecure);
+    lines.extend(marks.map(|mark| look.doubtful(mark)));
     for pair in &view.pairs {
         lines.push(String::new());
         if view.pairs.len() > 1 {

@@ -68,7 +68,11 @@ fn document(evidence: &Evidence, stage: &StageEvidence) -> Value {
     out.insert("input_config".to_owned(), input_config(evidence, stage));
     out.insert(
         "run_info".to_owned(),
-        json!({ "run_id": evidence.run.run_id, "simulated": evidence.run.simulated }),
+        json!({
+            "run_id": evidence.run.run_id,
+            "simulated": evidence.run.simulated,
+            "insecure": evidence.run.insecure,
+        }),
     );
     out.insert("telemetry_data".to_owned(), Value::Null);
     out.insert("error_summary".to_owned(), errors(stage));

@@ -16,6 +16,7 @@ use crate::metrics::definitions::QPS_BENCHMARK;
 use crate::record::OutcomeKind;
 use crate::report::chart::{Axis, Chart, Shape, Tone};
 use crate::report::draw::{Frame, draw};
+use crate::report::marks;
 use crate::report::scene::Scene;
 
 /// Size of one of the six pictures.
@@ -176,9 +177,9 @@ fn scene(evidence: &Evidence, curve: &Curve<'_>, levels: &[Level]) -> Scene {
     ];
     let mut scenes: Vec<Scene> = charts.iter().map(|chart| draw(chart, FRAME)).collect();
     scenes.push(recommendation(evidence, curve));
-    let simulated = if evidence.run.simulated { "SIMULATED · " } else { "" };
+    let mark = marks::prefix(evidence.run.simulated, evidence.run.insecure);
     let small = format!("plan {} · run {}", evidence.run.plan, evidence.run.run_id);
-    Scene::sheet(&format!("{simulated}QPS Benchmark Results"), &small, scenes, 2)
+    Scene::sheet(&format!("{mark}QPS Benchmark Results"), &small, scenes, 2)
 }
 
 fn chart(

@@ -56,6 +56,7 @@ pub fn compose(summary: &Summary, samples: &RunSamples, background: &Background)
         findings,
         verdict: story::verdict(summary),
         simulated: run.simulated,
+        insecure: run.insecure,
         notes: run.notes.iter().map(|note| text(note)).collect(),
         facts: tables::run_facts(summary, samples),
         tiles: tiles::tiles(&summary.claims),
