@@ -3,10 +3,10 @@
 //! In: the stages as they end, then the run's summary. Out: one file, replaced as a whole after each
 //! stage and at the end; on standard output only the last one.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::so_far::so_far;
-use super::target::{self, STDOUT};
+use super::target::Whole;
 use super::{Sink, SinkError};
 use crate::metrics::summary::{StageSummary, Summary};
 use crate::record::{Line, RunLine};
@@ -16,8 +16,7 @@ pub(super) type Render = fn(&Summary) -> Result<Vec<u8>, String>;
 
 pub(super) struct Document {
     name: String,
-    /// Standard output when absent.
-    path: Option<PathBuf>,
+    file: Whole,
     render: Render,
     run: Option<RunLine>,
     stages: Vec<StageSummary>,
@@ -32,17 +31,13 @@ impl Document {
         base: &Path,
         render: Render,
     ) -> Result<Self, SinkError> {
-        let path = match target {
-            STDOUT => None,
-            file => Some(target::check(&name, file, base)?),
-        };
-        Ok(Self { name, path, render, run: None, stages: Vec::new(), stale: false })
+        let file = Whole::open(&name, target, base, |_| false)?;
+        Ok(Self { name, file, render, run: None, stages: Vec::new(), stale: false })
     }
 
     fn write(&self, summary: &Summary) -> Result<(), SinkError> {
         let bytes = (self.render)(summary).map_err(|why| SinkError::new(&self.name, why))?;
-        let written = target::put(self.path.as_deref(), false, &bytes);
-        written.map_err(|error| SinkError::new(&self.name, error))
+        self.file.write(&bytes).map_err(|error| SinkError::new(&self.name, error))
     }
 }
 
@@ -55,7 +50,7 @@ impl Sink for Document {
     }
 
     fn stage(&mut self, stage: &StageSummary) -> Result<(), SinkError> {
-        if self.path.is_some() {
+        if self.file.is_file() {
             self.stages.push(stage.clone());
             self.stale = true;
         }

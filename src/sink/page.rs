@@ -3,11 +3,11 @@
 //! In: every line of the run, then its summary. Out: one file, replaced as a whole. Invariant: at any
 //! moment the file is a complete document; while the run goes on a live one says RUNNING.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::so_far::so_far;
-use super::target::{self, STDOUT};
+use super::target::Whole;
 use super::{Sink, SinkError};
 use crate::metrics::summary::{StageSummary, Summary};
 use crate::record::Line;
@@ -37,8 +37,7 @@ impl Format {
 
 pub(super) struct Page {
     name: String,
-    /// Standard output when absent.
-    path: Option<PathBuf>,
+    file: Whole,
     format: Format,
     background: Background,
     samples: RunSamples,
@@ -54,13 +53,10 @@ impl Page {
         background: &Background,
         format: Format,
     ) -> Result<Self, SinkError> {
-        let path = match target {
-            STDOUT => None,
-            file => Some(target::check(&name, file, base)?),
-        };
+        let file = Whole::open(&name, target, base, format.appends_to)?;
         Ok(Self {
             name,
-            path,
+            file,
             format,
             background: background.clone(),
             samples: RunSamples::default(),
@@ -72,9 +68,7 @@ impl Page {
     fn write(&self, summary: &Summary) -> Result<(), SinkError> {
         let view = view::compose(summary, &self.samples, &self.background);
         let bytes = (self.format.render)(&view).map_err(|why| SinkError::new(&self.name, why))?;
-        let appends = self.path.as_deref().is_some_and(self.format.appends_to);
-        target::put(self.path.as_deref(), appends, &bytes)
-            .map_err(|error| SinkError::new(&self.name, error))
+        self.file.write(&bytes).map_err(|error| SinkError::new(&self.name, error))
     }
 }
 
@@ -85,7 +79,7 @@ impl Sink for Page {
     }
 
     fn stage(&mut self, stage: &StageSummary) -> Result<(), SinkError> {
-        if !self.format.live || self.path.is_none() {
+        if !self.format.live || !self.file.is_file() {
             return Ok(());
         }
         self.stages.push(stage.clone());

@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use super::target::{self, STDOUT};
+use super::target::Whole;
 use super::{SinkError, name};
 use crate::plan::{SinkConfig, SinkKind};
 use crate::report::junit::{self, Case, CaseResult, Suite};
@@ -37,12 +37,9 @@ fn junit(plan: &str, why: &str) -> String {
 
 fn write(config: &SinkConfig, base: &Path, document: &str) -> Result<(), SinkError> {
     let name = name(config);
-    let path = match config.target.as_str() {
-        STDOUT => None,
-        file => Some(target::check(&name, file, base)?),
-    };
-    let appends = config.kind == SinkKind::Markdown
-        && path.as_deref().is_some_and(super::markdown::is_step_summary);
-    target::put(path.as_deref(), appends, document.as_bytes())
-        .map_err(|error| SinkError::new(&name, error))
+    let appends =
+        |path: &Path| config.kind == SinkKind::Markdown && super::markdown::is_step_summary(path);
+    // What another run is writing is not taken from it.
+    let file = Whole::open(&name, &config.target, base, appends)?;
+    file.write(document.as_bytes()).map_err(|error| SinkError::new(&name, error))
 }

@@ -3,37 +3,28 @@
 //! In: the finished run. Out: the same document as the run directory's `summary.json`, written at
 //! once so that a file from an earlier run is never left half replaced.
 
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use super::target::{self, STDOUT};
-use super::{Sink, SinkError, atomic_file};
+use super::target::Whole;
+use super::{Sink, SinkError};
 use crate::metrics::summary::Summary;
-use crate::output::Stdout;
 
 pub(super) struct SummaryFile {
     name: String,
-    /// Standard output when absent.
-    path: Option<PathBuf>,
+    file: Whole,
 }
 
 impl SummaryFile {
     pub(super) fn open(name: String, target: &str, base: &Path) -> Result<Self, SinkError> {
-        let path = match target {
-            STDOUT => None,
-            file => Some(target::check(&name, file, base)?),
-        };
-        Ok(Self { name, path })
+        let file = Whole::open(&name, target, base, |_| false)?;
+        Ok(Self { name, file })
     }
 }
 
 impl Sink for SummaryFile {
     fn finish(self: Box<Self>, summary: &Summary) -> Result<(), SinkError> {
-        let written =
-            document(summary).map_err(std::io::Error::from).and_then(|bytes| match &self.path {
-                Some(path) => atomic_file::write(path, &bytes),
-                None => Stdout.write_all(&bytes),
-            });
+        let written = document(summary).map_err(std::io::Error::from);
+        let written = written.and_then(|bytes| self.file.write(&bytes));
         written.map_err(|error| SinkError::new(&self.name, error))
     }
 }

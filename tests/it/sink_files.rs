@@ -2,11 +2,12 @@
 //! never share one, and what an earlier version wrote is gone on with.
 
 use std::fs;
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::sandbox::{Sandbox, code, stderr};
+use crate::sandbox::{Sandbox, children, code, stderr};
 
 const SINKS: &str = "[csv:out/a.csv, jsonl:out/a.jsonl, parquet:out/a.parquet, html:out/a.html, \
                      junit:out/a.xml, summary:out/a.json, markdown:out/a.md]";
@@ -51,7 +52,8 @@ fn a_run_that_does_not_begin_leaves_every_file_as_it_was() {
 #[test]
 fn a_file_that_one_run_writes_is_refused_to_another() {
     let sandbox = Sandbox::new();
-    for sink in ["csv:rows", "jsonl:rows", "parquet:rows"] {
+    let kinds = ["csv", "jsonl", "parquet", "html", "junit", "summary"];
+    for sink in kinds.map(|kind| format!("{kind}:rows")) {
         sandbox.plan(&plan(SLOW, &format!("[{sink}]"), "requests: 1, concurrency: 1"));
         let mut command = sandbox.runner();
         command.args(["run", "plan.yaml", "--results", "first"]).stdout(Stdio::null());
@@ -78,7 +80,15 @@ fn a_file_that_one_run_writes_is_refused_to_another() {
         sandbox.plan(&plan(QUICK, &format!("[{sink}]"), "requests: 1, concurrency: 1"));
         let third = sandbox.run(&["run", "plan.yaml"]);
         assert_eq!(code(&third), 0, "{}", stderr(&third));
+        let is_lock = |path: &PathBuf| path.extension().is_some_and(|it| it == "lock");
+        let locks = children(sandbox.dir.path()).into_iter().filter(is_lock);
+        assert_eq!(locks.count(), 0, "{sink}");
+        fs::remove_dir_all(sandbox.dir.path().join("results")).expect("removed");
     }
+    // Nor do two sinks of one run share a file.
+    sandbox.plan(&plan(QUICK, "[html:./rows, summary:rows]", "requests: 1, concurrency: 1"));
+    let output = sandbox.run(&["run", "plan.yaml"]);
+    assert!(stderr(&output).contains("another sink of this one"), "{}", stderr(&output));
 }
 
 #[cfg(feature = "sqlite")]
