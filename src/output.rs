@@ -9,8 +9,8 @@
 use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 use std::io::{self, ErrorKind, IsTerminal, Write};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -32,6 +32,9 @@ const QUEUE: usize = 4096;
 const PIECE: usize = 4096;
 /// A run waits for a standard error that takes nothing for so long at its end.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// A run gives up a standard output that takes nothing for so long; whoever reads a finished run's report
+/// by a pager may take all day.
+const STUCK: Duration = Duration::from_secs(15);
 
 /// One of the two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,10 +80,12 @@ impl Stream {
 static COLOURS: OnceLock<Option<bool>> = OnceLock::new();
 /// `--verbose`.
 static VERBOSE: AtomicBool = AtomicBool::new(false);
-/// Whether a standard error that takes nothing is given up at the end.
+/// Whether streams that take nothing are given up in the end.
 static IMPATIENT: AtomicBool = AtomicBool::new(false);
 /// Why standard output lacks something, where its reader did not just go away.
 static UNWRITTEN_BECAUSE: Mutex<Option<String>> = Mutex::new(None);
+/// Counts the pieces that standard output took, to tell slow from stuck.
+static TAKEN: AtomicU64 = AtomicU64::new(0);
 static DESK: Desk = Desk { state: Mutex::new(State::NEW), moved: Condvar::new() };
 
 /// Remembers `--color`.
@@ -180,12 +185,10 @@ pub struct Stdout;
 
 impl Write for Stdout {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let mut out = io::stdout().lock();
-        let written = if out.is_terminal() {
-            let text = String::from_utf8_lossy(bytes);
-            write_all(&mut out, shown(&text, Stream::Out.is_coloured()).as_bytes(), || {})
+        let written = if IMPATIENT.load(Ordering::Relaxed) {
+            write_out_unless_stuck(bytes.to_vec())
         } else {
-            write_all(&mut out, bytes, || {})
+            write_out(bytes)
         };
         if let Err(error) = &written
             && error.kind() != ErrorKind::BrokenPipe
@@ -201,7 +204,53 @@ impl Write for Stdout {
     }
 }
 
-/// From now on a standard error that takes nothing is given up: what is measured is worth more.
+fn write_out(bytes: &[u8]) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    let moved = || {
+        TAKEN.fetch_add(1, Ordering::Relaxed);
+    };
+    if out.is_terminal() {
+        let text = String::from_utf8_lossy(bytes);
+        write_all(&mut out, shown(&text, Stream::Out.is_coloured()).as_bytes(), moved)
+    } else {
+        write_all(&mut out, bytes, moved)
+    }
+}
+
+/// The same, by a thread that is left where it is once nothing was taken for [`STUCK`]; then all later
+/// writes fail.
+fn write_out_unless_stuck(bytes: Vec<u8>) -> io::Result<()> {
+    static IS_STUCK: AtomicBool = AtomicBool::new(false);
+    let stuck = || {
+        let why = format!("its reader took nothing for {} s", STUCK.as_secs());
+        io::Error::new(ErrorKind::TimedOut, why)
+    };
+    if IS_STUCK.load(Ordering::Relaxed) {
+        return Err(stuck());
+    }
+    let (done, written) = sync_channel(1);
+    thread::Builder::new().name("stdout".into()).spawn(move || {
+        // Nobody waits for it any more once it was given up.
+        let _given_up = done.send(write_out(&bytes));
+    })?;
+    let mut seen = (TAKEN.load(Ordering::Relaxed), Instant::now());
+    loop {
+        match written.recv_timeout(Duration::from_millis(100)) {
+            Ok(written) => return written,
+            Err(RecvTimeoutError::Disconnected) => return Err(stuck()),
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+        let taken = TAKEN.load(Ordering::Relaxed);
+        if taken != seen.0 {
+            seen = (taken, Instant::now());
+        } else if seen.1.elapsed() > STUCK {
+            IS_STUCK.store(true, Ordering::Relaxed);
+            return Err(stuck());
+        }
+    }
+}
+
+/// From now on a stream that takes nothing is given up: what is measured is worth more.
 pub fn be_impatient() {
     IMPATIENT.store(true, Ordering::Relaxed);
 }

@@ -95,6 +95,27 @@ fn a_standard_error_that_nobody_reads_stalls_no_run() {
 }
 
 #[test]
+fn a_standard_output_that_nobody_reads_delays_the_end_and_no_more() {
+    use std::fmt::Write as _;
+    // More stages than a pipe holds of.
+    let mut plan = String::from(PLAN);
+    for number in 0..80 {
+        writeln!(plan, "  - {{ id: s{number}, kind: load, requests: 1, concurrency: 1 }}")
+            .expect("a String");
+    }
+    let sandbox = Sandbox::new();
+    sandbox.plan(&plan);
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    let mut command = run(&sandbox, &["--output-format", "json"]);
+    let output = command.stdout(writer).output().expect("runner starts");
+    drop(reader);
+    let said = stderr(&output);
+    assert_eq!(code(&output), 6, "{said}");
+    assert!(said.contains("its reader took nothing for 15 s"), "{said}");
+    assert_eq!(records(&sandbox.run_dir()).len(), 88);
+}
+
+#[test]
 fn a_full_standard_output_has_an_exit_code_of_its_own_and_the_run_is_kept() {
     for args in [
         &["run", "plan.yaml"][..],
