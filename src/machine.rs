@@ -1,11 +1,11 @@
 //! What this process takes of its machine.
 //!
-//! In: nothing. Out: CPU time, a raised limit of open files, threads that come second, and how late it
-//! lets us see what has arrived. Invariant:
-//! where the system does not say, there is no figure; nothing here can fail a run.
+//! In: nothing. Out: CPU time, limits (open files, ports, room on a disk), threads that come second, and how
+//! late it lets us see what has arrived. Invariant: where the system does not say, there is no figure; nothing here can fail a run.
 
 mod wakes;
 
+use std::path::Path;
 use std::time::Duration;
 
 pub use self::wakes::{Reading, Wakes};
@@ -39,6 +39,39 @@ pub fn raise_open_files() {
 /// Lets this process open as many files as it may: here it always can.
 #[cfg(not(unix))]
 pub fn raise_open_files() {}
+
+/// Open files that this process may have; `None` without a limit.
+#[cfg(unix)]
+pub fn open_files() -> Option<u64> {
+    rustix::process::getrlimit(rustix::process::Resource::Nofile).current
+}
+
+/// Open files that this process may have; nobody to ask here.
+#[cfg(not(unix))]
+pub fn open_files() -> Option<u64> {
+    None
+}
+
+/// Bytes that are free, for this user, where `folder` is.
+#[cfg(unix)]
+pub fn free_space(folder: &Path) -> Option<u64> {
+    let found = rustix::fs::statvfs(folder).ok()?;
+    found.f_bavail.checked_mul(found.f_frsize)
+}
+
+/// Bytes that are free where a folder is; nobody to ask here.
+#[cfg(not(unix))]
+pub fn free_space(_folder: &Path) -> Option<u64> {
+    None
+}
+
+/// Ports that connections to one address can begin from, where the system says.
+pub fn local_ports() -> Option<u64> {
+    let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").ok()?;
+    let mut ends = range.split_whitespace().map(str::parse::<u64>);
+    let (first, last) = (ends.next()?.ok()?, ends.next()?.ok()?);
+    (last + 1).checked_sub(first)
+}
 
 /// Lets the calling thread come second where threads outnumber cores: one that stamps what arrives
 /// must not wait for one that writes what arrived before. Elsewhere than on Linux, where a nice value

@@ -9,6 +9,7 @@ pub mod calibration;
 mod connect;
 mod guard;
 pub mod manifest;
+mod needs;
 pub mod progress;
 pub mod prompts;
 pub mod rebuild;
@@ -155,6 +156,7 @@ pub async fn run(plan: &Plan, graph: &Graph, options: RunOptions) -> Result<Fini
     let run_line = run_line(plan, &directory, &connections, started_at);
     let mut warnings = options.warnings;
     warnings.extend(connections.warnings());
+    warnings.extend(needs::warnings(plan, directory.path()));
     for warning in &warnings {
         note!("warning: {warning}");
     }

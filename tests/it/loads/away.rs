@@ -207,6 +207,15 @@ fn out_of_descriptors(settings: &str) -> (Value, Vec<Value>, String) {
 }
 
 #[test]
+fn what_a_plan_needs_of_this_machine_is_told_before_anything_is_sent() {
+    let (summary, _, said) = out_of_descriptors("concurrency: 70, requests: 200");
+    let needs =
+        "stage load: 70 requests at a time need about 134 open files, and this process may have 56";
+    assert!(said.contains(&format!("warning: {needs}")), "{said}");
+    assert!(summary["run"]["notes"].to_string().contains(needs), "{summary:#}");
+}
+
+#[test]
 fn what_this_machine_lacks_is_its_own_fault_and_ends_nothing() {
     for settings in ["rate: 100, requests: 200", "concurrency: 70, requests: 200"] {
         let (summary, records, said) = out_of_descriptors(settings);
