@@ -4,7 +4,7 @@ mod adversity;
 mod artefacts;
 mod exports;
 mod exports_of_runs;
-mod fixture;
+pub mod fixture;
 mod live_views;
 mod rebuilding;
 mod reports;

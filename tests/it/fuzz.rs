@@ -13,6 +13,7 @@
 //! The case at work lies in `target/fuzz/` with its number, so that not even a stack that overflows
 //! hides which it was; `RUNNER_FUZZ_CASE=NUMBER` runs that one alone.
 
+mod bytes;
 mod mutation;
 
 use std::fs;
