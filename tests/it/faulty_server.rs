@@ -139,7 +139,7 @@ impl Drop for FaultyServer {
     }
 }
 
-fn play(
+pub fn play(
     action: Step,
     stream: &mut TcpStream,
     stop: &AtomicBool,

@@ -40,6 +40,7 @@ mod plans;
 mod quick;
 mod reader;
 mod recovering;
+mod reliability;
 mod replays;
 mod report;
 mod reporting;

@@ -187,7 +187,7 @@ fn the_sinks_leave_one_file_each_and_the_page_is_live() {
 fn markdown_is_verdict_thresholds_and_one_table_with_the_rest_folded() {
     let (_, view) = report(TYPICAL);
     let document = markdown::document(&view);
-    assert!(document.starts_with("## ✅ PASS: cache-eviction\n\n> **Simulated.**"), "{document}");
+    assert!(document.starts_with("## ✅ PASS: cache-eviction\n\n> SIMULATED: the embedded simulator answered, not a real server."), "{document}");
     assert_eq!(document.matches("<details>").count(), document.matches("</details>").count());
     let head = document.split("<details>").next().expect("a head");
     assert!(head.contains("| warm | ttft.p50 &lt;= 0.5 \\* cold.ttft.p50 |"), "{head}");
