@@ -16,11 +16,11 @@ mod place;
 pub use channel::{Parcel, RecordReceiver, RecordSender, Room, UNWRITTEN};
 pub use clock::RunClock;
 pub use exchange::{
-    CacheState, Connection, Exchange, IMPOSSIBLE_USAGE, ImpossibleCounts, NOT_STREAMED,
+    CacheState, Connection, Exchange, IMPOSSIBLE_USAGE, ImpossibleCounts, NO_TEXT, NOT_STREAMED,
     READS_HIDDEN, Record, STALE_REUSE_RESENT, ServerTimings, TokenCounts,
 };
 pub use line::{
-    ArrivalLine, FlushAttempt, FlushLine, FlushState, Line, LoadLine, RoundLine, RunLine,
+    ArrivalLine, FlushAttempt, FlushLine, FlushState, Line, LoadLine, RoundLine, RunLine, STOPPED,
     SearchLine, ServerLine, StageEnd, StageStart, StageState, StartLine, SteadyLine, WakeLag,
 };
 pub use never_started::NeverStartedLine;

@@ -13,7 +13,7 @@ use super::dialect::{self, Deltas, Dialect};
 use super::ending::{Ending, is_given_up};
 use super::remarks::{self, Asked};
 use crate::plan::Redactor;
-use crate::record::{Exchange, ImpossibleCounts, Outcome};
+use crate::record::{Exchange, ImpossibleCounts, NO_TEXT, Outcome};
 
 /// How much of a broken answer is kept, in bytes.
 pub(super) const RAW_BYTES: usize = 4096;
@@ -228,7 +228,7 @@ impl Tally {
             let message = format!("the answer ended without a single token{said}");
             return Err(Ending::protocol("empty", message));
         }
-        self.flag_if(true, "no_text");
+        self.flag_if(true, NO_TEXT);
         Ok(())
     }
 

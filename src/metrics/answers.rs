@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::quantity::{grouped, plural};
 use super::summary::StageSummary;
-use crate::record::{IMPOSSIBLE_USAGE, NOT_STREAMED, OutcomeKind, READS_HIDDEN, Record};
+use crate::record::{IMPOSSIBLE_USAGE, NO_TEXT, NOT_STREAMED, OutcomeKind, READS_HIDDEN, Record};
 
 /// Different reasons, remarks and models that are told apart.
 const MOST_NAMES: usize = 16;
@@ -211,9 +211,12 @@ impl AnswerSummary {
             Some(format!("{answers} {sentence}{}", first.unwrap_or_default()))
         });
         let others = self.other_models.iter().map(|(model, answers)| {
-            let asked = asked.map(|asked| format!("not `{asked}`, ")).unwrap_or_default();
+            let asked = match asked {
+                Some(asked) => format!("not `{asked}`"),
+                None => "which is not the model that was asked for".to_owned(),
+            };
             format!(
-                "{} came from `{model}`, {asked}by the server's own word: a fallback or an alias \
+                "{} came from `{model}`, {asked}, by the server's own word: a fallback or an alias \
                  (`require_model: same` makes that a failure)",
                 plural(*answers, "answer")
             )
@@ -240,7 +243,12 @@ pub fn impossible_counts<'a>(counts: impl Iterator<Item = (&'a str, u64)>) -> Op
 }
 
 /// Remarks that a reader of the numbers must know.
-const REMARKS: [(&str, &str); 3] = [
+const REMARKS: [(&str, &str); 4] = [
+    (
+        NO_TEXT,
+        "had no text, by the server's own count of their tokens an end mark or less than a letter: \
+         the model may have had nothing to say, or something swallowed it",
+    ),
     (
         "reasoning_only",
         "had reasoning and nothing else: the limit on tokens may have cut them before the answer \
@@ -262,7 +270,9 @@ const REMARKS: [(&str, &str); 3] = [
 pub(super) fn notes(stage: &StageSummary) -> Vec<String> {
     let Some(answers) = &stage.answers else { return Vec::new() };
     let label = stage.label();
-    let sentences = answers.sentences(stage.model.as_deref());
+    // Where rows choose the model, several were asked for.
+    let asked = stage.model.as_deref().filter(|_| stage.models.is_empty());
+    let sentences = answers.sentences(asked);
     sentences.into_iter().map(|sentence| format!("stage {label}: {sentence}")).collect()
 }
 

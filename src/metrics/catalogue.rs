@@ -114,9 +114,17 @@ fn output_tokens(record: &Record) -> Option<u64> {
 }
 
 fn tpot(record: &Record) -> Option<f64> {
+    /// Share of the tokens after the first that may have come with the first event instead.
+    const UNSEEN: f64 = 0.25;
     let (decoding, choices) = record.decoding().filter(|_| !record.came_in_one_piece())?;
-    let gaps = output_tokens(record)?.checked_sub(choices).filter(|gaps| *gaps > 0)?;
-    (decoding > 0).then(|| decoding as f64 / NS_PER_MS / gaps as f64)
+    let tokens = output_tokens(record)?.checked_sub(record.hidden_reasoning())?;
+    let gaps = tokens.checked_sub(choices).filter(|gaps| *gaps > 0)?;
+    // Of an answer in a few events of many tokens each, as many came with the first event as with any
+    // other, and what they took is not in the time from the first event to the last.
+    let events = record.token_ns.len() as f64;
+    let with_first = (tokens as f64 / events - 1.0).max(0.0) * choices as f64;
+    let is_seen = events == 0.0 || with_first <= UNSEEN * gaps as f64;
+    (decoding > 0 && is_seen).then(|| decoding as f64 / NS_PER_MS / gaps as f64)
 }
 
 /// Gaps of nothing stay: events that share a network read did arrive together, and leaving them out
@@ -300,8 +308,35 @@ mod tests {
         let long = TokenCounts { server: Some(200), ..TokenCounts::default() };
         assert!(Record { output_tokens: long, ..one }.came_in_one_piece());
         // Two tokens behind a long prefill are a stream all the same.
-        let short = Record { sent_ns: Some(ms(1)), ..whole(vec![ms(3000), ms(3020)]) };
+        let two = TokenCounts { server: Some(2), ..TokenCounts::default() };
+        let short = whole(vec![ms(3000), ms(3020)]);
+        let short = Record { sent_ns: Some(ms(1)), output_tokens: two, ..short };
         assert!(!short.came_in_one_piece() && samples("tpot", &short).len() == 1);
+    }
+
+    #[test]
+    fn tokens_that_were_not_seen_to_come_have_no_pace() {
+        let stamps: Vec<u64> = (0..6).map(|at| ms(310 + 10 * at)).collect();
+        let answer = |tokens, reasoning, stamps: &[u64]| Record {
+            first_token_ns: stamps.first().copied(),
+            first_content_ns: stamps.first().copied(),
+            last_token_ns: stamps.last().copied(),
+            output_tokens: TokenCounts { server: Some(tokens), ..TokenCounts::default() },
+            reasoning_tokens: reasoning,
+            token_ns: stamps.to_vec(),
+            ..record()
+        };
+        // 200 of 206 tokens are reasoning that the server keeps to itself.
+        assert_eq!(samples("tpot", &answer(206, Some(200), &stamps)), [10.0]);
+        // Reasoning that was streamed came before the first content, one event each.
+        let streamed = answer(6, Some(2), &stamps);
+        let streamed = Record { first_content_ns: Some(stamps[2]), ..streamed };
+        assert_eq!(samples("tpot", &streamed), [10.0]);
+        // A hundred of 200 tokens came with the first of two events.
+        assert!(samples("tpot", &answer(200, None, &stamps[..2])).is_empty());
+        // Ten events of ten tokens: a tenth of them came with the first.
+        let ten: Vec<u64> = (0..10).map(|at| ms(310 + 100 * at)).collect();
+        assert_eq!(samples("tpot", &answer(100, None, &ten)), [900.0 / 99.0]);
     }
 
     #[test]

@@ -23,7 +23,6 @@ use serde::{Deserialize, Serialize};
 use super::estimate::Estimate;
 use super::summary::{Distribution, RunState, RunSummary, StageSummary, Summary};
 
-mod apart;
 mod cache;
 mod cells;
 mod ending;
@@ -34,11 +33,12 @@ mod load;
 mod stages;
 #[cfg(test)]
 mod tests;
+mod withheld;
 mod words;
 
-pub(in crate::metrics) use apart::Apart;
 pub use ending::Ending;
 pub use kind::ClaimKind;
+pub(in crate::metrics) use withheld::Withheld;
 
 /// A sentence about a run, with what it is about and what it rests on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]

@@ -84,7 +84,8 @@ impl Judged {
     fn of_what_ran(self, stage: &StageSummary) -> Self {
         let counts = &stage.counts;
         match stage.state {
-            StageState::Completed => self,
+            StageState::Completed if !stage.was_stopped() || counts.planned == 0 => self,
+            StageState::Completed if counts.never_started < counts.planned => self,
             _ if counts.ok + counts.errors == 0 => {
                 let reason = format!("not made: no request of stage {} ended", stage.label());
                 Self { pass: true, no_data: true, reason, ..self }

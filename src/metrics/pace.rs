@@ -175,13 +175,19 @@ impl PaceTally {
             let (achieved, interval) = mean_rate(&answered);
             return Some(Pace { achieved, interval, schedule: Some(schedule) });
         }
-        let until_ns = from_ns as f64 + seconds * 1e9;
-        let is_in_time = |it: &&Request| it.is_ok && it.end_ns as f64 <= until_ns;
-        let in_time = requests.iter().filter(is_in_time).count() as u64 * self.requests.each;
-        // Where nearly all answers come when the requests are over, their rate is not the schedule's.
-        let trails = schedule.keeping_up == KeepingUp::Unclear && in_time * 2 < self.answers;
-        let took = self.last_answer_ns.saturating_sub(from_ns) as f64 / 1e9;
-        let achieved = self.answers as f64 / if trails { took } else { seconds };
+        // Only an endpoint that is known to keep up is known to answer as often as it is asked. Else the
+        // time of the answers counts, too; the last of them alone may be a straggler.
+        let took = match schedule.keeping_up {
+            KeepingUp::KeptUp => seconds,
+            _ => {
+                let mut waits: Vec<f64> =
+                    requests.iter().filter(|it| it.is_ok).map(Request::wait_s).collect();
+                waits.sort_unstable_by(f64::total_cmp);
+                let last = self.last_answer_ns.saturating_sub(from_ns) as f64 / 1e9;
+                (seconds + percentile(&waits, 90.0).unwrap_or(0.0)).min(last).max(seconds)
+            }
+        };
+        let achieved = self.answers as f64 / took;
         Some(Pace { achieved, interval: None, schedule: Some(schedule) })
     }
 

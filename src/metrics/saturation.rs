@@ -57,6 +57,15 @@ pub struct Rung {
     pub generator_limited: bool,
     /// True when fewer requests were under way than the level asks for: it says nothing of that level.
     pub not_reached: bool,
+    /// True when the plan's `stop_when` ended it early: its figures are of the beginning of a level.
+    pub stopped: bool,
+}
+
+impl Rung {
+    /// Whether it says anything: one that was stopped does if it failed until then.
+    fn tells(&self, limits: &Limits) -> bool {
+        !self.stopped || !signs(self, limits).is_empty()
+    }
 }
 
 /// What counts as saturated.
@@ -211,7 +220,9 @@ pub fn saturation(axis: Axis, rungs: &[Rung], limits: &Limits) -> Saturation {
     if judged.iter().all(|rung| rung.achieved <= 0.0) {
         return unknown;
     }
-    let best = best(&judged);
+    // The beginning of a level is not what it would have come to.
+    let best = best(&judged)
+        .filter(|best| judged.iter().all(|rung| rung.level != best.level || !rung.stopped));
     let signs: Vec<Vec<Sign>> = judged.iter().map(|rung| signs(rung, limits)).collect();
     let first_bad = signs.iter().position(|signs| !signs.is_empty());
     let mut held = judged[..first_bad.unwrap_or(judged.len())].to_vec();

@@ -42,7 +42,11 @@ pub const METRICS: &[Metric] = &[
     time("e2e_due", "the same, from when the request was due"),
     time("response_end", "end of the response, from sent"),
     time("response_end_due", "end of the response, from when the request was due"),
-    time("tpot", "time per output token: (last_token - first_token) / (output_tokens - 1)"),
+    time(
+        "tpot",
+        "time per output token: (last_token - first_token) / (output_tokens - 1), without tokens of \
+         reasoning that are not streamed; none of answers in a few events of many tokens each",
+    ),
     time("itl", "inter-token latency: gaps between token-bearing events, pooled over requests"),
     time("connect", "a new connection ready, from sent; requests on open connections have none"),
     time("schedule_lag", "sent, from when the request was due"),

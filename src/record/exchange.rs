@@ -17,6 +17,8 @@ pub const STALE_REUSE_RESENT: &str = "stale_reuse_resent";
 
 /// The flag of an answer that came whole and not as a stream.
 pub const NOT_STREAMED: &str = "not_streamed";
+/// Flag of a complete answer in which there was no text, though its usage counts tokens.
+pub const NO_TEXT: &str = "no_text";
 /// The flag of an answer with counts that can't be, such as more cached tokens than the prompt has; they
 /// are left out.
 pub const IMPOSSIBLE_USAGE: &str = "impossible_usage";
@@ -348,6 +350,13 @@ impl Record {
             .filter(|at| !self.choices[..*at].contains(&self.choices[*at]))
             .count();
         Some((self.token_gaps().sum(), firsts as u64))
+    }
+
+    /// Tokens of reasoning that the server counts and did not stream: the first event was content.
+    pub fn hidden_reasoning(&self) -> u64 {
+        let is_hidden =
+            self.first_content_ns.is_some() && self.first_content_ns == self.first_token_ns;
+        self.reasoning_tokens.filter(|_| is_hidden).unwrap_or(0)
     }
 
     /// Whether its kept connection died under it at once, so that it was sent again.

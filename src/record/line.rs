@@ -229,6 +229,9 @@ impl StageState {
     }
 }
 
+/// How the reason of a stage begins that the plan's `stop_when` ended.
+pub const STOPPED: &str = "stopped: ";
+
 /// A stage's last line.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct StageEnd {

@@ -32,7 +32,7 @@ use crate::client::probe::Server;
 use crate::metrics::summary::StageSummary;
 use crate::plan::{Action, Ending, Stage};
 use crate::record::{
-    CacheState, Line, RecordSender, RunClock, ServerLine, StageEnd, StageStart, StageState,
+    CacheState, Line, RecordSender, RunClock, STOPPED, ServerLine, StageEnd, StageStart, StageState,
 };
 use crate::workload::store::Store;
 use crate::workload::tokenizer::Tokenizer;
@@ -166,7 +166,7 @@ impl EarlyEnd {
                 StageOutcome::failed(format!("aborted: {why}"))
             }
             Some((Ending::Stop, why)) if outcome.state == StageState::Interrupted => StageOutcome {
-                reason: Some(format!("stopped: {why}")),
+                reason: Some(format!("{STOPPED}{why}")),
                 ..StageOutcome::completed()
             },
             _ => outcome,

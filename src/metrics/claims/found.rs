@@ -1,7 +1,7 @@
 //! What searches found.
 
-use super::words::{Load, number};
-use super::{Apart, Claim, ClaimFigure, ClaimKind, is_whole};
+use super::words::{Load, number, percents};
+use super::{Claim, ClaimFigure, ClaimKind, Withheld, is_whole};
 use crate::metrics::pace::KeepingUp;
 use crate::metrics::quantity::{plural, show};
 use crate::metrics::saturation::HEADROOM;
@@ -33,8 +33,8 @@ impl Search<'_> {
         if self.probes.iter().all(|stage| stage.counts.ok == 0) {
             return Vec::new();
         }
-        if let Some(apart) = Apart::of(&self.probes).filter(|_| is_whole) {
-            return vec![apart.claim(self.name, self.load, self.probes[0])];
+        if let Some(withheld) = Withheld::of(&self.probes).filter(|_| is_whole) {
+            return vec![withheld.claim(self.name, self.load, self.probes[0])];
         }
         let Some(reason) = self.found.reason.filter(|_| is_whole) else {
             let text = format!(
@@ -206,13 +206,15 @@ impl Search<'_> {
             .filter(failed)
             .any(|stage| stage.load.is_some_and(|load| load.capped_at.is_some()));
         let range = self.found.recommended.filter(|_| !is_capped)?;
+        let shares = self.load.shares(range)?;
         let of = range.1 / HEADROOM.1;
         let text = format!(
-            "run production at {}, 70 to 80 % of {}, to leave headroom.",
+            "run production at {}, {} of {}, to leave headroom.",
             self.load.range(range),
+            percents(shares),
             number(of)
         );
         let claim = self.claim(ClaimKind::Production, &text).with("of", self.load.figure(of));
-        Some(self.load.advised(claim, range))
+        Some(self.load.advised(claim, range, shares))
     }
 }

@@ -3,8 +3,8 @@
 //! Capacity, sustained levels and what to run production at are claimed only of runs that are complete
 //! and valid, of levels that were reached, and of a limit that was found.
 
-use super::words::{Load, number};
-use super::{Apart, Claim, ClaimFigure, ClaimKind, is_whole};
+use super::words::{Load, number, percents};
+use super::{Claim, ClaimFigure, ClaimKind, Withheld, is_whole};
 use crate::metrics::quantity::{plural, significant};
 use crate::metrics::saturation::{Saturation, Sign};
 use crate::metrics::summary::{StageSummary, Summary};
@@ -45,10 +45,11 @@ impl Ladder<'_> {
         let mut claims = Vec::new();
         if self.found.incomplete {
             claims.push(self.not_run());
-        } else if let Some(apart) = Apart::of(&self.rungs).filter(|_| is_whole) {
-            claims.push(apart.claim(&self.name, self.load, self.rungs[0]));
+        } else if let Some(withheld) = Withheld::of(&self.rungs).filter(|_| is_whole) {
+            claims.push(withheld.claim(&self.name, self.load, self.rungs[0]));
         } else if is_whole {
             claims.push(self.verdict());
+            claims.extend(self.stopped());
             claims.extend(self.held_above());
             claims.extend(self.best_throughput());
             claims.extend(self.production());
@@ -66,8 +67,7 @@ impl Ladder<'_> {
     }
 
     fn not_run(&self) -> Claim {
-        let ran = |stage: &&&StageSummary| stage.state == StageState::Completed;
-        let run = self.rungs.iter().filter(ran).count() as u64;
+        let run = self.levels_run();
         let all = self.rungs.len() as u64;
         let text = format!(
             "{run} of {} were run to their end, so what it can sustain is not known.",
@@ -78,6 +78,33 @@ impl Ladder<'_> {
             .with("levels", ClaimFigure::count(all, "levels"))
     }
 
+    fn levels_run(&self) -> u64 {
+        let ran =
+            |stage: &&&StageSummary| stage.state == StageState::Completed && !stage.was_stopped();
+        self.rungs.iter().filter(ran).count() as u64
+    }
+
+    /// Where the plan's `stop_when` ended it.
+    fn stopped(&self) -> Option<Claim> {
+        let was_begun = |stage: &&&StageSummary| stage.counts.ended_or_dropped() > 0;
+        let stopped = || self.rungs.iter().filter(|stage| stage.was_stopped());
+        let (run, all) = (self.levels_run(), self.rungs.len() as u64);
+        let at = stopped().find(was_begun).or(stopped().next())?;
+        let level = at.rung?;
+        let text = format!(
+            "`stop_when` ended it at {}: {run} of {} were run to their end.",
+            self.load.say(level),
+            plural(all, "level")
+        );
+        Some(
+            self.claim(ClaimKind::LevelsNotRun, &text)
+                .at(level)
+                .with("level", self.load.figure(level))
+                .with("levels_run", ClaimFigure::count(run, "levels"))
+                .with("levels", ClaimFigure::count(all, "levels")),
+        )
+    }
+
     fn verdict(&self) -> Claim {
         let (found, say) = (self.found, |level| self.load.say(level));
         let (kind, text) = match (found.saturated_at, found.sustainable) {
@@ -85,9 +112,14 @@ impl Ladder<'_> {
             (None, Some(held)) => (
                 ClaimKind::NotSaturated,
                 format!(
-                    "not saturated: it held up to {}, the highest level judged. Try higher levels to \
-                     find its capacity.",
-                    say(held)
+                    "not saturated: it held up to {}, the highest level judged.{}",
+                    say(held),
+                    // Where `stop_when` ended it, higher levels were tried.
+                    if self.rungs.iter().any(|it| it.was_stopped()) {
+                        ""
+                    } else {
+                        " Try higher levels to find its capacity."
+                    }
                 ),
             ),
             (Some(at), None) => {
@@ -218,9 +250,10 @@ impl Ladder<'_> {
             [Sign::Flat] => "the saturation point",
             _ => "what it sustains",
         };
-        let text =
-            format!("{run} {}, 70 to 80 % of {of}, to leave headroom.", self.load.range(range));
-        Some(self.load.advised(self.claim(ClaimKind::Production, &text), range))
+        let shares = self.load.shares(range)?;
+        let (range_said, share) = (self.load.range(range), percents(shares));
+        let text = format!("{run} {range_said}, {share} of {of}, to leave headroom.");
+        Some(self.load.advised(self.claim(ClaimKind::Production, &text), range, shares))
     }
 
     fn rises(&self) -> Vec<Claim> {

@@ -68,13 +68,21 @@ impl Load {
         format!("{} to {}", number(self.whole(low)), self.say(self.whole(high)))
     }
 
+    /// `70 to 80 %`: the shares that the range, as [`Load::range`] says it, is of the level of which it
+    /// leaves headroom. Nothing where it leaves none: of one at a time there is no less.
+    pub(super) fn shares(self, range: (f64, f64)) -> Option<(f64, f64)> {
+        let level = range.1 / HEADROOM.1;
+        let (low, high) = (self.whole(range.0) / level, self.whole(range.1) / level);
+        (high < 1.0).then_some((low, high))
+    }
+
     /// The claim with the range that [`Load::range`] says, and the shares that it is.
-    pub(super) fn advised(self, claim: Claim, (low, high): (f64, f64)) -> Claim {
+    pub(super) fn advised(self, claim: Claim, range: (f64, f64), shares: (f64, f64)) -> Claim {
         claim
-            .with("from", self.figure(self.whole(low)))
-            .with("to", self.figure(self.whole(high)))
-            .with("from_share", ClaimFigure::new(HEADROOM.0, "share"))
-            .with("to_share", ClaimFigure::new(HEADROOM.1, "share"))
+            .with("from", self.figure(self.whole(range.0)))
+            .with("to", self.figure(self.whole(range.1)))
+            .with("from_share", ClaimFigure::new(shares.0, "share"))
+            .with("to_share", ClaimFigure::new(shares.1, "share"))
     }
 
     fn whole(self, level: f64) -> f64 {
@@ -83,6 +91,12 @@ impl Load {
             Self::Concurrency | Self::Users => level.floor().max(1.0),
         }
     }
+}
+
+/// `70 to 80 %`, or one figure where both are alike.
+pub(super) fn percents((low, high): (f64, f64)) -> String {
+    let (low, high) = (show(low, "share"), show(high, "share"));
+    if low == high { high } else { format!("{} to {high}", low.trim_end_matches(" %")) }
 }
 
 /// ` (95 % CI 3 to 4)`, where there is one.

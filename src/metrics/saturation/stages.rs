@@ -1,12 +1,12 @@
 //! The rungs of a run's ladders and ramps → one [`Saturation`] each.
 //!
 //! In: the summaries of all stages. Out: findings by stage id. Invariant: a ladder of which a rung was
-//! broken off, or never ran, finds nothing.
+//! broken off, or never ran, finds nothing, unless the plan's own `stop_when` ended it.
 
 use std::collections::BTreeMap;
 
 use super::{Axis, Limits, Rung, Saturation, saturation};
-use crate::metrics::claims::Apart;
+use crate::metrics::claims::Withheld;
 use crate::metrics::pace::KeepingUp;
 use crate::metrics::summary::StageSummary;
 use crate::metrics::verdict;
@@ -27,8 +27,14 @@ pub fn of_stages(stages: &[StageSummary]) -> BTreeMap<String, Saturation> {
         .into_iter()
         .map(|(id, (axis, levels))| {
             let run: Vec<Rung> = levels.iter().filter_map(|stage| rung(stage)).collect();
-            let found = saturation(axis, &run, &Limits::default());
-            let mut found = if run.len() == levels.len() {
+            let limits = Limits::default();
+            // A level that the plan's `stop_when` ended says something if it fails by what it did; of
+            // those after it nothing was to be known.
+            let forgone = levels.iter().filter(|stage| stage.was_stopped());
+            let forgone = forgone.filter(|stage| stage.counts.ended_or_dropped() == 0).count();
+            let told: Vec<Rung> = run.iter().copied().filter(|it| it.tells(&limits)).collect();
+            let found = saturation(axis, &told, &limits);
+            let mut found = if run.len() + forgone == levels.len() {
                 found
             } else {
                 Saturation {
@@ -40,8 +46,8 @@ pub fn of_stages(stages: &[StageSummary]) -> BTreeMap<String, Saturation> {
                     ..Saturation::unknown(axis)
                 }
             };
-            if Apart::of(&levels).is_some() {
-                found.withhold(Apart::WHY);
+            if let Some(why) = Withheld::of(&levels) {
+                found.withhold(why.why());
             }
             (id, found)
         })
@@ -49,8 +55,8 @@ pub fn of_stages(stages: &[StageSummary]) -> BTreeMap<String, Saturation> {
 }
 
 fn rung(stage: &StageSummary) -> Option<Rung> {
-    let ended = stage.counts.ok + stage.counts.errors + stage.counts.cancelled;
-    if stage.state != StageState::Completed || ended + stage.counts.dropped_late == 0 {
+    let ended = stage.counts.ended_or_dropped();
+    if stage.state != StageState::Completed || ended == 0 {
         return None;
     }
     // From due where there is a schedule: what waited for its turn has waited for the server.
@@ -69,9 +75,7 @@ fn rung(stage: &StageSummary) -> Option<Rung> {
         }),
         needed_s: load.needed_s,
         // What was cut or dropped got no answer either.
-        success_rate: Some(
-            stage.counts.ok as f64 / (ended + stage.counts.dropped_late).max(1) as f64,
-        ),
+        success_rate: Some(stage.counts.ok as f64 / ended as f64),
         p50_ms: latency.map(|latency| latency.p50),
         p99_ms: latency.map(|latency| latency.p99),
         output_tokens_per_second: stage.throughput.output_tokens_per_second,
@@ -81,5 +85,6 @@ fn rung(stage: &StageSummary) -> Option<Rung> {
         ttft_p50_ms: from_due("ttft_due", "ttft").map(|ttft| ttft.p50),
         generator_limited: load.generator_limited,
         not_reached: stage.level_missed().is_some(),
+        stopped: stage.was_stopped(),
     })
 }

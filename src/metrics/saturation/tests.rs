@@ -162,3 +162,15 @@ fn latency_alone_does_not_saturate() {
     assert_eq!((found.saturated_at, found.sustainable), (None, Some(10.0)));
     assert_eq!(found.p99_rises_at, Some(10.0));
 }
+
+#[test]
+fn the_beginning_of_a_level_tells_of_it_only_if_it_failed() {
+    let limits = Limits::default();
+    let kept_up = Rung { stopped: true, ..rung(8.0, 8.0, 1.0, 9.0) };
+    assert!(!kept_up.tells(&limits));
+    let behind = Rung { keeping_up: Some(FellBehind), ..kept_up };
+    assert!(behind.tells(&limits));
+    let found = saturation(Axis::Rate, &[rung(4.0, 4.0, 1.0, 9.0), behind], &limits);
+    assert_eq!((found.sustainable, found.saturated_at), (Some(4.0), Some(8.0)));
+    assert_eq!(found.best_requests_per_second, None, "of a beginning there is no best");
+}

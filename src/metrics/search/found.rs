@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{Reason, Search, Settings, Step, probe};
-use crate::metrics::claims::Apart;
+use crate::metrics::claims::Withheld;
 use crate::metrics::pace::round_up;
 use crate::metrics::quantity::{show, show_apart};
 use crate::metrics::saturation::{Axis, HEADROOM};
@@ -157,8 +157,8 @@ fn found(probes: &[(&StageSummary, u64)]) -> Option<SearchFound> {
         .filter_map(|stage| stage.probe.as_ref())
         .find_map(|probe| probe.reasons.first());
     found.failed_because = why.cloned();
-    if Apart::of(&probes.iter().map(|(stage, _)| *stage).collect::<Vec<_>>()).is_some() {
-        found.withhold(Apart::WHY);
+    if let Some(why) = Withheld::of(&probes.iter().map(|(stage, _)| *stage).collect::<Vec<_>>()) {
+        found.withhold(why.why());
     }
     Some(found)
 }

@@ -24,6 +24,11 @@ pub struct Counts {
 }
 
 impl Counts {
+    /// Requests that were asked for in their time and got an end of some kind, or were dropped.
+    pub fn ended_or_dropped(&self) -> u64 {
+        self.ok + self.errors + self.cancelled + self.dropped_late
+    }
+
     /// Every request by how it ended; equal to `planned` or the run is invalid.
     pub fn accounted(&self) -> u64 {
         self.ok

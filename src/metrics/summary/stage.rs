@@ -2,7 +2,7 @@
 
 use super::{Distribution, StageSummary};
 use crate::plan::metric::METRICS;
-use crate::record::StageState;
+use crate::record::{STOPPED, StageState};
 
 impl StageSummary {
     /// A distribution as it is shown: a latency since when the stage's latencies count.
@@ -37,6 +37,12 @@ impl StageSummary {
         let measures = self.reported && !matches!(self.kind.as_str(), "flush" | "pause");
         let is_over = self.state == StageState::Completed && self.probe.is_none();
         measures && is_over && counts.ok == 0 && !is_forgone && !is_stopped
+    }
+
+    /// Whether the plan's `stop_when` ended it, or kept it from beginning.
+    pub fn was_stopped(&self) -> bool {
+        let is_stopped = |reason: &String| reason.starts_with(STOPPED);
+        self.state == StageState::Completed && self.reason.as_ref().is_some_and(is_stopped)
     }
 
     /// Whether counts of prompts, and of what of them was cached, came that can't be.

@@ -28,8 +28,8 @@ impl Divergence {
                  own tokenizer.json or `tokenizer: server`, and mind the server's context length"
             }
             (Side::Output, TokenSource::Events) if is_less => {
-                "several tokens come in one event, so `itl` is the time between events and not \
-                 between tokens"
+                "several tokens come in one event, or the server counts tokens that it does not \
+                 stream (reasoning), so `itl` is the time between events and not between tokens"
             }
             (Side::Output, TokenSource::Events) => {
                 "tokens come in pieces, or a proxy cuts them, so `itl` is shorter than the time \

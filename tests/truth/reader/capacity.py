@@ -11,6 +11,7 @@ import math
 import re
 
 from . import judged, metrics
+from .log import was_stopped
 
 NAMES = ("saturated_at", "signs", "sustainable", "best_requests_per_second", "best_interval", "best_at", "best_output_tokens_per_second", "errors_rise_at", "p99_rises_at", "recommended")
 
@@ -35,6 +36,8 @@ def check(differ, said, log):
         if found:
             if bool(apart(pairs)) != (found.get("withheld") == WHY_APART):
                 differ.wrong(f"{kind} {key}: withheld for {found.get('withheld')!r}, and its levels met {apart(pairs) or 'one cache'}")
+            if bool(no_text(pairs)) != (found.get("withheld") == WHY_NO_TEXT) and not apart(pairs):
+                differ.wrong(f"{kind} {key}: withheld for {found.get('withheld')!r}, and of its levels had no text: {no_text(pairs)}")
             if kind == "saturation":
                 ladder(differ, f"{kind} {key}", found, pairs)
             else:
@@ -46,6 +49,9 @@ class Level:
         counts, load = entry["counts"], entry.get("load") or {}
         asked = counts["ok"] + counts["errors"] + counts["cancelled"] + counts["dropped_late"]
         self.complete = entry["state"] == "completed" and asked > 0
+        # The plan's own end of a ladder: what it cut says something if it failed, what it left out nothing.
+        self.stopped = was_stopped(unit)
+        self.forgone = self.stopped and asked == 0
         self.level, self.rate, self.answers = entry["rung"], load.get("achieved_rate") or 0.0, max(1, counts["ok"])
         self.interval, self.tokens = load.get("achieved_interval"), entry["throughput"].get("output_tokens_per_second")
         latency = entry["metrics"].get("e2e_due") or entry["metrics"].get("e2e") or {}
@@ -62,6 +68,17 @@ class Level:
 
 
 WHY_APART = "its levels met different caches"
+WHY_NO_TEXT = "answers had no text"
+
+
+def no_text(pairs):
+    """(level, answers without text, answers) of the first level where they are more than 1 % of them."""
+    for entry, unit in pairs:
+        answered = [r for r in unit.requests if r["outcome"] == "ok"]
+        empty = len([r for r in answered if "no_text" in (r.get("flags") or [])])
+        if empty > 0.01 * len(answered):
+            return entry["rung"], empty, len(answered)
+    return None
 
 
 def apart(pairs):
@@ -77,10 +94,12 @@ def apart(pairs):
 
 def ladder(differ, where, said, pairs):
     levels = [Level(*pair) for pair in pairs]
-    run = sorted((it for it in levels if it.complete), key=lambda it: it.level)
+    left_out = [it for it in levels if it.forgone]
+    incomplete = len([it for it in levels if it.complete]) + len(left_out) < len(levels)
+    run = sorted((it for it in levels if it.complete and (it.signs or not it.stopped)), key=lambda it: it.level)
     for name, of in (("generator_limited", "limited"), ("not_reached", "missed")):
         differ(f"{where}: {name}", sorted(said.get(name) or []), [it.level for it in run if getattr(it, of)])
-    differ(f"{where}: incomplete", said.get("incomplete", False), len(run) < len(levels))
+    differ(f"{where}: incomplete", said.get("incomplete", False), incomplete)
     judged = [it for it in run if not (it.limited or it.missed or it.unclear)]
     right, unclear = dict.fromkeys(NAMES), [it.level for it in run if it.unclear]
     if not said.get("incomplete") and not said.get("withheld") and any(it.rate > 0 for it in judged):
@@ -96,6 +115,8 @@ def ladder(differ, where, said, pairs):
 
 def figures_of(judged, ramp):
     best, interval, at = most(judged)
+    if any(it.level == at and it.stopped for it in judged):
+        best, interval, at = None, None, None
     bad = next((n for n, it in enumerate(judged) if it.signs), None)
     held, more = judged[:bad], []
     if not ramp and interval and any("throughput" in it.signs for it in judged):

@@ -270,6 +270,9 @@ def figure_of(differ, where, name, figure, claim, book):
     elif name == "requests_per_second" and mine:
         differ(where, value, (mine[-1][0].get("load") or {}).get("achieved_rate"), 1e-6)
         differ(f"{where} n", figure.get("n"), len(ok(mine[-1][1].requests)))
+    elif name in ("empty", "answers") and claim["kind"] == "not_judged":
+        level, empty, answers = capacity.no_text(book.of(stage, cell))
+        differ(where, value, float(empty if name == "empty" else answers))
     elif name in ("least_cached", "least_at", "most_cached", "most_at"):
         least, most = capacity.apart(mine)
         _, share = least if name.startswith("least") else most
@@ -291,7 +294,10 @@ def figure_of(differ, where, name, figure, claim, book):
         }
         differ(where, value, float(right[name]))
     elif name in ("from_share", "to_share"):
-        differ(where, value, {"from_share": 0.7, "to_share": 0.8}[name])
+        level = found_of(claim, book)["recommended"][1] / 0.8
+        end = claim["figures"]["from" if name == "from_share" else "to"]["value"]
+        differ(where, value, end / level, 1e-9)
+        differ(f"{where}: leaves headroom", value < 1, True)
     elif name == "exit_code":
         differ(where, value, float(book.said["verdict"]["exit_code"]))
     elif claim["kind"].endswith("over_cells"):
@@ -321,7 +327,8 @@ def figure_of(differ, where, name, figure, claim, book):
         differ(where, value, right[name], 1e-9)
     elif claim["kind"] == "levels_not_run" and name in ("levels", "levels_run"):
         rungs = book.of(stage, cell)
-        differ(where, value, len(rungs) if name == "levels" else len([e for e, _ in rungs if e["state"] == "completed"]))
+        whole = [u for _, u in rungs if u.end and u.end["state"] == "completed" and not u.end.get("reason")]
+        differ(where, value, len(rungs) if name == "levels" else len(whole))
     elif claim["kind"] == "generator_limited" and name.startswith("level_"):
         differ(where, value in found_of(claim, book)["generator_limited"], True)
         differ.held(value)

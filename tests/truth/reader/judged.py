@@ -8,7 +8,7 @@ belongs to the moment at which its request was over; shares of a stretch are of 
 import re
 
 from . import figures, metrics, stages, stats
-from .log import failed, ok
+from .log import failed, ok, was_stopped
 
 
 def value_of(aggregate, values):
@@ -119,6 +119,9 @@ def check(differ, where, told, threshold, unit, log, entry):
             differ.held(told["reason"])
         if not ended:
             return
+    elif was_stopped(unit) and not any(r.get("sent_ns") is not None for r in unit.requests) and unit.planned:
+        differ(f"{where} judged", told.get("judged", True), False)
+        return
     right = threshold["right"]
     if "cache" in right:
         owner = resolve(threshold["left"].get("stage"), unit, log.units)
@@ -195,7 +198,7 @@ def best(differ, entry, found, where):
     reason(differ, f"{where}: check of best", dict(told, reason=told["reason"]), [value, least])
     if found.get("withheld"):
         # Of the run it is not made; of levels that can't be held against each other it has no data, and fails.
-        apart = found["withheld"] == "its levels met different caches"
+        apart = found["withheld"] in ("its levels met different caches", "answers had no text")
         differ(f"{where}: check of best, withheld", (told["pass"], told.get("judged", True)), (not apart, apart))
         differ(f"{where}: check of best says why", found["withheld"] in told["reason"], True)
 

@@ -8,6 +8,12 @@ import json
 import pathlib
 
 
+def was_stopped(unit):
+    """Whether the plan's `stop_when` ended it, or kept it from beginning."""
+    end = unit.end or {}
+    return end.get("state") == "completed" and (end.get("reason") or "").startswith("stopped: ")
+
+
 class Unit:
     """One stage, one rung of a ladder, or one probe of a search."""
 

@@ -120,7 +120,12 @@ def tpot(r):
     else:
         span = since(r.get("first_token_ns"), r.get("last_token_ns"))
         spans = [span] if span is not None else []
-    gaps = tokens - max(1, len(spans))
+    if r.get("reasoning_tokens") and r.get("first_content_ns") is not None and r.get("first_content_ns") == r.get("first_token_ns"):
+        tokens -= r["reasoning_tokens"]  # counted, and not streamed
+    choices, events = max(1, len(spans)), len(r.get("token_ns") or [])
+    gaps = tokens - choices
+    if events and max(0, tokens / events - 1) * choices > 0.25 * gaps:
+        return None  # too many of the tokens came with the first event
     return sum(spans) / gaps if gaps > 0 and sum(spans) > 0 else None
 
 

@@ -42,9 +42,9 @@ def of(unit, requests, planned=None, began=None):
         return nothing
     found = _judged(kept, each, start, seconds)
     if found["keeping_up"] != "fell_behind":
-        in_time = len([s for s in kept if s[4] and s[3] <= start + seconds * 1e9]) * each
-        if found["keeping_up"] == "unclear" and 2 * in_time < answers:
-            seconds = (max(s[3] for s in seen if s[4]) - start) / 1e9
+        if found["keeping_up"] == "unclear":
+            last = (max(s[3] for s in seen if s[4]) - start) / 1e9
+            seconds = max(seconds, min(last, seconds + stats.percentile([(s[3] - s[1]) / 1e9 for s in kept if s[4]], 90)))
         return {**found, "achieved_rate": answers / seconds, "achieved_interval": None}
     length = seconds / (SLICES + HEAD)
     rates = [each / length * n for n in _counts([s[3] for s in kept if s[4]], start, length)]

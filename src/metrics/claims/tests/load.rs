@@ -104,3 +104,40 @@ fn requests_that_were_sent_and_failed_are_not_said_to_be_dropped() {
     assert!(rise.contains("requests fail, or are cut off unanswered, at 8 "), "{rise}");
     assert!(all[&ClaimKind::Sustained].text.contains("(requests fail"), "{all:#?}");
 }
+
+#[test]
+fn advice_says_the_share_that_it_is() {
+    let of = |level: f64| {
+        let all = said(|_, ladder| {
+            ladder.axis = Axis::Concurrency;
+            ladder.saturated_at = Some(level);
+            ladder.signs = vec![Sign::Flat];
+            ladder.recommended = Some((0.7 * level, 0.8 * level));
+        });
+        all.get(&ClaimKind::Production).map(|claim| claim.text.clone())
+    };
+    assert_eq!(of(1.0), None, "of one at a time there is no less");
+    for (level, words) in [
+        (2.0, "to 1 concurrent request, 50 % of the saturation point"),
+        (6.0, "to 4 concurrent requests, 66.7 % of the saturation point"),
+        (10.0, "to 7 to 8 concurrent requests, 70 to 80 % of the saturation point"),
+    ] {
+        let text = of(level).expect("an advice");
+        assert!(text.contains(words), "{level}: {text}");
+    }
+}
+
+#[test]
+fn a_ladder_that_stop_when_ended_says_so() {
+    let all = said(|summary, ladder| {
+        summary.stages[1].reason = Some("stopped: `ttft.p50 > 100ms` holds".into());
+        (ladder.saturated_at, ladder.sustainable, ladder.recommended) = (None, Some(4.0), None);
+    });
+    let text = &all[&ClaimKind::LevelsNotRun].text;
+    assert!(
+        text.contains("`stop_when` ended it at 8 requests/s: 1 of 2 levels were run"),
+        "{text}"
+    );
+    let text = &all[&ClaimKind::NotSaturated].text;
+    assert!(text.ends_with("it held up to 4 requests/s, the highest level judged."), "{text}");
+}

@@ -77,7 +77,12 @@ fn a_stage_of_few_latencies_names_the_length_that_would_do() {
     let long: Vec<(u64, u64)> = (0..96).map(|at| (1_000 + at * 125, 4_000 + at * 125)).collect();
     let found = load(ArrivalLine::Constant, None, &long);
     assert_eq!((found.keeping_up, found.needed_s), (Some(KeepingUp::Unclear), Some(30.0)));
-    is(found.achieved_rate, 8.0);
+    // The last of them is answered 14.875 s after the first was asked.
+    is(found.achieved_rate, 96.0 / 14.875);
+    // One that takes a minute longer is one of 96.
+    let mut straggling = long.clone();
+    straggling[95].1 += 60_000;
+    is(load(ArrivalLine::Constant, None, &straggling).achieved_rate, 96.0 / 15.0);
 }
 
 #[test]
@@ -86,7 +91,8 @@ fn answers_that_come_when_the_requests_are_over_are_not_at_the_schedules_rate() 
     let late: Vec<(u64, u64)> = (0..8).map(|at| (1_000 + at * 125, 4_000 + at * 1_000)).collect();
     let found = load(ArrivalLine::Constant, None, &late);
     assert_eq!(found.keeping_up, Some(KeepingUp::Unclear));
-    is(found.achieved_rate, 0.8);
+    // Over the time to the tenth that took longest: 1 s and 8.5125 s.
+    is(found.achieved_rate, 8.0 / 9.5125);
 }
 
 /// The load of `users` who send as soon as they have an answer, each of which takes 500 ms.
