@@ -92,9 +92,10 @@ impl Ladder<'_> {
         let at = stopped().find(was_begun).or(stopped().next())?;
         let level = at.rung?;
         let text = format!(
-            "`stop_when` ended it at {}: {run} of {} were run to their end.",
+            "`stop_when` ended it at {}: {run} of {} {}.",
             self.load.say(level),
-            plural(all, "level")
+            plural(all, "level"),
+            if run == 1 { "was run to its end" } else { "were run to their end" }
         );
         Some(
             self.claim(ClaimKind::LevelsNotRun, &text)

@@ -135,7 +135,7 @@ fn a_ladder_that_stop_when_ended_says_so() {
     });
     let text = &all[&ClaimKind::LevelsNotRun].text;
     assert!(
-        text.contains("`stop_when` ended it at 8 requests/s: 1 of 2 levels were run"),
+        text.contains("`stop_when` ended it at 8 requests/s: 1 of 2 levels was run to its end"),
         "{text}"
     );
     let text = &all[&ClaimKind::NotSaturated].text;
