@@ -22,15 +22,41 @@ pub fn segment_name(number: u32) -> String {
     format!("records-{number:06}.jsonl")
 }
 
+/// No run has counts beyond this, so that their sums are numbers; a damaged line may.
+const MOST: u64 = 1 << 56;
+
 /// Reads one line without its newline.
-pub fn decode(line: &[u8]) -> serde_json::Result<(u64, Line)> {
+pub fn decode(bytes: &[u8]) -> serde_json::Result<(u64, Line)> {
     // The bulk of a log are ends; going straight to the record avoids buffering every value once
     // more, as serde does to find an enum's tag.
-    if line.starts_with(b"{\"type\":\"end\"") {
-        let record: Box<Record> = serde_json::from_slice(line)?;
-        return Ok((seq_of(line)?, Line::End(record)));
+    let line = if bytes.starts_with(b"{\"type\":\"end\"") {
+        let record: Box<Record> = serde_json::from_slice(bytes)?;
+        Line::End(record)
+    } else {
+        serde_json::from_slice(bytes)?
+    };
+    if most(&line) > MOST {
+        return Err(serde::de::Error::custom("it holds a count that can't be"));
     }
-    Ok((seq_of(line)?, serde_json::from_slice(line)?))
+    Ok((seq_of(bytes)?, line))
+}
+
+/// The largest count that a line adds to others.
+fn most(line: &Line) -> u64 {
+    match line {
+        Line::End(record) => {
+            let tokens = [record.input_tokens, record.output_tokens];
+            let tokens =
+                tokens.iter().flat_map(|it| [it.server, it.tokenizer, it.events, it.estimate]);
+            let others = [record.cached_tokens, record.reasoning_tokens, Some(record.bytes_in)];
+            tokens.chain(others).flatten().max().unwrap_or(0).max(record.index)
+        }
+        Line::Start(start) => start.index,
+        Line::NeverStarted(line) => line.first.max(line.count),
+        Line::StageStart(stage) => stage.planned,
+        Line::StageEnd(stage) => stage.planned.unwrap_or(0),
+        _ => 0,
+    }
 }
 
 /// What reading a log found beside its lines.
