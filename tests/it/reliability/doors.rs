@@ -173,7 +173,7 @@ fn wrong(door: &'static Door) -> Vec<String> {
         Err(why) => return vec![why],
     };
     let said = stderr(&output) + &text(&output.stdout);
-    let is_busy = said.contains("generator starved") || said.contains("stood still");
+    let is_busy = said.contains("stage s: generator") || said.contains("stood still");
     let mut wrong = Vec::new();
     let mut check = |holds: bool, what: String| wrong.extend((!holds).then_some(what));
     check(code(&output) == door.code || is_busy, format!("exit {}: {said}", code(&output)));
