@@ -3,11 +3,13 @@
 //! In: a probed [`Server`]. Out: what was called and what it answered. Invariant: only calls; what
 //! they prove is for the flush stage to find out (llama.cpp takes an erase and stays warm).
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 use super::Client;
+use super::account::Account;
 use super::probe::{Server, ServerKind};
 use super::side_door::Answer;
 use crate::metrics::server::{self, SERVER};
@@ -193,8 +195,14 @@ pub enum Idle {
 }
 
 /// Waits until the server has no work, at most `limit`. llama.cpp goes on processing a prompt whose
-/// client has left, which would spoil what is measured next.
-pub async fn wait_until_idle(client: &Client, server: &Server, limit: Duration) -> Idle {
+/// client has left, which would spoil what is measured next. A server that gives an account of itself is
+/// believed whatever its name.
+pub async fn wait_until_idle(
+    client: &Client,
+    server: &Server,
+    account: Option<&Account>,
+    limit: Duration,
+) -> Idle {
     let until = Instant::now() + limit;
     let mut idle_before = false;
     loop {
@@ -204,7 +212,14 @@ pub async fn wait_until_idle(client: &Client, server: &Server, limit: Duration) 
             {
                 return Some(busy);
             }
-            if server.kind.has_doors() { busy_requests(client, limit).await } else { None }
+            let told = match account {
+                Some(account) => account.look().await.and_then(|line| busy(&line.gauges)),
+                None => None,
+            };
+            if told.is_some() || !server.kind.has_doors() {
+                return told;
+            }
+            busy_requests(client, limit).await
         };
         match tokio::time::timeout_at(until.into(), look).await {
             Ok(None) => return Idle::Unknown,
@@ -232,8 +247,11 @@ async fn busy_requests(client: &Client, limit: Duration) -> Option<u64> {
     let answer = client.get(client.root_url("metrics"), limit.min(CALL)).await.ok()?;
     let page = String::from_utf8_lossy(&answer.body);
     let (_, gauges) = server::read(&page, SERVER, &[]);
+    busy(&gauges).filter(|_| answer.ok())
+}
+
+/// Whether requests are running or waiting, by the server's gauges: anything that is not 0 is busy.
+fn busy(gauges: &BTreeMap<String, f64>) -> Option<u64> {
     let (running, waiting) = (gauges.get("running"), gauges.get("waiting"));
-    let total = running? + waiting.unwrap_or(&0.0);
-    // A gauge counts requests; anything that is not 0 is busy.
-    answer.ok().then(|| u64::from(total > 0.0))
+    Some(u64::from(running? + waiting.unwrap_or(&0.0) > 0.0))
 }

@@ -56,7 +56,7 @@ pub(super) async fn wait_until_idle(context: &StageContext<'_>) {
     tokio::select! {
         () = context.stop.drain.cancelled() => {}
         () = say => {}
-        idle = control::wait_until_idle(context.client, context.server, IDLE_LIMIT) => {
+        idle = control::wait_until_idle(context.client, context.server, context.account, IDLE_LIMIT) => {
             if idle == control::Idle::Busy {
                 context.client.begins_busy(&stage);
             }

@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 use super::{client, endpoint, limited};
 use crate::faulty_server::{FaultyServer, Step, answer, json};
 use runner::client::Client;
+use runner::client::account::Account;
 use runner::client::flush::{Idle, reset, wait_until_idle};
 use runner::client::probe::{PreflightError, Server, ServerKind, probe};
 use runner::client::tokenize::tokenize;
@@ -356,6 +357,25 @@ async fn idleness_is_known_from_slots_or_metrics_or_not_at_all() {
         (routes(&[]), ServerKind::Other, Idle::Unknown),
     ] {
         let client = client(&endpoint(&server.url()));
-        assert_eq!(wait_until_idle(&client, &known(kind), limit).await, expected, "{kind:?}");
+        let found = wait_until_idle(&client, &known(kind), None, limit).await;
+        assert_eq!(found, expected, "{kind:?}");
+    }
+}
+
+/// A server of no known name whose page the plan names is waited for like any other.
+#[tokio::test]
+async fn idleness_is_known_of_any_server_that_gives_an_account_of_itself() {
+    let limit = Duration::from_millis(500);
+    for (running, expected) in [("0", Idle::Idle), ("3", Idle::Busy)] {
+        let page = format!("vllm:num_requests_running{{a=\"b\"}} {running}\n");
+        let server = routes(&[("GET /metrics", 200, page.leak())]);
+        let mut endpoint = endpoint(&server.url());
+        endpoint.metrics.page = runner::plan::MetricsPage::Usual;
+        let who = (&server.url(), ServerKind::Other);
+        let account = Account::find(&endpoint, who, RunClock::start_now()).await.expect("a page");
+        let (client, other) = (client(&endpoint), known(ServerKind::Other));
+        assert_eq!(wait_until_idle(&client, &other, Some(&account), limit).await, expected);
+        // Without it nothing is asked of a server of which nothing is known.
+        assert_eq!(wait_until_idle(&client, &other, None, limit).await, Idle::Unknown);
     }
 }
