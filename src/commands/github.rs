@@ -41,7 +41,8 @@ pub(super) fn thresholds(summary: &Summary) -> String {
     for stage in &summary.stages {
         for result in stage.thresholds.iter().filter(|result| !result.pass) {
             let severity = if verdict::fails(result) { Severity::Error } else { Severity::Warning };
-            let message = format!("{}: {}: {}", stage.label(), result.check, result.reason);
+            let stage = stage.label_of_checks();
+            let message = format!("{stage}: {}: {}", result.check, result.reason);
             // Writing into a String can't fail.
             let place = place(&result.location);
             let place = place.map(|(file, line, column)| (in_workspace(file), line, column));

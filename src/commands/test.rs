@@ -276,7 +276,10 @@ fn misjudged(summary: &Summary, case: &TestCase) -> Vec<String> {
 /// The judged checks that a text such as `warm: cache == warm` or `cache == warm` means.
 fn results<'s>(summary: &'s Summary, check: &str) -> Vec<(String, &'s ThresholdResult)> {
     let judged = summary.stages.iter().flat_map(|stage| {
-        stage.thresholds.iter().map(move |result| (stage.id.as_str(), stage.label(), result))
+        stage
+            .thresholds
+            .iter()
+            .map(move |result| (stage.id.as_str(), stage.label_of_checks(), result))
     });
     judged
         .filter(|(id, label, result)| {

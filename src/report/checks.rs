@@ -68,7 +68,7 @@ pub(super) fn render(stages: &[&StageSummary], look: Look) -> Vec<String> {
 impl Line<'_> {
     fn name(&self) -> String {
         let (first, several) = (self.stages[0], self.stages.len() > 1);
-        printable(&if several { first.id.clone() } else { first.label() }).into_owned()
+        printable(&if several { first.id.clone() } else { first.label_of_checks() }).into_owned()
     }
 
     fn check_width(&self) -> usize {

@@ -45,7 +45,8 @@ fn cases(stage: &StageSummary) -> Vec<Case> {
         at: None,
         remark: None,
     };
-    let checks = stage.thresholds.iter().map(|result| check(result, &rung));
+    let rung = if stage.probe.is_some() { "" } else { &rung };
+    let checks = stage.thresholds.iter().map(|result| check(result, rung));
     std::iter::once(completed).chain(checks).collect()
 }
 

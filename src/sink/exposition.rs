@@ -129,7 +129,7 @@ impl Page {
         {
             // Two checks of a stage may read the same; a number keeps their series apart.
             let labels = labels(&[
-                ("stage", &stage.label()),
+                ("stage", &stage.label_of_checks()),
                 ("check", &result.check),
                 ("number", &(number + 1).to_string()),
             ]);

@@ -59,6 +59,12 @@ impl StageSummary {
         format!("{}{cell}{rung}{}", self.id, probe.unwrap_or_default())
     }
 
+    /// What its checks are about, for people: those of a search judge what all of its probes found, and not
+    /// the last of them, where they are kept.
+    pub fn label_of_checks(&self) -> String {
+        if self.probe.is_some() { self.key() } else { self.label() }
+    }
+
     /// Whether its prompts are as long as those of `other`, to within a twentieth: times to first
     /// token of others say nothing about a cache. True where lengths are not known.
     pub fn has_prompts_like(&self, other: &Self) -> bool {

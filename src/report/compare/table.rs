@@ -44,7 +44,7 @@ pub(super) fn table(found: &Comparison) -> Table {
                 figure(difference.base),
                 figure(difference.new),
                 plain_cell(change(difference)),
-                plain_cell(interval(difference)),
+                plain_cell(interval(difference).unwrap_or_else(|| "–".to_owned())),
                 plain_cell(p.map_or_else(|| "–".to_owned(), |test| p_value(test.p_adjusted))),
                 verdict,
                 plain_cell(clean(&difference.reason)),

@@ -113,12 +113,14 @@ fn in_words(difference: &Difference) -> String {
     let figure = |value: Option<f64>| {
         value.map_or_else(|| "–".to_owned(), |value| show(value, &difference.unit))
     };
-    let (change, interval) = (change(difference), interval(difference));
+    let interval = interval(difference);
+    let interval = interval.map_or_else(String::new, |it| format!(" (95 % CI {it})"));
     format!(
-        "{} {} → {}, {change} (95 % CI {interval})",
+        "{} {} → {}, {}{interval}",
         name(difference),
         figure(difference.base),
         figure(difference.new),
+        change(difference),
     )
 }
 
@@ -162,11 +164,9 @@ pub(super) fn change(difference: &Difference) -> String {
 }
 
 /// `+9.2 to +10.9 %`; nothing of samples too few to have one.
-pub(super) fn interval(difference: &Difference) -> String {
-    judged(difference).filter(|_| difference.has_samples()).map_or_else(
-        || "–".to_owned(),
-        |(it, unit)| format!("{} to {} {unit}", signed(it.low), signed(it.high)),
-    )
+pub(super) fn interval(difference: &Difference) -> Option<String> {
+    let (it, unit) = judged(difference).filter(|_| difference.has_samples())?;
+    Some(format!("{} to {} {unit}", signed(it.low), signed(it.high)))
 }
 
 /// A share in percent with its sign.

@@ -225,7 +225,7 @@ pub(super) fn checks(summary: &Summary) -> Vec<Check> {
     let judged = summary
         .stages
         .iter()
-        .flat_map(|stage| stage.thresholds.iter().map(move |result| (stage.label(), result)));
+        .flat_map(|stage| stage.thresholds.iter().map(move |it| (stage.label_of_checks(), it)));
     let mut checks: Vec<Check> = judged
         .map(|(stage, result)| {
             let (word, mood) = match result.judgement() {
