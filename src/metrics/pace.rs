@@ -32,7 +32,7 @@ const HEAD: usize = 2;
 /// Share of what came by which a backlog that fell behind grew at least…
 const MATERIAL: f64 = 0.01;
 /// …and by which one of an endpoint that kept up surely grew less. The same for the wait, per time.
-const HARMLESS: f64 = 0.05;
+pub const HARMLESS: f64 = 0.05;
 /// Latencies that a stage must last to be told from one that has yet to fill the server…
 const LATENCIES: f64 = 10.0;
 /// …and the requests that it must hold.

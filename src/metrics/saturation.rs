@@ -9,7 +9,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::pace::KeepingUp;
+use super::pace::{HARMLESS, KeepingUp};
 
 mod stages;
 
@@ -39,7 +39,7 @@ pub struct Rung {
     /// On a rate ladder, whether the requests that came were kept up with; on a ramp, `Unclear` where
     /// there were too few of them to tell its throughput.
     pub keeping_up: Option<KeepingUp>,
-    /// Where that can't be told, how many seconds of requests would do.
+    /// Where that can't be told, how many seconds of requests would mostly do.
     pub needed_s: Option<f64>,
     /// ok / (ok + errors), 0 to 1; `None` when nothing ended.
     pub success_rate: Option<f64>,
@@ -144,7 +144,7 @@ pub struct Saturation {
     /// requests, or they lie within the interval of what the endpoint answers at best.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unclear: Vec<f64>,
-    /// The step, in seconds, that would do for all of them.
+    /// The step, in seconds, that would mostly do for all of them but such as are within 5 % of the limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub needed_s: Option<f64>,
     /// True when levels were not run to their end, so that there are no figures.
@@ -210,7 +210,11 @@ pub fn saturation(axis: Axis, rungs: &[Rung], limits: &Limits) -> Saturation {
         generator_limited: levels(&|rung| rung.generator_limited),
         not_reached: levels(&|rung| rung.not_reached),
         unclear: levels(&is_unclear),
-        needed_s: unclear.filter_map(|rung| rung.needed_s).reduce(f64::max),
+        // Of all or of none: a step that tells some of them is not what is asked for.
+        needed_s: unclear
+            .map(|rung| rung.needed_s)
+            .reduce(|one, other| Some(one?.max(other?)))
+            .flatten(),
         ..Saturation::unknown(axis)
     };
     let tells = |rung: &Rung| !rung.generator_limited && !rung.not_reached && !is_unclear(rung);
@@ -288,15 +292,22 @@ const OF_SEVERAL: f64 = 1.5;
 
 /// The most that was answered. The highest of several figures that differ by chance alone is too high,
 /// so it is the mean over all levels that can't be told from the highest one, at the lowest of them, each by
-/// the number of its answers: few of them make a rate that is too high more often than too low.
+/// the number of its answers: few of them make a rate that is too high more often than too low. A level that
+/// was kept up with is no higher than those where the endpoint fell behind unless it is so by more than a
+/// backlog may grow in one that is called kept up with: its answers are what came, not what the endpoint can.
 fn best(judged: &[Rung]) -> Option<Rung> {
     let higher = |best: Rung, rung: Rung| if rung.achieved > best.achieved { rung } else { best };
     let top = judged.iter().copied().reduce(higher)?;
-    let half = |rung: &Rung| rung.interval.map(|(_, high)| high - rung.achieved);
-    let Some(chance) = half(&top) else { return Some(top) };
+    let known = || judged.iter().filter_map(|rung| Some((*rung, rung.interval?.1 - rung.achieved)));
+    let limited =
+        known().reduce(|best, it| if it.0.achieved > best.0.achieved { it } else { best });
+    let reaches = |rung: &Rung, half: &f64| rung.achieved + half >= (1.0 - HARMLESS) * top.achieved;
+    let Some((top, chance)) = limited.filter(|(rung, half)| reaches(rung, half)) else {
+        return Some(top);
+    };
     let alike = || {
-        let known = judged.iter().filter_map(|rung| Some((*rung, half(rung)?)));
-        known.filter(|(rung, half)| top.achieved - rung.achieved <= OF_SEVERAL * half.hypot(chance))
+        known()
+            .filter(|(rung, half)| top.achieved - rung.achieved <= OF_SEVERAL * half.hypot(chance))
     };
     let weight = |rung: &Rung| rung.answers.max(1) as f64;
     let all: f64 = alike().map(|(rung, _)| weight(&rung)).sum();

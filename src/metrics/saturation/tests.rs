@@ -156,6 +156,25 @@ fn a_level_that_can_not_be_told_is_no_evidence() {
 }
 
 #[test]
+fn a_level_that_was_kept_up_with_is_no_capacity_above_what_was_answered_behind() {
+    let behind = |level: f64, achieved: f64| Rung {
+        interval: Some((0.98 * achieved, 1.02 * achieved)),
+        ..rung(level, achieved, 1.0, 30.0)
+    };
+    // 5 % above its limit a backlog grows by less than what is called growing.
+    let ladder = [rung(8.0, 8.0, 1.0, 30.0), rung(10.4, 10.4, 1.0, 30.0), behind(14.0, 10.0)];
+    let found = saturation(Axis::Rate, &ladder, &Limits::default());
+    assert_eq!((found.sustainable, found.saturated_at), (Some(8.0), Some(14.0)));
+    assert_eq!((found.best_requests_per_second, found.unclear), (Some(10.0), vec![10.4]));
+    assert!(found.best_interval.is_some_and(|(low, high)| low < 10.0 && 10.0 < high));
+    // Where the endpoint answers less when it has too much to do, it has held what it held.
+    let ladder = [rung(8.0, 8.0, 1.0, 30.0), rung(10.4, 10.4, 1.0, 30.0), behind(14.0, 6.0)];
+    let found = saturation(Axis::Rate, &ladder, &Limits::default());
+    assert_eq!((found.sustainable, found.best_requests_per_second), (Some(10.4), Some(10.4)));
+    assert_eq!((found.best_interval, found.unclear), (None, Vec::new()));
+}
+
+#[test]
 fn latency_alone_does_not_saturate() {
     let ladder = [rung(1.0, 1.0, 1.0, 30.0), rung(10.0, 10.0, 1.0, 3_000.0)];
     let found = saturation(Axis::Rate, &ladder, &Limits::default());
