@@ -52,6 +52,13 @@ const ABOVE: f64 = 2.4;
 const TIED: f64 = 2.0;
 /// Degrees of freedom of a variance that rests on so many memories each.
 const MEMORIES: f64 = 4.0;
+/// A series is told how long would do only where it holds a part of what it seems to take, …
+const TOLD_UP_TO: f64 = 3.0;
+/// …and so many of the times that its requests take: of a shorter one the memory is not seen at all.
+const TIMES: f64 = 200.0;
+/// So many times as long as it seems to take will mostly do for both sides of a comparison: a memory is
+/// estimated too short of a series that is too short, and of a longer one with an error.
+const ROOM: f64 = 4.0;
 /// Fewest samples whose memory can be estimated; of fewer only neighbours are looked at.
 const MIN_SERIES: usize = 30;
 /// Longest series whose autocorrelations are summed; of a longer one those of its parts' means.
@@ -145,15 +152,19 @@ impl Dependence {
         is_enough.then(|| self.weight(scores, self.memory))
     }
 
-    /// Samples that would do for a comparison at a percentile (0 to 100), by what is known so far.
-    pub fn needed(&self, percent: f64) -> u64 {
+    /// Samples that will mostly do for a comparison at a percentile (0 to 100): of ten series as long as
+    /// told, both of a pair are long enough nine times. `None` where too little was seen to tell.
+    pub fn needed(&self, percent: f64) -> Option<u64> {
+        let (samples, least) = (self.samples as f64, self.least(percent));
+        // By Little's law the mean number in flight is how many come in the time that one takes.
+        let is_told = least <= TOLD_UP_TO * samples && samples >= TIMES * mean(&self.states);
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
             reason = "a count of samples; it saturates"
         )]
-        let needed = self.least(percent).max(MIN_SERIES as f64).ceil() as u64;
-        needed
+        let needed = (ROOM * least).max(samples).ceil() as u64;
+        is_told.then_some(needed)
     }
 
     fn least(&self, percent: f64) -> f64 {

@@ -14,7 +14,7 @@
 //! - it **kept up** where a backlog that comes and goes, as this one did, surely grew by less than 5 %
 //!   of them, the wait surely rises by less than 5 % of the time, and the stage lasted ten latencies and
 //!   held 30 requests or more;
-//! - else it can't be told, and a length is named that would do.
+//! - else it can't be told, and a length is named that would do, unless too little was seen to say that.
 //!
 //! In a closed loop nothing can fall behind: answers decide when the next request is sent.
 
@@ -37,6 +37,13 @@ pub const HARMLESS: f64 = 0.05;
 const LATENCIES: f64 = 10.0;
 /// …and the requests that it must hold.
 const REQUESTS: f64 = 30.0;
+/// A step of so many times the latencies that tell it from one that has yet to fill the server is told
+/// mostly…
+const ROOM: f64 = 4.0;
+/// …and one that is so many times as long as one that was not, at least…
+const LEAST: f64 = 2.0;
+/// …at most, for of a longer one too little was seen to say what would do.
+const MOST_TIMES: f64 = 30.0;
 /// Part of the time of a closed loop that must be left once every user has had an answer.
 const LEAST_SETTLED: f64 = 1.0 / 3.0;
 
@@ -71,7 +78,8 @@ pub struct Schedule {
     /// How the backlog grew; `None` with too few requests, and where a stage that did not fall behind is
     /// shorter than ten latencies.
     pub growth: Option<Growth>,
-    /// Where it can't be told, how many seconds of requests would do.
+    /// Where it can't be told, how many seconds of requests would mostly do, unless the rate is within 5 % of
+    /// the limit; `None` where too little was seen to say that.
     pub needed_s: Option<f64>,
 }
 
@@ -251,17 +259,13 @@ impl Slices {
         let mut waits: Vec<f64> = requests.iter().map(Request::wait_s).collect();
         waits.sort_unstable_by(f64::total_cmp);
         let latencies = LATENCIES * percentile(&waits, 50.0).unwrap_or(f64::INFINITY);
-        let unclear = |growth, needed: f64| Schedule {
-            keeping_up: KeepingUp::Unclear,
-            growth,
-            needed_s: needed.is_finite().then(|| round_up(needed)),
-        };
-        let many = requests.len() as f64 * each;
-        if many < REQUESTS {
-            return unclear(None, latencies.max(seconds * REQUESTS / many));
+        let unclear =
+            |growth, needed_s| Schedule { keeping_up: KeepingUp::Unclear, growth, needed_s };
+        if (requests.len() as f64 * each) < REQUESTS {
+            return unclear(None, None);
         }
         let Some((growth, wait)) = self.growth(requests, each).zip(self.wait(requests)) else {
-            return unclear(None, latencies.max(2.0 * seconds));
+            return unclear(None, None);
         };
         let beyond = student((SLICES - 1) as f64) * growth.error;
         if growth.share > MATERIAL.max(beyond) && wait.slope > wait.chance {
@@ -277,13 +281,12 @@ impl Slices {
             let keeping_up = KeepingUp::KeptUp;
             return Schedule { keeping_up, growth: Some(growth), needed_s: None };
         }
-        if seconds < latencies {
-            // A server that has yet to fill tells nothing by its backlog.
-            return unclear(None, latencies);
-        }
-        // The error of a share falls with the root of the time.
-        let noise = (beyond.max(wait.chance) / HARMLESS).powi(2).clamp(2.0, 30.0);
-        unclear(Some(growth), seconds * noise)
+        // Errors fall with the root of the time, and once a queue has come and gone often with the time.
+        let noise = (beyond.max(wait.chance) / HARMLESS).powf(1.5).max(LEAST);
+        let needed = (seconds * noise).max(ROOM * latencies);
+        let needed_s = (needed <= MOST_TIMES * seconds).then(|| round_up(needed));
+        // A server that has yet to fill tells nothing by its backlog.
+        unclear((seconds >= latencies).then_some(growth), needed_s)
     }
 
     fn growth(self, requests: &[Request], each: f64) -> Option<Growth> {

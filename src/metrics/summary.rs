@@ -348,7 +348,8 @@ pub struct LoadSummary {
     /// too few requests, or where a stage that did not fall behind is shorter than ten latencies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backlog: Option<Growth>,
-    /// Where it can't be told whether it kept up, how many seconds of requests would do.
+    /// Where it can't be told whether it kept up, how many seconds of requests would mostly do, unless the
+    /// rate is within 5 % of the limit; absent where too little was seen to say that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub needed_s: Option<f64>,
     /// True when requests left too late because this machine was too slow: these numbers are

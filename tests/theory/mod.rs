@@ -10,6 +10,7 @@
 mod capacity;
 mod figures;
 mod laws;
+mod lengths;
 mod log;
 mod omission;
 mod queueing;

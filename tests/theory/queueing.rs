@@ -11,7 +11,7 @@ use super::log::{self, Asked};
 use super::queues::{SERVICE_NS, Series, compared, ns, queues};
 
 /// A run of one stage with these requests: (arrival, time taken), in mean service times.
-fn run(id: &str, requests: &[(f64, f64)]) -> Evidence {
+pub fn run(id: &str, requests: &[(f64, f64)]) -> Evidence {
     let asked = requests.iter().map(|(arrival, took)| {
         let due = ns(*arrival);
         Asked { due, sent: due, end: due + ns(*took) }
@@ -74,7 +74,7 @@ fn null_pairs(queue: &Queue, median: f64, count: usize, pairs: u32, seed: u64) -
 }
 
 /// Answers that do not queue at all: every request has a server of its own.
-fn independent(count: usize, slower: f64, dice: &mut Dice) -> Vec<(f64, f64)> {
+pub fn independent(count: usize, slower: f64, dice: &mut Dice) -> Vec<(f64, f64)> {
     let took = |dice: &mut Dice| 0.05 * slower * dice.draw(Law::Lognormal(0.3));
     (0..count).map(|number| (number as f64 / 5.0, took(dice))).collect()
 }

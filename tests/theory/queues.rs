@@ -65,6 +65,16 @@ impl Series {
         median_interval(&self.in_time, &self.dependence)
     }
 
+    /// Whether it is long enough to be compared at its median.
+    pub fn is_judged(&self) -> bool {
+        self.side(50.0).is_some()
+    }
+
+    /// How many requests would do.
+    pub fn needed(&self) -> Option<u64> {
+        self.dependence.needed(50.0)
+    }
+
     fn side(&self, percent: f64) -> Option<Side<'_>> {
         let scores: Vec<f64> = if percent > 50.0 {
             let limit = percentile(&self.sorted, percent)?;
@@ -77,12 +87,14 @@ impl Series {
     }
 }
 
-/// Whether two runs are compared at all, and whether they are called different by 5 % or more: in TTFT and
-/// E2E, which are equal where an answer is one token, at p50, p95 and p99.
-pub fn compared(base: &Series, new: &Series) -> (bool, bool) {
+/// A test: the chance that it would find so much where nothing differs, its weight, and whether the change found
+/// is 5 % or more.
+type Test = (f64, f64, bool);
+
+/// The tests of two runs of a stage: in TTFT and E2E, which are equal where an answer is one token, at p50, p95
+/// and p99.
+fn tests(base: &Series, new: &Series) -> Vec<Test> {
     let mut tests = Vec::new();
-    let mut matters = Vec::new();
-    let mut is_judged = false;
     for (percent, weight) in [(50.0, 2.0), (95.0, 1.0), (99.0, 1.0)] {
         let p = match base.side(percent).zip(new.side(percent)) {
             Some((left, right)) if percent > 50.0 => tail(left, right, percent),
@@ -91,14 +103,59 @@ pub fn compared(base: &Series, new: &Series) -> (bool, bool) {
             None => apart(&base.in_time, &new.in_time),
         };
         let Some(p) = p else { continue };
-        is_judged |= p < 1.0;
         let at = |series: &Series| percentile(&series.sorted, percent).expect("samples");
         let change = at(new) / at(base) - 1.0;
-        tests.extend([(p, weight); 2]);
-        matters.extend([change.abs() >= 0.05; 2]);
+        tests.extend([(p, weight, change.abs() >= 0.05); 2]);
     }
-    let differs = holm(&tests).iter().zip(matters).any(|(p, matters)| *p < 0.05 && matters);
-    (is_judged, differs)
+    tests
+}
+
+/// Whether any of all the tests of a comparison finds a difference.
+fn differs(tests: &[Test]) -> bool {
+    let weighted: Vec<(f64, f64)> = tests.iter().map(|(p, weight, _)| (*p, *weight)).collect();
+    holm(&weighted).iter().zip(tests).any(|(p, (_, _, matters))| *p < 0.05 && *matters)
+}
+
+/// Whether two runs of a stage are compared at all, and whether they are called different.
+pub fn compared(base: &Series, new: &Series) -> (bool, bool) {
+    let tests = tests(base, new);
+    (tests.iter().any(|(p, ..)| *p < 1.0), differs(&tests))
+}
+
+/// Stages of a comparison of many.
+pub const STAGES: usize = 24;
+
+/// Whether two runs of so many stages, each given by its requests in either run, are called different: in any of
+/// them, and where each stage is tested as if it were alone.
+pub fn family(stages: &[[Vec<(f64, f64)>; 2]]) -> (bool, bool) {
+    let tests: Vec<Vec<Test>> =
+        stages.iter().map(|[base, new]| tests(&Series::new(base), &Series::new(new))).collect();
+    (differs(&tests.concat()), tests.iter().any(|tests| differs(tests)))
+}
+
+/// Requests of [`STAGES`] stages of one thing, in two runs: each answered by a server of its own, with lognormal
+/// times.
+pub fn same_twice(count: u32, dice: &mut Dice) -> Vec<[Vec<(f64, f64)>; 2]> {
+    let mut run = |_| {
+        let took = |number| (f64::from(number) * 20.0, dice.draw(Law::Lognormal(0.5)));
+        (0..count).map(took).collect()
+    };
+    (0..STAGES).map(|_| [0, 1].map(&mut run)).collect()
+}
+
+/// Of runs of many stages no more are called different than of one, which takes Holm's correction.
+#[test]
+fn many_stages_are_no_more_often_called_different_than_one() {
+    let (mut wrong, mut uncorrected) = (0, 0);
+    let families = 80;
+    for seed in 0..families {
+        let found = family(&same_twice(60, &mut Dice::new(seed)));
+        wrong += u64::from(found.0);
+        uncorrected += u64::from(found.1);
+    }
+    // 5 % of 80 are 4; more than 10 come by chance once in three hundred times.
+    assert!(wrong <= 10, "{wrong} of {families}");
+    assert!(uncorrected >= families / 5, "{uncorrected} of {families} without it");
 }
 
 /// Runs too short to say how long they remember lie apart no more often than is promised of them, for
@@ -157,6 +214,35 @@ fn row(queue: &Queue, median: f64, count: usize, pairs: u32) -> String {
         share(wrong, pairs),
         if shown < 5.0 { "–" } else { &holds },
     )
+}
+
+/// A row of the table of many stages: so many comparisons of so many requests a stage.
+fn family_row(count: u32, families: u32) -> String {
+    let (mut wrong, mut uncorrected) = (0, 0);
+    for seed in 0..u64::from(families) {
+        let found = family(&same_twice(count, &mut Dice::new(100_000 + seed)));
+        wrong += u32::from(found.0);
+        uncorrected += u32::from(found.1);
+    }
+    let (wrong, uncorrected) = (share(wrong, families), share(uncorrected, families));
+    format!("| {STAGES} | {count} | {wrong:.1} % | {uncorrected:.1} % |")
+}
+
+#[test]
+#[ignore = "minutes, optimised: writes its table into docs/statistics.md"]
+pub fn figures_of_many_stages() {
+    let rows = [60, 200].map(|count| family_row(count, figures::runs(2_000)));
+    figures::write("many stages", &rows);
+}
+
+#[test]
+fn the_documents_verdicts_on_many_stages_are_within_what_is_promised() {
+    let rows = figures::read("many stages");
+    assert_eq!(rows.len(), 2);
+    for row in rows {
+        assert!(figures::number(&row[2]) <= 5.0, "called different: {row:?}");
+        assert!(figures::number(&row[3]) > 20.0, "what Holm's correction is for: {row:?}");
+    }
 }
 
 const COUNTS: [usize; 3] = [200, 1_000, 4_000];

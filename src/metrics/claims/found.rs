@@ -76,7 +76,7 @@ impl Search<'_> {
             (Reason::Unclear, best, _, Some(unclear)) => {
                 let needed = self.found.needed_s.map(number);
                 let needed =
-                    needed.map(|needed| format!(": it takes steps of {needed} s at least"));
+                    needed.map(|needed| format!(": steps of {needed} s mostly would tell"));
                 let needed = needed.unwrap_or_default();
                 let holds = best.map(|best| format!("{best} holds; ")).unwrap_or_default();
                 format!("{holds}whether {unclear} is kept up with can't be told{needed}.")

@@ -193,8 +193,12 @@ impl Ladder<'_> {
             format!("can't be told at {levels} from {range}")
         };
         let advice = match self.found.needed_s {
-            Some(needed) => {
-                format!("it takes steps of {} s at least, by what was seen", number(needed))
+            Some(needed) => format!(
+                "steps of {} s mostly would, unless a level is close to the limit",
+                number(needed)
+            ),
+            None if self.load == Load::Rate => {
+                "too little was seen to say what step would; longer ones may".to_owned()
             }
             None => "longer steps would".to_owned(),
         };

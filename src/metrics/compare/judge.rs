@@ -99,12 +99,8 @@ fn verdict(difference: &Difference, options: &Options) -> (Verdict, String) {
     if let Some(found) = apart(difference, options) {
         return found;
     }
-    if let Some(needed) = difference.needed {
-        let reason = format!(
-            "requests that follow one another resemble each other; it takes {} a side or more",
-            significant_count(needed as f64)
-        );
-        return (Verdict::NotEnoughData, reason);
+    if !difference.reason.is_empty() {
+        return (Verdict::NotEnoughData, difference.reason.clone());
     }
     let effect = if is_share { difference.difference } else { difference.ratio.map(less_one) };
     let (Some(effect), Some(test)) = (effect, &difference.test) else {
@@ -131,15 +127,13 @@ fn verdict(difference: &Difference, options: &Options) -> (Verdict, String) {
     if widest <= least {
         return (Verdict::Same, format!("within chance, and surely within {needed}"));
     }
-    // An interval narrows with the square root of the samples.
+    // An interval narrows with the square root of the samples. Of two that are alike the change found lies
+    // within 0.8 halves of it with 88 %, and with it must lie within the least one that matters.
     let half = (effect.high - effect.low) / 2.0;
-    let factor = (half / least).powi(2).max(1.0);
-    let reason = if factor > 1.2 {
-        let requests = significant_count(samples as f64 * factor);
-        format!("about {requests} requests a side would show {needed}")
-    } else {
-        format!("the interval reaches beyond {needed}")
-    };
+    let requests = significant_count(samples as f64 * (1.8 * half / least).powi(2).max(1.0));
+    let reason = format!(
+        "about {requests} requests a side would show that they are within {needed} if they are alike"
+    );
     (Verdict::NotEnoughData, reason)
 }
 
@@ -187,7 +181,7 @@ pub fn p_value(p: f64) -> String {
 }
 
 /// A count to two significant digits, rounded up.
-fn significant_count(count: f64) -> String {
+pub(super) fn significant_count(count: f64) -> String {
     let step = 10_f64.powf((count.max(1.0).log10().floor() - 1.0).max(0.0));
     format!("{:.0}", (count / step).ceil() * step)
 }

@@ -183,8 +183,8 @@ pub struct Difference {
     pub difference: Option<Estimate>,
     /// The test, where one could be made.
     pub test: Option<Test>,
-    /// Requests a side that would do, where there are too few to tell: those that queue resemble each
-    /// other.
+    /// Requests a side that would mostly do, where there are too few to tell: those that queue resemble each
+    /// other. Absent also where too few were seen to say how many.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub needed: Option<u64>,
     /// The verdict; absent for figures that are shown and not judged.

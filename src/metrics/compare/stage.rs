@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::evidence::{ALIKE, Evidence};
+use super::judge::significant_count;
 use super::pooled::Pooled;
 use super::rank::{Side, apart, counts, mann_whitney, signed_rank, tail};
 use super::{Difference, Options, StageComparison, Test, Verdict, interval};
@@ -127,9 +128,9 @@ fn test(name: &'static str, p: f64, superiority: Option<f64>) -> Test {
     Test { name, p, p_adjusted: p, superiority }
 }
 
-/// A test, the ratio and the difference with their intervals, and how many samples would do where
-/// there are too few.
-type Judged = (Option<Test>, Option<(Estimate, Estimate)>, Option<u64>);
+/// A test, the ratio and the difference with their intervals; where there are too few samples, how many would
+/// do, if that is known.
+type Judged = (Option<Test>, Option<(Estimate, Estimate)>, Option<Option<u64>>);
 
 /// Requests that were asked in turns, pair by pair.
 fn by_pairs(pairs: &[(f64, f64)], seed: u64) -> Judged {
@@ -145,6 +146,15 @@ fn by_pairs(pairs: &[(f64, f64)], seed: u64) -> Judged {
         interval::paired(pairs, weight, seed),
         None,
     )
+}
+
+/// Why samples whose requests queue are too few, and how many would do, if that is known.
+fn too_few(needed: Option<u64>) -> String {
+    let would = match needed {
+        Some(needed) => format!("about {} a side would do", significant_count(needed as f64)),
+        None => "too few were seen to say how many would do: run ten times as many".to_owned(),
+    };
+    format!("requests that follow one another resemble each other; {would}")
 }
 
 /// The chosen percentiles of a metric; percentiles of the tail only where samples are enough.
@@ -184,7 +194,8 @@ fn distribution(pair: &Pair, metric: &'static str, options: &Options) -> Vec<Dif
             };
             (found, interval::difference(left, right, percent, seed), None)
         } else if is_median {
-            let needed = base.dependence().needed(percent).max(new.dependence().needed(percent));
+            let needed = |series: &Series| series.dependence().needed(percent);
+            let needed = needed(&base).zip(needed(&new)).map(|(base, new)| base.max(new));
             let found = apart(base.in_time(), new.in_time());
             (found.map(|p| test(super::APART, p, None)), None, Some(needed))
         } else {
@@ -210,9 +221,9 @@ fn distribution(pair: &Pair, metric: &'static str, options: &Options) -> Vec<Dif
             ratio,
             difference,
             test: found,
-            needed,
+            needed: needed.flatten(),
             verdict: of.lower_is_better.map(|_| Verdict::NotEnoughData),
-            reason: String::new(),
+            reason: needed.map_or_else(String::new, too_few),
         };
         (found.base.is_some() || found.new.is_some()).then_some(found)
     };

@@ -54,15 +54,18 @@ fn independent_samples_count_each() {
 
 #[test]
 fn a_series_that_hangs_together_must_be_long() {
-    let slow = autoregression(0.95, 1_000, 3);
+    let slow = autoregression(0.95, 2_000, 3);
     let found = Dependence::of(&slow, None);
     assert_eq!((worth(&slow, None), found.effective()), (None, None));
-    assert!((1_500..16_000).contains(&found.needed(50.0)), "{found:?}");
+    let needed = found.needed(50.0).expect("a third of what it takes was seen");
+    assert!((8_000..24_000).contains(&needed), "{needed}, where 100 memories are 3,900: {found:?}");
+    // Of much less nobody can say what would do.
+    assert_eq!(Dependence::of(&slow[..200], None).needed(50.0), None);
     let long = autoregression(0.95, 20_000, 3);
     let effect = worth(&long, None).expect("long enough").design_effect;
     assert!((25.0..55.0).contains(&effect), "{effect}, where the ranks of such a series have 37");
     let long = Dependence::of(&long, None);
-    assert!(long.needed(99.0) > 20 * long.needed(50.0));
+    assert!(long.needed(99.0).is_none_or(|it| Some(it) > long.needed(50.0)));
     // A rise over a dozen samples is seen, too.
     let rise: Vec<f64> = (0..12).map(f64::from).collect();
     assert_eq!(worth(&rise, None), None);

@@ -27,7 +27,11 @@ fn what_grows_decides_and_no_extreme_does() {
     // Long answers fill a server for their own length and then no more.
     assert_eq!(took(|_| 5_900).keeping_up, KeptUp);
     let long = took(|_| 20_000);
-    assert_eq!((long.keeping_up, long.needed_s), (Unclear, Some(200.0)));
+    assert_eq!(long.keeping_up, Unclear);
+    assert!(long.needed_s.is_some_and(|it| (800.0..1_800.0).contains(&it)), "{long:?}");
+    // Of a thirtieth of what would do nobody can say what would.
+    let longer = took(|_| 55_000);
+    assert_eq!((longer.keeping_up, longer.needed_s), (Unclear, None));
 }
 
 #[test]

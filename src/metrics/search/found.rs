@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Reason, Search, Settings, Step, probe};
 use crate::metrics::claims::Withheld;
-use crate::metrics::pace::round_up;
+use crate::metrics::pace::{KeepingUp, round_up};
 use crate::metrics::quantity::{show, show_apart};
 use crate::metrics::saturation::{Axis, HEADROOM};
 use crate::metrics::summary::{StageSummary, ThresholdResult};
@@ -36,7 +36,7 @@ pub struct SearchFound {
     /// above all passes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interval: Option<(f64, f64)>,
-    /// Where its probes are too short, how many seconds of each it takes at least.
+    /// Where its probes are too short, how many seconds of each would mostly do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub needed_s: Option<f64>,
     /// Probes made, one that was cut short among them.
@@ -163,20 +163,29 @@ fn found(probes: &[(&StageSummary, u64)]) -> Option<SearchFound> {
     Some(found)
 }
 
-/// How long probes that are too short should be, in seconds. Intervals narrow with the root of the time.
+/// Intervals narrow with the root of the time, but half of them are wider than in the mean: so many times as
+/// long mostly is enough.
+const SPARE: f64 = 1.7;
+
+/// How long probes that are too short should be, in seconds.
 fn needed(
     line: &SearchLine,
     probes: &[(&StageSummary, u64)],
     outcome: &super::Outcome,
 ) -> Option<f64> {
-    let longest = || probes.iter().filter_map(|(stage, _)| stage.load?.needed_s).reduce(f64::max);
     match outcome.reason {
-        Reason::Unclear => longest(),
+        Reason::Unclear => {
+            let loads = probes.iter().filter_map(|(stage, _)| stage.load);
+            let unclear = loads.filter(|load| load.keeping_up == Some(KeepingUp::Unclear));
+            // Of all or of none: a step that tells some of them is not what is asked for.
+            let needed = unclear.map(|load| load.needed_s);
+            needed.reduce(|one, other| Some(one?.max(other?))).flatten()
+        }
         Reason::Wide => {
             let (low, high) = outcome.interval?;
             let last = probes.last().map(|(stage, _)| *stage)?;
             let step = last.counts.planned as f64 / last.load?.target_rate?;
-            Some(round_up(step * ((high / low - 1.0) / line.tolerance).powi(2)))
+            Some(round_up(SPARE * step * ((high / low - 1.0) / line.tolerance).powi(2)))
         }
         _ => None,
     }
@@ -256,7 +265,7 @@ impl SearchFound {
             (Some(Reason::Spent), ..) => "its probes or requests were spent before".to_owned(),
             (Some(Reason::Unclear), ..) => match self.needed_s {
                 Some(needed) => {
-                    format!("its probes are too short, it takes steps of {needed} s at least")
+                    format!("its probes are too short, steps of {needed} s mostly would tell")
                 }
                 None => "its probes are too short".to_owned(),
             },
@@ -323,7 +332,7 @@ mod tests {
                 r#"{"reason": "unclear", "unclear_at": 4, "needed_s": 120}"#,
                 4.0,
                 Failed,
-                "can't be told: its probes are too short, it takes steps of 120 s",
+                "can't be told: its probes are too short, steps of 120 s mostly",
             ),
             (r#"{"reason": "unclear", "best": 8, "unclear_at": 16}"#, 8.0, Held, ">="),
             (

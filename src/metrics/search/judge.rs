@@ -121,7 +121,7 @@ fn behind(stage: &StageSummary) -> Option<String> {
 /// Why it can't be told whether a level is kept up with.
 fn untold(stage: &StageSummary) -> Option<String> {
     let load = stage.load.filter(|load| load.keeping_up == Some(KeepingUp::Unclear))?;
-    let needed = load.needed_s.map(|seconds| format!(": it takes a step of {seconds} s at least"));
+    let needed = load.needed_s.map(|seconds| format!(": a step of {seconds} s mostly would tell"));
     let needed = needed.unwrap_or_default();
     Some(format!("too short to tell whether it keeps up{needed}"))
 }

@@ -108,8 +108,8 @@ def ladder(differ, where, said, pairs):
     differ(f"{where}: axis", said["axis"], "rate" if pairs[0][0]["kind"] == "qps_ladder" else "concurrency")
     if not said.get("withheld"):
         differ(f"{where}: unclear", said.get("unclear") or [], unclear)
-        needed = [it.needed for it in run if it.level in unclear and it.needed is not None]
-        differ(f"{where}: needed_s", said.get("needed_s"), max(needed, default=None))
+        needed = [it.needed for it in run if it.unclear]
+        differ(f"{where}: needed_s", said.get("needed_s"), None if None in needed else max(needed, default=None))
     differ(where, {name: said.get(name) for name in NAMES}, {**right, "signs": right["signs"] or []}, 1e-6)
 
 
@@ -147,9 +147,12 @@ def most(judged):
     """The most that was answered: the mean over levels that can't be told from the highest, each by its
     answers, and its interval."""
     top = max(judged, key=lambda it: it.rate)
-    if not top.interval:
-        return top.rate, None, top.level
     half = lambda it: it.interval[1] - it.rate
+    busy = max((it for it in judged if it.interval), key=lambda it: it.rate, default=None)
+    if not busy or busy.interval[1] < 0.95 * top.rate:
+        return top.rate, None, top.level
+    # What was kept up with answers what came: within 5 % it is no more than the endpoint can.
+    top = busy
     alike = [it for it in judged if it.interval and top.rate - it.rate <= 1.5 * math.hypot(half(it), half(top))]
     answers = math.fsum(it.answers for it in alike)
     best = math.fsum(it.answers * it.rate for it in alike) / answers
@@ -261,7 +264,7 @@ def reasons(differ, where, told, it):
             differ.shown(f"{where} answered", answered.group(1), counts["ok"] / ended_)
         elif grew := re.match(r"its backlog grew by ([\d.]+ %)", text):
             differ.shown(f"{where} backlog", grew.group(1), it.load["backlog"]["share"])
-        elif step := re.match(r"too short to tell whether it keeps up: it takes a step of ([\d.]+) s at least", text):
+        elif step := re.match(r"too short to tell whether it keeps up: a step of ([\d.]+) s mostly would tell", text):
             differ(f"{where} needed", float(step.group(1)), it.load.get("needed_s"), 1e-9)
         elif text not in checks and re.search(r"\d", text):
             differ.wrong(f"{where}: a reason that this reader does not know: {text!r}")
@@ -334,10 +337,11 @@ def ended(differ, where, said, line, probes, limit):
     differ.held(reason)
     needed = None
     if reason == "unclear":
-        needed = max(it.load["needed_s"] for it in probes if it.load.get("needed_s") is not None)
+        lengths = [it.load.get("needed_s") for it in probes if it.load.get("keeping_up") == "unclear"]
+        needed = None if None in lengths else max(lengths)
     elif reason == "wide":
         step = probes[-1].entry["counts"]["planned"] / probes[-1].load["target_rate"]
-        needed = step * (width / tolerance) ** 2
+        needed = 1.7 * step * (width / tolerance) ** 2
     if needed is None or said.get("needed_s") is None:
         differ(f"{where}: needed_s", said.get("needed_s"), needed)
     else:

@@ -76,9 +76,9 @@ def _judged(kept, each, start, seconds):
     waits = [(due, (over - due) / 1e9) for _, due, _, over, _ in kept]
     latencies = LATENCIES * stats.percentile([w for _, w in waits], 50)
     many = len(kept) * each
-    unclear = lambda growth, needed: {"keeping_up": "unclear", "backlog": growth, "needed_s": _two_digits(needed)}
+    unclear = lambda growth, needed: {"keeping_up": "unclear", "backlog": growth, "needed_s": needed}
     if many < REQUESTS:
-        return unclear(None, max(latencies, seconds * REQUESTS / many))
+        return unclear(None, None)
     came = [each * n for n in _counts([s[1] for s in kept], start, length)]
     grew = [c - each * n for c, n in zip(came, _counts([s[3] for s in kept], start, length))]
     edges = _edges(start, length)
@@ -88,7 +88,7 @@ def _judged(kept, each, start, seconds):
         if inside:
             points.append((number * length, stats.percentile(inside, 50)))
     if not sum(came) or len(points) < SLICES / 2:
-        return unclear(None, max(latencies, 2 * seconds))
+        return unclear(None, None)
     error = max(stats.std(grew) * math.sqrt(SLICES), each) / sum(came)
     share = sum(grew) / sum(came)
     growth = {"came_per_second": sum(came) / (length * SLICES), "share": share, "error": error}
@@ -99,10 +99,8 @@ def _judged(kept, each, start, seconds):
     bounded = share <= beyond and share + beyond / math.sqrt(SLICES) < HARMLESS and slope + chance < HARMLESS
     if bounded and seconds >= latencies:
         return {"keeping_up": "kept_up", "backlog": growth, "needed_s": None}
-    if seconds < latencies:
-        return unclear(None, latencies)
-    noise = min(30, max(2, (max(beyond, chance) / HARMLESS) ** 2))
-    return unclear(growth, seconds * noise)
+    needed = max(4 * latencies, seconds * max(2, (max(beyond, chance) / HARMLESS) ** 1.5))
+    return unclear(growth if seconds >= latencies else None, _two_digits(needed) if needed <= 30 * seconds else None)
 
 
 def _trend(points):
