@@ -372,6 +372,11 @@ fn mean_rate(rates: &[f64; SLICES]) -> (f64, Option<(f64, f64)>) {
     (mean, Some(((mean - half).max(0.0), mean + half)))
 }
 
+/// The length that would do for all questions, of those that would for each; `None` where one is not known.
+pub fn for_all(needed: impl Iterator<Item = Option<f64>>) -> Option<f64> {
+    needed.reduce(|one, other| Some(one?.max(other?))).flatten()
+}
+
 /// Two digits, not below `value`.
 pub fn round_up(value: f64) -> f64 {
     let unit = 10_f64.powf(value.log10().floor() - 1.0);

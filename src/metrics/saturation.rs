@@ -9,7 +9,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::pace::{HARMLESS, KeepingUp};
+use super::pace::{HARMLESS, KeepingUp, for_all};
 
 mod stages;
 
@@ -210,11 +210,7 @@ pub fn saturation(axis: Axis, rungs: &[Rung], limits: &Limits) -> Saturation {
         generator_limited: levels(&|rung| rung.generator_limited),
         not_reached: levels(&|rung| rung.not_reached),
         unclear: levels(&is_unclear),
-        // Of all or of none: a step that tells some of them is not what is asked for.
-        needed_s: unclear
-            .map(|rung| rung.needed_s)
-            .reduce(|one, other| Some(one?.max(other?)))
-            .flatten(),
+        needed_s: for_all(unclear.map(|rung| rung.needed_s)),
         ..Saturation::unknown(axis)
     };
     let tells = |rung: &Rung| !rung.generator_limited && !rung.not_reached && !is_unclear(rung);

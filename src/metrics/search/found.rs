@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Reason, Search, Settings, Step, probe};
 use crate::metrics::claims::Withheld;
-use crate::metrics::pace::{KeepingUp, round_up};
+use crate::metrics::pace::{KeepingUp, for_all, round_up};
 use crate::metrics::quantity::{show, show_apart};
 use crate::metrics::saturation::{Axis, HEADROOM};
 use crate::metrics::summary::{StageSummary, ThresholdResult};
@@ -177,9 +177,7 @@ fn needed(
         Reason::Unclear => {
             let loads = probes.iter().filter_map(|(stage, _)| stage.load);
             let unclear = loads.filter(|load| load.keeping_up == Some(KeepingUp::Unclear));
-            // Of all or of none: a step that tells some of them is not what is asked for.
-            let needed = unclear.map(|load| load.needed_s);
-            needed.reduce(|one, other| Some(one?.max(other?))).flatten()
+            for_all(unclear.map(|load| load.needed_s))
         }
         Reason::Wide => {
             let (low, high) = outcome.interval?;
