@@ -1,6 +1,7 @@
 //! What was held back, what a closed loop did not see (coordinated omission), and when nobody was there.
 
 use super::{Claim, ClaimFigure, ClaimKind};
+use crate::metrics::due::differs;
 use crate::metrics::quantity::{plural, show};
 use crate::metrics::summary::{Distribution, StageSummary, Summary};
 use crate::plan::metric::Origin;
@@ -37,7 +38,18 @@ fn about(kind: ClaimKind, stage: &StageSummary, text: &str) -> Claim {
     }
 }
 
-/// Times count from due, and how far off they would be from sent; how late requests left comes first.
+/// A percentile: its name, its value, its figure.
+type Percentile = (&'static str, fn(&Distribution) -> f64, fn(&Distribution) -> ClaimFigure);
+
+/// What may be told of a time, the slowest first.
+const PERCENTILES: [Percentile; 4] = [
+    ("p99", |of| of.p99, p99),
+    ("p95", |of| of.p95, |of| ClaimFigure::tail(of, 95.0, of.p95)),
+    ("p90", |of| of.p90, |of| ClaimFigure::tail(of, 90.0, of.p90)),
+    ("p50", |of| of.p50, ClaimFigure::median),
+];
+
+/// Times count from due, and how far off one would be from sent; how late requests left comes first.
 fn from_due(stage: &StageSummary) -> Option<(f64, Claim)> {
     if stage.times_from != Origin::Due {
         return None;
@@ -47,17 +59,19 @@ fn from_due(stage: &StageSummary) -> Option<(f64, Claim)> {
         (stage.metrics.get("schedule_lag")?, stage.shown(metric)?, stage.metrics.get(metric)?);
     let waits = stage.load.is_some_and(|load| load.max_lag_ms.is_none());
     let why = if waits { ", waiting for a place in flight (`max_in_flight`)" } else { "" };
+    let tells = |(_, of, _): &&Percentile| differs(of(sent), of(due));
+    let (percentile, of, figure) = PERCENTILES.iter().find(tells).unwrap_or(&PERCENTILES[0]);
     let text = format!(
-        "requests left up to {} after they were due (p99){why}, so times count from due: {name} p99 is \
-         {}, where from sent it would read {}.",
+        "requests left up to {} after they were due (p99){why}, so times count from due: {name} \
+         {percentile} is {}, where from sent it would read {}.",
         show(lag.p99, "ms"),
-        show(due.p99, "ms"),
-        show(sent.p99, "ms"),
+        show(of(due), "ms"),
+        show(of(sent), "ms"),
     );
     let claim = about(ClaimKind::TimesFromDue, stage, &text)
         .with("lag_p99", ClaimFigure::of(lag.p99, "ms", lag.count))
-        .with(&format!("{metric}_p99"), p99(due))
-        .with(&format!("{metric}_p99_sent"), p99(sent));
+        .with(&format!("{metric}_{percentile}"), figure(due))
+        .with(&format!("{metric}_{percentile}_sent"), figure(sent));
     Some((lag.p99, claim))
 }
 

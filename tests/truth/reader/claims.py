@@ -203,12 +203,16 @@ def figure_of(differ, where, name, figure, claim, book):
             differ(f"{where} uncertified", bool(figure.get("uncertified")), (worth or 0) < FEWEST[f"p{match.group(2)}"])
             bound = ((owner[0]["metrics"].get(metric) or {}).get("certified") or {}).get(f"p{match.group(2)}") if owner else None
             differ(f"{where} at most", figure.get("at_most"), bound)
-    elif re.fullmatch(r"(ttft|e2e)_p99_sent|lag_p99", name) and mine:
-        values = metrics.samples(mine[0][1].requests)["schedule_lag" if name == "lag_p99" else name.removesuffix("_p99_sent")]
-        differ(where, value, stats.percentile(values, 99), 1e-6)
+    elif sent := mine and re.fullmatch(r"(ttft|e2e|lag)_p(\d+)(_sent)?", name):
+        percent = int(sent.group(2))
+        values = metrics.samples(mine[0][1].requests)[{"lag": "schedule_lag"}.get(sent.group(1), sent.group(1))]
+        differ(where, value, stats.percentile(values, percent), 1e-6)
         differ(f"{where} n", figure.get("n"), len(values))
-        if name != "lag_p99":
-            differ(f"{where} uncertified", bool(figure.get("uncertified")), stats.certified(values, 99, effective.certainty(values, figures.sent_and_ended(mine[0][1].requests), True)[0]) is None)
+        worth, interval = effective.certainty(values, figures.sent_and_ended(mine[0][1].requests), True)
+        if percent == 50:
+            differ(f"{where} interval", [figure.get("low"), figure.get("high")], interval or [None, None], 1e-6)
+        elif sent.group(3):
+            differ(f"{where} uncertified", bool(figure.get("uncertified")), stats.certified(values, percent, worth) is None)
     elif name == "every" and mine:
         users, load = mine[0][1].start["concurrency"], mine[0][0]["load"]
         differ(where, value, users / load["achieved_rate"] * 1e3, 1e-6)
@@ -443,7 +447,14 @@ def condition(differ, where, claim, book, claims):
         if not claim.get("cell"):
             differ(f"{where}: answers of the stage with the most", mine, most)
     if kind == "times_from_due":
-        differ(f"{where}: times count from", metrics.times_from(book.of_claim(claim)[0][1]), "due")
+        unit = book.of_claim(claim)[0][1]
+        differ(f"{where}: times count from", metrics.times_from(unit), "due")
+        pairs = {name.removesuffix("_sent"): it["value"] for name, it in claim["figures"].items() if name.endswith("_sent")}
+        told = any(metrics.differs(sent, claim["figures"][name]["value"]) for name, sent in pairs.items())
+        known = metrics.samples(unit.requests)
+        metric = next(iter(pairs)).split("_")[0]
+        any_ = any(metrics.differs(*(stats.percentile(known[of], p) for of in (metric, f"{metric}_due"))) for p in (50, 90, 95, 99))
+        differ(f"{where}: shows a percentile that says something else", told, any_)
     if kind == "level_not_reached":
         unit = book.of(claim["stage"], claim.get("cell"), claim["rung"])[0][1]
         if peak(unit.requests) >= claim["rung"]:

@@ -205,6 +205,7 @@ def stretch(differ, where, cells, window):
     right = {"from": window["start_s"] * 1e3, "to": window["end_s"] * 1e3, "requests/s": window["requests_per_second"]}
     right |= {f"{name.upper()} {key}": (window.get(f"{name}_ms") or {}).get(key) for name in ("ttft", "e2e", "tpot") for key in ("p50", "p99")}
     right |= {f"tokens/min {end}": window.get(f"{side}_tokens_per_minute") for end, side in (("in", "input"), ("out", "output"))}
+    cells = {name.removesuffix(" from sent"): cell for name, cell in cells.items()}
     shown(differ, where, cells, right, [window["ok"], window["requests"]], ())
 
 
