@@ -20,6 +20,8 @@ use super::way;
 use crate::plan::{Aggregate, Threshold};
 use crate::record::{Line, RECORD_VERSION, RunLine, ServerLine, StageEnd, unread_version};
 
+mod notes;
+
 /// Different reasons for gaps in the server's own account that are told.
 const MOST_UNREAD: usize = 8;
 
@@ -157,9 +159,9 @@ impl Aggregator {
         let invalid = self.invalid(end, &stages);
         let mut notes: Vec<String> = invalid.iter().map(|why| format!("INVALID: {why}")).collect();
         notes.extend(end.incomplete.iter().map(|what| format!("incomplete: {what}")));
-        notes.extend(stages.iter().filter_map(|stage| nothing_note(stage, &stages)));
+        notes.extend(stages.iter().filter_map(|stage| notes::nothing(stage, &stages)));
         notes.extend(stages.iter().filter_map(generator::note));
-        notes.extend(stages.iter().filter_map(loss_note));
+        notes.extend(stages.iter().filter_map(notes::loss));
         notes.extend(stages.iter().flat_map(|stage| {
             stage.contamination.iter().map(|found| found.sentence(&stage.label()))
         }));
@@ -355,50 +357,6 @@ fn run_summary(run: Option<RunLine>, end: &RunEnd, valid: bool, notes: Vec<Strin
         seed: run.seed,
         notes,
     }
-}
-
-fn loss_note(stage: &StageSummary) -> Option<String> {
-    let lost = stage.counts.lost_in_flight;
-    (lost > 0).then(|| {
-        format!(
-            "stage {}: {lost} requests were in flight when the record log ended (lines of the last \
-             moment may be missing, so some of these may have ended, or some more have started)",
-            stage.label()
-        )
-    })
-}
-
-/// Why a stage measured nothing, if so.
-fn nothing_note(stage: &StageSummary, stages: &[StageSummary]) -> Option<String> {
-    if !stage.measured_nothing() {
-        return None;
-    }
-    let is_its_own = |other: &&StageSummary| {
-        let same = (&other.cell, other.rung) == (&stage.cell, stage.rung);
-        same && other.kind == "settle" && other.id.strip_prefix(&stage.id) == Some(".settle")
-    };
-    let settled = || stages.iter().filter(is_its_own).map(|other| other.counts.accounted()).sum();
-    let requests = |count| quantity::plural(count, "request");
-    let why = match (stage.counts.planned, stage.counts.errors) {
-        (0, _) if settled() > 0 => format!(
-            "all of its {} came within `settle` and none of them counts, so it measured nothing: ask \
-             for more requests or a longer stage, or settle for less",
-            requests(settled())
-        ),
-        (0, _) => {
-            "no request came in its time, so it measured nothing: ask for a higher rate or a \
-                   longer stage"
-                .to_owned()
-        }
-        (_, 0) => format!(
-            "none of its {} was answered before it was over, so it measured nothing: give it more time",
-            requests(stage.counts.planned)
-        ),
-        (_, errors) => {
-            format!("{} failed and none succeeded, so it measured nothing", requests(errors))
-        }
-    };
-    Some(format!("incomplete: stage {}: {why}", stage.label()))
 }
 
 #[cfg(test)]

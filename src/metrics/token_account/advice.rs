@@ -14,6 +14,7 @@ impl Divergence {
     pub(super) fn advice(&self, side: Side, has_tpot: bool) -> String {
         let is_less = self.share < 0.0;
         let advice = match (side, self.source) {
+            // In logs of before such usage was left out as impossible.
             _ if self.against_tokens == 0 => {
                 "its usage says 0 where there was text, so figures per token are missing: is counting \
                  turned off there, or a proxy in between?"
