@@ -56,6 +56,12 @@ impl ThresholdResult {
             (false, _, Level::Warn) => Judgement::Warned,
         }
     }
+
+    /// Whether it failed for want of data: that says nothing of what it asks about.
+    pub(super) fn is_untold(&self) -> bool {
+        let no_data = self.actual.is_none() || self.limit.is_none();
+        !self.pass && (no_data || self.reason.starts_with("too little data"))
+    }
 }
 
 fn yes() -> bool {

@@ -301,7 +301,7 @@ pub struct Distribution {
 /// else wall time.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Throughput {
-    /// ok requests per second.
+    /// ok requests per second; absent where none was begun.
     pub requests_per_second: Option<f64>,
     /// Generated tokens of ok requests per second; absent where they were not counted.
     pub output_tokens_per_second: Option<f64>,

@@ -374,6 +374,27 @@ stages:
 }
 
 #[test]
+fn a_check_without_data_says_nothing_of_a_level() {
+    let (_, output, summary) = run("
+version: 1
+endpoint: { simulator: { decode_rate: 1000, report_cached_tokens: false }, metrics: off }
+prompt: { text: \"Say {{ i }}.\", max_tokens: 2 }
+stages:
+  - { id: ramp, kind: concurrency_ramp, concurrency: \"1,2\", requests: 40,
+      thresholds: [ cached_share > 50% ] }
+");
+    // The check itself fails, and whether the endpoint bears the load is not known by it.
+    assert_eq!(code(&output), 10, "{}", text(&output.stdout));
+    for kind in ["lowest_fails", "sustained", "knee", "not_saturated", "production"] {
+        assert!(of_kind(&summary, kind).is_empty(), "{kind}: {summary:#}");
+    }
+    let [unclear] = of_kind(&summary, "level_unclear")[..] else { panic!("{summary:#}") };
+    let said = unclear["text"].as_str().expect("a text");
+    assert!(said.contains("whether its checks hold can't be told at 2 levels"), "{said}");
+    assert!(!text(&output.stdout).contains("saturated"), "{}", text(&output.stdout));
+}
+
+#[test]
 fn levels_and_probes_that_met_different_caches_have_no_capacity() {
     // The same twelve texts at every level: the first finds none of them in the cache.
     let of = |unique: &str, stage: &str| {

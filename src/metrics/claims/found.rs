@@ -7,6 +7,7 @@ use crate::metrics::quantity::{plural, show};
 use crate::metrics::saturation::HEADROOM;
 use crate::metrics::search::{Reason, SearchFound};
 use crate::metrics::summary::{StageSummary, Summary};
+use crate::record::StageState;
 
 /// A search and what it found.
 struct Search<'a> {
@@ -36,7 +37,11 @@ impl Search<'_> {
         if let Some(withheld) = Withheld::of(&self.probes).filter(|_| is_whole) {
             return vec![withheld.claim(self.name, self.load, self.probes[0])];
         }
+        let is_cut = self.probes.iter().any(|stage| stage.state != StageState::Completed);
         let Some(reason) = self.found.reason.filter(|_| is_whole) else {
+            if self.found.withheld.is_some() && !is_cut {
+                return Vec::new(); // It came to its end; how the run ended is said.
+            }
             let text = format!(
                 "cut short with {} begun, so the highest level that holds is not known.",
                 plural(self.found.probes, "probe")

@@ -137,7 +137,8 @@ impl ClaimKind {
                 "fewer requests were under way at once than the level asks for"
             }
             Self::LevelUnclear => {
-                "the level was too short, or held too few requests, to tell its growth from chance"
+                "the level was too short, or held too few requests, to tell its growth from chance, or a \
+                 check has no data there"
             }
             Self::TimesFromDue => {
                 "a percentile from due is longer than the one from sent by more than a tenth and 2 ms"

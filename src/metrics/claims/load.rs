@@ -181,7 +181,11 @@ impl Ladder<'_> {
     fn unclear(&self) -> Option<Claim> {
         let unclear = &self.found.unclear;
         let (lowest, highest) = (*unclear.first()?, *unclear.last()?);
+        let untold = |level: &&f64| self.at(**level).is_some_and(StageSummary::has_untold_check);
+        let untold = unclear.iter().filter(untold).count();
         let what = match self.load {
+            _ if untold == unclear.len() => "whether its checks hold",
+            _ if untold > 0 => "whether it holds",
             Load::Rate => "whether it keeps up",
             Load::Concurrency | Load::Users => "its throughput",
         };
@@ -200,6 +204,7 @@ impl Ladder<'_> {
             None if self.load == Load::Rate => {
                 "too little was seen to say what step would; longer ones may".to_owned()
             }
+            None if untold > 0 => "checks have no data there".to_owned(),
             None => "longer steps would".to_owned(),
         };
         let text = format!("{what} {of}: {advice}.");

@@ -63,17 +63,22 @@ fn rung(stage: &StageSummary) -> Option<Rung> {
     let from_due = |due: &str, sent: &str| stage.metrics.get(due).or(stage.metrics.get(sent));
     let latency = from_due("e2e_due", "e2e");
     let load = stage.load?;
+    let untold = stage.has_untold_check();
     Some(Rung {
         level: stage.rung?,
         achieved: load.achieved_rate.unwrap_or(0.0),
         answers: stage.counts.ok,
         interval: load.achieved_interval,
-        keeping_up: load.keeping_up.or_else(|| {
+        keeping_up: match load.keeping_up {
+            Some(KeepingUp::FellBehind) => Some(KeepingUp::FellBehind),
+            _ if untold => Some(KeepingUp::Unclear),
             // Without an interval nobody waited for all of its users to have had an answer.
-            let closed = load.target_rate.is_none() && load.achieved_interval.is_none();
-            closed.then_some(KeepingUp::Unclear)
-        }),
-        needed_s: load.needed_s,
+            None if load.target_rate.is_none() && load.achieved_interval.is_none() => {
+                Some(KeepingUp::Unclear)
+            }
+            told => told,
+        },
+        needed_s: load.needed_s.filter(|_| !untold),
         // What was cut or dropped got no answer either.
         success_rate: Some(stage.counts.ok as f64 / ended as f64),
         p50_ms: latency.map(|latency| latency.p50),
@@ -81,7 +86,7 @@ fn rung(stage: &StageSummary) -> Option<Rung> {
         output_tokens_per_second: stage.throughput.output_tokens_per_second,
         // A warning that was not met is worth a look and no limit.
         thresholds_held: (!stage.thresholds.is_empty())
-            .then(|| !stage.thresholds.iter().any(verdict::fails)),
+            .then(|| !stage.thresholds.iter().any(|it| verdict::fails(it) && !it.is_untold())),
         ttft_p50_ms: from_due("ttft_due", "ttft").map(|ttft| ttft.p50),
         generator_limited: load.generator_limited,
         not_reached: stage.level_missed().is_some(),

@@ -63,10 +63,7 @@ pub fn judge(
     } else {
         let failed = checks.iter().filter(|it| !it.pass);
         for check in failed {
-            // Figures that are missing, or too few, say nothing of the level.
-            let no_data = check.actual.is_none() || check.limit.is_none();
-            let too_few = check.reason.starts_with("too little data");
-            let list = if no_data || too_few { &mut unclear } else { &mut against };
+            let list = if check.is_untold() { &mut unclear } else { &mut against };
             list.push(format!("{}: {}", check.check, check.reason));
         }
         against.extend(implied(stage, &checks));

@@ -1,6 +1,7 @@
 //! What a stage is called, and what it can be held against.
 
 use super::{Distribution, StageSummary};
+use crate::metrics::verdict;
 use crate::plan::metric::METRICS;
 use crate::record::{STOPPED, StageState};
 
@@ -16,6 +17,11 @@ impl StageSummary {
             Some(cell) => format!("{}[{cell}]", self.id),
             None => self.id.clone(),
         }
+    }
+
+    /// Whether a check that can fail the run has no data here, so that nobody knows whether it holds.
+    pub fn has_untold_check(&self) -> bool {
+        self.thresholds.iter().any(|it| verdict::fails(it) && it.is_untold())
     }
 
     /// How many requests (or users, where those pause) were under way at once where the level asks

@@ -237,7 +237,8 @@ impl StageTally {
     fn throughput(&self, seconds: f64, untold: &BTreeMap<String, String>) -> Throughput {
         let per_second = |count: u64| (seconds > 0.0).then(|| count as f64 / seconds);
         Throughput {
-            requests_per_second: (self.counts.planned > 0)
+            // Of what was never begun nobody knows a rate.
+            requests_per_second: (self.counts.planned > self.counts.never_started)
                 .then(|| per_second(self.counts.ok))
                 .flatten(),
             input_tokens_per_second: self

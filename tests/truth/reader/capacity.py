@@ -58,12 +58,15 @@ class Level:
         self.p50, self.p99 = latency.get("p50"), latency.get("p99")
         self.ttft = (entry["metrics"].get("ttft_due") or entry["metrics"].get("ttft") or {}).get("p50")
         scheduled, told = load.get("target_rate") is not None, load.get("keeping_up")
-        failing = [t for t in entry["thresholds"] if not t["pass"] and t["level"] == "fail"]
-        signs = [("errors", counts["ok"] / max(1, asked) < 0.99), ("throughput", told == "fell_behind"), ("threshold", bool(failing))]
+        failed = [t for t in entry["thresholds"] if not t["pass"] and t["level"] == "fail"]
+        # A check without data says nothing of the level, for or against it.
+        untold = [t for t in failed if t.get("actual") is None or t.get("limit") is None or t["reason"].startswith("too little data")]
+        failing = len(failed) > len(untold)
+        signs = [("errors", counts["ok"] / max(1, asked) < 0.99), ("throughput", told == "fell_behind"), ("threshold", failing)]
         self.signs = [name for name, holds in signs if holds]
-        self.limited, self.needed = load.get("generator_limited"), load.get("needed_s")
+        self.limited, self.needed = load.get("generator_limited"), None if untold else load.get("needed_s")
         self.missed = not scheduled and metrics.peak(unit.requests) < (unit.start.get("concurrency") or 0)
-        unclear = told == "unclear" or not scheduled and self.interval is None
+        unclear = told == "unclear" or not scheduled and self.interval is None or bool(untold)
         self.unclear = unclear and not self.signs and not self.limited and not self.missed
 
 

@@ -34,7 +34,7 @@ def unit(differ, said, unit_, log, ids):
     if unit_.rounds and said.get("rounds"):
         rounds(differ, where, said["rounds"], unit_)
     clock = counts["ok"] / answered_rate if answered_rate else seconds
-    right = throughput(requests, clock, counts["planned"])
+    right = throughput(requests, clock, counts["planned"] > counts["never_started"])
     same("throughput", said["throughput"], right, relative=1e-6)
     if unit_.load:
         lag = metrics.samples(requests).get("schedule_lag")
