@@ -149,6 +149,48 @@ holds rows "the malformed row is named" '.run.notes | any(contains("1 malformed 
 holds rows "answers are counted by server, tokenizer and events" \
   'stage("cold").tokens.output.sums | .server == 20 and .tokenizer > 0 and .events > 0'
 
+echo "-- documents: tools and images go out as they are written, or the run is refused"
+cat >"$work/documents.jsonl" <<'JSON'
+{"messages":[{"role":"user","content":"Weather?"}],"tools":[{"type":"function","function":{"name":"weather","parameters":{"type":"object","properties":{}}}}]}
+{"messages":[{"role":"user","content":[{"type":"text","text":"What is it?"},{"type":"image_url","image_url":{"url":"data:image/png;base64,iVBORw0KGgo="}}]}]}
+JSON
+cat >"$work/documents.yaml" <<YAML
+version: 1
+params: { api: { type: string, default: openai-chat } }
+endpoint: { url: "$url", api: "\${api}" }
+prompt: { dataset: documents.jsonl, max_tokens: 4 }
+stages:
+  - { id: ask, kind: load, concurrency: 1, requests: 2 }
+YAML
+run_plan documents "$work/documents.yaml" 0
+records documents "the server saw the image, for it says that its model has no eyes" \
+  '.[0].outcome == "ok" and (.[1].error.message | contains("image input is not supported"))'
+code=0
+"$runner" run "$work/documents.yaml" -p api=llamacpp-completion 2>"$work/refused" || code=$?
+check "documents: an API without tools and parts refuses the rows" test "$code" = 3
+check "documents: and names what it can't send" grep -q "documents.jsonl:1: .tools. can't be sent" "$work/refused"
+
+echo "-- a server that is restarted: users wait until its model is loaded"
+cat >"$work/away.yaml" <<YAML
+version: 1
+endpoint: { url: "$url", tokenizer: estimate, metrics: off }
+prompt: { text: "Name a colour, number {{ i }}.", max_tokens: 4 }
+stages:
+  - { id: ask, kind: load, concurrency: 2, requests: 24, unreachable: { wait: 120s } }
+YAML
+"$runner" run "$work/away.yaml" --results "$work/results-away" --output-format json --progress none >"$work/away.json" &
+run=$!
+until [ "$(cat "$work"/results-away/*/*/records-*.jsonl 2>/dev/null | grep -c '"outcome":"ok"')" -ge 4 ]; do sleep 0.1; done
+stop_server
+sleep 1
+start_llama LLAMA_CACHE_RAM=0
+wait "$run"
+holds away "nobody asked while the model was loaded" 'stage("ask").errors | has("http.503") | not'
+holds away "every request is accounted for, and most were answered" \
+  'stage("ask").counts | .planned == 24 and .ok + .errors == 24 and .ok >= 14'
+holds away "it is said that the endpoint was away, and how long" \
+  'stage("ask").unreachable | .recovery_s > 0 and (.to_the_end | not)'
+
 echo "-- a document as long as the context of a slot"
 cat >"$work/context.yaml" <<YAML
 version: 1
