@@ -22,7 +22,7 @@ use reference::Part;
 
 /// Most bytes that all texts with references may come to, those of every cell of a matrix together:
 /// a few of them could else multiply into more than any memory holds.
-pub(in crate::plan) const MOST_BYTES: usize = 256 << 20;
+pub(in crate::plan) const MOST_BYTES: usize = 64 << 20;
 /// Problems after which none gets a suggestion any more.
 const MOST_NEAR: usize = 500;
 /// Params that a message names.

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use super::bind::{self, Named, Spanned};
 use super::diagnostic::{Code, Diagnostic};
 use super::file::{ParamFile, ParamType, TextOrList};
-use super::source::{Entry, Node, Sources, Span, Value};
+use super::source::{Entry, Node, Sources, Span, Value, shorten};
 use super::{LoadOptions, Param, Redactor, suggest};
 use candidate::Candidate;
 
@@ -257,7 +257,7 @@ fn declaration(diagnostic: Diagnostic, section: &Node, sources: &Sources) -> Dia
                 Value::List(_) => ParamType::List,
                 _ => ParamType::String,
             };
-            let default = node.text().unwrap_or_else(|| "…".into());
+            let default = node.text().map_or_else(|| "…".into(), |text| shorten(&text));
             let kind = kind.name();
             diagnostic.help(format!("declare it: `{key}: {{ type: {kind}, default: {default} }}`"))
         }

@@ -9,6 +9,7 @@ mod manner;
 
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value};
 
@@ -21,10 +22,10 @@ use crate::plan::printable::printable;
 use crate::plan::workload::{DatasetConfig, RowOrder, RowSource, Seen};
 use crate::plan::{Action, Api, Location, Plan, Prompt, Replay, Sessions, Sources, Stage, suggest};
 
-/// Requests of a stage without rows that are tried where their number makes a difference, and the bytes
-/// that they may come to together.
+/// Requests of a stage without rows that are tried where their number makes a difference, and how long at
+/// most.
 const TRIED: u64 = 1_000;
-const TRIED_BYTES: usize = 16 << 20;
+const TRIED_TIME: Duration = Duration::from_millis(500);
 
 /// Looks into every dataset of a plan and notes what is there, then compiles every template and
 /// renders it with the first row of its dataset.
@@ -246,20 +247,18 @@ impl Checking<'_> {
         let mut templates = Templates::new(&self.prompt.files, &tokenizer);
         let mut found = Vec::new();
         for (position, message) in self.prompt.messages.iter().enumerate() {
-            if let Err(problem) = templates.add(template_name(position), message.content.clone()) {
+            if let Err(problem) = templates.add(template_name(position), &message.content) {
                 let line = problem.line.unwrap_or(1);
                 let place = self.sources.line_of(&message.location, &message.content, line);
                 found.push(self.diagnostic(&problem, "the template", place, (&row.fields, 0)));
             }
         }
-        if found.is_empty() {
-            self.render(&templates, (&row, 0), &mut found);
-        }
+        self.render(&templates, (&row, 0), &mut found);
         if found.is_empty() && self.prompt.dataset.is_none() && self.reads_number(&templates) {
-            let mut left = TRIED_BYTES;
+            let began = Instant::now();
             for i in 1..self.stage.action.planned().min(TRIED) {
-                left = left.saturating_sub(self.render(&templates, (&row, i), &mut found));
-                if left == 0 || !found.is_empty() {
+                self.render(&templates, (&row, i), &mut found);
+                if !found.is_empty() || began.elapsed() > TRIED_TIME {
                     break;
                 }
             }
@@ -283,25 +282,19 @@ impl Checking<'_> {
         messages.chain(body).chain(headers).any(|text| templates.reads(text, "i"))
     }
 
-    /// Renders all that request `i` says; gives the bytes of its messages.
-    fn render(
-        &self,
-        templates: &Templates,
-        (row, i): (&Asked, u64),
-        found: &mut Vec<Diagnostic>,
-    ) -> usize {
+    /// Renders all that request `i` says.
+    fn render(&self, templates: &Templates, (row, i): (&Asked, u64), found: &mut Vec<Diagnostic>) {
         let functions = Functions::new(self.seed, &self.stage.id, i, &Tokenizer::Estimate);
         let variables = scope(self.stage, row, (self.params, i)).variables(&functions);
         let row = &row.fields;
-        let mut bytes = 0;
         for (position, message) in self.prompt.messages.iter().enumerate() {
-            match templates.render(&template_name(position), &variables, &[row]) {
-                Ok(text) => bytes += text.len(),
-                Err(problem) => {
-                    let line = problem.line.unwrap_or(1);
-                    let place = self.sources.line_of(&message.location, &message.content, line);
-                    found.push(self.diagnostic(&problem, "the template", place, (row, i)));
-                }
+            let name = template_name(position);
+            if templates.has(&name)
+                && let Err(problem) = templates.render(&name, &variables, &[row])
+            {
+                let line = problem.line.unwrap_or(1);
+                let place = self.sources.line_of(&message.location, &message.content, line);
+                found.push(self.diagnostic(&problem, "the template", place, (row, i)));
             }
         }
         for (path, text) in body::templates(&self.prompt.body) {
@@ -318,7 +311,6 @@ impl Checking<'_> {
                 found.push(self.diagnostic(&problem, &what, header.location.clone(), (row, i)));
             }
         }
-        bytes
     }
 
     fn diagnostic(

@@ -141,7 +141,7 @@ impl PromptWorkload {
         let mut templates = Templates::new(&prompt.files, &tokenizer);
         for (position, message) in prompt.messages.iter().enumerate() {
             templates
-                .add(template_name(position), message.content.clone())
+                .add(template_name(position), &message.content)
                 .map_err(|problem| problem.at(&message.place(problem.line), None))?;
         }
         let parts = (0..prompt.messages.len()).map(|position| {

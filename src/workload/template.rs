@@ -5,8 +5,10 @@
 //! and index give the same text; it ends in bounded time and space; an error names the template,
 //! the row and the line, and prints no value.
 
+mod bounds;
 mod functions;
 
+use std::borrow::Cow;
 use std::io;
 
 use minijinja::syntax::SyntaxConfig;
@@ -24,6 +26,9 @@ const FUEL: u64 = 1_000_000;
 
 /// Most bytes that one template may come to.
 const MOST_BYTES: usize = 32 << 20;
+
+/// Most bytes of its own text that a template may say again and again in loops and macros.
+const MOST_REPEATED: usize = 256 << 20;
 
 /// The compiled templates of one prompt.
 pub(super) struct Templates {
@@ -54,20 +59,30 @@ impl Templates {
     pub(super) fn new(files: &FileAccess, tokenizer: &Tokenizer) -> Self {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
-        // A text is sent as it is written, its last line end, too.
-        let syntax = SyntaxConfig::builder().keep_trailing_newline(true).build();
-        environment.set_syntax(syntax.unwrap_or_default());
+        environment.set_syntax(syntax());
         environment.set_fuel(Some(FUEL));
         environment.set_recursion_limit(64);
         // It would print every variable.
         environment.remove_global("debug");
+        bounds::add(&mut environment);
         functions::add(&mut environment, files, tokenizer);
         Self { environment }
     }
 
     /// Compiles a template under a name.
-    pub(super) fn add(&mut self, name: String, text: String) -> Result<(), TemplateProblem> {
-        self.environment.add_template_owned(name, text).map_err(|error| problem(&error, &[]))
+    pub(super) fn add(&mut self, name: String, text: &str) -> Result<(), TemplateProblem> {
+        let bounded = bounds::bounded(text, syntax());
+        if let Cow::Owned(fueled) = self.fueled(bounded.longest_repeated) {
+            self.environment = fueled;
+        }
+        self.environment
+            .add_template_owned(name, bounded.text)
+            .map_err(|error| problem(&error, &[]))
+    }
+
+    /// Whether a template of this name was added.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.environment.get_template(name).is_ok()
     }
 
     /// Renders a template that was added. `values` are those that an error must not print.
@@ -88,9 +103,24 @@ impl Templates {
         variables: &minijinja::Value,
         values: &[&serde_json::Value],
     ) -> Result<String, TemplateProblem> {
+        let bounded = bounds::bounded(text, syntax());
+        let environment = self.fueled(bounded.longest_repeated);
         let template =
-            self.environment.template_from_str(text).map_err(|it| problem(&it, values))?;
+            environment.template_from_str(&bounded.text).map_err(|it| problem(&it, values))?;
         rendered(&template, variables, values)
+    }
+
+    /// The engine for a template whose loops and macros repeat so long a text: with as many steps as keep
+    /// that within bounds.
+    fn fueled(&self, longest_repeated: usize) -> Cow<'_, Environment<'static>> {
+        let fuel = MOST_REPEATED / longest_repeated.max(1);
+        let fuel = u64::try_from(fuel).unwrap_or(FUEL);
+        if fuel >= self.environment.fuel().unwrap_or(FUEL) {
+            return Cow::Borrowed(&self.environment);
+        }
+        let mut environment = self.environment.clone();
+        environment.set_fuel(Some(fuel));
+        Cow::Owned(environment)
     }
 
     /// Renders a text that is a value of JSON: one that is `{{ … }}` and nothing else becomes what it
@@ -101,7 +131,10 @@ impl Templates {
         variables: &minijinja::Value,
         values: &[&serde_json::Value],
     ) -> Result<serde_json::Value, TemplateProblem> {
-        let expression = inside(text).and_then(|it| self.environment.compile_expression(it).ok());
+        let bounded = bounds::bounded(text, syntax()).text;
+        let compiled = |it| self.environment.compile_expression(it).ok();
+        let expression = inside(text).and_then(|_| inside(&bounded)).and_then(compiled);
+        bounds::begin();
         match expression.map(|expression| expression.eval(variables)) {
             Some(Ok(value)) if !value.is_undefined() => {
                 to_json(&value).map_err(|error| problem(&error, values))
@@ -181,6 +214,11 @@ impl Scope<'_> {
     }
 }
 
+/// A text is sent as it is written, its last line end, too.
+fn syntax() -> SyntaxConfig {
+    SyntaxConfig::builder().keep_trailing_newline(true).build().unwrap_or_default()
+}
+
 /// What stands between the braces of a text that is `{{ … }}`; whether that is one expression is for
 /// the compiler to say.
 fn inside(text: &str) -> Option<&str> {
@@ -245,6 +283,7 @@ fn limited(
     variables: &minijinja::Value,
 ) -> Result<String, Error> {
     let mut text = Limited(Vec::new());
+    bounds::begin();
     template.render_captured_to(variables, &mut text)?;
     Ok(String::from_utf8_lossy(&text.0).into_owned())
 }

@@ -4,6 +4,7 @@
 mod answers;
 mod asked;
 mod bad_plans;
+mod bombs;
 mod calibrate;
 mod ci;
 mod claims;

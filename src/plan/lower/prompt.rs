@@ -346,6 +346,9 @@ impl Lowering<'_> {
             Some(path) => self.data_file("context.from", path).map(ContextSource::File),
         };
         let tokens = self.positive("tokens", keys.tokens);
+        for count in [keys.tokens, keys.max_ctx_tokens].into_iter().flatten() {
+            self.tokens(count);
+        }
         let max_ctx_tokens = keys.max_ctx_tokens.map(|most| {
             if most.value.0 <= Context::SAFETY_MARGIN {
                 let message = format!(

@@ -40,10 +40,11 @@ impl Lowering<'_> {
         })
     }
 
-    fn tokens(&mut self, count: Spanned<Count>) -> u64 {
+    /// A number of tokens of which a text is made.
+    pub(super) fn tokens(&mut self, count: Spanned<Count>) -> u64 {
         if count.value.0 > MOST_TOKENS {
             let message = format!("at most {MOST_TOKENS} tokens can be made");
-            self.error(Code::Value, count.at.span, message, "");
+            self.error(Code::Value, count.at.span, message, "no model reads a prompt that long");
         }
         count.value.0
     }
@@ -56,6 +57,7 @@ impl Lowering<'_> {
             Some(path) => PrefixText::File(self.data_file("prefix.from", path)?),
         };
         let tokens = self.positive("tokens", keys.tokens);
+        keys.tokens.map(|count| self.tokens(count));
         if let Some(share) = keys.share.filter(|share| share.value.0 > 1.0) {
             let help = "0.2 is a fifth of each prompt";
             self.error(Code::Value, share.at.span, "`share` must be at most 1", help);

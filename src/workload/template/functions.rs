@@ -15,6 +15,7 @@ use minijinja::{Environment, Error, ErrorKind, State, Value};
 use rand::{Rng, RngExt};
 use rand_chacha::ChaCha8Rng;
 
+use super::bounds;
 use crate::plan::FileAccess;
 use crate::workload::filler::filler;
 use crate::workload::seed::keyed_rng;
@@ -41,6 +42,7 @@ pub(super) fn add(
     let cut = move |given: Given| {
         let given = in_order(&given.into_values(), &["text", "tokens"])?;
         let (text, tokens): (Cow<'_, str>, u64) = from_args(&given)?;
+        bounds::charge(text.len())?;
         Ok::<_, Error>(counter.truncate(&text, tokens))
     };
     environment.add_filter("truncate", cut.clone());
@@ -137,6 +139,8 @@ fn bounded(tokens: u64) -> Result<u64, Error> {
     if tokens > MOST_TOKENS {
         return Err(wrong(format!("at most {MOST_TOKENS} tokens at a time")));
     }
+    // Some four letters each.
+    bounds::charge(usize::try_from(tokens * 4).unwrap_or(usize::MAX))?;
     Ok(tokens)
 }
 

@@ -12,7 +12,7 @@ fn render(text: &str, index: u64) -> Result<String, TemplateProblem> {
     let inner = folder.path().join("inner");
     let files = FileAccess { folder: inner.clone(), root: Some(inner) };
     let mut templates = Templates::new(&files, &Tokenizer::Estimate);
-    templates.add("t".into(), text.into())?;
+    templates.add("t".into(), text)?;
     let (row, params) = (json!({ "q": "a secret question" }), Value::Null);
     let functions = Functions::new(7, "cold", index, &Tokenizer::Estimate);
     let variables = scope(&row, &params, index).variables(&functions);
@@ -174,4 +174,92 @@ fn an_error_names_the_line_and_prints_no_value() {
     let place = problem.at("plan.yaml:4", Some(5)).to_string();
     let words = "plan.yaml:4: the template fails with row 5: ";
     assert!(place.starts_with(words), "{place}");
+}
+
+#[test]
+fn what_is_bounded_says_the_same() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let plain = |text: &str| {
+        let mut environment = Environment::new();
+        environment.set_undefined_behavior(UndefinedBehavior::Strict);
+        environment.set_syntax(syntax());
+        environment.render_str(text, context! { row => context! { q => "ebb", n => 3 }, i => 2 })
+    };
+    let files = FileAccess { folder: folder.path().into(), root: None };
+    let mut templates = Templates::new(&files, &Tokenizer::Estimate);
+    let (row, params) = (json!({ "q": "ebb", "n": 3 }), Value::Null);
+    let functions = Functions::new(7, "cold", 2, &Tokenizer::Estimate);
+    let variables = scope(&row, &params, 2).variables(&functions);
+    for text in [
+        "{{ row.q ~ ' and ' ~ row.q ~ i }}",
+        "{{ (row.n + 1) * (i + 2) }} {{ row.n * i + 1 }} {{ 2 * row.n * i }} {{ 1 + 2 * 3 - 4 }}",
+        "{{ -row.n * 2 }} {{ 2 * -row.n }} {{ 1.5 * i }} {{ i * 1.5 ~ 'x' }} {{ true * 3 }}",
+        "{{ 'ab' * i }}{{ i * 'ab' }}{{ ('a' ~ 'b') * (i + 1) }} {{ [1] * 2 }} {{ (1, 2) * i }}",
+        "{{ 170141183460469231 * 1000 }} {{ 4 * 0.5 }} {{ 2 ** 3 * 2 }} {{ 7 // 2 * 3 % 4 }}",
+        "{% set a = row.q ~ '!' %}{{ a }}{% set b, c = [1, 2] %}{{ b + c }}",
+        "{% set ns = namespace(x='a') %}{% for k in range(3) %}{% set ns.x = ns.x ~ k %}{% endfor %}{{ ns.x }}",
+        "{% for k in [1, 2] + [3] %}{{ k }}{% if not loop.last %}, {% endif %}{% endfor %}",
+        "{% macro m(x, y='b' ~ 'c') -%}  <{{ x ~ y }}>  {%- endmacro %}{{ m('a') }} {{ m(x='q' * 2) }}",
+        "{{ row.q[0:2] ~ row.q[::-1] }} {{ {'a': [1, (2, 3)]} }} {{ 2 in [1, 2] }} {{ row.q is string }}",
+        "{{ 'a,b' | split(',') | join('-') | upper ~ '!' }} {{ 'x' | replace('x', 'y' * 2) }}",
+        "{{ [3, 1] | sort | list }} {{ 'ab' | list }} {{ 'a' | indent(2, true) }} {{ '%03d' | format(7) }}",
+        "{{ range(4) | batch(2) | list }} {{ {'a': 1} | tojson(indent=2) }} {{ [1, 2] | sum }}",
+        "{{ ['a', 'b'] | map('upper') | list }} {{ [1, 2, 3] | select('odd') | list }} {{ [2, 1] | max }}",
+        "{{ 'a' ~ 'b' if i == 2 else 'c' * 9 }} {{ (row.n * 2) | string ~ (i) }} {{ ((i) + (1)) * ((2)) }}",
+        "{% set t %}{{ row.q }} x{% endset %}{{ t ~ t }}{% filter upper %}a{{ 'b' ~ i }}{% endfilter %}",
+        "{% with a = 'x' ~ i, b = 2 * i %}{{ a }}{{ b }}{% endwith %}",
+        "{% for k in range(2) recursive %}{{ k * 2 }}{% endfor %}\n \u{263a} {{ '\u{263a}' ~ '\u{263a}' * 2 }}\n",
+        "{{ [1, 2][1] }} {{ {'a': 3}['a'] }} {{ {'a': 3}.a }} {{ ('a' ~ 'b')[0] }} {{ (1, 2)[0] }}",
+        "{{ [1, 2] | length * 2 }} {{ -[1][0] * 2 }} {{ ([1] + [2])[1] }} {{ ('a' * 3)[1:] }}",
+        "{{ row.n*i }}{{row.q~row.q}}{{-i*2-}} x {%- set y=1+1*2 %}{{ y }}",
+    ] {
+        templates.add("t".into(), text).expect("it compiles");
+        let bounded = templates.render("t", &variables, &[&row]);
+        assert_eq!(bounded, Ok(plain(text).expect("it renders")), "{text}");
+    }
+}
+
+#[test]
+fn what_is_made_in_between_is_bounded() {
+    const START: &str = "{% set ns = namespace(x='aaaaaaaaaa', l=['aaaaaaaaaa'], t=(1, 2)) %}";
+    for step in [
+        "{% for k in range(40) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}",
+        "{% for k in range(40) %}{% set ns.x = ns.x + ns.x %}{% endfor %}",
+        "{% for k in range(40) %}{% set ns.x = [ns.x, ns.x] | join %}{% endfor %}",
+        "{% for k in range(40) %}{% set ns.x = ns.x | replace('a', 'aa') %}{% endfor %}",
+        "{% for k in range(40) %}{% set ns.x = '%s%s' | format(ns.x, ns.x) %}{% endfor %}",
+        "{% for k in range(40) %}{% set ns.x %}{{ ns.x }}{{ ns.x }}{% endset %}{% endfor %}",
+        "{% for k in range(40) %}{% set ns.l = ns.l + ns.l %}{% endfor %}{{ ns.l | length }}",
+        "{% for k in range(40) %}{% set ns.l = [ns.l, ns.l] %}{% endfor %}{{ ns.l }}",
+        "{% for k in range(100000) %}{% set ns.l = [ns.l] %}{% endfor %}",
+        "{% for k in range(100000) %}{% set ns.l = {'a': ns.l} %}{% endfor %}",
+        "{% for k in range(100000) %}{% set ns.l = ns.l + [k ~ ns.x * 1000] %}{% endfor %}",
+        "{% macro m(x) %}{{ m(x ~ x) }}{% endmacro %}{{ m('aaaaaaaaaa') }}",
+        "{% for k in [1] recursive %}{{ loop([k ~ k]) }}{% endfor %}",
+        "{{ 'x' * 10 ** 9 }}",
+        "{{ ['x' * 10 ** 8, 'y' * 10 ** 8, 'z' * 10 ** 8] | length }}",
+        "{{ ([1] * 10 ** 9) | length }}",
+        "{{ ([1] * 10 ** 8) | list | length }}",
+        "{{ ((1, 2) * 10 ** 8) | length }}",
+        "{{ range(10 ** 9) | list }}",
+        "{{ 'a' | indent(10 ** 9, true) | length }}",
+        "{{ '%1000000000d' | format(1) | length }}",
+        "{{ '%*d' | format(1000000000, 1) | length }}",
+        "{{ [1] | batch(10 ** 9, 'x') | list | length }}",
+        "{{ [1] | slice(10 ** 9, 'x') | list | length }}",
+        "{{ {'a': [1]} | tojson(indent=10 ** 9) | length }}",
+        "{{ range(100000) | join('x' * 100000) | length }}",
+        "{{ range(100000) | map('replace', '1', 'x' * 100000) | list | length }}",
+        "{{ ('a' * 10 ** 7) | list | length }}",
+        "{% for k in range(100000) %}{% set ns.l = ns.l + [filler(100000)] %}{% endfor %}",
+    ] {
+        let problem = render(&format!("{START}{step}"), 0).expect_err(step);
+        let is_told = ["MiB", "deep", "columns", "elements", "steps", "recursion"];
+        assert!(is_told.iter().any(|part| problem.message.contains(part)), "{step}: {problem:?}");
+    }
+    // A text of the template's own, again and again.
+    let raw = "x".repeat(100_000);
+    let again =
+        format!("{{% set t %}}{{% for k in range(99999) %}}{raw}{{% endfor %}}{{% endset %}}");
+    assert!(render(&again, 0).expect_err("too long").message.contains("steps"));
 }
