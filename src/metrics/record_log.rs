@@ -35,10 +35,11 @@ pub fn decode(bytes: &[u8]) -> serde_json::Result<(u64, Line)> {
     } else {
         serde_json::from_slice(bytes)?
     };
-    if most(&line) > MOST {
+    let seq = seq_of(bytes)?;
+    if most(&line).max(seq) > MOST {
         return Err(serde::de::Error::custom("it holds a count that can't be"));
     }
-    Ok((seq_of(bytes)?, line))
+    Ok((seq, line))
 }
 
 /// The largest count that a line adds to others.

@@ -60,13 +60,28 @@ fn a_damaged_log_is_reported_as_invalid() {
     let (run, _) = record_run(results.path(), lines(), vec![]);
     let path = run.join(record_log::segment_name(1));
     let log = std::fs::read_to_string(&path).expect("a log");
-    let damaged = log.replacen("\"type\":\"end\",\"seq\":7", "\"type\":\"end\",\"s?q\":7", 1);
-    assert_ne!(log, damaged);
-    std::fs::write(&path, damaged).expect("written");
-    let rebuilt = rebuild(&run).expect("rebuilt");
-    assert!(!rebuilt.summary.run.valid);
-    assert_eq!(rebuilt.summary.verdict.exit_code, 5);
-    assert!(text_report(&run).contains("INVALID: data loss in the record log: 1 unreadable lines"));
+    let seventh = "\"type\":\"end\",\"seq\":7";
+    let as_seventh = |seq: &str| log.replacen(seventh, &format!("\"type\":\"end\",{seq}"), 1);
+    let (before, bytes) = log.split_once("\"bytes_in\":").expect("an end");
+    let after = bytes.trim_start_matches(|it: char| it.is_ascii_digit());
+    // Sums of counts that can't be would be no numbers.
+    let most = u64::MAX;
+    for damaged in [
+        as_seventh("\"s?q\":7"),
+        as_seventh(&format!("\"seq\":{most}")),
+        format!("{before}\"bytes_in\":{most}{after}"),
+    ] {
+        assert_ne!(log, damaged);
+        std::fs::write(&path, damaged).expect("written");
+        let rebuilt = rebuild(&run).expect("rebuilt");
+        assert!(!rebuilt.summary.run.valid);
+        assert_eq!(rebuilt.summary.verdict.exit_code, 5);
+        let told = text_report(&run);
+        assert!(
+            told.contains("INVALID: data loss in the record log: 1 unreadable lines"),
+            "{told}"
+        );
+    }
 }
 
 #[test]
