@@ -20,9 +20,13 @@ pub struct RunArgs {
     /// What is told, and where.
     #[command(flatten)]
     pub outputs: Outputs,
-    /// An earlier run, by its directory or its summary.json, for checks against `baseline`.
+    /// An earlier run for checks against `baseline`: its directory or its summary.json, `latest`,
+    /// `latest~1` or `last-passed`. While there is no such run, these checks are not made.
     #[arg(long, value_name = "RUN")]
     pub baseline: Option<PathBuf>,
+    /// Refuse to run while there is no such run.
+    #[arg(long, requires = "baseline")]
+    pub require_baseline: bool,
     /// Continue a run of the same plan that was killed or interrupted. Finished levels of `load`,
     /// `qps_ladder`, `concurrency_ramp`, `replay` and `search` stages are taken over; the rest, and
     /// all other stages, are run.
@@ -96,7 +100,8 @@ pub enum ProgressArg {
 /// Arguments of `report`.
 #[derive(Debug, Args)]
 pub struct ReportArgs {
-    /// The run directory.
+    /// The run: its directory, `latest`, `latest~1`, `last-passed`, or one of these behind a plan's
+    /// name: `PLAN/latest`.
     pub run: PathBuf,
     /// What to print.
     #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
@@ -128,7 +133,7 @@ pub struct ReportArgs {
 /// Arguments of `recover`.
 #[derive(Debug, Args)]
 pub struct RecoverArgs {
-    /// The run directory.
+    /// The run: its directory, or `latest`.
     pub run: PathBuf,
 }
 
@@ -154,7 +159,8 @@ pub enum ReportFormat {
 /// Arguments of `compare`.
 #[derive(Debug, Args)]
 pub struct CompareArgs {
-    /// The run to compare with: its directory, record log or summary.json.
+    /// The run to compare with: its directory, record log or summary.json, `latest~1` or
+    /// `last-passed`.
     pub base: PathBuf,
     /// The runs to judge.
     #[arg(required_unless_present = "ab", conflicts_with = "ab")]

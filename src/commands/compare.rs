@@ -29,7 +29,11 @@ pub fn run(args: &CompareArgs) -> anyhow::Result<u8> {
     };
     let mut runs = Vec::new();
     for path in std::iter::once(&args.base).chain(&args.new) {
-        match read(path, &options.metrics) {
+        let path = match super::past::run(path) {
+            Ok(path) => path,
+            Err(why) => return Ok(usage(&why)),
+        };
+        match read(&path, &options.metrics) {
             Ok(run) => runs.push(run),
             Err(message) => {
                 return Ok(usage(&format!("can't compare {}: {message}", path.display())));

@@ -17,6 +17,7 @@ pub mod init;
 pub mod list;
 pub mod man;
 pub mod params;
+mod past;
 pub mod plan;
 pub mod quick;
 pub mod recover;

@@ -44,6 +44,7 @@ pub fn run(args: &QuickArgs) -> anyhow::Result<u8> {
         inputs,
         outputs: args.outputs.clone(),
         baseline: None,
+        require_baseline: false,
         resume: None,
         simulated: false,
         real: false,

@@ -9,16 +9,23 @@ use crate::output::note;
 /// Repairs the log and the manifest, and rebuilds the rest as `report --write` does; the exit code is the
 /// run's verdict.
 pub fn run(args: RecoverArgs) -> anyhow::Result<u8> {
-    match recover::recover(&args.run) {
+    let run = match super::past::run(&args.run) {
+        Ok(run) => run,
+        Err(why) => {
+            note!("error: {why}");
+            return Ok(super::USAGE);
+        }
+    };
+    match recover::recover(&run) {
         Ok(done) if done.is_empty() => note!("nothing to repair"),
         Ok(done) => done.iter().for_each(|line| note!("repaired: {line}")),
         Err(error) => {
-            note!("error: can't recover {}: {error}", args.run.display());
+            note!("error: can't recover {}: {error}", run.display());
             return Ok(super::USAGE);
         }
     }
     super::report::run(&ReportArgs {
-        run: args.run,
+        run,
         format: ReportFormat::Text,
         output: None,
         percentiles: Vec::new(),

@@ -49,10 +49,14 @@ pub fn run(args: &ReportArgs) -> anyhow::Result<u8> {
         Err(message) => return Ok(usage(&message)),
     };
     let mut told = Told::new(tool, sinks);
-    let read = match rebuild::lines(&args.run, |seq, line| told.line(seq, line)) {
+    let run = match super::past::run(&args.run) {
+        Ok(run) => run,
+        Err(why) => return Ok(usage(&why)),
+    };
+    let read = match rebuild::lines(&run, |seq, line| told.line(seq, line)) {
         Ok(read) => read,
         Err(error) => {
-            return Ok(usage(&format!("can't report on {}: {error}", args.run.display())));
+            return Ok(usage(&format!("can't report on {}: {error}", run.display())));
         }
     };
     let summary = told.summary(&read);
@@ -60,15 +64,15 @@ pub fn run(args: &ReportArgs) -> anyhow::Result<u8> {
         return Ok(usage(&format!("sink {error}")));
     }
     if args.write {
-        if run_dir::is_locked(&args.run) {
-            return Ok(usage(&format!("{} is still being written by a run", args.run.display())));
+        if run_dir::is_locked(&run) {
+            return Ok(usage(&format!("{} is still being written by a run", run.display())));
         }
-        run_dir::write_summaries(&args.run, &summary)?;
-        write_page(&args.run, &told.view(&summary, read.manifest.as_ref()))?;
+        run_dir::write_summaries(&run, &summary)?;
+        write_page(&run, &told.view(&summary, read.manifest.as_ref()))?;
     }
     let manifest = read.manifest.as_ref();
     let chosen = &args.percentiles;
-    if let Err(code) = super::export::run(&args.run, &args.exports, &summary, manifest, chosen) {
+    if let Err(code) = super::export::run(&run, &args.exports, &summary, manifest, chosen) {
         return Ok(code);
     }
     let redefined = tool.zip(told.definitions.take());

@@ -5,10 +5,11 @@ mod simulated;
 use std::path::Path;
 
 use super::builtin::Place;
+use super::past;
 use crate::cli::{OutputFormat, Outputs, ProgressArg, RunArgs};
 use crate::executor::progress::ProgressMode;
 use crate::executor::resume::Resumed;
-use crate::executor::run_dir::SUMMARY;
+use crate::executor::run_dir::{self, SUMMARY};
 use crate::executor::{self, Finished, RunError, RunOptions};
 use crate::machine;
 use crate::metrics::baseline;
@@ -42,7 +43,7 @@ pub(super) fn run_from(
         Ok(ready) => ready,
         Err(code) => return Ok(code),
     };
-    if let Err(code) = compare_with(&mut loaded, args.baseline.as_deref(), is_json) {
+    if let Err(code) = compare_with(&mut loaded, args, is_json) {
         return Ok(code);
     }
     loaded.plan.sinks.extend(step_summary(&loaded.plan));
@@ -210,17 +211,38 @@ fn step_summary(plan: &Plan) -> Option<SinkConfig> {
 }
 
 /// Gives the checks against `baseline` their numbers. `Err` holds the exit code.
-fn compare_with(loaded: &mut Loaded, baseline: Option<&Path>, json: bool) -> Result<(), u8> {
-    let summary = match baseline {
-        None => None,
-        Some(path) => match read_summary(path) {
-            Ok(summary) => Some((summary, path.display().to_string())),
-            Err(error) => {
-                note!("error: --baseline {}: {error}", path.display());
-                note!("  help: give the directory of an earlier run, or its summary.json");
-                return Err(super::PLAN_INVALID);
-            }
-        },
+fn compare_with(loaded: &mut Loaded, args: &RunArgs, json: bool) -> Result<(), u8> {
+    let Some(asked) = args.baseline.as_deref() else {
+        let found = baseline::resolve(&mut loaded.plan, None);
+        super::say(&found, &loaded.sources, &loaded.redactor, json);
+        return if found.is_empty() { Ok(()) } else { Err(super::PLAN_INVALID) };
+    };
+    if args.resume.is_some() && past::is_word(asked) {
+        note!(
+            "error: --baseline {}: the run to go on with may be that run by now",
+            asked.display()
+        );
+        note!("  help: give the directory of the baseline that it began with");
+        return Err(super::USAGE);
+    }
+    let results = args.outputs.results.as_ref().unwrap_or(&loaded.plan.results);
+    let run = past::run_of(asked, results, &run_dir::slug(&loaded.plan.name));
+    // A word waits for its first run; a path that is not there is a mistake.
+    if let Err(why) = &run {
+        if args.require_baseline {
+            note!("error: --baseline {}: {why}", asked.display());
+            return Err(super::PLAN_INVALID);
+        }
+        note!("warning: --baseline: {why}; checks against it are not made");
+        return Ok(());
+    }
+    let summary = match run.map_err(anyhow::Error::msg).and_then(|run| read_summary(&run)) {
+        Ok(summary) => Some((summary, asked.display().to_string())),
+        Err(error) => {
+            note!("error: --baseline {}: {error}", asked.display());
+            note!("  help: give the directory of an earlier run, or its summary.json");
+            return Err(super::PLAN_INVALID);
+        }
     };
     if summary.is_some() && !baseline::is_asked_for(&loaded.plan) {
         note!("error: --baseline: no check of the stages that run compares with `baseline`");

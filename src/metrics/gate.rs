@@ -30,6 +30,10 @@ pub fn judge(threshold: &Threshold, own: &Measured, earlier: &[&Measured]) -> Th
             let product = format!("{factor} × {} ({})", name(of), show(base, unit));
             Ok((factor * base, Some(product)))
         }),
+        Limit::Baseline { values, .. } if values.is_empty() => {
+            let reason = "not made: there is no baseline yet".to_owned();
+            Judged { pass: true, reason, ..Judged::no_data("") }
+        }
         Limit::Baseline { share, values } => judge_number(threshold, own, earlier, |unit| {
             let base = baseline(&threshold.left, values, own, earlier)?;
             Ok((base * (1.0 + share), Some(baseline_words(*share, base, unit))))

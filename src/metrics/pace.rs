@@ -185,15 +185,14 @@ impl PaceTally {
         }
         // Only an endpoint that is known to keep up is known to answer as often as it is asked. Else the
         // time of the answers counts, too; the last of them alone may be a straggler.
-        let took = match schedule.keeping_up {
-            KeepingUp::KeptUp => seconds,
-            _ => {
-                let mut waits: Vec<f64> =
-                    requests.iter().filter(|it| it.is_ok).map(Request::wait_s).collect();
-                waits.sort_unstable_by(f64::total_cmp);
-                let last = self.last_answer_ns.saturating_sub(from_ns) as f64 / 1e9;
-                (seconds + percentile(&waits, 90.0).unwrap_or(0.0)).min(last).max(seconds)
-            }
+        let took = if schedule.keeping_up == KeepingUp::KeptUp {
+            seconds
+        } else {
+            let mut waits: Vec<f64> =
+                requests.iter().filter(|it| it.is_ok).map(Request::wait_s).collect();
+            waits.sort_unstable_by(f64::total_cmp);
+            let last = self.last_answer_ns.saturating_sub(from_ns) as f64 / 1e9;
+            (seconds + percentile(&waits, 90.0).unwrap_or(0.0)).min(last).max(seconds)
         };
         let achieved = self.answers as f64 / took;
         Some(Pace { achieved, interval: None, schedule: Some(schedule) })

@@ -221,8 +221,7 @@ pub fn saturation(axis: Axis, rungs: &[Rung], limits: &Limits) -> Saturation {
         return unknown;
     }
     // The beginning of a level is not what it would have come to.
-    let best = best(&judged)
-        .filter(|best| judged.iter().all(|rung| rung.level != best.level || !rung.stopped));
+    let best = best(&judged).filter(|best| !best.stopped);
     let signs: Vec<Vec<Sign>> = judged.iter().map(|rung| signs(rung, limits)).collect();
     let first_bad = signs.iter().position(|signs| !signs.is_empty());
     let mut held = judged[..first_bad.unwrap_or(judged.len())].to_vec();

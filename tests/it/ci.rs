@@ -388,3 +388,31 @@ fn a_log_shows_that_the_run_is_alive() {
     let said = err(&in_ci(&folder, "true", &[&run[..], &["--heartbeat", "0s"]].concat()));
     assert!(!said.contains("/3 done in "), "{said}");
 }
+
+#[test]
+fn a_gate_without_a_baseline_yet_says_so_and_the_next_run_has_one() {
+    let folder = Folder::new();
+    let check = "thresholds: [e2e.p50 <= baseline + 100000%]";
+    let plan = FALLS_BACK.replace("thresholds: [error_rate <= 0%]", check);
+    folder.write("plan.yaml", &plan);
+    let run = |args: &[&str]| {
+        in_ci(&folder, "", &[&["run", "plan.yaml", "--baseline", "last-passed"], args].concat())
+    };
+    let required = run(&["--require-baseline"]);
+    assert_eq!(required.status.code(), Some(3), "{}", err(&required));
+    let first = run(&[]);
+    assert_eq!(first.status.code(), Some(0), "{}", err(&first));
+    assert!(err(&first).contains("there is no run that passed of `plan`"), "{}", err(&first));
+    assert!(out(&first).contains("not made: there is no baseline yet"), "{}", out(&first));
+    assert!(folder.read("checks.xml").contains("<skipped"), "{}", folder.read("checks.xml"));
+    let second = run(&["--require-baseline"]);
+    assert_eq!(second.status.code(), Some(0), "{}", err(&second));
+    assert!(!out(&second).contains("not made"), "{}", out(&second));
+    let report = in_ci(&folder, "", &["report", "plan/latest~1"]);
+    assert!(out(&report).contains("not made: there is no baseline yet"), "{}", out(&report));
+    let compared = in_ci(&folder, "", &["compare", "latest~1", "latest"]);
+    assert_eq!(compared.status.code(), Some(0), "{}", err(&compared));
+    let gone = in_ci(&folder, "", &["report", "latest~7"]);
+    assert_eq!(gone.status.code(), Some(2), "{}", err(&gone));
+    assert!(err(&gone).contains("no run 7 before the last"), "{}", err(&gone));
+}

@@ -107,7 +107,6 @@ pub(super) fn baseline(
     };
     match values.iter().find(same) {
         Some(found) => Ok(found.value),
-        None if values.is_empty() => Err("no baseline was given".to_owned()),
         None => Err(format!("the baseline has no {}", stage.label())),
     }
 }
