@@ -22,8 +22,8 @@ pub use plans::{
 };
 pub use quick::QuickArgs;
 pub use runs::{
-    CalibrateArgs, CompareArgs, CompareFormat, FailOn, HistoryArgs, OutputFormat, Outputs,
-    ProgressArg, RecoverArgs, ReportArgs, ReportFormat, RunArgs, SimulateArgs,
+    CalibrateArgs, CompareArgs, CompareFormat, Conditions, FailOn, HistoryArgs, OutputFormat,
+    Outputs, ProgressArg, RecoverArgs, ReportArgs, ReportFormat, RunArgs, SimulateArgs,
 };
 
 const EXIT_CODES: &str = "\

@@ -40,7 +40,7 @@ fn run() -> u8 {
         Command::History(args) => commands::history::run(&args),
         Command::Calibrate(args) => commands::calibrate::run(&args),
         Command::Report(args) => commands::report::run(&args),
-        Command::Recover(args) => commands::recover::run(args),
+        Command::Recover(args) => commands::recover::run(&args),
         Command::Schema(args) => commands::schema::run(&args),
         Command::Completions(args) => commands::completions::run(&args),
         Command::Man(args) => commands::man::run(&args),

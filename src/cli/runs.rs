@@ -24,24 +24,32 @@ pub struct RunArgs {
     /// `latest~1` or `last-passed`. While there is no such run, these checks are not made.
     #[arg(long, value_name = "RUN")]
     pub baseline: Option<PathBuf>,
-    /// Refuse to run while there is no such run.
-    #[arg(long, requires = "baseline")]
-    pub require_baseline: bool,
+    /// What must be so, or the run does not begin.
+    #[command(flatten)]
+    pub conditions: Conditions,
     /// Continue a run of the same plan that was killed or interrupted. Finished levels of `load`,
     /// `qps_ladder`, `concurrency_ramp`, `replay` and `search` stages are taken over; the rest, and
     /// all other stages, are run.
     #[arg(long, value_name = "RUN")]
     pub resume: Option<PathBuf>,
+    /// Skip the rest of the run if a stage does not complete or fails a check. By default, further
+    /// cells of the matrix and independent stages still run.
+    #[arg(long)]
+    pub fail_fast: bool,
+}
+
+/// What must be so, or the run does not begin.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Conditions {
+    /// Refuse to run while there is no run that `--baseline` could mean.
+    #[arg(long, requires = "baseline")]
+    pub require_baseline: bool,
     /// Run on the embedded simulator even if CI (`CI=true`) named no endpoint and a default chose it.
     #[arg(long, conflicts_with = "real")]
     pub simulated: bool,
     /// Refuse to run if an endpoint is the embedded simulator.
     #[arg(long)]
     pub real: bool,
-    /// Skip the rest of the run if a stage does not complete or fails a check. By default, further
-    /// cells of the matrix and independent stages still run.
-    #[arg(long)]
-    pub fail_fast: bool,
 }
 
 /// What a run tells, and where.

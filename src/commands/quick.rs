@@ -11,7 +11,7 @@ use url::Url;
 
 use super::builtin::Place;
 use super::{init, run};
-use crate::cli::{PlanInputs, QuickArgs, RunArgs};
+use crate::cli::{Conditions, PlanInputs, QuickArgs, RunArgs};
 use crate::output::note;
 
 /// Where the plan has the key from.
@@ -44,10 +44,8 @@ pub fn run(args: &QuickArgs) -> anyhow::Result<u8> {
         inputs,
         outputs: args.outputs.clone(),
         baseline: None,
-        require_baseline: false,
         resume: None,
-        simulated: false,
-        real: false,
+        conditions: Conditions::default(),
         fail_fast: false,
     };
     let code = run::run_from(place, &asked, options)?;

@@ -8,7 +8,7 @@ use crate::output::note;
 
 /// Repairs the log and the manifest, and rebuilds the rest as `report --write` does; the exit code is the
 /// run's verdict.
-pub fn run(args: RecoverArgs) -> anyhow::Result<u8> {
+pub fn run(args: &RecoverArgs) -> anyhow::Result<u8> {
     let run = match super::past::run(&args.run) {
         Ok(run) => run,
         Err(why) => {

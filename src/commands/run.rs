@@ -229,7 +229,7 @@ fn compare_with(loaded: &mut Loaded, args: &RunArgs, json: bool) -> Result<(), u
     let run = past::run_of(asked, results, &run_dir::slug(&loaded.plan.name));
     // A word waits for its first run; a path that is not there is a mistake.
     if let Err(why) = &run {
-        if args.require_baseline {
+        if args.conditions.require_baseline {
             note!("error: --baseline {}: {why}", asked.display());
             return Err(super::PLAN_INVALID);
         }

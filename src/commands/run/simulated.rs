@@ -15,13 +15,13 @@ pub(super) fn refusal(loaded: &Loaded, args: &RunArgs, is_ci: bool) -> Option<(S
     };
     let plan = &loaded.plan;
     let (stage, name) = simulated(plan)?;
-    if args.real {
+    if args.conditions.real {
         return Some((
             format!("--real: the endpoint of stage `{stage}` is the embedded simulator (`{name}`)"),
             "name a server by `--endpoint URL`, or leave out `--real`".into(),
         ));
     }
-    let is_allowed = args.simulated || plan.simulator == SimulatorUse::Allowed;
+    let is_allowed = args.conditions.simulated || plan.simulator == SimulatorUse::Allowed;
     if !is_ci || is_allowed || args.inputs.endpoint.is_some() {
         return None;
     }
