@@ -206,17 +206,20 @@ impl Stage<'_> {
 
     fn outcome(&self) -> StageOutcome {
         let Tally { joined, broken, skipped, .. } = self.talks.tally();
+        let broke = (broken > 0).then(|| {
+            format!(
+                "{broken} of {joined} sessions broke off; {skipped} of their turns never started"
+            )
+        });
+        let notes: Vec<String> = broke.into_iter().chain(self.talks.swaps().in_words()).collect();
         match &self.failed {
             _ if self.context.stop.drain.is_cancelled() => StageOutcome::interrupted(),
             Some(reason) => StageOutcome::failed(reason.clone()),
             None if !self.any_ok => StageOutcome::failed("no request succeeded"),
-            None if broken > 0 => StageOutcome {
-                reason: Some(format!(
-                    "{broken} of {joined} sessions broke off; {skipped} of their turns never started"
-                )),
+            None => StageOutcome {
+                reason: (!notes.is_empty()).then(|| notes.join("; ")),
                 ..StageOutcome::completed()
             },
-            None => StageOutcome::completed(),
         }
     }
 }

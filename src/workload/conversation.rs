@@ -30,7 +30,7 @@ use crate::request::Message;
 use live::with_answers;
 use session::{Session, nanos};
 
-pub use live::LiveHistory;
+pub use live::{LiveHistory, Swaps};
 pub use rehearsal::Rehearsal;
 pub use requests::TurnRequests;
 pub use script::{Says, Script, Scripts, Turn};
@@ -102,6 +102,7 @@ pub struct Conversations {
     room_ns: u64,
     is_source_dry: bool,
     tally: Tally,
+    swaps: Swaps,
 }
 
 type Source = Box<dyn FnMut() -> Result<Option<Script>, WorkloadError> + Send>;
@@ -124,6 +125,7 @@ impl Conversations {
             room_ns: 0,
             is_source_dry: false,
             tally: Tally::default(),
+            swaps: Swaps::default(),
         }
     }
 
@@ -244,7 +246,7 @@ impl Conversations {
             self.leave(id.session, now_ns);
             return;
         }
-        session.answered(id.turn, text, self.config.history);
+        session.answered(id.turn, text, self.config.history, &mut self.swaps);
         let next = TurnId { turn: id.turn + 1, ..id };
         let due_ns = session.due_after(next, now_ns, self.config.delay, self.seed);
         self.ready.insert((due_ns, next));
@@ -263,6 +265,11 @@ impl Conversations {
     /// Who is where.
     pub fn tally(&self) -> Tally {
         self.tally
+    }
+
+    /// What was asked with another history than the plan says.
+    pub fn swaps(&self) -> Swaps {
+        self.swaps
     }
 
     fn leave(&mut self, session: u64, now_ns: u64) {
@@ -294,7 +301,7 @@ impl Conversations {
             Says::Whole(whole) => {
                 session.history = match self.config.history {
                     History::Recorded => whole.clone(),
-                    History::Live => with_answers(whole, 0, &session.answers),
+                    History::Live => with_answers(whole, 0, &session.answers, &mut self.swaps),
                 };
             }
         }

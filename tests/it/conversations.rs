@@ -238,3 +238,30 @@ fn nobody_is_asked_to_count_while_turns_are_measured() {
         assert!(record["input_tokens"]["server"].is_u64(), "{record}");
     }
 }
+
+#[test]
+fn answers_that_nobody_recorded_are_said_to_be_those_of_the_run() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let row = |session: &str, text: &str| json!({ "session": session, "prompt": text }).to_string();
+    let rows = [row("a", "rivers"), row("a", "lakes"), row("b", "seas"), row("a", "ponds")];
+    fs::write(folder.path().join("rows.jsonl"), rows.join("\n")).expect("rows");
+    let plan = "version: 1\nendpoint: { simulator: { prefill_rate: 1M, overhead: 0ms } }\n\
+        prompt: { dataset: rows.jsonl, max_tokens: 4 }\n\
+        stages: [{ id: chats, kind: conversation, history: recorded }]\n";
+    fs::write(folder.path().join("plan.yaml"), plan).expect("a plan");
+    let runner = |arguments: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_runner"))
+            .args(arguments)
+            .current_dir(folder.path())
+            .env_clear()
+            .output()
+            .expect("runner runs");
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).expect("UTF-8") + &String::from_utf8_lossy(&output.stderr)
+    };
+    let words = "`history: recorded`: 2 later turns with this run's answer to the one before";
+    for arguments in [["validate", "plan.yaml"], ["run", "plan.yaml"]] {
+        let said = runner(&arguments);
+        assert!(said.contains(words), "{said}");
+    }
+}

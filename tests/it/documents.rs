@@ -414,7 +414,8 @@ fn a_call_that_is_answered_stays_in_a_live_history() {
     let first = vec![Message::text("user", "when is low water?")];
     let later = [first.clone(), vec![recorded, result]].concat();
     let mut history = runner::workload::conversation::LiveHistory::default();
-    assert_eq!(history.next(first.clone()), first);
+    let mut swaps = runner::workload::conversation::Swaps::default();
+    assert_eq!(history.next(first.clone(), &mut swaps), first);
     history.answered("I call nothing");
-    assert_eq!(history.next(later.clone()), later);
+    assert_eq!(history.next(later.clone(), &mut swaps), later);
 }

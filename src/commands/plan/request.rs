@@ -20,7 +20,7 @@ use crate::schedule::repeats::Repeats;
 use crate::stage;
 use crate::stage::log::Log;
 use crate::workload::Workload as _;
-use crate::workload::conversation::{LiveHistory, Rehearsal, TurnRequests};
+use crate::workload::conversation::{LiveHistory, Rehearsal, Swaps, TurnRequests};
 use crate::workload::prompt::{PromptSettings, PromptWorkload};
 use crate::workload::store::Store;
 use crate::workload::tokenizer::Tokenizer;
@@ -69,12 +69,12 @@ pub(super) fn show(plan: &Plan, id: &str, index: u64) -> anyhow::Result<String> 
             if replay.sessions == Sessions::Live {
                 let conversation = log.turn(index).conversation;
                 let is_before = |earlier: &u64| log.turn(*earlier).conversation == conversation;
-                let mut history = LiveHistory::default();
+                let (mut history, mut swaps) = (LiveHistory::default(), Swaps::default());
                 for earlier in (0..index).filter(is_before) {
-                    history.next(request(earlier)?.messages);
+                    history.next(request(earlier)?.messages, &mut swaps);
                     history.answered(ANSWER);
                 }
-                asked.messages = history.next(asked.messages);
+                asked.messages = history.next(asked.messages, &mut swaps);
             }
             asked
         }

@@ -12,10 +12,10 @@ use crate::metrics::quantity::{grouped, plural};
 use crate::output::note;
 use crate::plan::diagnostic::{Code, Diagnostic};
 use crate::plan::workload::{OnMalformed, RowOrder, RowSource, Uniqueness};
-use crate::plan::{Action, Context, ContextSource, Plan, Prompt, Repeat, Stage};
+use crate::plan::{Action, Context, ContextSource, Conversation, Plan, Prompt, Repeat, Stage};
 use crate::request::{Message, Request};
 use crate::workload::WorkloadError;
-use crate::workload::conversation::{DueTurn, TurnId, TurnRequests};
+use crate::workload::conversation::{DueTurn, Rehearsal, TurnId, TurnRequests};
 use crate::workload::dataset::{self, Dataset, Row, RowPrompt, keeps_row, shortened};
 use crate::workload::prompt::{PromptSettings, PromptWorkload};
 use crate::workload::store::Store;
@@ -24,6 +24,9 @@ use crate::workload::tokenizer::Tokenizer;
 
 /// Refused rows that are named for each dataset.
 const NAMED: usize = 3;
+
+/// Sessions of a conversation that are played through; a run counts all of its own.
+const REHEARSED: u64 = 256;
 
 /// Datasets of so many bytes take a while to be looked through, which is said.
 const LARGE_BYTES: u64 = 1 << 30;
@@ -181,5 +184,23 @@ pub(super) fn refused(
     if let Some(last) = named.last_mut().filter(|_| more > 0) {
         *last = format!("{last} (and {})", plural(more, "more row"));
     }
-    (named.into_iter().map(wrong).collect(), dataset.left_out().parts_in_words())
+    let unsent = dataset.left_out().parts_in_words();
+    let said = unsent.into_iter().chain(other_histories(plan, stage));
+    let said = said.reduce(|all, more| format!("{all}; {more}"));
+    (named.into_iter().map(wrong).collect(), said)
+}
+
+/// What a conversation's turns are asked with in place of the history that the plan says, where each
+/// answer has text: in words, for the first sessions.
+fn other_histories(plan: &Plan, stage: &Stage) -> Option<String> {
+    let Action::Conversation(conversation) = &stage.action else { return None };
+    let sessions = Some(conversation.sessions.map_or(REHEARSED, |most| most.min(REHEARSED)));
+    let first = Conversation { sessions, ..conversation.as_ref().clone() };
+    let params = plan.template_params(stage);
+    let settings = PromptSettings::of(plan, stage, "run", &params);
+    let (store, answer) = (Store::default(), "word".to_owned());
+    let rehearsal = Rehearsal::new(&first, &settings, &store, &Tokenizer::Estimate, answer);
+    let mut rehearsal = rehearsal.ok()?;
+    let is_fine = rehearsal.by_ref().all(|turn| turn.is_ok());
+    rehearsal.swaps().in_words().filter(|_| is_fine)
 }

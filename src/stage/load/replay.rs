@@ -22,7 +22,7 @@ use crate::schedule::turns::{After, Arrived, Turns};
 use crate::stage::StageContext;
 use crate::stage::exchange::{Ready, Unsent};
 use crate::stage::log::{Log, Turn};
-use crate::workload::conversation::LiveHistory;
+use crate::workload::conversation::{LiveHistory, Swaps};
 
 /// A conversation: its first row, and how often the log was gone round before.
 type Conversation = (u64, u64);
@@ -42,9 +42,15 @@ struct Over {
 
 /// What conversations said here, where their answers are to stand in later turns.
 struct Live {
-    histories: Mutex<HashMap<Conversation, LiveHistory>>,
+    histories: Mutex<Histories>,
     /// Turns of each conversation that has several.
     lengths: HashMap<u64, u32>,
+}
+
+#[derive(Default)]
+struct Histories {
+    open: HashMap<Conversation, LiveHistory>,
+    swaps: Swaps,
 }
 
 /// The stage as it goes.
@@ -118,11 +124,13 @@ pub(super) async fn drive(
         }
     }
     pacer.stop();
-    let Talk { mut turns, mut admission, mut in_flight, mut never, longest_wait, .. } = talk;
+    let Talk { mut turns, mut admission, mut in_flight, mut never, longest_wait, live, .. } = talk;
     let note = note(&turns, never.len(), longest_wait);
     never.extend(admission.abandon().map(|due| Unsent::from(due.ready)));
     never.extend(turns.abandon().into_iter().map(|due| Unsent::from(due.ready)));
     lane.finish(&mut in_flight).await;
+    let swaps = live.and_then(|live| live.swaps().in_words());
+    let note = note.into_iter().chain(swaps).reduce(|all, more| format!("{all}; {more}"));
     let ended = failed.map_or_else(|| lane.ended(), Ended::Failed);
     Driven { ended, taken, waiting: never, note }
 }
@@ -218,7 +226,13 @@ impl Live {
             return asked;
         }
         let mut histories = self.histories.lock().unwrap_or_else(PoisonError::into_inner);
-        histories.entry(turn.conversation).or_default().next(asked)
+        let Histories { open, swaps } = &mut *histories;
+        open.entry(turn.conversation).or_default().next(asked, swaps)
+    }
+
+    /// What was asked with another history than that of this run.
+    fn swaps(&self) -> Swaps {
+        self.histories.lock().unwrap_or_else(PoisonError::into_inner).swaps
     }
 
     /// A turn was answered, or its conversation breaks off.
@@ -227,11 +241,11 @@ impl Live {
         let mut histories = self.histories.lock().unwrap_or_else(PoisonError::into_inner);
         match answer.filter(|_| turn.number + 1 < *length) {
             Some(answer) => {
-                if let Some(history) = histories.get_mut(&turn.conversation) {
+                if let Some(history) = histories.open.get_mut(&turn.conversation) {
                     history.answered(answer);
                 }
             }
-            None => drop(histories.remove(&turn.conversation)),
+            None => drop(histories.open.remove(&turn.conversation)),
         }
     }
 }

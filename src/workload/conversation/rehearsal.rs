@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::{Conversations, DueTurn};
+use super::{Conversations, DueTurn, Swaps};
 use crate::plan::workload::{ConversationConfig, TurnDelay};
 use crate::plan::{Conversation, Think};
 use crate::workload::WorkloadError;
@@ -37,6 +37,11 @@ impl Rehearsal {
         let one_by_one = Conversation { config, ..conversation.clone() };
         let talks = Conversations::planned(&one_by_one, settings, store, tokenizer)?;
         Ok(Self { talks, answer })
+    }
+
+    /// What was asked with another history than the plan says, so far.
+    pub fn swaps(&self) -> Swaps {
+        self.talks.swaps()
     }
 }
 

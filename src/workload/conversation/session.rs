@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use rand::RngExt;
 
-use super::live::in_place_of;
-use super::{Script, TurnId};
+use super::live::{Swaps, in_place_of};
+use super::{Says, Script, TurnId};
 use crate::plan::Think;
 use crate::plan::workload::{History, TurnDelay};
 use crate::request::Message;
@@ -20,23 +20,34 @@ pub(super) struct Session {
     pub(super) script: Script,
     /// Messages so far.
     pub(super) history: Vec<Message>,
-    /// Answers to its turns so far: those of this run, or as recorded.
-    pub(super) answers: Vec<Message>,
+    /// This run's answers to its turns so far.
+    pub(super) answers: Vec<String>,
     /// When the last turn was due.
     pub(super) due_ns: u64,
     pub(super) is_in_flight: bool,
 }
 
 impl Session {
-    /// Takes an answer into the history.
-    pub(super) fn answered(&mut self, turn: usize, text: &str, history: History) {
-        let answer = match (&self.script.turns[turn].answer, history) {
+    /// Takes an answer into the history. Where the next turn has one of its own, it is that turn's matter
+    /// what of it is sent; else it is counted in `swaps`.
+    pub(super) fn answered(
+        &mut self,
+        turn: usize,
+        text: &str,
+        history: History,
+        swaps: &mut Swaps,
+    ) {
+        let recorded = self.script.turns[turn].answer.as_ref();
+        if self.script.turns.get(turn + 1).is_some_and(|next| matches!(next.says, Says::More(_))) {
+            swaps.told(recorded, text, history);
+        }
+        let answer = match (recorded, history) {
             (Some(recorded), History::Live) => in_place_of(recorded, text),
             (Some(recorded), History::Recorded) => recorded.clone(),
             // Where nothing was recorded, the live answer is all there is.
             (None, _) => Message::text("assistant", text),
         };
-        self.answers.push(answer.clone());
+        self.answers.push(text.to_owned());
         self.history.push(answer);
     }
 

@@ -75,6 +75,49 @@ fn whole_turns_get_the_live_answers_where_the_recorded_ones_stood() {
 }
 
 #[test]
+fn another_history_than_the_plan_says_is_counted() {
+    let words = |history, scripts: Vec<Script>, answers: [&str; 2]| {
+        let mut state = conversations(ConversationConfig { history, ..at_a_time(1) }, scripts);
+        for answer in answers.into_iter().chain(["the end"]) {
+            let turn = state.next_turns(0).unwrap().remove(0);
+            state.finished(turn.id, Some(answer), 0);
+        }
+        assert!(state.is_over() || state.next_turns(0).unwrap().is_empty());
+        state.swaps().in_words()
+    };
+    let plain = || vec![script("a", 3)];
+    assert_eq!(words(History::Live, plain(), ["x", "y"]), None);
+    assert_eq!(words(History::Recorded, plain(), ["", "y"]), None);
+    let mut calls = plain();
+    if let Some(answer) = &mut calls[0].turns[1].answer {
+        answer.more.insert("tool_calls".into(), serde_json::json!([{ "id": "c1" }]));
+    }
+    let kept = "`history: live`: recorded answers stand in later turns for 2 of this run's 2 (1 had no \
+                text, 1 where the recorded one calls tools)";
+    assert_eq!(words(History::Live, calls, ["", "y"]).as_deref(), Some(kept));
+    // Whole histories: the first has one answer too many, the second as many as were given.
+    let mut whole = plain();
+    let answer = |text: &str| Message::text("assistant", text);
+    let second = vec![answer("hello"), user("q"), answer("r"), user("s")];
+    let third = vec![user("q"), answer("r"), user("s"), answer("t"), user("u")];
+    whole[0].turns[1].says = Says::Whole(second);
+    whole[0].turns[2].says = Says::Whole(third);
+    let unmatched = "`history: live`: 1 of 2 later turns with the whole history as recorded, whose \
+                     answers are not as many as this run's";
+    assert_eq!(words(History::Live, whole.clone(), ["x", "y"]).as_deref(), Some(unmatched));
+    // Those bring the recorded history, whoever answered.
+    for turn in &mut whole[0].turns {
+        turn.answer = None;
+    }
+    assert_eq!(words(History::Recorded, whole, ["x", "y"]), None);
+    let mut bare = plain();
+    bare[0].turns[0].answer = None;
+    let unrecorded = "`history: recorded`: 1 later turn with this run's answer to the one before, since \
+                      none is recorded";
+    assert_eq!(words(History::Recorded, bare, ["x", "y"]).as_deref(), Some(unrecorded));
+}
+
+#[test]
 fn a_failed_turn_skips_its_successors_and_makes_room() {
     let mut state = conversations(at_a_time(1), vec![script("a", 5), script("b", 1)]);
     let first = state.next_turns(0).unwrap().remove(0);
