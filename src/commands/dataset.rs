@@ -10,6 +10,7 @@ use std::path::Path;
 use crate::cli::{
     ConvertToArg, DatasetArgs, DatasetCommand, OnMalformedArg, ReadArgs, SurveyFormat, UnitArg,
 };
+use crate::client::dialect::to_chat_words;
 use crate::metrics::quantity::plural;
 use crate::output::{self, note};
 use crate::plan::suggest;
@@ -163,10 +164,11 @@ pub fn convert(
         Ok(dataset) => dataset,
         Err(error) => return Ok(refuse(&error)),
     };
-    let written = atomic_file::stream(output, |file| match write_rows(&dataset, to, file)? {
-        (0, _) => Err(Unwritten::NoRows),
-        counts => Ok(counts),
-    });
+    let written =
+        atomic_file::stream(output, |file| match write_rows(&dataset, to, &to_chat_words, file)? {
+            (0, _) => Err(Unwritten::NoRows),
+            counts => Ok(counts),
+        });
     match written {
         Err(Unwritten::NoRows) => {
             Ok(refuse(&format!("{}: no rows were found", config.files.join(", "))))

@@ -13,6 +13,12 @@ use super::part::{only, unknown};
 use super::prompt::says;
 use crate::request::{Content, Message, Request, Words};
 
+/// The same for whoever keeps the request: what of it has no such words, else.
+pub fn to_chat_words(request: &Request) -> Result<Request, String> {
+    let refused = |it: NoForm| format!("`{}` has no form in chat completions: {}", it.part, it.why);
+    in_chat_words(request).map(Cow::into_owned).map_err(refused)
+}
+
 /// The request in the words of chat completions.
 pub(super) fn in_chat_words(request: &Request) -> Result<Cow<'_, Request>, NoForm> {
     let has_items = request.messages.iter().any(|message| message.content == Content::Item);

@@ -36,6 +36,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde_json::Value;
 
+pub use self::items::to_chat_words;
 use self::lenient::{Said, said};
 pub use self::refused::{NoForm, Refused};
 use super::framing::Framing;

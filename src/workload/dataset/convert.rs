@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::Dataset;
 use super::row::{Blocks, DatasetError, Row, RowPrompt};
-use crate::request::{Message, Words};
+use crate::request::{Message, Request, Words};
 
 /// What a dataset is converted to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,18 +39,23 @@ pub enum ConvertError {
         /// Where the row stands.
         place: String,
         /// What is missing.
-        reason: &'static str,
+        reason: String,
     },
 }
+
+/// Says a request in the words of chat completions, or why they have no form for it.
+pub type InChatWords = dyn Fn(&Request) -> Result<Request, String>;
 
 /// Characters of a Mooncake block: text is measured at four characters per token.
 const BLOCK_CHARS: u64 = super::mooncake::BLOCK_TOKENS * 4;
 
 /// Writes every row; returns how many, and how many malformed ones were left out. What of rows the
-/// target has no words for is counted among what is left out of the dataset.
+/// target has no words for is counted among what is left out of the dataset. Our own lines are in the
+/// words of chats: rows in others are told by `translate`.
 pub fn convert(
     dataset: &Dataset,
     to: ConvertTo,
+    translate: &InChatWords,
     out: &mut impl Write,
 ) -> Result<(u64, u64), ConvertError> {
     let mut rows = dataset.rows();
@@ -63,7 +68,7 @@ pub fn convert(
         let row = row?;
         dataset.count_left_out(row.number, &lost(&row, to));
         let value = match to {
-            ConvertTo::OpenaiMessages => own(&row),
+            ConvertTo::OpenaiMessages => own(&in_chat_words(row, translate)?),
             ConvertTo::ShareGpt => sharegpt(&row, number)?,
             ConvertTo::Mooncake => {
                 let start = *first_ns.get_or_insert(row.timestamp_ns.unwrap_or(0));
@@ -128,8 +133,20 @@ fn is_kept(row: &Row, name: &str) -> bool {
     !means_more && row.fields.get(name).is_some()
 }
 
-fn refuse(row: &Row, reason: &'static str) -> ConvertError {
-    ConvertError::Row { place: row.place.to_string(), reason }
+fn refuse(row: &Row, reason: impl Into<String>) -> ConvertError {
+    ConvertError::Row { place: row.place.to_string(), reason: reason.into() }
+}
+
+/// The row in the words of chat completions, all of it.
+fn in_chat_words(row: Row, translate: &InChatWords) -> Result<Row, ConvertError> {
+    let RowPrompt::Messages(messages) = &row.prompt else { return Ok(row) };
+    if row.words == Words::Chat {
+        return Ok(row);
+    }
+    let (messages, recorded) = (messages.clone(), row.body.clone());
+    let own = Request { messages, recorded, words: row.words, ..Request::default() };
+    let chat = translate(&own).map_err(|why| refuse(&row, why))?;
+    Ok(Row { prompt: RowPrompt::Messages(chat.messages), body: chat.recorded, ..row })
 }
 
 fn put<T: Into<Value>>(object: &mut Map<String, Value>, name: &str, value: Option<T>) {

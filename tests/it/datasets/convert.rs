@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::Write;
 
+use runner::client::dialect::to_chat_words;
 use runner::plan::workload::{DatasetConfig, DatasetFormat, OnMalformed, RecordedFailures};
 use runner::request::{Message, Words};
 use runner::workload::dataset::convert::{ConvertTo, convert};
@@ -47,7 +48,7 @@ fn a_survey_counts_rows_lengths_sessions_and_time() {
 
 fn convert_to(dataset: &Dataset, to: ConvertTo) -> Result<Vec<u8>, String> {
     let mut out = Vec::new();
-    convert(dataset, to, &mut out).map_err(|error| error.to_string())?;
+    convert(dataset, to, &to_chat_words, &mut out).map_err(|error| error.to_string())?;
     Ok(out)
 }
 
@@ -232,4 +233,44 @@ fn the_command_line_reads_files_as_it_is_told() {
         assert_eq!(code, Some(3), "{said}");
         assert!(said.contains(part), "{said}");
     }
+}
+
+#[test]
+fn rows_in_the_words_of_the_responses_api_become_chats_or_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let tool = serde_json::json!({ "type": "function", "name": "tide", "parameters": {} });
+    let row = |tool: &serde_json::Value| {
+        serde_json::json!({
+            "custom_id": "r1", "method": "POST", "url": "/v1/responses",
+            "body": {
+                "model": "m", "instructions": "Be short.", "tools": [tool],
+                "reasoning": { "effort": "high" },
+                "input": [
+                    { "role": "user", "content": [
+                        { "type": "input_text", "text": "Which harbour?" },
+                        { "type": "input_image", "image_url": "http://a/quay.png" },
+                    ] },
+                    { "type": "function_call", "call_id": "c1", "name": "tide", "arguments": "{}" },
+                    { "type": "function_call_output", "call_id": "c1", "output": "low" },
+                ],
+            },
+        })
+    };
+    let converted = |name: &str, tool: &serde_json::Value| {
+        let text = row(tool).to_string() + "\n";
+        convert_to(&open(write(folder.path(), name, text)), ConvertTo::OpenaiMessages)
+    };
+    let line: serde_json::Value =
+        serde_json::from_slice(&converted("rows.jsonl", &tool).unwrap()).unwrap();
+    let messages = &line["messages"];
+    assert_eq!(messages[0]["role"], "system", "{line}");
+    assert_eq!(messages[1]["content"][0]["type"], "text", "{line}");
+    assert_eq!(messages[1]["content"][1]["image_url"]["url"], "http://a/quay.png", "{line}");
+    assert_eq!(messages[2]["tool_calls"][0]["function"]["name"], "tide", "{line}");
+    assert_eq!(messages[3]["tool_call_id"], "c1", "{line}");
+    assert_eq!(line["body"]["tools"][0]["function"]["name"], "tide", "{line}");
+    assert_eq!(line["body"]["reasoning_effort"], "high", "{line}");
+    let search = serde_json::json!({ "type": "web_search" });
+    let refused = converted("search.jsonl", &search).unwrap_err();
+    assert!(refused.contains("search.jsonl:1: `tools` has no form"), "{refused}");
 }

@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use runner::client::dialect::to_chat_words;
 use runner::plan::workload::{DatasetConfig, DatasetFormat, OnMalformed, TimestampUnit};
 use runner::workload::dataset::convert::{ConvertTo, convert};
 use runner::workload::dataset::{Dataset, RowPrompt};
@@ -13,7 +14,7 @@ use crate::sandbox::{Sandbox, code, records, stderr};
 /// What `dataset convert` makes of a file: whole messages.
 fn converted(file: &str) -> Vec<Value> {
     let mut out = Vec::new();
-    convert(&open(file), ConvertTo::OpenaiMessages, &mut out).unwrap();
+    convert(&open(file), ConvertTo::OpenaiMessages, &to_chat_words, &mut out).unwrap();
     let text = String::from_utf8(out).unwrap();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
