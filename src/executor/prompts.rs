@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use super::refusals::rows_asked;
 use crate::metrics::quantity::plural;
 use crate::plan::workload::{RowSource, Unique};
 use crate::plan::{
@@ -25,7 +26,10 @@ pub(super) fn notes<'m>(plan: &Plan, model_of: impl Fn(usize) -> &'m str) -> Vec
     let mut notes: Vec<String> = openings(plan).into_iter().collect();
     for (position, stage) in plan.stages.iter().enumerate() {
         let Some(prompt) = stage.action.prompt() else { continue };
-        let seen = prompt.dataset.as_deref().map(Seen::of);
+        let seen = prompt.dataset.as_deref().map(|source| {
+            let asked = rows_asked(stage, prompt).and_then(|rows| usize::try_from(rows).ok());
+            Seen::of(source, asked.unwrap_or(usize::MAX))
+        });
         let models = seen.as_ref().filter(|_| prompt.model == ModelChoice::Endpoint);
         let found = [
             round(stage, prompt, seen.as_ref()),
@@ -135,10 +139,11 @@ struct Seen {
 }
 
 impl Seen {
-    fn of(source: &RowSource) -> Self {
+    /// Of the first `asked` rows of a dataset.
+    fn of(source: &RowSource, asked: usize) -> Self {
         let mut seen = Self { rows: 0, more: false, models: BTreeMap::new() };
         let Ok(dataset) = Dataset::open(&source.config) else { return seen };
-        for (number, row) in dataset.rows().map_while(Result::ok).enumerate() {
+        for (number, row) in dataset.rows().map_while(Result::ok).take(asked).enumerate() {
             if number == MOST_ROWS {
                 seen.more = true;
                 break;

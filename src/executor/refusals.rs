@@ -97,7 +97,7 @@ fn identity(plan: &Plan, stage: &Stage, prompt: &Prompt) -> String {
 }
 
 /// How many of its rows a stage asks, from the first on, where that is known.
-fn rows_asked(stage: &Stage, prompt: &Prompt) -> Option<u64> {
+pub(super) fn rows_asked(stage: &Stage, prompt: &Prompt) -> Option<u64> {
     if prompt.dataset.as_deref()?.order == RowOrder::Shuffled {
         return None;
     }

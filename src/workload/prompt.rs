@@ -30,8 +30,8 @@ use crate::plan::{
 };
 use crate::request::{Message, Request, hex};
 use instead::Instead;
-pub(super) use overrides::{ask, bound, spell};
-use overrides::{read_of_rows, unsaid};
+use overrides::unsaid;
+pub(super) use overrides::{ask, bound, forget_read, read_of_rows, spell};
 
 /// Context length that is assumed when neither plan nor server names one (the default of the TTFT
 /// cache benchmark's `--max_ctx_tokens`).
@@ -328,6 +328,7 @@ impl PromptWorkload {
         if let (Some(rows), Some(row)) = (&self.rows, row) {
             if matches!(self.instead, Instead::Rows(_)) {
                 dataset::note_unsaid(&mut request, row, &self.prompt, &self.api);
+                forget_read(&mut request.left_out, row, &self.read);
             } else {
                 dataset::note_replaced(&mut request, row, &self.prompt, &self.api);
                 request.left_out.retain(|left| !self.reads(left));

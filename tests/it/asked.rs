@@ -344,6 +344,18 @@ fn a_slash_at_the_end_of_what_is_called_stays() {
     assert_eq!(code(&ran), 0, "{}", stderr(&ran));
 }
 
+#[test]
+fn rows_that_are_not_asked_are_not_said_to_name_other_models() {
+    let case = Case::new(server()).rows("rows.jsonl", NAMED);
+    case.run(
+        "",
+        "prompt: { dataset: rows.jsonl }\n\
+         stages: [{ kind: load, id: l, concurrency: 1, requests: 1 }]",
+    );
+    let notes = case.sandbox.summary()["run"]["notes"].to_string();
+    assert!(notes.contains("1 row of its dataset names another model, lora-a (1)"), "{notes}");
+}
+
 /// Two rows for two other models, and one that names none.
 const NAMED: &str = "{\"model\":\"lora-a\",\"prompt\":\"uno\"}\n{\"model\":\"gpt\",\"prompt\":\"dos\"}\n\
     {\"prompt\":\"tres\"}\n";

@@ -385,6 +385,44 @@ fn what_is_left_out_of_rows_is_counted_and_named() {
 }
 
 #[test]
+fn what_templates_of_the_body_and_headers_read_of_rows_is_not_left_out() {
+    for kind in ["load, concurrency: 1, requests: 2", "conversation"] {
+        let sandbox = Sandbox::new();
+        let row = json!({"messages": [{"role": "user", "content": "which quay?"}],
+            "berth": 3, "flag": "NO", "depth": 9});
+        let rows = [row.to_string(), row.to_string(), row.to_string()];
+        fs::write(sandbox.dir.path().join("quays.jsonl"), rows.join("\n")).unwrap();
+        sandbox.plan(&format!(
+            "version: 1\nendpoint: {{ simulator: {{}}, headers: {{ x-flag: \"{{{{ row.flag }}}}\" }} }}\n\
+             prompt: {{ dataset: quays.jsonl, unique: never, max_tokens: 4, \
+             body: {{ place: [\"{{{{ row.berth }}}}\"] }} }}\n\
+             stages: [ {{ id: s, kind: {kind} }} ]\n"
+        ));
+        let validated = sandbox.run(&["validate", "plan.yaml"]);
+        let said = String::from_utf8_lossy(&validated.stdout);
+        assert!(said.contains("left out of rows: depth in "), "{kind}: {said}");
+        let ran = sandbox.run(&["run", "plan.yaml"]);
+        assert_eq!(code(&ran), 0, "{kind}");
+        let notes = sandbox.summary()["run"]["notes"].to_string();
+        assert!(notes.contains("left out of rows: depth in "), "{kind}: {notes}");
+        assert!(!notes.contains("flag") && !notes.contains("berth"), "{kind}: {notes}");
+    }
+}
+
+#[test]
+fn an_empty_system_message_is_sent_as_one() {
+    let asks = json!([{"role": "system", "content": ""}, {"role": "user", "content": "which?"}]);
+    let requests = asked(&[json!({ "messages": asks }), json!({ "messages": [asks[1]] })]);
+    let system = |request| {
+        let encoded = dialect::of(&Api::AnthropicMessages).encode(request, "m").unwrap();
+        let body: Value = serde_json::from_slice(&encoded.body).unwrap();
+        body.get("system").cloned()
+    };
+    assert_eq!(system(&requests[0]), Some(json!("")));
+    assert_eq!(system(&requests[1]), None);
+}
+
+#[test]
 fn token_ids_go_out_as_ids_or_not_at_all() {
     let requests =
         asked(&[json!({"custom_id": "r", "body": {"prompt": [7, 9, 11], "max_tokens": 5}})]);

@@ -4,6 +4,8 @@
 //! beside them what the plan's `body:` says with its templates rendered, over what was recorded.
 //! Invariant: a pure function of (plan, seed, nonce, turn, number), like that of any other workload.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use super::DueTurn;
@@ -13,7 +15,8 @@ use crate::request::Request;
 use crate::workload::WorkloadError;
 use crate::workload::dataset::{Dataset, note_unsaid, request_saying};
 use crate::workload::prompt::{
-    PromptSettings, RUN_KEY, ask, body, bound, headers, nonce, open_with, spell,
+    PromptSettings, RUN_KEY, ask, body, bound, forget_read, headers, nonce, open_with,
+    read_of_rows, spell,
 };
 use crate::workload::store::Store;
 use crate::workload::template::{Functions, Scope, Templates};
@@ -33,6 +36,8 @@ pub struct TurnRequests {
     params: Value,
     headers: Vec<HeaderTemplate>,
     api: Api,
+    /// Fields of rows that the templates read.
+    read: BTreeSet<String>,
     /// Where what is left out of rows is counted.
     dataset: Option<Dataset>,
 }
@@ -54,8 +59,10 @@ impl TurnRequests {
         key: String,
         tokenizer: &Tokenizer,
     ) -> Self {
+        let templates = Templates::new(&prompt.files, tokenizer);
         Self {
-            templates: Templates::new(&prompt.files, tokenizer),
+            read: read_of_rows(prompt, settings.headers, &templates),
+            templates,
             tokenizer: tokenizer.clone(),
             unique: prompt.unique_in(true),
             key,
@@ -103,6 +110,7 @@ impl TurnRequests {
         }
         spell(&mut request, &self.prompt, Some(&turn.row))?;
         note_unsaid(&mut request, &turn.row, &self.prompt, &self.api);
+        forget_read(&mut request.left_out, &turn.row, &self.read);
         if let Some(dataset) = &self.dataset {
             dataset.count_left_out(turn.row.number, &request.left_out);
         }

@@ -28,7 +28,7 @@ pub(in crate::workload) fn ask(prompt: &Prompt, body: Map<String, Value>) -> Ask
 }
 
 /// The fields of rows that a plan's templates read; `row` where they may read any.
-pub(super) fn read_of_rows(
+pub(in crate::workload) fn read_of_rows(
     prompt: &Prompt,
     headers: &[HeaderTemplate],
     templates: &Templates,
@@ -37,6 +37,16 @@ pub(super) fn read_of_rows(
     let body = body::templates(&prompt.body).into_iter().map(|(_, text)| text);
     let headers = headers.iter().map(|header| header.value.as_str());
     messages.chain(body).chain(headers).flat_map(|text| templates.reads_of_row(text)).collect()
+}
+
+/// Takes what templates say of a row, its fields `read`, out of what of it is left out.
+pub(in crate::workload) fn forget_read(
+    left_out: &mut Vec<String>,
+    row: &Row,
+    read: &BTreeSet<String>,
+) {
+    let is_all = read.contains("row");
+    left_out.retain(|name| !row.left_out.contains(name) || !(is_all || read.contains(name)));
 }
 
 /// What of a row's request is not sent where the plan has texts of its own.

@@ -56,8 +56,7 @@ const BLOCKS: [&str; 10] = [
 pub(super) fn system(messages: &[Message]) -> Result<Option<Value>, NoForm> {
     let plain: Option<Vec<&str>> = messages.iter().map(Message::plain).collect();
     if let Some(texts) = plain {
-        let text = texts.join("\n\n");
-        return Ok((!text.is_empty()).then(|| text.into()));
+        return Ok((!texts.is_empty()).then(|| texts.join("\n\n").into()));
     }
     let mut blocks = Vec::new();
     for (position, message) in messages.iter().enumerate() {
