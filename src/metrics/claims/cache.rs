@@ -18,6 +18,10 @@ const TELLING_RATIO: f64 = 1.1;
 /// differently, which a ratio of their times would give to the cache.
 const LIKE_LOAD: f64 = 1.5;
 
+/// Share of a stage's requests that must have been answered: the times of the others are not known, and
+/// so many of them could change a median.
+const FEWEST_ANSWERED: f64 = 0.9;
+
 /// Why the cache is not shown to be the cause.
 struct Doubt {
     why: String,
@@ -69,8 +73,7 @@ pub(super) fn claims(summary: &Summary) -> Vec<Claim> {
 }
 
 /// The stage that `stage` is to be held against: the one named by its `like:`, else the last that
-/// asked the same prompts. Older logs do not say which those are, so there the last one must do, and
-/// no cause is claimed.
+/// repeats the same one. A stage without `like:` asks prompts of its own, which are held against none.
 fn alike<'a>(
     stage: &StageSummary,
     before: &[&'a StageSummary],
@@ -79,9 +82,7 @@ fn alike<'a>(
     let meant =
         |it: &&&StageSummary| it.cache.expected == Some(wanted) && it.has_prompts_like(stage);
     let mut last_first = before.iter().rev().filter(meant);
-    let Some(like) = &stage.like else {
-        return last_first.find(|it| it.like.is_none()).copied();
-    };
+    let like = stage.like.as_ref()?;
     let named = before.iter().rev().filter(meant).find(|it| it.id == *like);
     named.or_else(|| last_first.find(|it| it.like.as_ref() == Some(like))).copied()
 }
@@ -98,11 +99,12 @@ fn warm_against_cold(
     let estimate = Estimate::ratio_of_medians(slow, fast);
     let (warm_name, cold_name) = (warm.label(), cold.label());
     let figures = format!(
-        "TTFT p50 {} in {warm_name}, {} in {cold_name}, {} and {}",
+        "TTFT p50 {} in {warm_name}, {} in {cold_name}, {} and {}{}",
         show(fast.p50, "ms"),
         show(slow.p50, "ms"),
         grouped(fast.count),
-        plural(slow.count, "answer")
+        plural(slow.count, "answer"),
+        answered(warm, cold)
     );
     let interval = words::interval(estimate);
     let times = significant(ratio, 3);
@@ -159,7 +161,13 @@ fn warm_against_cold(
     };
     let fewest = fast.count.min(slow.count);
     let claim = Claim::new(kind, text).about(warm).against(cold);
-    let doubtful = doubtful.into_iter().flatten();
+    let answered = [(warm, "answered"), (cold, "answered_against")].into_iter();
+    let answered =
+        answered.filter(|_| has_failures(warm) || has_failures(cold)).map(|(stage, name)| {
+            let counts = &stage.counts;
+            (name, ClaimFigure::of(counts.ok as f64, "answers", counts.planned))
+        });
+    let doubtful = doubtful.into_iter().flatten().chain(answered);
     Some(
         doubtful
             .fold(claim, |claim, (name, figure)| claim.with(name, figure))
@@ -171,10 +179,34 @@ fn warm_against_cold(
     )
 }
 
+/// Whether requests of a stage were not answered.
+fn has_failures(stage: &StageSummary) -> bool {
+    stage.counts.ok < stage.counts.planned
+}
+
+/// How many requests of each stage were answered, where some were not.
+fn answered(warm: &StageSummary, cold: &StageSummary) -> String {
+    if !has_failures(warm) && !has_failures(cold) {
+        return String::new();
+    }
+    let of = |stage: &StageSummary| {
+        format!("{} of {}", grouped(stage.counts.ok), grouped(stage.counts.planned))
+    };
+    format!(" ({} and {} requests answered)", of(warm), of(cold))
+}
+
 /// Why the server's account does not show the cache to be the cause, if so.
 fn doubt(warm: &StageSummary, cold: &StageSummary) -> Option<Doubt> {
-    if warm.like.is_none() {
-        return Some("the record does not say that both asked the same prompts".into());
+    for stage in [warm, cold] {
+        let (ok, planned) = (stage.counts.ok, stage.counts.planned);
+        if (ok as f64) < FEWEST_ANSWERED * planned as f64 {
+            let (ok, of) = (grouped(ok), plural(planned, "request"));
+            let why = format!(
+                "{ok} of {of} in {} answered, and those that failed might have taken longer",
+                stage.label()
+            );
+            return Some(why.into());
+        }
     }
     let [many, few] = [cold, warm].map(|it| it.client.peak_in_flight as f64);
     if few > 0.0 && !(LIKE_LOAD.recip()..=LIKE_LOAD).contains(&(many / few)) {

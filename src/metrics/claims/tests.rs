@@ -129,10 +129,28 @@ fn another_endpoint_is_never_compared_with() {
 }
 
 #[test]
-fn a_log_that_does_not_say_what_is_repeated_gives_no_cause() {
+fn stages_that_repeat_nothing_are_held_against_none() {
     let mut summary = cache_run(&[("cold", COLD, COLD, 200), ("warm", WARM, WARM, 10)], None);
     summary.stages[1].like = None;
-    assert_eq!(kinds(&summary.with_claims()), [ClaimKind::WarmAgainstCold]);
+    let found = kinds(&summary.with_claims());
+    assert!(!found.contains(&ClaimKind::WarmAgainstCold), "{found:?}");
+    assert!(!found.contains(&ClaimKind::CacheSpeedUp), "{found:?}");
+}
+
+#[test]
+fn the_times_of_survivors_are_no_effect_of_the_cache() {
+    let summary = |ok: u64, planned: u64| {
+        let mut summary = cache_run(&[("cold", COLD, COLD, 200), ("warm", WARM, WARM, 10)], None);
+        let counts = &mut summary.stages[1].counts;
+        (counts.ok, counts.errors, counts.planned) = (ok, planned - ok, planned);
+        summary.with_claims().claims
+    };
+    let few = summary(8, 16);
+    assert_eq!(few[0].kind, ClaimKind::WarmAgainstCold);
+    assert!(few[0].text.contains("requests in warm answered"), "{}", few[0].text);
+    let nearly_all = summary(19, 20);
+    assert_eq!(nearly_all[0].kind, ClaimKind::CacheSpeedUp);
+    assert!(nearly_all[0].text.contains("requests answered)"), "{}", nearly_all[0].text);
 }
 
 #[test]

@@ -18,7 +18,7 @@ DETAILS = {"totals", "requests", "first_token", "cache_state"}
 KINDS = CAPACITY | DETAILS | {"ended", "all_failed", "cache_speed_up", "cache_speed_up_over_cells", "cache_no_effect", "warm_against_cold", "flush_emptied", "flush_did_nothing", "after_flush", "levels_not_run", "not_judged", "generator_limited", "level_not_reached", "level_unclear", "times_from_due", "unseen_by_users", "search_cut_short", "measured", "measured_over_cells"}
 UNITS = {"exit_code": "", "max_in_flight": "requests", "ratio": "ratio", "levels": "levels", "levels_run": "levels", "probes": "probes", "cells": "cells", "cells_in_all": "cells", "samples_needed": "answers", "seconds": "s", "needed_s": "s", "requests": "requests", "output_tokens_per_second": "tokens/s", "cached_tokens": "tokens", "prompt_tokens": "tokens", "output_tokens": "tokens"}
 UNITS |= dict.fromkeys(("requests_per_second", "goodput"), "requests/s") | dict.fromkeys(("hit_requests", "judged_requests"), "requests")
-UNITS |= dict.fromkeys(("in_flight", "in_flight_against"), "requests") | dict.fromkeys(("in_one_piece", "in_one_piece_against"), "answers")
+UNITS |= dict.fromkeys(("in_flight", "in_flight_against"), "requests") | dict.fromkeys(("in_one_piece", "in_one_piece_against", "answered", "answered_against"), "answers")
 UNITS |= dict.fromkeys(("saved", "p99", "lag_p99", "every"), "ms") | dict.fromkeys(("cached_share", "from_share", "to_share", "goodput_share", "least_cached", "most_cached"), "share")
 # What each kind's levels are in what capacity.py recomputes.
 LEVELS = {
@@ -242,6 +242,10 @@ def figure_of(differ, where, name, figure, claim, book):
         piece = name.startswith("in_one_piece")
         differ(where, value, len(merged) if piece else own[0]["client"]["peak_in_flight"])  # which figures.py recomputes
         differ(f"{where} n", figure.get("n"), len(answers) if piece else None)
+    elif name in ("answered", "answered_against") and mine:  # the same
+        own = book.of(claim["against"], cell)[0] if name.endswith("_against") else mine[0]
+        differ(where, value, len(ok(own[1].requests)))
+        differ(f"{where} n", figure.get("n"), own[0]["counts"]["planned"])
     elif name.startswith("requests_") and name != "requests_per_second":
         scope = mine or [(e, u) for e, u in book.pairs if e["reported"]]
         if claim["kind"] in ("requests", "totals", "measured"):
