@@ -14,7 +14,7 @@ use super::quantity::{plural, show, show_apart};
 use super::summary::{StageSummary, ThresholdResult};
 use super::tally::Measured;
 use super::token_account::IMPOSSIBLE_COUNTS;
-use crate::plan::metric::{self, METRICS};
+use crate::plan::metric::{self, METRICS, Origin};
 use crate::plan::{Aggregate, CacheWord, Level, Limit, MetricRef, Op, Threshold};
 use crate::record::{CacheState, FlushLine, FlushState, StageState};
 
@@ -22,6 +22,14 @@ mod figure;
 
 /// Judges `threshold` on `own`, with references to `earlier` stages resolved.
 pub fn judge(threshold: &Threshold, own: &Measured, earlier: &[&Measured]) -> ThresholdResult {
+    let on_one_basis;
+    let threshold = match origin(threshold, own, earlier) {
+        from if from == threshold.from => threshold,
+        from => {
+            on_one_basis = Threshold { from, ..threshold.clone() };
+            &on_one_basis
+        }
+    };
     let judged = match &threshold.right {
         Limit::Cache(word) => judge_cache(threshold, *word, own, earlier),
         Limit::Value(limit) => judge_number(threshold, own, earlier, |_| Ok((*limit, None))),
@@ -56,6 +64,38 @@ pub fn judge(threshold: &Threshold, own: &Measured, earlier: &[&Measured]) -> Th
         judged: !(judged.pass && judged.no_data),
         reason: judged.reason,
         location: threshold.location.to_string(),
+    }
+}
+
+/// Where the latencies of both sides count from: where the check says, else each from where its stage
+/// does, and if only one of them counts from due, both do (both from sent, where one has no due times).
+fn origin(threshold: &Threshold, own: &Measured, earlier: &[&Measured]) -> Option<Origin> {
+    let Limit::Times { of, .. } = &threshold.right else { return threshold.from };
+    let is_late = |side, from| figure(side, from, own, earlier).ok().map(|it| it.is_from_due);
+    let sides = [&threshold.left, of];
+    let [left, right] = sides.map(|side| is_late(side, None));
+    if threshold.from.is_some() || left? == right? {
+        return threshold.from;
+    }
+    let has_due = sides.iter().all(|side| is_late(side, Some(Origin::Due)).is_some());
+    Some(if has_due { Origin::Due } else { Origin::Sent })
+}
+
+/// Where the latency of a check counts from, in words, where one of its stages has it from due.
+fn basis(threshold: &Threshold, own: &Measured, earlier: &[&Measured]) -> Option<&'static str> {
+    let of = match &threshold.right {
+        Limit::Times { of, .. } => Some(of),
+        _ => None,
+    };
+    let sides = || std::iter::once(&threshold.left).chain(of);
+    let is_late =
+        |from| move |side| figure(side, from, own, earlier).is_ok_and(|it| it.is_from_due);
+    if sides().any(is_late(threshold.from)) {
+        Some("from when they were due")
+    } else if of.is_some() && sides().any(is_late(None)) {
+        Some("from when they were sent")
+    } else {
+        None
     }
 }
 
@@ -171,8 +211,8 @@ fn judge_number(
     if let Some(stretch) = stretch {
         let _infallible = write!(judged.reason, " {stretch}");
     }
-    if left.is_from_due {
-        judged.reason.push_str(", from when they were due");
+    if let Some(basis) = basis(threshold, own, earlier) {
+        let _infallible = write!(judged.reason, ", {basis}");
     }
     judged
 }

@@ -86,3 +86,30 @@ fn the_client_says_what_it_took() {
         assert!(figure(&client, "/cpu_s") > 0.0 && said.contains("of a core"), "{said}");
     }
 }
+
+#[test]
+fn both_sides_of_a_check_count_from_one_time_which_is_named() {
+    let sandbox = Sandbox::new();
+    let limit = "ttft.p50 <= 0.9 * held.ttft.p50";
+    sandbox.plan(&format!(
+        "version: 1\nendpoint: {{ simulator: {{ decode_rate: 100, overhead: 0ms }} }}\n\
+         prompt: {{ text: \"quay {{{{ i }}}}\", max_tokens: 4 }}\nstages:\n\
+         \x20 - {{ id: held, kind: load, rate: 200, requests: 40, max_in_flight: 1 }}\n\
+         \x20 - {{ id: one, kind: load, concurrency: 1, requests: 5, \
+         thresholds: [\"{limit}\", {{ check: \"{limit}\", from: sent }}] }}\n"
+    ));
+    // What it says is looked at, and not whether it holds.
+    let _code = sandbox.run(&["run", "plan.yaml"]);
+    let summary = sandbox.summary();
+    let held = |metric: &str| figure(stage(&summary, "held"), &format!("/metrics/{metric}/p50"));
+    let checks = &stage(&summary, "one")["thresholds"];
+    for (check, metric, words) in
+        [(0, "ttft_due", "from when they were due"), (1, "ttft", "from when they were sent")]
+    {
+        let check = &checks[check];
+        let reason = check["reason"].as_str().expect("a reason");
+        assert!(reason.ends_with(words), "{reason}");
+        let limit = check["limit"].as_f64().expect("a limit");
+        assert!((limit / (0.9 * held(metric)) - 1.0).abs() < 1e-6, "{check:#}");
+    }
+}

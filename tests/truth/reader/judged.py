@@ -11,6 +11,29 @@ from . import figures, metrics, stages, stats
 from .log import failed, ok, was_stopped
 
 
+def is_late(of, unit, since=None):
+    """Whether a latency counts from due: where the check, or else its stage or the figure itself, says so."""
+    name = of["metric"]
+    if unit is None or metrics.from_due(name) == name:
+        return False
+    found = metrics.samples(unit.requests)
+    sent, due = (value_of(of.get("aggregate"), found.get(n, [])) for n in (name, metrics.from_due(name)))
+    stage = metrics.times_from(unit) == "due" or (sent is not None and due is not None and metrics.differs(sent, due))
+    return since == "due" or (since is None and stage)
+
+
+def basis(threshold, unit, owner, log):
+    """Where both sides of a check count from: one of them from due means both, as far as both have due times."""
+    since, times = threshold.get("from"), threshold["right"].get("times")
+    if since or not times:
+        return since
+    base = resolve(times["of"].get("stage"), unit, log.units)
+    sides = [(threshold["left"], owner), (times["of"], base)]
+    if base is None or len({is_late(of, whose) for of, whose in sides}) == 1:
+        return None
+    return "due" if all(figure(of, whose, log, "due")[0] is not None for of, whose in sides) else "sent"
+
+
 def value_of(aggregate, values):
     if aggregate == "count":
         return float(len(values))
@@ -39,10 +62,7 @@ def figure(of, unit, log, since=None):
     do, or the figure itself says something else from there, unless the check says since when."""
     name, aggregate = of["metric"], of.get("aggregate")
     if metrics.from_due(name) != name:
-        found = metrics.samples(unit.requests)
-        sent, due = (value_of(aggregate, found.get(n, [])) for n in (name, metrics.from_due(name)))
-        stage = metrics.times_from(unit) == "due" or (sent is not None and due is not None and metrics.differs(sent, due))
-        if since == "due" or (since is None and stage):
+        if is_late(of, unit, since):
             name = metrics.from_due(name)
     if name in metrics.PER_REQUEST or name in ("itl", "schedule_lag"):
         values = metrics.samples(unit.requests).get(name, [])
@@ -138,7 +158,8 @@ def check(differ, where, told, threshold, unit, log, entry):
     if owner is None:
         differ(f"{where} pass", told["pass"], bool(threshold.get("allow_no_data")))
         return
-    actual, samples = figure(threshold["left"], owner, log, threshold.get("from"))
+    origin = basis(threshold, unit, owner, log)
+    actual, samples = figure(threshold["left"], owner, log, origin)
     if threshold.get("over_ms") is not None:
         actual = worst_stretch(threshold, owner, log)
     if told.get("actual") is None and actual is not None and "no data" in told["reason"]:
@@ -152,7 +173,7 @@ def check(differ, where, told, threshold, unit, log, entry):
         limit = right["value"]
     elif "times" in right:
         base = resolve(right["times"]["of"].get("stage"), unit, log.units)
-        base = figure(right["times"]["of"], base, log, threshold.get("from"))[0] if base else None
+        base = figure(right["times"]["of"], base, log, origin)[0] if base else None
         limit = right["times"]["factor"] * base if base is not None else None
     elif "baseline" in right:
         same = [v["value"] for v in right["baseline"]["values"] if v.get("cell") == owner.key[1] and v.get("rung") == owner.key[2]]
