@@ -255,3 +255,23 @@ fn cells_that_take_turns_are_compared_pair_by_pair() {
     assert_eq!(code(&output), 2);
     assert!(stderr(&output).contains("has 0 cells"), "{}", stderr(&output));
 }
+
+#[test]
+fn cells_that_never_take_turns_are_not_told_to() {
+    let sandbox = Sandbox::new();
+    sandbox.plan(
+        "version: 1\nendpoint: { simulator: { overhead: 0ms } }\nparams: { docs: { type: int, default: 8 } }\n\
+         matrix: { interleave: true, docs: [8, 16] }\n\
+         prompt: { text: \"quay {{ i }} of ${docs}\", max_tokens: 2 }\n\
+         stages: [{ id: users, kind: load, concurrency: 2, requests: 40 }]\n",
+    );
+    let validated = sandbox.run(&["validate", "plan.yaml"]);
+    let said = text(&validated.stdout) + &stderr(&validated);
+    assert!(said.contains("those of `users`, of kind `load`, run one after the other"), "{said}");
+    let _code = sandbox.run(&["run", "plan.yaml"]);
+    let output = sandbox.run(&["compare", shown(&sandbox.run_dir()), "--ab"]);
+    let report = text(&output.stdout);
+    assert!(report.contains("one after the other"), "{report}");
+    assert!(report.contains("`load` never take turns"), "{report}");
+    assert!(!report.contains("interleave: true"), "{report}");
+}

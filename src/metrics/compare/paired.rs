@@ -79,10 +79,16 @@ fn one_after_the_other(
     right: &StageSummary,
 ) -> Option<String> {
     let span = |stage| run.samples(stage).and_then(super::evidence::Samples::span);
-    let (left, right) = (span(left)?, span(right)?);
-    (left.1 < right.0 || right.1 < left.0).then(|| {
-        "the cells ran one after the other, so what drifted meanwhile counts as a difference; \
-         `interleave: true` in the plan's matrix lets them take turns"
-            .to_owned()
+    let (before, after) = (span(left)?, span(right)?);
+    (before.1 < after.0 || after.1 < before.0).then(|| {
+        let advice = if matches!(left.kind.as_str(), "cold" | "warm") {
+            "`interleave: true` in the plan's matrix lets them take turns".to_owned()
+        } else {
+            format!("stages of kind `{}` never take turns, so compare several runs", left.kind)
+        };
+        format!(
+            "the cells ran one after the other, so what drifted meanwhile counts as a difference; \
+             {advice}"
+        )
     })
 }

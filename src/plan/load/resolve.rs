@@ -16,7 +16,7 @@ use super::super::lower::{Identity, Lowering};
 use super::super::matrix::{self, Combination, Layout};
 use super::super::params::{self, Resolved, Resolver};
 use super::super::source::{self, Entry, Node, Sources, Span, Value};
-use super::super::{Cell, Plan, Redactor, select};
+use super::super::{Action, Cell, Plan, Redactor, Stage, select};
 use super::cells::{Heard, Selection, show_axes, take_values};
 use super::{LoadOptions, hash, root_of};
 
@@ -98,6 +98,7 @@ impl<'l> Loading<'l> {
         if let (Some(plan), Some(cells)) = (&mut plan, &cells) {
             show_axes(&mut plan.params, &params, cells);
             plan.interleave = interleave;
+            self.found.extend(out_of_turn(plan));
             plan.resolved = self.shown(base.tree);
         }
         self.unused(&params, cells.as_deref());
@@ -335,6 +336,24 @@ impl<'l> Loading<'l> {
             }
         }
     }
+}
+
+/// Stages that `interleave` leaves one after the other: warm ones and cold ones alone take turns.
+fn out_of_turn(plan: &Plan) -> Option<Diagnostic> {
+    let is_alone = |stage: &&Stage| {
+        let kind = &stage.action;
+        kind.prompt().is_some() && !matches!(kind, Action::Cold(_) | Action::Warm(_))
+    };
+    let stage = plan.stages.iter().find(is_alone).filter(|_| plan.interleave)?;
+    let message = format!(
+        "`interleave` lets the cells of `cold` and `warm` stages take turns; those of `{}`, of kind \
+         `{}`, run one after the other",
+        stage.id,
+        stage.action.kind()
+    );
+    let help = "what drifts meanwhile counts as a difference: compare several runs (`runner compare A B C D`), \
+                or ask the same prompts in `cold` stages";
+    Some(Diagnostic::warning(Code::Matrix, message).at(stage.location.clone()).help(help))
 }
 
 /// What to say of a key that `--set` would change in vain: by then the files of the plan have been
