@@ -11,7 +11,7 @@ use runner::plan::{self, LoadOptions, Plan};
 use serde_json::Value;
 
 use crate::load::{load_with, repeat};
-use crate::sandbox::{Sandbox, children, code, stderr, text};
+use crate::sandbox::{Sandbox, children, code, measured, stderr, text};
 
 const TEXT: &str = "version: 1
 params: { docs: { type: int, default: 2 } }
@@ -51,6 +51,10 @@ const CASES: &[(&str, &[&str], Shows)] = &[
     ("allow-outside-root", &["--allow-outside-root"], InTheRun),
     ("results", &["--results", "elsewhere"], InTheRun),
     ("baseline", &["--baseline", "old.json"], InTheRun),
+    ("require-baseline", &["--require-baseline"], InTheRun),
+    ("real", &["--real"], InTheRun),
+    ("simulated", &["--simulated"], InTheRun),
+    ("heartbeat", &["--heartbeat", "1ms"], InTheRun),
     ("sink", &["--sink", "csv:requests.csv"], InTheRun),
     ("fail-fast", &["--fail-fast"], InTheRun),
     ("output-format", &["--output-format", "json"], InTheRun),
@@ -94,6 +98,17 @@ fn effect(flag: &str, args: &[&str]) -> String {
                 "needs: [warm], thresholds: [error_rate <= baseline] }",
             ));
         }
+        "require-baseline" => {
+            let check = "needs: [warm], thresholds: [error_rate <= baseline] }";
+            sandbox.plan(&TEXT.replace("needs: [warm] }", check));
+        }
+        "simulated" => {
+            let by_default = "endpoints: { local: { simulator: {} } }\nendpoint: ${where}\n";
+            let text =
+                TEXT.replace("params: {", "params: { where: { type: string, default: local },");
+            let literal = "endpoint: { simulator: { prefill_rate: 100k, decode_rate: 1k } }\n";
+            sandbox.plan(&text.replace(literal, by_default));
+        }
         "allow-outside-root" => {
             fs::create_dir(folder.join("inner")).expect("a folder");
             fs::write(folder.join("rows.jsonl"), "{\"q\": \"hello\"}\n").expect("written");
@@ -105,7 +120,14 @@ fn effect(flag: &str, args: &[&str]) -> String {
         _ => {}
     }
     let path = if flag == "allow-outside-root" { "inner/plan.yaml" } else { "plan.yaml" };
-    let output = sandbox.run(&[&["run", path], args].concat());
+    let always: &[&str] = if flag == "require-baseline" { &["--baseline", "latest"] } else { &[] };
+    let output = measured(folder, || {
+        let mut command = sandbox.runner();
+        if flag == "simulated" {
+            command.env("CI", "true");
+        }
+        command.args(["run", path]).args(always).args(args).output().expect("runner starts")
+    });
     let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
     let mut files = BTreeSet::new();
     let mut states = String::new();

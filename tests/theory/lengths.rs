@@ -177,8 +177,9 @@ fn steps_as_long_as_told_mostly_tell_whether_a_server_keeps_up() {
 
 #[test]
 fn searches_with_steps_as_long_as_told_mostly_find_the_limit_as_closely_as_asked() {
-    let all = searches(&servers(&[0.5])[1], 500.0, 5);
-    assert!(all.told >= 4 && all.share() >= 0.8, "{}", all.cells());
+    let all = searches(&servers(&[0.5])[1], 500.0, 12);
+    // By the square-root law alone about half of them do; the table of the document has more seeds.
+    assert!(all.told >= 10 && all.share() >= 0.75, "{} of {}", all.did, all.told);
 }
 
 #[test]

@@ -186,7 +186,7 @@ fn records_until_killed() {
     let (sender, _recorder) =
         Recorder::start(run.path(), run_line(&run), Durability::Machine, vec![], |_| {})
             .expect("a recorder");
-    send(&sender, vec![stage_start("cold", u64::MAX, CacheState::Cold, vec![])]);
+    send(&sender, vec![stage_start("cold", 1 << 40, CacheState::Cold, vec![])]);
     for index in 0.. {
         let record = Line::End(Box::new(answer("cold", index, 1000, 24)));
         send(&sender, vec![start("cold", index), record]);
