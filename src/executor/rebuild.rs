@@ -105,12 +105,12 @@ impl LastMoment {
     /// that lines may wait to be written, and not more than fit the buffer in which they wait.
     fn lacking(&self, losses: &LogLosses, is_lazy: bool) -> Option<String> {
         let (part, bytes, promise) =
-            if is_lazy { (1, 1 << 20, "1 s or 1 MiB") } else { (4, 1 << 16, "250 ms or 64 KiB") };
+            if is_lazy { (1, 1 << 20, "1 s and 1 MiB") } else { (4, 1 << 16, "250 ms and 64 KiB") };
         let in_time = (self.last.len() as u64).div_ceil(part);
         let in_buffer = bytes / losses.bytes.checked_div(self.answers)?.max(1);
         Some(format!(
-            "at the rate of its last second ({}/s), up to {} of the last moment may lack their line: what is \
-             not written yet is at most {promise}",
+            "at the rate of its last second ({}/s), about {} of the last moment may lack their line: what \
+             waits to be written is as a rule less than {promise}",
             self.last.len(),
             plural(in_time.min(in_buffer).max(1), "answer"),
         ))

@@ -110,8 +110,8 @@ pub(crate) struct PlanFile {
     /// Time after an interrupt (Ctrl-C, SIGTERM, SIGHUP) within which results are saved. Requests
     /// in flight are cancelled after four fifths of it, or at once on a second signal. Default: 5s.
     pub(crate) grace: Option<Spanned<TimeSpan>>,
-    /// What the records survive: `process` (its death, but for the last 250 ms or 64 KiB of them, whichever
-    /// is less), `machine` (that, and the machine's death but for the last second; the default), or `none`
+    /// What the records survive: `process` (its death, but for requests under way and at most 64 KiB
+    /// of them, as a rule not older than 250 ms), `machine` (that, and the machine's death but for the last second; the default), or `none`
     /// (they are written once a second or when there is a MiB).
     pub(crate) durability: Option<Durability>,
     /// Whether the embedded simulator may stand in where CI (`CI=true`) named no endpoint and a

@@ -73,7 +73,8 @@ words! {
     /// What the records of a run survive. Whatever it is, they are written at the end of each stage.
     #[derive(Default)]
     pub enum Durability {
-        /// The death of the process, but for the last 250 ms or 64 KiB of them, whichever is less.
+        /// The death of the process, but for those of requests under way and at most 64 KiB, as a rule not
+        /// older than 250 ms.
         Process = "process",
         /// That, and the death of the machine but for the last second: they are synced on a thread of
         /// its own.

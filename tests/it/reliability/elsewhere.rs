@@ -257,7 +257,7 @@ pub const SHOWN: &[(&str, &[Shown])] = &[
             ),
             (
                 "SIGKILL at any moment",
-                "what was recorded stands: at most 250 ms or 64 KiB are lost, and that is said",
+                "what was recorded stands: at most 64 KiB and what was under way are lost, and that is said",
                 &[
                     "a_killed_run_lacks_its_last_moment_and_no_more",
                     "a_run_killed_at_any_byte_accounts_for_every_request",
