@@ -11,6 +11,8 @@ const SHOWN: &str = "***";
 
 /// What follows a text that was cut off.
 const CUT: &str = "…";
+/// The same as servers write it.
+const DOTS: &str = "...";
 
 /// Longest text from outside that is kept where a name or an id is expected.
 const SAID_BYTES: usize = 256;
@@ -67,23 +69,30 @@ impl Redactor {
         said
     }
 
-    /// The text with `***` for every registered value, and for the beginning of one that was cut
-    /// off with `…`.
+    /// The text with `***` for every registered value, however JSON, URLs or HTML spell it, and for the
+    /// beginning of one that was cut off with `…` or `...`.
     pub fn redact<'t>(&self, text: &'t str) -> Cow<'t, str> {
-        let text = self.replace(text, |_| SHOWN.to_owned());
-        if self.values.is_empty() || !text.contains(CUT) {
-            return text;
+        let mut text = self.replace(text, |_| SHOWN.to_owned());
+        for cut in [CUT, DOTS] {
+            if !self.values.is_empty() && text.contains(cut) {
+                text = Cow::Owned(self.without_begun(&text, cut));
+            }
         }
+        text
+    }
+
+    /// The text with `***` for what of a value stands before `cut`.
+    fn without_begun(&self, text: &str, cut: &str) -> String {
         let mut out = String::new();
-        for piece in text.split_inclusive(CUT) {
-            let head = piece.strip_suffix(CUT).unwrap_or("");
+        for piece in text.split_inclusive(cut) {
+            let head = piece.strip_suffix(cut).unwrap_or("");
             let begun = self.values.iter().filter_map(|value| begun(head, value)).max();
             match begun {
-                Some(len) => out.extend([&head[..head.len() - len], SHOWN, CUT]),
+                Some(len) => out.extend([&head[..head.len() - len], SHOWN, cut]),
                 None => out.push_str(piece),
             }
         }
-        Cow::Owned(out)
+        out
     }
 
     /// The longest value in bytes: how far a cut through a text must look ahead.
@@ -102,9 +111,78 @@ impl Redactor {
             if text.contains(value.as_str()) {
                 text = Cow::Owned(text.replace(value.as_str(), &shown(value)));
             }
+            if let Some(without) = without_spelled(&text, value, &shown) {
+                text = Cow::Owned(without);
+            }
         }
         text
     }
+}
+
+/// The text without what spells `value` in another way than by itself; `None` where nothing does.
+fn without_spelled(text: &str, value: &str, shown: &impl Fn(&str) -> String) -> Option<String> {
+    let first = value.chars().next()?;
+    if value.chars().all(|letter| letter.is_ascii_alphanumeric()) {
+        return None;
+    }
+    let (mut out, mut from, mut at) = (String::new(), 0, 0);
+    while let Some(found) = text[at..].find(first) {
+        let begin = at + found;
+        match spelled(&text[begin..], value) {
+            Some(len) => {
+                out.push_str(&text[from..begin]);
+                out.push_str(&shown(&text[begin..begin + len]));
+                (from, at) = (begin + len, begin + len);
+            }
+            None => at = begin + first.len_utf8(),
+        }
+    }
+    (from > 0).then(|| out + &text[from..])
+}
+
+/// How many bytes at the beginning of `text` spell `value`.
+fn spelled(text: &str, value: &str) -> Option<usize> {
+    let mut rest = text;
+    for letter in value.chars() {
+        rest = &rest[spelling(rest, letter)?..];
+    }
+    Some(text.len() - rest.len())
+}
+
+/// How many bytes at the beginning of `text` spell a letter: `/`, `\/`, `\u002f`, `%2F`, `&#47;`.
+fn spelling(text: &str, letter: char) -> Option<usize> {
+    let hex = |digits: Option<&str>| u32::from_str_radix(digits?, 16).ok();
+    let is = |code: Option<u32>| code == Some(u32::from(letter));
+    if !letter.is_ascii_alphanumeric() {
+        if let Some(escaped) = text.strip_prefix('\\') {
+            if escaped.starts_with(letter) {
+                return Some(1 + letter.len_utf8());
+            }
+            if escaped.starts_with('u') && is(hex(escaped.get(1..5))) {
+                return Some(6);
+            }
+        }
+        if text.starts_with('%') && is(hex(text.get(1..3))) {
+            return Some(3);
+        }
+        if let Some((name, _)) = text.strip_prefix('&').and_then(|entity| entity.split_once(';')) {
+            let code = match name {
+                "amp" => Some(u32::from('&')),
+                "lt" => Some(u32::from('<')),
+                "gt" => Some(u32::from('>')),
+                "quot" => Some(u32::from('"')),
+                "apos" => Some(u32::from('\'')),
+                _ => match name.strip_prefix("#x").or(name.strip_prefix("#X")) {
+                    Some(digits) => hex(Some(digits)),
+                    None => name.strip_prefix('#').and_then(|digits| digits.parse().ok()),
+                },
+            };
+            if is(code) {
+                return Some(name.len() + 2);
+            }
+        }
+    }
+    text.starts_with(letter).then(|| letter.len_utf8())
 }
 
 /// Hides parts of a secret; shorter ones than [`PART`] are chance.
@@ -131,6 +209,31 @@ fn begun(text: &str, value: &str) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_value_is_hidden_however_it_is_spelled() {
+        let mut redactor = Redactor::default();
+        redactor.register("sk-CANARY/abc&def=9XYZ");
+        for spelled in [
+            "sk-CANARY\\/abc&def\\u003d9XYZ",
+            "sk-CANARY/abc\\u0026def=9XYZ",
+            "sk-CANARY%2Fabc%26def%3d9XYZ",
+            "sk-CANARY&#x2F;abc&amp;def&#61;9XYZ",
+            "sk\\u002DCANARY/abc&amp;def=9XYZ",
+        ] {
+            let said = redactor.redact(&format!("token {spelled} bad, {spelled}")).into_owned();
+            assert_eq!(said, "token *** bad, ***", "{spelled}");
+            let masked = redactor.mask(spelled).into_owned();
+            assert_eq!(masked, "*".repeat(spelled.len()));
+        }
+        for other in ["sk-CANARY", "sk-CANARY/abc&def=9XYz", "sk-CANARY%2", "s&", "sk\\u00"] {
+            assert_eq!(redactor.redact(other), other);
+        }
+        assert_eq!(
+            redactor.redact("Invalid key sk-CANARY/ab... given"),
+            "Invalid key ***... given"
+        );
+    }
 
     #[test]
     fn longer_secrets_go_first() {
