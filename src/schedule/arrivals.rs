@@ -115,9 +115,22 @@ impl Schedule {
         arrivals
     }
 
-    /// How many requests it plans. A schedule that has a bound on time has to be drawn for this.
+    /// How many requests it plans. A schedule that time or its rates may end is drawn for this.
     pub fn planned(&self) -> u64 {
-        self.iter().count() as u64
+        /// So many are drawn in an instant.
+        const FEW: u64 = 100_000;
+        let is_endless = |profile: &Profile| {
+            // Drawn times of so many come by far before that.
+            profile.time_of(1.5 * self.requests as f64).and_then(nanos).is_some()
+        };
+        match &self.times {
+            Times::Rescaled { profile, .. }
+                if self.end_ns == u64::MAX && self.requests > FEW && is_endless(profile) =>
+            {
+                self.requests
+            }
+            _ => self.iter().count() as u64,
+        }
     }
 }
 

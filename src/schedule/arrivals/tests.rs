@@ -219,3 +219,14 @@ fn values_that_mean_nothing_are_refused() {
     let gamma = ArrivalProcess::Gamma { burstiness: 0.0 };
     assert_eq!(new(gamma, 1.0), Some(ScheduleError::Burstiness(0.0)));
 }
+
+#[test]
+fn very_many_are_counted_without_being_drawn() {
+    let many = 1_000_000_000_000;
+    for process in [ArrivalProcess::Constant, ArrivalProcess::Poisson] {
+        assert_eq!(
+            schedule(process, &Rate::Constant(1000.0), Until::Requests(many)).planned(),
+            many
+        );
+    }
+}
