@@ -1,8 +1,10 @@
 //! Two runs of one thing are not called different, and an interval holds the truth, however long the
 //! queue; and independent samples lose no power by that.
 
-use runner::metrics::compare::evidence::Evidence;
+use runner::metrics::compare::evidence::{Collector, Evidence};
 use runner::metrics::compare::{Options, Verdict, compare};
+use runner::metrics::summary::{RunEnd, RunState};
+use runner::record::{ErrorInfo, Line, OutcomeKind};
 use serde_json::json;
 
 use super::figures;
@@ -146,4 +148,58 @@ fn the_documents_power_is_measured_and_not_below_what_is_promised() {
 #[ignore = "seconds: writes its table into docs/statistics.md"]
 fn figures_of_power() {
     figures::write("power", &POWER.map(|(slower, least)| power(slower, least)));
+}
+
+/// A run of `count` requests to a server of one place at all it can, that turns away whoever finds `most` there.
+fn turned_away(id: &str, count: usize, most: usize, dice: &mut Dice) -> Evidence {
+    let (mut now, mut ends) = (0.0, std::collections::VecDeque::<f64>::new());
+    let mut asked = Vec::new();
+    let mut refused = std::collections::BTreeSet::new();
+    for number in 0..count + 1_000 {
+        now += dice.draw(Law::Exponential);
+        while ends.front().is_some_and(|end| *end <= now) {
+            ends.pop_front();
+        }
+        let is_full = ends.len() >= most;
+        let free = ends.back().copied().unwrap_or(now).max(now);
+        let end = if is_full { now } else { free + dice.draw(Law::Exponential) };
+        if !is_full {
+            ends.push_back(end);
+        }
+        let Some(index) = number.checked_sub(1_000) else { continue };
+        if is_full {
+            refused.insert(index as u64);
+        }
+        asked.push(Asked { due: ns(now), sent: ns(now), end: ns(end) });
+    }
+    let mut collector = Collector::new(&["ttft", "e2e"]);
+    log::lines(id, &asked, json!({}), |line| match line {
+        Line::End(record) if refused.contains(&record.index) => {
+            let mut failed = record.clone();
+            failed.outcome = OutcomeKind::Http;
+            let (class, message) = ("http.429".into(), "busy".into());
+            failed.error = Some(ErrorInfo { class, message, raw: None });
+            (failed.first_token_ns, failed.last_token_ns) = (None, None);
+            failed.token_ns.clear();
+            collector.line(&Line::End(failed));
+        }
+        line => collector.line(line),
+    });
+    collector.finish(id.to_owned(), None, &RunEnd::new(RunState::Finished))
+}
+
+#[test]
+fn failures_of_a_full_queue_follow_one_another_and_are_not_called_different() {
+    let (mut wrong, mut least) = (0, u64::MAX);
+    for pair in 0..40 {
+        let mut dice = Dice::new(70_000 + pair);
+        let [base, new] = ["base", "new"].map(|id| turned_away(id, 1_000, 20, &mut dice));
+        let found = compare(&base, &new, &Options::default());
+        let errors = found.stages[0].differences.iter().find(|it| it.metric == "error_rate");
+        let errors = errors.expect("some were turned away");
+        wrong += u32::from(matches!(errors.verdict, Some(Verdict::Better | Verdict::Worse)));
+        least = least.min(base.summary.stages[0].counts.errors);
+    }
+    assert!(least > 0, "a pair without failures says nothing");
+    assert!(wrong <= 4, "{wrong} of 40 pairs of one queue are called different");
 }

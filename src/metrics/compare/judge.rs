@@ -117,13 +117,18 @@ fn verdict(difference: &Difference, options: &Options) -> (Verdict, String) {
     if is_real && effect.value.abs() >= least {
         return (worse_if(effect.value > 0.0, difference), format!("certain ({odds})"));
     }
-    if is_real {
+    let widest = effect.low.abs().max(effect.high.abs());
+    if is_real && widest <= least {
         return (Verdict::Same, format!("certain ({odds}), but {change} is less than {needed}"));
+    }
+    if is_real {
+        let reason =
+            format!("a change is certain ({odds}), and not whether it is {needed} or more");
+        return (Verdict::NotEnoughData, reason);
     }
     if is_share {
         return (Verdict::Same, "within chance".to_owned());
     }
-    let widest = effect.low.abs().max(effect.high.abs());
     if widest <= least {
         return (Verdict::Same, format!("within chance, and surely within {needed}"));
     }

@@ -10,7 +10,7 @@ use super::evidence::{ALIKE, Evidence};
 use super::judge::significant_count;
 use super::pooled::Pooled;
 use super::rank::{Side, apart, counts, mann_whitney, signed_rank, tail};
-use super::{Difference, Options, StageComparison, Test, Verdict, interval};
+use super::{ALPHA, Difference, Options, StageComparison, Test, Verdict, interval};
 use crate::metrics::catalogue::{self, Source};
 use crate::metrics::distribution::percentile;
 use crate::metrics::effective::{Dependence, ranks};
@@ -148,6 +148,18 @@ fn by_pairs(pairs: &[(f64, f64)], seed: u64) -> Judged {
     )
 }
 
+/// Why the median is not judged of two sides of which neither is the other, moved.
+const SHAPES: &str = "their medians lean one way and the rest of the times another";
+
+/// Whether a test of ranks speaks of the medians: the quartiles lean as these do, or the interval of their
+/// ratio says by itself that they differ.
+fn is_one_shift(base: &[f64], new: &[f64], ratio: Option<Estimate>) -> bool {
+    let leans =
+        |percent: f64| Some(percentile(new, percent)?.total_cmp(&percentile(base, percent)?));
+    let is_sure = ratio.is_some_and(|it| it.low > 1.0 || it.high < 1.0);
+    is_sure || (leans(25.0) == leans(50.0) && leans(75.0) == leans(50.0))
+}
+
 /// Why samples whose requests queue are too few, and how many would do, if that is known.
 fn too_few(needed: Option<u64>) -> String {
     let would = match needed {
@@ -202,6 +214,9 @@ fn distribution(pair: &Pair, metric: &'static str, options: &Options) -> Vec<Dif
             return None;
         };
         let (ratio, difference) = estimates.unzip();
+        let turns = is_median
+            && found.as_ref().is_some_and(|it| it.superiority.is_some() && it.p < ALPHA)
+            && !is_one_shift(base.sorted(), new.sorted(), ratio);
         let known = |stage: &StageSummary, sorted: &[f64]| {
             let found = stage.metrics.get(metric);
             percentile(sorted, percent).or_else(|| found.filter(|_| is_median).map(|it| it.p50))
@@ -220,10 +235,14 @@ fn distribution(pair: &Pair, metric: &'static str, options: &Options) -> Vec<Dif
             new_samples: samples(&new, pair.right),
             ratio,
             difference,
-            test: found,
+            test: found.filter(|_| !turns),
             needed: needed.flatten(),
             verdict: of.lower_is_better.map(|_| Verdict::NotEnoughData),
-            reason: needed.map_or_else(String::new, too_few),
+            reason: match needed {
+                Some(needed) => too_few(needed),
+                None if turns => SHAPES.to_owned(),
+                None => String::new(),
+            },
         };
         (found.base.is_some() || found.new.is_some()).then_some(found)
     };
@@ -260,7 +279,24 @@ fn errors(pair: &Pair) -> Option<Difference> {
     if base.1 + new.1 == 0 {
         return None;
     }
-    let p = counts(base, new);
+    // Where a queue is full one failure follows another, as slow answers do.
+    let worth = |run: &Evidence, stage: &StageSummary| {
+        let series = Series::of(run, stage, "e2e");
+        Some(series.side(50.0)?.weight.design_effect.max(1.0))
+    };
+    let (left, right) = (worth(pair.base, pair.left), worth(pair.new, pair.right));
+    let is_far = share(base).zip(share(new)).is_some_and(|(base, new)| (new - base).abs() > 0.5);
+    let effective = |(errors, all): (u64, u64), effect: Option<f64>| {
+        let of = |count: u64| whole(count as f64 / effect.unwrap_or(1.0));
+        (of(errors), of(all))
+    };
+    let is_known = (left.is_some() && right.is_some()) || is_far || base.0 + new.0 == 0;
+    let reason = if is_known { "" } else { "failures may follow one another, as slow answers do" };
+    let (weighed, weighed_new) = (effective(base, left), effective(new, right));
+    let estimate = interval::shares(weighed, weighed_new).filter(|_| is_known);
+    let value = share(base).zip(share(new)).map(|(base, new)| new - base);
+    let estimate = estimate.map(|it| Estimate { value: value.unwrap_or(it.value), ..it });
+    let p = counts(weighed, weighed_new);
     let name = "two proportions";
     Some(Difference {
         metric: "error_rate".to_owned(),
@@ -271,12 +307,22 @@ fn errors(pair: &Pair) -> Option<Difference> {
         base_samples: base.1,
         new_samples: new.1,
         ratio: None,
-        difference: interval::shares(base, new),
-        test: Some(Test { name, p, p_adjusted: p, superiority: None }),
+        difference: estimate,
+        test: is_known.then_some(Test { name, p, p_adjusted: p, superiority: None }),
         needed: None,
         verdict: Some(Verdict::NotEnoughData),
-        reason: String::new(),
+        reason: reason.to_owned(),
     })
+}
+
+/// A count of independent requests.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "no more than there were"
+)]
+fn whole(count: f64) -> u64 {
+    count.round() as u64
 }
 
 /// What differs between the stages though they are compared.
