@@ -187,7 +187,7 @@ class Probe:
         unsure = [t for t in failed if t.get("actual") is None or t.get("limit") is None or t["reason"].startswith("too little data")]
         speaks = any(t["check"].startswith(("error_rate", "success_rate")) for t in checks)
         sent = len([r for r in unit.requests if r.get("sent_ns") is not None])
-        reached = sent if load.get("pauses") else metrics.peak(unit.requests)
+        reached = self.reached = sent if load.get("pauses") else metrics.peak(unit.requests)
         missed = load.get("target_rate") is None and reached < (unit.start.get("concurrency") or 0)
         stopped = entry["state"] != "completed"
         self.unclear = stopped and not (unit.end or {}).get("aborted") or load.get("generator_limited") or missed or bool(counts["ok"] and unsure)
@@ -269,6 +269,9 @@ def reasons(differ, where, told, it):
             differ.shown(f"{where} backlog", grew.group(1), it.load["backlog"]["share"])
         elif step := re.match(r"too short to tell whether it keeps up: a step of ([\d.]+) s mostly would tell", text):
             differ(f"{where} needed", float(step.group(1)), it.load.get("needed_s"), 1e-9)
+        elif under := re.match(r"at most (\d+) were under way at once, so the level was not reached", text):
+            differ(f"{where} reached", int(under.group(1)), it.reached)
+            differ(f"{where} below its level", it.reached < it.level, True)
         elif text not in checks and re.search(r"\d", text):
             differ.wrong(f"{where}: a reason that this reader does not know: {text!r}")
     differ(f"{where}: reasons where it did not pass", bool(told), it.verdict != "pass")
