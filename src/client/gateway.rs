@@ -6,12 +6,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::prelude::{BASE64_STANDARD, Engine};
 use http::header::{self, HeaderMap, HeaderValue};
 use tokio::runtime::{Builder, Runtime};
 use url::Url;
 
 use super::ClientError;
-use super::credentials::{base64, strip_login};
+use super::credentials::strip_login;
 use super::dial::Dial;
 use super::dialect;
 use super::ending::connect_help;
@@ -41,7 +42,7 @@ impl Gateway {
         let mut headers = HeaderMap::new();
         if !url.username().is_empty() {
             let password = url.password().unwrap_or_default();
-            let login = base64(format!("{}:{password}", url.username()).as_bytes());
+            let login = BASE64_STANDARD.encode(format!("{}:{password}", url.username()));
             if let Ok(mut value) = HeaderValue::from_str(&format!("Basic {login}")) {
                 value.set_sensitive(true);
                 headers.insert(header::AUTHORIZATION, value);

@@ -4,10 +4,9 @@
 //! In: milliseconds. Out: quantiles to three significant digits, or a histogram as text. Invariant:
 //! figures of reports come from samples, never from here.
 
+use base64::prelude::{BASE64_STANDARD, Engine};
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Serializer, V2DeflateSerializer};
-
-use super::base64;
 
 /// Samples are kept in whole microseconds.
 const PER_MS: f64 = 1_000.0;
@@ -61,7 +60,7 @@ pub fn encoded(times: impl Iterator<Item = (f64, u64)>) -> Option<String> {
     }
     let mut bytes = Vec::new();
     V2DeflateSerializer::new().serialize(&counts, &mut bytes).ok()?;
-    Some(base64::encode(&bytes))
+    Some(BASE64_STANDARD.encode(&bytes))
 }
 
 impl Default for LiveQuantiles {

@@ -36,7 +36,6 @@
 
 pub mod aggregator;
 pub mod answers;
-pub mod base64;
 pub mod baseline;
 pub mod cache_verdict;
 pub mod catalogue;

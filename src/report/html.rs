@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 
+use base64::prelude::{BASE64_STANDARD, Engine};
 use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, context};
 use serde_json::json;
@@ -18,7 +19,6 @@ use super::draw::{Frame, draw};
 use super::palette;
 use super::svg;
 use super::view::{Picture, ReportView};
-use crate::metrics::base64;
 
 const MACROS: &str = include_str!("assets/macros.html");
 const HEAD: &str = include_str!("assets/head.html");
@@ -125,8 +125,8 @@ fn policy(style: &str) -> String {
     format!(
         "default-src 'none'; style-src 'sha256-{}'; script-src 'sha256-{}'; base-uri 'none'; \
          form-action 'none'",
-        base64::encode(&Sha256::digest(style.as_bytes())),
-        base64::encode(&Sha256::digest(SCRIPT.as_bytes())),
+        BASE64_STANDARD.encode(Sha256::digest(style.as_bytes())),
+        BASE64_STANDARD.encode(Sha256::digest(SCRIPT.as_bytes())),
     )
 }
 

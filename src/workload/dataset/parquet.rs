@@ -8,6 +8,7 @@ use std::fs::File;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use base64::prelude::{BASE64_STANDARD, Engine};
 use parquet::basic::{Compression, ConvertedType, LogicalType, TimeUnit};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::RowGroupMetaData;
@@ -19,7 +20,6 @@ use serde_json::{Map, Number, Value};
 use super::content::Unread;
 use super::source::SourceFile;
 use super::unit::{Mark, Piece, Unit};
-use crate::metrics::base64;
 
 /// The rows of a file.
 pub(super) struct TableUnits {
@@ -154,7 +154,7 @@ fn value(field: Field) -> Value {
         Field::Str(text) => text.into(),
         Field::Bytes(bytes) => match std::str::from_utf8(bytes.data()) {
             Ok(text) => text.into(),
-            Err(_) => base64::encode(bytes.data()).into(),
+            Err(_) => BASE64_STANDARD.encode(bytes.data()).into(),
         },
         Field::TimestampMillis(ms) => stamp(i128::from(ms) * 1_000_000),
         Field::TimestampMicros(us) => stamp(i128::from(us) * 1_000),
