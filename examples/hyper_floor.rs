@@ -1,4 +1,4 @@
-//! The hyper floor: the least that a keep-alive HTTP client costs on this machine.
+//! The hyper floor: the least that a keep-alive HTTP client costs on hyper and tokio.
 //!
 //! One thread, hyper on tokio's single-threaded runtime, connections opened ahead. It knows no
 //! plan, decodes nothing and keeps no records: it counts `data:` lines and adds up. Ratios of
@@ -10,15 +10,15 @@
 //!     http://127.0.0.1:8000/v1/chat/completions --concurrency 64 --requests 100000
 //! ```
 
-use std::cell::{Cell, RefCell};
+mod floor;
+
+use std::cell::RefCell;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Instant;
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use bytes::Bytes;
-use clap::Parser;
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
@@ -26,94 +26,10 @@ use tokio::net::TcpStream;
 use tokio::task::LocalSet;
 use url::Url;
 
-/// What stands before every text of a chat's stream that is not empty, as the embedded simulator
-/// writes it.
-const TEXT: &[u8] = b"\"content\":\" ";
-
-/// Streams requests from a URL as cheaply as hyper can, and prints rates and CPU time.
-#[derive(Debug, Parser)]
-struct Arguments {
-    /// Where to POST to (http only).
-    url: Url,
-    /// Streams at a time.
-    #[arg(long, default_value_t = 64)]
-    concurrency: u64,
-    /// Requests in all.
-    #[arg(long, default_value_t = 100_000)]
-    requests: u64,
-    /// The request body; a small streamed chat completion by default.
-    #[arg(long)]
-    body: Option<PathBuf>,
-    /// The model named in the default body.
-    #[arg(long, default_value = "simulated-8b")]
-    model: String,
-    /// The tokens asked for in the default body.
-    #[arg(long, default_value_t = 16)]
-    max_tokens: u64,
-    /// Also print times, from the sending of each request.
-    #[arg(long)]
-    times: bool,
-}
-
-/// What came back, over all streams.
-#[derive(Debug, Default)]
-struct Totals {
-    begun: Cell<u64>,
-    ok: Cell<u64>,
-    failed: Cell<u64>,
-    events: Cell<u64>,
-    bytes: Cell<u64>,
-    times: Option<RefCell<Times>>,
-}
-
-/// Milliseconds, of all requests.
-#[derive(Debug, Default)]
-struct Times {
-    ttft: Vec<f64>,
-    itl: Vec<f64>,
-    e2e: Vec<f64>,
-}
-
-impl Times {
-    /// Takes the arrivals of one answer's texts.
-    fn take(&mut self, sent: Instant, texts: &[Instant]) {
-        let ms = |from: Instant, to: Instant| (to - from).as_secs_f64() * 1e3;
-        self.ttft.extend(texts.first().map(|first| ms(sent, *first)));
-        self.e2e.extend(texts.last().map(|last| ms(sent, *last)));
-        self.itl.extend(texts.windows(2).map(|pair| ms(pair[0], pair[1])));
-    }
-
-    fn json(&mut self) -> serde_json::Value {
-        let quantiles = |list: &mut Vec<f64>| {
-            list.sort_unstable_by(f64::total_cmp);
-            let at = |percent: usize| list.get((list.len().saturating_sub(1)) * percent / 100);
-            serde_json::json!({ "p50": at(50), "p99": at(99) })
-        };
-        serde_json::json!({
-            "ttft_ms": quantiles(&mut self.ttft),
-            "itl_ms": quantiles(&mut self.itl),
-            "e2e_ms": quantiles(&mut self.e2e),
-        })
-    }
-}
-
-fn add(cell: &Cell<u64>, count: u64) {
-    cell.set(cell.get() + count);
-}
+use floor::{Arguments, Totals};
 
 fn main() -> anyhow::Result<()> {
-    let arguments = Arguments::parse();
-    ensure!(arguments.url.scheme() == "http", "only http:// URLs");
-    let body = match &arguments.body {
-        Some(path) => std::fs::read(path).with_context(|| path.display().to_string())?,
-        None => serde_json::to_vec(&serde_json::json!({
-            "model": arguments.model,
-            "messages": [{ "role": "user", "content": "Say something." }],
-            "max_tokens": arguments.max_tokens,
-            "stream": true,
-            "stream_options": { "include_usage": true },
-        }))?,
-    };
+    let (arguments, body) = Arguments::read()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     LocalSet::new().block_on(&runtime, run(&arguments, body.into()))
 }
@@ -125,9 +41,7 @@ async fn run(arguments: &Arguments, body: Bytes) -> anyhow::Result<()> {
     for _ in 0..arguments.concurrency {
         connections.push(connect(address).await?);
     }
-    let times = arguments.times.then(RefCell::default);
-    let totals = Rc::new(Totals { times, ..Totals::default() });
-    let (started, cpu_before) = (Instant::now(), cpu_seconds());
+    let totals = Rc::new(RefCell::new(Totals::new(arguments)));
     let streams: Vec<_> = connections
         .into_iter()
         .map(|connection| {
@@ -144,23 +58,7 @@ async fn run(arguments: &Arguments, body: Bytes) -> anyhow::Result<()> {
     for task in streams {
         task.await?;
     }
-    let seconds = started.elapsed().as_secs_f64();
-    let cpu = cpu_before.zip(cpu_seconds()).map(|(before, after)| after - before);
-    println!(
-        "{}",
-        serde_json::json!({
-            "requests": totals.ok.get(),
-            "failed": totals.failed.get(),
-            "events": totals.events.get(),
-            "bytes": totals.bytes.get(),
-            "seconds": seconds,
-            "requests_per_second": totals.ok.get() as f64 / seconds,
-            "events_per_second": totals.events.get() as f64 / seconds,
-            "cpu_seconds": cpu,
-            "times": totals.times.as_ref().map(|times| times.borrow_mut().json()),
-            "cpu_us_per_event": cpu.map(|cpu| cpu * 1e6 / totals.events.get().max(1) as f64),
-        })
-    );
+    Rc::into_inner(totals).context("a stream still runs")?.into_inner().print();
     Ok(())
 }
 
@@ -181,10 +79,10 @@ async fn stream(
     url: Url,
     body: Bytes,
     requests: u64,
-    totals: &Totals,
+    totals: &RefCell<Totals>,
 ) -> anyhow::Result<()> {
-    while totals.begun.get() < requests {
-        add(&totals.begun, 1);
+    while totals.borrow().begun < requests {
+        totals.borrow_mut().begun += 1;
         if connection.ready().await.is_err() {
             connection = connect(address).await?;
         }
@@ -193,10 +91,9 @@ async fn stream(
             .header("content-type", "application/json")
             .header("authorization", "Bearer EMPTY")
             .body(Full::new(body.clone()))?;
-        match exchange(&mut connection, request, totals).await {
-            Ok(true) => add(&totals.ok, 1),
-            Ok(false) | Err(_) => add(&totals.failed, 1),
-        }
+        let (sent, mut texts) = (Instant::now(), Vec::new());
+        let outcome = exchange(&mut connection, request, totals, &mut texts).await;
+        totals.borrow_mut().end(outcome.unwrap_or(false), sent, &mut texts);
     }
     Ok(())
 }
@@ -205,28 +102,14 @@ async fn stream(
 async fn exchange(
     connection: &mut SendRequest<Full<Bytes>>,
     request: hyper::Request<Full<Bytes>>,
-    totals: &Totals,
+    totals: &RefCell<Totals>,
+    texts: &mut Vec<Instant>,
 ) -> Result<bool, hyper::Error> {
-    let (sent, mut texts) = (Instant::now(), Vec::new());
     let mut response = connection.send_request(request).await?;
     while let Some(frame) = response.frame().await {
         if let Some(chunk) = frame?.data_ref() {
-            if totals.times.is_some() {
-                let now = Instant::now();
-                texts.extend(memchr::memmem::find_iter(chunk, TEXT).map(|_| now));
-            }
-            add(&totals.bytes, chunk.len() as u64);
-            add(&totals.events, memchr::memmem::find_iter(chunk, b"data: ").count() as u64);
+            totals.borrow_mut().read(chunk, Instant::now(), texts);
         }
     }
-    if let Some(times) = &totals.times {
-        times.borrow_mut().take(sent, &texts);
-    }
     Ok(response.status().is_success())
-}
-
-/// CPU time of this process's one thread so far; `None` where the system doesn't say.
-fn cpu_seconds() -> Option<f64> {
-    let stat = std::fs::read_to_string("/proc/self/schedstat").ok()?;
-    Some(stat.split(' ').next()?.parse::<f64>().ok()? / 1e9)
 }
