@@ -4,7 +4,6 @@
 //! a thread, a runtime and connections of its own, the readings before and after a stage happen
 //! while nothing is in flight, and whatever goes wrong is a line that says so.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
@@ -14,7 +13,7 @@ use url::Url;
 use super::credentials::strip_login;
 use super::probe::ServerKind;
 use super::{Client, ClientError};
-use crate::metrics::server::{self, GPU, SERVER, Series};
+use crate::metrics::server::{self, GPU, Reading, SERVER, Series};
 use crate::plan::{Addresses, ApiKey, Endpoint, MetricsPage};
 use crate::record::{Line, RecordSender, RunClock, ServerLine};
 
@@ -188,7 +187,7 @@ impl Page {
         Ok(Self { url: url.clone(), shown: strip_login(url)?, client })
     }
 
-    async fn read(&self, table: &[Series], watched: &[String]) -> Result<Values, String> {
+    async fn read(&self, table: &[Series], watched: &[String]) -> Result<Reading, String> {
         let answer = self.client.get(self.url.clone(), LIMIT).await;
         let answer = answer.map_err(|error| format!("{}: {error}", self.shown))?;
         if !answer.ok() {
@@ -198,9 +197,6 @@ impl Page {
         Ok(server::read(&String::from_utf8_lossy(&answer.body), table, watched))
     }
 }
-
-/// Counters and gauges.
-type Values = (BTreeMap<String, f64>, BTreeMap<String, f64>);
 
 /// What the thread works with.
 struct Reader {
@@ -252,18 +248,20 @@ impl Reader {
         }
         let at_ns = self.clock.now_ns();
         let mut read = self.page.read(SERVER, &self.watched).await;
-        if let (Ok((counters, gauges)), Some(gpu)) = (&mut read, &self.gpu) {
+        if let (Ok(page), Some(gpu)) = (&mut read, &self.gpu) {
             // Without the GPUs the rest is worth having all the same.
-            if let Ok((more_counters, more_gauges)) = gpu.read(GPU, &[]).await {
-                counters.extend(more_counters);
-                gauges.extend(more_gauges);
+            if let Ok(more) = gpu.read(GPU, &[]).await {
+                page.counters.extend(more.counters);
+                page.gauges.extend(more.gauges);
+                page.left_out.extend(more.left_out);
             }
         }
         self.failures = if read.is_err() { self.failures + 1 } else { 0 };
-        let ((counters, gauges), error) = match read {
-            Ok(values) => (values, None),
-            Err(error) => (Values::default(), Some(error)),
+        let (Reading { counters, gauges, left_out }, error) = match read {
+            Ok(page) => (page, None),
+            Err(error) => (Reading::default(), Some(error)),
         };
-        Some(ServerLine { endpoint: self.endpoint.clone(), at_ns, counters, gauges, error })
+        let endpoint = self.endpoint.clone();
+        Some(ServerLine { endpoint, at_ns, counters, gauges, left_out, error })
     }
 }

@@ -246,7 +246,7 @@ async fn busy_slots(client: &Client, limit: Duration) -> Option<u64> {
 async fn busy_requests(client: &Client, limit: Duration) -> Option<u64> {
     let answer = client.get(client.root_url("metrics"), limit.min(CALL)).await.ok()?;
     let page = String::from_utf8_lossy(&answer.body);
-    let (_, gauges) = server::read(&page, SERVER, &[]);
+    let gauges = server::read(&page, SERVER, &[]).gauges;
     busy(&gauges).filter(|_| answer.ok())
 }
 

@@ -258,8 +258,7 @@ mod tests {
                 endpoint: "e".into(),
                 at_ns: 0,
                 counters: [("prompt_tokens".to_owned(), count)].into(),
-                gauges: std::collections::BTreeMap::new(),
-                error: None,
+                ..ServerLine::default()
             });
         }
         tally

@@ -8,7 +8,7 @@
 
 mod names;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -20,13 +20,24 @@ use crate::record::ServerLine;
 /// Values by name.
 type Values = BTreeMap<String, f64>;
 
-/// Most label sets of a counter that are followed one by one; of more, their sum is.
-const MOST_LABEL_SETS: usize = 64;
+/// Most label sets of a counter that are followed. A counter of more is left out: its sum would
+/// hide gaps and restarts of one of them.
+const MOST_LABEL_SETS: usize = 1024;
+
+/// What a page says.
+#[derive(Debug, Default)]
+pub struct Reading {
+    /// What only grows. A counter of several label sets, or one that is the sum of several of the
+    /// page's, is a value for each: `prefix_cache_hits{engine="0"}`.
+    pub counters: Values,
+    /// What goes up and down.
+    pub gauges: Values,
+    /// Counters of more label sets than are followed.
+    pub left_out: BTreeSet<String>,
+}
 
 /// Counters and gauges of a page by the names of `table`, and those called `watched`, by their own.
-/// A counter of several label sets, or one that is the sum of several of the page's, is a value for
-/// each: `prefix_cache_hits{engine="0"}`.
-pub fn read(page: &str, table: &[Series], watched: &[String]) -> (Values, Values) {
+pub fn read(page: &str, table: &[Series], watched: &[String]) -> Reading {
     let mut sums: BTreeMap<&str, (f64, u32)> = BTreeMap::new();
     let mut sets: BTreeMap<&str, Vec<(&str, f64)>> = BTreeMap::new();
     for sample in prometheus::samples(page).filter(|sample| sample.value.is_finite()) {
@@ -38,11 +49,13 @@ pub fn read(page: &str, table: &[Series], watched: &[String]) -> (Values, Values
             sets.push((sample.labels(), sample.value));
         }
     }
-    let (mut counters, mut gauges) = (Values::new(), Values::new());
+    let Reading { mut counters, mut gauges, mut left_out } = Reading::default();
     let mut count = |name: &str, of: &str, is_one_of_several: bool| {
-        let own = sets.get(of).filter(|sets| sets.len() <= MOST_LABEL_SETS);
-        let whole = [("", sums.get(of).map_or(0.0, |(sum, _)| *sum))];
-        for (labels, value) in own.map_or(&whole[..], Vec::as_slice) {
+        let own = sets.get(of).map_or(&[][..], Vec::as_slice);
+        if own.len() > MOST_LABEL_SETS {
+            left_out.insert(name.to_owned());
+        }
+        for (labels, value) in own {
             let part = if is_one_of_several { of } else { "" };
             let between = if part.is_empty() || labels.is_empty() { "" } else { "," };
             let key = match (part, *labels) {
@@ -79,7 +92,25 @@ pub fn read(page: &str, table: &[Series], watched: &[String]) -> (Values, Values
             }
         }
     }
-    (counters, gauges)
+    // One of several parts that can't be followed leaves the whole unknown.
+    counters.retain(|key, _| !left_out.contains(counter_of(key)));
+    Reading { counters, gauges, left_out }
+}
+
+/// The counter that a key is a label set of.
+fn counter_of(key: &str) -> &str {
+    key.split('{').next().unwrap_or(key)
+}
+
+/// The labels in a key, without the part of the counter that may stand before them: those of one
+/// engine, which begin anew together.
+fn labels_of(key: &str) -> &str {
+    let inside = key.split_once('{').map_or("", |(_, inside)| inside.trim_end_matches('}'));
+    match inside.split_once(',') {
+        Some((part, labels)) if !part.contains('=') => labels,
+        None if !inside.contains('=') => "",
+        _ => inside,
+    }
 }
 
 /// Our name for the size of the prefix cache's blocks, in tokens.
@@ -105,6 +136,9 @@ pub struct ServerSummary {
     /// How often counters began anew: the server, or one of its engines, was restarted.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub resets: u64,
+    /// Counters that could not be followed: the page has them under too many label sets.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub left_out: BTreeSet<String>,
     /// Share of the prompt tokens that the server found in its prefix cache; absent where it counted
     /// more hits than queries, which can't be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -139,7 +173,15 @@ impl ServerSummary {
                  {queries} looked up, which can't be: its counters say nothing of the cache here"
             )
         });
-        restarted.into_iter().chain(impossible).collect()
+        let names: Vec<&str> = self.left_out.iter().map(String::as_str).collect();
+        let left_out = (!names.is_empty()).then(|| {
+            format!(
+                "stage {stage}: the server counts {} under more than {MOST_LABEL_SETS} label sets \
+                 each, which are not followed: what they grew by is not known",
+                names.join(", ")
+            )
+        });
+        restarted.into_iter().chain(impossible).chain(left_out).collect()
     }
 }
 
@@ -177,6 +219,7 @@ pub struct ServerTally {
     readings: u64,
     failed: u64,
     resets: u64,
+    left_out: BTreeSet<String>,
 }
 
 impl ServerTally {
@@ -187,23 +230,26 @@ impl ServerTally {
             return;
         }
         self.readings += 1;
-        let has_reset = line
+        self.left_out.extend(line.left_out.iter().cloned());
+        let begun_anew: BTreeSet<&str> = line
             .counters
             .iter()
-            .any(|(key, now)| self.last.get(key).is_some_and(|before| now < before));
+            .filter(|(key, now)| self.last.get(*key).is_some_and(|before| *now < before))
+            .map(|(key, _)| labels_of(key))
+            .collect();
         for (key, &now) in &line.counters {
             let grew = match self.last.insert(key.clone(), now) {
                 Some(before) if now >= before => now - before,
                 // It began anew, from nothing.
                 Some(_) => now,
-                None if has_reset => now,
+                // So did all that the same engine counts.
+                None if begun_anew.contains(labels_of(key)) => now,
                 // It may have counted long before this reading showed it.
                 None => 0.0,
             };
-            let name = key.split('{').next().unwrap_or(key);
-            *self.growth.entry(name.to_owned()).or_default() += grew;
+            *self.growth.entry(counter_of(key).to_owned()).or_default() += grew;
         }
-        self.resets += u64::from(has_reset);
+        self.resets += u64::from(!begun_anew.is_empty());
         for (name, &value) in &line.gauges {
             let first = (Gauge { mean: value, max: value, last: value }, 0);
             let (gauge, count) = self.gauges.entry(name.clone()).or_insert(first);
@@ -214,9 +260,15 @@ impl ServerTally {
         }
     }
 
-    /// What a counter grew by; `None` when fewer than two readings know it.
+    /// What a counter grew by; `None` when fewer than two readings know it, or one left it out.
     pub fn growth(&self, counter: &str) -> Option<f64> {
-        (self.readings > 1).then(|| self.growth.get(counter).copied()).flatten()
+        self.grown().find(|(name, _)| *name == counter).map(|(_, grew)| grew)
+    }
+
+    /// What each counter grew by.
+    fn grown(&self) -> impl Iterator<Item = (&String, f64)> {
+        let known = self.growth.iter().filter(|(name, _)| !self.left_out.contains(*name));
+        known.filter(|_| self.readings > 1).map(|(name, grew)| (name, *grew))
     }
 
     /// Prompt tokens that the server found in its prefix cache, and all that it looked up; an error
@@ -248,7 +300,8 @@ impl ServerTally {
             failed: self.failed,
             resets: self.resets,
             prefix_hit_share: share,
-            counters: if self.readings > 1 { self.growth.clone() } else { Values::new() },
+            left_out: self.left_out.clone(),
+            counters: self.grown().map(|(name, grew)| (name.clone(), grew)).collect(),
             mean_ms: means.collect(),
             gauges: self.gauges.iter().map(|(name, (gauge, _))| (name.clone(), *gauge)).collect(),
         })

@@ -3,7 +3,7 @@
 //! In: what happens in a run. Out: [`Line`]s. Invariant: a line names its stage, cell and rung itself,
 //! so that it can be read without the lines around it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -364,7 +364,7 @@ pub struct FlushLine {
 }
 
 /// What the server said of itself at one moment: a reading of its Prometheus page.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ServerLine {
     /// Name or URL of the endpoint.
     pub endpoint: String,
@@ -376,6 +376,9 @@ pub struct ServerLine {
     /// What goes up and down, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub gauges: BTreeMap<String, f64>,
+    /// Counters that the page has under more label sets than are followed.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub left_out: BTreeSet<String>,
     /// Why it could not be read, when it could not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,

@@ -69,9 +69,8 @@ mod tests {
             series.take(&ServerLine {
                 endpoint: "e".into(),
                 at_ns: u64::from(second) * 1_000_000_000,
-                counters: std::collections::BTreeMap::new(),
                 gauges: [("kv_usage".to_owned(), 0.5)].into(),
-                error: None,
+                ..ServerLine::default()
             });
         }
         let points = series.points(2);

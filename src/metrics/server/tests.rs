@@ -1,5 +1,7 @@
 //! The page of a server, and what becomes of its readings.
 
+use std::fmt::Write as _;
+
 use super::*;
 
 fn line(counters: &[(&str, f64)], gauges: &[(&str, f64)]) -> ServerLine {
@@ -11,7 +13,7 @@ fn line(counters: &[(&str, f64)], gauges: &[(&str, f64)]) -> ServerLine {
         at_ns: 0,
         counters: values(counters),
         gauges: values(gauges),
-        error: None,
+        ..ServerLine::default()
     }
 }
 
@@ -83,7 +85,7 @@ fn old_and_new_names_of_every_server_are_read_in_our_words() {
         ),
     ];
     for (page, counters, gauges) in rows {
-        let (read_counters, read_gauges) = read(page, SERVER, &[]);
+        let Reading { counters: read_counters, gauges: read_gauges, .. } = read(page, SERVER, &[]);
         for (name, value) in counters {
             let own = read_counters.iter().filter(|(key, _)| key.split('{').next() == Some(*name));
             assert!(is(own.map(|(_, value)| value).sum(), *value), "{name} of {page}");
@@ -93,7 +95,7 @@ fn old_and_new_names_of_every_server_are_read_in_our_words() {
         }
     }
     // An older llama.cpp says nothing of cached tokens: what it counts is not the whole prompt.
-    let (counters, _) = read("llamacpp:prompt_tokens_total 60\n", SERVER, &[]);
+    let Reading { counters, .. } = read("llamacpp:prompt_tokens_total 60\n", SERVER, &[]);
     assert_eq!(counters.get("prefix_cache_queries"), None);
     assert_eq!(counters.get("prompt_tokens"), None);
 }
@@ -103,7 +105,7 @@ fn any_other_metric_is_read_by_its_name() {
     let page = "# TYPE app_hits counter\napp_hits{a=\"1\"} 2\napp_hits{a=\"2\"} 3\n\
                 app_depth 7\napp_sum_sum 1\n";
     let watched = ["app_hits", "app_depth", "app_sum_sum", "gone"].map(str::to_owned);
-    let (counters, gauges) = read(page, SERVER, &watched);
+    let Reading { counters, gauges, .. } = read(page, SERVER, &watched);
     let hits = |n: u8| format!("app_hits{{a=\"{n}\"}}");
     let expected = [(hits(1), 2.0), (hits(2), 3.0), ("app_sum_sum".into(), 1.0)];
     assert_eq!(counters, expected.into());
@@ -155,7 +157,7 @@ fn each_label_set_is_followed_by_itself() {
             "" => String::new(),
             _ => format!("vllm:prefix_cache_hits_total{{engine=\"{engine}\"}} {value}\n"),
         };
-        let (counters, _) = read(&(row(0, one) + &row(1, other)), SERVER, &[]);
+        let Reading { counters, .. } = read(&(row(0, one) + &row(1, other)), SERVER, &[]);
         ServerLine { counters, ..line(&[], &[]) }
     };
     let mut tally = ServerTally::default();
@@ -167,11 +169,92 @@ fn each_label_set_is_followed_by_itself() {
     // Engine 0: 10, a restart, 5, 1. Engine 1: 10 over a gap, 10.
     assert!(is(tally.growth("prefix_cache_hits").unwrap(), 36.0));
     assert_eq!(tally.resets(), 1);
-    // Very many label sets are one sum.
-    let many: Vec<String> = (0..1_000).map(|n| format!("app_total{{user=\"{n}\"}} 2")).collect();
-    let many = many.join("\n");
-    let (counters, _) = read(&many, SERVER, &["app_total".to_owned()]);
-    assert_eq!(counters, [("app_total".to_owned(), 2_000.0)].into());
+}
+
+#[test]
+fn a_label_set_that_appears_while_another_begins_anew_is_not_counted_from_zero() {
+    let mut tally = ServerTally::default();
+    for (hits, queries) in [
+        (vec![(0, 500.0)], vec![(0, 900.0)]),
+        // Engine 0 begins anew. Engine 1, which the page lacked before, has run for long; what
+        // engine 0 counts besides began with it.
+        (vec![(0, 5.0), (1, 70_000.0)], vec![(0, 9.0), (1, 90_000.0)]),
+        (vec![(0, 6.0), (1, 70_001.0)], vec![(0, 11.0), (1, 90_002.0)]),
+    ] {
+        let row = |name: &str, (engine, value): (u8, f64)| {
+            format!("vllm:prefix_cache_{name}_total{{engine=\"{engine}\"}} {value}\n")
+        };
+        let hits = hits.into_iter().map(|it| row("hits", it));
+        let queries = queries.into_iter().map(|it| row("queries", it));
+        let page: String = hits.chain(queries).collect();
+        let counters = read(&page, SERVER, &[]).counters;
+        tally.take(&ServerLine { counters, ..line(&[], &[]) });
+    }
+    assert_eq!(tally.prefix_cache(), Some(Ok((7.0, 13.0))));
+    assert_eq!(tally.resets(), 1);
+}
+
+/// Readings of `engines` engines' counter: each grows, is missing at times, and begins anew at times.
+/// Beside them what it grew by, told from each engine's own course alone, and whether any of them
+/// was seen to begin anew.
+fn courses(engines: u64, readings: u64) -> (Vec<String>, f64, bool) {
+    let chance = |of: u64| of.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29) % 100;
+    let mut pages: Vec<String> = (0..readings).map(|_| String::new()).collect();
+    let (mut grown, mut has_begun) = (0.0, false);
+    for engine in 0..engines {
+        let (mut value, mut seen) = (1_000.0 * engine as f64, None::<f64>);
+        for (reading, page) in (0_u64..).zip(&mut pages) {
+            let draw = chance(engine * readings + reading + 1);
+            value = if draw < 3 { 1.0 } else { value + draw as f64 };
+            if (80..95).contains(&draw) {
+                continue;
+            }
+            writeln!(page, "app_total{{engine=\"{engine}\",pod=\"p{}\"}} {value}", engine % 7)
+                .unwrap();
+            let began = seen.is_some_and(|seen| value < seen);
+            grown += seen.map_or(0.0, |seen| if began { value } else { value - seen });
+            (seen, has_begun) = (Some(value), has_begun || began);
+        }
+    }
+    (pages, grown, has_begun)
+}
+
+#[test]
+fn gaps_and_restarts_of_any_label_set_are_bridged_however_many_there_are() {
+    for engines in [1, 2, 8, 64, 65, 200, 1024] {
+        let (pages, grown, has_begun) = courses(engines, 12);
+        let mut tally = ServerTally::default();
+        for page in pages {
+            let Reading { counters, left_out, .. } = read(&page, SERVER, &["app_total".into()]);
+            tally.take(&ServerLine { counters, left_out, ..line(&[], &[]) });
+        }
+        assert!(is(tally.growth("app_total").unwrap(), grown), "{engines} engines");
+        assert_eq!(tally.resets() > 0, has_begun, "{engines} engines");
+    }
+}
+
+#[test]
+fn a_counter_of_more_label_sets_than_are_followed_is_left_out_and_named() {
+    let page = |users: u32| -> String {
+        let rows: Vec<_> =
+            (0..users).map(|user| format!("app_total{{user=\"{user}\"}} 2")).collect();
+        rows.join("\n") + "\n"
+    };
+    let mut tally = ServerTally::default();
+    for users in [10, 2_000, 10] {
+        let Reading { counters, left_out, .. } = read(
+            &(page(users) + "other_total 1\n"),
+            SERVER,
+            &["app_total".into(), "other_total".into()],
+        );
+        assert_eq!(counters.len() > 1, users == 10);
+        tally.take(&ServerLine { counters, left_out, ..line(&[], &[]) });
+    }
+    let summary = tally.summary().unwrap();
+    assert_eq!(summary.counters, [("other_total".to_owned(), 0.0)].into());
+    assert_eq!(summary.resets, 0);
+    let doubts = summary.doubts("s");
+    assert!(doubts.len() == 1 && doubts[0].contains("app_total"), "{doubts:?}");
 }
 
 #[test]
@@ -198,7 +281,7 @@ fn a_reading_that_failed_is_counted_and_changes_nothing() {
 
 #[test]
 fn the_size_of_blocks_is_read_from_a_label() {
-    let read = |page: &str| read(page, SERVER, &[]).1.get(BLOCK_TOKENS).copied();
+    let read = |page: &str| read(page, SERVER, &[]).gauges.get(BLOCK_TOKENS).copied();
     let vllm = "vllm:cache_config_info{block_size=\"32\",cache_dtype=\"auto\"} 1.0\n";
     assert_eq!(read(vllm), Some(32.0));
     assert_eq!(read("sglang:cache_config_info{page_size=\"1\"} 1\n"), Some(1.0));

@@ -286,7 +286,7 @@ fn page(number: u64) {
     let text = String::from_utf8_lossy(&bytes);
     let watched = ["vllm:prompt_tokens_total".to_owned(), "x".to_owned()];
     for table in [SERVER, GPU] {
-        let (counters, gauges) = server::read(&text, table, &watched);
+        let server::Reading { counters, gauges, .. } = server::read(&text, table, &watched);
         let values = || counters.values().chain(gauges.values());
         assert!(values().all(|value| !value.is_nan()), "{counters:?} {gauges:?}");
         let samples = text.lines().count() + 1;

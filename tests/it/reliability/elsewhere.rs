@@ -502,7 +502,7 @@ pub const LEFT_OUT: &[(&str, &str)] = &[
     ),
     (
         "a tag explosion",
-        "the tool has no tags that a server can make; label sets of a page of metrics are bounded at 64",
+        "the tool has no tags that a server can make; a counter of more than 1,024 label sets is left out and named",
     ),
     ("a dataset's row picks the host", "no format has a place for one"),
 ];

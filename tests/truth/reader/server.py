@@ -16,18 +16,25 @@ def growth(readings):
     """By how much each counter grew, over all its label sets (`name{labels}` in the log).
 
     Each is followed by itself; a reading that lacks one leaves its last value; one that appears is not counted from
-    zero, since it may have counted for long, unless another began anew in the same reading.
+    zero, since it may have counted for long, unless another of the same labels began anew in the same reading.
+    Counters that a reading left out, since they have too many label sets, have no growth at all.
     """
+    def labels(key):
+        inside = key.split("{", 1)[1].rstrip("}") if "{" in key else ""
+        part, _, rest = inside.partition(",")
+        return inside if "=" in part else rest
+
     grown, last = {}, {}
     for reading in readings:
         counters = reading.get("counters") or {}
-        restarted = any(now < last[key] for key, now in counters.items() if key in last)
+        restarted = {labels(key) for key, now in counters.items() if now < last.get(key, now)}
         for key, now in counters.items():
-            before = last.get(key, 0.0 if restarted else now)
+            before = last.get(key, 0.0 if labels(key) in restarted else now)
             name = key.split("{")[0]
             grown[name] = grown.get(name, 0.0) + (now if now < before else now - before)
         last.update(counters)
-    return grown
+    left_out = {name for reading in readings for name in reading.get("left_out") or []}
+    return {name: by for name, by in grown.items() if name not in left_out}
 
 
 def unit(differ, said, unit_, log):
