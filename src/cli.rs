@@ -20,7 +20,7 @@ pub use plans::{
     ExplainArgs, InitArgs, InitFormat, ListArgs, ParamsArgs, PlanArgs, PlanFormat, ProblemFormat,
     SchemaArgs, SchemaName, TestArgs, ValidateArgs,
 };
-pub use quick::QuickArgs;
+pub use quick::{DoctorArgs, EndpointArgs, QuickArgs};
 pub use runs::{
     CalibrateArgs, CompareArgs, CompareFormat, Conditions, FailOn, HistoryArgs, OutputFormat,
     Outputs, ProgressArg, RecoverArgs, ReportArgs, ReportFormat, RunArgs, SimulateArgs,
@@ -74,6 +74,8 @@ impl Cli {
 pub enum Command {
     /// Measure an endpoint without a plan.
     Quick(QuickArgs),
+    /// Find out what an endpoint is and can, by a few short requests, and what to switch on.
+    Doctor(DoctorArgs),
     /// Run a plan and judge it.
     Run(RunArgs),
     /// Check plans without sending anything.

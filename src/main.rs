@@ -26,6 +26,7 @@ fn run() -> u8 {
     };
     let result = match command {
         Command::Quick(args) => commands::quick::run(&args),
+        Command::Doctor(args) => commands::doctor::run(&args),
         Command::Run(args) => commands::run::run(&args),
         Command::Validate(args) => commands::validate::run(&args),
         Command::Plan(args) => commands::plan::run(&args),

@@ -1,14 +1,15 @@
-//! The arguments of `quick`.
+//! The arguments of `quick` and `doctor`: an endpoint without a plan.
 
 use std::path::PathBuf;
 
 use clap::Args;
 
+use super::DiagnosticFormat;
 use super::runs::Outputs;
 
-/// Arguments of `quick`.
-#[derive(Debug, Args)]
-pub struct QuickArgs {
+/// Which endpoint, without a plan.
+#[derive(Debug, Clone, Args)]
+pub struct EndpointArgs {
     /// The endpoint: a URL such as `http://127.0.0.1:8000/v1`, HOST:PORT or a port of this machine.
     pub url: String,
     /// The model to ask for. Default: the first one that the server lists.
@@ -20,6 +21,25 @@ pub struct QuickArgs {
     /// The API of the endpoint, such as openai-chat, openai-completions or ollama-chat.
     #[arg(long, default_value = "openai-chat")]
     pub api: String,
+}
+
+/// Arguments of `doctor`.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// The endpoint.
+    #[command(flatten)]
+    pub endpoint: EndpointArgs,
+    /// How to print what was found.
+    #[arg(long, value_enum, default_value_t = DiagnosticFormat::Text)]
+    pub format: DiagnosticFormat,
+}
+
+/// Arguments of `quick`.
+#[derive(Debug, Args)]
+pub struct QuickArgs {
+    /// The endpoint.
+    #[command(flatten)]
+    pub endpoint: EndpointArgs,
     /// Number of requests. Default: 100; 16 with --cold-warm; no limit with --duration.
     #[arg(short = 'n', long, value_name = "N", value_parser = count())]
     pub requests: Option<u64>,

@@ -6,11 +6,13 @@
 //!
 //! Layers, each knowing the one below: `transport` (bytes over HTTP) → [`framing`] ([`sse`] or
 //! [`ndjson`]: events) → [`dialect`] (deltas) → `exchange` and `tally` (stamps and outcome). Beside
-//! them stand the server's side doors: [`probe`], [`flush`], [`tokenize`], [`account`].
+//! them stand the server's side doors: [`probe`], [`flush`], [`tokenize`], [`account`]; [`checkup`]
+//! tries all of it.
 
 pub mod account;
 mod addresses;
 pub mod answering;
+pub mod checkup;
 mod choices;
 mod coding;
 mod credentials;
@@ -41,7 +43,7 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use crate::plan::{Endpoint, Redactor, Timeouts};
+use crate::plan::{ApiKey, Endpoint, Redactor, Timeouts};
 use crate::record::{Exchange, RunClock};
 use crate::request::Request;
 
@@ -86,6 +88,8 @@ pub enum ClientError {
 pub struct Client {
     transport: Transport,
     dialect: Arc<dyn Dialect>,
+    /// Whether it says by a key who asks.
+    has_key: bool,
     /// What the dialect is called in plans.
     api: &'static str,
     /// Those of every request, beside the transport's own.
@@ -130,7 +134,12 @@ impl Client {
         let dialect = dialect::of(&endpoint.api);
         let Credentials { headers, base, redactor } =
             Credentials::of(endpoint, base_url, &*dialect)?;
+        let is_key =
+            |name: &str| name.eq_ignore_ascii_case("authorization") || name.ends_with("key");
         Ok(Self {
+            has_key: matches!(endpoint.api_key, ApiKey::Key(_))
+                || !base_url.username().is_empty()
+                || endpoint.headers.iter().any(|(name, _)| is_key(name)),
             transport: Transport::new(endpoint, &base, headers.clone())?,
             headers,
             dialect,

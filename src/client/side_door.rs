@@ -27,6 +27,8 @@ pub(super) struct Answer {
     pub server: Option<String>,
     /// The `Location` header.
     pub location: Option<String>,
+    /// The `Date` header.
+    pub date: Option<String>,
     pub body: Vec<u8>,
     redacted_message: Option<String>,
 }
@@ -141,6 +143,7 @@ impl Client {
                 status: reply.status(),
                 server: text("server"),
                 location: text("location"),
+                date: text("date"),
                 redacted_message: dialect::body_message(&body).map(|it| self.redactor.said(&it)),
                 body,
             }))

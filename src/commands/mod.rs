@@ -9,6 +9,7 @@ pub mod calibrate;
 pub mod compare;
 pub mod completions;
 pub mod dataset;
+pub mod doctor;
 pub mod explain;
 mod export;
 mod github;
@@ -79,6 +80,7 @@ pub fn welcome() -> u8 {
     output::print(
         "runner measures LLM inference endpoints.\n\n\
          \x20 runner quick URL            measure an endpoint, without a plan\n\
+         \x20 runner doctor URL           find out what an endpoint is and can\n\
          \x20 runner run @cache-eviction  run a built-in plan on the embedded simulator\n\
          \x20 runner init my-plan         begin a plan of your own\n\n\
          `runner --help` lists all commands.\n",

@@ -11,18 +11,16 @@ use url::Url;
 
 use super::builtin::Place;
 use super::{init, run};
-use crate::cli::{Conditions, PlanInputs, QuickArgs, RunArgs};
+use crate::cli::{Conditions, EndpointArgs, PlanInputs, QuickArgs, RunArgs};
 use crate::output::note;
+use crate::plan::LoadOptions;
 
 /// Where the plan has the key from.
 const KEY: &str = "RUNNER_API_KEY";
 
 /// Writes the plan and runs it; the exit code is the run's verdict.
 pub fn run(args: &QuickArgs) -> anyhow::Result<u8> {
-    let url = base(&args.url);
-    if url != args.url {
-        note!("endpoint: {url}");
-    }
+    let url = told_base(&args.endpoint.url);
     let place = if let Some(file) = &args.save {
         let text = plan(args, &url, args.data.as_deref())?;
         if let Err(code) = init::write(&init::with_schema(file.clone(), &text)) {
@@ -36,9 +34,7 @@ pub fn run(args: &QuickArgs) -> anyhow::Result<u8> {
     };
     let inputs = PlanInputs { allow_outside_root: args.save.is_none(), ..PlanInputs::default() };
     let mut options = super::load_options(&inputs);
-    if let Some(key) = &args.api_key {
-        options.environment.insert(KEY.into(), key.clone());
-    }
+    set_key(&args.endpoint, &mut options);
     let asked = RunArgs {
         plan: place.path.clone(),
         inputs,
@@ -53,6 +49,22 @@ pub fn run(args: &QuickArgs) -> anyhow::Result<u8> {
         note!("  help: `--save plan.yaml` keeps this as a plan to build on");
     }
     Ok(code)
+}
+
+/// The base URL that was meant, told where it is not what was written.
+pub(super) fn told_base(written: &str) -> String {
+    let url = base(written);
+    if url != written {
+        note!("endpoint: {url}");
+    }
+    url
+}
+
+/// Gives the plan its key.
+pub(super) fn set_key(endpoint: &EndpointArgs, options: &mut LoadOptions) {
+    if let Some(key) = &endpoint.api_key {
+        options.environment.insert(KEY.into(), key.clone());
+    }
 }
 
 /// The base URL that was meant: `8000`, `gpu1:8000`, `http://gpu1:8000` and URLs in full.
@@ -73,17 +85,22 @@ fn base(written: &str) -> String {
     }
 }
 
+/// The plan's `endpoint:`.
+pub(super) fn endpoint(args: &EndpointArgs, url: &str) -> String {
+    let mut text = format!("endpoint:\n  url: {}\n", quoted(url));
+    if let Some(model) = &args.model {
+        text.extend(["  model: ", &quoted(model), "\n"]);
+    }
+    text.extend(["  api: ", &quoted(&args.api), "\n"]);
+    if args.api_key.is_some() {
+        text.extend(["  api_key: ${secret:", KEY, "}\n"]);
+    }
+    text
+}
+
 /// The plan's text; `data` is the dataset's path as the plan is to have it.
 fn plan(args: &QuickArgs, url: &str, data: Option<&Path>) -> anyhow::Result<String> {
-    let mut text = String::from("version: 1\nname: quick\n\nendpoint:\n");
-    writeln!(text, "  url: {}", quoted(url))?;
-    if let Some(model) = &args.model {
-        writeln!(text, "  model: {}", quoted(model))?;
-    }
-    writeln!(text, "  api: {}", quoted(&args.api))?;
-    if args.api_key.is_some() {
-        writeln!(text, "  api_key: ${{secret:{KEY}}}")?;
-    }
+    let mut text = format!("version: 1\nname: quick\n\n{}", endpoint(&args.endpoint, url));
     text.push_str("\nprompt:\n");
     match (&args.prompt, data) {
         (Some(prompt), _) => writeln!(text, "  text: {}", quoted(prompt))?,

@@ -19,6 +19,7 @@ mod crash;
 mod datasets;
 mod dialects;
 mod docs;
+mod doctor;
 mod documents;
 mod estimates;
 mod evidence;

@@ -104,7 +104,7 @@ fn a_dead_endpoint_exits_4_and_says_how_to_mend_it() {
     let url = format!("http://127.0.0.1:{port}/v1");
     let output = sandbox.run(&["run", plan.to_str().expect("utf-8"), "--endpoint", &url]);
     assert_eq!(code(&output), 4, "{}", stderr(&output));
-    assert!(stderr(&output).contains("nothing listens at"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("nothing listens there"), "{}", stderr(&output));
     assert!(stderr(&output).contains("help: "), "{}", stderr(&output));
     assert!(stderr(&output).contains("nothing was sent"), "{}", stderr(&output));
     assert!(

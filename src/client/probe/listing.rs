@@ -49,10 +49,11 @@ pub(super) async fn listing(
         // Whatever it answers to a question that it may not know, it is there.
         _ if catalogue == Catalogue::None => return Ok(Listing::default()),
         (401 | 403, _) => {
+            let verb = if client.has_key { "refuses the API key" } else { "asks for a key" };
             return Err(PreflightError::new(
-                format!("{url} refuses the API key: {}", answer.line()),
+                format!("{url} {verb}: {}", answer.line()),
                 "set the endpoint's `api_key` to one the server accepts, such as \
-                 ${secret:OPENAI_API_KEY}",
+                 ${secret:OPENAI_API_KEY}; without a plan, set RUNNER_API_KEY",
             ));
         }
         (300..=399, _) => {
@@ -204,7 +205,7 @@ fn unreachable(client: &Client, error: &NoAnswer) -> PreflightError {
     match error.cause {
         Cause::Connect(kind) => {
             let what = match kind {
-                "refused" => format!("nothing listens at {base}"),
+                "refused" => format!("no server at {base}"),
                 "dns" => format!("the host of {base} does not resolve"),
                 "tls" => format!("no TLS connection to {base}"),
                 _ => format!("no connection to {base}"),
@@ -213,7 +214,12 @@ fn unreachable(client: &Client, error: &NoAnswer) -> PreflightError {
         }
         Cause::Timeout => PreflightError::new(
             format!("{base} does not answer: {}", error.message),
-            "is the host right, and is the server up and not overloaded?",
+            if base.scheme() == "https" {
+                "is the host right, is the server up and not overloaded, and does it speak https (else write \
+                 http://)?"
+            } else {
+                "is the host right, and is the server up and not overloaded?"
+            },
         ),
         Cause::TooLong => PreflightError::new(
             format!("{base} lists no models: {}", error.message),

@@ -108,7 +108,7 @@ async fn sglang_and_the_simulator_are_recognised() {
 async fn preflight_says_what_is_wrong_and_how_to_put_it_right() {
     let dead = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let dead = url::Url::parse(&format!("http://{dead}/v1")).unwrap();
-    fails(&endpoint(&dead), "nothing listens at http://127.0.0.1:", "start the server").await;
+    fails(&endpoint(&dead), "no server at http://127.0.0.1:", "start the server").await;
     let name = url::Url::parse("http://no-such-host.invalid/v1").unwrap();
     fails(&endpoint(&name), "does not resolve", "correct the url").await;
     let server = routes(&[("GET /v1/models", 401, "{\"error\":{\"message\":\"Invalid key\"}}")]);

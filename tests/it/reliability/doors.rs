@@ -50,7 +50,7 @@ pub const DOORS: &[Door] = &[
         },
         settings: "model: m",
         code: 4,
-        said: "refuses the API key",
+        said: "asks for a key",
     },
     Door {
         name: "endless-metrics",
