@@ -64,9 +64,50 @@ impl Cli {
                 let message = format!("`{url}` is no command\n\n  help: {help}\n");
                 Self::command().error(ErrorKind::InvalidSubcommand, message)
             }
-            _ => error,
+            _ => known_elsewhere(&error).unwrap_or(error),
         })
     }
+}
+
+/// Flags of other tools (vllm bench, guidellm, genai-perf, k6, oha), ours of `quick`, and the plan's key.
+const ELSEWHERE: &[(&[&str], &str, &str)] = &[
+    (
+        &["num-prompts", "num-requests", "max-requests", "request-count", "iterations"],
+        "--requests",
+        "requests",
+    ),
+    (&["request-rate", "qps", "rps"], "--rate", "rate"),
+    (
+        &["max-concurrency", "vus", "users", "num-users", "connections"],
+        "--concurrency",
+        "concurrency",
+    ),
+    (&["max-seconds", "time", "benchmark-duration"], "--duration", "duration"),
+    (&["base-url", "target", "host"], "URL", "endpoint"),
+    (&["dataset-path", "dataset", "input-file"], "--data", "prompt.dataset"),
+    (
+        &["random-input-len", "input-len", "synthetic-input-tokens-mean", "prompt-tokens"],
+        "--input",
+        "prompt.context.tokens",
+    ),
+    (
+        &["random-output-len", "output-len", "output-tokens-mean", "output-tokens", "max-tokens"],
+        "--output",
+        "prompt.max_tokens",
+    ),
+    (&["endpoint-type", "backend"], "--api", "endpoint.api"),
+];
+
+/// What a flag of another tool is called here.
+fn known_elsewhere(error: &clap::Error) -> Option<clap::Error> {
+    let Some(ContextValue::String(flag)) = error.get(ContextKind::InvalidArg) else { return None };
+    let name = flag.strip_prefix("--").filter(|_| error.kind() == ErrorKind::UnknownArgument)?;
+    let name = name.split('=').next()?.replace('_', "-");
+    let (_, ours, key) = ELSEWHERE.iter().find(|(others, ..)| others.contains(&name.as_str()))?;
+    let message = format!(
+        "unknown flag `{flag}`\n\n  help: it is `{ours}` of `runner quick`, and `{key}` in a plan\n"
+    );
+    Some(Cli::command().error(ErrorKind::UnknownArgument, message))
 }
 
 /// What to do.
@@ -88,7 +129,7 @@ pub enum Command {
     List(ListArgs),
     /// Begin a plan from a built-in scenario.
     Init(InitArgs),
-    /// Explain a diagnostic by its code, such as E011.
+    /// Explain a diagnostic's code, a metric, a kind of stage or a key of plans.
     Explain(ExplainArgs),
     /// Show a plan's params: value, source, type, description.
     Params(ParamsArgs),

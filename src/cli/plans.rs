@@ -148,8 +148,9 @@ pub enum InitFormat {
 /// Arguments of `explain`.
 #[derive(Debug, Args)]
 pub struct ExplainArgs {
-    /// The code. By default all codes are listed.
-    pub code: Option<String>,
+    /// A code such as E011, a metric such as ttft, a kind such as `qps_ladder`, or a key such as unique.
+    /// By default all codes are listed.
+    pub word: Option<String>,
 }
 
 /// Arguments of `schema`.

@@ -105,7 +105,9 @@ impl Place {
                  plan; `runner run PLAN --endpoint {url}` runs a plan against it"
             ));
         }
-        let Some(name) = name_of(path) else {
+        // A bare name that is no file here is that of a scenario.
+        let bare = path.to_str().filter(|name| !path.exists() && find(name).is_ok());
+        let Some(name) = name_of(path).or(bare) else {
             return Ok(Self::of_file(path));
         };
         let scenario = find(name)?;

@@ -36,6 +36,62 @@ pub fn plan_text() -> String {
     format!("{:#}\n", plan())
 }
 
+/// What the schema says of a kind of stage or a key: what it belongs to, and its description with that of
+/// its words; what several say alike stands once.
+pub fn said_of(word: &str) -> Vec<(String, String)> {
+    let schema = plan();
+    let mut found: Vec<(String, String)> = Vec::new();
+    let mut add =
+        |place: &str, text: String| match found.iter_mut().find(|(_, known)| *known == text) {
+            Some((places, _)) => places.extend([", ", place]),
+            None => found.push((place.to_owned(), text)),
+        };
+    let described = |it: &Value| it["description"].as_str().unwrap_or_default().to_owned();
+    let target = |it: &Value| {
+        let path = it["$ref"].as_str()?.strip_prefix("#/definitions/")?;
+        Some(path.to_owned())
+    };
+    let kinds: Vec<(String, String)> = schema["definitions"]["Stage"]["allOf"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|case| {
+            let kind = case["if"]["properties"]["kind"]["const"].as_str()?;
+            Some((target(&case["then"])?, kind.to_owned()))
+        })
+        .collect();
+    for (definition, kind) in &kinds {
+        if kind == word {
+            let own = &schema["definitions"][definition];
+            let keys = own["properties"].as_object().into_iter().flatten();
+            let keys = keys.filter(|(key, _)| *key != "kind");
+            let keys = keys.map(|(key, it)| format!("\n  {key}: {}", described(it)));
+            add("kind of stage", described(own) + &keys.collect::<String>());
+        }
+    }
+    let definitions = schema["definitions"].as_object().into_iter().flatten();
+    let top = ("the plan", &schema);
+    for (name, owner) in std::iter::once(top).chain(definitions.map(|(name, it)| (&**name, it))) {
+        let key = &owner["properties"][word];
+        if !key["description"].is_string() {
+            continue;
+        }
+        let kind = kinds.iter().find(|(definition, _)| definition == name);
+        let place = match kind {
+            Some((_, kind)) => format!("kind: {kind}"),
+            None => name.strip_suffix("Keys").unwrap_or(name).to_lowercase(),
+        };
+        let referred = key["anyOf"].as_array().into_iter().flatten().find_map(target);
+        let referred = referred.or_else(|| target(&key["allOf"][0]));
+        let words = referred.map(|name| &schema["definitions"][name]["anyOf"]);
+        let words = words.and_then(Value::as_array).into_iter().flatten();
+        let words = words
+            .filter_map(|it| Some(format!("\n  {}: {}", it["const"].as_str()?, described(it))));
+        add(&format!("key of {place}"), described(key) + &words.collect::<String>());
+    }
+    found
+}
+
 /// The definitions of the keys of each kind of stage.
 const KINDS: [&str; 10] = [
     "ColdKeys",

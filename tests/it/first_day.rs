@@ -1,6 +1,7 @@
 //! The helpers of a first day: `init`, `explain`, `test`.
 
 use runner::plan::diagnostic::Code;
+use runner::plan::metric::METRICS;
 use serde_json::Value;
 
 use crate::ci::{Folder, err, out};
@@ -63,6 +64,41 @@ fn every_code_is_explained() {
     let one = out(&folder.runner(&["explain", "e011"], false));
     assert!(one.starts_with("E011\n") && one.contains("What to do: "), "{one}");
     assert_eq!(folder.runner(&["explain", "E999"], false).status.code(), Some(2));
+}
+
+#[test]
+fn metrics_kinds_and_keys_are_explained_by_their_own_sources() {
+    let explained = |word: &str| out(&Folder::new().runner(&["explain", word], false));
+    for metric in METRICS {
+        assert!(explained(metric.name).contains(metric.definition), "{}", metric.name);
+    }
+    assert!(explained("ttft.p95").starts_with("ttft (metric, ms)"));
+    let kind = explained("qps_ladder");
+    assert!(
+        kind.starts_with("qps_ladder (kind of stage)") && kind.contains("    rates: "),
+        "{kind}"
+    );
+    let key = explained("unique");
+    assert!(key.contains("key of prompt") && key.contains("    never: "), "{key}");
+}
+
+#[test]
+fn flags_of_other_tools_and_bare_names_end_in_ours() {
+    let folder = Folder::new();
+    for (flag, ours) in [
+        ("--num-prompts", "`--requests` of `runner quick`, and `requests`"),
+        ("--request-rate", "`--rate`"),
+        ("--max-concurrency=8", "`--concurrency`"),
+        ("--vus", "`--concurrency`"),
+        ("--random-input-len", "`--input`"),
+        ("--target", "`endpoint` in a plan"),
+    ] {
+        let output = folder.runner(&["quick", "http://127.0.0.1:9/v1", flag, "5"], false);
+        assert_eq!(output.status.code(), Some(2), "{flag}");
+        assert!(err(&output).contains(ours), "{flag}: {}", err(&output));
+    }
+    let output = folder.runner(&["validate", "soak"], false);
+    assert_eq!(output.status.code(), Some(0), "{}", err(&output));
 }
 
 const PLAN: &str = "version: 1
