@@ -114,10 +114,12 @@ fn known_elsewhere(error: &clap::Error) -> Option<clap::Error> {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Measure an endpoint without a plan.
+    #[command(after_help = EXIT_CODES)]
     Quick(QuickArgs),
     /// Find out what an endpoint is and can, by a few short requests, and what to switch on.
     Doctor(DoctorArgs),
     /// Run a plan and judge it.
+    #[command(after_help = EXIT_CODES)]
     Run(RunArgs),
     /// Check plans without sending anything.
     Validate(ValidateArgs),

@@ -128,6 +128,10 @@ pub struct InitArgs {
     /// The built-in scenario to begin from.
     #[arg(long, value_name = "SCENARIO", default_value = "cache-eviction")]
     pub template: String,
+    /// Measure this endpoint: instead of a scenario, begin from a plan of a few lines. HOST:PORT and a
+    /// port of this machine will do.
+    #[arg(long, value_name = "URL", conflicts_with_all = ["template", "format", "schema"])]
+    pub endpoint: Option<String>,
     /// The format of the file; YAML unless its name says otherwise.
     #[arg(long, value_enum)]
     pub format: Option<InitFormat>,

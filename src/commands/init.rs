@@ -1,10 +1,11 @@
-//! `runner init [NAME]`: a plan to begin with, from a built-in scenario.
+//! `runner init [NAME]`: a plan to begin with, from a built-in scenario or for an endpoint.
 
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use super::builtin::{self, Scenario};
+use super::quick::quoted;
 use crate::cli::{InitArgs, InitFormat};
 use crate::output::note;
 
@@ -13,6 +14,9 @@ const SCHEMA: &str = "schemas/plan.v1.json";
 
 /// Writes a plan (and the data it needs) into the current directory; overwrites nothing.
 pub fn run(args: &InitArgs) -> anyhow::Result<u8> {
+    if let Some(url) = &args.endpoint {
+        return Ok(short(args.name.as_deref().unwrap_or("plan"), url));
+    }
     let scenario = match builtin::find(&args.template) {
         Ok(scenario) => scenario,
         Err(message) => {
@@ -54,6 +58,30 @@ pub fn run(args: &InitArgs) -> anyhow::Result<u8> {
     let plan = files[0].0.display();
     note!("\nnext:\n  runner validate {plan}\n  runner run {plan}");
     Ok(super::PASS)
+}
+
+/// Writes a plan of a few lines for an endpoint.
+fn short(name: &str, url: &str) -> u8 {
+    let name = match named(name, Some(InitFormat::Yaml)) {
+        Ok((name, _)) => name,
+        Err(message) => {
+            note!("error: {message}");
+            return super::USAGE;
+        }
+    };
+    let url = quoted(&super::quick::told_base(url));
+    let text = format!(
+        "version: 1\nname: {}\nendpoint: {url}\nprompt: {{ text: \"Name a colour, number {{{{ i }}}}.\", max_tokens: 64 }}\n\
+         stages:\n  - {{ id: load, kind: load, concurrency: 8, requests: 100, thresholds: [\"error_rate <= 1%\"] }}\n",
+        quoted(name)
+    );
+    let file = PathBuf::from(format!("{name}.yaml"));
+    if let Err(code) = write(&with_schema(file.clone(), &text)) {
+        return code;
+    }
+    let plan = file.display();
+    note!("\nnext:\n  runner validate {plan}\n  runner run {plan}");
+    super::PASS
 }
 
 /// A plan of this text in `file`, and the schema that its first line names for editors.

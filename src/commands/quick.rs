@@ -144,7 +144,7 @@ fn plan(args: &QuickArgs, url: &str, data: Option<&Path>) -> anyhow::Result<Stri
 }
 
 /// A text as YAML has it, with nothing in it that the plan's reader would fill in.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     Value::from(text.replace("${", "$${")).to_string()
 }
 

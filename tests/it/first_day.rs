@@ -83,6 +83,20 @@ fn metrics_kinds_and_keys_are_explained_by_their_own_sources() {
 }
 
 #[test]
+fn an_endpoint_makes_a_plan_of_a_few_lines() {
+    let folder = Folder::new();
+    let output = folder.runner(&["init", "mine", "--endpoint", "8000"], false);
+    assert_eq!(output.status.code(), Some(0), "{}", err(&output));
+    let plan = folder.read("mine.yaml");
+    assert!(plan.contains("endpoint: \"http://127.0.0.1:8000/v1\"\n"), "{plan}");
+    assert_eq!(plan.lines().filter(|line| !line.starts_with('#')).count(), 6, "{plan}");
+    let output = folder.runner(&["validate", "mine.yaml"], false);
+    assert_eq!(output.status.code(), Some(0), "{}", err(&output));
+    let output = folder.runner(&["init", "mine", "--endpoint", "8000"], false);
+    assert_eq!(output.status.code(), Some(2), "what is there is left as it is");
+}
+
+#[test]
 fn flags_of_other_tools_and_bare_names_end_in_ours() {
     let folder = Folder::new();
     for (flag, ours) in [
