@@ -310,7 +310,8 @@ fn in_ci(folder: &Folder, ci: &str, args: &[&str]) -> Output {
         command
             .env("CI", ci)
             .env("GITHUB_ACTIONS", "true")
-            .env("BENCH_ENDPIONT", "http://gpu:8000/v1");
+            .env("BENCH_ENDPIONT", "http://gpu:8000/v1")
+            .env("BENCH_ASKED", "local");
         command.args(args).output().expect("runner starts")
     })
 }
@@ -352,6 +353,11 @@ fn a_gate_does_not_pass_on_the_simulator_by_accident() {
     folder.write("plan.yaml", &fallback.replace("  endpoint: {", "  other: {"));
     let output = in_ci(&folder, "true", &["run", "plan.yaml"]);
     assert_eq!(output.status.code(), Some(4), "{}", err(&output));
+    // A variable that is set and names the simulator's profile itself is no fallback.
+    let asked = fallback.replace("BENCH_ENDPOINT", "BENCH_ASKED");
+    folder.write("plan.yaml", &asked.replace("  endpoint: {", "  other: {"));
+    let output = in_ci(&folder, "true", &["run", "plan.yaml"]);
+    assert_eq!(output.status.code(), Some(0), "{}", err(&output));
     // A plan that names the simulator itself could never have asked anybody else.
     folder.write("plan.yaml", FAILING);
     let output = in_ci(&folder, "true", &["run", "plan.yaml"]);

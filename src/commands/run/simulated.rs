@@ -45,7 +45,15 @@ fn chosen_by_default(loaded: &Loaded, profile: &str) -> Option<String> {
         return Some(format!("the param `{}` was not set and has that default", param.name));
     }
     let fallback = format!(":-{profile}}}");
-    let is_written = loaded.sources.all().any(|(_, text)| text.contains(&fallback));
+    // A variable that is set and names the profile itself was asked for.
+    let stands_in = |before: &str| {
+        let name = before.rsplit("${").next().and_then(|name| name.strip_prefix("env:"));
+        name.is_none_or(|name| std::env::var_os(name).is_none_or(|value| value.is_empty()))
+    };
+    let is_written = loaded
+        .sources
+        .all()
+        .any(|(_, text)| text.match_indices(&fallback).any(|(at, _)| stands_in(&text[..at])));
     is_written.then(|| format!("a variable of the plan was not set and `{fallback}` stands in"))
 }
 
