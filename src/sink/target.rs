@@ -32,6 +32,7 @@ pub fn open(sink: &str, target: &str, base: &Path) -> Result<Output, SinkError> 
 
 /// Opens a file that nobody else may write as long as it is open, and leaves it as it is.
 pub fn claim(sink: &str, path: &Path) -> Result<File, SinkError> {
+    let _held = pipe(sink, path)?;
     let file = std::fs::create_dir_all(parent(path))
         .and_then(|()| private().write(true).create(true).truncate(false).open(path))
         .map_err(|error| SinkError::new(sink, error))?;
@@ -58,6 +59,8 @@ pub enum Whole {
         appends: bool,
         /// Tells other runs that this one replaces it.
         _lock: Option<Lock>,
+        /// Where it is a named pipe.
+        _pipe: Option<File>,
     },
 }
 
@@ -76,7 +79,8 @@ impl Whole {
         let appends = appends(&path);
         let is_file = path.metadata().map_or(true, |found| found.is_file());
         let lock = if is_file && !appends { Lock::take(sink, &path)? } else { None };
-        Ok(Self::File { path, appends, _lock: lock })
+        let pipe = pipe(sink, &path)?;
+        Ok(Self::File { path, appends, _lock: lock, _pipe: pipe })
     }
 
     /// Writes the document.
@@ -143,9 +147,39 @@ fn is_at(_file: &File, path: &Path) -> bool {
     path.exists()
 }
 
-/// Empties a file that was [claimed](claim), before the first write to it.
+/// A named pipe's open end, without which its reader would take the first who closes it for the last.
+/// One that nobody reads is refused, since opening it would wait for a reader.
+#[cfg(unix)]
+fn pipe(sink: &str, path: &Path) -> Result<Option<File>, SinkError> {
+    use rustix::fs::{FileType, Mode, OFlags, open, stat};
+    let is_pipe = |mode| FileType::from_raw_mode(mode) == FileType::Fifo;
+    if !stat(path).is_ok_and(|found| is_pipe(found.st_mode)) {
+        return Ok(None);
+    }
+    match open(path, OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty()) {
+        Ok(end) => Ok(Some(File::from(end))),
+        Err(rustix::io::Errno::NXIO) => {
+            let why = "is a named pipe that nobody reads: start its reader first";
+            Err(SinkError::new(sink, why))
+        }
+        Err(error) => Err(SinkError::new(sink, io::Error::from(error))),
+    }
+}
+
+#[cfg(not(unix))]
+fn pipe(_sink: &str, _path: &Path) -> Result<Option<File>, SinkError> {
+    Ok(None)
+}
+
+/// Empties a file that was [claimed](claim), before the first write to it. What this run writes is its
+/// owner's alone, also in a file that others could read.
 pub fn empty(file: &File) -> io::Result<()> {
-    if is_regular(file) { file.set_len(0) } else { Ok(()) }
+    if !is_regular(file) {
+        return Ok(());
+    }
+    #[cfg(unix)]
+    file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+    file.set_len(0)
 }
 
 fn is_regular(file: &File) -> bool {

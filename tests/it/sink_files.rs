@@ -43,14 +43,46 @@ fn a_run_that_does_not_begin_leaves_every_file_as_it_was() {
             _ => assert_eq!(kept, format!("what a night measured: {file}")),
         }
     }
-    // A run that does begin takes their place.
+    // A run that does begin takes their place, and what it writes is its owner's alone.
     sandbox.plan(&plan(QUICK, SINKS, "requests: 2, concurrency: 1"));
     let output = sandbox.run(&["run", "plan.yaml"]);
     assert_eq!(code(&output), 0, "{}", stderr(&output));
     for file in files {
         let bytes = fs::read(at(file)).expect("readable");
         assert!(!String::from_utf8_lossy(&bytes).contains("what a night measured"), "{file}");
+        #[cfg(unix)]
+        {
+            let mode = std::os::unix::fs::PermissionsExt::mode(
+                &fs::metadata(at(file)).expect("there").permissions(),
+            );
+            assert_eq!(mode & 0o777, 0o600, "{file}");
+        }
     }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_named_pipe_that_nobody_reads_is_refused_and_one_that_is_read_is_written() {
+    let sandbox = Sandbox::new();
+    let pipe = sandbox.dir.path().join("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status().expect("mkfifo runs");
+    assert!(made.success());
+    for kind in ["csv", "jsonl", "parquet", "html", "junit", "summary"] {
+        let sinks = format!("[{kind}:pipe]");
+        sandbox.plan(&plan(QUICK, &sinks, "requests: 1, concurrency: 1"));
+        let output = sandbox.run(&["run", "plan.yaml"]);
+        assert_eq!(code(&output), 4, "{kind}: {}", stderr(&output));
+        assert!(stderr(&output).contains("nobody reads"), "{kind}: {}", stderr(&output));
+    }
+    sandbox.plan(&plan(QUICK, "[jsonl:pipe]", "requests: 1, concurrency: 1"));
+    let reader = thread::spawn(move || fs::read_to_string(pipe).expect("readable"));
+    let output = (0..100).find_map(|_| {
+        let output = sandbox.run(&["run", "plan.yaml"]);
+        // The reader may take a moment to come.
+        (code(&output) != 4).then_some(output)
+    });
+    assert_eq!(code(&output.expect("it is read")), 0);
+    assert!(reader.join().expect("it reads").contains("\"one\""));
 }
 
 #[test]
