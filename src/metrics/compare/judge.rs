@@ -115,7 +115,11 @@ fn verdict(difference: &Difference, options: &Options) -> (Verdict, String) {
     let odds = format!("p {}", p_value(test.p_adjusted));
     let is_real = test.p_adjusted < ALPHA;
     if is_real && effect.value.abs() >= least {
-        return (worse_if(effect.value > 0.0, difference), format!("certain ({odds})"));
+        // The ranks of all requests tell more than the interval of one percentile.
+        let holds_none = effect.low <= 0.0 && effect.high >= 0.0;
+        let by =
+            if holds_none { ", by all requests; the interval is of the figure alone" } else { "" };
+        return (worse_if(effect.value > 0.0, difference), format!("certain ({odds}{by})"));
     }
     let widest = effect.low.abs().max(effect.high.abs());
     if is_real && widest <= least {
