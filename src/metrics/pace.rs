@@ -11,9 +11,9 @@
 //! - it **fell behind** where the backlog grew by more than 1 % of the requests that came, by more than
 //!   the sum of ten independent increments does by chance (Student's t), and the medians of the wait
 //!   rise, too (a regression whose error knows how neighbours hang together);
-//! - it **kept up** where a backlog that comes and goes, as this one did, surely grew by less than 5 %
-//!   of them, the wait surely rises by less than 5 % of the time, and the stage lasted ten latencies and
-//!   held 30 requests or more;
+//! - it **kept up** where the backlog surely grew by less than 5 % of them, be it by independent
+//!   increments, the wait surely rises by less than 5 % of the time, and the stage lasted
+//!   ten latencies and held 30 requests or more;
 //! - else it can't be told, and a length is named that would do, unless too little was seen to say that.
 //!
 //! In a closed loop nothing can fall behind: answers decide when the next request is sent.
@@ -22,7 +22,8 @@ use serde::{Deserialize, Serialize};
 
 use super::distribution::percentile;
 use super::effective::student;
-use super::steady::part::{MOST, Thinned};
+use super::steady::part::MOST;
+use super::thinned::Thinned;
 use crate::record::{OutcomeKind, Record};
 
 /// Slices that are looked at…
@@ -33,8 +34,13 @@ const HEAD: usize = 2;
 const MATERIAL: f64 = 0.01;
 /// …and by which one of an endpoint that kept up surely grew less. The same for the wait, per time.
 pub const HARMLESS: f64 = 0.05;
+/// Student's t of nine degrees of freedom that is exceeded with 10 %. The wait must agree, so that less
+/// than 5 % of the steps above a limit are said to have been kept up with (docs/statistics.md).
+const ONE_SIDED: f64 = 1.383;
 /// Latencies that a stage must last to be told from one that has yet to fill the server…
 const LATENCIES: f64 = 10.0;
+/// …the quickest of them that it must last for a backlog to be more than that…
+const LEAST_LATENCIES: f64 = 3.0;
 /// …and the requests that it must hold.
 const REQUESTS: f64 = 30.0;
 /// A step of so many times the latencies that tell it from one that has yet to fill the server is told
@@ -267,21 +273,25 @@ impl Slices {
             return unclear(None, None);
         };
         let beyond = student((SLICES - 1) as f64) * growth.error;
-        if growth.share > MATERIAL.max(beyond) && wait.slope > wait.chance {
+        // Requests that take longer than a third of the stage pile up in any server at first. Where it
+        // is overloaded the first of them, at least, do not take long.
+        let has_filled =
+            percentile(&waits, 10.0).is_some_and(|quick| seconds >= LEAST_LATENCIES * quick);
+        if has_filled && growth.share > MATERIAL.max(beyond) && wait.slope > wait.chance {
             let keeping_up = KeepingUp::FellBehind;
             return Schedule { keeping_up, growth: Some(growth), needed_s: None };
         }
-        // The increments of a backlog that comes and goes undo each other: the first and the last of its
-        // eleven values differ by the variance of one increment, and not by that of ten.
-        let at_most = growth.share + beyond / (SLICES as f64).sqrt();
-        let stands =
-            growth.share <= beyond && at_most < HARMLESS && wait.slope + wait.chance < HARMLESS;
+        // One side of a backlog that grows by independent increments. Those of one that comes and goes
+        // undo each other, but nobody knows yet that it does.
+        let at_most = growth.share + ONE_SIDED * growth.error;
+        let stands = at_most < HARMLESS && wait.slope + wait.chance < HARMLESS;
         if stands && seconds >= latencies {
             let keeping_up = KeepingUp::KeptUp;
             return Schedule { keeping_up, growth: Some(growth), needed_s: None };
         }
         // Errors fall with the root of the time, and once a queue has come and gone often with the time.
-        let noise = (beyond.max(wait.chance) / HARMLESS).powf(1.5).max(LEAST);
+        // Three quarters as much again, for a short step has not seen how far a queue goes.
+        let noise = (1.75 * beyond.max(wait.chance) / HARMLESS).powf(1.5).max(LEAST);
         let needed = (seconds * noise).max(ROOM * latencies);
         let needed_s = (needed <= MOST_TIMES * seconds).then(|| round_up(needed));
         // A server that has yet to fill tells nothing by its backlog.

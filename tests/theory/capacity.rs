@@ -27,7 +27,7 @@ pub struct Setting {
 
 impl Setting {
     /// All laws of arrivals and answers, by servers that take few and many at a time.
-    fn all() -> Vec<Self> {
+    pub fn all() -> Vec<Self> {
         let mut all = Vec::new();
         for (name, arrivals) in [("constant", Law::Constant), ("Poisson", Law::Exponential)] {
             for service in [
