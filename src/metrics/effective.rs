@@ -76,10 +76,10 @@ pub const MANY: f64 = 1e4;
 /// A standard normal is so far from zero with 5 %.
 const TWO_SIDED: f64 = 1.96;
 
-/// For each request, given as (sent, ended) in nanoseconds, how many others were in flight when it
-/// was sent.
-pub fn in_flight(requests: &[(u64, u64)]) -> Vec<f64> {
-    let (mut sent, mut ended): (Vec<u64>, Vec<u64>) = requests.iter().copied().unzip();
+/// For each request, given as (sent, ended) in nanoseconds, how many others `of` them all were in flight
+/// when it was sent.
+pub fn in_flight(requests: &[(u64, u64)], of: &[(u64, u64)]) -> Vec<f64> {
+    let (mut sent, mut ended): (Vec<u64>, Vec<u64>) = of.iter().copied().unzip();
     sent.sort_unstable();
     ended.sort_unstable();
     let before = |sorted: &[u64], at: u64, with: bool| {

@@ -70,6 +70,7 @@ pub mod steady;
 pub mod stretch;
 pub mod summary;
 pub mod tally;
+pub mod thinned;
 pub mod token_account;
 pub mod unreachable;
 pub mod verdict;

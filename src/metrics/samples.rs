@@ -8,6 +8,7 @@
 use super::certified::Certified;
 use super::effective::{Dependence, in_flight, median_interval};
 use super::summary::Distribution;
+use super::thinned::{halves, keeps};
 use super::{distribution, histogram};
 use crate::plan::Aggregate;
 
@@ -25,8 +26,9 @@ const SUB_BITS: u32 = 10;
 /// Samples in integers of this many parts: nanoseconds of milliseconds.
 const PARTS: f64 = 1e6;
 
-/// Most of the samples beyond [`EXACT`] that are kept in their order.
-const IN_ORDER: usize = 4_096;
+/// Most of the samples beyond [`EXACT`] that are kept in their order: enough to certify what takes some
+/// thousands of independent ones.
+const IN_ORDER: usize = EXACT;
 
 /// The samples so far.
 #[derive(Debug, Clone, Default)]
@@ -48,13 +50,21 @@ struct Certainty {
 }
 
 impl Certainty {
-    /// That of samples in the order of time, each of which stands for `each`.
-    fn of(in_time: &[f64], in_flight: Option<&[f64]>, each: f64) -> Self {
+    /// That of samples in the order of time.
+    fn of(in_time: &[f64], in_flight: Option<&[f64]>) -> Self {
         let dependence = Dependence::of(in_time, in_flight);
-        Self {
-            interval: median_interval(in_time, &dependence),
-            effective: dependence.effective().map(|effective| effective * each),
-        }
+        Self { interval: median_interval(in_time, &dependence), effective: dependence.effective() }
+    }
+
+    /// That of some of many samples whose median is `p50`. What is between them may tell more, but
+    /// how much is not known of those that resemble each other.
+    fn of_some(in_time: &[f64], p50: f64) -> Self {
+        let some = Self::of(in_time, None);
+        let mut sorted = in_time.to_vec();
+        sorted.sort_unstable_by(f64::total_cmp);
+        let own = distribution::percentile(&sorted, 50.0).filter(|own| *own > 0.0);
+        let times = own.map_or(1.0, |own| p50 / own);
+        Self { interval: some.interval.map(|ends| ends.map(|end| end * times)), ..some }
     }
 }
 
@@ -80,17 +90,14 @@ impl Samples {
     /// Latencies may follow how many requests were in flight; other figures don't.
     pub fn finish_in_time(&mut self, order: Option<&Order>, are_latencies: bool) {
         self.certainty = match (&self.counts, order) {
-            (Some(counts), _) => {
-                let each = counts.total as f64 / counts.in_order.len().max(1) as f64;
-                Certainty::of(&counts.in_order, None, each)
-            }
+            (Some(counts), _) => Certainty::of_some(&counts.in_order, counts.percentile(50.0)),
             (None, Some(order)) if order.places.len() == self.exact.len() => {
                 let in_time: Vec<f64> =
                     order.places.iter().filter_map(|at| self.exact.get(*at).copied()).collect();
                 let in_flight = are_latencies.then_some(&*order.in_flight);
-                Certainty::of(&in_time, in_flight, 1.0)
+                Certainty::of(&in_time, in_flight)
             }
-            (None, _) => Certainty::of(&self.exact, None, 1.0),
+            (None, _) => Certainty::of(&self.exact, None),
         };
         self.finish();
     }
@@ -194,19 +201,24 @@ pub struct Order {
 impl Order {
     /// That of requests given as (sent, ended) in nanoseconds.
     pub fn of(times: &[(u64, u64)]) -> Self {
+        Self::among(times, times)
+    }
+
+    /// That of some of all requests.
+    pub fn among(times: &[(u64, u64)], all: &[(u64, u64)]) -> Self {
         let mut places: Vec<usize> = (0..times.len()).collect();
         places.sort_by_key(|at| times[*at]);
         let in_time: Vec<(u64, u64)> = places.iter().map(|at| times[*at]).collect();
-        Self { places, in_flight: in_flight(&in_time) }
+        Self { in_flight: in_flight(&in_time, all), places }
     }
 }
 
 /// How many samples fell between which bounds, and their moments (Welford's recurrence).
 #[derive(Debug, Clone)]
 struct Counts {
-    /// Every so many-th sample.
+    /// One of each block of `2^halvings`.
     in_order: Vec<f64>,
-    stride: u64,
+    halvings: u32,
     buckets: Vec<u64>,
     total: u64,
     mean: f64,
@@ -219,7 +231,7 @@ impl Default for Counts {
     fn default() -> Self {
         Self {
             in_order: Vec::new(),
-            stride: 1,
+            halvings: 0,
             buckets: Vec::new(),
             total: 0,
             mean: 0.0,
@@ -237,15 +249,14 @@ impl Counts {
             self.buckets.resize(bucket + 1, 0);
         }
         self.buckets[bucket] += 1;
-        if self.total.is_multiple_of(self.stride) {
+        if keeps(self.total, self.halvings) {
             self.in_order.push(sample);
             if self.in_order.len() > IN_ORDER {
-                let mut place = 0;
-                self.in_order.retain(|_| {
-                    place += 1;
-                    place % 2 == 1
-                });
-                self.stride *= 2;
+                // The last is that of the block at work: it is in the place of its block, as all are.
+                let mut block = 0..;
+                let halvings = self.halvings;
+                self.in_order.retain(|_| block.next().is_some_and(|block| halves(block, halvings)));
+                self.halvings += 1;
             }
         }
         self.total += 1;

@@ -87,6 +87,11 @@ const DRIFT: f64 = 0.1;
 const LEAST: f64 = 2.0;
 /// …or by what chance explains: a slope of this many standard errors.
 const DRIFT_ERRORS: f64 = 3.0;
+/// A trend is named from so many on: what waits in a queue goes up and down for longer than a short series
+/// shows, so that its error is estimated too small.
+const NAMED_ERRORS: f64 = 4.0;
+/// A step is so many times what either of its levels goes up and down by itself.
+const STEP_SWINGS: f64 = 3.0;
 /// The place of a step is chosen among many, so a step takes more.
 const STEP_ERRORS: f64 = 4.5;
 /// Fewest batches at either side of a step.
@@ -215,13 +220,21 @@ impl Line {
             && self.slope.abs() > DRIFT_ERRORS * self.error
     }
 
+    /// What a drift is called.
     fn direction(&self) -> Unsteady {
-        if self.slope > 0.0 { Unsteady::Rising } else { Unsteady::Falling }
+        if self.slope.abs() <= NAMED_ERRORS * self.error {
+            Unsteady::TooFew
+        } else if self.slope > 0.0 {
+            Unsteady::Rising
+        } else {
+            Unsteady::Falling
+        }
     }
 }
 
 /// Where a series steps from one level to another: two levels that explain it better than a line does,
-/// neither of which drifts, and which differ by more than chance and by more than a little.
+/// neither of which drifts, and which differ by more than chance, by more than a little, and by more than
+/// three times what either goes up and down by itself, as what waits in a queue does.
 fn step(values: &[f64]) -> Option<usize> {
     let least = MIN_LEVEL.max(values.len() / 20);
     let squares = |part: &[f64]| {
@@ -241,8 +254,18 @@ fn step(values: &[f64]) -> Option<usize> {
     let is_step = size > (DRIFT * from.min(to).abs()).max(LEAST)
         && size > STEP_ERRORS * error
         && left(place) < Line::through(values).squares
-        && ![before, after].iter().any(|part| Line::through(part).drifts(2 * part.len()));
+        && ![before, after].iter().any(|part| {
+            Line::through(part).drifts(2 * part.len()) || STEP_SWINGS * swing(part) > size
+        });
     is_step.then_some(place)
+}
+
+/// How far apart the levels of the thirds of a series lie.
+fn swing(values: &[f64]) -> f64 {
+    let thirds = values.chunks(values.len().div_ceil(3)).map(|third| mean(third.iter().copied()));
+    let (low, high) = thirds
+        .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), it| (low.min(it), high.max(it)));
+    high - low
 }
 
 /// The median: one slow answer neither cuts nor tilts.

@@ -38,8 +38,9 @@ pub fn read(name: &str) -> Vec<Vec<String>> {
     table.lines().skip(2).map(cells).collect()
 }
 
-/// The table has that row; with `RUNNER_UPDATE` it gets it, in place of the one that begins alike.
-pub fn hold(name: &str, row: &str) {
+/// The table has that row; with `RUNNER_UPDATE` it gets it, in place of the one with the same first
+/// `keys` cells.
+pub fn hold(name: &str, keys: usize, row: &str) {
     let _held = DOCUMENT.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let text = std::fs::read_to_string(path()).expect("the document");
     let (before, table, after) = parts(&text, name);
@@ -50,9 +51,13 @@ pub fn hold(name: &str, row: &str) {
         std::env::var_os("RUNNER_UPDATE").is_some(),
         "docs/statistics.md does not say `{row}`: run the experiment again, as it says there"
     );
-    let first = |row: &str| row.split('|').nth(1).map(str::to_owned);
-    let others = table.lines().filter(|line| first(line) != first(row)).map(str::to_owned);
-    let rows: Vec<String> = others.chain([row.to_owned()]).collect();
+    let key = |row: &str| row.split('|').take(keys + 1).collect::<String>();
+    let place = table.lines().position(|line| key(line) == key(row));
+    let mut rows: Vec<&str> = table.lines().collect();
+    match place {
+        Some(place) => rows[place] = row,
+        None => rows.push(row),
+    }
     let text = format!("{before}{}\n<!-- end -->{after}", rows.join("\n"));
     std::fs::write(path(), text).expect("the document can be written");
 }

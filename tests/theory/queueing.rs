@@ -136,7 +136,7 @@ const POWER: [(f64, f64); 3] = [(1.05, 16.0), (1.1, 73.0), (1.2, 99.0)];
 #[test]
 fn the_documents_power_is_measured_and_not_below_what_is_promised() {
     let (slower, least) = POWER[1];
-    figures::hold("power", &power(slower, least));
+    figures::hold("power", 2, &power(slower, least));
     let rows = figures::read("power");
     assert_eq!(rows.len(), POWER.len());
     for row in rows {

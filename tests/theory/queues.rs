@@ -55,7 +55,7 @@ impl Series {
         let times: Vec<(u64, u64)> =
             requests.iter().map(|(at, took)| (ns(*at), ns(*at) + ns(*took))).collect();
         let in_time: Vec<f64> = requests.iter().map(|(_, took)| ns(*took) as f64 / 1e6).collect();
-        let dependence = Dependence::of(&in_time, Some(&in_flight(&times)));
+        let dependence = Dependence::of(&in_time, Some(&in_flight(&times, &times)));
         let mut sorted = in_time.clone();
         sorted.sort_unstable_by(f64::total_cmp);
         Self { in_time, sorted, dependence }
@@ -278,5 +278,5 @@ fn the_documents_verdicts_and_intervals_are_measured_and_within_what_is_promised
     }
     // Of M/M/1 the median is known, so this row takes no long simulation.
     let queue = queues(&[0.5])[0];
-    figures::hold("queues", &row(&queue, queue.truth(50.0, 0), COUNTS[0], PAIRS));
+    figures::hold("queues", 2, &row(&queue, queue.truth(50.0, 0), COUNTS[0], PAIRS));
 }

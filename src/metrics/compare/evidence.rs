@@ -238,7 +238,8 @@ impl Samples {
 
     fn in_flight(&self, order: &[usize]) -> Vec<f64> {
         let times = order.iter().map(|at| (self.sent[*at], self.ended[*at]));
-        effective::in_flight(&times.collect::<Vec<_>>())
+        let times: Vec<(u64, u64)> = times.collect();
+        effective::in_flight(&times, &times)
     }
 
     /// The samples of a metric of which a request gives any number, request by request in the order

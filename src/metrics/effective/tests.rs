@@ -88,8 +88,9 @@ fn what_follows_the_number_in_flight_has_its_memory() {
 
 #[test]
 fn the_number_in_flight_is_that_of_the_others() {
-    assert_eq!(in_flight(&[(0, 10), (2, 5), (5, 20), (30, 31)]), [0.0, 1.0, 1.0, 0.0]);
-    assert!(in_flight(&[]).is_empty());
+    let requests = [(0, 10), (2, 5), (5, 20), (30, 31)];
+    assert_eq!(in_flight(&requests, &requests), [0.0, 1.0, 1.0, 0.0]);
+    assert!(in_flight(&[], &[]).is_empty());
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //!
 //! In: records as they end. Out: a [`SteadySummary`] beside those of the whole, or why there is
 //! none. Invariants: a request belongs to the moment when it was due; up to [`MOST`] answers every
-//! figure is exact, beyond that every second, fourth, … stands for its neighbours, so that memory
+//! figure is exact, beyond that one of two, four, … stands for its neighbours, so that memory
 //! does not grow with the length of a stage; the same records in any order give the same figures.
 
 use std::collections::BTreeMap;
@@ -13,8 +13,9 @@ use super::{MIN_POINTS, Point, Span, Unsteady, burst_end, plateau};
 use crate::metrics::catalogue::{self, Source};
 use crate::metrics::distribution;
 use crate::metrics::quantity::{plural, show};
-use crate::metrics::samples::Samples;
+use crate::metrics::samples::{Order, Samples};
 use crate::metrics::summary::Distribution;
+use crate::metrics::thinned::Thinned;
 use crate::plan::metric;
 use crate::record::{OutcomeKind, Record, SteadyLine};
 
@@ -43,7 +44,7 @@ const OUTPUT_TOKENS: usize = 6;
 
 /// The figures of a stage's steady part. Latencies are those of requests that were due in it,
 /// throughput is that of answers that ended in it. Beyond 16,384 answers, counts are in steps of 2, 4,
-/// … and percentiles those of an evenly spaced sample of so many; gaps between tokens (`itl`) are those
+/// … and percentiles those of a sample of so many, one of each block of neighbours; gaps between tokens (`itl`) are those
 /// of such a sample of answers from 131,072 gaps on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct SteadySummary {
@@ -83,6 +84,7 @@ pub enum SteadyBy {
 #[derive(Debug, Clone, Copy)]
 struct Answer {
     due_ns: u64,
+    sent_ns: u64,
     end_ns: u64,
     /// NaN where it has no such figure.
     values: [f64; METRICS.len()],
@@ -136,7 +138,8 @@ impl SteadyTally {
                 Some(Source::Request(take)) => take(record).unwrap_or(f64::NAN),
                 _ => f64::NAN,
             });
-            self.answers.put(record.index, || Answer { due_ns, end_ns, values });
+            let sent_ns = record.sent_ns.unwrap_or(due_ns);
+            self.answers.put(record.index, || Answer { due_ns, sent_ns, end_ns, values });
             if let Some(Source::Pooled(take)) = catalogue::source(ITL) {
                 self.gaps.put(record.index, || {
                     let mut gaps = Vec::with_capacity(record.token_ns.len());
@@ -229,11 +232,18 @@ impl SteadyTally {
         let per_second = |sum: f64| sum * self.answers.each as f64 / span.seconds();
         let tokens = ended.iter().map(|answer| answer.values[OUTPUT_TOKENS]);
         let tokens: Vec<f64> = tokens.filter(|tokens| !tokens.is_nan()).collect();
+        // Those that were sent before the part began are in flight in it, too.
+        let in_flight: Vec<(u64, u64)> =
+            all().map(|answer| (answer.sent_ns, answer.end_ns)).collect();
         let metrics = METRICS.iter().enumerate().filter_map(|(place, name)| {
-            let mut values = Samples::default();
-            values.extend(due.iter().map(|answer| answer.values[place]));
-            values.finish_in_time(None, false);
-            let found = values.distribution(metric::find(name)?.unit)?;
+            let unit = metric::find(name)?.unit;
+            let (mut values, mut times) = (Samples::default(), Vec::new());
+            for answer in due.iter().filter(|answer| !answer.values[place].is_nan()) {
+                values.push(answer.values[place]);
+                times.push((answer.sent_ns, answer.end_ns));
+            }
+            values.finish_in_time(Some(&Order::among(&times, &in_flight)), unit == "ms");
+            let found = values.distribution(unit)?;
             Some(((*name).to_owned(), Distribution { histogram: None, ..found }))
         });
         let gaps = self.gaps.kept.iter().map(|(_, gaps)| gaps).filter(|(due, _)| holds(*due));
@@ -264,48 +274,6 @@ impl SteadyTally {
 )]
 fn ns(ms: f64) -> u64 {
     (ms * 1e6).round() as u64
-}
-
-/// Values by the number of their request: all of them, or those of every second, fourth, … request
-/// once they would be too many.
-#[derive(Debug, Clone)]
-pub(in crate::metrics) struct Thinned<T> {
-    /// What is kept, with the number of its request.
-    pub(in crate::metrics) kept: Vec<(u64, T)>,
-    /// The requests that each stands for.
-    pub(in crate::metrics) each: u64,
-    /// How large all that is kept is, and may be.
-    size: usize,
-    most: usize,
-    size_of: fn(&T) -> usize,
-}
-
-impl<T> Thinned<T> {
-    /// At most `most` of the size that `size_of` says.
-    pub(in crate::metrics) fn new(most: usize, size_of: fn(&T) -> usize) -> Self {
-        Self { kept: Vec::new(), each: 1, size: 0, most, size_of }
-    }
-
-    /// Takes a value, unless it is one of those that its neighbours stand for.
-    pub(in crate::metrics) fn put(&mut self, index: u64, value: impl FnOnce() -> T) {
-        if !index.is_multiple_of(self.each) {
-            return;
-        }
-        let value = value();
-        self.size += (self.size_of)(&value);
-        self.kept.push((index, value));
-        while self.size > self.most && self.kept.len() > 1 {
-            let each = self.each.saturating_mul(2);
-            let before = self.kept.len();
-            self.kept.retain(|(index, _)| index.is_multiple_of(each));
-            if self.kept.len() == before {
-                // Numbers that are all alike (a broken log): half of them must do.
-                self.kept.truncate(before / 2);
-            }
-            self.each = each;
-            self.size = self.kept.iter().map(|(_, value)| (self.size_of)(value)).sum();
-        }
-    }
 }
 
 #[cfg(test)]
