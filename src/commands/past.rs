@@ -3,11 +3,12 @@
 //! In: what stands for a run. Out: the run's directory. Invariants: a file or folder of that name comes
 //! first; runs are told by the time in their ids, and only those that left a summary count.
 
-use std::ffi::OsString;
+use std::cmp::Reverse;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
-use crate::executor::run_dir::SUMMARY;
+use crate::executor::run_dir::{MANIFEST, SUMMARY};
 use crate::metrics::summary::Summary;
 
 /// Where runs are looked for unless the plan says otherwise.
@@ -69,20 +70,15 @@ fn find(results: &Path, plan: Option<&str>, past: Past) -> Result<PathBuf, Strin
         Some(plan) => vec![results.join(plan)],
         None => folders(results),
     };
-    // The name of a run begins with its time.
-    let mut runs: Vec<(OsString, PathBuf)> = plans
-        .iter()
-        .flat_map(|plan| folders(plan))
-        .filter(|run| run.join(SUMMARY).is_file())
-        .filter_map(|run| Some((run.file_name()?.to_owned(), run)))
-        .collect();
-    runs.sort_by(|a, b| b.cmp(a));
+    let found = plans.iter().flat_map(|plan| folders(plan));
+    let mut runs: Vec<PathBuf> = found.filter(|run| run.join(SUMMARY).is_file()).collect();
+    runs.sort_by_cached_key(|run| Reverse(began(run)));
     let found = match past {
         Past::Latest(before) => runs.get(before),
-        Past::LastPassed => runs.iter().find(|(_, run)| passed(run)),
+        Past::LastPassed => runs.iter().find(|run| passed(run)),
     };
     let of = plan.map_or_else(String::new, |plan| format!(" of `{plan}`"));
-    found.map(|(_, run)| run.clone()).ok_or_else(|| {
+    found.cloned().ok_or_else(|| {
         let which = match past {
             Past::Latest(0) => "no run".to_owned(),
             Past::Latest(before) => format!("no run {before} before the last"),
@@ -90,6 +86,14 @@ fn find(results: &Path, plan: Option<&str>, past: Past) -> Result<PathBuf, Strin
         };
         format!("there is {which}{of} under {}", results.display())
     })
+}
+
+/// When a run began: by its name, to the second, and within that by when its manifest was written.
+fn began(run: &Path) -> (String, Option<SystemTime>, String) {
+    let name = run.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let second = name.rsplit_once('-').map_or(&*name, |(second, _)| second).to_owned();
+    let written = run.join(MANIFEST).metadata().and_then(|found| found.modified());
+    (second, written.ok(), name)
 }
 
 fn passed(run: &Path) -> bool {
@@ -118,13 +122,24 @@ mod tests {
             fs::write(run.join(SUMMARY), "{}").expect("a file");
         }
         fs::create_dir_all(results.join("b/20260104-1")).expect("a run without a summary");
+        // Of one second.
+        for (run, at) in [("20260105-9", 1), ("20260105-1", 2)] {
+            let run = results.join("c").join(run);
+            fs::create_dir_all(&run).expect("folders");
+            fs::write(run.join(SUMMARY), "{}").expect("a file");
+            let manifest = fs::File::create(run.join(MANIFEST)).expect("a file");
+            let at = SystemTime::UNIX_EPOCH + std::time::Duration::from_millis(at);
+            manifest.set_modified(at).expect("a time");
+        }
         let of = |plan, past| {
             find(results, plan, past).map(|run| {
                 run.strip_prefix(results).expect("below it").to_string_lossy().into_owned()
             })
         };
-        assert_eq!(of(None, Past::Latest(0)), Ok("a/20260103-1".into()));
-        assert_eq!(of(None, Past::Latest(1)), Ok("b/20260102-1".into()));
+        assert_eq!(of(None, Past::Latest(0)), Ok("c/20260105-1".into()));
+        assert_eq!(of(None, Past::Latest(1)), Ok("c/20260105-9".into()));
+        assert_eq!(of(None, Past::Latest(2)), Ok("a/20260103-1".into()));
+        assert_eq!(of(None, Past::Latest(3)), Ok("b/20260102-1".into()));
         assert_eq!(of(Some("a"), Past::Latest(1)), Ok("a/20260101-1".into()));
         assert!(
             of(Some("b"), Past::Latest(1))
