@@ -4,6 +4,8 @@
 //! memory holds some pages of a row group; what a table can't leave out (a field that other rows
 //! have) is left out within its objects, and `null` in its columns, so that templates find them.
 
+mod pages;
+
 use std::fs::File;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,7 +14,7 @@ use base64::prelude::{BASE64_STANDARD, Engine};
 use parquet::basic::{Compression, ConvertedType, LogicalType, TimeUnit};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::RowGroupMetaData;
-use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::file::reader::{FileReader, RowGroupReader, SerializedFileReader};
 use parquet::record::Field;
 use parquet::record::reader::{ReaderIter, TreeBuilder};
 use serde_json::{Map, Number, Value};
@@ -113,8 +115,8 @@ impl TableUnits {
                 return Ok(None);
             }
             let rows = guarded(|| {
-                let group = self.reader.get_row_group(self.group)?;
-                TreeBuilder::new().as_iter(group.metadata().schema_descr_ptr(), &*group)
+                let group = pages::Checked(self.reader.get_row_group(self.group)?);
+                TreeBuilder::new().as_iter(group.metadata().schema_descr_ptr(), &group)
             })?;
             self.rows = Some(rows);
             self.group += 1;
