@@ -52,7 +52,7 @@ fn the_page_tells_what_the_run_found() {
     assert!(view.headline.contains("95 % CI 9."), "{}", view.headline);
     let [flush, ladder, ..] = view.findings.as_slice() else { panic!("{:?}", view.findings) };
     assert!(flush.starts_with("After the flush the cache was empty"), "{flush}");
-    let sustains = "ladder: sustains 16 requests/s; saturated at 24 requests/s";
+    let sustains = "ladder: sustains 12 requests/s; saturated at 24 requests/s";
     assert!(ladder.starts_with(sustains), "{ladder}");
     // The page says what the summary says, and what to do next.
     let findings = summary
