@@ -13,16 +13,16 @@ SERIES, LONGEST, SHOWN, STATE_SHOWN, STATE_SOON, TIED = 30, 4096, 330, 110, 30, 
 BELOW, ABOVE, MEMORIES, PLAIN, SUSPECTED, PLAIN_TWO_SIDED, TWO_SIDED = 1.75, 2.4, 4, 2.576, 1.645, 2.807, 1.96
 
 
-def certainty(values, times, latencies):
+def certainty(values, times, latencies, among=None):
     """(effective sample size, interval of the median), each None where it can't be told.
 
-    `values` are in the order in which answers ended, `times` are (sent, ended) of all complete answers. Only
-    latencies have to do with the number in flight.
+    `values` are in the order in which answers ended, `times` are (sent, ended) of each, `among` those of all complete
+    answers, where there are others. Only latencies have to do with the number in flight.
     """
     flying = []
     if len(times) == len(values):
         order = sorted(range(len(times)), key=lambda at: times[at])
-        sent, ended = sorted(t[0] for t in times), sorted(t[1] for t in times)
+        sent, ended = sorted(t[0] for t in among or times), sorted(t[1] for t in among or times)
         values = [values[at] for at in order]
         if latencies and len(values) >= SERIES:
             flying = [max(0, bisect_left(sent, times[at][0]) - bisect_right(ended, times[at][0])) for at in order]

@@ -125,7 +125,8 @@ def sent_and_ended(requests):
 
 
 def distributions(differ, where, said, samples, names=None, times=None, certain=True):
-    """Each distribution of a map, against its samples; `times` as `sent_and_ended` gives them."""
+    """Each distribution of a map, against its samples; `times` as `sent_and_ended` gives them, or a function that gives
+    those of a metric and those of all."""
     if names is not None:
         samples = {name: values for name, values in samples.items() if name in names}
     for name in sorted(set(said) | set(samples)):
@@ -135,7 +136,8 @@ def distributions(differ, where, said, samples, names=None, times=None, certain=
         right = dict(stats.summary(samples[name]), unit=metrics.UNITS.get(name, "ms"))
         if certain and len(samples[name]) <= EXACT:
             # Several gaps of one answer say nothing of how sure their median is.
-            sure = (None, None) if name == "itl" else effective.certainty(samples[name], times or [], metrics.UNITS.get(name, "ms") == "ms")
+            own, among = times(name) if callable(times) else (times or [], None)
+            sure = (None, None) if name == "itl" else effective.certainty(samples[name], own, metrics.UNITS.get(name, "ms") == "ms", among)
             right["effective"], right["p50_interval"] = sure
         entry = {k: v for k, v in said[name].items() if k in right}
         # Of very many samples percentiles are told to a thousandth.
@@ -403,7 +405,10 @@ def steady(differ, where, said, from_ns, requests, untold):
     same("requests_per_second", len(ended) / seconds)
     made = [metrics.output_tokens(r) for r in ended if metrics.output_tokens(r) is not None]
     same("output_tokens_per_second", sum(made) / seconds if made and "output_tokens_per_second" not in untold else None)
-    distributions(differ, f"{where}: steady.metrics", said["metrics"], metrics.samples(sorted(due, key=lambda r: (r["due_ns"], r["index"])), untold), set(said["metrics"]) | {"ttft", "e2e", "tpot"})
+    due.sort(key=lambda r: (r["due_ns"], r["index"]))
+    among = sent_and_ended([r for r in requests if r.get("due_ns") is not None])
+    times = lambda name: (sent_and_ended([r for r in ok(due) if name in metrics.PER_REQUEST and metrics.PER_REQUEST[name](r) is not None]), among)
+    distributions(differ, f"{where}: steady.metrics", said["metrics"], metrics.samples(due, untold), set(said["metrics"]) | {"ttft", "e2e", "tpot"}, times)
 
 
 def rounds(differ, where, said, unit_):

@@ -10,6 +10,7 @@ from . import metrics, stats
 from .log import ok
 
 SLICES, HEAD, MATERIAL, HARMLESS, LATENCIES, REQUESTS, MOST = 10, 2, 0.01, 0.05, 10, 30, 16_384
+ONE_SIDED = 1.383  # Student's t of nine degrees of freedom, 10 % on one side
 
 
 def of(unit, requests, planned=None, began=None):
@@ -94,12 +95,13 @@ def _judged(kept, each, start, seconds):
     growth = {"came_per_second": sum(came) / (length * SLICES), "share": share, "error": error}
     beyond = stats.student(SLICES - 1) * error
     slope, chance = _trend(points)
-    if share > max(MATERIAL, beyond) and slope > chance:
+    filled = seconds >= 3 * stats.percentile([w for _, w in waits], 10)
+    if filled and share > max(MATERIAL, beyond) and slope > chance:
         return {"keeping_up": "fell_behind", "backlog": growth, "needed_s": None}
-    bounded = share <= beyond and share + beyond / math.sqrt(SLICES) < HARMLESS and slope + chance < HARMLESS
+    bounded = share + ONE_SIDED * error < HARMLESS and slope + chance < HARMLESS
     if bounded and seconds >= latencies:
         return {"keeping_up": "kept_up", "backlog": growth, "needed_s": None}
-    needed = max(4 * latencies, seconds * max(2, (max(beyond, chance) / HARMLESS) ** 1.5))
+    needed = max(4 * latencies, seconds * max(2, (1.75 * max(beyond, chance) / HARMLESS) ** 1.5))
     return unclear(growth if seconds >= latencies else None, _two_digits(needed) if needed <= 30 * seconds else None)
 
 

@@ -9,7 +9,7 @@ import math
 from . import effective, metrics, stats
 from .log import ok
 
-BATCH, BATCHES, MOST, LEVEL = 5, 10, 400, 5
+BATCH, BATCHES, MOST, LEVEL, NAMED, SWINGS = 5, 10, 400, 5, 4.0, 3.0
 DRIFT, LEAST_MS, ERRORS, STEP_ERRORS, UNSURE = 0.1, 2.0, 3.0, 4.5, 0.5
 OPENING, KEPT = 4, 16_384
 
@@ -93,11 +93,11 @@ def plateau(points, low, high):
     last = n - _cut(levels[head:][::-1])
     all_of_it, rest = Line(levels), Line(levels[head:last])
     if rest.drifts(n):
-        raise Unsteady(rest.words())
+        raise rest.trend()
     up = math.copysign(1, all_of_it.slope)
     goes_on = last - head <= BATCHES or up * rest.slope + ERRORS * rest.error > up * all_of_it.slope / 2
     if rest.n < n and goes_on and all_of_it.drifts(n):
-        raise Unsteady(all_of_it.words())
+        raise all_of_it.trend()
     if (abs(rest.slope) + 2 * rest.error) * rest.n > max(UNSURE * abs(rest.level), LEAST_MS):
         raise TooFew("too few answers")
     return batches[head][0][0] if head else low, batches[last][0][0] if last < n else high
@@ -138,8 +138,18 @@ class Line:
         change = abs(self.slope * of / 2)
         return change > max(DRIFT * abs(self.level), LEAST_MS) and abs(self.slope) > ERRORS * self.error
 
-    def words(self):
-        return "still rose" if self.slope > 0 else "still fell"
+    def trend(self):
+        """Named from four standard errors on; below that too little was seen."""
+        if abs(self.slope) <= NAMED * self.error:
+            return TooFew("too few answers")
+        return Unsteady("still rose" if self.slope > 0 else "still fell")
+
+
+def _swing(values):
+    """How far apart the means of the thirds lie."""
+    third = math.ceil(len(values) / 3)
+    means = [stats.mean(values[at : at + third]) for at in range(0, len(values), third)]
+    return max(means) - min(means)
 
 
 def _step(values):
@@ -156,4 +166,4 @@ def _step(values):
     variance = left(at) / (n - 2) * effective.memory(rest)
     size = abs(high - low)
     stands_out = size > max(DRIFT * abs(min(low, high)), LEAST_MS) and size > STEP_ERRORS * math.sqrt(variance * (1 / len(before) + 1 / len(after)))
-    return at if stands_out and left(at) < Line(values).squares and not any(Line(part).drifts(2 * len(part)) for part in (before, after)) else None
+    return at if stands_out and left(at) < Line(values).squares and not any(Line(part).drifts(2 * len(part)) or SWINGS * _swing(part) > size for part in (before, after)) else None
