@@ -92,7 +92,7 @@ pub(super) async fn skip(
     let planned = if is_long { 0 } else { rounds().unwrap_or(0) };
     let uncounted = if is_long { "; its requests are too many to be counted" } else { "" };
     let phase = Phase::main(context, level);
-    phase.start(planned, context.clock.now_ns()).await;
+    phase.start(planned, 0, context.clock.now_ns()).await;
     let post = post(context, level);
     post.never_made(0, planned).await;
     let outcome = StageOutcome { state, reason: Some(format!("{reason}{uncounted}")) };
@@ -105,7 +105,7 @@ pub(super) async fn warm_up(context: &StageContext<'_>, level: &Level<'_>, token
     let id = format!("{}.warmup", context.stage.id);
     let phase = Phase { context, level, id: id.clone(), kind: "warmup" };
     let post = Post::of(context, None).renamed(id.clone());
-    phase.start(requests, context.clock.now_ns()).await;
+    phase.start(requests, 0, context.clock.now_ns()).await;
     let mut outcome = StageOutcome::completed();
     let key = format!("{}.warmup", context.stage.key());
     let workload = Repeating::new(context, level, &key, tokenizer);
@@ -192,10 +192,10 @@ pub(super) async fn drive(
         let start = Instant::now() + LEAD;
         let from_ns = context.clock.ns(start + settle);
         if !settle.is_zero() {
-            settling.start(round.settled, context.clock.ns(start)).await;
+            settling.start(round.settled, 0, context.clock.ns(start)).await;
         }
         if number == 0 {
-            main.start(all.unwrap_or(0).saturating_sub(settled), from_ns).await;
+            main.start(all.unwrap_or(0).saturating_sub(settled), settled, from_ns).await;
             record_reading(context, before.take()).await;
         }
         let lane = Arc::new(Lane::new(context, level, post.clone(), tokenizer, start));
@@ -275,7 +275,7 @@ impl<'a> Phase<'a> {
         self.level.rung.filter(|_| self.kind != "warmup")
     }
 
-    async fn start(&self, planned: u64, at_ns: u64) {
+    async fn start(&self, planned: u64, settled: u64, at_ns: u64) {
         let Self { context, level, .. } = self;
         let stage = context.stage;
         let line = StageStart {
@@ -297,7 +297,7 @@ impl<'a> Phase<'a> {
                     steady: level.steady(),
                     target_rate: level.target_rate,
                     arrival: level.arrival(),
-                    duration_ms: level.until.duration().map(|it| it.as_secs_f64() * 1e3),
+                    duration_ms: level.lasts(planned + settled).map(|it| it.as_secs_f64() * 1e3),
                     pauses: level.pauses(),
                     max_lag_ms: level.max_lag().map(|lag| lag.as_secs_f64() * 1e3),
                     window_ms: level.measure.window.map(|window| window.as_secs_f64() * 1e3),

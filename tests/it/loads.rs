@@ -6,6 +6,7 @@
 mod away;
 mod course;
 mod honesty;
+mod rates;
 mod resume;
 mod schedules;
 mod shared;

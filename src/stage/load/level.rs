@@ -202,6 +202,15 @@ impl<'a> Level<'a> {
         })
     }
 
+    /// How long each round sends once it has settled, where time decides and no number of requests;
+    /// `planned` are those of all rounds, with those that settle them.
+    pub(super) fn lasts(&self, planned: u64) -> Option<Duration> {
+        let most = self.until.requests();
+        let is_by_number = most.is_some_and(|most| planned >= most.saturating_mul(self.repeats));
+        let length = self.until.duration().filter(|_| !is_by_number)?;
+        Some(length.saturating_sub(self.measure.settle)).filter(|it| !it.is_zero())
+    }
+
     /// Most requests under way at a time.
     pub(super) fn concurrency(&self) -> Option<u64> {
         match &self.shape {
