@@ -59,18 +59,20 @@ pub fn run(args: &DoctorArgs) -> anyhow::Result<u8> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let examined = runtime.block_on(examine(&endpoint, &url, &ready.loaded.redactor));
     runtime.shutdown_background();
-    let (server, findings) = match examined {
+    let (server, findings, secrets) = match examined {
         Ok(examined) => examined,
         Err(error) => {
             note!("error: {error}\n  help: {}", error.help);
             return Ok(super::PREFLIGHT);
         }
     };
-    output::print(&if is_json {
+    let said = if is_json {
         output::json(&document(&base, &server, &findings))?
     } else {
         text_of(&base, &server, &findings)
-    });
+    };
+    // A server may say its keys in any of its words, its models' names included.
+    output::print(&secrets.redact(&said));
     let answers = findings.iter().any(|it| it.name == "answers" && it.state == State::Yes);
     Ok(if answers { super::PASS } else { super::PREFLIGHT })
 }
@@ -79,7 +81,7 @@ async fn examine(
     endpoint: &Endpoint,
     url: &Url,
     secrets: &Redactor,
-) -> Result<(Server, Vec<Finding>), PreflightError> {
+) -> Result<(Server, Vec<Finding>, Redactor), PreflightError> {
     let clock = RunClock::start_now();
     let mut client = Client::new(endpoint, url, clock)?;
     client.hide(secrets);
@@ -96,10 +98,7 @@ async fn examine(
     let account = Account::find(endpoint, (url, server.kind), clock).await;
     findings.push(checkup::metrics(account.as_ref().map(Account::page), server.kind));
     findings.extend(checkup::way(&client).await);
-    for finding in &mut findings {
-        finding.detail = client.redactor().redact(&finding.detail).into_owned();
-    }
-    Ok((server, findings))
+    Ok((server, findings, client.redactor().clone()))
 }
 
 /// For programs.

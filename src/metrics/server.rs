@@ -262,13 +262,8 @@ impl ServerTally {
 
     /// What a counter grew by; `None` when fewer than two readings know it, or one left it out.
     pub fn growth(&self, counter: &str) -> Option<f64> {
-        self.grown().find(|(name, _)| *name == counter).map(|(_, grew)| grew)
-    }
-
-    /// What each counter grew by.
-    fn grown(&self) -> impl Iterator<Item = (&String, f64)> {
-        let known = self.growth.iter().filter(|(name, _)| !self.left_out.contains(*name));
-        known.filter(|_| self.readings > 1).map(|(name, grew)| (name, *grew))
+        let is_told = self.readings > 1 && !self.left_out.contains(counter);
+        self.growth.get(counter).copied().filter(|_| is_told)
     }
 
     /// Prompt tokens that the server found in its prefix cache, and all that it looked up; an error
@@ -301,7 +296,9 @@ impl ServerTally {
             resets: self.resets,
             prefix_hit_share: share,
             left_out: self.left_out.clone(),
-            counters: self.grown().map(|(name, grew)| (name.clone(), grew)).collect(),
+            counters: (self.growth.keys())
+                .filter_map(|name| Some((name.clone(), self.growth(name)?)))
+                .collect(),
             mean_ms: means.collect(),
             gauges: self.gauges.iter().map(|(name, (gauge, _))| (name.clone(), *gauge)).collect(),
         })

@@ -107,8 +107,8 @@ pub struct LoadLine {
     /// How arrivals are spaced around a rate; absent where answers decide when the next is sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arrival: Option<ArrivalLine>,
-    /// How long it sends, in milliseconds, as the plan says; absent where a number of requests
-    /// decides.
+    /// How long it sends once it has settled, in milliseconds, as the plan says; absent where a number
+    /// of requests decides.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration_ms: Option<f64>,
     /// 99th percentile of `schedule_lag`, in milliseconds, above which the generator was the

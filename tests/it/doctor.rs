@@ -119,4 +119,16 @@ fn a_key_that_is_missing_is_asked_for_and_none_is_shown() {
     assert_eq!(output.status.code(), Some(0), "{}", err(&output));
     let said = out(&output) + &err(&output);
     assert!(said.contains("✓ answers") && !said.contains("sk-doctor-key"), "{said}");
+    // Nor where a server says it in a name.
+    let echoing = FaultyServer::answers(|_| {
+        let json = "Content-Type: application/json\r\n";
+        answer(200, json, "{\"data\":[{\"id\":\"m of sk-doctor-key\"}]}")
+    });
+    let url = echoing.url();
+    for format in ["text", "json"] {
+        let args = ["doctor", url.as_str(), "--api-key", "sk-doctor-key", "--format", format];
+        let output = Folder::new().runner(&args, false);
+        let said = out(&output) + &err(&output);
+        assert!(said.contains("m of ***") && !said.contains("sk-doctor-key"), "{said}");
+    }
 }
